@@ -1,0 +1,140 @@
+//! Wiring: a [`Config`] becomes a service, and the service runs until it is told to stop. `main` and the tests both go
+//! through here; nothing is global.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::task::TaskTracker;
+
+use crate::chain::Chain;
+use crate::clock::Clock;
+use crate::config::{Config, ModelConfig};
+use crate::http::{AppState, router};
+use crate::ledger::{Ledger, LedgerError};
+use crate::llm::ChatModel;
+use crate::llm::cost::{Priced, Prices, PricesError};
+use crate::llm::fault::Faults;
+use crate::llm::offline::Offline;
+use crate::llm::openai::OpenAi;
+use crate::policy::{Policies, PolicyFaults};
+use crate::telemetry::Instruments;
+use crate::telemetry::chat::TracedModel;
+
+/// The service cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The policies are wrong.
+    #[error("the policies cannot be used:\n{0}")]
+    Policies(#[from] PolicyFaults),
+    /// The prices are wrong.
+    #[error(transparent)]
+    Prices(#[from] PricesError),
+    /// The ledger cannot be opened.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The model's client cannot be set up.
+    #[error("the model's client cannot be set up")]
+    Model(#[from] reqwest::Error),
+}
+
+/// The service, ready to be served.
+pub struct App {
+    state: AppState,
+    router: Router,
+    drain_timeout: Duration,
+}
+
+impl App {
+    /// Loads the policies, opens the ledger and sets up the model.
+    ///
+    /// # Errors
+    /// When one of them cannot be used.
+    pub async fn build(config: &Config, clock: Clock, instruments: Instruments) -> Result<Self, BuildError> {
+        let policies = Arc::new(Policies::load(&config.policies)?);
+        let model = model(config, &policies, clock.clone())?;
+        let ledger = Ledger::open(&config.data).await?;
+        let categories: Vec<&str> = policies.categories().collect();
+        tracing::info!(model = model.info().model, policies = categories.join(","), "ready to decide");
+        let state = AppState {
+            chain: Chain { model, policies, ledger },
+            clock,
+            trace_url: config.trace_url.clone(),
+            deadline: config.deadline,
+            slots: Arc::new(Semaphore::new(config.max_in_flight)),
+            decisions: TaskTracker::new(),
+            is_draining: Arc::new(AtomicBool::new(false)),
+        };
+        let router = router(state.clone(), instruments);
+        Ok(Self { state, router, drain_timeout: config.drain_timeout })
+    }
+
+    /// Serves until `stop` is done, then finishes what is under way, within the drain timeout.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        let is_draining = Arc::clone(&self.state.is_draining);
+        let draining = Arc::new(Notify::new());
+        let has_begun = Arc::clone(&draining);
+        let service = self.router.into_make_service_with_connect_info::<SocketAddr>();
+        // A small answer must not wait for a full packet.
+        let listener = listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "TCP_NODELAY cannot be set");
+            }
+        });
+        let server = axum::serve(listener, service).with_graceful_shutdown(async move {
+            stop.await;
+            tracing::info!("stopping: no new requests, those under way are finished");
+            is_draining.store(true, Ordering::Relaxed);
+            has_begun.notify_one();
+        });
+        let overdue = async {
+            draining.notified().await;
+            tokio::time::sleep(self.drain_timeout).await;
+        };
+        tokio::select! {
+            result = server => result?,
+            () = overdue => tracing::warn!("some requests did not finish before the drain timeout"),
+        }
+        // Decisions whose clients went away are finished as well.
+        self.state.decisions.close();
+        if tokio::time::timeout(self.drain_timeout, self.state.decisions.wait()).await.is_err() {
+            tracing::warn!(n_decisions = self.state.decisions.len(), "some decisions did not finish");
+        }
+        self.state.chain.ledger.close().await;
+        Ok(())
+    }
+}
+
+/// The model as it was asked for: priced, and with a span for every call.
+fn model(config: &Config, policies: &Arc<Policies>, clock: Clock) -> Result<Arc<dyn ChatModel>, BuildError> {
+    let prices = Prices::load(&prices_file(&config.policies))?;
+    let propagates = config.propagate_to_model;
+    Ok(match &config.model {
+        ModelConfig::Offline { faults, fault_seed } => {
+            let model = Offline::new(Arc::clone(policies), Faults::new(faults, *fault_seed));
+            Arc::new(TracedModel::new(Priced::new(model, prices, clock), propagates))
+        }
+        ModelConfig::OpenAi(openai) => {
+            let model = OpenAi::new(openai.clone())?;
+            Arc::new(TracedModel::new(Priced::new(model, prices, clock), propagates))
+        }
+    })
+}
+
+/// Where a policies folder keeps the models' prices.
+pub fn prices_file(policies: &Path) -> std::path::PathBuf {
+    policies.join("tables").join("prices.toml")
+}

@@ -1,0 +1,63 @@
+//! Step 1: the model names the category; the label has to exist, and the evidence has to agree.
+
+use crate::chain::ask::{Asked, Question, StepRun, ask};
+use crate::chain::prompt::{self, CategoryAnswer, CategoryFacts, ClassifyFacts};
+use crate::chain::validate;
+use crate::chain::{Case, Chain, to_facts};
+use crate::domain::decision::Step;
+use crate::policy::Policies;
+
+/// What classify came to.
+#[derive(Clone, Debug)]
+pub struct Classification {
+    /// The category, if the model named one that exists.
+    pub category: Option<String>,
+    /// Whether anything but the model's word speaks for it.
+    pub is_corroborated: bool,
+    /// What was done on the way.
+    pub run: StepRun,
+}
+
+impl Classification {
+    /// Whether the chain may build on the category.
+    pub fn is_trusted(&self) -> bool {
+        self.category.is_some() && !self.run.validations.iter().any(|validation| validation.finally_failed())
+    }
+}
+
+/// Asks for the category.
+pub async fn classify(chain: &Chain, case: &Case) -> Classification {
+    let expense = &case.expense;
+    let categories: Vec<&str> = chain.policies.categories().collect();
+    let schema = prompt::classification_schema(categories.iter().copied());
+    let facts = ClassifyFacts { categories: choice(&chain.policies), expense: expense.into() };
+    let question = Question {
+        step: Step::Classify,
+        prompt: &prompt::CLASSIFY,
+        facts: to_facts(&facts),
+        schema: &schema,
+        deadline: case.model_deadline,
+    };
+    let Asked { value, mut run } = ask(&*chain.model, question, |answer: &CategoryAnswer, at| {
+        Some(validate::category_membership(at, &answer.category, &categories))
+    })
+    .await;
+
+    let reading = chain.policies.evidence(expense.mcc.as_deref(), expense.merchant.as_deref(), &expense.transaction);
+    let is_corroborated = !reading.is_empty();
+    let category = value.map(|(answer, at)| {
+        run.validations.extend(validate::category_evidence(&at, &answer.category, &reading));
+        answer.category
+    });
+    run.report.result.clone_from(&category);
+    Classification { category, is_corroborated, run }
+}
+
+fn choice(policies: &Policies) -> Vec<CategoryFacts> {
+    let newest = |category: &str| policies.iter().filter(|policy| policy.category == category).last();
+    let facts = |category: &str| {
+        let policy = newest(category).map(|policy| policy.text.clone()).unwrap_or_default();
+        CategoryFacts { id: category.to_owned(), policy }
+    };
+    policies.categories().map(facts).collect()
+}

@@ -1,0 +1,54 @@
+//! Step 3: the model advises on the outcome. It sees the policy and what is used of it, never the engine's verdict; its
+//! advice is then held against that verdict, and its citations and amounts against what it was shown.
+
+use crate::chain::ask::{Asked, Question, StepRun, ask};
+use crate::chain::lookup::Found;
+use crate::chain::prompt::{self, DecideFacts, DecisionAnswer};
+use crate::chain::validate;
+use crate::chain::{Case, Chain, to_facts};
+use crate::domain::decision::{Ruling, Step, ValidationType};
+
+/// What the model advises.
+#[derive(Clone, Debug)]
+pub struct Advice {
+    /// Its decision and its reason, if an answer could be read.
+    pub given: Option<(Ruling, String)>,
+    /// What was done on the way.
+    pub run: StepRun,
+}
+
+impl Advice {
+    /// The advice, if its citations and amounts are grounded. Whether it agrees with the policy is another matter.
+    pub fn trusted(&self) -> Option<&(Ruling, String)> {
+        let is_grounded =
+            self.run.validations.iter().all(|validation| {
+                validation.kind == ValidationType::DecisionConsistency || !validation.finally_failed()
+            });
+        self.given.as_ref().filter(|_| is_grounded)
+    }
+}
+
+/// Asks for the decision.
+pub async fn decide(chain: &Chain, case: &Case, found: &Found) -> Advice {
+    let rules = &found.facts.rules;
+    let schema = prompt::decision_schema(rules);
+    let facts =
+        DecideFacts { category: found.policy.id.clone(), expense: (&case.expense).into(), policy: found.facts.clone() };
+    let question = Question {
+        step: Step::Decide,
+        prompt: &prompt::DECIDE,
+        facts: to_facts(&facts),
+        schema: &schema,
+        deadline: case.model_deadline,
+    };
+    let Asked { value, mut run } = ask(&*chain.model, question, |_: &DecisionAnswer, _| None).await;
+    let given = value.map(|(answer, at)| {
+        run.validations.push(validate::decision_consistency(&at, answer.decision, found.verdict.ruling));
+        run.validations.push(validate::citation_grounding(&at, &answer.cited_rules, rules));
+        let (reason, policy) = (&answer.reason, &found.facts.text);
+        run.validations.push(validate::amount_grounding(&at, reason, &case.expense, policy, rules));
+        (answer.decision, answer.reason)
+    });
+    run.report.result = given.as_ref().map(|(ruling, _)| ruling.to_string());
+    Advice { given, run }
+}

@@ -1,0 +1,164 @@
+//! What the model is shown: two fixed instruction texts, and the facts of one expense as JSON beside them. The facts
+//! are typed both ways, because the offline model reads the same prompt as any other.
+
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use strum::{EnumString, IntoStaticStr, VariantNames};
+
+use crate::domain::decision::Ruling;
+use crate::domain::expense::Expense;
+use crate::domain::money::Currency;
+use crate::llm::{AnswerSchema, Prompt};
+use crate::policy::evaluate::RuleFacts;
+
+/// Instructions of the step classify.
+pub static CLASSIFY: Prompt = Prompt { name: "classify", version: "1", text: include_str!("prompts/classify.md") };
+
+/// Instructions of the step decide.
+pub static DECIDE: Prompt = Prompt { name: "decide", version: "1", text: include_str!("prompts/decide.md") };
+
+/// The two forms an answer can have, by the name the model is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Schema {
+    /// [`CategoryAnswer`].
+    Classification,
+    /// [`DecisionAnswer`].
+    Decision,
+}
+
+/// What the model sees of an expense: nothing of who the employee is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExpenseFacts {
+    /// What the employee wrote.
+    pub transaction: String,
+    /// Exact amount.
+    pub amount: Decimal,
+    /// Its currency.
+    pub currency: Currency,
+    /// The merchant's name, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merchant: Option<String>,
+    /// The merchant category code, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mcc: Option<String>,
+    /// The day of the purchase.
+    pub date: Date,
+    /// Whether a receipt is attached.
+    pub receipt: bool,
+}
+
+impl From<&Expense> for ExpenseFacts {
+    fn from(expense: &Expense) -> Self {
+        Self {
+            transaction: expense.transaction.clone(),
+            amount: expense.amount,
+            currency: expense.currency,
+            merchant: expense.merchant.clone(),
+            mcc: expense.mcc.clone(),
+            date: expense.date,
+            receipt: expense.receipt,
+        }
+    }
+}
+
+/// One category the model can choose.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CategoryFacts {
+    /// Its id.
+    pub id: String,
+    /// Its policy, as people read it.
+    pub policy: String,
+}
+
+/// The facts of the step classify.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClassifyFacts {
+    /// The choice.
+    pub categories: Vec<CategoryFacts>,
+    /// The expense.
+    pub expense: ExpenseFacts,
+}
+
+/// One policy, as the model sees it: what is already used stands in its rules, the verdict does not.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PolicyFacts {
+    /// The policy, as people read it.
+    pub text: String,
+    /// The currency of its amounts.
+    pub currency: Currency,
+    /// Its rules, with what is used of each.
+    pub rules: Vec<RuleFacts>,
+}
+
+/// The facts of the step decide.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DecideFacts {
+    /// The category it was sorted into.
+    pub category: String,
+    /// The expense.
+    pub expense: ExpenseFacts,
+    /// The policy in force.
+    pub policy: PolicyFacts,
+}
+
+/// The answer of the step classify.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CategoryAnswer {
+    /// The label, checked later.
+    pub category: String,
+    /// How sure the model is, from 0 to 1.
+    pub confidence: f64,
+    /// Why, in a sentence.
+    pub rationale: String,
+}
+
+/// The answer of the step decide.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionAnswer {
+    /// The advice.
+    pub decision: Ruling,
+    /// One sentence for the employee.
+    pub reason: String,
+    /// The rules it rests on.
+    pub cited_rules: Vec<String>,
+}
+
+/// The form of a classification, with the loaded categories as the only labels.
+pub fn classification_schema<'a>(categories: impl Iterator<Item = &'a str>) -> AnswerSchema {
+    let properties = json!({
+        "category": {"type": "string", "enum": categories.collect::<Vec<_>>()},
+        "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+        "rationale": {"type": "string"},
+    });
+    answer_schema(Schema::Classification, properties)
+}
+
+/// The form of a decision, with the rules of one policy as the only citations.
+pub fn decision_schema(rules: &[RuleFacts]) -> AnswerSchema {
+    let ids: Vec<&str> = rules.iter().map(|facts| facts.rule.id.as_str()).collect();
+    let properties = json!({
+        "decision": {"type": "string", "enum": Ruling::VARIANTS},
+        "reason": {"type": "string"},
+        "cited_rules": {"type": "array", "items": {"type": "string", "enum": ids}},
+    });
+    answer_schema(Schema::Decision, properties)
+}
+
+fn answer_schema(schema: Schema, properties: Value) -> AnswerSchema {
+    let required: Vec<&String> = properties.as_object().into_iter().flat_map(serde_json::Map::keys).collect();
+    let required = json!(required);
+    AnswerSchema {
+        name: schema.into(),
+        schema: json!({
+            "type": "object",
+            "properties": properties,
+            "required": required,
+            "additionalProperties": false,
+        }),
+    }
+}

@@ -1,0 +1,157 @@
+//! `demo`: posts a few dozen transactions, shows each decision as a small tree, and says how often the reasoning went
+//! wrong under an HTTP 201. It goes over HTTP in either case, so it shows what a client sees.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use anyhow::{Context, bail};
+use clap::builder::styling::{AnsiColor, Style};
+use reqwest::{Client, Url};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::cli::serve::start_telemetry;
+use crate::clock::Clock;
+use crate::config::{Config, ModelConfig};
+use crate::domain::decision::{Decision, Outcome, Ruling, Step};
+use crate::domain::submission::Submission;
+use crate::telemetry::Instruments;
+
+/// What is posted: one body a line.
+const TRANSACTIONS: &str = include_str!("demo.ndjson");
+
+const RED: Style = AnsiColor::Red.on_default().bold();
+const GREEN: Style = AnsiColor::Green.on_default();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+
+/// Runs the demo against a service, or against one of its own that forgets everything.
+///
+/// # Errors
+/// When the service does not answer, or answers with anything but decisions.
+pub fn run(config: &Config, url: Option<Url>, out: &mut dyn Write) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
+    if let Some(url) = url {
+        if matches!(&config.model, ModelConfig::Offline { faults, .. } if !faults.is_empty()) {
+            bail!("--model-fault acts in this process only; start the service at {url} with it, or leave the URL out");
+        }
+        // Employees of their own for every run, so that an earlier one has not used up their caps.
+        let run_id = Uuid::new_v4().simple().to_string();
+        return runtime.block_on(post_all(&url, &format!("-{}", &run_id[..8]), out));
+    }
+    let quiet = config.log_filter.clone().unwrap_or_else(|| "warn".to_owned());
+    let config = Config { log_filter: Some(quiet), ..config.clone() };
+    let telemetry = start_telemetry(&config)?;
+    let shown = runtime.block_on(decide_here(config, telemetry.instruments(), out));
+    drop(runtime);
+    telemetry.shutdown();
+    shown
+}
+
+/// A service of the demo's own: the same router, on a free port, with a ledger that goes away with it.
+async fn decide_here(config: Config, instruments: Instruments, out: &mut dyn Write) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let config = Config { data: folder.path().to_owned(), ..config };
+    let app = App::build(&config, Clock::system(), instruments).await?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?).parse()?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = tokio::spawn(app.serve(listener, async {
+        // Told to stop, or the demo has failed and is gone: both end the service.
+        let _told_or_gone = stopped.await;
+    }));
+    let shown = post_all(&url, "", out).await;
+    drop(stop);
+    serving.await??;
+    shown
+}
+
+async fn post_all(url: &Url, user_suffix: &str, out: &mut dyn Write) -> anyhow::Result<()> {
+    let client = Client::new();
+    let mut decisions = Vec::new();
+    for line in TRANSACTIONS.lines() {
+        let mut submission: Submission = serde_json::from_str(line).context("a line of the demo's own data")?;
+        let own = |id: String| format!("{id}{user_suffix}");
+        submission.user_id = submission.user_id.map(own);
+        let (decision, trace_url) = post(&client, url, &submission).await?;
+        show(&decision, trace_url.as_deref(), out)?;
+        decisions.push(decision);
+    }
+    sum_up(&decisions, out)?;
+    Ok(())
+}
+
+async fn post(client: &Client, url: &Url, submission: &Submission) -> anyhow::Result<(Decision, Option<String>)> {
+    let target = url.join("/v1/expenses")?;
+    let response = client.post(target.clone()).json(submission).send().await;
+    let response = response.with_context(|| format!("no answer from {target}; is the service running there?"))?;
+    let status = response.status();
+    let body: serde_json::Value = response.json().await.with_context(|| format!("{target} answered no JSON"))?;
+    if !status.is_success() {
+        bail!("{target} answered {status}: {body}");
+    }
+    let trace_url = body["trace_url"].as_str().map(str::to_owned);
+    Ok((serde_json::from_value(body).with_context(|| format!("{target} answered no decision"))?, trace_url))
+}
+
+/// One decision as a tree: what each step came to, and in red what failed.
+fn show(decision: &Decision, trace_url: Option<&str>, out: &mut dyn Write) -> std::io::Result<()> {
+    let style = match decision.outcome {
+        Outcome::Approved => GREEN,
+        Outcome::NeedsApproval => YELLOW,
+        Outcome::Denied | Outcome::NeedsReview => RED,
+    };
+    let expense = &decision.expense;
+    let outcome = decision.outcome.to_string();
+    writeln!(
+        out,
+        "{style}{outcome:<14}{style:#} {:>9} {}  {} ({})",
+        expense.amount, expense.currency, expense.transaction, expense.user_id
+    )?;
+    for step in &decision.steps {
+        let result = step.result.as_deref().or(step.error.as_deref()).unwrap_or("nothing");
+        writeln!(out, "├─ {:<13} {result}{}", step.step.to_string(), policy_note(decision, step.step))?;
+        for failed in decision.validations.iter().filter(|check| check.step == step.step && !check.passed) {
+            let repaired = if failed.repaired { " (repaired)" } else { "" };
+            writeln!(out, "│  {RED}✗ {}{RED:#}: {}{repaired}", failed.kind, failed.message)?;
+        }
+    }
+    if decision.is_override {
+        writeln!(out, "├─ {YELLOW}override{YELLOW:#}      policy code overruled the model")?;
+    }
+    writeln!(out, "└─ trace         {}\n", trace_url.unwrap_or(&decision.trace_id))
+}
+
+/// What the policy engine held, beside the lookup.
+fn policy_note(decision: &Decision, step: Step) -> String {
+    let Some(verdict) = decision.policy_verdict.filter(|_| step == Step::PolicyLookup) else { return String::new() };
+    match decision.findings.first() {
+        Some(finding) if finding.effect == Ruling::Denied => format!(
+            " policy: {verdict} by {} (limit {}, used {}, exceeded {})",
+            finding.rule, finding.limit, finding.used, finding.exceeded
+        ),
+        Some(finding) => format!(" policy: {verdict} by {}", finding.rule),
+        None => format!(" policy: {verdict}"),
+    }
+}
+
+fn sum_up(decisions: &[Decision], out: &mut dyn Write) -> std::io::Result<()> {
+    let mut by_outcome: BTreeMap<String, usize> = BTreeMap::new();
+    for decision in decisions {
+        *by_outcome.entry(decision.outcome.to_string()).or_default() += 1;
+    }
+    let outcomes: Vec<String> = by_outcome.iter().map(|(outcome, n)| format!("{n} {outcome}")).collect();
+    let n_failed = decisions.iter().filter(|decision| !decision.failed_types().is_empty()).count();
+    let n_overridden = decisions.iter().filter(|decision| decision.is_override).count();
+    writeln!(out, "{} decisions: {}", decisions.len(), outcomes.join(", "))?;
+    writeln!(out, "overrides: {n_overridden}")?;
+    let per_mille = n_failed * 1000 / decisions.len().max(1);
+    writeln!(
+        out,
+        "semantic error rate: {}.{} % ({n_failed} of {} decisions with a check that failed for good, each an HTTP 201)",
+        per_mille / 10,
+        per_mille % 10,
+        decisions.len()
+    )
+}

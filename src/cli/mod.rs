@@ -1,0 +1,56 @@
+//! The command line: one file per subcommand, each printing to a writer it is handed.
+
+pub mod demo;
+pub mod healthcheck;
+pub mod policies;
+pub mod serve;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use reqwest::Url;
+
+use crate::config::Settings;
+
+/// Decides on expenses: the model advises, policy code decides, the trace proves it.
+#[derive(Debug, Parser)]
+#[command(name = "expense-agent", version)]
+pub struct Cli {
+    /// What to do; `serve` when nothing is said
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// How to do it
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the HTTP API (the default)
+    Serve,
+    /// Ask the service that listens on `--listen` whether it is ready; exit code 0 or 1
+    Healthcheck,
+    /// Work on policy files
+    Policies {
+        /// What to do with them
+        #[command(subcommand)]
+        command: PoliciesCommand,
+    },
+    /// Post a few dozen transactions and show each decision as a tree
+    Demo {
+        /// A running service, such as http://127.0.0.1:8000; without one, the demo decides by itself and forgets
+        url: Option<Url>,
+    },
+}
+
+/// What can be done with policy files.
+#[derive(Debug, Subcommand)]
+pub enum PoliciesCommand {
+    /// Check policy files and the price table, and name every fault
+    Check {
+        /// The folder; `--policies` when not given
+        dir: Option<PathBuf>,
+    },
+}

@@ -1,0 +1,57 @@
+//! `serve`: telemetry first and last, the service in between.
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tracing::Instrument;
+
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::telemetry::logs;
+use crate::telemetry::provider::Telemetry;
+
+/// Runs the service until it is told to stop.
+///
+/// # Errors
+/// When it cannot start, or its listener fails.
+pub fn run(config: &Config) -> anyhow::Result<()> {
+    let telemetry = start_telemetry(config)?;
+    let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
+    let served = runtime.block_on(serve(config, &telemetry));
+    drop(runtime);
+    // Last, and off the runtime: the spans of the last requests are still in the queue.
+    telemetry.shutdown();
+    served
+}
+
+/// Starts traces and logs, as the settings say.
+///
+/// # Errors
+/// When the exporter cannot be built, or the log filter cannot be read.
+pub fn start_telemetry(config: &Config) -> anyhow::Result<Telemetry> {
+    let telemetry = Telemetry::start(&config.telemetry)?;
+    logs::init(config.log_filter.as_deref(), config.log_format, &config.telemetry.sdk_log_level, &telemetry)?;
+    Ok(telemetry)
+}
+
+async fn serve(config: &Config, telemetry: &Telemetry) -> anyhow::Result<()> {
+    let building = App::build(config, Clock::system(), telemetry.instruments());
+    let app = building.instrument(tracing::info_span!("start")).await?;
+    let listen = config.listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}; name another address with --listen"))?;
+    let address = listener.local_addr()?;
+    tracing::info!("listening on http://{address}: POST /v1/expenses, or open /docs");
+    app.serve(listener, stop_signal()).await.context("the listener failed")
+}
+
+/// SIGTERM from an orchestrator, or Ctrl-C from a person.
+async fn stop_signal() {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .expect("a handler of SIGTERM can be set before any other is");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

@@ -1,0 +1,306 @@
+//! Every setting, read once from flags and environment and checked as a whole before anything starts. The only file
+//! that reads the environment; tests fill [`Config`] instead.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use reqwest::Url;
+use secrecy::SecretString;
+
+use crate::llm::fault::{FaultKind, FaultRate};
+use crate::llm::offline;
+use crate::llm::openai::OpenAiConfig;
+use crate::telemetry::logs::LogFormat;
+use crate::telemetry::settings::{TelemetrySettings, Variables};
+
+/// The model that is asked when there is a key and no other model is named.
+const DEFAULT_OPENAI_MODEL: &str = "gpt-4o-mini";
+/// Where OpenAI itself is.
+const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
+
+/// Settings as a person gives them: each is a flag and a variable.
+#[derive(Args, Clone, Debug)]
+pub struct Settings {
+    /// Address and port to listen on; beyond loopback only with `--allow-anonymous`
+    #[arg(long, global = true, env = "EXPENSE_AGENT_LISTEN", default_value = "127.0.0.1:8000", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+
+    /// Let anyone who reaches the service use it, as the tenant he says he is
+    #[arg(long, global = true, env = "EXPENSE_AGENT_ALLOW_ANONYMOUS")]
+    pub allow_anonymous: bool,
+
+    /// Folder of the policy files
+    #[arg(long, global = true, env = "EXPENSE_AGENT_POLICIES", default_value = "policies", value_name = "DIR")]
+    pub policies: PathBuf,
+
+    /// Folder of the ledger; made if it is not there
+    #[arg(long, global = true, env = "EXPENSE_AGENT_DATA", default_value = "data", value_name = "DIR")]
+    pub data: PathBuf,
+
+    /// `offline`, or the name of an OpenAI model [default: gpt-4o-mini with a key or a base URL, else offline]
+    #[arg(long, global = true, env = "EXPENSE_AGENT_MODEL", value_name = "NAME")]
+    pub model: Option<String>,
+
+    /// Most tokens of an answer; unset, the endpoint decides
+    #[arg(long, global = true, env = "EXPENSE_AGENT_MAX_TOKENS", value_name = "TOKENS")]
+    pub max_tokens: Option<u32>,
+
+    /// Sampling temperature from 0 to 2; unset, it is not sent, because reasoning models refuse it
+    #[arg(long, global = true, env = "EXPENSE_AGENT_TEMPERATURE", value_name = "NUMBER")]
+    pub temperature: Option<f64>,
+
+    /// Seed of the model's sampling; unset, it is not sent
+    #[arg(long, global = true, env = "EXPENSE_AGENT_SEED", value_name = "NUMBER")]
+    pub seed: Option<i64>,
+
+    /// Limit of one attempt to ask the model
+    #[arg(
+        long, global = true, env = "EXPENSE_AGENT_MODEL_TIMEOUT", default_value = "10s", value_name = "TIME",
+        value_parser = humantime::parse_duration
+    )]
+    pub model_timeout: Duration,
+
+    /// Attempts after the first when the model's endpoint is overloaded or cannot be reached
+    #[arg(long, global = true, env = "EXPENSE_AGENT_MODEL_RETRIES", default_value_t = 3, value_name = "COUNT")]
+    pub model_retries: usize,
+
+    /// Send the trace context (`traceparent`, never baggage) to the model's endpoint
+    #[arg(long, global = true, env = "EXPENSE_AGENT_PROPAGATE_TO_MODEL")]
+    pub propagate_to_model: bool,
+
+    /// Make the offline model fail: FAULT:RATE, such as misclassify:0.12; may be given several times
+    #[arg(
+        long, global = true, env = "EXPENSE_AGENT_MODEL_FAULT", value_delimiter = ',', value_name = "FAULT:RATE",
+        long_help = fault_help()
+    )]
+    pub model_fault: Vec<FaultRate>,
+
+    /// Seed of those faults: the same seed strikes the same questions
+    #[arg(long, global = true, env = "EXPENSE_AGENT_MODEL_FAULT_SEED", default_value_t = 0, value_name = "NUMBER")]
+    pub model_fault_seed: u64,
+
+    /// Trace UI for the links in answers: a URL with `{trace_id}`, or the base of a Jaeger UI
+    #[arg(long, global = true, env = "EXPENSE_AGENT_TRACE_URL", value_name = "URL")]
+    pub trace_url: Option<String>,
+
+    /// Limit of one request; nine tenths of it are the model's
+    #[arg(
+        long, global = true, env = "EXPENSE_AGENT_DEADLINE", default_value = "30s", value_name = "TIME",
+        value_parser = humantime::parse_duration
+    )]
+    pub deadline: Duration,
+
+    /// How long requests may go on after the signal to stop
+    #[arg(
+        long, global = true, env = "EXPENSE_AGENT_DRAIN_TIMEOUT", default_value = "30s", value_name = "TIME",
+        value_parser = humantime::parse_duration
+    )]
+    pub drain_timeout: Duration,
+
+    /// Requests worked on at once; one more is refused with 503
+    #[arg(long, global = true, env = "EXPENSE_AGENT_MAX_IN_FLIGHT", default_value_t = 256, value_name = "COUNT")]
+    pub max_in_flight: usize,
+
+    /// How log lines look
+    #[arg(long, global = true, env = "EXPENSE_AGENT_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    pub log_format: LogFormat,
+}
+
+fn fault_help() -> String {
+    use strum::VariantNames;
+    format!(
+        "Make the offline model fail: FAULT:RATE, such as misclassify:0.12; may be given several times.\n\
+             Faults: {}",
+        FaultKind::VARIANTS.join(", ")
+    )
+}
+
+/// A model, and how to reach it.
+#[derive(Clone, Debug)]
+pub enum ModelConfig {
+    /// The one in this process.
+    Offline {
+        /// How it is to fail.
+        faults: Vec<FaultRate>,
+        /// What the failures depend on.
+        fault_seed: u64,
+    },
+    /// OpenAI, or an endpoint compatible with it.
+    OpenAi(OpenAiConfig),
+}
+
+/// A template of links to a trace UI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceUrl(String);
+
+impl TraceUrl {
+    /// Reads a URL with the placeholder `{trace_id}`, or the base URL of a Jaeger UI.
+    pub fn parse(text: &str) -> Option<Self> {
+        let template = match text.contains("{trace_id}") {
+            true => text.to_owned(),
+            false => format!("{}/trace/{{trace_id}}", text.trim_end_matches('/')),
+        };
+        let url: Url = template.replace("{trace_id}", "0").parse().ok()?;
+        matches!(url.scheme(), "http" | "https").then_some(Self(template))
+    }
+
+    /// The link to one trace.
+    pub fn of(&self, trace_id: &str) -> String {
+        self.0.replace("{trace_id}", trace_id)
+    }
+}
+
+/// Everything the service is run with, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Folder of the policy files; its `tables/prices.toml` holds the models' prices.
+    pub policies: PathBuf,
+    /// Folder of the ledger.
+    pub data: PathBuf,
+    /// The model.
+    pub model: ModelConfig,
+    /// Whether the model's endpoint sees the trace id.
+    pub propagate_to_model: bool,
+    /// Links to the trace UI.
+    pub trace_url: Option<TraceUrl>,
+    /// Limit of one request.
+    pub deadline: Duration,
+    /// How long requests may go on after the signal to stop.
+    pub drain_timeout: Duration,
+    /// Requests worked on at once.
+    pub max_in_flight: usize,
+    /// What `RUST_LOG` says.
+    pub log_filter: Option<String>,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Telemetry.
+    pub telemetry: TelemetrySettings,
+}
+
+/// Everything wrong with the settings.
+#[derive(Debug, thiserror::Error)]
+pub struct ConfigFaults(pub Vec<String>);
+
+impl fmt::Display for ConfigFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+/// The environment of this process; variables that are no Unicode are left out.
+pub fn environment() -> Variables {
+    let unicode = |text: std::ffi::OsString| text.into_string().ok();
+    std::env::vars_os().filter_map(|(name, value)| Some((unicode(name)?, unicode(value)?))).collect()
+}
+
+impl Config {
+    /// Checks settings and variables as a whole.
+    ///
+    /// # Errors
+    /// With every fault, not just the first.
+    pub fn build(settings: Settings, variables: &Variables) -> Result<Self, ConfigFaults> {
+        let mut faults = Vec::new();
+        if !settings.listen.ip().is_loopback() && !settings.allow_anonymous {
+            faults.push(format!(
+                "--listen {} is not loopback, and nobody would be asked who he is; listen on 127.0.0.1, or say \
+                 --allow-anonymous",
+                settings.listen
+            ));
+        }
+        let limits = [("--deadline", settings.deadline), ("--model-timeout", settings.model_timeout)];
+        for (flag, _) in limits.into_iter().filter(|(_, limit)| limit.is_zero()) {
+            faults.push(format!("{flag} is zero; write a time such as \"30s\""));
+        }
+        if settings.max_in_flight == 0 || settings.max_in_flight > tokio::sync::Semaphore::MAX_PERMITS {
+            faults.push(format!("--max-in-flight is {}; write a number from 1", settings.max_in_flight));
+        }
+        if settings.temperature.is_some_and(|temperature| !(0.0..=2.0).contains(&temperature)) {
+            faults.push("--temperature is out of range; write a number from 0 to 2".to_owned());
+        }
+        let trace_url = settings.trace_url.as_deref().filter(|text| !text.is_empty()).and_then(|text| {
+            let url = TraceUrl::parse(text);
+            if url.is_none() {
+                faults.push(format!("--trace-url is \"{text}\"; write a URL such as \"http://localhost:16686\""));
+            }
+            url
+        });
+        let model = model(&settings, variables, &mut faults);
+        let telemetry = TelemetrySettings::parse(variables, &mut faults);
+        match model {
+            Some(model) if faults.is_empty() => Ok(Self {
+                listen: settings.listen,
+                policies: settings.policies,
+                data: settings.data,
+                model,
+                propagate_to_model: settings.propagate_to_model,
+                trace_url,
+                deadline: settings.deadline,
+                drain_timeout: settings.drain_timeout,
+                max_in_flight: settings.max_in_flight,
+                log_filter: variables.get("RUST_LOG").filter(|filter| !filter.is_empty()).cloned(),
+                log_format: settings.log_format,
+                telemetry,
+            }),
+            _ => Err(ConfigFaults(faults)),
+        }
+    }
+}
+
+fn model(settings: &Settings, variables: &Variables, faults: &mut Vec<String>) -> Option<ModelConfig> {
+    let variable = |name: &str| variables.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
+    let api_key = api_key(variable("OPENAI_API_KEY"), variable("OPENAI_API_KEY_FILE").map(Path::new), faults);
+    let base_url = variable("OPENAI_BASE_URL");
+    let named = settings.model.as_deref().filter(|name| !name.is_empty());
+    let is_offline = named == Some("offline") || named == Some(offline::MODEL);
+    if is_offline || (named.is_none() && api_key.is_none() && base_url.is_none()) {
+        return Some(ModelConfig::Offline {
+            faults: settings.model_fault.clone(),
+            fault_seed: settings.model_fault_seed,
+        });
+    }
+    if !settings.model_fault.is_empty() {
+        faults.push("--model-fault is for the offline model alone; add --model offline, or leave it out".to_owned());
+    }
+    if api_key.is_none() && base_url.is_none() {
+        faults.push(format!(
+            "--model {} needs a key; set OPENAI_API_KEY, or OPENAI_BASE_URL for an endpoint without keys",
+            named.unwrap_or_default()
+        ));
+    }
+    let base_url = base_url.unwrap_or(OPENAI_BASE_URL);
+    let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+    let Some(base_url) = base_url.parse().ok().filter(is_http) else {
+        faults.push(format!("OPENAI_BASE_URL is \"{base_url}\"; write a URL such as \"{OPENAI_BASE_URL}\""));
+        return None;
+    };
+    Some(ModelConfig::OpenAi(OpenAiConfig {
+        base_url,
+        api_key: api_key.unwrap_or_default(),
+        model: named.unwrap_or(DEFAULT_OPENAI_MODEL).to_owned(),
+        max_tokens: settings.max_tokens,
+        temperature: settings.temperature,
+        seed: settings.seed,
+        attempt_timeout: settings.model_timeout,
+        max_retries: settings.model_retries,
+    }))
+}
+
+/// The key itself, or the first line of the file a secret is mounted as.
+fn api_key(key: Option<&str>, file: Option<&Path>, faults: &mut Vec<String>) -> Option<SecretString> {
+    match (key, file) {
+        (Some(key), _) => Some(key.into()),
+        (None, Some(file)) => match std::fs::read_to_string(file) {
+            Ok(text) => text.lines().next().map(str::trim).filter(|key| !key.is_empty()).map(SecretString::from),
+            Err(error) => {
+                faults.push(format!("OPENAI_API_KEY_FILE {} cannot be read: {error}", file.display()));
+                None
+            }
+        },
+        (None, None) => None,
+    }
+}

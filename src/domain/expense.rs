@@ -1,0 +1,38 @@
+//! One expense as the service understands it, after every field was checked. How it is read from JSON stands in
+//! `submission`.
+
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::domain::money::Currency;
+
+/// The employee of an expense that names none, in its body or in its baggage.
+pub const ANONYMOUS: &str = "anonymous";
+
+/// One transaction an employee asks to have paid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Expense {
+    /// What was bought, in free text: 1 to 2,000 characters.
+    pub transaction: String,
+    /// Exact amount in `currency`, above zero, with all of the currency's minor digits.
+    #[schema(example = "650.00")]
+    pub amount: Decimal,
+    /// ISO 4217 code.
+    #[schema(value_type = String, example = "USD")]
+    pub currency: Currency,
+    /// The merchant's name as it stands on the card statement.
+    pub merchant: Option<String>,
+    /// Merchant category code, ISO 18245: four digits.
+    pub mcc: Option<String>,
+    /// The day of the purchase.
+    #[schema(value_type = String, format = Date, example = "2026-03-14")]
+    pub date: Date,
+    /// Expenses with the same trip share that trip's cap.
+    pub trip_id: Option<String>,
+    /// Whether a receipt is attached.
+    pub receipt: bool,
+    /// The employee (`user.id` in traces).
+    pub user_id: String,
+}

@@ -1,0 +1,22 @@
+//! The contract as OpenAPI, and a page to try it. The page's assets are in the binary: no other host is asked.
+
+use axum::Router;
+use utoipa::OpenApi;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::http::AppState;
+
+/// What the contract says beside its paths, which the handlers describe themselves.
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "expense-agent",
+    description = "Decides on expenses: a model advises, policy code decides, and a trace shows how it came about. \
+                   Every answer names its trace in `x-trace-id` and `traceresponse`. The employee and the tenant of a \
+                   request may come as W3C Baggage: `baggage: user.id=ana,tenant.id=acme`."
+))]
+pub struct Contract;
+
+/// `/openapi.json` and `/docs`.
+pub fn pages(contract: utoipa::openapi::OpenApi) -> Router<AppState> {
+    SwaggerUi::new("/docs").url("/openapi.json", contract).into()
+}

@@ -1,0 +1,154 @@
+//! The whole error contract: `application/problem+json` (RFC 9457) with a stable `code`, what was wrong and what would
+//! be accepted, and the trace id. A refused request has no side effect.
+
+use std::any::Any;
+use std::error::Error;
+
+use axum::Json;
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::submission::{FieldFault, SubmissionError};
+use crate::ledger::LedgerError;
+use crate::telemetry::server::RequestTrace;
+
+/// Seconds after which a caller may try again what the service could not take now.
+const RETRY_AFTER_SECONDS: u32 = 1;
+
+/// What stands in the way of a request.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// HTTP status.
+    pub status: u16,
+    /// The status in words.
+    pub title: &'static str,
+    /// Stable, for programs.
+    pub code: &'static str,
+    /// What was wrong and what would be accepted, for people.
+    pub detail: String,
+    /// The fields that were wrong, each with what would be accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldFault>,
+    /// The trace of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+    /// What went wrong inside, for the log alone.
+    #[serde(skip)]
+    pub cause: Option<String>,
+}
+
+impl Problem {
+    /// A problem with a status, a stable code, and words for people.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            status: status.as_u16(),
+            title: status.canonical_reason().unwrap_or_default(),
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            trace_id: None,
+            cause: None,
+        }
+    }
+
+    /// The service has all the requests it can work on.
+    pub fn overloaded() -> Self {
+        let detail = "the service is working on as many requests as it may; try again in a moment";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail)
+    }
+
+    /// The request was not answered in time; a decision under way is still recorded.
+    pub fn deadline_exceeded() -> Self {
+        let detail = "the request was not answered in time; a decision that was under way is still recorded";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded", detail)
+    }
+
+    /// Something is broken in here.
+    pub fn internal(cause: impl Into<String>) -> Self {
+        let detail = "the service failed; the trace tells where";
+        let problem = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail);
+        Self { cause: Some(cause.into()), ..problem }
+    }
+}
+
+impl From<SubmissionError> for Problem {
+    fn from(error: SubmissionError) -> Self {
+        match error {
+            SubmissionError::NotJson(_) => Self::new(StatusCode::BAD_REQUEST, "not_json", error.to_string()),
+            SubmissionError::Faults(ref errors) => {
+                let errors = errors.clone();
+                let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_expense", error.to_string());
+                Self { errors, ..problem }
+            }
+        }
+    }
+}
+
+impl From<LedgerError> for Problem {
+    fn from(error: LedgerError) -> Self {
+        let detail = "the ledger cannot be used right now, so nothing was decided; try again in a moment";
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "ledger_unavailable", detail);
+        Self { cause: Some(chain(&error)), ..problem }
+    }
+}
+
+/// An error and its sources in one line.
+fn chain(error: &dyn Error) -> String {
+    let sources = std::iter::successors(error.source(), |source| (*source).source());
+    sources.fold(error.to_string(), |chain, source| format!("{chain}: {source}"))
+}
+
+impl IntoResponse for Problem {
+    /// The body is written in [`render`], which knows the trace.
+    fn into_response(self) -> Response {
+        let mut response =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Writes problems out, with the trace id, and logs those that are ours: once, here.
+pub async fn render(request: Request, next: Next) -> Response {
+    let trace_id = request.extensions().get::<RequestTrace>().map(|trace| trace.trace_id.clone());
+    let mut response = next.run(request).await;
+    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    let problem = Problem { trace_id, ..problem };
+    if response.status().is_server_error() {
+        let cause = problem.cause.as_deref().unwrap_or_default();
+        tracing::error!(status = problem.status, code = problem.code, cause, "a request failed");
+    }
+    let is_temporary = response.status() == StatusCode::SERVICE_UNAVAILABLE;
+    let mut rendered = (response.status(), Json(problem)).into_response();
+    let headers = rendered.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if is_temporary {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+    }
+    if let Some(allow) = response.headers_mut().remove(header::ALLOW) {
+        headers.insert(header::ALLOW, allow);
+    }
+    rendered
+}
+
+/// The answer to a path that does not exist.
+pub async fn no_such_route() -> Problem {
+    let detail = "there is no such route; /docs shows those there are";
+    Problem::new(StatusCode::NOT_FOUND, "no_such_route", detail)
+}
+
+/// The answer to a method that a path does not take.
+pub async fn no_such_method() -> Problem {
+    let detail = "this route does not take that method; /docs shows those it takes";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no_such_method", detail)
+}
+
+/// The answer when a handler panicked.
+pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let message = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    Problem::internal(format!("panic: {}", message.unwrap_or("without a message"))).into_response()
+}

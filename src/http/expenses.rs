@@ -1,0 +1,196 @@
+//! Expenses: submit one for a decision, read decisions back.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use strum::VariantNames;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::chain::Case;
+use crate::domain::decision::{Decision, Outcome, ValidationType};
+use crate::domain::submission::{self, Defaults, Submission};
+use crate::http::AppState;
+use crate::http::error::Problem;
+use crate::http::limits::{JsonBytes, Slot};
+use crate::ledger::{Filter, PageRequest};
+use crate::telemetry::identity::as_user;
+use crate::telemetry::server::{Decided, RequestTrace};
+
+/// Decisions on a page when the caller does not say.
+const DEFAULT_PAGE: u32 = 50;
+/// Decisions on a page at most.
+const MAX_PAGE: u32 = 200;
+
+/// A decision, and where its trace can be looked at.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DecisionBody {
+    /// The decision.
+    #[serde(flatten)]
+    #[schema(inline, value_type = Decision)]
+    pub decision: Arc<Decision>,
+    /// Opens the trace, when a trace UI is configured.
+    pub trace_url: Option<String>,
+}
+
+impl DecisionBody {
+    fn new(app: &AppState, decision: impl Into<Arc<Decision>>) -> Self {
+        let decision = decision.into();
+        Self { trace_url: app.trace_url.as_ref().map(|url| url.of(&decision.trace_id)), decision }
+    }
+}
+
+/// A page of decisions, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DecisionPage {
+    /// The decisions.
+    pub decisions: Vec<DecisionBody>,
+    /// Pass it as `cursor` for the next page; absent on the last one.
+    pub next_cursor: Option<Uuid>,
+}
+
+/// Decide one expense.
+///
+/// Classifies it, looks its policy up, asks the model, and lets policy code decide. Denials and reviews are decisions
+/// too, so they are answered with 201.
+#[utoipa::path(
+    post, path = "/v1/expenses", tag = "expenses", request_body = Submission,
+    responses(
+        (status = 201, description = "The decision, already in the ledger", body = DecisionBody),
+        (status = 400, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "Larger than 64 KiB", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON by its type", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Fields that cannot be taken, all listed", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Overloaded, out of time, or without a ledger", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn create(
+    State(app): State<AppState>,
+    Extension(trace): Extension<RequestTrace>,
+    Extension(slot): Extension<Slot>,
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, Problem> {
+    let defaults = Defaults { date: app.clock.today(), user_id: trace.identity.user_id };
+    let expense = submission::parse(&body, defaults)?;
+    let case = Case {
+        id: Uuid::now_v7(),
+        received_at: app.clock.now(),
+        tenant_id: trace.identity.tenant_id,
+        trace_id: trace.trace_id,
+        // A tenth of the time is kept for the ledger and the way back.
+        model_deadline: tokio::time::Instant::now() + app.deadline * 9 / 10,
+        expense,
+    };
+    // In a task of its own: a client that goes away does not stop a decision that was accepted.
+    let chain = app.chain.clone();
+    let user_id = case.expense.user_id.clone();
+    let work = app.decisions.spawn(as_user(&user_id, async move {
+        let recorded = chain.run(&case).await;
+        drop(slot);
+        recorded
+    }));
+    let recorded = work.await.map_err(|error| Problem::internal(error.to_string()))??;
+    let decision = Arc::new(recorded.decision);
+    let location = format!("/v1/expenses/{}", decision.id);
+    let body = Json(DecisionBody::new(&app, Arc::clone(&decision)));
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Extension(Decided(decision)), body).into_response())
+}
+
+/// Read a decision again, with every step, check, token count and cost.
+#[utoipa::path(
+    get, path = "/v1/expenses/{id}", tag = "expenses",
+    params(("id" = String, Path, description = "The decision's id")),
+    responses(
+        (status = 200, description = "The decision", body = DecisionBody),
+        (status = 404, description = "There is no such decision", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn get(
+    State(app): State<AppState>,
+    Extension(trace): Extension<RequestTrace>,
+    Path(id): Path<String>,
+) -> Result<Json<DecisionBody>, Problem> {
+    let decision = match id.parse::<Uuid>() {
+        Ok(id) => app.chain.ledger.get(&trace.identity.tenant_id, id).await?,
+        Err(_) => None,
+    };
+    let not_found = || Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no decision with this id");
+    decision.map(|decision| Json(DecisionBody::new(&app, decision))).ok_or_else(not_found)
+}
+
+/// List decisions, newest first.
+#[utoipa::path(
+    get, path = "/v1/expenses", tag = "expenses",
+    params(
+        ("outcome" = Option<Outcome>, Query, description = "Only decisions with this outcome"),
+        ("category" = Option<String>, Query, description = "Only decisions of this category"),
+        ("user_id" = Option<String>, Query, description = "Only decisions of this employee"),
+        ("failed_validation" = Option<ValidationType>, Query, description = "Only decisions in which this check finally failed"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+        ("limit" = Option<u32>, Query, description = "Decisions on the page: 1 to 200, 50 by default"),
+    ),
+    responses(
+        (status = 200, description = "A page of decisions", body = DecisionPage),
+        (status = 400, description = "A filter or a cursor that does not exist", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn list(
+    State(app): State<AppState>,
+    Extension(trace): Extension<RequestTrace>,
+    Query(parameters): Query<Vec<(String, String)>>,
+) -> Result<Json<DecisionPage>, Problem> {
+    let (filter, page) = parse_query(&parameters)?;
+    let tenant_id = &trace.identity.tenant_id;
+    if let Some(cursor) = page.after
+        && app.chain.ledger.get(tenant_id, cursor).await?.is_none()
+    {
+        return Err(unknown_cursor());
+    }
+    let page = app.chain.ledger.list(tenant_id, &filter, page).await?;
+    let decisions = page.decisions.into_iter().map(|decision| DecisionBody::new(&app, decision)).collect();
+    Ok(Json(DecisionPage { decisions, next_cursor: page.next }))
+}
+
+fn parse_query(parameters: &[(String, String)]) -> Result<(Filter, PageRequest), Problem> {
+    let mut filter = Filter::default();
+    let mut page = PageRequest { after: None, limit: DEFAULT_PAGE };
+    for (name, value) in parameters {
+        let refused = |accepted: String| {
+            let detail = format!("`{name}` cannot be \"{value}\"; write {accepted}");
+            Problem::new(StatusCode::BAD_REQUEST, "unknown_filter", detail)
+        };
+        match name.as_str() {
+            "outcome" => {
+                let outcome = value.parse().map_err(|_| refused(format!("one of {}", Outcome::VARIANTS.join(", "))))?;
+                filter.outcome = Some(outcome);
+            }
+            "failed_validation" => {
+                let variants = || refused(format!("one of {}", ValidationType::VARIANTS.join(", ")));
+                filter.failed_validation = Some(value.parse().map_err(|_| variants())?);
+            }
+            "category" => filter.category = Some(value.clone()),
+            "user_id" => filter.user_id = Some(value.clone()),
+            "cursor" => page.after = Some(value.parse().map_err(|_| unknown_cursor())?),
+            "limit" => {
+                let limit = value.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
+                page.limit = limit.ok_or_else(|| refused(format!("a number from 1 to {MAX_PAGE}")))?;
+            }
+            _ => {
+                let detail = format!(
+                    "`{name}` is no filter; there are outcome, category, user_id, failed_validation, cursor and limit"
+                );
+                return Err(Problem::new(StatusCode::BAD_REQUEST, "unknown_filter", detail));
+            }
+        }
+    }
+    Ok((filter, page))
+}
+
+fn unknown_cursor() -> Problem {
+    let detail = "this cursor is unknown; pass the `next_cursor` of a page, or none for the first page";
+    Problem::new(StatusCode::BAD_REQUEST, "unknown_cursor", detail)
+}

@@ -1,0 +1,38 @@
+//! Probes: whether the process lives, and whether it can decide. Neither asks the model or the trace backend: a service
+//! without them still answers, and taking it out of rotation would help nobody.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use crate::http::AppState;
+
+/// The routes of the probes.
+pub fn routes() -> Router<AppState> {
+    Router::new().route("/healthz", get(live)).route("/readyz", get(ready))
+}
+
+async fn live() -> Json<Value> {
+    Json(json!({"status": "ok"}))
+}
+
+async fn ready(State(app): State<AppState>) -> (StatusCode, Json<Value>) {
+    let ledger = app.chain.ledger.check().await;
+    if let Err(error) = &ledger {
+        tracing::warn!(error = error as &dyn std::error::Error, "the ledger is not ready");
+    }
+    let is_ready = ledger.is_ok() && !app.is_draining();
+    let checks = json!({
+        "ledger": if ledger.is_ok() { "ok" } else { "failed" },
+        "policies": app.chain.policies.iter().count(),
+        "draining": app.is_draining(),
+        "model": app.chain.model.info().model,
+    });
+    let (status, word) = match is_ready {
+        true => (StatusCode::OK, "ready"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
+    };
+    (status, Json(json!({"status": word, "checks": checks})))
+}

@@ -1,0 +1,69 @@
+//! What keeps one request, or many, from taking the service down: a place for each, a deadline, and a bound on bodies.
+
+use std::sync::Arc;
+
+use axum::body::to_bytes;
+use axum::extract::{FromRequest, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::http::AppState;
+use crate::http::error::Problem;
+
+/// Bytes a request body may have.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// A request's place among those worked on. A decision keeps it until it is recorded, whatever its client does.
+#[derive(Clone, Debug)]
+pub struct Slot(#[expect(dead_code, reason = "held for its drop")] Arc<OwnedSemaphorePermit>);
+
+/// Lets a request in if there is a place for it; a queue would only make all of them late.
+pub async fn admit(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
+    match app.slots.clone().try_acquire_owned() {
+        Ok(permit) => {
+            request.extensions_mut().insert(Slot(Arc::new(permit)));
+            next.run(request).await
+        }
+        Err(_) => Problem::overloaded().into_response(),
+    }
+}
+
+/// Answers before the deadline, with a problem if with nothing else.
+pub async fn within_deadline(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(app.deadline, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::deadline_exceeded().into_response(),
+    }
+}
+
+/// The bytes of a JSON body, of the right type and size.
+pub struct JsonBytes(pub axum::body::Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for JsonBytes {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            let detail = "the body is not JSON by its type; send `Content-Type: application/json`";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
+        }
+        to_bytes(request.into_body(), MAX_BODY_BYTES).await.map(Self).map_err(|error| {
+            let is_too_long =
+                std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("limit"));
+            if is_too_long {
+                let detail = format!("the body is larger than {MAX_BODY_BYTES} bytes; send one expense at a time");
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+            } else {
+                Problem::new(StatusCode::BAD_REQUEST, "body_cut_off", "the body broke off; send it whole")
+            }
+        })
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}

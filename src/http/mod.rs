@@ -1,0 +1,72 @@
+//! The HTTP surface: routes, their order of layers, and what handlers share. One file per resource; the whole error
+//! contract is in `error`.
+
+pub mod docs;
+pub mod error;
+pub mod expenses;
+pub mod health;
+pub mod limits;
+pub mod policies;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::chain::Chain;
+use crate::clock::Clock;
+use crate::config::TraceUrl;
+use crate::telemetry::{Instruments, server};
+
+/// What handlers share; cheap to clone.
+#[derive(Clone)]
+pub struct AppState {
+    /// Decides.
+    pub chain: Chain,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Where a trace can be looked at.
+    pub trace_url: Option<TraceUrl>,
+    /// Limit of one request.
+    pub deadline: Duration,
+    /// A place for each request that may be worked on at once.
+    pub slots: Arc<Semaphore>,
+    /// Decisions under way, which outlive a client that goes away.
+    pub decisions: TaskTracker,
+    /// Set when the service begins to stop.
+    pub is_draining: Arc<AtomicBool>,
+}
+
+impl AppState {
+    /// Whether the service has begun to stop.
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+}
+
+/// All routes. Probes stand outside the traced part: they would drown the decisions.
+pub fn router(state: AppState, instruments: Instruments) -> Router {
+    let (api, openapi) = OpenApiRouter::with_openapi(docs::Contract::openapi())
+        .routes(routes!(expenses::create, expenses::list))
+        .routes(routes!(expenses::get))
+        .routes(routes!(policies::list))
+        .layer(from_fn_with_state(state.clone(), limits::admit))
+        .split_for_parts();
+    let traced = api
+        .merge(docs::pages(openapi))
+        .fallback(error::no_such_route)
+        .method_not_allowed_fallback(error::no_such_method)
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(from_fn_with_state(state.clone(), limits::within_deadline))
+        .layer(from_fn(error::render))
+        .layer(from_fn_with_state(instruments, server::trace));
+    health::routes().layer(from_fn(error::render)).merge(traced).with_state(state)
+}

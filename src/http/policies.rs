@@ -1,0 +1,25 @@
+//! The policies that are loaded, with version and content hash.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::AppState;
+use crate::policy::Policy;
+
+/// Every version of every policy.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PolicyList {
+    /// By category and date.
+    pub policies: Vec<Policy>,
+}
+
+/// Show the policies that are loaded.
+#[utoipa::path(
+    get, path = "/v1/policies", tag = "policies",
+    responses((status = 200, description = "What is loaded", body = PolicyList)),
+)]
+pub async fn list(State(app): State<AppState>) -> Json<PolicyList> {
+    Json(PolicyList { policies: app.chain.policies.iter().cloned().collect() })
+}

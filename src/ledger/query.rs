@@ -1,0 +1,95 @@
+//! Reading decisions back: one by id, or pages of them, newest first. A tenant sees its own and no others.
+
+use sqlx::{QueryBuilder, Sqlite};
+use uuid::Uuid;
+
+use crate::domain::decision::{Decision, Outcome, ValidationType};
+use crate::ledger::{Ledger, LedgerError};
+
+/// Which decisions are asked for; all that is set has to hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Those with this outcome.
+    pub outcome: Option<Outcome>,
+    /// Those of this category.
+    pub category: Option<String>,
+    /// Those of this employee.
+    pub user_id: Option<String>,
+    /// Those in which a check of this type finally failed.
+    pub failed_validation: Option<ValidationType>,
+}
+
+/// Which part of a list is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct PageRequest {
+    /// The decision the page before ended with.
+    pub after: Option<Uuid>,
+    /// The most decisions on the page.
+    pub limit: u32,
+}
+
+/// Some decisions, and where the next ones begin.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The decisions, newest first.
+    pub decisions: Vec<Decision>,
+    /// What to ask for next; absent on the last page.
+    pub next: Option<Uuid>,
+}
+
+impl Ledger {
+    /// One decision of a tenant.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn get(&self, tenant_id: &str, id: Uuid) -> Result<Option<Decision>, LedgerError> {
+        let document: Option<String> =
+            sqlx::query_scalar("SELECT document FROM decision WHERE tenant_id = $1 AND id = $2")
+                .bind(tenant_id)
+                .bind(id.to_string())
+                .fetch_optional(&self.readers)
+                .await?;
+        document.as_deref().map(decision).transpose()
+    }
+
+    /// A page of a tenant's decisions.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn list(&self, tenant_id: &str, filter: &Filter, page: PageRequest) -> Result<Page, LedgerError> {
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT document FROM decision WHERE tenant_id = ");
+        query.push_bind(tenant_id);
+        if let Some(outcome) = filter.outcome {
+            query.push(" AND outcome = ").push_bind(outcome.to_string());
+        }
+        if let Some(category) = &filter.category {
+            query.push(" AND category = ").push_bind(category);
+        }
+        if let Some(user_id) = &filter.user_id {
+            query.push(" AND user_id = ").push_bind(user_id);
+        }
+        if let Some(kind) = filter.failed_validation {
+            query.push(" AND id IN (SELECT decision_id FROM failed_validation WHERE tenant_id = ");
+            query.push_bind(tenant_id).push(" AND type = ").push_bind(kind.to_string()).push(")");
+        }
+        if let Some(after) = page.after {
+            query.push(" AND id < ").push_bind(after.to_string());
+        }
+        // One more than asked for tells whether there is a next page.
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(page.limit) + 1);
+        let documents: Vec<String> = query.build_query_scalar().fetch_all(&self.readers).await?;
+        let n_asked = usize::try_from(page.limit).unwrap_or(usize::MAX);
+        let has_more = documents.len() > n_asked;
+        let decisions: Vec<Decision> =
+            documents.iter().take(n_asked).map(|document| decision(document)).collect::<Result<_, _>>()?;
+        let next = decisions.last().map(|last| last.id).filter(|_| has_more);
+        Ok(Page { decisions, next })
+    }
+}
+
+fn decision(document: &str) -> Result<Decision, LedgerError> {
+    serde_json::from_str(document).map_err(|error| {
+        let excerpt = document.chars().take(60).collect();
+        LedgerError::Corrupt(excerpt, error)
+    })
+}

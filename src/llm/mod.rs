@@ -1,0 +1,209 @@
+//! The model seam: what is asked of a language model and what comes back. Two implementations stand behind
+//! [`ChatModel`], `openai` and `offline`; an answer that makes no sense is a value here, not an error.
+
+pub mod cost;
+pub mod fault;
+pub mod offline;
+pub mod openai;
+
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::domain::decision::{Cost, ModelCall};
+
+/// A prompt file: instructions that never change at run time, so that its hash names it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Prompt {
+    /// What it is called.
+    pub name: &'static str,
+    /// Raised with every change of its text.
+    pub version: &'static str,
+    /// The instructions.
+    pub text: &'static str,
+}
+
+/// Who says a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "snake_case")]
+pub enum Speaker {
+    /// The facts, as JSON, and what was wrong with an answer.
+    User,
+    /// An earlier answer of the model.
+    Assistant,
+}
+
+/// One message after the instructions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Who says it.
+    pub speaker: Speaker,
+    /// What is said.
+    pub text: String,
+}
+
+/// The form the answer has to have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AnswerSchema {
+    /// The schema's name, by which a provider caches it.
+    pub name: &'static str,
+    /// JSON Schema, in the strict subset that providers enforce.
+    pub schema: Value,
+}
+
+/// One question to the model.
+#[derive(Clone, Debug)]
+pub struct ChatRequest<'a> {
+    /// The instructions.
+    pub prompt: &'static Prompt,
+    /// The messages after them, the facts first.
+    pub messages: &'a [Message],
+    /// The form of the answer.
+    pub schema: &'a AnswerSchema,
+    /// When the answer is of no use any more, retries included.
+    pub deadline: Instant,
+    /// W3C trace context for the provider; set only when that is switched on.
+    pub traceparent: Option<String>,
+}
+
+/// What is known of a model before it is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelInfo {
+    /// `gen_ai.provider.name`.
+    pub provider: &'static str,
+    /// The model's name, as it is asked for.
+    pub model: String,
+    /// Host and port of its endpoint; absent when it runs in this process.
+    pub server: Option<(String, u16)>,
+    /// The most tokens it may write, where set.
+    pub max_tokens: Option<u32>,
+    /// Sampling temperature from 0 to 2, where set.
+    pub temperature: Option<f64>,
+    /// Seed of its sampling, where set.
+    pub seed: Option<i64>,
+}
+
+/// The tokens of one answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens read, cached ones included.
+    pub input_tokens: u64,
+    /// Tokens written, reasoning included.
+    pub output_tokens: u64,
+    /// Of the tokens read, those from the provider's cache.
+    pub cached_tokens: Option<u64>,
+    /// Of the tokens written, those of its reasoning.
+    pub reasoning_tokens: Option<u64>,
+}
+
+/// What the model said, sensible or not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The provider's id of the answer.
+    pub id: Option<String>,
+    /// The model that gave it.
+    pub model: String,
+    /// Why it stopped, in the provider's words: `stop`, `length`, `content_filter` and others.
+    pub finish_reason: Option<String>,
+    /// The text, which should be JSON.
+    pub text: Option<String>,
+    /// The model's refusal, in its own words.
+    pub refusal: Option<String>,
+    /// The tokens, if the provider counted them.
+    pub usage: Option<Usage>,
+}
+
+/// Why no answer came.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ModelError {
+    /// No answer within the time there was.
+    #[error("the model did not answer in time")]
+    Timeout,
+    /// The endpoint could not be reached, or broke off.
+    #[error("the model's endpoint could not be reached")]
+    Connection,
+    /// The endpoint refused the request.
+    #[error("the model's endpoint answered with HTTP status {status}{}", detail(.code.as_deref()))]
+    Status {
+        /// HTTP status.
+        status: u16,
+        /// The provider's own error code, such as `insufficient_quota`.
+        code: Option<String>,
+    },
+    /// The endpoint's answer is no chat completion.
+    #[error("the model's endpoint answered with something that is no chat completion")]
+    InvalidResponse,
+}
+
+fn detail(code: Option<&str>) -> String {
+    code.map(|code| format!(" ({code})")).unwrap_or_default()
+}
+
+impl ModelError {
+    /// The class of the error, of few different values: `error.type`.
+    pub fn error_type(&self) -> String {
+        match self {
+            Self::Timeout => "timeout".to_owned(),
+            Self::Connection => "connection".to_owned(),
+            Self::Status { status, .. } => status.to_string(),
+            Self::InvalidResponse => "invalid_response".to_owned(),
+        }
+    }
+}
+
+/// One transport retry, made inside a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// When the attempt before it had failed.
+    pub at: SystemTime,
+    /// Why that attempt failed.
+    pub error: ModelError,
+    /// How long was waited before the next.
+    pub delay: std::time::Duration,
+}
+
+/// Everything that came of one question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The answer, or why there is none.
+    pub answer: Result<Answer, ModelError>,
+    /// The transport retries it took.
+    pub retries: Vec<Retry>,
+    /// What the answer cost; absent when its price or its tokens are unknown.
+    pub cost: Option<Cost>,
+}
+
+impl Reply {
+    /// A reply that took no retry and has no price yet.
+    pub fn new(answer: Result<Answer, ModelError>) -> Self {
+        Self { answer, retries: Vec::new(), cost: None }
+    }
+
+    /// The call as a decision keeps it.
+    pub fn to_call(&self, info: &ModelInfo) -> ModelCall {
+        let answer = self.answer.as_ref().ok();
+        let usage = answer.and_then(|answer| answer.usage);
+        ModelCall {
+            model: answer.map_or_else(|| info.model.clone(), |answer| answer.model.clone()),
+            response_id: answer.and_then(|answer| answer.id.clone()),
+            finish_reason: answer.and_then(|answer| answer.finish_reason.clone()),
+            input_tokens: usage.map(|usage| usage.input_tokens),
+            output_tokens: usage.map(|usage| usage.output_tokens),
+            cost: self.cost.clone(),
+            retries: u32::try_from(self.retries.len()).unwrap_or(u32::MAX),
+            error: self.answer.as_ref().err().map(ModelError::error_type),
+        }
+    }
+}
+
+/// A language model that can be asked for a structured answer.
+#[async_trait]
+pub trait ChatModel: Send + Sync {
+    /// What is known of it.
+    fn info(&self) -> &ModelInfo;
+
+    /// Asks, and comes back before the request's deadline has passed.
+    async fn chat(&self, request: &ChatRequest<'_>) -> Reply;
+}

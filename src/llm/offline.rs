@@ -1,0 +1,147 @@
+//! The model that needs no key and no network. It reads the same prompt as any other and answers from the evidence of
+//! the policy files and the rules it is shown; it can be told to fail. It says so: its provider is `offline`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use crate::chain::prompt::{ClassifyFacts, DecideFacts, Schema};
+use crate::llm::fault::{FaultKind, Faults};
+use crate::llm::{Answer, ChatModel, ChatRequest, ModelError, ModelInfo, Reply, Speaker, Usage};
+use crate::policy::Policies;
+use crate::policy::evaluate::evaluate;
+
+/// The name of the one offline model.
+pub const MODEL: &str = "offline-rules-1";
+
+/// How long an answer takes that the fault `slow` strikes.
+const SLOW: Duration = Duration::from_secs(5);
+
+/// The offline model.
+pub struct Offline {
+    info: ModelInfo,
+    policies: Arc<Policies>,
+    faults: Faults,
+    n_answers: AtomicU64,
+}
+
+impl Offline {
+    /// Makes a model that knows the evidence of these policies.
+    pub fn new(policies: Arc<Policies>, faults: Faults) -> Self {
+        let info = ModelInfo {
+            provider: "offline",
+            model: MODEL.to_owned(),
+            server: None,
+            max_tokens: None,
+            temperature: None,
+            seed: None,
+        };
+        Self { info, policies, faults, n_answers: AtomicU64::new(0) }
+    }
+
+    fn classify(&self, facts: &ClassifyFacts, fault: Option<FaultKind>) -> Value {
+        let expense = &facts.expense;
+        let reading = self.policies.evidence(expense.mcc.as_deref(), expense.merchant.as_deref(), &expense.transaction);
+        let (category, confidence, rationale) = match (reading.best(), self.policies.catch_all()) {
+            (Some(category), _) => (category, 0.9, "The merchant code, the merchant or the words say so."),
+            (None, Some(category)) => (category, 0.2, "Nothing in it speaks for any category."),
+            (None, None) => ("", 0.0, "There is no category."),
+        };
+        let category = match fault {
+            Some(FaultKind::InvalidCategory) => "entertainment",
+            // The category farthest from the evidence that exists, so that the mistake is one.
+            Some(FaultKind::Misclassify) => self
+                .policies
+                .categories()
+                .find(|other| *other != category && !reading.categories().any(|said| said == *other))
+                .unwrap_or(category),
+            _ => category,
+        };
+        json!({"category": category, "confidence": confidence, "rationale": rationale})
+    }
+
+    fn decide(facts: &DecideFacts, fault: Option<FaultKind>) -> Value {
+        let verdict = evaluate(&facts.policy.rules, facts.expense.amount, facts.expense.receipt);
+        let decisive = verdict.findings.first().map(|finding| finding.rule.as_str());
+        let first = facts.policy.rules.first().map(|facts| facts.rule.id.as_str());
+        let cited: Vec<&str> = decisive.or(first).into_iter().collect();
+        match fault {
+            Some(FaultKind::ApproveEverything) => {
+                json!({"decision": "approved", "reason": "Looks fine to me.", "cited_rules": cited})
+            }
+            _ => json!({"decision": verdict.ruling, "reason": verdict.reason(), "cited_rules": cited}),
+        }
+    }
+
+    /// The answer to a prompt; `None` when the prompt is none of those this model knows.
+    fn answer(&self, schema: Schema, facts: &str, fault: Option<FaultKind>) -> Option<Value> {
+        match schema {
+            Schema::Classification => Some(self.classify(&serde_json::from_str(facts).ok()?, fault)),
+            Schema::Decision => Some(Self::decide(&serde_json::from_str(facts).ok()?, fault)),
+        }
+    }
+}
+
+fn can_strike(fault: FaultKind, schema: Schema) -> bool {
+    match fault {
+        FaultKind::Misclassify | FaultKind::InvalidCategory => schema == Schema::Classification,
+        FaultKind::ApproveEverything => schema == Schema::Decision,
+        FaultKind::Garbage | FaultKind::Truncated | FaultKind::Slow | FaultKind::Unavailable => true,
+    }
+}
+
+/// This model's tokens are the words it reads and writes.
+fn n_tokens<'a>(texts: impl Iterator<Item = &'a str>) -> u64 {
+    texts.flat_map(str::split_whitespace).fold(0, |n, _| n + 1)
+}
+
+#[async_trait]
+impl ChatModel for Offline {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    async fn chat(&self, request: &ChatRequest<'_>) -> Reply {
+        let schema = request.schema.name.parse::<Schema>().ok();
+        let fault = schema.and_then(|schema| self.faults.next(|fault| can_strike(fault, schema)));
+        if fault == Some(FaultKind::Unavailable) {
+            return Reply::new(Err(ModelError::Connection));
+        }
+        if fault == Some(FaultKind::Slow)
+            && tokio::time::timeout_at(request.deadline, tokio::time::sleep(SLOW)).await.is_err()
+        {
+            return Reply::new(Err(ModelError::Timeout));
+        }
+        let facts = request.messages.iter().find(|message| message.speaker == Speaker::User);
+        let sensible = schema.zip(facts).and_then(|(schema, facts)| self.answer(schema, &facts.text, fault));
+        let mut text = sensible.map(|answer| answer.to_string()).unwrap_or_default();
+        let mut finish_reason = "stop";
+        match fault {
+            Some(FaultKind::Garbage) => "I would say this one is probably okay?".clone_into(&mut text),
+            Some(FaultKind::Truncated) => {
+                text.truncate(text.floor_char_boundary(text.len() / 2));
+                finish_reason = "length";
+            }
+            _ => {}
+        }
+        let said = request.messages.iter().map(|message| message.text.as_str());
+        let usage = Usage {
+            input_tokens: n_tokens(std::iter::once(request.prompt.text).chain(said)),
+            output_tokens: n_tokens(std::iter::once(text.as_str())),
+            cached_tokens: None,
+            reasoning_tokens: None,
+        };
+        let n_answer = self.n_answers.fetch_add(1, Ordering::Relaxed) + 1;
+        Reply::new(Ok(Answer {
+            id: Some(format!("offline-{n_answer}")),
+            model: MODEL.to_owned(),
+            finish_reason: Some(finish_reason.to_owned()),
+            text: Some(text),
+            refusal: None,
+            usage: Some(usage),
+        }))
+    }
+}

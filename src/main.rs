@@ -1,0 +1,31 @@
+//! The program: parses the command line, runs it, prints the chain of an error, and chooses the exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use expense_agent::cli::{Cli, Command, PoliciesCommand, demo, healthcheck, policies, serve};
+use expense_agent::config::{Config, environment};
+
+fn main() -> ExitCode {
+    let Cli { command, settings } = Cli::parse();
+    let mut out = anstream::stdout().lock();
+    let result = match command.unwrap_or(Command::Serve) {
+        Command::Healthcheck => healthcheck::run(settings.listen, &mut out),
+        Command::Policies { command: PoliciesCommand::Check { dir } } => {
+            policies::check(dir.as_ref().unwrap_or(&settings.policies), &mut out)
+        }
+        Command::Serve => configured(settings).and_then(|config| serve::run(&config)),
+        Command::Demo { url } => configured(settings).and_then(|config| demo::run(&config, url, &mut out)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            anstream::eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn configured(settings: expense_agent::config::Settings) -> anyhow::Result<Config> {
+    Ok(Config::build(settings, &environment())?)
+}

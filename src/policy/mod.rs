@@ -1,0 +1,150 @@
+//! The policy engine: what a policy is, how its files are read, what evidence speaks for a category, and what a policy
+//! holds of an expense. Everything here is pure but [`Policies::load`]; the model never gets a word in.
+
+pub mod evaluate;
+pub mod evidence;
+pub mod parse;
+pub mod rule;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::money::Currency;
+use evidence::{Evidence, Lexicon};
+use rule::Rule;
+
+/// One version of the policy of one category, as one file holds it.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Policy {
+    /// The category it governs.
+    pub category: String,
+    /// The version its author gave it.
+    pub version: String,
+    /// Beginning of the SHA-256 of the file, 16 hex digits.
+    pub hash: String,
+    /// First day it is in force.
+    #[schema(value_type = String, format = Date)]
+    pub effective_from: Date,
+    /// Last day it is in force; open when absent.
+    #[schema(value_type = Option<String>, format = Date)]
+    pub effective_to: Option<Date>,
+    /// The currency of its limits.
+    #[schema(value_type = String)]
+    pub currency: Currency,
+    /// Above it, a category that rests on the model's word alone is not enough for an approval.
+    pub uncorroborated_limit: Decimal,
+    /// Whether its category takes what fits no other.
+    pub catch_all: bool,
+    /// What people read, and the model too.
+    pub text: String,
+    /// What code checks.
+    pub rules: Vec<Rule>,
+    /// What speaks for the category, apart from any model.
+    #[serde(skip)]
+    pub evidence: Evidence,
+}
+
+/// All policies in force now or at another time, of all categories.
+#[derive(Clone, Debug, Default)]
+pub struct Policies {
+    by_category: BTreeMap<String, Vec<Policy>>,
+    lexicon: Lexicon,
+}
+
+/// One thing wrong with a policy file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The file, as it was named to the program.
+    pub file: PathBuf,
+    /// Line from 1; absent when the file as a whole is meant.
+    pub line: Option<usize>,
+    /// What was wrong and what would be accepted.
+    pub message: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file.display())?;
+        if let Some(line) = self.line {
+            write!(f, "{line}:")?;
+        }
+        write!(f, " {}", self.message)
+    }
+}
+
+/// Everything wrong with a folder of policies.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct PolicyFaults(pub Vec<Fault>);
+
+impl Policies {
+    /// Reads every `*.toml` file of a folder; folders inside it are left alone.
+    ///
+    /// # Errors
+    /// With every fault of every file, not just the first.
+    pub fn load(dir: &Path) -> Result<Self, PolicyFaults> {
+        let unreadable = |file: &Path, error: std::io::Error| {
+            let message = format!("cannot be read: {error}; name a folder of policy files such as travel.toml");
+            PolicyFaults(vec![Fault { file: file.to_owned(), line: None, message }])
+        };
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(dir).map_err(|error| unreadable(dir, error))? {
+            let path = entry.map_err(|error| unreadable(dir, error))?.path();
+            if path.extension().is_some_and(|extension| extension == "toml") && path.is_file() {
+                files.push(path);
+            }
+        }
+        files.sort();
+        let mut sources = Vec::new();
+        for path in files {
+            let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
+            sources.push((path, text));
+        }
+        parse::parse(dir, &sources)
+    }
+
+    /// Puts parsed policies together; `parse` has checked that they fit each other.
+    fn build(mut policies: Vec<Policy>) -> Self {
+        policies.sort_by(|a, b| (&a.category, a.effective_from).cmp(&(&b.category, b.effective_from)));
+        let lexicon = Lexicon::build(&policies);
+        let mut by_category: BTreeMap<String, Vec<Policy>> = BTreeMap::new();
+        for policy in policies {
+            by_category.entry(policy.category.clone()).or_default().push(policy);
+        }
+        Self { by_category, lexicon }
+    }
+
+    /// The categories, in alphabetical order.
+    pub fn categories(&self) -> impl Iterator<Item = &str> {
+        self.by_category.keys().map(String::as_str)
+    }
+
+    /// Every version of every policy, by category and date.
+    pub fn iter(&self) -> impl Iterator<Item = &Policy> {
+        self.by_category.values().flatten()
+    }
+
+    /// The policy of a category that is in force on a day: the latest one that has begun and not ended.
+    pub fn in_force(&self, category: &str, date: Date) -> Option<&Policy> {
+        let versions = self.by_category.get(category)?;
+        let latest = versions.iter().rev().find(|policy| policy.effective_from <= date)?;
+        latest.effective_to.is_none_or(|last| date <= last).then_some(latest)
+    }
+
+    /// The category for what fits no other: the one marked so, else the last in the alphabet.
+    pub fn catch_all(&self) -> Option<&str> {
+        let marked = self.iter().find(|policy| policy.catch_all).map(|policy| policy.category.as_str());
+        marked.or_else(|| self.categories().last())
+    }
+
+    /// What merchant category code, merchant and words say of an expense's category.
+    pub fn evidence(&self, mcc: Option<&str>, merchant: Option<&str>, transaction: &str) -> evidence::Reading {
+        self.lexicon.read(mcc, merchant, transaction)
+    }
+}

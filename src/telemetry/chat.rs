@@ -1,0 +1,139 @@
+//! A model whose every call is a `chat` span. Tokens, cost, retries and errors are read off the reply; the caller's
+//! baggage stays here, and trace context goes out only when that is switched on.
+
+use async_trait::async_trait;
+use opentelemetry::KeyValue;
+use opentelemetry::context::FutureExt;
+use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
+
+use crate::domain::decision::Cost;
+use crate::llm::{Answer, ChatModel, ChatRequest, ModelInfo, Reply, Retry, Speaker};
+use crate::policy::parse::short_hash;
+use crate::telemetry::content;
+use crate::telemetry::names;
+use crate::telemetry::record::{count, strings, usd};
+use crate::telemetry::span::{Event, Failure, LiveSpan, Projection};
+
+/// A model with a span for every call.
+pub struct TracedModel<M> {
+    model: M,
+    propagates: bool,
+}
+
+impl<M: ChatModel> TracedModel<M> {
+    /// Puts spans around a model's calls; `propagates` lets the provider see the trace id.
+    pub fn new(model: M, propagates: bool) -> Self {
+        Self { model, propagates }
+    }
+}
+
+#[async_trait]
+impl<M: ChatModel> ChatModel for TracedModel<M> {
+    fn info(&self) -> &ModelInfo {
+        self.model.info()
+    }
+
+    async fn chat(&self, request: &ChatRequest<'_>) -> Reply {
+        let info = self.info();
+        let kind = if info.server.is_some() { SpanKind::Client } else { SpanKind::Internal };
+        let span = LiveSpan::start(format!("chat {}", info.model), kind, known_at_start(info, request));
+        let context = span.context();
+        let traceparent = self.propagates.then(|| traceparent(context.span().span_context()));
+        let request = ChatRequest { traceparent, ..request.clone() };
+        let reply = self.model.chat(&request).with_context(context).await;
+        let projection = project(&request, &reply, span.captures_content());
+        span.finish(projection);
+        reply
+    }
+}
+
+/// W3C trace context of a span.
+pub(super) fn traceparent(span: &SpanContext) -> String {
+    format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags())
+}
+
+fn known_at_start(info: &ModelInfo, request: &ChatRequest<'_>) -> Vec<KeyValue> {
+    let mut attributes = vec![
+        names::GEN_AI_OPERATION_NAME.with("chat"),
+        names::GEN_AI_PROVIDER_NAME.with(info.provider),
+        names::GEN_AI_REQUEST_MODEL.with(info.model.clone()),
+        names::GEN_AI_OUTPUT_TYPE.with("json"),
+        names::GEN_AI_PROMPT_NAME.with(request.prompt.name),
+        names::GEN_AI_PROMPT_VERSION.with(request.prompt.version),
+        names::EXPENSE_PROMPT_HASH.with(short_hash(request.prompt.text)),
+    ];
+    if let Some((host, port)) = &info.server {
+        attributes.push(names::SERVER_ADDRESS.with(host.clone()));
+        attributes.push(names::SERVER_PORT.with(i64::from(*port)));
+    }
+    attributes.extend(info.temperature.map(|temperature| names::GEN_AI_REQUEST_TEMPERATURE.with(temperature)));
+    attributes.extend(info.max_tokens.map(|limit| names::GEN_AI_REQUEST_MAX_TOKENS.with(i64::from(limit))));
+    attributes.extend(info.seed.map(|seed| names::GEN_AI_REQUEST_SEED.with(seed)));
+    attributes
+}
+
+fn project(request: &ChatRequest<'_>, reply: &Reply, captures_content: bool) -> Projection {
+    let mut attributes = vec![names::LLM_RETRY_COUNT.with(count(reply.retries.len() as u64))];
+    let mut events: Vec<Event> = reply.retries.iter().map(retry_event).collect();
+    if captures_content {
+        attributes.extend(asked(request));
+    }
+    let failure = match &reply.answer {
+        Ok(answer) => {
+            attributes.extend(answered(answer));
+            match &reply.cost {
+                Some(cost) => attributes.extend(priced(cost)),
+                None => events.push(Event { name: names::EVENT_COST_UNKNOWN, at: None, attributes: Vec::new() }),
+            }
+            if captures_content {
+                attributes.push(names::GEN_AI_OUTPUT_MESSAGES.with(content::output(answer)));
+                attributes.extend(answer.text.as_deref().map(|text| names::OUTPUT_VALUE.with(content::cut(text))));
+            }
+            None
+        }
+        Err(error) => Some(Failure { kind: error.error_type(), message: error.to_string() }),
+    };
+    Projection { attributes, events, failure }
+}
+
+fn asked(request: &ChatRequest<'_>) -> Vec<KeyValue> {
+    let facts = request.messages.iter().find(|message| message.speaker == Speaker::User);
+    let mut attributes = vec![
+        names::GEN_AI_SYSTEM_INSTRUCTIONS.with(content::instructions(request.prompt.text)),
+        names::GEN_AI_INPUT_MESSAGES.with(content::input(request.messages)),
+    ];
+    attributes.extend(facts.map(|facts| names::INPUT_VALUE.with(content::cut(&facts.text))));
+    attributes
+}
+
+fn answered(answer: &Answer) -> Vec<KeyValue> {
+    let mut attributes = vec![names::GEN_AI_RESPONSE_MODEL.with(answer.model.clone())];
+    attributes.extend(answer.id.clone().map(|id| names::GEN_AI_RESPONSE_ID.with(id)));
+    let reasons = answer.finish_reason.clone().map(|reason| strings(std::iter::once(reason)));
+    attributes.extend(reasons.map(|reasons| names::GEN_AI_RESPONSE_FINISH_REASONS.with(reasons)));
+    if let Some(usage) = answer.usage {
+        let tokens = [
+            (names::GEN_AI_USAGE_INPUT_TOKENS, Some(usage.input_tokens)),
+            (names::GEN_AI_USAGE_OUTPUT_TOKENS, Some(usage.output_tokens)),
+            (names::GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS, usage.cached_tokens),
+            (names::GEN_AI_USAGE_REASONING_OUTPUT_TOKENS, usage.reasoning_tokens),
+        ];
+        attributes.extend(tokens.into_iter().filter_map(|(name, n)| Some(name.with(count(n?)))));
+    }
+    attributes
+}
+
+fn priced(cost: &Cost) -> [KeyValue; 4] {
+    [
+        names::LLM_COST_TOTAL.with(usd(cost.total)),
+        names::LLM_COST_PROMPT.with(usd(cost.prompt)),
+        names::LLM_COST_COMPLETION.with(usd(cost.completion)),
+        names::EXPENSE_COST_SOURCE.with(cost.source.clone()),
+    ]
+}
+
+fn retry_event(retry: &Retry) -> Event {
+    let attributes =
+        vec![names::ERROR_TYPE.with(retry.error.error_type()), names::RETRY_DELAY.with(retry.delay.as_secs_f64())];
+    Event { name: names::EVENT_RETRY, at: Some(retry.at), attributes }
+}

@@ -1,0 +1,75 @@
+//! The one span processor: it stamps identity on every span that begins, of either API, and passes on every span that
+//! ends. One, because each registered processor would get a copy of its own, and what one takes out the next would send.
+
+use std::time::Duration;
+
+use opentelemetry::baggage::BaggageExt;
+use opentelemetry::trace::Span as _;
+use opentelemetry::{Array, Context, KeyValue, Value};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+
+use crate::telemetry::names;
+
+/// Stamps, bounds, and hands on to the sink.
+#[derive(Debug)]
+pub(super) struct Composite<S> {
+    sink: S,
+    /// `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT`, in characters, which the SDK itself ignores.
+    max_value_chars: Option<usize>,
+}
+
+impl<S: SpanProcessor> Composite<S> {
+    pub(super) fn new(sink: S, max_value_chars: Option<usize>) -> Self {
+        Self { sink, max_value_chars }
+    }
+
+    fn bound(&self, attributes: &mut [KeyValue]) {
+        let Some(max_chars) = self.max_value_chars else { return };
+        for attribute in attributes {
+            match &mut attribute.value {
+                Value::String(text) => *text = cut(text.as_str(), max_chars).into(),
+                Value::Array(Array::String(texts)) => {
+                    for text in texts {
+                        *text = cut(text.as_str(), max_chars).into();
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn cut(text: &str, max_chars: usize) -> String {
+    text.chars().take(max_chars).collect()
+}
+
+impl<S: SpanProcessor> SpanProcessor for Composite<S> {
+    fn on_start(&self, span: &mut Span, context: &Context) {
+        let baggage = context.baggage();
+        let stamps = names::FROM_BAGGAGE.into_iter();
+        span.set_attributes(stamps.filter_map(|name| Some(name.with(baggage.get(name.key)?.clone()))));
+        self.sink.on_start(span, context);
+    }
+
+    fn on_end(&self, mut span: SpanData) {
+        self.bound(&mut span.attributes);
+        for event in &mut span.events.events {
+            self.bound(&mut event.attributes);
+        }
+        self.sink.on_end(span);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.sink.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.sink.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.sink.set_resource(resource);
+    }
+}

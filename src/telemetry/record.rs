@@ -1,0 +1,172 @@
+//! What each step's result looks like on its span. Projections only: everything here was computed by the chain.
+
+use opentelemetry::{Array, KeyValue, StringValue, Value};
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+use serde_json::json;
+
+use crate::chain::Recorded;
+use crate::chain::ask::StepRun;
+use crate::chain::classify::Classification;
+use crate::chain::decide::Advice;
+use crate::chain::lookup::Lookup;
+use crate::domain::decision::{Decision, Validation, failed_types};
+use crate::ledger::LedgerError;
+use crate::telemetry::content;
+use crate::telemetry::names;
+use crate::telemetry::span::{Event, Failure, Projection};
+
+/// A step's result that can be written on a span.
+pub(crate) trait Record {
+    /// What to write; prompts and answers only where content is captured.
+    fn project(&self, captures_content: bool) -> Projection;
+}
+
+impl Record for Classification {
+    fn project(&self, _: bool) -> Projection {
+        model_step(&self.run)
+    }
+}
+
+impl Record for Advice {
+    fn project(&self, _: bool) -> Projection {
+        model_step(&self.run)
+    }
+}
+
+impl Record for Result<Lookup, LedgerError> {
+    fn project(&self, captures_content: bool) -> Projection {
+        let lookup = match self {
+            Ok(lookup) => lookup,
+            Err(error) => return ledger_failure(error),
+        };
+        let mut projection = checked_step(&lookup.run);
+        let attributes = &mut projection.attributes;
+        attributes.push(names::EXPENSE_CATEGORY.with(lookup.category.clone()));
+        if captures_content {
+            let arguments = json!({"category": lookup.category});
+            attributes.push(names::GEN_AI_TOOL_CALL_ARGUMENTS.with(content::value(arguments)));
+        }
+        if let Some(found) = &lookup.found {
+            let verdict = &found.verdict;
+            let broken = verdict.findings.iter().map(|finding| finding.rule.clone());
+            attributes.extend([
+                names::EXPENSE_POLICY_ID.with(found.policy.id.clone()),
+                names::EXPENSE_POLICY_VERSION.with(found.policy.version.clone()),
+                names::EXPENSE_POLICY_HASH.with(found.policy.hash.clone()),
+                names::EXPENSE_POLICY_RULES.with(strings(found.policy.rules.iter().cloned())),
+                names::EXPENSE_POLICY_VERDICT.with(<&'static str>::from(verdict.ruling)),
+                names::EXPENSE_VIOLATIONS.with(strings(broken)),
+            ]);
+            if captures_content {
+                attributes.push(names::GEN_AI_TOOL_CALL_RESULT.with(content::value(json!(found.facts))));
+            }
+        }
+        projection
+    }
+}
+
+impl Record for Result<Recorded, LedgerError> {
+    fn project(&self, _: bool) -> Projection {
+        let recorded = match self {
+            Ok(recorded) => recorded,
+            Err(error) => return ledger_failure(error),
+        };
+        let decision = &recorded.decision;
+        let mut attributes = outcome_attributes(decision);
+        attributes.extend([
+            names::GEN_AI_REQUEST_MODEL.with(decision.model.clone()),
+            names::GEN_AI_USAGE_INPUT_TOKENS.with(count(decision.input_tokens)),
+            names::GEN_AI_USAGE_OUTPUT_TOKENS.with(count(decision.output_tokens)),
+            names::EXPENSE_AMOUNT.with(decision.expense.amount.to_string()),
+            names::EXPENSE_CURRENCY.with(decision.expense.currency.code()),
+            names::EXPENSE_CATEGORY_CORROBORATED.with(decision.category_corroborated),
+            names::EXPENSE_OVERRIDE.with(decision.is_override),
+            names::EXPENSE_RECORD_DURATION.with(recorded.record_duration.as_secs_f64()),
+        ]);
+        attributes.extend(decision.category.clone().map(|category| names::EXPENSE_CATEGORY.with(category)));
+        let verdict = decision.policy_verdict.map(<&'static str>::from);
+        attributes.extend(verdict.map(|verdict| names::EXPENSE_POLICY_VERDICT.with(verdict)));
+        let advice = decision.model_decision.map(<&'static str>::from);
+        attributes.extend(advice.map(|advice| names::EXPENSE_MODEL_DECISION.with(advice)));
+        attributes.extend(decision.cost_usd.map(|cost| names::EXPENSE_COST_USD_TOTAL.with(usd(cost))));
+        attributes.extend(status(&decision.validations));
+        let failed = decision.failed_types();
+        if !failed.is_empty() {
+            attributes.push(names::VALIDATION_FAILED_TYPES.with(strings(failed.iter().map(ToString::to_string))));
+        }
+        let moved = |_| Event { name: names::EVENT_CAP_MOVED, at: None, attributes: Vec::new() };
+        Projection { attributes, events: (0..recorded.n_caps_moved).map(moved).collect(), failure: None }
+    }
+}
+
+/// What the server span and the agent span both say of a decision.
+pub(super) fn outcome_attributes(decision: &Decision) -> Vec<KeyValue> {
+    vec![
+        names::EXPENSE_ID.with(decision.id.to_string()),
+        names::EXPENSE_OUTCOME.with(<&'static str>::from(decision.outcome)),
+        names::AGENT_OUTCOME.with(<&'static str>::from(decision.agent_outcome)),
+    ]
+}
+
+fn model_step(run: &StepRun) -> Projection {
+    let mut projection = checked_step(run);
+    projection.attributes.push(names::STEP_ATTEMPTS.with(i64::from(run.report.attempts)));
+    projection.attributes.extend(run.report.result.clone().map(|result| names::STEP_RESULT.with(result)));
+    projection
+}
+
+/// The checks of a step: an event each, and red when one of them failed for good or no answer came.
+fn checked_step(run: &StepRun) -> Projection {
+    let no_answer = run.report.calls.last().and_then(|call| call.error.clone());
+    let failed = run.validations.iter().find(|validation| validation.finally_failed());
+    let failure = match (no_answer, failed) {
+        (Some(kind), _) => Some(Failure { kind, message: run.report.error.clone().unwrap_or_default() }),
+        (None, Some(failed)) => Some(Failure { kind: "validation_failed".to_owned(), message: failed.message.clone() }),
+        (None, None) => None,
+    };
+    let attributes = status(&run.validations).into_iter().collect();
+    Projection { attributes, events: run.validations.iter().map(validation_event).collect(), failure }
+}
+
+fn status(validations: &[Validation]) -> Option<KeyValue> {
+    let has_failed = !failed_types(validations).is_empty();
+    (!validations.is_empty()).then(|| names::VALIDATION_STATUS.with(if has_failed { "failed" } else { "passed" }))
+}
+
+fn validation_event(validation: &Validation) -> Event {
+    let kind = <&'static str>::from(validation.kind);
+    let mut attributes = vec![
+        names::VALIDATION_TYPE.with(kind),
+        names::VALIDATION_EXPECTED.with(strings(validation.expected.iter().cloned())),
+        names::VALIDATION_MESSAGE.with(validation.message.clone()),
+        names::VALIDATION_ATTEMPT.with(i64::from(validation.attempt)),
+    ];
+    attributes.extend(validation.input.clone().map(|input| names::VALIDATION_INPUT.with(input)));
+    attributes.extend(validation.response_id.clone().map(|id| names::GEN_AI_RESPONSE_ID.with(id)));
+    if !validation.passed {
+        attributes.push(names::VALIDATION_FAILED_TYPE.with(kind));
+    }
+    let name = if validation.passed { names::EVENT_VALIDATION_PASSED } else { names::EVENT_VALIDATION_FAILED };
+    Event { name, at: None, attributes }
+}
+
+fn ledger_failure(error: &LedgerError) -> Projection {
+    let failure = Failure { kind: "ledger".to_owned(), message: error.to_string() };
+    Projection { failure: Some(failure), ..Projection::default() }
+}
+
+/// A list of texts as one attribute value.
+pub(super) fn strings(texts: impl Iterator<Item = String>) -> Value {
+    Value::Array(Array::String(texts.map(StringValue::from).collect()))
+}
+
+/// A count as OpenTelemetry has it.
+pub(super) fn count(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// Dollars as a number, for backends that add and compare; the exact figure stays in the ledger.
+pub(super) fn usd(amount: Decimal) -> f64 {
+    amount.to_f64().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,121 @@
+//! One live span of the decision tree, made with the OpenTelemetry API directly: typed values, no log filter in the
+//! way, each key set once and the status decided once. A span that is dropped without an end says `cancelled`.
+
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt, Tracer};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::trace::SdkTracer;
+
+use crate::telemetry::names;
+
+/// What makes spans of a request's work. It travels in the request's context, so no global is needed and tests with
+/// exporters of their own can run side by side.
+#[derive(Clone, Debug)]
+pub(super) struct Scope {
+    /// Makes the spans.
+    pub(super) tracer: SdkTracer,
+    /// Whether prompts and answers are put on spans.
+    pub(super) captures_content: bool,
+}
+
+/// What is written on a span when its work is done.
+#[derive(Debug, Default)]
+pub(crate) struct Projection {
+    /// Attributes, each key once.
+    pub(super) attributes: Vec<KeyValue>,
+    /// Events in order.
+    pub(super) events: Vec<Event>,
+    /// Why the span is red.
+    pub(super) failure: Option<Failure>,
+}
+
+/// One event of a span.
+#[derive(Debug)]
+pub(crate) struct Event {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// When it was; now when absent.
+    pub(super) at: Option<SystemTime>,
+    /// Its attributes.
+    pub(super) attributes: Vec<KeyValue>,
+}
+
+/// Why a span is red.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// `error.type`.
+    pub(super) kind: String,
+    /// The status description.
+    pub(super) message: String,
+}
+
+/// A span that has begun, in a context whose current span it is.
+pub(super) struct LiveSpan {
+    context: Context,
+    is_open: bool,
+}
+
+impl LiveSpan {
+    /// Begins a span below the current one. Outside any traced request it does nothing.
+    pub(super) fn start(name: impl Into<Cow<'static, str>>, kind: SpanKind, attributes: Vec<KeyValue>) -> Self {
+        Self::start_in(Context::current(), name, kind, attributes)
+    }
+
+    /// Begins a span below the current one of a context.
+    pub(super) fn start_in(
+        parent: Context,
+        name: impl Into<Cow<'static, str>>,
+        kind: SpanKind,
+        attributes: Vec<KeyValue>,
+    ) -> Self {
+        let Some(scope) = parent.get::<Scope>() else { return Self { context: parent, is_open: false } };
+        let builder = SpanBuilder::from_name(name).with_kind(kind).with_attributes(attributes);
+        let span = scope.tracer.build_with_context(builder, &parent);
+        Self { context: parent.with_span(span), is_open: true }
+    }
+
+    /// The context in which the span's work is to be done.
+    pub(super) fn context(&self) -> Context {
+        self.context.clone()
+    }
+
+    /// Whether prompts and answers belong on this span.
+    pub(super) fn captures_content(&self) -> bool {
+        self.context.get::<Scope>().is_some_and(|scope| scope.captures_content)
+    }
+
+    /// Ends the span with what its work came to.
+    pub(super) fn finish(mut self, projection: Projection) {
+        self.end(projection);
+    }
+
+    fn end(&mut self, projection: Projection) {
+        if !std::mem::replace(&mut self.is_open, false) {
+            return;
+        }
+        let span = self.context.span();
+        span.set_attributes(projection.attributes);
+        for event in projection.events {
+            let at = event.at.unwrap_or_else(SystemTime::now);
+            span.add_event_with_timestamp(event.name, at, event.attributes);
+        }
+        if let Some(Failure { kind, message }) = projection.failure {
+            span.set_attribute(names::ERROR_TYPE.with(kind));
+            span.set_status(Status::error(message));
+        }
+        span.end();
+    }
+}
+
+impl Drop for LiveSpan {
+    fn drop(&mut self) {
+        let (kind, message) = match std::thread::panicking() {
+            true => ("panic", "the work panicked"),
+            false => ("cancelled", "the work was given up"),
+        };
+        let failure = Failure { kind: kind.to_owned(), message: message.to_owned() };
+        self.end(Projection { failure: Some(failure), ..Projection::default() });
+    }
+}

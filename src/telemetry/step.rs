@@ -1,0 +1,53 @@
+//! The one thing of this folder that the chain imports: [`step`] makes a span of a part of the story. What is written
+//! on the span is read off the step's result, so nobody reports success or failure by hand, and `?` cannot lose it.
+
+use opentelemetry::KeyValue;
+use opentelemetry::context::FutureExt;
+use opentelemetry::trace::SpanKind;
+
+use crate::domain::decision::Step;
+use crate::telemetry::names;
+use crate::telemetry::record::Record;
+use crate::telemetry::span::LiveSpan;
+
+/// The agent's name, on its span and on its tools'.
+const AGENT: &str = "expense_agent";
+
+/// Runs a step inside a span of its own, and writes its result on the span.
+pub(crate) async fn step<F>(step: Step, work: F) -> F::Output
+where
+    F: Future,
+    F::Output: Record,
+{
+    let span = LiveSpan::start(span_name(step), SpanKind::Internal, known_at_start(step));
+    let output = work.with_context(span.context()).await;
+    let projection = output.project(span.captures_content());
+    span.finish(projection);
+    output
+}
+
+fn span_name(step: Step) -> &'static str {
+    match step {
+        Step::Agent => "invoke_agent expense_agent",
+        Step::Classify => "classify",
+        Step::PolicyLookup => "execute_tool policy_lookup",
+        Step::Decide => "decide",
+    }
+}
+
+fn known_at_start(step: Step) -> Vec<KeyValue> {
+    match step {
+        Step::Agent => {
+            vec![names::GEN_AI_OPERATION_NAME.with("invoke_agent"), names::GEN_AI_AGENT_NAME.with(AGENT)]
+        }
+        Step::PolicyLookup => vec![
+            names::GEN_AI_OPERATION_NAME.with("execute_tool"),
+            names::GEN_AI_AGENT_NAME.with(AGENT),
+            names::GEN_AI_TOOL_NAME.with("policy_lookup"),
+            names::GEN_AI_TOOL_TYPE.with("datastore"),
+            names::GEN_AI_TOOL_DESCRIPTION.with("The policy in force for a category, and what is used of its caps"),
+        ],
+        // One `gen_ai.*` key would make a backend take the step itself for a model call.
+        Step::Classify | Step::Decide => vec![names::STEP_NAME.with(<&'static str>::from(step))],
+    }
+}
