@@ -79,7 +79,7 @@ pub struct Settings {
     pub model_fault: Vec<FaultRate>,
 
     /// Seed of those faults: the same seed strikes the same questions
-    #[arg(long, global = true, env = "EXPENSE_AGENT_MODEL_FAULT_SEED", default_value_t = 0, value_name = "NUMBER")]
+    #[arg(long, global = true, env = "EXPENSE_AGENT_MODEL_FAULT_SEED", default_value_t = 1, value_name = "NUMBER")]
     pub model_fault_seed: u64,
 
     /// Trace UI for the links in answers: a URL with `{trace_id}`, or the base of a Jaeger UI

@@ -13,10 +13,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::domain::decision::{AgentOutcome, Decision, Outcome, Step};
+use crate::domain::decision::{AgentOutcome, Decision, ModelCall, Outcome, Step};
 use crate::domain::expense::Expense;
 use crate::ledger::{Ledger, LedgerError, RecordError};
 use crate::llm::ChatModel;
@@ -156,17 +157,19 @@ impl Chain {
             steps: runs.iter().map(|run| run.report.clone()).collect(),
             input_tokens: calls().filter_map(|call| call.input_tokens).sum(),
             output_tokens: calls().filter_map(|call| call.output_tokens).sum(),
-            // A call that brought no answer is not known to have cost anything.
-            cost_usd: calls()
-                .filter(|call| call.error.is_none())
-                .map(|call| call.cost.as_ref().map(|cost| cost.total))
-                .sum(),
+            cost_usd: total_cost(calls()),
             trace_id: case.trace_id.clone(),
             tenant_id: case.tenant_id.clone(),
             received_at: case.received_at,
             expense: case.expense.clone(),
         }
     }
+}
+
+/// What the answered calls cost together; unknown when one of them has no price, or none was answered.
+fn total_cost<'a>(calls: impl Iterator<Item = &'a ModelCall>) -> Option<Decimal> {
+    let costs = calls.filter(|call| call.error.is_none()).map(|call| call.cost.as_ref().map(|cost| cost.total));
+    costs.reduce(|sum, cost| Some(sum? + cost?)).flatten()
 }
 
 /// How the reasoning went, whatever the business result.

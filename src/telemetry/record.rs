@@ -10,7 +10,7 @@ use crate::chain::ask::StepRun;
 use crate::chain::classify::Classification;
 use crate::chain::decide::Advice;
 use crate::chain::lookup::Lookup;
-use crate::domain::decision::{Decision, Validation, failed_types};
+use crate::domain::decision::{Decision, Ruling, Validation, failed_types};
 use crate::ledger::LedgerError;
 use crate::telemetry::content;
 use crate::telemetry::names;
@@ -49,7 +49,8 @@ impl Record for Result<Lookup, LedgerError> {
         }
         if let Some(found) = &lookup.found {
             let verdict = &found.verdict;
-            let broken = verdict.findings.iter().map(|finding| finding.rule.clone());
+            let broken = verdict.findings.iter().filter(|finding| finding.effect == Ruling::Denied);
+            let broken = broken.map(|finding| finding.rule.clone());
             attributes.extend([
                 names::EXPENSE_POLICY_ID.with(found.policy.id.clone()),
                 names::EXPENSE_POLICY_VERSION.with(found.policy.version.clone()),

@@ -1,0 +1,128 @@
+//! A client of a Jaeger that runs beside the tests, by its stable query API `/api/v3`.
+//! It is started by whoever runs the tests and found through three variables of the environment; without them a test
+//! against it skips, and says so.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use super::otlp_receiver::{kind_of, status_of, time_of};
+use super::poll;
+use super::trace_tree::TreeSpan;
+
+/// A running Jaeger.
+pub(crate) struct Jaeger {
+    query_url: String,
+    otlp_grpc: String,
+    otlp_http: String,
+    client: reqwest::Client,
+}
+
+impl Jaeger {
+    /// The Jaeger that `JAEGER_QUERY_URL`, `JAEGER_OTLP_GRPC` and `JAEGER_OTLP_HTTP` name; None without the first.
+    pub(crate) fn from_env() -> Option<Self> {
+        let query_url = std::env::var("JAEGER_QUERY_URL").ok()?;
+        let beside = |name: &str| {
+            std::env::var(name).unwrap_or_else(|_| panic!("JAEGER_QUERY_URL is set, so set {name} as well"))
+        };
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10));
+        Some(Self {
+            query_url: query_url.trim_end_matches('/').to_owned(),
+            otlp_grpc: beside("JAEGER_OTLP_GRPC"),
+            otlp_http: beside("JAEGER_OTLP_HTTP"),
+            client: client.build().expect("an HTTP client"),
+        })
+    }
+
+    /// Where it takes OTLP over gRPC.
+    pub(crate) fn otlp_grpc(&self) -> &str {
+        &self.otlp_grpc
+    }
+
+    /// Where it takes OTLP over HTTP, without the `/v1/traces` of the signal.
+    pub(crate) fn otlp_http(&self) -> &str {
+        &self.otlp_http
+    }
+
+    /// The trace as it was stored, as OTLP JSON, `{"result": {"resourceSpans": …}}`; None while Jaeger does not know it.
+    pub(crate) async fn trace(&self, trace_id: &str) -> Option<Value> {
+        // Otherwise Jaeger drops duplicates and writes remarks of its own into the spans as attributes.
+        // The option has two names: older releases read the second alone, newer ones prefer the first.
+        let raw = "rawTraces=true&raw_traces=true";
+        let url = format!("{}/api/v3/traces/{trace_id}?{raw}", self.query_url);
+        let res = self.client.get(&url).send().await.expect("Jaeger answers");
+        let status = res.status();
+        if status == StatusCode::NOT_FOUND {
+            return None;
+        }
+        let body = res.text().await.expect("a whole answer");
+        assert_eq!(status, StatusCode::OK, "{url}: {body}");
+        Some(serde_json::from_str(&body).expect("Jaeger answers JSON"))
+    }
+
+    /// The trace's spans, as soon as there are `n_spans`; panics with those that are there when `limit` has passed.
+    pub(crate) async fn wait_for_trace(&self, trace_id: &str, n_spans: usize, limit: Duration) -> Vec<TreeSpan> {
+        let what = format!("trace {trace_id} of {n_spans} spans in Jaeger");
+        poll::until(limit, &what, async || {
+            let spans = self.trace(trace_id).await.as_ref().map(tree_spans).unwrap_or_default();
+            if spans.len() >= n_spans { Ok(spans) } else { Err(spans) }
+        })
+        .await
+    }
+}
+
+/// The spans in an answer of [`Jaeger::trace`], in its order.
+pub(crate) fn tree_spans(answer: &Value) -> Vec<TreeSpan> {
+    let resources = items(&answer["result"]["resourceSpans"]);
+    let scopes = resources.flat_map(|resource| items(&resource["scopeSpans"]));
+    scopes.flat_map(|scope| items(&scope["spans"])).map(tree_span).collect()
+}
+
+/// Says on standard error why a test ends early; the test harness shows that even when the test passes.
+pub(crate) fn skip(reason: &str) {
+    writeln!(std::io::stderr(), "skipped: {reason}").expect("standard error can be written to");
+}
+
+fn tree_span(span: &Value) -> TreeSpan {
+    let status = &span["status"];
+    let events = items(&span["events"]);
+    TreeSpan {
+        span_id: text(&span["spanId"]),
+        parent_id: Some(text(&span["parentSpanId"])).filter(|id| !id.is_empty()),
+        name: text(&span["name"]),
+        kind: kind_of(span["kind"].as_i64().expect("a numeric span kind")),
+        status: status_of(status["code"].as_i64().unwrap_or(0), &text(&status["message"])),
+        attributes: attributes(span),
+        events: events.map(|event| (text(&event["name"]), attributes(event))).collect(),
+        start: time_of(text(&span["startTimeUnixNano"]).parse().expect("nanoseconds since 1970")),
+    }
+}
+
+fn attributes(owner: &Value) -> Vec<(String, String)> {
+    let attributes = items(&owner["attributes"]);
+    attributes.map(|pair| (text(&pair["key"]), plain_value(&pair["value"]).to_string())).collect()
+}
+
+/// OTLP JSON names the type, as in `{"intValue": "5"}`; 64-bit integers are strings in it.
+fn plain_value(value: &Value) -> Value {
+    let (value_type, value) = value.as_object().and_then(|typed| typed.iter().next()).expect("a typed value");
+    match value_type.as_str() {
+        "stringValue" | "boolValue" => value.clone(),
+        "intValue" => text(value).parse::<i64>().expect("a 64-bit integer").into(),
+        "doubleValue" => value.as_f64().expect("a finite number").into(),
+        "arrayValue" => items(&value["values"]).map(plain_value).collect(),
+        other => panic!("the service sends no attributes of this type: {other}"),
+    }
+}
+
+/// The elements of a list; OTLP JSON leaves empty ones out.
+fn items(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}
+
+/// The text of a string; OTLP JSON leaves empty ones out.
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,222 @@
+//! What the tests stand on: [`TestApp`] is the service as `main` puts it together, with its own port, folder and span
+//! exporter, so that tests run side by side. Its parts (fake OpenAI, OTLP receiver, Jaeger client) are beside it.
+
+pub(crate) mod fake_openai;
+pub(crate) mod jaeger;
+pub(crate) mod otlp_receiver;
+pub(crate) mod poll;
+pub(crate) mod server;
+pub(crate) mod trace_tree;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use expense_agent::app::App;
+use expense_agent::clock::Clock;
+use expense_agent::config::{Config, ModelConfig, TraceUrl};
+use expense_agent::llm::openai::OpenAiConfig;
+use expense_agent::telemetry::logs::LogFormat;
+use expense_agent::telemetry::provider::Telemetry;
+use expense_agent::telemetry::settings::{TelemetrySettings, Variables};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use fake_openai::FakeOpenAi;
+
+/// A model's name that the shipped price table knows.
+pub(crate) const MODEL: &str = "gpt-4o-mini";
+
+/// The folder of policies that ships.
+pub(crate) fn shipped_policies() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("policies")
+}
+
+/// Settings for a service of a test: offline model, shipped policies, nothing exported.
+pub(crate) fn config() -> Config {
+    Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        policies: shipped_policies(),
+        data: PathBuf::new(),
+        model: ModelConfig::Offline { faults: Vec::new(), fault_seed: 1 },
+        propagate_to_model: false,
+        trace_url: TraceUrl::parse("http://localhost:16686"),
+        deadline: Duration::from_secs(30),
+        drain_timeout: Duration::from_secs(10),
+        max_in_flight: 1024,
+        log_filter: None,
+        log_format: LogFormat::Text,
+        telemetry: telemetry_settings(&[]),
+    }
+}
+
+/// Telemetry as these variables ask for it.
+pub(crate) fn telemetry_settings(variables: &[(&str, &str)]) -> TelemetrySettings {
+    let variables: Variables =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let mut faults = Vec::new();
+    let settings = TelemetrySettings::parse(&variables, &mut faults);
+    assert!(faults.is_empty(), "{faults:?}");
+    settings
+}
+
+/// The fake as the service's model: two retries, and little patience.
+pub(crate) fn openai(fake: &FakeOpenAi) -> ModelConfig {
+    ModelConfig::OpenAi(OpenAiConfig {
+        base_url: fake.base_url().parse().unwrap(),
+        api_key: "sk-test".into(),
+        model: MODEL.to_owned(),
+        max_tokens: None,
+        temperature: None,
+        seed: None,
+        attempt_timeout: Duration::from_secs(10),
+        max_retries: 2,
+    })
+}
+
+/// A running service.
+pub(crate) struct TestApp {
+    pub(crate) url: String,
+    pub(crate) client: reqwest::Client,
+    pub(crate) spans: InMemorySpanExporter,
+    telemetry: Option<Telemetry>,
+    stop: Option<oneshot::Sender<()>>,
+    serving: Option<JoinHandle<()>>,
+    /// The ledger's folder, unless the test brought one.
+    _folder: Option<TempDir>,
+}
+
+/// What came back from a request.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl TestApp {
+    /// The service with the offline model.
+    pub(crate) async fn spawn() -> Self {
+        Self::with(config()).await
+    }
+
+    /// The service with a fake OpenAI.
+    pub(crate) async fn with_openai(fake: &FakeOpenAi) -> Self {
+        Self::with(Config { model: openai(fake), ..config() }).await
+    }
+
+    /// The service with settings of the test's own.
+    pub(crate) async fn with(mut config: Config) -> Self {
+        let folder = config.data.as_os_str().is_empty().then(|| tempfile::tempdir().unwrap());
+        if let Some(folder) = &folder {
+            config.data = folder.path().to_owned();
+        }
+        let spans = InMemorySpanExporter::default();
+        let telemetry = Telemetry::with_exporter(&config.telemetry, spans.clone());
+        let app = App::build(&config, Clock::system(), telemetry.instruments()).await.unwrap();
+        let listener = TcpListener::bind(config.listen).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(async move {
+            app.serve(listener, async {
+                let _told_or_dropped = stopped.await;
+            })
+            .await
+            .unwrap();
+        });
+        Self {
+            url,
+            client: reqwest::Client::new(),
+            spans,
+            telemetry: Some(telemetry),
+            stop: Some(stop),
+            serving: Some(serving),
+            _folder: folder,
+        }
+    }
+
+    /// Stops the service as SIGTERM would, and waits until it has stopped.
+    pub(crate) async fn stop(mut self) {
+        drop(self.stop.take());
+        self.serving.take().unwrap().await.unwrap();
+        let telemetry = self.telemetry.take().unwrap();
+        tokio::task::spawn_blocking(|| telemetry.shutdown()).await.unwrap();
+    }
+
+    /// Posts a body as JSON.
+    pub(crate) async fn post(&self, body: impl Into<Value>) -> Reply {
+        self.post_with(body, &[]).await
+    }
+
+    /// Posts a body as JSON with headers.
+    pub(crate) async fn post_with(&self, body: impl Into<Value>, headers: &[(&str, &str)]) -> Reply {
+        let body: Value = body.into();
+        self.send(self.request(reqwest::Method::POST, "/v1/expenses", headers).json(&body)).await
+    }
+
+    /// Posts a body as it is.
+    pub(crate) async fn post_raw(&self, body: impl Into<reqwest::Body>, content_type: Option<&str>) -> Reply {
+        let headers: Vec<_> = content_type.map(|content_type| ("content-type", content_type)).into_iter().collect();
+        self.send(self.request(reqwest::Method::POST, "/v1/expenses", &headers).body(body)).await
+    }
+
+    /// Gets a path.
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.send(self.request(reqwest::Method::GET, path, &[])).await
+    }
+
+    /// A request to be finished by the test.
+    pub(crate) fn request(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> reqwest::RequestBuilder {
+        let request = self.client.request(method, format!("{}{path}", self.url));
+        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Reply {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Reply { status, headers, body }
+    }
+
+    /// The decision about a body; the test fails if there is none.
+    pub(crate) async fn decide(&self, body: impl Into<Value>) -> Value {
+        let reply = self.post(body).await;
+        assert_eq!(reply.status, 201, "{:#}", reply.body);
+        reply.body
+    }
+
+    /// Every span that has ended.
+    pub(crate) fn ended_spans(&self) -> Vec<SpanData> {
+        self.spans.get_finished_spans().unwrap()
+    }
+
+    /// The spans of one trace.
+    pub(crate) fn trace(&self, trace_id: &Value) -> Vec<SpanData> {
+        let trace_id = trace_id.as_str().unwrap();
+        self.ended_spans().into_iter().filter(|span| span.span_context.trace_id().to_string() == trace_id).collect()
+    }
+
+    /// The trace of a decision as a text tree.
+    pub(crate) fn tree(&self, decision: &Value) -> String {
+        trace_tree::render(self.trace(&decision["trace_id"]), &[("expense.prompt.hash", "<expense.prompt.hash>")])
+    }
+}
+
+/// Compares a text with the golden file of that name; `INSTA_UPDATE=always` writes it anew.
+pub(crate) fn assert_golden(name: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../../golden");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}

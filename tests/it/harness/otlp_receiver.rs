@@ -1,0 +1,304 @@
+//! An OTLP trace receiver inside the test process, over gRPC and over HTTP with protobuf: what a backend gets to see.
+//! It keeps every export as it came and reads it only when asked, so that a key sent twice fails the test that asks.
+//! Limits are the Collector's defaults: 4 MiB per gRPC message, 20 MiB per HTTP body.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use opentelemetry::trace::{SpanKind, Status};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::common::v1::any_value::Value as WireValue;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use prost::Message;
+use serde_json::Value;
+use tonic::codec::CompressionEncoding;
+use tonic::service::Routes;
+use tonic::transport::{Channel, Endpoint};
+
+use super::poll;
+use super::server::Server;
+
+const PROTOBUF: &str = "application/x-protobuf";
+const HTTP_BODY_BYTES: usize = 20 * 1024 * 1024;
+
+/// The receiver; dropping it closes both ports.
+pub(crate) struct OtlpReceiver {
+    grpc: Server,
+    http: Server,
+    inbox: Inbox,
+}
+
+impl OtlpReceiver {
+    /// Starts both transports, each on a port of its own.
+    pub(crate) async fn spawn() -> Self {
+        let inbox = Inbox::default();
+        let service = TraceServiceServer::new(inbox.clone()).accept_compressed(CompressionEncoding::Gzip);
+        let over_http = Router::new()
+            .route("/v1/traces", post(export_over_http))
+            .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES))
+            .with_state(inbox.clone());
+        Self {
+            grpc: Server::spawn(Routes::new(service).into_axum_router()).await,
+            http: Server::spawn(over_http).await,
+            inbox,
+        }
+    }
+
+    /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `grpc`.
+    pub(crate) fn grpc_endpoint(&self) -> String {
+        self.grpc.origin()
+    }
+
+    /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `http/protobuf`: without the `/v1/traces` of the signal.
+    pub(crate) fn http_endpoint(&self) -> String {
+        self.http.origin()
+    }
+
+    /// All spans received so far in order of arrival; panics if a span, event or resource has a key twice.
+    pub(crate) fn spans(&self) -> Vec<ReceivedSpan> {
+        self.inbox.lock().iter().flat_map(read).collect()
+    }
+
+    /// The headers, or the gRPC metadata, of every export so far.
+    pub(crate) fn headers(&self) -> Vec<HeaderMap> {
+        self.inbox.lock().iter().map(|export| export.headers.clone()).collect()
+    }
+
+    /// The spans, as soon as `holds` is true of them; panics with what is there when `limit` has passed.
+    pub(crate) async fn wait_for(&self, holds: impl Fn(&[ReceivedSpan]) -> bool, limit: Duration) -> Vec<ReceivedSpan> {
+        poll::until(limit, "spans as awaited", async || {
+            let spans = self.spans();
+            if holds(&spans) { Ok(spans) } else { Err(spans) }
+        })
+        .await
+    }
+}
+
+/// How a span came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// OTLP over gRPC.
+    Grpc,
+    /// OTLP over HTTP/1.1 or HTTP/2, in protobuf.
+    Http,
+}
+
+/// A span as a backend reads it.
+#[derive(Clone, Debug)]
+pub(crate) struct ReceivedSpan {
+    /// How it came.
+    pub(crate) transport: Transport,
+    /// 32 lower-case hex digits.
+    pub(crate) trace_id: String,
+    /// 16 lower-case hex digits.
+    pub(crate) span_id: String,
+    /// 16 lower-case hex digits, empty on a root.
+    pub(crate) parent_id: String,
+    /// The span's name.
+    pub(crate) name: String,
+    /// The span's kind.
+    pub(crate) kind: SpanKind,
+    /// The status, with its message if it is an error.
+    pub(crate) status: Status,
+    /// When it started.
+    pub(crate) start: SystemTime,
+    /// When it ended.
+    pub(crate) end: SystemTime,
+    /// The span's attributes.
+    pub(crate) attributes: BTreeMap<String, Value>,
+    /// The attributes of the process that sent it.
+    pub(crate) resource: BTreeMap<String, Value>,
+    /// The events in the order they were added.
+    pub(crate) events: Vec<ReceivedEvent>,
+}
+
+/// One event of a span.
+#[derive(Clone, Debug)]
+pub(crate) struct ReceivedEvent {
+    /// The event's name.
+    pub(crate) name: String,
+    /// The event's attributes.
+    pub(crate) attributes: BTreeMap<String, Value>,
+}
+
+/// Every export so far, shared by both transports and the test.
+#[derive(Clone, Default)]
+struct Inbox(Arc<Mutex<Vec<Export>>>);
+
+struct Export {
+    transport: Transport,
+    headers: HeaderMap,
+    request: ExportTraceServiceRequest,
+}
+
+impl Inbox {
+    fn lock(&self) -> MutexGuard<'_, Vec<Export>> {
+        // A test that has caught the panic of a key sent twice may look again.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[tonic::async_trait]
+impl TraceService for Inbox {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportTraceServiceRequest>,
+    ) -> Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
+        let (metadata, _, request) = request.into_parts();
+        self.lock().push(Export { transport: Transport::Grpc, headers: metadata.into_headers(), request });
+        Ok(tonic::Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+async fn export_over_http(State(inbox): State<Inbox>, headers: HeaderMap, body: Bytes) -> Response {
+    if headers.get(CONTENT_TYPE).is_none_or(|content_type| content_type != PROTOBUF) {
+        return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
+    }
+    let Ok(request) = ExportTraceServiceRequest::decode(body) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    inbox.lock().push(Export { transport: Transport::Http, headers, request });
+    let accepted = ExportTraceServiceResponse::default().encode_to_vec();
+    ([(CONTENT_TYPE, PROTOBUF)], accepted).into_response()
+}
+
+fn read(export: &Export) -> Vec<ReceivedSpan> {
+    let mut received = Vec::new();
+    for group in &export.request.resource_spans {
+        let resource = group.resource.as_ref().map_or(&[][..], |resource| &resource.attributes);
+        let resource = read_attributes("the resource", resource);
+        for span in group.scope_spans.iter().flat_map(|scope| &scope.spans) {
+            received.push(read_span(span, export.transport, resource.clone()));
+        }
+    }
+    received
+}
+
+fn read_span(span: &Span, transport: Transport, resource: BTreeMap<String, Value>) -> ReceivedSpan {
+    let owner = format!("the span `{}`", span.name);
+    let events = span.events.iter().map(|event| ReceivedEvent {
+        name: event.name.clone(),
+        attributes: read_attributes(&format!("the event `{}` of {owner}", event.name), &event.attributes),
+    });
+    let status = span.status.as_ref();
+    ReceivedSpan {
+        transport,
+        trace_id: hex(&span.trace_id),
+        span_id: hex(&span.span_id),
+        parent_id: hex(&span.parent_span_id),
+        name: span.name.clone(),
+        kind: kind_of(span.kind.into()),
+        status: status.map_or(Status::Unset, |status| status_of(status.code.into(), &status.message)),
+        start: time_of(span.start_time_unix_nano),
+        end: time_of(span.end_time_unix_nano),
+        attributes: read_attributes(&owner, &span.attributes),
+        resource,
+        events: events.collect(),
+    }
+}
+
+fn read_attributes(owner: &str, attributes: &[KeyValue]) -> BTreeMap<String, Value> {
+    let mut read = BTreeMap::new();
+    for KeyValue { key, value, .. } in attributes {
+        let earlier = read.insert(key.clone(), value.as_ref().map_or(Value::Null, read_value));
+        assert!(earlier.is_none(), "{owner} was sent with the key `{key}` twice");
+    }
+    read
+}
+
+fn read_value(value: &AnyValue) -> Value {
+    match &value.value {
+        None => Value::Null,
+        Some(WireValue::StringValue(text)) => text.as_str().into(),
+        Some(WireValue::BoolValue(flag)) => (*flag).into(),
+        Some(WireValue::IntValue(number)) => (*number).into(),
+        Some(WireValue::DoubleValue(number)) => (*number).into(),
+        Some(WireValue::ArrayValue(array)) => array.values.iter().map(read_value).collect(),
+        Some(other) => panic!("the service sends no attributes of this type: {other:?}"),
+    }
+}
+
+/// The span kind that OTLP writes as this number.
+pub(crate) fn kind_of(number: i64) -> SpanKind {
+    match number {
+        1 => SpanKind::Internal,
+        2 => SpanKind::Server,
+        3 => SpanKind::Client,
+        4 => SpanKind::Producer,
+        5 => SpanKind::Consumer,
+        other => panic!("{other} is no span kind of OTLP"),
+    }
+}
+
+/// The status that OTLP writes as this code and message.
+pub(crate) fn status_of(code: i64, message: &str) -> Status {
+    match code {
+        0 => Status::Unset,
+        1 => Status::Ok,
+        2 => Status::error(message.to_owned()),
+        other => panic!("{other} is no status code of OTLP"),
+    }
+}
+
+/// The time that OTLP writes as this number of nanoseconds since 1970.
+pub(crate) fn time_of(unix_nanos: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_nanos(unix_nanos)
+}
+
+fn hex(id: &[u8]) -> String {
+    id.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes every write");
+        text
+    })
+}
+
+#[tokio::test]
+async fn both_transports_fill_one_inbox() {
+    let receiver = OtlpReceiver::spawn().await;
+    let mut grpc = trace_client(&receiver).await;
+    grpc.export(request_with(&["a"])).await.expect("accepted over gRPC");
+    let body = request_with(&["a", "b"]).encode_to_vec();
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let posted = client.post(format!("{}/v1/traces", receiver.http_endpoint())).header(CONTENT_TYPE, PROTOBUF);
+    assert_eq!(posted.body(body).send().await.expect("an answer").status(), 200);
+
+    let spans = receiver.wait_for(|spans| spans.len() == 2, Duration::from_secs(5)).await;
+
+    assert_eq!(spans[0].transport, Transport::Grpc);
+    assert_eq!(spans[1].transport, Transport::Http);
+    assert_eq!(spans[1].attributes.keys().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(receiver.headers()[1][CONTENT_TYPE], PROTOBUF);
+}
+
+#[tokio::test]
+#[should_panic(expected = "the span `chat` was sent with the key `a` twice")]
+async fn a_key_sent_twice_fails_the_test_that_reads_it() {
+    let receiver = OtlpReceiver::spawn().await;
+    let mut grpc = trace_client(&receiver).await;
+    grpc.export(request_with(&["a", "b", "a"])).await.expect("accepted over gRPC");
+    receiver.spans();
+}
+
+async fn trace_client(receiver: &OtlpReceiver) -> TraceServiceClient<Channel> {
+    let endpoint = Endpoint::from_shared(receiver.grpc_endpoint()).expect("an endpoint");
+    TraceServiceClient::new(endpoint.connect().await.expect("a connection"))
+}
+
+fn request_with(keys: &[&str]) -> ExportTraceServiceRequest {
+    let attributes = keys.iter().map(|key| KeyValue { key: (*key).to_owned(), ..KeyValue::default() });
+    let span = Span { name: "chat".to_owned(), kind: 3, attributes: attributes.collect(), ..Span::default() };
+    let scope_spans = vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }];
+    ExportTraceServiceRequest { resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }] }
+}

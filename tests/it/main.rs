@@ -1,0 +1,6 @@
+//! The integration tests, one binary: the real router on a free port, a real ledger in a folder of its own, a fake OpenAI
+//! over real HTTP, and spans read back from memory, from an OTLP receiver or from a real Jaeger.
+
+mod api;
+mod harness;
+mod traces;

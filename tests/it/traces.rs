@@ -1,0 +1,191 @@
+//! Golden traces: for each way a decision can go, the whole tree as text. Each is a fact about the service, and the first
+//! thing to read for what a trace shows.
+
+use serde_json::{Value, json};
+
+use crate::harness::fake_openai::{FakeOpenAi, Reply};
+use crate::harness::{TestApp, assert_golden};
+
+/// A classification as a sensible model gives it.
+fn category(label: &str) -> Reply {
+    Reply::content(json!({"category": label, "confidence": 0.9, "rationale": "It says so."}))
+}
+
+/// A decision as a sensible model gives it.
+fn decision(ruling: &str, reason: &str, cited: &[&str]) -> Reply {
+    Reply::content(json!({"decision": ruling, "reason": reason, "cited_rules": cited}))
+}
+
+fn flight() -> Value {
+    json!({"transaction": "Flight to Chicago, $650", "amount": 650.00, "date": "2026-03-14", "user_id": "ana"})
+}
+
+fn ride() -> Value {
+    json!({"transaction": "Uber ride to the client", "amount": "45.00", "date": "2026-03-14", "user_id": "ana"})
+}
+
+/// Decides one expense with scripted answers, and compares the tree.
+async fn golden(name: &str, replies: impl IntoIterator<Item = Reply>, body: Value) -> Value {
+    let fake = FakeOpenAi::spawn().await;
+    fake.script(replies);
+    let app = TestApp::with_openai(&fake).await;
+    let decision = app.decide(body).await;
+    assert_golden(name, &app.tree(&decision));
+    decision
+}
+
+#[tokio::test]
+async fn a_ride_within_policy_is_approved() {
+    let replies = [category("travel"), decision("approved", "45.00 is within the trip cap.", &["travel-trip-cap"])];
+    let body = golden("approved_ride", replies, ride()).await;
+    assert_eq!(body["outcome"], "approved");
+    assert_eq!(body["agent_outcome"], "success");
+}
+
+#[tokio::test]
+async fn a_flight_above_the_trip_cap_is_denied() {
+    let replies = [category("travel"), decision("denied", "It is $150 above the cap of $500.", &["travel-trip-cap"])];
+    let body = golden("denied_flight", replies, flight()).await;
+    assert_eq!(body["outcome"], "denied");
+    assert_eq!(body["category"], "travel");
+    assert_eq!(body["findings"][0]["rule"], "travel-trip-cap");
+    assert_eq!(body["findings"][0]["limit"], "500.00");
+    assert_eq!(body["findings"][0]["exceeded"], "150.00");
+}
+
+#[tokio::test]
+async fn a_flight_above_the_threshold_needs_a_manager() {
+    let replies = [
+        category("travel"),
+        decision("needs_approval", "Above 200.00 a manager agrees.", &["travel-manager-approval"]),
+    ];
+    let body = json!({"transaction": "Flight to Boston", "amount": "310.00", "date": "2026-03-14", "user_id": "ana"});
+    let body = golden("manager_approval", replies, body).await;
+    assert_eq!(body["outcome"], "needs_approval");
+    assert_eq!(body["approver"], "manager");
+}
+
+#[tokio::test]
+async fn a_second_meal_that_reaches_the_day_cap_is_denied() {
+    let fake = FakeOpenAi::spawn().await;
+    fake.script([
+        category("meals"),
+        decision("approved", "Within the day's cap.", &["meals-day-cap"]),
+        category("meals"),
+        decision("denied", "Only 15.00 of the day's 75.00 is left.", &["meals-day-cap"]),
+    ]);
+    let app = TestApp::with_openai(&fake).await;
+    let meal = |amount: &str| json!({"transaction": "Team lunch", "amount": amount, "date": "2026-03-14", "user_id": "ana", "receipt": true});
+    assert_eq!(app.decide(meal("60.00")).await["outcome"], "approved");
+    let second = app.decide(meal("20.00")).await;
+    assert_eq!(second["outcome"], "denied");
+    assert_eq!(second["findings"][0]["used"], "60.00");
+    assert_eq!(second["findings"][0]["allowable"], "15.00");
+    assert_golden("meals_day_cap_reached", &app.tree(&second));
+}
+
+#[tokio::test]
+async fn the_right_denial_for_the_wrong_reason_is_a_review() {
+    let replies = [category("meals"), decision("denied", "It is above the day's 75.00.", &["meals-day-cap"])];
+    let body = golden("silent_compound_failure", replies, flight()).await;
+    assert_eq!(body["outcome"], "needs_review");
+    assert_eq!(body["model_decision"], "denied");
+    assert_eq!(body["policy_verdict"], "denied");
+    assert_eq!(body["agent_outcome"], "escalated");
+}
+
+#[tokio::test]
+async fn an_invalid_category_is_repaired_once() {
+    let replies =
+        [category("entertainment"), category("travel"), decision("approved", "Within policy.", &["travel-trip-cap"])];
+    let body = golden("invalid_category_repaired", replies, ride()).await;
+    assert_eq!(body["outcome"], "approved");
+    assert_eq!(body["agent_outcome"], "corrected");
+    assert_eq!(body["steps"][0]["attempts"], 2);
+}
+
+#[tokio::test]
+async fn an_invalid_category_that_is_not_repaired_is_a_review() {
+    let body = golden("invalid_category", [category("entertainment"), category("fun")], ride()).await;
+    assert_eq!(body["outcome"], "needs_review");
+    assert_eq!(body["category"], Value::Null);
+    assert_eq!(body["policy_verdict"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_model_more_lenient_than_policy_is_overruled() {
+    let replies = [category("travel"), decision("approved", "Looks fine.", &["travel-trip-cap"])];
+    let body = golden("model_more_lenient", replies, flight()).await;
+    assert_eq!(body["outcome"], "denied");
+    assert_eq!(body["override"], true);
+    assert_eq!(body["agent_outcome"], "corrected");
+}
+
+#[tokio::test]
+async fn a_model_stricter_than_policy_is_a_review() {
+    let replies = [category("travel"), decision("denied", "I do not like it.", &["travel-trip-cap"])];
+    let body = golden("model_stricter", replies, ride()).await;
+    assert_eq!(body["outcome"], "needs_review");
+    assert_eq!(body["override"], false);
+}
+
+#[tokio::test]
+async fn a_hallucinated_amount_is_a_review() {
+    let replies = [category("travel"), decision("approved", "Rides up to $80.00 are fine.", &["travel-trip-cap"])];
+    let body = golden("hallucinated_amount", replies, ride()).await;
+    assert_eq!(body["outcome"], "needs_review");
+}
+
+#[tokio::test]
+async fn a_hallucinated_rule_is_a_review() {
+    let replies = [category("travel"), decision("approved", "Within policy.", &["ride-cap"])];
+    let body = golden("hallucinated_rule", replies, ride()).await;
+    assert_eq!(body["outcome"], "needs_review");
+}
+
+#[tokio::test]
+async fn a_date_before_any_policy_is_a_review_without_advice() {
+    let body = json!({"transaction": "Uber ride", "amount": "45.00", "date": "1999-12-31", "user_id": "ana"});
+    let body = golden("empty_policy", [category("travel")], body).await;
+    assert_eq!(body["outcome"], "needs_review");
+    assert_eq!(body["model_decision"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_model_that_cannot_be_reached_is_a_review() {
+    let replies = [Reply::status(503), Reply::status(503), Reply::status(503)];
+    let body = golden("model_unreachable", replies, ride()).await;
+    assert_eq!(body["outcome"], "needs_review");
+    assert_eq!(body["agent_outcome"], "error");
+}
+
+#[tokio::test]
+async fn the_offline_model_gives_the_same_tree() {
+    let app = TestApp::spawn().await;
+    let decision = app.decide(flight()).await;
+    assert_eq!(decision["outcome"], "denied");
+    assert_eq!(decision["findings"][0]["limit"], "500.00");
+    assert_golden("denied_flight_offline", &app.tree(&decision));
+}
+
+#[tokio::test]
+async fn captured_content_stands_on_chat_and_tool_spans() {
+    let mut config = crate::harness::config();
+    let variable = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT";
+    config.telemetry = crate::harness::telemetry_settings(&[(variable, "SPAN_ONLY")]);
+    let app = TestApp::with(config).await;
+    let long = format!("Flight to Chicago {}", "x".repeat(1_900));
+    let decision = app.decide(json!({"transaction": long, "amount": "650.00"})).await;
+    let spans = app.trace(&decision["trace_id"]);
+    let json_of = |name: &str, key: &str| -> Value {
+        let span = spans.iter().find(|span| span.name == name).unwrap();
+        let value = span.attributes.iter().find(|attribute| attribute.key.as_str() == key).unwrap();
+        serde_json::from_str(&value.value.as_str()).unwrap()
+    };
+    let chat = "chat offline-rules-1";
+    assert_eq!(json_of(chat, "gen_ai.system_instructions")[0]["type"], "text");
+    assert_eq!(json_of(chat, "gen_ai.input.messages")[0]["role"], "user");
+    assert_eq!(json_of(chat, "gen_ai.output.messages")[0]["finish_reason"], "stop");
+    assert_eq!(json_of("execute_tool policy_lookup", "gen_ai.tool.call.arguments")["category"], "travel");
+    assert_eq!(json_of("execute_tool policy_lookup", "gen_ai.tool.call.result")["currency"], "USD");
+}
