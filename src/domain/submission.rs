@@ -79,7 +79,7 @@ pub struct FieldFault {
 pub enum SubmissionError {
     /// The text is not JSON at all.
     #[error("the body is not JSON: {0}")]
-    NotJson(serde_json::Error),
+    NotJson(String),
     /// It is JSON, but these fields are wrong, unknown or given twice.
     #[error("{} of the body cannot be taken", count(.0.len()))]
     Faults(Vec<FieldFault>),
@@ -94,8 +94,9 @@ fn count(n_fields: usize) -> String {
 /// # Errors
 /// [`SubmissionError::NotJson`] for broken JSON, [`SubmissionError::Faults`] with every fault otherwise.
 pub fn parse(body: &[u8], defaults: Defaults) -> Result<Expense, SubmissionError> {
-    serde_json::from_slice::<IgnoredAny>(body).map_err(SubmissionError::NotJson)?;
-    let Ok(Members(members)) = serde_json::from_slice(body) else {
+    let text = std::str::from_utf8(body).map_err(|error| SubmissionError::NotJson(error.to_string()))?;
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| SubmissionError::NotJson(error.to_string()))?;
+    let Ok(Members(members)) = serde_json::from_str(text) else {
         let message = "write a JSON object such as {\"transaction\": \"Taxi\", \"amount\": \"45.00\"}".to_owned();
         return Err(SubmissionError::Faults(vec![FieldFault { field: "body".to_owned(), message }]));
     };

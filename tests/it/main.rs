@@ -3,4 +3,8 @@
 
 mod api;
 mod harness;
+mod hostile;
+mod identity;
+mod ledger;
+mod policy;
 mod traces;

@@ -1,0 +1,135 @@
+//! The durable memory: caps hold under concurrency, tenants are apart, and what was answered is there after a restart.
+
+use std::path::Path;
+
+use expense_agent::config::Config;
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+
+use crate::harness::{TestApp, config};
+
+fn meal(amount: &str, user: &str) -> Value {
+    json!({"transaction": "Team lunch", "amount": amount, "date": "2026-03-14", "user_id": user, "receipt": true})
+}
+
+/// What is approved or pending approval among decisions.
+fn granted(decisions: &[Value]) -> Decimal {
+    let counts = |decision: &&Value| ["approved", "needs_approval"].contains(&decision["outcome"].as_str().unwrap());
+    decisions
+        .iter()
+        .filter(counts)
+        .map(|decision| decision["amount"].as_str().unwrap().parse::<Decimal>().unwrap())
+        .sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn concurrent_meals_never_end_above_the_day_cap() {
+    let app = TestApp::spawn().await;
+    let meals = (0..200).map(|n| app.decide(meal(&format!("{}.{:02}", 1 + n % 9, n % 100), "ana")));
+    let decisions = futures_util::future::join_all(meals).await;
+    let granted = granted(&decisions);
+    let cap = Decimal::from(75);
+    assert!(granted <= cap, "{granted}");
+    // Whoever was denied would not have fitted beside what is granted.
+    let denied = decisions.iter().filter(|decision| decision["outcome"] == "denied");
+    for decision in denied {
+        let amount: Decimal = decision["amount"].as_str().unwrap().parse().unwrap();
+        assert!(granted + amount > cap, "{decision:#}");
+    }
+    // A cap that moved is no override of the model.
+    assert!(decisions.iter().all(|decision| decision["override"] == false));
+}
+
+#[tokio::test]
+async fn denied_and_reviewed_expenses_take_nothing_of_a_cap() {
+    let app = TestApp::spawn().await;
+    assert_eq!(app.decide(meal("80.00", "ana")).await["outcome"], "denied");
+    let conflict =
+        json!({"transaction": "Team lunch", "amount": "70.00", "mcc": "4511", "date": "2026-03-14", "user_id": "ana"});
+    assert_eq!(app.decide(conflict).await["outcome"], "needs_review");
+    assert_eq!(app.decide(meal("75.00", "ana")).await["outcome"], "approved");
+    let last = app.decide(meal("0.01", "ana")).await;
+    assert_eq!((&last["outcome"], &last["findings"][0]["used"]), (&json!("denied"), &json!("75.00")));
+}
+
+#[tokio::test]
+async fn windows_are_per_employee_tenant_day_trip_and_year() {
+    let app = TestApp::spawn().await;
+    let outcome = async |body: Value, tenant: &str| {
+        let baggage = format!("tenant.id={tenant}");
+        app.post_with(body, &[("baggage", &baggage)]).await.body["outcome"].as_str().unwrap().to_owned()
+    };
+    let meal_on =
+        |day: &str| json!({"transaction": "Lunch", "amount": "75.00", "date": day, "user_id": "ana", "receipt": true});
+    assert_eq!(outcome(meal_on("2026-03-14"), "acme").await, "approved");
+    assert_eq!(outcome(meal_on("2026-03-14"), "acme").await, "denied");
+    assert_eq!(outcome(meal_on("2026-03-15"), "acme").await, "approved");
+    assert_eq!(outcome(meal_on("2026-03-14"), "zeta").await, "approved");
+    assert_eq!(outcome(meal("75.00", "ben"), "acme").await, "approved");
+
+    let leg = |trip: Value| json!({"transaction": "Flight", "amount": "200.00", "trip_id": trip, "user_id": "ana"});
+    for expected in ["approved", "approved", "denied"] {
+        assert_eq!(outcome(leg(json!("oslo")), "acme").await, expected);
+    }
+    // Without a trip id, every expense is a trip of its own.
+    for _ in 0..3 {
+        assert_eq!(outcome(leg(Value::Null), "acme").await, "approved");
+    }
+
+    let desk = |day: &str| json!({"transaction": "Standing desk", "amount": "2000.00", "date": day, "user_id": "ana"});
+    assert_eq!(outcome(desk("2025-12-31"), "acme").await, "needs_approval");
+    assert_eq!(outcome(desk("2025-01-01"), "acme").await, "denied");
+    assert_eq!(outcome(desk("2026-01-01"), "acme").await, "needs_approval");
+}
+
+#[tokio::test]
+async fn one_tenant_cannot_read_anothers_decisions() {
+    let app = TestApp::spawn().await;
+    let theirs = app.post_with(meal("5.00", "ana"), &[("baggage", "tenant.id=acme")]).await.body;
+    let path = format!("/v1/expenses/{}", theirs["id"].as_str().unwrap());
+    assert_eq!(app.get(&path).await.status, 404);
+    assert_eq!(app.get("/v1/expenses").await.body["decisions"], json!([]));
+}
+
+async fn on(data: &Path) -> TestApp {
+    TestApp::with(Config { data: data.to_owned(), ..config() }).await
+}
+
+#[tokio::test]
+async fn decisions_and_their_share_of_the_caps_outlive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = on(folder.path()).await;
+    let before = app.decide(meal("70.00", "ana")).await;
+    app.stop().await;
+    let app = on(folder.path()).await;
+    let path = format!("/v1/expenses/{}", before["id"].as_str().unwrap());
+    assert_eq!(app.get(&path).await.body, before);
+    let after = app.decide(meal("10.00", "ana")).await;
+    assert_eq!((&after["outcome"], &after["findings"][0]["used"]), (&json!("denied"), &json!("70.00")));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_ledger_that_cannot_be_written_is_a_503_and_nothing_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = on(folder.path()).await;
+    // Another program drops the table under the service: the nearest thing to a ledger that is gone.
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("ledger.sqlite"));
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    sqlx::raw_sql("ALTER TABLE cap_usage RENAME TO gone").execute(&pool).await.unwrap();
+
+    let reply = app.post(meal("5.00", "ana")).await;
+    assert_eq!((reply.status, &reply.body["code"]), (503, &json!("ledger_unavailable")));
+    assert_eq!(reply.headers["retry-after"], "1");
+    let ready = app.get("/readyz").await;
+    assert_eq!((ready.status, &ready.body["checks"]["ledger"]), (503, &json!("failed")));
+    assert_eq!(app.get("/healthz").await.status, 200);
+    let spans = app.trace(&reply.body["trace_id"]);
+    let agent = spans.iter().find(|span| span.name.starts_with("invoke_agent")).unwrap();
+    assert!(agent.attributes.iter().any(|a| a.key.as_str() == "error.type" && a.value.as_str() == "ledger"));
+
+    sqlx::raw_sql("ALTER TABLE gone RENAME TO cap_usage").execute(&pool).await.unwrap();
+    assert_eq!(app.get("/readyz").await.status, 200);
+    assert_eq!(app.get("/v1/expenses").await.body["decisions"], json!([]));
+    assert_eq!(app.decide(meal("5.00", "ana")).await["outcome"], "approved");
+}

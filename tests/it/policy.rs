@@ -1,0 +1,237 @@
+//! The policy engine and its files: exact limits, every fault of a file named, and what the evidence says.
+
+use std::path::PathBuf;
+
+use expense_agent::domain::decision::{Missing, Role, Ruling, Window};
+use expense_agent::policy::evaluate::{RuleFacts, Usage, Verdict, evaluate};
+use expense_agent::policy::{Policies, parse};
+use jiff::civil::date;
+use proptest::prelude::*;
+use rust_decimal::Decimal;
+
+use crate::harness::{assert_golden, shipped_policies};
+
+fn dec(text: &str) -> Decimal {
+    text.parse().unwrap()
+}
+
+fn shipped() -> Policies {
+    Policies::load(&shipped_policies()).unwrap()
+}
+
+/// What the shipped policy of a category holds of an amount.
+fn verdict(category: &str, amount: &str, usage: Usage, has_receipt: bool) -> Verdict {
+    let policies = shipped();
+    let policy = policies.in_force(category, date(2026, 3, 14)).unwrap();
+    let rules: Vec<RuleFacts> = policy.rules.iter().map(|rule| RuleFacts::new(rule, &usage)).collect();
+    evaluate(&rules, dec(amount), has_receipt)
+}
+
+fn ruling(category: &str, amount: &str) -> Ruling {
+    verdict(category, amount, Usage::default(), true).ruling
+}
+
+#[test]
+fn a_cap_includes_its_limit_and_a_threshold_is_above_it() {
+    use Ruling::{Approved, Denied, NeedsApproval};
+    for (category, amount, expected) in [
+        ("travel", "200.00", Approved),
+        ("travel", "200.01", NeedsApproval),
+        ("travel", "500.00", NeedsApproval),
+        ("travel", "500.01", Denied),
+        ("meals", "75.00", Approved),
+        ("meals", "75.01", Denied),
+        ("office", "500.00", Approved),
+        ("office", "500.01", NeedsApproval),
+        ("office", "2500.00", NeedsApproval),
+        ("office", "2500.01", Denied),
+        ("other", "0.01", NeedsApproval),
+    ] {
+        assert_eq!(ruling(category, amount), expected, "{category} {amount}");
+    }
+}
+
+#[test]
+fn a_meal_above_the_receipt_threshold_without_one_needs_the_manager() {
+    let without = verdict("meals", "25.01", Usage::default(), false);
+    assert_eq!(without.ruling, Ruling::NeedsApproval);
+    assert_eq!((without.approver, without.missing), (Some(Role::Manager), vec![Missing::Receipt]));
+    assert_eq!(verdict("meals", "25.00", Usage::default(), false).ruling, Ruling::Approved);
+    assert_eq!(verdict("meals", "25.01", Usage::default(), true).ruling, Ruling::Approved);
+}
+
+#[test]
+fn a_finding_says_what_is_used_allowed_and_exceeded() {
+    let usage = Usage { day: dec("60.00"), ..Usage::default() };
+    let verdict = verdict("meals", "20.00", usage, true);
+    let finding = &verdict.findings[0];
+    assert_eq!((finding.rule.as_str(), finding.window), ("meals-day-cap", Window::Day));
+    let amounts = [finding.limit, finding.used, finding.amount, finding.allowable, finding.exceeded];
+    assert_eq!(amounts.map(|amount| amount.to_string()), ["75.00", "60.00", "20.00", "15.00", "5.00"]);
+}
+
+#[test]
+fn a_cap_that_was_lowered_below_its_use_allows_nothing_more() {
+    let usage = Usage { day: dec("90.00"), ..Usage::default() };
+    let verdict = verdict("meals", "1.00", usage, true);
+    assert_eq!(verdict.findings[0].allowable, Decimal::ZERO);
+    assert_eq!(verdict.findings[0].exceeded, dec("1.00"));
+}
+
+#[test]
+fn other_needs_a_vice_president_for_any_amount() {
+    assert_eq!(verdict("other", "0.01", Usage::default(), true).approver, Some(Role::Vp));
+}
+
+proptest! {
+    #[test]
+    fn no_approval_goes_past_a_cap(amount in 1_i64..1_000_000, used in 0_i64..1_000_000) {
+        let cents = |minor| Decimal::new(minor, 2);
+        let usage = Usage { day: cents(used), trip: cents(used), year: cents(used) };
+        for (category, cap) in [("travel", "500.00"), ("meals", "75.00"), ("office", "2500.00")] {
+            let verdict = verdict(category, &cents(amount).to_string(), usage, true);
+            prop_assert_eq!(verdict.ruling == Ruling::Denied, cents(amount) + cents(used) > dec(cap));
+            for finding in &verdict.findings {
+                prop_assert_eq!(finding.allowable + finding.exceeded, finding.amount.max(finding.allowable));
+            }
+        }
+    }
+
+    #[test]
+    fn a_larger_amount_is_never_judged_more_leniently(amount in 1_i64..1_000_000, more in 0_i64..1_000_000) {
+        for category in ["travel", "meals", "office", "other"] {
+            let ruling_of = |minor| ruling(category, &Decimal::new(minor, 2).to_string());
+            prop_assert!(ruling_of(amount) <= ruling_of(amount + more));
+        }
+    }
+}
+
+/// The faults of one file, as `policies check` prints them.
+fn faults(text: &str) -> String {
+    faults_of(&[("policies/meals.toml", text)])
+}
+
+fn faults_of(files: &[(&str, &str)]) -> String {
+    let sources: Vec<(PathBuf, String)> =
+        files.iter().map(|(name, text)| (PathBuf::from(name), (*text).to_owned())).collect();
+    parse::parse(&PathBuf::from("policies"), &sources).unwrap_err().to_string()
+}
+
+const MEALS: &str = r#"category = "meals"
+version = "1"
+effective_from = "2026-01-01"
+currency = "USD"
+uncorroborated_limit = "25.00"
+text = "At most 75.00 a day."
+
+[[rule]]
+id = "meals-day-cap"
+kind = "cap"
+per = "day"
+max = "75.00"
+text = "At most 75.00 a day."
+
+[evidence]
+mcc = ["5812"]
+merchant = ["diner"]
+"#;
+
+#[test]
+fn every_fault_of_a_file_is_named_with_line_key_and_what_is_accepted() {
+    let broken = r#"category = "Meals!"
+version = 1
+effective_from = "2026-13-01"
+effective_to = "soon"
+currency = "EURO"
+uncorroborated_limit = 25.00
+colour = "red"
+text = " "
+
+[[rule]]
+id = "meals-day-cap"
+kind = "cap"
+per = "fortnight"
+max = "75,00"
+text = "At most 75.00 a day."
+
+[[rule]]
+id = "meals-day-cap"
+kind = "approval"
+above = "-5"
+role = "boss"
+who = "me"
+
+[[rule]]
+kind = "tip"
+text = "A tip."
+
+[evidence]
+mcc = ["581", "5812-5800", 5812]
+merchant = ["***"]
+transaction = "lunch"
+words = []
+"#;
+    assert_golden("faults_of_a_policy_file", &faults(broken));
+}
+
+#[test]
+fn a_file_that_is_not_toml_is_named_with_its_line() {
+    assert_golden("fault_of_a_file_that_is_not_toml", &faults("category = \"meals\"\nversion = \n"));
+}
+
+#[test]
+fn files_that_contradict_each_other_are_named() {
+    let travel = MEALS.replace("\"meals\"", "\"travel\"");
+    let again = MEALS.replace("75.00", "80.00");
+    let faults = faults_of(&[("policies/a.toml", MEALS), ("policies/b.toml", &travel), ("policies/c.toml", &again)]);
+    assert_golden("faults_between_policy_files", &faults);
+}
+
+#[test]
+fn a_folder_without_policies_is_a_fault() {
+    assert!(faults_of(&[]).contains("holds no policy"));
+    let missing = Policies::load(&PathBuf::from("no-such-folder")).unwrap_err().to_string();
+    assert!(missing.starts_with("no-such-folder: cannot be read"), "{missing}");
+}
+
+#[test]
+fn the_date_of_the_expense_chooses_the_version() {
+    let first = MEALS.replace("category", "effective_to = \"2026-06-30\"\ncategory");
+    let second = MEALS.replace("2026-01-01", "2026-08-01").replace("version = \"1\"", "version = \"2\"");
+    let sources = [(PathBuf::from("1.toml"), first), (PathBuf::from("2.toml"), second)];
+    let policies = parse::parse(&PathBuf::from("policies"), &sources).unwrap();
+    let version = |day| policies.in_force("meals", day).map(|policy| policy.version.as_str());
+    assert_eq!(version(date(2025, 12, 31)), None);
+    assert_eq!(version(date(2026, 1, 1)), Some("1"));
+    assert_eq!(version(date(2026, 6, 30)), Some("1"));
+    assert_eq!(version(date(2026, 7, 1)), None);
+    assert_eq!(version(date(2026, 8, 1)), Some("2"));
+}
+
+#[test]
+fn the_longest_phrase_wins_and_takes_its_words() {
+    let policies = shipped();
+    let best = |text: &str| policies.evidence(None, None, text).best().map(str::to_owned);
+    for (text, category) in [
+        ("Flight to Chicago, $650", Some("travel")),
+        ("Uber ride downtown", Some("travel")),
+        ("Uber Eats for the team", Some("meals")),
+        ("Team lunch at the Thai place", Some("meals")),
+        ("Printer paper and toner", Some("office")),
+        ("Donation to the hospice", Some("other")),
+        ("Miscellaneous retail", None),
+        ("something", None),
+    ] {
+        assert_eq!(best(text).as_deref(), category, "{text}");
+    }
+}
+
+#[test]
+fn sources_that_disagree_are_told_apart() {
+    let policies = shipped();
+    let reading = policies.evidence(Some("3000"), None, "Team lunch");
+    assert!(reading.objection("meals").is_some());
+    assert!(reading.objection("travel").is_some());
+    assert!(policies.evidence(Some("5812"), Some("Joe's Diner"), "Team lunch").objection("meals").is_none());
+    assert!(policies.evidence(Some("9999"), None, "something").is_empty());
+}
