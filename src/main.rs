@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         Command::Policies { command: PoliciesCommand::Check { dir } } => {
             policies::check(dir.as_ref().unwrap_or(&settings.policies), &mut out)
         }
-        Command::Serve => configured(settings).and_then(|config| serve::run(&config)),
+        Command::Serve => configured(settings).and_then(|config| serve::run(&config, &mut out)),
         Command::Demo { url } => configured(settings).and_then(|config| demo::run(&config, url, &mut out)),
     };
     match result {

@@ -1,5 +1,7 @@
 //! `serve`: telemetry first and last, the service in between.
 
+use std::io::Write;
+
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tracing::Instrument;
@@ -14,10 +16,10 @@ use crate::telemetry::provider::Telemetry;
 ///
 /// # Errors
 /// When it cannot start, or its listener fails.
-pub fn run(config: &Config) -> anyhow::Result<()> {
+pub fn run(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
     let telemetry = start_telemetry(config)?;
     let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
-    let served = runtime.block_on(serve(config, &telemetry));
+    let served = runtime.block_on(serve(config, &telemetry, out));
     drop(runtime);
     // Last, and off the runtime: the spans of the last requests are still in the queue.
     telemetry.shutdown();
@@ -31,10 +33,13 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
 pub fn start_telemetry(config: &Config) -> anyhow::Result<Telemetry> {
     let telemetry = Telemetry::start(&config.telemetry)?;
     logs::init(config.log_filter.as_deref(), config.log_format, &config.telemetry.sdk_log_level, &telemetry)?;
+    for ignored in &config.telemetry.ignored {
+        tracing::warn!("{ignored}");
+    }
     Ok(telemetry)
 }
 
-async fn serve(config: &Config, telemetry: &Telemetry) -> anyhow::Result<()> {
+async fn serve(config: &Config, telemetry: &Telemetry, out: &mut dyn Write) -> anyhow::Result<()> {
     let building = App::build(config, Clock::system(), telemetry.instruments());
     let app = building.instrument(tracing::info_span!("start")).await?;
     let listen = config.listen;
@@ -42,7 +47,9 @@ async fn serve(config: &Config, telemetry: &Telemetry) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {listen}; name another address with --listen"))?;
     let address = listener.local_addr()?;
-    tracing::info!("listening on http://{address}: POST /v1/expenses, or open /docs");
+    // On standard output and at once: whoever started the service waits for this line, whatever is logged.
+    writeln!(out, "listening on http://{address}; POST /v1/expenses, or open http://{address}/docs")?;
+    out.flush()?;
     app.serve(listener, stop_signal()).await.context("the listener failed")
 }
 

@@ -28,6 +28,7 @@ async fn ready(State(app): State<AppState>) -> (StatusCode, Json<Value>) {
         "ledger": if ledger.is_ok() { "ok" } else { "failed" },
         "policies": app.chain.policies.iter().count(),
         "draining": app.is_draining(),
+        "in_flight": app.decisions.len(),
         "model": app.chain.model.info().model,
     });
     let (status, word) = match is_ready {

@@ -2,6 +2,7 @@
 //! transaction. Three sources, each of them silent or naming one or more categories; no source outvotes another.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::ops::RangeInclusive;
 
 use crate::policy::Policy;
@@ -22,6 +23,12 @@ pub struct Evidence {
 pub struct Phrase {
     words: Vec<String>,
     is_prefix: bool,
+}
+
+impl fmt::Display for Phrase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.words.join(" "), if self.is_prefix { "*" } else { "" })
+    }
 }
 
 impl Phrase {

@@ -40,28 +40,35 @@ pub fn parse(dir: &Path, sources: &[(PathBuf, String)]) -> Result<Policies, Poli
             policies.push(policy);
         }
     }
+    // A reader goes through a file from top to bottom; within a line the order of discovery stays.
+    faults.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     if faults.is_empty() { Ok(Policies::build(policies)) } else { Err(PolicyFaults(faults)) }
 }
 
-/// What only one policy may hold, and where it was first claimed.
+/// What only one category may hold, and where it was written last.
 #[derive(Default)]
 struct Claims {
-    by_thing: HashMap<String, (String, String)>,
+    by_thing: HashMap<String, Claim>,
+}
+
+struct Claim {
+    category: String,
+    file: PathBuf,
+    line: usize,
 }
 
 impl Claims {
-    /// Notes that a category holds a thing; a fault when another one holds it, or the same one in the same `scope`:
-    /// versions of one policy share rule ids and evidence, but each writes them once.
-    fn claim(&mut self, source: &mut Source<'_>, at: usize, thing: &str, category: &str, scope: &str) {
-        let claimed = self.by_thing.get(thing).cloned();
-        match claimed {
-            Some((holder, earlier)) if holder != category || earlier == scope => {
-                source.fault(at, format!("{thing} already stands in a policy of `{holder}`; write it in one place"));
-            }
-            _ => {
-                self.by_thing.insert(thing.to_owned(), (category.to_owned(), scope.to_owned()));
-            }
+    /// Notes that a policy holds a thing. A fault when another category holds it, or the same file: versions of one
+    /// policy share rule ids and evidence, but each writes them once.
+    fn claim(&mut self, source: &mut Source<'_>, at: usize, thing: &str, category: &str) {
+        if let Some(Claim { category: holder, file, line }) = self.by_thing.get(thing)
+            && (holder != category || file == source.file)
+        {
+            source.fault(at, format!("{thing} already stands in {}:{line}; write it in one place", file.display()));
+            return;
         }
+        let claim = Claim { category: category.to_owned(), file: source.file.to_owned(), line: source.line(at) };
+        self.by_thing.insert(thing.to_owned(), claim);
     }
 }
 
@@ -73,9 +80,14 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
+    /// The line of an offset, from 1.
+    fn line(&self, offset: usize) -> usize {
+        1 + self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+    }
+
     fn fault(&mut self, offset: usize, message: String) {
-        let line = 1 + self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
-        self.faults.push(Fault { file: self.file.to_owned(), line: Some(line), message });
+        let line = Some(self.line(offset));
+        self.faults.push(Fault { file: self.file.to_owned(), line, message });
     }
 
     /// The source text of a value, shortened for a message.
@@ -173,12 +185,11 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims) -> Option<Policy> {
     let catch_all = table.optional(source, "catch_all", "true or false", DeValue::as_bool);
     let text_for_people = table.required(source, "text", TEXT, filled_text);
     let owner = category.clone().unwrap_or_default();
-    let scope = source.file.display().to_string();
     let rules = parse_rules(source, &mut table, unit, |source, at, id| {
-        claims.claim(source, at, &format!("the rule id `{id}`"), &owner, &scope);
+        claims.claim(source, at, &format!("the rule id `{id}`"), &owner);
     });
     let evidence = parse_evidence(source, &mut table, |source, at, thing| {
-        claims.claim(source, at, thing, &owner, &scope);
+        claims.claim(source, at, thing, &owner);
     });
     table.finish(source);
 
@@ -188,10 +199,11 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims) -> Option<Policy> {
         source.fault(0, format!("`effective_to` {to} is before `effective_from` {from}; write a later day"));
     }
     if let Some(from) = effective_from {
-        claims.claim(source, 0, &format!("`effective_from` {from} of `{owner}`"), &owner, "");
+        // Two versions that begin on one day would leave open which of them is in force.
+        claims.claim(source, 0, &format!("`effective_from` {from} of `{owner}`"), &source.file.display().to_string());
     }
     if catch_all == Some(Some(true)) {
-        claims.claim(source, 0, "`catch_all`", &owner, &scope);
+        claims.claim(source, 0, "`catch_all`", &owner);
     }
     Some(Policy {
         category: category?,
@@ -303,7 +315,7 @@ fn parse_evidence(
     }
     for (kind, phrases) in [("merchant", &merchant), ("transaction", &transaction)] {
         for (at, phrase) in phrases {
-            claim(source, *at, &format!("the {kind} phrase {phrase:?}"));
+            claim(source, *at, &format!("the {kind} phrase \"{phrase}\""));
         }
     }
     Some(Evidence { mcc: values(mcc), merchant: values(merchant), transaction: values(transaction) })

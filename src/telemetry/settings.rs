@@ -84,12 +84,15 @@ pub struct TelemetrySettings {
     pub captures_content: bool,
     /// `OTEL_LOG_LEVEL`: how much the SDK says of itself.
     pub sdk_log_level: String,
+    /// Values that are ignored, as the specification asks, each with what would be accepted: to be logged.
+    pub ignored: Vec<String>,
 }
 
 impl TelemetrySettings {
-    /// Reads the settings; what is wrong is added to `faults`.
+    /// Reads the settings. A value that makes no sense is ignored, as the specification asks; one that cannot be ignored
+    /// safely is added to `faults`.
     pub fn parse(variables: &Variables, faults: &mut Vec<String>) -> Self {
-        let mut reader = Reader { variables, faults };
+        let mut reader = Reader { variables, faults, ignored: Vec::new() };
         let is_disabled = reader.boolean("OTEL_SDK_DISABLED");
         let exporter = reader.one_of("OTEL_TRACES_EXPORTER", &["otlp", "none"]).unwrap_or("otlp");
         for name in ["OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"] {
@@ -126,6 +129,7 @@ impl TelemetrySettings {
                 .one_of("OTEL_LOG_LEVEL", &["off", "error", "warn", "info", "debug", "trace"])
                 .unwrap_or("off")
                 .to_owned(),
+            ignored: reader.ignored,
         }
     }
 }
@@ -134,6 +138,7 @@ impl TelemetrySettings {
 struct Reader<'a> {
     variables: &'a Variables,
     faults: &'a mut Vec<String>,
+    ignored: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
@@ -153,6 +158,10 @@ impl<'a> Reader<'a> {
         self.faults.push(format!("{name} is \"{given}\"; write {accepted}"));
     }
 
+    fn ignore(&mut self, name: &str, given: &str, accepted: &str) {
+        self.ignored.push(format!("{name} is \"{given}\", which is ignored; write {accepted}"));
+    }
+
     /// The specification takes only `true`, in any case, for true.
     fn boolean(&self, name: &str) -> bool {
         self.text(name).is_some_and(|text| text.eq_ignore_ascii_case("true"))
@@ -162,7 +171,7 @@ impl<'a> Reader<'a> {
         let given = self.text(name)?;
         let known = accepted.iter().find(|value| value.eq_ignore_ascii_case(given)).copied();
         if known.is_none() {
-            self.fault(name, given, &format!("one of {}", accepted.join(", ")));
+            self.ignore(name, given, &format!("one of {}", accepted.join(", ")));
         }
         known
     }
@@ -171,7 +180,7 @@ impl<'a> Reader<'a> {
         let given = self.text(name)?;
         let number = given.parse().ok();
         if number.is_none() {
-            self.fault(name, given, "a whole number");
+            self.ignore(name, given, "a whole number");
         }
         number
     }
@@ -181,7 +190,7 @@ impl<'a> Reader<'a> {
             None | Some((_, "grpc")) => Protocol::Grpc,
             Some((_, "http/protobuf")) => Protocol::HttpProtobuf,
             Some((name, other)) => {
-                self.fault(&name, other, "grpc or http/protobuf");
+                self.ignore(&name, other, "grpc or http/protobuf");
                 Protocol::Grpc
             }
         }
@@ -224,7 +233,7 @@ impl<'a> Reader<'a> {
                 "baggage" => Propagator::Baggage,
                 "none" => continue,
                 other => {
-                    self.fault(name, other, "tracecontext, baggage or none");
+                    self.ignore(name, other, "tracecontext, baggage or none");
                     continue;
                 }
             };
@@ -250,7 +259,7 @@ impl<'a> Reader<'a> {
                 Some((Some(key), Some(value))) if !key.is_empty() => {
                     attributes.insert(key, value);
                 }
-                _ => self.fault(name, pair, "pairs such as \"deployment.environment.name=production,team=finance\""),
+                _ => self.ignore(name, pair, "pairs such as \"deployment.environment.name=production,team=finance\""),
             }
         }
         if let Some(service) = self.text("OTEL_SERVICE_NAME") {

@@ -2,6 +2,8 @@
 //! over real HTTP, and spans read back from memory, from an OTLP receiver or from a real Jaeger.
 
 mod api;
+mod commands;
+mod export;
 mod harness;
 mod hostile;
 mod identity;

@@ -1,6 +1,7 @@
 //! The policy engine and its files: exact limits, every fault of a file named, and what the evidence says.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use expense_agent::domain::decision::{Missing, Role, Ruling, Window};
 use expense_agent::policy::evaluate::{RuleFacts, Usage, Verdict, evaluate};
@@ -15,14 +16,12 @@ fn dec(text: &str) -> Decimal {
     text.parse().unwrap()
 }
 
-fn shipped() -> Policies {
-    Policies::load(&shipped_policies()).unwrap()
-}
+/// Read once: the properties below ask for them a thousand times.
+static SHIPPED: LazyLock<Policies> = LazyLock::new(|| Policies::load(&shipped_policies()).unwrap());
 
 /// What the shipped policy of a category holds of an amount.
 fn verdict(category: &str, amount: &str, usage: Usage, has_receipt: bool) -> Verdict {
-    let policies = shipped();
-    let policy = policies.in_force(category, date(2026, 3, 14)).unwrap();
+    let policy = SHIPPED.in_force(category, date(2026, 3, 14)).unwrap();
     let rules: Vec<RuleFacts> = policy.rules.iter().map(|rule| RuleFacts::new(rule, &usage)).collect();
     evaluate(&rules, dec(amount), has_receipt)
 }
@@ -210,8 +209,7 @@ fn the_date_of_the_expense_chooses_the_version() {
 
 #[test]
 fn the_longest_phrase_wins_and_takes_its_words() {
-    let policies = shipped();
-    let best = |text: &str| policies.evidence(None, None, text).best().map(str::to_owned);
+    let best = |text: &str| SHIPPED.evidence(None, None, text).best().map(str::to_owned);
     for (text, category) in [
         ("Flight to Chicago, $650", Some("travel")),
         ("Uber ride downtown", Some("travel")),
@@ -228,10 +226,9 @@ fn the_longest_phrase_wins_and_takes_its_words() {
 
 #[test]
 fn sources_that_disagree_are_told_apart() {
-    let policies = shipped();
-    let reading = policies.evidence(Some("3000"), None, "Team lunch");
+    let reading = SHIPPED.evidence(Some("3000"), None, "Team lunch");
     assert!(reading.objection("meals").is_some());
     assert!(reading.objection("travel").is_some());
-    assert!(policies.evidence(Some("5812"), Some("Joe's Diner"), "Team lunch").objection("meals").is_none());
-    assert!(policies.evidence(Some("9999"), None, "something").is_empty());
+    assert!(SHIPPED.evidence(Some("5812"), Some("Joe's Diner"), "Team lunch").objection("meals").is_none());
+    assert!(SHIPPED.evidence(Some("9999"), None, "something").is_empty());
 }

@@ -1,6 +1,7 @@
 //! What the tests stand on: [`TestApp`] is the service as `main` puts it together, with its own port, folder and span
 //! exporter, so that tests run side by side. Its parts (fake OpenAI, OTLP receiver, Jaeger client) are beside it.
 
+pub(crate) mod binary;
 pub(crate) mod fake_openai;
 pub(crate) mod jaeger;
 pub(crate) mod otlp_receiver;

@@ -1,0 +1,123 @@
+//! The program as a person runs it: subcommands, exit codes, and how it stops.
+
+use serde_json::json;
+
+use crate::harness::assert_golden;
+use crate::harness::binary::{Service, run};
+use crate::harness::poll;
+use std::time::Duration;
+
+const QUIET: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
+}
+
+#[tokio::test]
+async fn the_demo_shows_each_decision_as_a_tree() {
+    let output = run(&["demo"], &[QUIET]).await;
+    assert!(output.status.success(), "{}", text(output.stderr));
+    let trace_ids = regex::Regex::new("[0-9a-f]{32}").unwrap();
+    assert_golden("demo", &trace_ids.replace_all(&text(output.stdout), "<trace_id>"));
+}
+
+#[tokio::test]
+async fn every_eighth_tree_is_red_when_the_model_misclassifies_an_eighth() {
+    let output = run(&["demo", "--model-fault", "misclassify:0.12"], &[QUIET]).await;
+    let shown = text(output.stdout);
+    assert_eq!(shown.matches('✗').count(), 5, "{shown}");
+    assert!(shown.contains("semantic error rate: 12.5 % (5 of 40 decisions"), "{shown}");
+    let again = run(&["demo", "--model-fault", "misclassify:0.12"], &[QUIET]).await;
+    let red = |text: &str| text.lines().filter(|line| line.contains('✗')).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(red(&text(again.stdout)), red(&shown), "the same seed strikes the same questions");
+}
+
+#[tokio::test]
+async fn the_demo_posts_to_a_running_service() {
+    let service = Service::start(&[], &[QUIET]).await;
+    for _ in 0..2 {
+        let output = run(&["demo", &service.url], &[QUIET]).await;
+        assert!(text(output.stdout).contains("semantic error rate: 0.0 % (0 of 40 decisions"));
+    }
+    let refused = run(&["demo", &service.url, "--model-fault", "garbage:1"], &[QUIET]).await;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(refused.stderr).contains("start the service"));
+    let unreachable = run(&["demo", "http://127.0.0.1:1"], &[QUIET]).await;
+    assert!(text(unreachable.stderr).contains("is the service running there?"));
+}
+
+#[tokio::test]
+async fn policies_can_be_checked_before_they_are_rolled_out() {
+    let output = run(&["policies", "check"], &[]).await;
+    assert!(output.status.success());
+    assert!(text(output.stdout).contains("travel-trip-cap: One trip costs at most 500.00, limit included."));
+
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("meals.toml"), "category = \"meals\"\nversion = 1\n").unwrap();
+    let output = run(&["policies", "check", folder.path().to_str().unwrap()], &[]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(output.stderr).contains("meals.toml:2: `version` is 1; write a version such as \"1\""));
+}
+
+#[tokio::test]
+async fn the_healthcheck_tells_by_its_exit_code() {
+    let service = Service::start(&[], &[QUIET]).await;
+    let address = service.url.trim_start_matches("http://").to_owned();
+    assert!(run(&["healthcheck", "--listen", &address], &[]).await.status.success());
+    service.stop().await;
+    let output = run(&["healthcheck", "--listen", &address], &[]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(output.stderr).contains("no answer from"));
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_said_plainly() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--listen", &address, "--data", folder.path().to_str().unwrap()];
+    let output = run(&arguments, &[QUIET]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let expected = format!("cannot listen on {address}; name another address with --listen");
+    assert!(text(output.stderr).contains(&expected));
+}
+
+#[tokio::test]
+async fn a_stop_signal_lets_requests_finish_and_turns_new_ones_away() {
+    let service = Service::start(&["--model-fault", "slow:1", "--deadline", "2s"], &[QUIET]).await;
+    let (url, client) = (service.url.clone(), reqwest::Client::new());
+    let body = json!({"transaction": "Taxi", "amount": "5.00"});
+    let under_way = tokio::spawn(client.post(format!("{url}/v1/expenses")).json(&body).send());
+    // The request is in the service once it has a place there; a connection of its own tells when it stops listening.
+    poll::until(Duration::from_secs(10), "the request is under way", async || {
+        let ready = reqwest::get(format!("{url}/readyz")).await.map_err(|error| error.to_string())?;
+        let checks: serde_json::Value = ready.json().await.map_err(|error| error.to_string())?;
+        if checks["checks"]["in_flight"] == 1 { Ok(()) } else { Err(checks.to_string()) }
+    })
+    .await;
+    service.signal("TERM").await;
+    let answer = under_way.await.unwrap().unwrap();
+    assert_eq!(answer.status(), 201);
+    let (ended, log) = service.ended().await;
+    assert!(ended.success(), "{log}");
+    assert!(reqwest::get(format!("{url}/readyz")).await.is_err());
+}
+
+#[tokio::test]
+async fn a_kill_loses_no_answered_decision() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = ["--data", folder.path().to_str().unwrap()];
+    let service = Service::start(&data, &[QUIET]).await;
+    let mut answered = Vec::new();
+    for _ in 0..10 {
+        answered.push(service.post(json!({"transaction": "Taxi", "amount": "5.00"})).await.1);
+    }
+    service.signal("KILL").await;
+    service.ended().await;
+    let service = Service::start(&data, &[QUIET]).await;
+    for decision in answered {
+        let url = format!("{}/v1/expenses/{}", service.url, decision["id"].as_str().unwrap());
+        let again: serde_json::Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+        assert_eq!(again, decision);
+    }
+}

@@ -1,0 +1,190 @@
+//! Traces that leave the program: over both OTLP protocols, to a receiver in this process and to a real Jaeger, whatever
+//! the log filter says, and without harm when nobody listens.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::assert_golden;
+use crate::harness::binary::{Service, run};
+use crate::harness::jaeger::{Jaeger, skip};
+use crate::harness::otlp_receiver::OtlpReceiver;
+use crate::harness::trace_tree::{self, TreeSpan};
+
+/// Spans of one decision.
+const N_SPANS: usize = 7;
+
+fn flight() -> Value {
+    json!({"transaction": "Flight to Chicago, $650", "amount": 650.00, "date": "2026-03-14", "user_id": "ana"})
+}
+
+/// The tree as the golden files have it: what the HTTP client of this test says of itself is left out.
+fn tree(spans: Vec<TreeSpan>) -> String {
+    trace_tree::render(spans, &[("expense.prompt.hash", "<expense.prompt.hash>")])
+}
+
+async fn spans_arrive(protocol: &str, filter: &str) {
+    let receiver = OtlpReceiver::spawn().await;
+    let endpoint = if protocol == "grpc" { receiver.grpc_endpoint() } else { receiver.http_endpoint() };
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-team=finance%20ops"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test%20bed,service.name=other"),
+        ("OTEL_SERVICE_NAME", "expenses"),
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "200"),
+        ("RUST_LOG", filter),
+    ];
+    let service = Service::start(&[], &variables).await;
+    let (status, decision) = service.post(flight()).await;
+    assert_eq!(status, 201);
+    let (ended, log) = service.stop().await;
+    assert!(ended.success(), "{log}");
+    let trace_id = decision["trace_id"].as_str().unwrap();
+    // The program has ended, so whatever it delivered is here; nothing is waited for.
+    let spans: Vec<_> = receiver.spans().into_iter().filter(|span| span.trace_id == trace_id).collect();
+    assert_eq!(spans.len(), N_SPANS, "{log}");
+    for span in &spans {
+        assert_eq!(span.resource["service.name"], "expenses");
+        assert_eq!(span.resource["service.version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!(span.resource["deployment.environment.name"], "test bed");
+        assert!(span.resource.contains_key("service.instance.id"));
+        assert!(span.resource.contains_key("telemetry.sdk.version"));
+    }
+    assert!(receiver.headers().iter().any(|headers| headers.get("x-team").is_some_and(|team| team == "finance ops")));
+    assert_golden("denied_flight_offline", &tree(spans.into_iter().map(TreeSpan::from).collect()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_arrive_over_grpc() {
+    spans_arrive("grpc", "info").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_arrive_over_http() {
+    spans_arrive("http/protobuf", "info").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_log_filter_takes_a_span_away() {
+    spans_arrive("grpc", "warn").await;
+    spans_arrive("grpc", "off").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn start_up_is_a_trace_of_its_own() {
+    let receiver = OtlpReceiver::spawn().await;
+    let service = Service::start(&[], &[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.grpc_endpoint())]).await;
+    service.stop().await;
+    assert!(receiver.spans().iter().any(|span| span.name == "start" && span.parent_id.is_empty()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_that_is_not_there_is_one_warning_and_no_harm() {
+    // A port that nobody listens on: it was free a moment ago, and is not handed out again so soon.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let endpoint = format!("http://127.0.0.1:{port}");
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "50")];
+    let service = Service::start(&[], &variables).await;
+    for _ in 0..20 {
+        assert_eq!(service.post(flight()).await.0, 201);
+    }
+    let (ended, log) = service.stop().await;
+    assert!(ended.success());
+    assert_eq!(log.matches("traces cannot be delivered").count(), 1, "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn traces_can_be_turned_off() {
+    for variable in [("OTEL_TRACES_EXPORTER", "none"), ("OTEL_SDK_DISABLED", "true")] {
+        let receiver = OtlpReceiver::spawn().await;
+        let service =
+            Service::start(&[], &[variable, ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.grpc_endpoint())]).await;
+        let (status, decision) = service.post(flight()).await;
+        assert_eq!(status, 201);
+        assert_eq!(decision["trace_id"].as_str().unwrap().len(), 32);
+        let (ended, log) = service.stop().await;
+        assert!(ended.success());
+        assert!(receiver.spans().is_empty());
+        assert!(!log.contains("WARN"), "{log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_line_carries_the_ids_of_its_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let variables = [("OTEL_TRACES_EXPORTER", "none"), ("EXPENSE_AGENT_LOG_FORMAT", "json")];
+    let service = Service::start(&["--data", data], &variables).await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("ledger.sqlite"));
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    sqlx::raw_sql("ALTER TABLE cap_usage RENAME TO gone").execute(&pool).await.unwrap();
+    let (status, problem) = service.post(flight()).await;
+    assert_eq!(status, 503);
+    let (_, log) = service.stop().await;
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let line = lines.iter().find(|line| line["level"] == "ERROR").unwrap();
+    assert_eq!(line["trace_id"], problem["trace_id"]);
+    assert_eq!(line["span_id"].as_str().unwrap().len(), 16);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_jaeger_shows_the_tree() {
+    let Some(jaeger) = Jaeger::from_env() else {
+        skip("no real Jaeger; name one in JAEGER_QUERY_URL, JAEGER_OTLP_GRPC and JAEGER_OTLP_HTTP");
+        return;
+    };
+    for (protocol, endpoint) in [("grpc", jaeger.otlp_grpc()), ("http/protobuf", jaeger.otlp_http())] {
+        let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)];
+        let service = Service::start(&[], &variables).await;
+        let (_, decision) = service.post(flight()).await;
+        let trace_id = decision["trace_id"].as_str().unwrap();
+        // While the service runs: a person does not stop it to see a trace.
+        let spans = jaeger.wait_for_trace(trace_id, N_SPANS, Duration::from_secs(30)).await;
+        assert_golden("denied_flight_offline", &tree(spans));
+        assert!(service.stop().await.0.success());
+    }
+}
+
+/// Variables that make no sense, and that the specification wants ignored.
+const SENSELESS: [(&str, &str); 7] = [
+    ("OTEL_TRACES_EXPORTER", "zipkin"),
+    ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+    ("OTEL_PROPAGATORS", "b3,tracecontext"),
+    ("OTEL_ATTRIBUTE_COUNT_LIMIT", "many"),
+    ("OTEL_RESOURCE_ATTRIBUTES", "team"),
+    ("OTEL_LOG_LEVEL", "loud"),
+    ("OTEL_METRICS_EXPORTER", "statsd"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variables_that_make_no_sense_are_ignored_with_a_warning() {
+    let receiver = OtlpReceiver::spawn().await;
+    let endpoint = receiver.grpc_endpoint();
+    let mut variables = SENSELESS.to_vec();
+    variables.push(("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint));
+    let service = Service::start(&[], &variables).await;
+    assert_eq!(service.post(flight()).await.0, 201);
+    let (_, log) = service.stop().await;
+    for (name, _) in SENSELESS {
+        assert!(log.lines().any(|line| line.contains("WARN") && line.contains(name)), "{name}: {log}");
+    }
+    assert!(receiver.spans().len() >= N_SPANS);
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_are_refused_together() {
+    let variables = [
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "key.pem"),
+        ("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "EVENT_ONLY"),
+        ("EXPENSE_AGENT_LISTEN", "0.0.0.0:8000"),
+        ("EXPENSE_AGENT_TRACE_URL", "jaeger"),
+        ("EXPENSE_AGENT_DEADLINE", "0s"),
+        ("EXPENSE_AGENT_MODEL", "gpt-4o"),
+        ("EXPENSE_AGENT_MODEL_FAULT", "garbage:1"),
+    ];
+    let output = run(&["serve"], &variables).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert_golden("settings_that_cannot_work", &String::from_utf8(output.stderr).unwrap());
+}
