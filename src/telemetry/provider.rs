@@ -176,6 +176,9 @@ fn batch(settings: &TelemetrySettings, exporter: SpanExporter) -> BatchSpanProce
 fn grpc_exporter(settings: &TelemetrySettings) -> Result<SpanExporter, TelemetryError> {
     let TlsFiles { certificate, client_certificate, client_key } = &settings.tls;
     let mut builder = SpanExporter::builder().with_tonic();
+    if let Some(timeout) = settings.export_timeout {
+        builder = builder.with_timeout(timeout);
+    }
     if certificate.is_some() || client_certificate.is_some() {
         let mut tls = ClientTlsConfig::new();
         tls = match certificate {
@@ -193,6 +196,9 @@ fn grpc_exporter(settings: &TelemetrySettings) -> Result<SpanExporter, Telemetry
 fn http_exporter(settings: &TelemetrySettings) -> Result<SpanExporter, TelemetryError> {
     let TlsFiles { certificate, client_certificate, client_key } = &settings.tls;
     let mut builder = SpanExporter::builder().with_http().with_protocol(OtlpProtocol::HttpBinary);
+    if let Some(timeout) = settings.export_timeout {
+        builder = builder.with_timeout(timeout);
+    }
     if certificate.is_some() || client_certificate.is_some() {
         let mut client = reqwest::blocking::Client::builder();
         if let Some(file) = certificate {

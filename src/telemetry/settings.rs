@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use percent_encoding::percent_decode_str;
@@ -76,6 +77,8 @@ pub struct TelemetrySettings {
     pub has_sampler: bool,
     /// `OTEL_BSP_SCHEDULE_DELAY` is set; the SDK reads it.
     pub has_schedule_delay: bool,
+    /// `OTEL_BSP_EXPORT_TIMEOUT`, where the exporter has no timeout of its own: the SDK's queue knows none.
+    pub export_timeout: Option<Duration>,
     /// Limits.
     pub limits: Limits,
     /// Resource attributes, `service.name` among them.
@@ -113,6 +116,7 @@ impl TelemetrySettings {
             propagators: reader.propagators(),
             has_sampler: reader.text("OTEL_TRACES_SAMPLER").is_some(),
             has_schedule_delay: reader.text("OTEL_BSP_SCHEDULE_DELAY").is_some(),
+            export_timeout: reader.export_timeout(),
             limits: Limits {
                 // The span's own limit is the SDK's to read, and goes before the general one.
                 span_attributes: n_attributes.filter(|_| reader.text("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT").is_none()),
@@ -206,6 +210,11 @@ impl<'a> Reader<'a> {
             self.fault(&name, endpoint, "a URL such as \"http://localhost:4317\"");
         }
         endpoint.to_owned()
+    }
+
+    fn export_timeout(&mut self) -> Option<Duration> {
+        let millis = self.number("OTEL_BSP_EXPORT_TIMEOUT").map(u64::from).map(Duration::from_millis);
+        millis.filter(|_| self.exporter_text("TIMEOUT").is_none())
     }
 
     fn tls(&mut self) -> TlsFiles {

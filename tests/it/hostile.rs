@@ -140,6 +140,30 @@ async fn a_model_nobody_priced_has_no_cost_and_says_so() {
 }
 
 #[tokio::test]
+async fn cached_and_reasoning_tokens_are_told_apart_and_priced() {
+    let fake = FakeOpenAi::spawn().await;
+    fake.on_classify([category("travel").usage(1_000_000, 500_000).cached_tokens(400_000).reasoning_tokens(300_000)]);
+    fake.on_decide([Reply::content(
+        json!({"decision": "approved", "reason": "Fine.", "cited_rules": ["travel-trip-cap"]}),
+    )
+    .without_usage()]);
+    let app = app(&fake).await;
+    let decision = app.decide(ride()).await;
+    // 600,000 fresh at 0.15, 400,000 cached at 0.075 and 500,000 written at 0.60 for a million.
+    let cost = &decision["steps"][0]["calls"][0]["cost"];
+    assert_eq!((&cost["prompt"], &cost["completion"], &cost["total"]), (&json!("0.12"), &json!("0.3"), &json!("0.42")));
+    // Nobody counted the tokens of the second answer, so the cost of the whole is unknown.
+    assert_eq!(decision["cost_usd"], Value::Null);
+    let spans = app.trace(&decision["trace_id"]);
+    let has = |key: &str, n: i64| {
+        let value = opentelemetry::Value::I64(n);
+        spans.iter().flat_map(|span| &span.attributes).any(|a| a.key.as_str() == key && a.value == value)
+    };
+    assert!(has("gen_ai.usage.cache_read.input_tokens", 400_000));
+    assert!(has("gen_ai.usage.reasoning.output_tokens", 300_000));
+}
+
+#[tokio::test]
 async fn only_what_is_set_is_sent_and_nothing_of_who_asks() {
     let fake = FakeOpenAi::spawn().await;
     let app = app(&fake).await;

@@ -114,8 +114,6 @@ pub(crate) struct ReceivedSpan {
     pub(crate) status: Status,
     /// When it started.
     pub(crate) start: SystemTime,
-    /// When it ended.
-    pub(crate) end: SystemTime,
     /// The span's attributes.
     pub(crate) attributes: BTreeMap<String, Value>,
     /// The attributes of the process that sent it.
@@ -202,7 +200,6 @@ fn read_span(span: &Span, transport: Transport, resource: BTreeMap<String, Value
         kind: kind_of(span.kind.into()),
         status: status.map_or(Status::Unset, |status| status_of(status.code.into(), &status.message)),
         start: time_of(span.start_time_unix_nano),
-        end: time_of(span.end_time_unix_nano),
         attributes: read_attributes(&owner, &span.attributes),
         resource,
         events: events.collect(),

@@ -1,0 +1,86 @@
+//! A part of the service that panics: the caller gets an answer, the trace shows where, and the service goes on.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::body::Body;
+use axum::http::{Request, header};
+use expense_agent::chain::Chain;
+use expense_agent::clock::Clock;
+use expense_agent::http::{AppState, router};
+use expense_agent::ledger::Ledger;
+use expense_agent::llm::{ChatModel, ChatRequest, ModelInfo, Reply};
+use expense_agent::policy::Policies;
+use expense_agent::telemetry::chat::TracedModel;
+use expense_agent::telemetry::provider::Telemetry;
+use opentelemetry::trace::Status;
+use opentelemetry_sdk::trace::InMemorySpanExporter;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use crate::harness::{shipped_policies, telemetry_settings};
+
+struct Panicking(ModelInfo);
+
+#[async_trait]
+impl ChatModel for Panicking {
+    fn info(&self) -> &ModelInfo {
+        &self.0
+    }
+
+    async fn chat(&self, _: &ChatRequest<'_>) -> Reply {
+        panic!("the model's client has a bug")
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_a_500_with_a_red_tree_and_the_service_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let spans = InMemorySpanExporter::default();
+    let telemetry = Telemetry::with_exporter(&telemetry_settings(&[]), spans.clone());
+    let info = ModelInfo {
+        provider: "openai",
+        model: "broken".to_owned(),
+        server: None,
+        max_tokens: None,
+        temperature: None,
+        seed: None,
+    };
+    let state = AppState {
+        chain: Chain {
+            model: Arc::new(TracedModel::new(Panicking(info), false)),
+            policies: Arc::new(Policies::load(&shipped_policies()).unwrap()),
+            ledger: Ledger::open(folder.path()).await.unwrap(),
+        },
+        clock: Clock::system(),
+        trace_url: None,
+        deadline: Duration::from_secs(30),
+        slots: Arc::new(Semaphore::new(1)),
+        decisions: TaskTracker::new(),
+        is_draining: Arc::new(AtomicBool::new(false)),
+    };
+    let router = router(state, telemetry.instruments());
+    // Twice, with one place: a panic gives its place back.
+    for _ in 0..2 {
+        let request = Request::post("/v1/expenses").header(header::CONTENT_TYPE, "application/json");
+        let body = Body::from(r#"{"transaction": "Taxi", "amount": 5}"#);
+        let response = router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        assert_eq!(response.status(), 500);
+        let body = axum::body::to_bytes(response.into_body(), 1 << 16).await.unwrap();
+        let problem: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(problem["code"], "internal");
+        assert!(!problem["detail"].as_str().unwrap().contains("bug"), "the inside stays inside");
+    }
+    let ended = spans.get_finished_spans().unwrap();
+    assert_eq!(ended.len(), 2 * 4, "server, agent, classify and chat have ended");
+    for span in &ended {
+        assert!(matches!(span.status, Status::Error { .. }), "{}", span.name);
+        let error_type = span.attributes.iter().find(|attribute| attribute.key.as_str() == "error.type").unwrap();
+        let expected = if span.name == "POST /v1/expenses" { "500" } else { "panic" };
+        assert_eq!(error_type.value.as_str(), expected, "{}", span.name);
+    }
+}
