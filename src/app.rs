@@ -22,7 +22,7 @@ use crate::llm::ChatModel;
 use crate::llm::cost::{Priced, Prices, PricesError};
 use crate::llm::fault::Faults;
 use crate::llm::offline::Offline;
-use crate::llm::openai::OpenAi;
+use crate::llm::openai::{OpenAi, OpenAiConfig};
 use crate::policy::{Policies, PolicyFaults};
 use crate::telemetry::Instruments;
 use crate::telemetry::chat::TracedModel;
@@ -31,7 +31,7 @@ use crate::telemetry::chat::TracedModel;
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The policies are wrong.
-    #[error("the policies cannot be used:\n{0}")]
+    #[error("the policies cannot be used")]
     Policies(#[from] PolicyFaults),
     /// The prices are wrong.
     #[error(transparent)]
@@ -100,21 +100,27 @@ impl App {
             is_draining.store(true, Ordering::Relaxed);
             has_begun.notify_one();
         });
+        let decisions = &self.state.decisions;
+        let finished = async {
+            server.await?;
+            // Decisions whose clients went away are finished as well.
+            decisions.close();
+            decisions.wait().await;
+            Ok(())
+        };
         let overdue = async {
             draining.notified().await;
             tokio::time::sleep(self.drain_timeout).await;
         };
-        tokio::select! {
-            result = server => result?,
-            () = overdue => tracing::warn!("some requests did not finish before the drain timeout"),
-        }
-        // Decisions whose clients went away are finished as well.
-        self.state.decisions.close();
-        if tokio::time::timeout(self.drain_timeout, self.state.decisions.wait()).await.is_err() {
-            tracing::warn!(n_decisions = self.state.decisions.len(), "some decisions did not finish");
-        }
+        let served = tokio::select! {
+            result = finished => result,
+            () = overdue => {
+                tracing::warn!(n_decisions = decisions.len(), "some requests did not finish before the drain timeout");
+                Ok(())
+            }
+        };
         self.state.chain.ledger.close().await;
-        Ok(())
+        served
     }
 }
 
@@ -128,7 +134,7 @@ fn model(config: &Config, policies: &Arc<Policies>, clock: Clock) -> Result<Arc<
             Arc::new(TracedModel::new(Priced::new(model, prices, clock), propagates))
         }
         ModelConfig::OpenAi(openai) => {
-            let model = OpenAi::new(openai.clone())?;
+            let model = OpenAi::new(OpenAiConfig::clone(openai))?;
             Arc::new(TracedModel::new(Priced::new(model, prices, clock), propagates))
         }
     })

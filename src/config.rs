@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use reqwest::Url;
 use secrecy::SecretString;
 
@@ -29,7 +30,7 @@ pub struct Settings {
     pub listen: SocketAddr,
 
     /// Let anyone who reaches the service use it, as the tenant he says he is
-    #[arg(long, global = true, env = "EXPENSE_AGENT_ALLOW_ANONYMOUS")]
+    #[arg(long, global = true, env = "EXPENSE_AGENT_ALLOW_ANONYMOUS", value_parser = BoolishValueParser::new())]
     pub allow_anonymous: bool,
 
     /// Folder of the policy files
@@ -68,7 +69,7 @@ pub struct Settings {
     pub model_retries: usize,
 
     /// Send the trace context (`traceparent`, never baggage) to the model's endpoint
-    #[arg(long, global = true, env = "EXPENSE_AGENT_PROPAGATE_TO_MODEL")]
+    #[arg(long, global = true, env = "EXPENSE_AGENT_PROPAGATE_TO_MODEL", value_parser = BoolishValueParser::new())]
     pub propagate_to_model: bool,
 
     /// Make the offline model fail: FAULT:RATE, such as misclassify:0.12; may be given several times
@@ -129,7 +130,7 @@ pub enum ModelConfig {
         fault_seed: u64,
     },
     /// OpenAI, or an endpoint compatible with it.
-    OpenAi(OpenAiConfig),
+    OpenAi(Box<OpenAiConfig>),
 }
 
 /// A template of links to a trace UI.
@@ -278,16 +279,18 @@ fn model(settings: &Settings, variables: &Variables, faults: &mut Vec<String>) -
         faults.push(format!("OPENAI_BASE_URL is \"{base_url}\"; write a URL such as \"{OPENAI_BASE_URL}\""));
         return None;
     };
-    Some(ModelConfig::OpenAi(OpenAiConfig {
+    Some(ModelConfig::OpenAi(Box::new(OpenAiConfig {
         base_url,
         api_key: api_key.unwrap_or_default(),
+        organization: variable("OPENAI_ORG_ID").unwrap_or_default().to_owned(),
+        project: variable("OPENAI_PROJECT_ID").unwrap_or_default().to_owned(),
         model: named.unwrap_or(DEFAULT_OPENAI_MODEL).to_owned(),
         max_tokens: settings.max_tokens,
         temperature: settings.temperature,
         seed: settings.seed,
         attempt_timeout: settings.model_timeout,
         max_retries: settings.model_retries,
-    }))
+    })))
 }
 
 /// The key itself, or the first line of the file a secret is mounted as.

@@ -1,5 +1,7 @@
 //! Step 1: the model names the category; the label has to exist, and the evidence has to agree.
 
+use jiff::civil::Date;
+
 use crate::chain::ask::{Asked, Question, StepRun, ask};
 use crate::chain::prompt::{self, CategoryAnswer, CategoryFacts, ClassifyFacts};
 use crate::chain::validate;
@@ -30,7 +32,7 @@ pub async fn classify(chain: &Chain, case: &Case) -> Classification {
     let expense = &case.expense;
     let categories: Vec<&str> = chain.policies.categories().collect();
     let schema = prompt::classification_schema(categories.iter().copied());
-    let facts = ClassifyFacts { categories: choice(&chain.policies), expense: expense.into() };
+    let facts = ClassifyFacts { categories: choice(&chain.policies, expense.date), expense: expense.into() };
     let question = Question {
         step: Step::Classify,
         prompt: &prompt::CLASSIFY,
@@ -53,10 +55,10 @@ pub async fn classify(chain: &Chain, case: &Case) -> Classification {
     Classification { category, is_corroborated, run }
 }
 
-fn choice(policies: &Policies) -> Vec<CategoryFacts> {
-    let newest = |category: &str| policies.iter().filter(|policy| policy.category == category).last();
+/// Every category, with the policy of the day where there is one: the lookup, not the model, says that there is none.
+fn choice(policies: &Policies, date: Date) -> Vec<CategoryFacts> {
     let facts = |category: &str| {
-        let policy = newest(category).map(|policy| policy.text.clone()).unwrap_or_default();
+        let policy = policies.in_force(category, date).map(|policy| policy.text.clone()).unwrap_or_default();
         CategoryFacts { id: category.to_owned(), policy }
     };
     policies.categories().map(facts).collect()

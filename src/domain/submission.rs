@@ -135,8 +135,8 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Expense, SubmissionError
 
 const TRANSACTION: &str =
     "write 1 to 2000 characters of text that is not blank and has no control characters but line breaks";
-const MERCHANT: &str = "write 1 to 200 characters without control characters";
-const ID: &str = "write 1 to 128 characters without control characters";
+const MERCHANT: &str = "write 1 to 200 characters that are not blank, without control characters";
+const ID: &str = "write 1 to 128 characters that are not blank, without control characters";
 
 /// The members of one JSON object in the order given, repeated names included.
 struct Members(Vec<(String, Box<RawValue>)>);

@@ -99,7 +99,11 @@ impl From<LedgerError> for Problem {
 /// An error and its sources in one line.
 fn chain(error: &dyn Error) -> String {
     let sources = std::iter::successors(error.source(), |source| (*source).source());
-    sources.fold(error.to_string(), |chain, source| format!("{chain}: {source}"))
+    sources.map(ToString::to_string).fold(error.to_string(), |chain, source| match chain.ends_with(&source) {
+        // Some libraries repeat their source in their own words.
+        true => chain,
+        false => format!("{chain}: {source}"),
+    })
 }
 
 impl IntoResponse for Problem {
@@ -116,7 +120,15 @@ impl IntoResponse for Problem {
 pub async fn render(request: Request, next: Next) -> Response {
     let trace_id = request.extensions().get::<RequestTrace>().map(|trace| trace.trace_id.clone());
     let mut response = next.run(request).await;
-    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    let status = response.status();
+    let problem = match response.extensions_mut().remove::<Problem>() {
+        Some(problem) => problem,
+        // The framework refused it before a handler saw it: a path or a query that is no text, a method of a probe.
+        None if is_refusal(&response) => {
+            Problem::new(status, "malformed_request", "the request cannot be read; /docs shows what can be asked")
+        }
+        None => return response,
+    };
     let problem = Problem { trace_id, ..problem };
     if response.status().is_server_error() {
         let cause = problem.cause.as_deref().unwrap_or_default();
@@ -133,6 +145,12 @@ pub async fn render(request: Request, next: Next) -> Response {
         headers.insert(header::ALLOW, allow);
     }
     rendered
+}
+
+/// An error that no handler put into words; what a probe says in JSON is an answer.
+fn is_refusal(response: &Response) -> bool {
+    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == "application/json");
+    (response.status().is_client_error() || response.status().is_server_error()) && !is_json
 }
 
 /// The answer to a path that does not exist.

@@ -28,6 +28,10 @@ pub struct OpenAiConfig {
     pub base_url: reqwest::Url,
     /// The key; endpoints that need none take any.
     pub api_key: SecretString,
+    /// Organisation the calls are billed to; empty for the key's own.
+    pub organization: String,
+    /// Project the calls are billed to; empty for the key's own.
+    pub project: String,
     /// The model's name.
     pub model: String,
     /// The most tokens an answer may have, where set.
@@ -57,10 +61,13 @@ impl OpenAi {
     /// When the machine's TLS set-up cannot be used.
     pub fn new(config: OpenAiConfig) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder().connect_timeout(config.attempt_timeout).tcp_nodelay(true).build()?;
+        let has_key = !config.api_key.expose_secret().is_empty();
         let api = OpenAIConfig::default()
             .with_api_base(config.base_url.as_str().trim_end_matches('/'))
-            .with_api_key(config.api_key.expose_secret());
-        let service = tower::service_fn(move |request: HttpRequestFactory| send(http.clone(), request));
+            .with_api_key(config.api_key.expose_secret())
+            .with_org_id(config.organization)
+            .with_project_id(config.project);
+        let service = tower::service_fn(move |request: HttpRequestFactory| send(http.clone(), request, has_key));
         let server = config.base_url.host_str().map(str::to_owned).zip(config.base_url.port_or_known_default());
         let info = ModelInfo {
             provider: "openai",
@@ -157,8 +164,17 @@ impl From<OpenAIError> for Failure {
 
 /// Sends one attempt. Error statuses become a [`Failure`] here, before async-openai would read, log and then forget
 /// them; bodies are read up to a bound.
-async fn send(http: reqwest::Client, request: HttpRequestFactory) -> Result<reqwest::Response, OpenAIError> {
-    let mut response = http.execute(request.build().await?).await?;
+async fn send(
+    http: reqwest::Client,
+    request: HttpRequestFactory,
+    has_key: bool,
+) -> Result<reqwest::Response, OpenAIError> {
+    let mut request = request.build().await?;
+    if !has_key {
+        // async-openai would send an empty one, which some endpoints refuse.
+        request.headers_mut().remove(reqwest::header::AUTHORIZATION);
+    }
+    let mut response = http.execute(request).await?;
     let (status, headers) = (response.status(), response.headers().clone());
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {

@@ -13,6 +13,16 @@ use uuid::Uuid;
 /// The service's name when nothing else is said.
 const SERVICE_NAME: &str = "expense-agent";
 
+/// The samplers the SDK knows. An unknown one would make it follow the caller's flag, which is the one thing not wanted.
+const SAMPLERS: [&str; 6] = [
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+];
+
 /// Environment variables by name; empty ones count as unset, as the specification has it.
 pub type Variables = BTreeMap<String, String>;
 
@@ -73,7 +83,7 @@ pub struct TelemetrySettings {
     pub tls: TlsFiles,
     /// `OTEL_PROPAGATORS`.
     pub propagators: Vec<Propagator>,
-    /// `OTEL_TRACES_SAMPLER` is set; the SDK reads it.
+    /// `OTEL_TRACES_SAMPLER` names a sampler; the SDK reads it.
     pub has_sampler: bool,
     /// `OTEL_BSP_SCHEDULE_DELAY` is set; the SDK reads it.
     pub has_schedule_delay: bool,
@@ -114,7 +124,7 @@ impl TelemetrySettings {
             endpoint: reader.endpoint(protocol),
             tls: reader.tls(),
             propagators: reader.propagators(),
-            has_sampler: reader.text("OTEL_TRACES_SAMPLER").is_some(),
+            has_sampler: reader.one_of("OTEL_TRACES_SAMPLER", &SAMPLERS).is_some(),
             has_schedule_delay: reader.text("OTEL_BSP_SCHEDULE_DELAY").is_some(),
             export_timeout: reader.export_timeout(),
             limits: Limits {

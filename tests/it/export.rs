@@ -147,7 +147,8 @@ async fn a_real_jaeger_shows_the_tree() {
 }
 
 /// Variables that make no sense, and that the specification wants ignored.
-const SENSELESS: [(&str, &str); 7] = [
+const SENSELESS: [(&str, &str); 8] = [
+    ("OTEL_TRACES_SAMPLER", "sometimes"),
     ("OTEL_TRACES_EXPORTER", "zipkin"),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
     ("OTEL_PROPAGATORS", "b3,tracecontext"),

@@ -67,16 +67,18 @@ pub(crate) fn telemetry_settings(variables: &[(&str, &str)]) -> TelemetrySetting
 
 /// The fake as the service's model: two retries, and little patience.
 pub(crate) fn openai(fake: &FakeOpenAi) -> ModelConfig {
-    ModelConfig::OpenAi(OpenAiConfig {
+    ModelConfig::OpenAi(Box::new(OpenAiConfig {
         base_url: fake.base_url().parse().unwrap(),
         api_key: "sk-test".into(),
+        organization: String::new(),
+        project: String::new(),
         model: MODEL.to_owned(),
         max_tokens: None,
         temperature: None,
         seed: None,
         attempt_timeout: Duration::from_secs(10),
         max_retries: 2,
-    })
+    }))
 }
 
 /// A running service.
