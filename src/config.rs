@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use reqwest::Url;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::llm::fault::{FaultKind, FaultRate};
 use crate::llm::offline;
@@ -19,6 +19,8 @@ use crate::telemetry::settings::{TelemetrySettings, Variables};
 
 /// The model that is asked when there is a key and no other model is named.
 const DEFAULT_OPENAI_MODEL: &str = "gpt-4o-mini";
+/// The longest any time limit may be.
+const MAX_LIMIT: Duration = Duration::from_secs(3600);
 /// Where OpenAI itself is.
 const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
 
@@ -213,9 +215,13 @@ impl Config {
                 settings.listen
             ));
         }
-        let limits = [("--deadline", settings.deadline), ("--model-timeout", settings.model_timeout)];
-        for (flag, _) in limits.into_iter().filter(|(_, limit)| limit.is_zero()) {
-            faults.push(format!("{flag} is zero; write a time such as \"30s\""));
+        let limits = [
+            ("--deadline", settings.deadline),
+            ("--model-timeout", settings.model_timeout),
+            ("--drain-timeout", settings.drain_timeout),
+        ];
+        for (flag, _) in limits.into_iter().filter(|(_, limit)| limit.is_zero() || *limit > MAX_LIMIT) {
+            faults.push(format!("{flag} is out of range; write a time above zero and up to an hour, such as \"30s\""));
         }
         if settings.max_in_flight == 0 || settings.max_in_flight > tokio::sync::Semaphore::MAX_PERMITS {
             faults.push(format!("--max-in-flight is {}; write a number from 1", settings.max_in_flight));
@@ -273,6 +279,14 @@ fn model(settings: &Settings, variables: &Variables, faults: &mut Vec<String>) -
             named.unwrap_or_default()
         ));
     }
+    let (organization, project) = (variable("OPENAI_ORG_ID"), variable("OPENAI_PROJECT_ID"));
+    let key_text = api_key.as_ref().map(|key| key.expose_secret());
+    for (name, text) in [("OPENAI_API_KEY", key_text), ("OPENAI_ORG_ID", organization), ("OPENAI_PROJECT_ID", project)]
+    {
+        if text.is_some_and(|text| !text.bytes().all(|byte| byte.is_ascii_graphic())) {
+            faults.push(format!("{name} holds something that no header can; write visible ASCII characters"));
+        }
+    }
     let base_url = base_url.unwrap_or(OPENAI_BASE_URL);
     let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
     let Some(base_url) = base_url.parse().ok().filter(is_http) else {
@@ -282,8 +296,8 @@ fn model(settings: &Settings, variables: &Variables, faults: &mut Vec<String>) -
     Some(ModelConfig::OpenAi(Box::new(OpenAiConfig {
         base_url,
         api_key: api_key.unwrap_or_default(),
-        organization: variable("OPENAI_ORG_ID").unwrap_or_default().to_owned(),
-        project: variable("OPENAI_PROJECT_ID").unwrap_or_default().to_owned(),
+        organization: organization.unwrap_or_default().to_owned(),
+        project: project.unwrap_or_default().to_owned(),
         model: named.unwrap_or(DEFAULT_OPENAI_MODEL).to_owned(),
         max_tokens: settings.max_tokens,
         temperature: settings.temperature,
@@ -298,7 +312,13 @@ fn api_key(key: Option<&str>, file: Option<&Path>, faults: &mut Vec<String>) -> 
     match (key, file) {
         (Some(key), _) => Some(key.into()),
         (None, Some(file)) => match std::fs::read_to_string(file) {
-            Ok(text) => text.lines().next().map(str::trim).filter(|key| !key.is_empty()).map(SecretString::from),
+            Ok(text) => {
+                let key = text.lines().next().map(str::trim).filter(|key| !key.is_empty()).map(SecretString::from);
+                if key.is_none() {
+                    faults.push(format!("OPENAI_API_KEY_FILE {} has no key in its first line", file.display()));
+                }
+                key
+            }
             Err(error) => {
                 faults.push(format!("OPENAI_API_KEY_FILE {} cannot be read: {error}", file.display()));
                 None

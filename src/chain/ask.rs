@@ -1,9 +1,9 @@
 //! Asking the model, reading its answer, and asking once more when the first answer can be mended. Both model steps go
 //! through here; what they ask and what they check beyond the form of the answer is theirs.
 
-use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+use crate::chain::prompt::Answerable;
 use crate::chain::validate::{self, Answered};
 use crate::domain::decision::{Step, StepReport, Validation};
 use crate::llm::{Answer, AnswerSchema, ChatModel, ChatRequest, Message, Prompt, Speaker};
@@ -56,7 +56,7 @@ pub struct Asked<T> {
 }
 
 /// Asks a question. `check` looks at an answer that has the right form; a failed check is worth one repair.
-pub async fn ask<T: DeserializeOwned>(
+pub async fn ask<T: Answerable>(
     model: &dyn ChatModel,
     question: Question<'_>,
     check: impl Fn(&T, &Answered) -> Option<Validation>,
@@ -96,7 +96,7 @@ pub async fn ask<T: DeserializeOwned>(
     Asked { value, run }
 }
 
-fn examine<T: DeserializeOwned>(
+fn examine<T: Answerable>(
     at: &Answered,
     schema: &str,
     answer: &Answer,

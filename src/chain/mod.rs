@@ -1,6 +1,7 @@
 //! The story: an expense is classified, its policy is looked up, the model advises, and policy code decides. Read
 //! [`Chain::run`] first. No telemetry here but `step`, which makes a span of a part of the story.
 
+pub mod amounts;
 pub mod ask;
 pub mod classify;
 pub mod combine;
@@ -107,7 +108,8 @@ impl Chain {
         loop {
             let mut decision = self.conclude(case, classification, lookup.as_ref(), advice.as_ref());
             // The model could not know that the cap would move, so it was not overruled.
-            decision.is_override &= n_caps_moved == 0;
+            decision.cap_moved = n_caps_moved > 0;
+            decision.is_override &= !decision.cap_moved;
             let reservation = lookup.as_ref().and_then(|lookup| lookup.found.as_ref()).map(|found| &found.reservation);
             match self.ledger.record(&decision, reservation).await {
                 Ok(()) => return Ok(Recorded { decision, record_duration: started.elapsed(), n_caps_moved }),
@@ -151,12 +153,13 @@ impl Chain {
             model_decision: advice.and_then(|advice| advice.given.as_ref()).map(|(ruling, _)| *ruling),
             agent_outcome: agent_outcome(combined.outcome, &runs),
             is_override: combined.is_override,
+            cap_moved: false,
             category_corroborated: classification.is_corroborated,
             policy: found.map(|found| found.policy.clone()),
             model: self.model.info().model.clone(),
             steps: runs.iter().map(|run| run.report.clone()).collect(),
-            input_tokens: calls().filter_map(|call| call.input_tokens).sum(),
-            output_tokens: calls().filter_map(|call| call.output_tokens).sum(),
+            input_tokens: calls().filter_map(|call| call.input_tokens).fold(0, u64::saturating_add),
+            output_tokens: calls().filter_map(|call| call.output_tokens).fold(0, u64::saturating_add),
             cost_usd: total_cost(calls()),
             trace_id: case.trace_id.clone(),
             tenant_id: case.tenant_id.clone(),

@@ -3,6 +3,7 @@
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use strum::{EnumString, IntoStaticStr, VariantNames};
@@ -126,6 +127,39 @@ pub struct DecisionAnswer {
     pub reason: String,
     /// The rules it rests on.
     pub cited_rules: Vec<String>,
+}
+
+/// Characters of a sentence in an answer: what is longer is no sentence.
+const MAX_SENTENCE_CHARS: usize = 1_000;
+/// Rules an answer may cite; no policy has as many.
+const MAX_CITATIONS: usize = 32;
+
+/// An answer whose form has bounds that JSON types cannot say.
+pub trait Answerable: DeserializeOwned {
+    /// What is out of bounds.
+    fn fault(&self) -> Option<&'static str>;
+}
+
+impl Answerable for CategoryAnswer {
+    fn fault(&self) -> Option<&'static str> {
+        if !(0.0..=1.0).contains(&self.confidence) {
+            return Some("its confidence is not from 0 to 1");
+        }
+        (!is_sentence(&self.rationale)).then_some("its rationale is no sentence")
+    }
+}
+
+impl Answerable for DecisionAnswer {
+    fn fault(&self) -> Option<&'static str> {
+        if self.reason.trim().is_empty() || !is_sentence(&self.reason) {
+            return Some("its reason is no sentence");
+        }
+        (self.cited_rules.len() > MAX_CITATIONS).then_some("it cites too many rules")
+    }
+}
+
+fn is_sentence(text: &str) -> bool {
+    text.chars().count() <= MAX_SENTENCE_CHARS && !text.contains(|c: char| c.is_control() && c != '\n')
 }
 
 /// The form of a classification, with the loaded categories as the only labels.

@@ -2,13 +2,12 @@
 //! changes an outcome; what they add up to is decided in `combine`.
 
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
 
-use regex::Regex;
 use rust_decimal::Decimal;
-use serde::de::DeserializeOwned;
 use serde_json::error::Category as JsonFault;
 
+use crate::chain::amounts::{self, Named};
+use crate::chain::prompt::Answerable;
 use crate::domain::decision::{Ruling, Step, Validation, ValidationType};
 use crate::domain::expense::Expense;
 use crate::llm::Answer;
@@ -55,7 +54,7 @@ pub fn is_mendable(answer: &Answer) -> bool {
 }
 
 /// `answer_schema`: the answer is whole, not refused, and of the form that was asked for.
-pub fn answer_schema<T: DeserializeOwned>(at: &Answered, schema: &str, answer: &Answer) -> (Validation, Option<T>) {
+pub fn answer_schema<T: Answerable>(at: &Answered, schema: &str, answer: &Answer) -> (Validation, Option<T>) {
     let parsed = parse_answer::<T>(schema, answer);
     let (result, value) = match parsed {
         Ok(value) => (Ok(format!("the answer is a {schema}")), Some(value)),
@@ -66,7 +65,7 @@ pub fn answer_schema<T: DeserializeOwned>(at: &Answered, schema: &str, answer: &
 }
 
 /// The model's words stay out of the messages: they are free text, and may repeat the employee's.
-fn parse_answer<T: DeserializeOwned>(schema: &str, answer: &Answer) -> Result<T, String> {
+fn parse_answer<T: Answerable>(schema: &str, answer: &Answer) -> Result<T, String> {
     if answer.refusal.is_some() {
         return Err("the model refused to answer".to_owned());
     }
@@ -79,10 +78,14 @@ fn parse_answer<T: DeserializeOwned>(schema: &str, answer: &Answer) -> Result<T,
     if text.trim().is_empty() {
         return Err("the answer is empty".to_owned());
     }
-    serde_json::from_str(text).map_err(|error| match error.classify() {
+    let parsed: T = serde_json::from_str(text).map_err(|error| match error.classify() {
         JsonFault::Data => format!("the answer is JSON, but no {schema}"),
         _ => "the answer is not JSON".to_owned(),
-    })
+    })?;
+    match parsed.fault() {
+        None => Ok(parsed),
+        Some(fault) => Err(format!("the answer is no {schema}: {fault}")),
+    }
 }
 
 /// `category_membership`: the label is one of the loaded categories.
@@ -139,28 +142,9 @@ pub fn citation_grounding(at: &Answered, cited: &[String], rules: &[RuleFacts]) 
     let (input, result) = match (cited.first(), unknown) {
         (None, _) => (None, Err("no rule is cited".to_owned())),
         (_, Some(id)) => (Some(shortened(id)), Err("a cited rule is not among those retrieved".to_owned())),
-        (Some(_), None) => (Some(cited.join(", ")), Ok("every cited rule was retrieved".to_owned())),
+        (Some(_), None) => (Some(shortened(&cited.join(", "))), Ok("every cited rule was retrieved".to_owned())),
     };
     at.checked(ValidationType::CitationGrounding, input, retrieved, result)
-}
-
-/// A number with a currency mark before or after it, or one with two decimals.
-static AMOUNT: LazyLock<Regex> = LazyLock::new(|| {
-    let mark = r"(?:[$€£¥₹]|\b(?:USD|EUR|GBP|JPY|CHF|CAD|AUD|INR)\b|(?i:\b(?:dollars?|euros?|pounds?)\b))";
-    let number = r"[0-9](?:[0-9,]*[0-9])?(?:\.[0-9]+)?";
-    Regex::new(&format!(
-        r"{mark}\s?(?P<before>{number})|(?P<after>{number})\s?{mark}|(?P<bare>[0-9](?:[0-9,]*[0-9])?\.[0-9]{{2}})(?:[^0-9]|$)"
-    ))
-    .expect("the pattern is a constant, and a test uses it")
-});
-
-/// Any number at all; the input may name an amount without a mark.
-static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"[0-9](?:[0-9,]*[0-9])?(?:\.[0-9]+)?").expect("the pattern is a constant, and a test uses it")
-});
-
-fn decimal(text: &str) -> Option<Decimal> {
-    text.replace(',', "").parse().ok()
 }
 
 /// `amount_grounding`: every amount in the model's reason stands in the input or is a fact of the policy.
@@ -173,21 +157,18 @@ pub fn amount_grounding(
 ) -> Validation {
     let mut facts = BTreeSet::from([expense.amount]);
     for text in [expense.transaction.as_str(), policy] {
-        facts.extend(NUMBER.find_iter(text).filter_map(|number| decimal(number.as_str())));
+        facts.extend(amounts::numbers(text));
     }
     for finding in rules.iter().map(|rule| rule.assess(expense.amount)) {
         facts.extend([finding.limit, finding.used, finding.allowable, finding.exceeded]);
     }
-    let named = AMOUNT.captures_iter(reason).filter_map(|captures| {
-        let number = captures.name("before").or_else(|| captures.name("after")).or_else(|| captures.name("bare"))?;
-        Some((number.as_str().to_owned(), decimal(number.as_str())))
-    });
-    let invented = named.into_iter().find(|(_, amount)| amount.is_none_or(|amount| !facts.contains(&amount)));
+    let is_invented = |named: &Named| named.value.is_none_or(|value| !facts.contains(&value));
+    let invented = amounts::named(reason).into_iter().find(is_invented);
     let expected = facts.iter().filter(|fact| !fact.is_zero()).map(Decimal::to_string).collect();
     let (input, result) = match invented {
         None => (None, Ok("every amount in the reason is in the input or the policy".to_owned())),
-        Some((amount, _)) => (
-            Some(shortened(&amount)),
+        Some(amount) => (
+            Some(shortened(&amount.text)),
             Err("the reason names an amount that is neither in the input nor in the policy".to_owned()),
         ),
     };

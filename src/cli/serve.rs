@@ -48,8 +48,10 @@ async fn serve(config: &Config, telemetry: &Telemetry, out: &mut dyn Write) -> a
         .with_context(|| format!("cannot listen on {listen}; name another address with --listen"))?;
     let address = listener.local_addr()?;
     // On standard output and at once: whoever started the service waits for this line, whatever is logged.
-    writeln!(out, "listening on http://{address}; POST /v1/expenses, or open http://{address}/docs")?;
-    out.flush()?;
+    let line = writeln!(out, "listening on http://{address}; POST /v1/expenses, or open http://{address}/docs");
+    if let Err(error) = line.and_then(|()| out.flush()) {
+        tracing::warn!(%error, %address, "nobody reads where the service listens");
+    }
     app.serve(listener, stop_signal()).await.context("the listener failed")
 }
 

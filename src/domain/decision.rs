@@ -359,6 +359,9 @@ pub struct Decision {
     /// Whether policy code overruled a more lenient model.
     #[serde(rename = "override")]
     pub is_override: bool,
+    /// Whether another expense took a cap while the model thought. Verdict, findings and outcome are then those of the
+    /// cap as it was when this decision was recorded; the checks are those of the verdict the model was held against.
+    pub cap_moved: bool,
     /// Whether anything but the model's word speaks for the category.
     pub category_corroborated: bool,
     /// The policy it was made under.

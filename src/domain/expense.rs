@@ -36,3 +36,9 @@ pub struct Expense {
     /// The employee (`user.id` in traces).
     pub user_id: String,
 }
+
+/// Reads an ISO calendar date. jiff also takes date-times, time zones and dates without dashes; the contract is the ten
+/// characters of `YYYY-MM-DD`.
+pub fn calendar_date(text: &str) -> Option<Date> {
+    Some(text).filter(|text| text.len() == "YYYY-MM-DD".len()).and_then(|text| text.parse().ok())
+}

@@ -9,8 +9,9 @@ use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 
-use crate::domain::expense::Expense;
+use crate::domain::expense::{Expense, calendar_date};
 use crate::domain::money::{self, Currency};
 
 /// Characters a transaction may have.
@@ -19,6 +20,9 @@ pub const MAX_TRANSACTION_CHARS: usize = 2_000;
 pub const MAX_MERCHANT_CHARS: usize = 200;
 /// Characters a trip's or a user's id may have.
 pub const MAX_ID_CHARS: usize = 128;
+
+/// Faults of one body that are listed; a body with more was not written for this service.
+const MAX_FAULTS: usize = 32;
 
 const FIELDS: [&str; 9] =
     ["transaction", "amount", "currency", "merchant", "mcc", "date", "trip_id", "receipt", "user_id"];
@@ -31,7 +35,7 @@ pub struct Submission {
     /// What was bought, in free text: 1 to 2,000 characters, no control characters but line breaks.
     pub transaction: String,
     /// Decimal string or number: above zero, up to 12 digits and the currency's minor digits.
-    #[schema(value_type = Object, example = "650.00")]
+    #[schema(schema_with = amount_schema)]
     pub amount: serde_json::Value,
     /// ISO 4217 code in capitals. Default: `USD`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,6 +60,14 @@ pub struct Submission {
     pub user_id: Option<String>,
 }
 
+/// OpenAPI has no type for "a decimal string or a number", so it is put together.
+fn amount_schema() -> Schema {
+    let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some(r"^\d{1,12}(\.\d{1,4})?$"));
+    let number = ObjectBuilder::new().schema_type(Type::Number);
+    let description = "Decimal string or number: above zero, up to 12 digits and the currency's minor digits.";
+    OneOfBuilder::new().item(text).item(number).description(Some(description)).into()
+}
+
 /// What a body that leaves them out means.
 #[derive(Clone, Debug)]
 pub struct Defaults {
@@ -78,7 +90,7 @@ pub struct FieldFault {
 #[derive(Debug, thiserror::Error)]
 pub enum SubmissionError {
     /// The text is not JSON at all.
-    #[error("the body is not JSON: {0}")]
+    #[error("the body is not JSON: {0}; send an object such as {{\"transaction\": \"Taxi\", \"amount\": \"45.00\"}}")]
     NotJson(String),
     /// It is JSON, but these fields are wrong, unknown or given twice.
     #[error("{} of the body cannot be taken", count(.0.len()))]
@@ -112,7 +124,8 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Expense, SubmissionError
     let mcc = fields.optional("mcc", "write a string of four digits such as \"5812\"", |raw| {
         string(raw).filter(|code| code.len() == 4 && code.bytes().all(|byte| byte.is_ascii_digit()))
     });
-    let date = fields.optional("date", "write a calendar date such as \"2026-03-14\"", calendar_date);
+    let date =
+        fields.optional("date", "write a calendar date such as \"2026-03-14\"", |raw| calendar_date(&string(raw)?));
     let trip_id = fields.optional("trip_id", ID, |raw| line(raw, MAX_ID_CHARS));
     let receipt = fields.optional("receipt", "write true or false", value::<bool>);
     let user_id = fields.optional("user_id", ID, |raw| line(raw, MAX_ID_CHARS));
@@ -135,8 +148,8 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Expense, SubmissionError
 
 const TRANSACTION: &str =
     "write 1 to 2000 characters of text that is not blank and has no control characters but line breaks";
-const MERCHANT: &str = "write 1 to 200 characters that are not blank, without control characters";
-const ID: &str = "write 1 to 128 characters that are not blank, without control characters";
+const MERCHANT: &str = "write 1 to 200 characters without control characters, and no blank at either end";
+const ID: &str = "write 1 to 128 characters without control characters, and no blank at either end";
 
 /// The members of one JSON object in the order given, repeated names included.
 struct Members(Vec<(String, Box<RawValue>)>);
@@ -182,6 +195,9 @@ impl Fields<'_> {
     }
 
     fn fault(&mut self, field: &str, message: String) {
+        if self.faults.len() == MAX_FAULTS {
+            return;
+        }
         self.faults.push(FieldFault { field: field.to_owned(), message });
     }
 
@@ -209,9 +225,9 @@ impl Fields<'_> {
         given
     }
 
-    /// Without a known currency the amount is not judged: its number of decimals would be a guess.
+    /// Where the currency is wrong, the amount is judged in dollars, so that its faults are named as well.
     fn amount(&mut self, currency: Option<Option<Currency>>) -> Option<Decimal> {
-        let currency = currency?.unwrap_or(Currency::USD);
+        let currency = currency.flatten().unwrap_or(Currency::USD);
         let accepted = |error: money::AmountError| format!("{error}, as a decimal string or number, for {currency}");
         let Some(raw) = self.raw("amount") else {
             self.fault("amount", "this field is required; write a decimal such as \"45.00\"".to_owned());
@@ -242,7 +258,7 @@ fn string(raw: &str) -> Option<String> {
 
 fn line(raw: &str, max_chars: usize) -> Option<String> {
     string(raw).filter(|text| {
-        (1..=max_chars).contains(&text.chars().count()) && !text.trim().is_empty() && !text.contains(char::is_control)
+        (1..=max_chars).contains(&text.chars().count()) && text.trim() == text && !text.contains(char::is_control)
     })
 }
 
@@ -251,9 +267,4 @@ fn transaction_text(raw: &str) -> Option<String> {
     string(raw).filter(|text| {
         text.chars().count() <= MAX_TRANSACTION_CHARS && !text.trim().is_empty() && !text.contains(is_refused)
     })
-}
-
-fn calendar_date(raw: &str) -> Option<Date> {
-    // jiff also takes date-times and basic dates; the contract is the ten characters of an ISO calendar date.
-    string(raw).filter(|text| text.len() == "YYYY-MM-DD".len()).and_then(|text| text.parse().ok())
 }

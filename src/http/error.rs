@@ -130,9 +130,10 @@ pub async fn render(request: Request, next: Next) -> Response {
         None => return response,
     };
     let problem = Problem { trace_id, ..problem };
-    if response.status().is_server_error() {
-        let cause = problem.cause.as_deref().unwrap_or_default();
-        tracing::error!(status = problem.status, code = problem.code, cause, "a request failed");
+    match &problem.cause {
+        Some(cause) => tracing::error!(status = problem.status, code = problem.code, cause, "a request failed"),
+        None if status.is_server_error() => tracing::warn!(code = problem.code, "a request was turned away"),
+        None => {}
     }
     let is_temporary = response.status() == StatusCode::SERVICE_UNAVAILABLE;
     let mut rendered = (response.status(), Json(problem)).into_response();

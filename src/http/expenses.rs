@@ -16,7 +16,7 @@ use crate::domain::decision::{Decision, Outcome, ValidationType};
 use crate::domain::submission::{self, Defaults, Submission};
 use crate::http::AppState;
 use crate::http::error::Problem;
-use crate::http::limits::{JsonBytes, Slot};
+use crate::http::limits::{Arrived, JsonBytes};
 use crate::ledger::{Filter, PageRequest};
 use crate::telemetry::identity::as_user;
 use crate::telemetry::server::{Decided, RequestTrace};
@@ -71,18 +71,22 @@ pub struct DecisionPage {
 pub async fn create(
     State(app): State<AppState>,
     Extension(trace): Extension<RequestTrace>,
-    Extension(slot): Extension<Slot>,
+    Extension(arrived): Extension<Arrived>,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let defaults = Defaults { date: app.clock.today(), user_id: trace.identity.user_id };
+    let defaults = Defaults { date: app.clock.today(), user_id: trace.identity.user_id.clone() };
     let expense = submission::parse(&body, defaults)?;
+    trace.is_about(&expense.user_id);
+    // A queue would only make all requests late. The place is taken once the body is here, so that slow uploads take
+    // none, and given back when the decision is recorded, whatever the client does.
+    let place = app.slots.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
     let case = Case {
         id: Uuid::now_v7(),
         received_at: app.clock.now(),
         tenant_id: trace.identity.tenant_id,
         trace_id: trace.trace_id,
         // A tenth of the time is kept for the ledger and the way back.
-        model_deadline: tokio::time::Instant::now() + app.deadline * 9 / 10,
+        model_deadline: arrived.0 + app.deadline * 9 / 10,
         expense,
     };
     // In a task of its own: a client that goes away does not stop a decision that was accepted.
@@ -90,7 +94,7 @@ pub async fn create(
     let user_id = case.expense.user_id.clone();
     let work = app.decisions.spawn(as_user(&user_id, async move {
         let recorded = chain.run(&case).await;
-        drop(slot);
+        drop(place);
         recorded
     }));
     let recorded = work.await.map_err(|error| Problem::internal(error.to_string()))??;
@@ -124,7 +128,7 @@ pub async fn get(
 
 /// List decisions, newest first.
 #[utoipa::path(
-    get, path = "/v1/expenses", tag = "expenses",
+    get, path = "/v1/expenses", tag = "expenses", operation_id = "list_expenses",
     params(
         ("outcome" = Option<Outcome>, Query, description = "Only decisions with this outcome"),
         ("category" = Option<String>, Query, description = "Only decisions of this category"),

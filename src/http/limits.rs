@@ -1,13 +1,11 @@
-//! What keeps one request, or many, from taking the service down: a place for each, a deadline, and a bound on bodies.
-
-use std::sync::Arc;
+//! What keeps one request from taking the service down: a deadline, and a bound on its body.
 
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use crate::http::AppState;
 use crate::http::error::Problem;
@@ -15,23 +13,13 @@ use crate::http::error::Problem;
 /// Bytes a request body may have.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// A request's place among those worked on. A decision keeps it until it is recorded, whatever its client does.
-#[derive(Clone, Debug)]
-pub struct Slot(#[expect(dead_code, reason = "held for its drop")] Arc<OwnedSemaphorePermit>);
-
-/// Lets a request in if there is a place for it; a queue would only make all of them late.
-pub async fn admit(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
-    match app.slots.clone().try_acquire_owned() {
-        Ok(permit) => {
-            request.extensions_mut().insert(Slot(Arc::new(permit)));
-            next.run(request).await
-        }
-        Err(_) => Problem::overloaded().into_response(),
-    }
-}
+/// When a request came in: an extension of the request, from which its deadline counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrived(pub Instant);
 
 /// Answers before the deadline, with a problem if with nothing else.
-pub async fn within_deadline(State(app): State<AppState>, request: Request, next: Next) -> Response {
+pub async fn within_deadline(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(Arrived(Instant::now()));
     match tokio::time::timeout(app.deadline, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::deadline_exceeded().into_response(),

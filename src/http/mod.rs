@@ -58,7 +58,6 @@ pub fn router(state: AppState, instruments: Instruments) -> Router {
         .routes(routes!(expenses::create, expenses::list))
         .routes(routes!(expenses::get))
         .routes(routes!(policies::list))
-        .layer(from_fn_with_state(state.clone(), limits::admit))
         .split_for_parts();
     let traced = api
         .merge(docs::pages(openapi))

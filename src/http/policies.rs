@@ -17,7 +17,7 @@ pub struct PolicyList {
 
 /// Show the policies that are loaded.
 #[utoipa::path(
-    get, path = "/v1/policies", tag = "policies",
+    get, path = "/v1/policies", tag = "policies", operation_id = "list_policies",
     responses((status = 200, description = "What is loaded", body = PolicyList)),
 )]
 pub async fn list(State(app): State<AppState>) -> Json<PolicyList> {

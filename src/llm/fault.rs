@@ -47,10 +47,9 @@ impl FromStr for FaultRate {
     fn from_str(text: &str) -> Result<Self, FaultRateError> {
         let (kind, rate) = text.split_once(':').ok_or(FaultRateError)?;
         let rate: rust_decimal::Decimal = rate.parse().map_err(|_| FaultRateError)?;
-        let per_million = (rate * rust_decimal::Decimal::from(1_000_000)).try_into().map_err(|_| FaultRateError)?;
-        if per_million > 1_000_000 {
-            return Err(FaultRateError);
-        }
+        let millions = rust_decimal::Decimal::from(1_000_000);
+        let scaled = rate.checked_mul(millions).filter(|scaled| *scaled <= millions).ok_or(FaultRateError)?;
+        let per_million = scaled.try_into().map_err(|_| FaultRateError)?;
         Ok(Self { kind: kind.parse().map_err(|_| FaultRateError)?, per_million })
     }
 }

@@ -60,7 +60,12 @@ impl OpenAi {
     /// # Errors
     /// When the machine's TLS set-up cannot be used.
     pub fn new(config: OpenAiConfig) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder().connect_timeout(config.attempt_timeout).tcp_nodelay(true).build()?;
+        let http = reqwest::Client::builder()
+            .connect_timeout(config.attempt_timeout)
+            .tcp_nodelay(true)
+            // The facts of an expense go where the operator sent them, and nowhere an endpoint points to.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
         let has_key = !config.api_key.expose_secret().is_empty();
         let api = OpenAIConfig::default()
             .with_api_base(config.base_url.as_str().trim_end_matches('/'))
@@ -114,7 +119,7 @@ impl ChatModel for OpenAi {
             .when(Failure::is_worth_a_retry)
             // A wait that ends after the deadline would only delay the bad news, so such a failure is final.
             .adjust(|failure, backoff| {
-                let delay = failure.retry_after.or(backoff)?;
+                let delay = failure.retry_after.max(backoff)?;
                 let left = request.deadline.saturating_duration_since(Instant::now());
                 backoff.filter(|_| delay < left).map(|_| delay)
             })
@@ -179,12 +184,15 @@ async fn send(
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
+            if !status.is_success() {
+                break;
+            }
             return Err(boxed(Failure { error: ModelError::InvalidResponse, retry_after: None }));
         }
         body.extend_from_slice(&chunk);
     }
     if !status.is_success() {
-        let code = serde_json::from_slice::<ErrorBody>(&body).ok().and_then(|body| body.error.code);
+        let code = serde_json::from_slice::<ErrorBody>(&body).ok().and_then(|body| body.error.code).map(label);
         let seconds = headers.get(reqwest::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let error = ModelError::Status { status: status.as_u16(), code };
         return Err(boxed(Failure { error, retry_after: seconds.map(Duration::from_secs) }));
@@ -273,8 +281,8 @@ struct ChoiceMessage {
 
 #[derive(Deserialize)]
 struct TokenUsage {
-    prompt_tokens: u64,
-    completion_tokens: u64,
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
     prompt_tokens_details: Option<PromptDetails>,
     completion_tokens_details: Option<CompletionDetails>,
 }
@@ -294,17 +302,33 @@ impl Completion {
         let choice = self.choices.into_iter().next().unwrap_or_default();
         let (text, refusal) = choice.message.map_or((None, None), |message| (message.content, message.refusal));
         Answer {
-            id: self.id,
-            model: self.model.unwrap_or_else(|| asked_model.to_owned()),
-            finish_reason: choice.finish_reason,
+            id: self.id.map(label),
+            model: self.model.map_or_else(|| asked_model.to_owned(), label),
+            finish_reason: choice.finish_reason.map(label),
             text,
-            refusal,
-            usage: self.usage.map(|usage| Usage {
-                input_tokens: usage.prompt_tokens,
-                output_tokens: usage.completion_tokens,
-                cached_tokens: usage.prompt_tokens_details.and_then(|details| details.cached_tokens),
-                reasoning_tokens: usage.completion_tokens_details.and_then(|details| details.reasoning_tokens),
-            }),
+            refusal: refusal.filter(|refusal| !refusal.is_empty()),
+            usage: self.usage.and_then(TokenUsage::counted),
         }
+    }
+}
+
+impl TokenUsage {
+    /// The tokens, if both counts are there: half a usage would be half a price.
+    fn counted(self) -> Option<Usage> {
+        Some(Usage {
+            input_tokens: self.prompt_tokens?,
+            output_tokens: self.completion_tokens?,
+            cached_tokens: self.prompt_tokens_details.and_then(|details| details.cached_tokens),
+            reasoning_tokens: self.completion_tokens_details.and_then(|details| details.reasoning_tokens),
+        })
+    }
+}
+
+/// An id or a code, cut to a length that one could have: it goes on spans and into every check of the answer.
+fn label(text: String) -> String {
+    const MAX_CHARS: usize = 128;
+    match text.char_indices().nth(MAX_CHARS) {
+        Some((end, _)) => text[..end].to_owned(),
+        None => text,
     }
 }

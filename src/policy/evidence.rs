@@ -35,6 +35,9 @@ impl Phrase {
     /// Reads a phrase; `None` when it holds no word.
     pub fn parse(text: &str) -> Option<Self> {
         let (text, is_prefix) = text.strip_suffix('*').map_or((text, false), |stem| (stem, true));
+        if text.contains('*') {
+            return None;
+        }
         let words = words(text);
         (!words.is_empty()).then_some(Self { words, is_prefix })
     }

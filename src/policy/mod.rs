@@ -89,24 +89,34 @@ impl Policies {
     /// # Errors
     /// With every fault of every file, not just the first.
     pub fn load(dir: &Path) -> Result<Self, PolicyFaults> {
-        let unreadable = |file: &Path, error: std::io::Error| {
+        let unreadable = |error: std::io::Error| {
             let message = format!("cannot be read: {error}; name a folder of policy files such as travel.toml");
-            PolicyFaults(vec![Fault { file: file.to_owned(), line: None, message }])
+            PolicyFaults(vec![Fault { file: dir.to_owned(), line: None, message }])
         };
         let mut files = Vec::new();
-        for entry in std::fs::read_dir(dir).map_err(|error| unreadable(dir, error))? {
-            let path = entry.map_err(|error| unreadable(dir, error))?.path();
+        for entry in std::fs::read_dir(dir).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
             if path.extension().is_some_and(|extension| extension == "toml") && path.is_file() {
                 files.push(path);
             }
         }
         files.sort();
         let mut sources = Vec::new();
+        let mut faults = Vec::new();
         for path in files {
-            let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
-            sources.push((path, text));
+            match std::fs::read_to_string(&path) {
+                Ok(text) => sources.push((path, text)),
+                Err(error) => {
+                    let message = format!("cannot be read: {error}; write a text file in UTF-8");
+                    faults.push(Fault { file: path, line: None, message });
+                }
+            }
         }
-        parse::parse(dir, &sources)
+        match parse::parse(dir, &sources) {
+            Ok(policies) if faults.is_empty() => Ok(policies),
+            Ok(_) => Err(PolicyFaults(faults)),
+            Err(PolicyFaults(others)) => Err(PolicyFaults([faults, others].concat())),
+        }
     }
 
     /// Puts parsed policies together; `parse` has checked that they fit each other.
@@ -130,11 +140,11 @@ impl Policies {
         self.by_category.values().flatten()
     }
 
-    /// The policy of a category that is in force on a day: the latest one that has begun and not ended.
+    /// The policy of a category that is in force on a day: of those that have begun and not ended, the latest to begin.
     pub fn in_force(&self, category: &str, date: Date) -> Option<&Policy> {
-        let versions = self.by_category.get(category)?;
-        let latest = versions.iter().rev().find(|policy| policy.effective_from <= date)?;
-        latest.effective_to.is_none_or(|last| date <= last).then_some(latest)
+        let is_in_force =
+            |policy: &&Policy| policy.effective_from <= date && policy.effective_to.is_none_or(|last| date <= last);
+        self.by_category.get(category)?.iter().rev().find(is_in_force)
     }
 
     /// The category for what fits no other: the one marked so, else the last in the alphabet.

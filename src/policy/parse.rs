@@ -13,6 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::domain::decision::{Role, Window};
+use crate::domain::expense::calendar_date;
 use crate::domain::money::{self, Currency};
 use crate::policy::evidence::{Evidence, Phrase};
 use crate::policy::rule::{Rule, RuleKind};
@@ -239,6 +240,10 @@ fn parse_rules(
         source.fault(at, "`rule` is no list of tables; write [[rule]] above each rule".to_owned());
         return None;
     };
+    if entries.is_empty() {
+        source.fault(at, "`rule` is empty; write at least one [[rule]]".to_owned());
+        return None;
+    }
     let mut rules = Vec::new();
     for entry in entries.iter() {
         let at = entry.span().start;
@@ -359,11 +364,12 @@ fn filled_text(value: &DeValue<'_>) -> Option<String> {
 }
 
 fn date(value: &DeValue<'_>) -> Option<Date> {
-    value.as_str().and_then(|text| text.parse().ok())
+    value.as_str().and_then(calendar_date)
 }
 
 fn codes(text: &str) -> Option<RangeInclusive<u16>> {
-    let code = |text: &str| if text.len() == 4 { text.parse::<u16>().ok() } else { None };
+    let is_code = |text: &str| text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let code = |text: &str| Some(text).filter(|text| is_code(text)).and_then(|text| text.parse::<u16>().ok());
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let range = code(first)?..=code(last)?;
     (!range.is_empty()).then_some(range)

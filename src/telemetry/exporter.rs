@@ -17,6 +17,7 @@ pub(super) struct Reporting<E> {
 }
 
 impl<E: SpanExporter> Reporting<E> {
+    /// `endpoint` is for the log, so it must not hold a password.
     pub(super) fn new(exporter: E, endpoint: String) -> Self {
         Self { exporter, endpoint, is_failing: AtomicBool::new(false) }
     }

@@ -1,16 +1,23 @@
 //! Who a request is for: user and tenant, as W3C Baggage. What a caller sends is taken by an allow-list and within
 //! bounds; what the service knows better overwrites it before the first span begins.
 
-use opentelemetry::baggage::{Baggage, BaggageExt};
+use std::collections::BTreeMap;
+
+use axum::http::HeaderMap;
+use opentelemetry::baggage::BaggageExt;
 use opentelemetry::context::FutureExt;
 use opentelemetry::{Context, KeyValue};
+use percent_encoding::percent_decode_str;
 
 use crate::domain::expense::ANONYMOUS;
 use crate::domain::submission::MAX_ID_CHARS;
-use crate::telemetry::names;
+use crate::telemetry::names::{self, Name};
 
 /// The tenant of a request that names none.
 const DEFAULT_TENANT: &str = "default";
+
+/// Members of baggage by name.
+pub(super) type Members = BTreeMap<&'static str, String>;
 
 /// Who a request is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,29 +30,39 @@ pub struct Identity {
 
 impl Identity {
     /// Reads the identity a caller's baggage gives; values out of bounds count as absent.
-    pub(super) fn of(inbound: &Context) -> Self {
-        let member = |key| member(inbound.baggage(), key);
+    pub(super) fn of(members: &Members) -> Self {
+        let member = |name: Name| members.get(name.key).cloned();
         Self {
-            tenant_id: member(names::TENANT_ID.key).unwrap_or_else(|| DEFAULT_TENANT.to_owned()),
-            user_id: member(names::USER_ID.key).unwrap_or_else(|| ANONYMOUS.to_owned()),
+            tenant_id: member(names::TENANT_ID).unwrap_or_else(|| DEFAULT_TENANT.to_owned()),
+            user_id: member(names::USER_ID).unwrap_or_else(|| ANONYMOUS.to_owned()),
         }
     }
 
     /// The context of the server span. The user is left out: the body may name another, and an attribute that is set
     /// twice is exported twice.
-    pub(super) fn edge_context(&self, inbound: &Context) -> Context {
+    pub(super) fn edge_context(&self, inbound: &Context, members: &Members) -> Context {
         let passed_on = [names::SESSION_ID, names::FEATURE_NAME].into_iter();
-        let passed_on =
-            passed_on.filter_map(|name| Some(KeyValue::new(name.key, member(inbound.baggage(), name.key)?)));
+        let passed_on = passed_on.filter_map(|name| Some(KeyValue::new(name.key, members.get(name.key)?.clone())));
         let tenant = names::TENANT_ID.with(self.tenant_id.clone());
         inbound.with_baggage(passed_on.chain(std::iter::once(tenant)).collect::<Vec<_>>())
     }
 }
 
-fn member(baggage: &Baggage, key: &str) -> Option<String> {
-    let value = baggage.get(key)?.as_str();
-    let fits = !value.trim().is_empty() && value.chars().count() <= MAX_ID_CHARS && !value.contains(char::is_control);
-    fits.then(|| value.to_owned())
+/// The allowed members of a request's [W3C Baggage](https://www.w3.org/TR/baggage/), by name. Read here and not by the
+/// SDK's propagator, which sees one header line only and cuts values at a `=`: both would mix identities up.
+pub(super) fn members(headers: &HeaderMap) -> Members {
+    let lines = headers.get_all("baggage").iter().filter_map(|line| line.to_str().ok());
+    let listed = lines.flat_map(|line| line.split(',')).filter_map(|member| {
+        let (name, value) = member.split(';').next()?.split_once('=')?;
+        let name = names::FROM_BAGGAGE.into_iter().find(|allowed| allowed.key == name.trim())?;
+        let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
+        let is_in_bounds = !value.is_empty()
+            && value.trim() == value
+            && value.chars().count() <= MAX_ID_CHARS
+            && !value.contains(char::is_control);
+        is_in_bounds.then(|| (name.key, value.into_owned()))
+    });
+    listed.collect()
 }
 
 /// Work for a user in the current trace, wherever it is spawned: every span below carries the user.

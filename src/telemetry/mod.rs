@@ -20,11 +20,12 @@ pub mod step;
 
 use std::sync::Arc;
 
-use opentelemetry::propagation::TextMapCompositePropagator;
+use settings::Propagator;
 
 /// What requests are traced with: cheap to clone, held by the HTTP middleware.
 #[derive(Clone, Debug)]
 pub struct Instruments {
     scope: span::Scope,
-    propagator: Arc<TextMapCompositePropagator>,
+    /// What is read of a caller's headers.
+    propagators: Arc<[Propagator]>,
 }

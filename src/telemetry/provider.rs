@@ -1,17 +1,14 @@
 //! Wiring: resource, sampler, limits, the one processor, the batch queue and the OTLP exporter.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::tonic_types::transport::{Certificate, ClientTlsConfig, Identity as TlsIdentity};
 use opentelemetry_otlp::{
     ExporterBuildError, Protocol as OtlpProtocol, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
 };
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SimpleSpanProcessor, SpanProcessor,
@@ -21,7 +18,7 @@ use tokio::runtime::Runtime;
 use crate::telemetry::Instruments;
 use crate::telemetry::exporter::Reporting;
 use crate::telemetry::processor::Composite;
-use crate::telemetry::settings::{Limits, Propagator, Protocol, TelemetrySettings, TlsFiles};
+use crate::telemetry::settings::{Limits, Protocol, TelemetrySettings, TlsFiles};
 use crate::telemetry::span::Scope;
 
 /// Spans wait this long for company. The SDK's five seconds are long for a person who looks for his trace, and are lost
@@ -128,7 +125,7 @@ impl Telemetry {
         }
         let provider = builder.build();
         let scope = Scope { tracer: provider.tracer("expense-agent"), captures_content: settings.captures_content };
-        let instruments = Instruments { scope, propagator: Arc::new(propagator(&settings.propagators)) };
+        let instruments = Instruments { scope, propagators: settings.propagators.clone().into() };
         Self { provider, instruments, runtime }
     }
 
@@ -151,16 +148,6 @@ impl Telemetry {
             runtime.shutdown_background();
         }
     }
-}
-
-fn propagator(propagators: &[Propagator]) -> TextMapCompositePropagator {
-    let propagators = propagators.iter().map(|propagator| -> Box<dyn TextMapPropagator + Send + Sync> {
-        match propagator {
-            Propagator::TraceContext => Box::new(TraceContextPropagator::new()),
-            Propagator::Baggage => Box::new(BaggagePropagator::new()),
-        }
-    });
-    TextMapCompositePropagator::new(propagators.collect())
 }
 
 fn batch(settings: &TelemetrySettings, exporter: SpanExporter) -> BatchSpanProcessor {

@@ -2,11 +2,11 @@
 //! is read off the response. The status is an error from 500 up: a refused request is no fault of the service.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Version, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use opentelemetry::context::FutureExt;
@@ -14,13 +14,15 @@ use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{SpanKind, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_http::HeaderExtractor;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 use crate::domain::decision::Decision;
 use crate::telemetry::Instruments;
 use crate::telemetry::chat::traceparent;
-use crate::telemetry::identity::Identity;
+use crate::telemetry::identity::{Identity, Members, members};
 use crate::telemetry::names;
 use crate::telemetry::record::outcome_attributes;
+use crate::telemetry::settings::Propagator;
 use crate::telemetry::span::{Failure, LiveSpan, Projection};
 
 /// Characters of a path or a user agent that are kept.
@@ -33,6 +35,14 @@ pub struct RequestTrace {
     pub trace_id: String,
     /// Who the request is for.
     pub identity: Identity,
+    employee: Arc<OnceLock<String>>,
+}
+
+impl RequestTrace {
+    /// Tells the server span which employee the request is about, once its body is read.
+    pub fn is_about(&self, user_id: &str) {
+        self.employee.get_or_init(|| user_id.to_owned());
+    }
 }
 
 /// The decision an answer tells of: an extension of the response, from which the server span reads its outcome.
@@ -41,43 +51,93 @@ pub struct Decided(pub Arc<Decision>);
 
 /// Traces one request.
 pub async fn trace(State(instruments): State<Instruments>, mut request: Request, next: Next) -> Response {
+    let reads = |propagator| instruments.propagators.contains(&propagator);
     // Nothing of an enclosing context may leak in: the request's own headers are all there is.
-    let inbound = instruments.propagator.extract_with_context(&Context::new(), &HeaderExtractor(request.headers()));
-    let identity = Identity::of(&inbound);
-    let parent = identity.edge_context(&inbound).with_value(instruments.scope);
+    let inbound = match reads(Propagator::TraceContext) {
+        true => {
+            let headers = HeaderExtractor(request.headers());
+            TraceContextPropagator::new().extract_with_context(&Context::new(), &headers)
+        }
+        false => Context::new(),
+    };
+    let members = if reads(Propagator::Baggage) { members(request.headers()) } else { Members::new() };
+    let identity = Identity::of(&members);
+    let parent = identity.edge_context(&inbound, &members).with_value(instruments.scope.clone());
     let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
-    let name = route.iter().fold(request.method().to_string(), |name, route| format!("{name} {route}"));
-    let span = LiveSpan::start_in(parent, name, SpanKind::Server, known_at_start(&request, route));
+    let method = known_method(request.method());
+    let name = route.iter().fold(method.unwrap_or("HTTP").to_owned(), |name, route| format!("{name} {route}"));
+    let span = LiveSpan::start_in(parent, name, SpanKind::Server, known_at_start(&request, method, route));
 
     let context = span.context();
     let (trace_id, traceresponse) = {
         let current = context.span();
         (current.span_context().trace_id().to_string(), traceparent(current.span_context()))
     };
-    request.extensions_mut().insert(RequestTrace { trace_id: trace_id.clone(), identity: identity.clone() });
+    let employee = Arc::new(OnceLock::new());
+    let trace = RequestTrace { trace_id: trace_id.clone(), identity, employee };
+    request.extensions_mut().insert(trace.clone());
+    let server = ServerSpan { span, trace };
     let mut response = next.run(request).with_context(context).await;
-    span.finish(project(&response, &identity));
+    server.finish(&response);
     let headers = response.headers_mut();
     insert(headers, HeaderName::from_static("traceresponse"), &traceresponse);
     insert(headers, HeaderName::from_static("x-trace-id"), &trace_id);
     response
 }
 
+/// The server span and its user, who is known at its end, also when that end is a client that goes away.
+struct ServerSpan {
+    span: LiveSpan,
+    trace: RequestTrace,
+}
+
+impl ServerSpan {
+    fn user(&self) -> KeyValue {
+        let RequestTrace { employee, identity, .. } = &self.trace;
+        names::USER_ID.with(employee.get().unwrap_or(&identity.user_id).clone())
+    }
+
+    fn finish(mut self, response: &Response) {
+        let mut projection = project(response);
+        projection.attributes.push(self.user());
+        self.span.end(projection);
+    }
+}
+
+impl Drop for ServerSpan {
+    fn drop(&mut self) {
+        let user = self.user();
+        self.span.give_up(vec![user]);
+    }
+}
+
+/// The methods of HTTP; any other is `_OTHER`, or a caller could make up as many span names as he likes.
+fn known_method(method: &Method) -> Option<&'static str> {
+    const KNOWN: [&str; 9] = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
+    KNOWN.into_iter().find(|known| *known == method.as_str())
+}
+
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     headers.insert(name, HeaderValue::from_str(value).expect("hex digits and dashes are a header value"));
 }
 
-fn known_at_start(request: &Request, route: Option<String>) -> Vec<KeyValue> {
+fn known_at_start(request: &Request, method: Option<&'static str>, route: Option<String>) -> Vec<KeyValue> {
     let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let cut = |text: &str| text.chars().take(MAX_CHARS).collect::<String>();
     let mut attributes = vec![
-        names::HTTP_REQUEST_METHOD.with(request.method().to_string()),
+        names::HTTP_REQUEST_METHOD.with(method.unwrap_or("_OTHER")),
         names::URL_PATH.with(cut(request.uri().path())),
         names::URL_SCHEME.with("http"),
-        names::NETWORK_PROTOCOL_VERSION.with(if request.version() == Version::HTTP_2 { "2" } else { "1.1" }),
+        names::NETWORK_PROTOCOL_VERSION.with(match request.version() {
+            Version::HTTP_10 => "1.0",
+            Version::HTTP_2 => "2",
+            _ => "1.1",
+        }),
     ];
     attributes.extend(route.map(|route| names::HTTP_ROUTE.with(route)));
-    if let Some(host) = header(header::HOST).and_then(|host| host.parse::<Authority>().ok()) {
+    // HTTP/1 names the host in a header, HTTP/2 in the request's target.
+    let named = header(header::HOST).and_then(|host| host.parse::<Authority>().ok());
+    if let Some(host) = named.or_else(|| request.uri().authority().cloned()) {
         attributes.push(names::SERVER_ADDRESS.with(cut(host.host())));
         attributes.push(names::SERVER_PORT.with(i64::from(host.port_u16().unwrap_or(80))));
     }
@@ -88,13 +148,11 @@ fn known_at_start(request: &Request, route: Option<String>) -> Vec<KeyValue> {
     attributes
 }
 
-fn project(response: &Response, identity: &Identity) -> Projection {
+fn project(response: &Response) -> Projection {
     let status = response.status();
-    let decision = response.extensions().get::<Decided>().map(|Decided(decision)| decision);
-    let user_id = decision.map_or(&identity.user_id, |decision| &decision.expense.user_id);
-    let mut attributes =
-        vec![names::HTTP_RESPONSE_STATUS_CODE.with(i64::from(status.as_u16())), names::USER_ID.with(user_id.clone())];
-    attributes.extend(decision.into_iter().flat_map(|decision| outcome_attributes(decision)));
+    let mut attributes = vec![names::HTTP_RESPONSE_STATUS_CODE.with(i64::from(status.as_u16()))];
+    let decision = response.extensions().get::<Decided>();
+    attributes.extend(decision.into_iter().flat_map(|Decided(decision)| outcome_attributes(decision)));
     let failure = status.is_server_error().then(|| {
         let message = status.canonical_reason().unwrap_or_default().to_owned();
         Failure { kind: status.as_str().to_owned(), message }

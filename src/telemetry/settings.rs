@@ -216,10 +216,18 @@ impl<'a> Reader<'a> {
             Protocol::HttpProtobuf => "http://localhost:4318",
         };
         let Some((name, endpoint)) = self.exporter_text("ENDPOINT") else { return standard.to_owned() };
-        if endpoint.contains("://") && endpoint.parse::<reqwest::Url>().is_err() {
-            self.fault(&name, endpoint, "a URL such as \"http://localhost:4317\"");
+        match endpoint.parse::<reqwest::Url>() {
+            Ok(mut url) if url.has_host() => {
+                // It is shown in the log, where a password has no place.
+                let _hidden = url.set_password(None).and_then(|()| url.set_username(""));
+                url.to_string()
+            }
+            _ if !endpoint.contains("://") => endpoint.to_owned(),
+            _ => {
+                self.fault(&name, endpoint, "a URL such as \"http://localhost:4317\"");
+                standard.to_owned()
+            }
         }
-        endpoint.to_owned()
     }
 
     fn export_timeout(&mut self) -> Option<Duration> {

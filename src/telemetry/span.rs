@@ -91,7 +91,18 @@ impl LiveSpan {
         self.end(projection);
     }
 
-    fn end(&mut self, projection: Projection) {
+    /// Ends the span of a work that was given up, or that panicked; does nothing when it has ended.
+    pub(super) fn give_up(&mut self, attributes: Vec<KeyValue>) {
+        let (kind, message) = match std::thread::panicking() {
+            true => ("panic", "the work panicked"),
+            false => ("cancelled", "the work was given up"),
+        };
+        let failure = Failure { kind: kind.to_owned(), message: message.to_owned() };
+        self.end(Projection { attributes, failure: Some(failure), ..Projection::default() });
+    }
+
+    /// Ends the span, unless it has ended.
+    pub(super) fn end(&mut self, projection: Projection) {
         if !std::mem::replace(&mut self.is_open, false) {
             return;
         }
@@ -111,11 +122,6 @@ impl LiveSpan {
 
 impl Drop for LiveSpan {
     fn drop(&mut self) {
-        let (kind, message) = match std::thread::panicking() {
-            true => ("panic", "the work panicked"),
-            false => ("cancelled", "the work was given up"),
-        };
-        let failure = Failure { kind: kind.to_owned(), message: message.to_owned() };
-        self.end(Projection { failure: Some(failure), ..Projection::default() });
+        self.give_up(Vec::new());
     }
 }

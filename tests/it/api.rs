@@ -323,6 +323,7 @@ async fn a_client_that_goes_away_does_not_stop_its_decision() {
     .await;
     let error_type = server.attributes.iter().find(|attribute| attribute.key.as_str() == "error.type").unwrap();
     assert_eq!(error_type.value.as_str(), "cancelled");
+    assert!(server.attributes.iter().any(|attribute| attribute.key.as_str() == "user.id"));
     let agent =
         app.trace(&decision["trace_id"]).into_iter().find(|span| span.name.starts_with("invoke_agent")).unwrap();
     assert!(!agent.attributes.iter().any(|attribute| attribute.key.as_str() == "error.type"));

@@ -47,6 +47,17 @@ async fn an_answer_to_classify_that_cannot_be_used_is_a_review_that_says_why() {
             vec![Reply::content(json!({"category": "travel", "confidence": 1, "rationale": "", "x": 1})); 2],
             "no classification",
         ),
+        (
+            "too sure",
+            vec![Reply::content(json!({"category": "travel", "confidence": 7, "rationale": ""})); 2],
+            "confidence",
+        ),
+        (
+            "endless",
+            vec![Reply::content(json!({"category": "travel", "confidence": 1, "rationale": "x".repeat(9_000)})); 2],
+            "no sentence",
+        ),
+        ("elsewhere", vec![Reply::status(307).header("location", "http://127.0.0.1:1/")], "HTTP status 307"),
         ("cut", vec![Reply::content("{\"category\": \"tra").finish_reason("length")], "cut off"),
         ("filtered", vec![Reply::content("").finish_reason("content_filter")], "content filter"),
         ("refused", vec![Reply::refusal("I cannot help with that.")], "refused"),
@@ -105,6 +116,25 @@ async fn a_finish_reason_nobody_knows_does_not_throw_the_answer_away() {
     let decision = app(&fake).await.decide(ride()).await;
     assert_eq!(decision["outcome"], "approved");
     assert_eq!(decision["steps"][0]["calls"][0]["finish_reason"], "quantum_decoherence");
+}
+
+#[tokio::test]
+async fn what_a_model_says_of_itself_is_cut_and_counted_without_overflow() {
+    let fake = FakeOpenAi::spawn().await;
+    let long = "m".repeat(100_000);
+    let content = json!({"category": "travel", "confidence": 1, "rationale": ""}).to_string();
+    let completion = json!({
+        "id": long, "model": long, "choices": [{"finish_reason": long, "message": {"content": content}}],
+        "usage": {"prompt_tokens": u64::MAX, "completion_tokens": u64::MAX},
+    });
+    fake.on_classify([Reply::raw(200, "application/json", completion.to_string())]);
+    fake.on_decide([Reply::content(
+        json!({"decision": "approved", "reason": "Fine.", "cited_rules": ["travel-trip-cap"]}),
+    )]);
+    let decision = app(&fake).await.decide(ride()).await;
+    assert_eq!(decision["outcome"], "approved");
+    assert_eq!(decision["input_tokens"], u64::MAX);
+    assert!(decision.to_string().len() < 8_000, "{}", decision.to_string().len());
 }
 
 #[tokio::test]

@@ -69,6 +69,28 @@ async fn only_the_allowed_members_of_a_callers_baggage_are_taken() {
 }
 
 #[tokio::test]
+async fn baggage_is_read_from_every_line_and_its_values_whole() {
+    let app = TestApp::spawn().await;
+    let headers = [
+        ("baggage", "user.id=ana;origin=sso"),
+        ("baggage", "tenant.id = acme , session.id=YQ=="),
+        ("baggage", "other=1"),
+    ];
+    let reply = app.post_with(ride(), &headers).await;
+    assert_eq!((&reply.body["user_id"], &reply.body["tenant_id"]), (&json!("ana"), &json!("acme")));
+    assert!(stamped(&app, &reply.body, "session.id").iter().all(|session| session.as_deref() == Some("YQ==")));
+}
+
+#[tokio::test]
+async fn a_method_nobody_knows_makes_no_span_name() {
+    let app = TestApp::spawn().await;
+    app.request(reqwest::Method::from_bytes(b"FOOBAR").unwrap(), "/v1/policies", &[]).send().await.unwrap();
+    let spans = app.ended_spans();
+    assert_eq!(spans[0].name, "HTTP /v1/policies");
+    assert_eq!(attribute(&spans[0], "http.request.method").as_deref(), Some("_OTHER"));
+}
+
+#[tokio::test]
 async fn baggage_and_trace_context_that_make_no_sense_are_ignored() {
     let app = TestApp::spawn().await;
     let long = format!("user.id={}", "u".repeat(129));

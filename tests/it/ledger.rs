@@ -36,8 +36,11 @@ async fn concurrent_meals_never_end_above_the_day_cap() {
         let amount: Decimal = decision["amount"].as_str().unwrap().parse().unwrap();
         assert!(granted + amount > cap, "{decision:#}");
     }
-    // A cap that moved is no override of the model.
-    assert!(decisions.iter().all(|decision| decision["override"] == false));
+    // A cap that moved is no override of the model, and a decision that was computed anew for it says so.
+    for decision in &decisions {
+        assert_eq!(decision["override"], false);
+        assert!(decision["cap_moved"] == true || decision["policy_verdict"] == decision["model_decision"], "{decision:#}");
+    }
 }
 
 #[tokio::test]

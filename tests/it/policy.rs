@@ -208,6 +208,19 @@ fn the_date_of_the_expense_chooses_the_version() {
 }
 
 #[test]
+fn after_a_temporary_version_the_one_before_is_in_force_again() {
+    let lasting = MEALS.to_owned();
+    let temporary = MEALS
+        .replace("2026-01-01\"", "2026-03-01\"\neffective_to = \"2026-03-31\"")
+        .replace("version = \"1\"", "version = \"2\"");
+    let sources = [(PathBuf::from("1.toml"), lasting), (PathBuf::from("2.toml"), temporary)];
+    let policies = parse::parse(&PathBuf::from("policies"), &sources).unwrap();
+    let version = |day| policies.in_force("meals", day).map(|policy| policy.version.as_str());
+    assert_eq!(version(date(2026, 3, 31)), Some("2"));
+    assert_eq!(version(date(2026, 4, 1)), Some("1"));
+}
+
+#[test]
 fn the_longest_phrase_wins_and_takes_its_words() {
     let best = |text: &str| SHIPPED.evidence(None, None, text).best().map(str::to_owned);
     for (text, category) in [

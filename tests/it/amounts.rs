@@ -1,0 +1,112 @@
+//! Which amounts a sentence names: the ways a model may write one it made up.
+
+use expense_agent::chain::amounts::{named, value};
+use rust_decimal::Decimal;
+
+fn dec(text: &str) -> Decimal {
+    text.parse().unwrap()
+}
+
+/// The values a sentence names, `None` for one that cannot be told.
+fn values(sentence: &str) -> Vec<Option<Decimal>> {
+    named(sentence).into_iter().map(|named| named.value).collect()
+}
+
+#[test]
+fn an_amount_is_found_however_it_is_marked() {
+    for sentence in [
+        "$80",
+        "$ 80",
+        "$  80",
+        "$**80**",
+        "$-80",
+        "$(80)",
+        "USD 80",
+        "USD80",
+        "usd 80",
+        "USD: 80",
+        "USD-80",
+        "80 USD",
+        "80USD",
+        "80 (USD)",
+        "80 usd",
+        "80 dollars",
+        "80 US dollars",
+        "80 bucks",
+        "€80",
+        "80 €",
+        "80€",
+        "₩80",
+        "SEK 80",
+        "80 SEK",
+        "CNY 80",
+        "80 zł",
+        "80 yen",
+        "80 rupees",
+        "80¢",
+        "80.00",
+        "80,00",
+        "It costs 80.00.",
+        "(80.00)",
+        "EUR80",
+    ] {
+        assert_eq!(values(sentence), [Some(dec("80"))], "{sentence}");
+    }
+}
+
+#[test]
+fn groups_and_decimals_are_told_apart() {
+    for (sentence, expected) in [
+        ("$1,000", "1000"),
+        ("$1,000.50", "1000.50"),
+        ("1.000,50 €", "1000.50"),
+        ("1 000.00", "1000"),
+        ("1'000.00", "1000"),
+        ("1_000.00", "1000"),
+        ("$1,000,000.00", "1000000"),
+        ("KWD 1.234", "1.234"),
+        ("$.80", "0.80"),
+    ] {
+        assert_eq!(values(sentence), [Some(dec(expected))], "{sentence}");
+    }
+}
+
+#[test]
+fn every_amount_of_a_sentence_is_found() {
+    assert_eq!(values("10.00 $80"), [Some(dec("10")), Some(dec("80"))]);
+    assert_eq!(values("10.00 USD 80"), [Some(dec("10")), Some(dec("80"))]);
+    assert_eq!(values("500.00€80"), [Some(dec("500")), Some(dec("80"))]);
+}
+
+#[test]
+fn what_cannot_be_understood_is_an_amount_nobody_gave() {
+    for sentence in ["80k dollars", "2.5 million dollars", "$８０", "٨٠ dollars"] {
+        assert_eq!(values(sentence), [None], "{sentence}");
+    }
+}
+
+#[test]
+fn a_number_that_is_no_amount_is_let_pass() {
+    for sentence in [
+        "2 nights",
+        "99.99%",
+        "99.99 %",
+        "2026.03.14",
+        "2026-03-14",
+        "v2.10",
+        "rule 7",
+        "3 of 5",
+        "ALL 3 items",
+        "1.5 hours",
+    ] {
+        let expected: &[Option<Decimal>] = if sentence.starts_with("ALL") { &[Some(dec("3"))] } else { &[] };
+        assert_eq!(values(sentence), expected, "{sentence}");
+    }
+}
+
+#[test]
+fn a_number_is_read_exactly() {
+    assert_eq!(value("0.29"), Some(dec("0.29")));
+    assert_eq!(value("999,999,999,999.99"), Some(dec("999999999999.99")));
+    assert_eq!(value("٨٠"), None);
+}
