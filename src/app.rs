@@ -67,6 +67,7 @@ impl App {
             clock,
             trace_url: config.trace_url.clone(),
             deadline: config.deadline,
+            key_retention: config.key_retention,
             slots: Arc::new(Semaphore::new(config.max_in_flight)),
             decisions: TaskTracker::new(),
             is_draining: Arc::new(AtomicBool::new(false)),

@@ -21,6 +21,8 @@ use crate::telemetry::settings::{TelemetrySettings, Variables};
 const DEFAULT_OPENAI_MODEL: &str = "gpt-4o-mini";
 /// The longest any time limit may be.
 const MAX_LIMIT: Duration = Duration::from_secs(3600);
+/// The longest an idempotency key may be remembered.
+const MAX_RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
 /// Where OpenAI itself is.
 const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
 
@@ -103,6 +105,13 @@ pub struct Settings {
     )]
     pub drain_timeout: Duration,
 
+    /// How long an idempotency key is remembered
+    #[arg(
+        long, global = true, env = "EXPENSE_AGENT_KEY_RETENTION", default_value = "24h", value_name = "TIME",
+        value_parser = humantime::parse_duration
+    )]
+    pub key_retention: Duration,
+
     /// Requests worked on at once; one more is refused with 503
     #[arg(long, global = true, env = "EXPENSE_AGENT_MAX_IN_FLIGHT", default_value_t = 256, value_name = "COUNT")]
     pub max_in_flight: usize,
@@ -175,6 +184,8 @@ pub struct Config {
     pub deadline: Duration,
     /// How long requests may go on after the signal to stop.
     pub drain_timeout: Duration,
+    /// How long an idempotency key is remembered.
+    pub key_retention: Duration,
     /// Requests worked on at once.
     pub max_in_flight: usize,
     /// What `RUST_LOG` says.
@@ -223,6 +234,9 @@ impl Config {
         for (flag, _) in limits.into_iter().filter(|(_, limit)| limit.is_zero() || *limit > MAX_LIMIT) {
             faults.push(format!("{flag} is out of range; write a time above zero and up to an hour, such as \"30s\""));
         }
+        if settings.key_retention < MAX_LIMIT || settings.key_retention > MAX_RETENTION {
+            faults.push("--key-retention is out of range; write a time from 1h to 90days, such as \"24h\"".to_owned());
+        }
         if settings.max_in_flight == 0 || settings.max_in_flight > tokio::sync::Semaphore::MAX_PERMITS {
             faults.push(format!("--max-in-flight is {}; write a number from 1", settings.max_in_flight));
         }
@@ -248,6 +262,7 @@ impl Config {
                 trace_url,
                 deadline: settings.deadline,
                 drain_timeout: settings.drain_timeout,
+                key_retention: settings.key_retention,
                 max_in_flight: settings.max_in_flight,
                 log_filter: variables.get("RUST_LOG").filter(|filter| !filter.is_empty()).cloned(),
                 log_format: settings.log_format,

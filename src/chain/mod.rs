@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::domain::decision::{AgentOutcome, Decision, ModelCall, Outcome, Step};
 use crate::domain::expense::Expense;
-use crate::ledger::{Ledger, LedgerError, RecordError};
+use crate::ledger::{KeyClaim, Ledger, LedgerError, RecordError};
 use crate::llm::ChatModel;
 use crate::policy::Policies;
 use crate::telemetry::step::step;
@@ -58,6 +58,8 @@ pub struct Case {
     pub trace_id: String,
     /// When the model has to have answered, repairs included.
     pub model_deadline: tokio::time::Instant,
+    /// The request's hold on its idempotency key, if it sent one.
+    pub key: Option<KeyClaim>,
     /// The expense.
     pub expense: Expense,
 }
@@ -111,7 +113,7 @@ impl Chain {
             decision.cap_moved = n_caps_moved > 0;
             decision.is_override &= !decision.cap_moved;
             let reservation = lookup.as_ref().and_then(|lookup| lookup.found.as_ref()).map(|found| &found.reservation);
-            match self.ledger.record(&decision, reservation).await {
+            match self.ledger.record(&decision, reservation, case.key.as_ref()).await {
                 Ok(()) => return Ok(Recorded { decision, record_duration: started.elapsed(), n_caps_moved }),
                 Err(RecordError::Ledger(error)) => return Err(error),
                 Err(RecordError::CapMoved) if n_caps_moved == MAX_RECORD_ATTEMPTS => {

@@ -7,7 +7,9 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 
@@ -101,11 +103,20 @@ fn count(n_fields: usize) -> String {
     if n_fields == 1 { "one field".to_owned() } else { format!("{n_fields} fields") }
 }
 
+/// An expense, and what the body that brought it meant.
+#[derive(Clone, Debug)]
+pub struct Submitted {
+    /// The expense.
+    pub expense: Expense,
+    /// A hash of its meaning: the same for `45` and `"45.00"`, and on whichever day a body without a date is sent again.
+    pub fingerprint: String,
+}
+
 /// Reads an expense from a request body.
 ///
 /// # Errors
 /// [`SubmissionError::NotJson`] for broken JSON, [`SubmissionError::Faults`] with every fault otherwise.
-pub fn parse(body: &[u8], defaults: Defaults) -> Result<Expense, SubmissionError> {
+pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, SubmissionError> {
     let text = std::str::from_utf8(body).map_err(|error| SubmissionError::NotJson(error.to_string()))?;
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| SubmissionError::NotJson(error.to_string()))?;
     let Ok(Members(members)) = serde_json::from_str(text) else {
@@ -130,20 +141,34 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Expense, SubmissionError
     let receipt = fields.optional("receipt", "write true or false", value::<bool>);
     let user_id = fields.optional("user_id", ID, |raw| line(raw, MAX_ID_CHARS));
 
-    match (transaction, amount) {
-        (Some(transaction), Some(amount)) if fields.faults.is_empty() => Ok(Expense {
-            transaction,
-            amount,
-            currency: currency.flatten().unwrap_or(Currency::USD),
-            merchant: merchant.flatten(),
-            mcc: mcc.flatten(),
-            date: date.flatten().unwrap_or(defaults.date),
-            trip_id: trip_id.flatten(),
-            receipt: receipt.flatten().unwrap_or(false),
-            user_id: user_id.flatten().unwrap_or(defaults.user_id),
-        }),
-        _ => Err(SubmissionError::Faults(fields.faults)),
+    let (Some(transaction), Some(amount)) = (transaction, amount) else {
+        return Err(SubmissionError::Faults(fields.faults));
+    };
+    if !fields.faults.is_empty() {
+        return Err(SubmissionError::Faults(fields.faults));
     }
+    let given_date = date.flatten();
+    let expense = Expense {
+        transaction,
+        amount,
+        currency: currency.flatten().unwrap_or(Currency::USD),
+        merchant: merchant.flatten(),
+        mcc: mcc.flatten(),
+        date: given_date.unwrap_or(defaults.date),
+        trip_id: trip_id.flatten(),
+        receipt: receipt.flatten().unwrap_or(false),
+        user_id: user_id.flatten().unwrap_or(defaults.user_id),
+    };
+    let fingerprint = fingerprint(&expense, given_date.is_some());
+    Ok(Submitted { expense, fingerprint })
+}
+
+fn fingerprint(expense: &Expense, has_date: bool) -> String {
+    let mut meaning = json!(expense);
+    if !has_date {
+        meaning["date"] = serde_json::Value::Null;
+    }
+    Sha256::digest(meaning.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 const TRANSACTION: &str =

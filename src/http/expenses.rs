@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use strum::VariantNames;
@@ -17,7 +17,8 @@ use crate::domain::submission::{self, Defaults, Submission};
 use crate::http::AppState;
 use crate::http::error::Problem;
 use crate::http::limits::{Arrived, JsonBytes};
-use crate::ledger::{Filter, PageRequest};
+use crate::http::once;
+use crate::ledger::{Filter, KeyClaim, PageRequest};
 use crate::telemetry::identity::as_user;
 use crate::telemetry::server::{Decided, RequestTrace};
 
@@ -59,9 +60,11 @@ pub struct DecisionPage {
 /// too, so they are answered with 201.
 #[utoipa::path(
     post, path = "/v1/expenses", tag = "expenses", request_body = Submission,
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters: the same key and body get the same decision")),
     responses(
         (status = 201, description = "The decision, already in the ledger", body = DecisionBody),
         (status = 400, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The idempotency key was used with another body", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Larger than 64 KiB", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "Not JSON by its type", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Fields that cannot be taken, all listed", body = Problem, content_type = "application/problem+json"),
@@ -72,17 +75,29 @@ pub async fn create(
     State(app): State<AppState>,
     Extension(trace): Extension<RequestTrace>,
     Extension(arrived): Extension<Arrived>,
+    headers: HeaderMap,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
+    let key = once::key(&headers)?;
     let defaults = Defaults { date: app.clock.today(), user_id: trace.identity.user_id.clone() };
-    let expense = submission::parse(&body, defaults)?;
+    let submission::Submitted { expense, fingerprint } = submission::parse(&body, defaults)?;
     trace.is_about(&expense.user_id);
     // A queue would only make all requests late. The place is taken once the body is here, so that slow uploads take
     // none, and given back when the decision is recorded, whatever the client does.
     let place = app.slots.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
+    let received_at = app.clock.now();
+    let key = key.map(|key| KeyClaim {
+        tenant_id: trace.identity.tenant_id.clone(),
+        key,
+        fingerprint,
+        // Twice the deadline: who holds the key longer is gone.
+        leased_until: received_at + app.deadline * 2,
+        expires_at: received_at + app.key_retention,
+    });
     let case = Case {
         id: Uuid::now_v7(),
-        received_at: app.clock.now(),
+        received_at,
+        key,
         tenant_id: trace.identity.tenant_id,
         trace_id: trace.trace_id,
         // A tenth of the time is kept for the ledger and the way back.
@@ -90,18 +105,20 @@ pub async fn create(
         expense,
     };
     // In a task of its own: a client that goes away does not stop a decision that was accepted.
-    let chain = app.chain.clone();
+    let (chain, clock, deadline) = (app.chain.clone(), app.clock.clone(), arrived.0 + app.deadline);
     let user_id = case.expense.user_id.clone();
     let work = app.decisions.spawn(as_user(&user_id, async move {
-        let recorded = chain.run(&case).await;
+        let answer = once::decide(&chain, &clock, case, deadline).await;
         drop(place);
-        recorded
+        answer
     }));
-    let recorded = work.await.map_err(|error| Problem::internal(error.to_string()))??;
-    let decision = Arc::new(recorded.decision);
+    let answer = work.await.map_err(|error| Problem::internal(error.to_string()))??;
+    let decision = Arc::new(answer.decision);
     let location = format!("/v1/expenses/{}", decision.id);
+    let replay = answer.is_replay.then_some([("idempotency-replayed", "true")]);
     let body = Json(DecisionBody::new(&app, Arc::clone(&decision)));
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Extension(Decided(decision)), body).into_response())
+    let headers = [(header::LOCATION, location)];
+    Ok((StatusCode::CREATED, headers, replay, Extension(Decided(decision)), body).into_response())
 }
 
 /// Read a decision again, with every step, check, token count and cost.

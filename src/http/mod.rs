@@ -6,6 +6,7 @@ pub mod error;
 pub mod expenses;
 pub mod health;
 pub mod limits;
+pub mod once;
 pub mod policies;
 
 use std::sync::Arc;
@@ -37,6 +38,8 @@ pub struct AppState {
     pub trace_url: Option<TraceUrl>,
     /// Limit of one request.
     pub deadline: Duration,
+    /// How long an idempotency key is remembered.
+    pub key_retention: Duration,
     /// A place for each request that may be worked on at once.
     pub slots: Arc<Semaphore>,
     /// Decisions under way, which outlive a client that goes away.

@@ -1,6 +1,7 @@
 //! The durable memory: decisions, and what they take of each cap. Recording a decision and taking its share is one
 //! transaction. Decides nothing; what a cap is stands in `policy`.
 
+mod idempotency;
 mod query;
 mod usage;
 
@@ -13,6 +14,7 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use crate::domain::decision::{Decision, Outcome, Window};
 
+pub use idempotency::{KeyClaim, KeyState};
 pub use query::{Filter, Page, PageRequest};
 
 /// How long a writer waits for another one to finish.
@@ -43,6 +45,9 @@ pub enum LedgerError {
     /// Other expenses kept taking the cap.
     #[error("too many expenses compete for one cap")]
     Contended,
+    /// The request took longer than its hold on its idempotency key, and another one took the key.
+    #[error("another request holds the idempotency key")]
+    KeyLost,
 }
 
 /// Why a decision was not recorded.
@@ -116,17 +121,25 @@ impl Ledger {
         Ok(transaction.rollback().await?)
     }
 
-    /// Records a decision and takes its share of the caps, both or neither.
+    /// Records a decision, takes its share of the caps and binds its idempotency key: all of it or nothing.
     ///
     /// # Errors
     /// [`RecordError::CapMoved`] when a cap cannot hold the expense any more.
-    pub async fn record(&self, decision: &Decision, reservation: Option<&Reservation>) -> Result<(), RecordError> {
+    pub async fn record(
+        &self,
+        decision: &Decision,
+        reservation: Option<&Reservation>,
+        key: Option<&KeyClaim>,
+    ) -> Result<(), RecordError> {
         let mut transaction = self.begin().await?;
         // Windows count what is approved and what is pending approval; nothing else takes a share.
         if let (Some(reservation), Outcome::Approved | Outcome::NeedsApproval) = (reservation, decision.outcome) {
             usage::reserve(&mut transaction, decision, reservation).await?;
         }
         insert(&mut transaction, decision).await?;
+        if let Some(claim) = key {
+            idempotency::bind(&mut transaction, claim, decision).await?;
+        }
         Ok(transaction.commit().await?)
     }
 

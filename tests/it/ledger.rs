@@ -39,7 +39,10 @@ async fn concurrent_meals_never_end_above_the_day_cap() {
     // A cap that moved is no override of the model, and a decision that was computed anew for it says so.
     for decision in &decisions {
         assert_eq!(decision["override"], false);
-        assert!(decision["cap_moved"] == true || decision["policy_verdict"] == decision["model_decision"], "{decision:#}");
+        assert!(
+            decision["cap_moved"] == true || decision["policy_verdict"] == decision["model_decision"],
+            "{decision:#}"
+        );
     }
 }
 

@@ -9,6 +9,7 @@ mod commands;
 mod export;
 mod harness;
 mod hostile;
+mod idempotency;
 mod identity;
 mod ledger;
 mod panics;

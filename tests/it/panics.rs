@@ -59,6 +59,7 @@ async fn a_panic_is_a_500_with_a_red_tree_and_the_service_goes_on() {
         clock: Clock::system(),
         trace_url: None,
         deadline: Duration::from_secs(30),
+        key_retention: Duration::from_secs(24 * 3600),
         slots: Arc::new(Semaphore::new(1)),
         decisions: TaskTracker::new(),
         is_draining: Arc::new(AtomicBool::new(false)),

@@ -48,6 +48,7 @@ pub(crate) fn config() -> Config {
         trace_url: TraceUrl::parse("http://localhost:16686"),
         deadline: Duration::from_secs(30),
         drain_timeout: Duration::from_secs(10),
+        key_retention: Duration::from_secs(24 * 3600),
         max_in_flight: 1024,
         log_filter: None,
         log_format: LogFormat::Text,

@@ -1,0 +1,79 @@
+//! `Idempotency-Key`: the same key and body get the same decision, and the model is asked once, also when both requests
+//! are under way together or the first one's client went away.
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, StatusCode};
+use tokio::time::Instant;
+
+use crate::chain::{Case, Chain};
+use crate::clock::Clock;
+use crate::domain::decision::Decision;
+use crate::http::error::Problem;
+use crate::ledger::{KeyClaim, KeyState};
+
+/// Characters a key may have.
+const MAX_KEY_CHARS: usize = 255;
+/// How often a request looks whether the one that holds its key has decided.
+const POLL: Duration = Duration::from_millis(25);
+
+/// Reads the key of a request, if it has one.
+///
+/// # Errors
+/// When it is not 1 to 255 visible ASCII characters.
+pub fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let is_key =
+        |text: &&str| (1..=MAX_KEY_CHARS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let key = value.to_str().ok().filter(is_key).map(|key| Some(key.to_owned()));
+    key.ok_or_else(|| {
+        let detail = format!("`Idempotency-Key` cannot be read; send 1 to {MAX_KEY_CHARS} visible ASCII characters");
+        Problem::new(StatusCode::BAD_REQUEST, "invalid_idempotency_key", detail)
+    })
+}
+
+/// A decision, and whether it was there before.
+pub struct Answer {
+    /// The decision.
+    pub decision: Decision,
+    /// Whether an earlier request with the same key came to it.
+    pub is_replay: bool,
+}
+
+/// Decides about a case, or waits for the request that holds its key.
+///
+/// # Errors
+/// When the key was used with another body, the ledger fails, or the other request takes too long.
+pub async fn decide(chain: &Chain, clock: &Clock, case: Case, deadline: Instant) -> Result<Answer, Problem> {
+    if let Some(claim) = &case.key {
+        while let Some(earlier) = earlier(chain, clock, claim).await? {
+            match earlier {
+                KeyState::Decided(decision) => return Ok(Answer { decision: *decision, is_replay: true }),
+                KeyState::OtherBody => return Err(other_body()),
+                _ if Instant::now() >= deadline => return Err(Problem::deadline_exceeded()),
+                _ => tokio::time::sleep(POLL).await,
+            }
+        }
+    }
+    let recorded = chain.run(&case).await;
+    if let (Err(_), Some(claim)) = (&recorded, &case.key) {
+        // The key may be tried again at once; where that fails too, its lease runs out.
+        if let Err(error) = chain.ledger.release(claim).await {
+            tracing::warn!(%error, "an idempotency key could not be given back");
+        }
+    }
+    Ok(Answer { decision: recorded?.decision, is_replay: false })
+}
+
+/// The state of a key that is not this request's; `None` once it is.
+async fn earlier(chain: &Chain, clock: &Clock, claim: &KeyClaim) -> Result<Option<KeyState>, Problem> {
+    Ok(match chain.ledger.claim(claim, clock.now()).await? {
+        KeyState::Claimed => None,
+        state => Some(state),
+    })
+}
+
+fn other_body() -> Problem {
+    let detail = "this `Idempotency-Key` was used with another body; send a new key for a new expense";
+    Problem::new(StatusCode::CONFLICT, "idempotency_conflict", detail)
+}

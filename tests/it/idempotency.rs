@@ -1,0 +1,142 @@
+//! `Idempotency-Key`: one decision and one question to the model, however often and in whatever company a request comes.
+
+use std::time::Duration;
+
+use expense_agent::config::Config;
+use expense_agent::domain::submission::{self, Defaults};
+use expense_agent::ledger::{KeyClaim, KeyState, Ledger};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use crate::harness::fake_openai::{FakeOpenAi, Reply};
+use crate::harness::{TestApp, config};
+
+const KEY: (&str, &str) = ("idempotency-key", "7f1c-42");
+
+fn ride() -> Value {
+    json!({"transaction": "Uber ride", "amount": "45.00", "user_id": "ana"})
+}
+
+/// A model that says travel and approves, a little later.
+async fn slow_model() -> FakeOpenAi {
+    let fake = FakeOpenAi::spawn().await;
+    let category = json!({"category": "travel", "confidence": 1, "rationale": ""});
+    let decision = json!({"decision": "approved", "reason": "Fine.", "cited_rules": ["travel-trip-cap"]});
+    fake.on_classify([Reply::delayed(Duration::from_millis(200), Reply::content(category))]);
+    fake.on_decide([Reply::content(decision)]);
+    fake
+}
+
+#[tokio::test]
+async fn the_same_key_and_meaning_get_the_same_decision() {
+    let fake = slow_model().await;
+    let app = TestApp::with_openai(&fake).await;
+    let first = app.post_with(ride(), &[KEY]).await;
+    assert_eq!(first.body["outcome"], "approved");
+    assert!(!first.headers.contains_key("idempotency-replayed"));
+    // Other bytes, the same meaning.
+    let same = json!({"amount": 45, "currency": "USD", "user_id": "ana", "receipt": false, "merchant": null, "transaction": "Uber ride"});
+    let second = app.post_with(same, &[KEY]).await;
+    assert_eq!((second.status, &second.body), (201, &first.body));
+    assert_eq!(second.headers["idempotency-replayed"], "true");
+    assert_eq!(fake.requests().len(), 2, "one classify and one decide");
+    assert_eq!(app.get("/v1/expenses").await.body["decisions"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn the_same_key_with_another_body_is_a_conflict() {
+    let app = TestApp::spawn().await;
+    app.post_with(ride(), &[KEY]).await;
+    for (field, value) in [("amount", json!("45.01")), ("user_id", json!("ben")), ("date", json!("2020-01-01"))] {
+        let mut other = ride();
+        other[field] = value;
+        let reply = app.post_with(other, &[KEY]).await;
+        assert_eq!((reply.status, &reply.body["code"]), (409, &json!("idempotency_conflict")), "{field}");
+    }
+    // A key belongs to its tenant.
+    let elsewhere =
+        app.post_with(json!({"transaction": "Taxi", "amount": 1}), &[KEY, ("baggage", "tenant.id=acme")]).await;
+    assert_eq!(elsewhere.status, 201);
+}
+
+#[tokio::test]
+async fn requests_with_one_key_in_flight_together_are_decided_once() {
+    let fake = slow_model().await;
+    let app = TestApp::with_openai(&fake).await;
+    let key = [KEY];
+    let together = futures_util::future::join_all((0..8).map(|_| app.post_with(ride(), &key))).await;
+    for reply in &together {
+        assert_eq!((reply.status, &reply.body), (201, &together[0].body));
+    }
+    assert_eq!(fake.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_client_that_went_away_finds_its_decision_under_its_key() {
+    let fake = slow_model().await;
+    let app = TestApp::with_openai(&fake).await;
+    let impatient = app.request(reqwest::Method::POST, "/v1/expenses", &[KEY]).json(&ride());
+    assert!(impatient.timeout(Duration::from_millis(50)).send().await.unwrap_err().is_timeout());
+    let reply = app.post_with(ride(), &[KEY]).await;
+    assert_eq!((reply.status, &reply.body["outcome"]), (201, &json!("approved")));
+    assert_eq!(fake.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_key_whose_request_was_not_recorded_may_be_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = TestApp::with(Config { data: folder.path().to_owned(), ..config() }).await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("ledger.sqlite"));
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    sqlx::raw_sql("ALTER TABLE cap_usage RENAME TO gone").execute(&pool).await.unwrap();
+    assert_eq!(app.post_with(ride(), &[KEY]).await.status, 503);
+    sqlx::raw_sql("ALTER TABLE gone RENAME TO cap_usage").execute(&pool).await.unwrap();
+    assert_eq!(app.post_with(ride(), &[KEY]).await.status, 201);
+    // A refused request never held the key.
+    let key = [("idempotency-key", "another")];
+    assert_eq!(app.post_with(json!({"amount": 1}), &key).await.status, 422);
+    assert_eq!(app.post_with(ride(), &key).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_process_that_died_with_a_key_holds_it_no_longer_than_its_lease() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = TestApp::with(Config { data: folder.path().to_owned(), ..config() }).await;
+    let first = app.post_with(ride(), &[KEY]).await;
+    // The claim of a process that is gone: the same body under another key, held for half a second more.
+    let ledger = Ledger::open(folder.path()).await.unwrap();
+    let now = Timestamp::now();
+    let claim = KeyClaim {
+        tenant_id: "default".to_owned(),
+        key: "orphan".to_owned(),
+        fingerprint: fingerprint(&ride()),
+        leased_until: now + Duration::from_millis(500),
+        expires_at: now + Duration::from_secs(3600),
+    };
+    assert!(matches!(ledger.claim(&claim, now).await.unwrap(), KeyState::Claimed));
+    let reply = app.post_with(ride(), &[("idempotency-key", "orphan")]).await;
+    assert_eq!(reply.status, 201, "{:#}", reply.body);
+    assert!(Timestamp::now() >= claim.leased_until, "the lease was respected");
+    assert_ne!(reply.body["id"], first.body["id"]);
+    // The dead process, had it only been slow, can neither record nor give the key back now.
+    ledger.release(&claim).await.unwrap();
+    let again = app.post_with(ride(), &[("idempotency-key", "orphan")]).await;
+    assert_eq!(again.body["id"], reply.body["id"]);
+}
+
+/// What a body without a date means, as the service hashes it.
+fn fingerprint(body: &Value) -> String {
+    let defaults = Defaults { date: Timestamp::now().to_zoned(TimeZone::UTC).date(), user_id: String::new() };
+    submission::parse(body.to_string().as_bytes(), defaults).unwrap().fingerprint
+}
+
+#[tokio::test]
+async fn a_key_that_is_none_is_refused() {
+    let app = TestApp::spawn().await;
+    let long = "k".repeat(256);
+    for key in ["", "two words", "é", long.as_str()] {
+        let reply = app.post_with(ride(), &[("idempotency-key", key)]).await;
+        assert_eq!((reply.status, &reply.body["code"]), (400, &json!("invalid_idempotency_key")), "{key}");
+    }
+}
