@@ -59,7 +59,7 @@ impl App {
     pub async fn build(config: &Config, clock: Clock, instruments: Instruments) -> Result<Self, BuildError> {
         let policies = Arc::new(Policies::load(&config.policies)?);
         let model = model(config, &policies, clock.clone())?;
-        let ledger = Ledger::open(&config.data).await?;
+        let ledger = Ledger::open(&config.store).await?;
         let categories: Vec<&str> = policies.categories().collect();
         tracing::info!(model = model.info().model, policies = categories.join(","), "ready to decide");
         let state = AppState {

@@ -11,6 +11,7 @@ use clap::builder::BoolishValueParser;
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::ledger::Store;
 use crate::llm::fault::{FaultKind, FaultRate};
 use crate::llm::offline;
 use crate::llm::openai::OpenAiConfig;
@@ -41,7 +42,7 @@ pub struct Settings {
     #[arg(long, global = true, env = "EXPENSE_AGENT_POLICIES", default_value = "policies", value_name = "DIR")]
     pub policies: PathBuf,
 
-    /// Folder of the ledger; made if it is not there
+    /// Folder of the SQLite ledger; made if it is not there, unused with `DATABASE_URL`
     #[arg(long, global = true, env = "EXPENSE_AGENT_DATA", default_value = "data", value_name = "DIR")]
     pub data: PathBuf,
 
@@ -172,8 +173,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Folder of the policy files; its `tables/prices.toml` holds the models' prices.
     pub policies: PathBuf,
-    /// Folder of the ledger.
-    pub data: PathBuf,
+    /// Where the ledger is.
+    pub store: Store,
     /// The model.
     pub model: ModelConfig,
     /// Whether the model's endpoint sees the trace id.
@@ -250,13 +251,14 @@ impl Config {
             }
             url
         });
+        let store = store(&settings, variables, &mut faults);
         let model = model(&settings, variables, &mut faults);
         let telemetry = TelemetrySettings::parse(variables, &mut faults);
         match model {
             Some(model) if faults.is_empty() => Ok(Self {
                 listen: settings.listen,
                 policies: settings.policies,
-                data: settings.data,
+                store,
                 model,
                 propagate_to_model: settings.propagate_to_model,
                 trace_url,
@@ -271,6 +273,21 @@ impl Config {
             _ => Err(ConfigFaults(faults)),
         }
     }
+}
+
+fn store(settings: &Settings, variables: &Variables, faults: &mut Vec<String>) -> Store {
+    let Some(url) = variables.get("DATABASE_URL").map(|text| text.trim()).filter(|text| !text.is_empty()) else {
+        return Store::Sqlite(settings.data.clone());
+    };
+    // The URL may hold a password, so it is not shown.
+    if !url.parse::<Url>().is_ok_and(|url| matches!(url.scheme(), "postgres" | "postgresql")) {
+        faults.push(
+            "DATABASE_URL is no URL of a Postgres; write one such as \"postgres://user:password@host/database\", or \
+             leave it out for SQLite"
+                .to_owned(),
+        );
+    }
+    Store::Postgres(url.into())
 }
 
 fn model(settings: &Settings, variables: &Variables, faults: &mut Vec<String>) -> Option<ModelConfig> {

@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ModelConfig};
 use crate::domain::decision::{Decision, Outcome, Ruling, Step};
 use crate::domain::submission::Submission;
+use crate::ledger::Store;
 use crate::telemetry::Instruments;
 
 /// What is posted: one body a line.
@@ -52,7 +53,7 @@ pub fn run(config: &Config, url: Option<Url>, out: &mut dyn Write) -> anyhow::Re
 /// A service of the demo's own: the same router, on a free port, with a ledger that goes away with it.
 async fn decide_here(config: Config, instruments: Instruments, out: &mut dyn Write) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let config = Config { data: folder.path().to_owned(), ..config };
+    let config = Config { store: Store::Sqlite(folder.path().to_owned()), ..config };
     let app = App::build(&config, Clock::system(), instruments).await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?).parse()?;

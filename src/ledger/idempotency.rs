@@ -2,7 +2,7 @@
 //! decision in the transaction that records it, so two requests, in one process or in two, never both decide.
 
 use jiff::Timestamp;
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::{Any, Row, Transaction};
 
 use crate::domain::decision::Decision;
 use crate::ledger::{Ledger, LedgerError, RecordError};
@@ -102,7 +102,7 @@ impl Ledger {
 
 /// Binds a key to its decision, in the transaction that records it.
 pub(super) async fn bind(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction<'static, Any>,
     claim: &KeyClaim,
     decision: &Decision,
 ) -> Result<(), RecordError> {

@@ -1,38 +1,40 @@
 //! The durable memory: decisions, and what they take of each cap. Recording a decision and taking its share is one
-//! transaction. Decides nothing; what a cap is stands in `policy`.
+//! transaction. One SQL serves SQLite and Postgres. Decides nothing; what a cap is stands in `policy`.
 
 mod idempotency;
 mod query;
 mod usage;
 
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rust_decimal::Decimal;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::any::AnyPoolOptions;
+use sqlx::{Any, AnyPool, Transaction};
 
 use crate::domain::decision::{Decision, Outcome, Window};
 
 pub use idempotency::{KeyClaim, KeyState};
 pub use query::{Filter, Page, PageRequest};
 
-/// How long a writer waits for another one to finish.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a request waits for a connection before the ledger counts as down.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections for reading; SQLite in WAL mode lets them read while one writes.
 const N_READERS: u32 = 4;
+/// Connections of one replica to Postgres, whose own limit is a hundred unless told.
+const N_POSTGRES: u32 = 16;
+/// How often a transaction that lost to another one is tried again.
+const MAX_CONFLICTS: u32 = 8;
 
 /// The ledger cannot do what it is asked.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// The folder or the file cannot be made or opened.
+    /// The folder cannot be made, or the database cannot be opened.
     #[error("the ledger {0} cannot be opened")]
     Open(String, #[source] sqlx::Error),
-    /// The folder cannot be made.
-    #[error("the ledger's folder {0} cannot be made")]
-    Folder(String, #[source] std::io::Error),
     /// The tables cannot be brought up to date.
     #[error("the ledger's tables cannot be brought up to date")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -76,38 +78,70 @@ pub struct Reservation {
     pub caps: Vec<(Window, Decimal)>,
 }
 
+/// Where decisions are kept.
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// One SQLite file in this folder: for one replica.
+    Sqlite(PathBuf),
+    /// A Postgres that replicas share, by its URL, which may hold a password.
+    Postgres(SecretString),
+}
+
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(folder) => write!(f, "in {}", folder.display()),
+            Self::Postgres(_) => f.write_str("of DATABASE_URL"),
+        }
+    }
+}
+
 /// The ledger of all tenants.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     /// SQLite has one writer at a time; one connection makes the queue fair and its waiting ours.
-    writer: SqlitePool,
-    readers: SqlitePool,
+    writer: AnyPool,
+    readers: AnyPool,
+    /// How a write begins.
+    begin: &'static str,
 }
 
 impl Ledger {
-    /// Opens the ledger in a folder, and makes it if it is not there.
+    /// Opens the ledger, makes it if it is not there, and brings its tables up to date.
     ///
     /// # Errors
-    /// When the folder or the file cannot be made, opened or brought up to date.
-    pub async fn open(dir: &Path) -> Result<Self, LedgerError> {
-        let folder = |error| LedgerError::Folder(dir.display().to_string(), error);
-        tokio::fs::create_dir_all(dir).await.map_err(folder)?;
-        let file = dir.join("ledger.sqlite");
-        let options = SqliteConnectOptions::new()
-            .filename(&file)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // Full sync: what was answered survives a power cut, not just a crash.
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
-        let pool =
-            |n_connections| SqlitePoolOptions::new().max_connections(n_connections).acquire_timeout(ACQUIRE_TIMEOUT);
-        let unopened = |error| LedgerError::Open(file.display().to_string(), error);
-        let writer = pool(1).connect_with(options.clone()).await.map_err(unopened)?;
-        sqlx::migrate!("src/ledger/migrations/sqlite").run(&writer).await?;
-        let readers = pool(N_READERS).connect_with(options.create_if_missing(false)).await.map_err(unopened)?;
-        Ok(Self { writer, readers })
+    /// When the folder cannot be made, or the database cannot be opened or brought up to date.
+    pub async fn open(store: &Store) -> Result<Self, LedgerError> {
+        sqlx::any::install_default_drivers();
+        let ledger = match store {
+            Store::Sqlite(folder) => Self::open_sqlite(folder).await,
+            Store::Postgres(url) => Self::open_postgres(url).await,
+        };
+        let ledger = ledger.map_err(|error| LedgerError::Open(store.to_string(), error))?;
+        sqlx::migrate!("src/ledger/migrations").run(&ledger.writer).await?;
+        Ok(ledger)
+    }
+
+    async fn open_sqlite(folder: &Path) -> Result<Self, sqlx::Error> {
+        // Full sync: what was answered survives a power cut, not just a crash.
+        const SET_UP: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+                              PRAGMA busy_timeout = 5000;";
+        tokio::fs::create_dir_all(folder).await?;
+        let file = folder.join("ledger.sqlite");
+        let path = file.to_str().ok_or_else(|| sqlx::Error::Configuration("the folder's name is no Unicode".into()))?;
+        let path = utf8_percent_encode(path, NON_ALPHANUMERIC).to_string();
+        let writer = pool(1, SET_UP).connect(&format!("sqlite://{path}?mode=rwc")).await?;
+        let readers = pool(N_READERS, SET_UP).connect(&format!("sqlite://{path}?mode=rw")).await?;
+        // The write lock is taken at once, so that a write can't fail for it later.
+        Ok(Self { writer, readers, begin: "BEGIN IMMEDIATE" })
+    }
+
+    async fn open_postgres(url: &SecretString) -> Result<Self, sqlx::Error> {
+        const SET_UP: &str = "SET statement_timeout = '5s'; SET lock_timeout = '5s';
+                              SET idle_in_transaction_session_timeout = '15s';";
+        let pool = pool(N_POSTGRES, SET_UP).connect(url.expose_secret()).await?;
+        // Rows are locked by the conditional updates themselves, so no stricter isolation is needed.
+        Ok(Self { writer: pool.clone(), readers: pool, begin: "BEGIN ISOLATION LEVEL READ COMMITTED" })
     }
 
     /// Whether a decision could be recorded now: begins a write and takes it back.
@@ -116,7 +150,7 @@ impl Ledger {
     /// When the database cannot be written to.
     pub async fn check(&self) -> Result<(), LedgerError> {
         let mut transaction = self.begin().await?;
-        // The version is set to what it is, so the write is real although nothing changes.
+        // A write that changes nothing still needs all that a write needs.
         sqlx::query("UPDATE cap_usage SET used_minor = used_minor WHERE 1 = 0").execute(&mut *transaction).await?;
         Ok(transaction.rollback().await?)
     }
@@ -126,6 +160,25 @@ impl Ledger {
     /// # Errors
     /// [`RecordError::CapMoved`] when a cap cannot hold the expense any more.
     pub async fn record(
+        &self,
+        decision: &Decision,
+        reservation: Option<&Reservation>,
+        key: Option<&KeyClaim>,
+    ) -> Result<(), RecordError> {
+        let mut n_conflicts = 0;
+        loop {
+            match self.try_record(decision, reservation, key).await {
+                Err(RecordError::Ledger(LedgerError::Database(error)))
+                    if is_conflict(&error) && n_conflicts < MAX_CONFLICTS =>
+                {
+                    n_conflicts += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_record(
         &self,
         decision: &Decision,
         reservation: Option<&Reservation>,
@@ -143,9 +196,8 @@ impl Ledger {
         Ok(transaction.commit().await?)
     }
 
-    /// A write transaction takes the database's one write lock at once, so it can't fail for it later.
-    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await
+    async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        self.writer.begin_with(self.begin).await
     }
 
     /// Lets go of the database after the last write.
@@ -155,7 +207,25 @@ impl Ledger {
     }
 }
 
-async fn insert(transaction: &mut Transaction<'static, Sqlite>, decision: &Decision) -> Result<(), sqlx::Error> {
+fn pool(n_connections: u32, set_up: &'static str) -> AnyPoolOptions {
+    AnyPoolOptions::new().max_connections(n_connections).acquire_timeout(ACQUIRE_TIMEOUT).after_connect(
+        move |connection, _| {
+            Box::pin(async move {
+                sqlx::raw_sql(set_up).execute(connection).await?;
+                Ok(())
+            })
+        },
+    )
+}
+
+/// Whether a database gave one of two competing transactions up, so that it can be tried again as it was: a serialisation
+/// failure or a deadlock, by their SQLSTATE.
+fn is_conflict(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == "40001" || code == "40P01")
+}
+
+async fn insert(transaction: &mut Transaction<'static, Any>, decision: &Decision) -> Result<(), sqlx::Error> {
     let document = serde_json::to_string(decision).expect("a decision holds nothing that JSON cannot");
     let id = decision.id.to_string();
     sqlx::query(

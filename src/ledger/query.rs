@@ -1,6 +1,6 @@
 //! Reading decisions back: one by id, or pages of them, newest first. A tenant sees its own and no others.
 
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use crate::domain::decision::{Decision, Outcome, ValidationType};
@@ -57,27 +57,33 @@ impl Ledger {
     /// # Errors
     /// When the database cannot be read.
     pub async fn list(&self, tenant_id: &str, filter: &Filter, page: PageRequest) -> Result<Page, LedgerError> {
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT document FROM decision WHERE tenant_id = ");
-        query.push_bind(tenant_id);
-        if let Some(outcome) = filter.outcome {
-            query.push(" AND outcome = ").push_bind(outcome.to_string());
+        let outcome = filter.outcome.map(|outcome| outcome.to_string());
+        let failed = filter.failed_validation.map(|kind| kind.to_string());
+        let after = page.after.map(|after| after.to_string());
+        let mut sql = "SELECT document FROM decision WHERE tenant_id = $1".to_owned();
+        let mut values = vec![tenant_id.to_owned()];
+        let conditions = [
+            ("outcome =", outcome),
+            ("category =", filter.category.clone()),
+            ("user_id =", filter.user_id.clone()),
+            ("id <", after),
+        ];
+        for (condition, value) in conditions.into_iter().filter_map(|(condition, value)| Some((condition, value?))) {
+            values.push(value);
+            sql.push_str(&format!(" AND {condition} ${}", values.len()));
         }
-        if let Some(category) = &filter.category {
-            query.push(" AND category = ").push_bind(category);
-        }
-        if let Some(user_id) = &filter.user_id {
-            query.push(" AND user_id = ").push_bind(user_id);
-        }
-        if let Some(kind) = filter.failed_validation {
-            query.push(" AND id IN (SELECT decision_id FROM failed_validation WHERE tenant_id = ");
-            query.push_bind(tenant_id).push(" AND type = ").push_bind(kind.to_string()).push(")");
-        }
-        if let Some(after) = page.after {
-            query.push(" AND id < ").push_bind(after.to_string());
+        if let Some(kind) = failed {
+            values.push(kind);
+            let n = values.len();
+            sql.push_str(&format!(
+                " AND id IN (SELECT decision_id FROM failed_validation WHERE tenant_id = $1 AND type = ${n})"
+            ));
         }
         // One more than asked for tells whether there is a next page.
-        query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(page.limit) + 1);
-        let documents: Vec<String> = query.build_query_scalar().fetch_all(&self.readers).await?;
+        sql.push_str(&format!(" ORDER BY id DESC LIMIT {}", u64::from(page.limit) + 1));
+        // Values are bound; what is put together here are the conditions above and nothing of the caller's.
+        let query = values.iter().fold(sqlx::query_scalar(AssertSqlSafe(sql)), |query, value| query.bind(value));
+        let documents: Vec<String> = query.fetch_all(&self.readers).await?;
         let n_asked = usize::try_from(page.limit).unwrap_or(usize::MAX);
         let has_more = documents.len() > n_asked;
         let decisions: Vec<Decision> =

@@ -1,6 +1,6 @@
 //! What employees have used of their windows, and the taking of more.
 
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Any, Transaction};
 
 use crate::domain::decision::{Decision, Window};
 use crate::domain::expense::Expense;
@@ -51,7 +51,7 @@ impl Ledger {
 
 /// Adds an expense to its windows, as long as every cap can hold it.
 pub(super) async fn reserve(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction<'static, Any>,
     decision: &Decision,
     reservation: &Reservation,
 ) -> Result<(), RecordError> {

@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use expense_agent::ledger::Store;
 use serde_json::{Value, json};
 
 use crate::harness::assert_golden;
 use crate::harness::binary::{Service, run};
 use crate::harness::jaeger::{Jaeger, skip};
 use crate::harness::otlp_receiver::OtlpReceiver;
+use crate::harness::store::TestStore;
 use crate::harness::trace_tree::{self, TreeSpan};
 
 /// Spans of one decision.
@@ -112,13 +114,12 @@ async fn traces_can_be_turned_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_line_carries_the_ids_of_its_trace() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().to_str().unwrap();
+    let store = TestStore::sqlite();
+    let Store::Sqlite(folder) = &store.store else { unreachable!("it is SQLite") };
+    let data = folder.to_str().unwrap();
     let variables = [("OTEL_TRACES_EXPORTER", "none"), ("EXPENSE_AGENT_LOG_FORMAT", "json")];
     let service = Service::start(&["--data", data], &variables).await;
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("ledger.sqlite"));
-    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-    sqlx::raw_sql("ALTER TABLE cap_usage RENAME TO gone").execute(&pool).await.unwrap();
+    store.execute("ALTER TABLE cap_usage RENAME TO gone").await;
     let (status, problem) = service.post(flight()).await;
     assert_eq!(status, 503);
     let (_, log) = service.stop().await;

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
+use crate::harness::store::on_each_store;
 use crate::harness::{TestApp, config};
 
 const KEY: (&str, &str) = ("idempotency-key", "7f1c-42");
@@ -85,44 +86,46 @@ async fn a_client_that_went_away_finds_its_decision_under_its_key() {
 
 #[tokio::test]
 async fn a_key_whose_request_was_not_recorded_may_be_tried_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let app = TestApp::with(Config { data: folder.path().to_owned(), ..config() }).await;
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("ledger.sqlite"));
-    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-    sqlx::raw_sql("ALTER TABLE cap_usage RENAME TO gone").execute(&pool).await.unwrap();
-    assert_eq!(app.post_with(ride(), &[KEY]).await.status, 503);
-    sqlx::raw_sql("ALTER TABLE gone RENAME TO cap_usage").execute(&pool).await.unwrap();
-    assert_eq!(app.post_with(ride(), &[KEY]).await.status, 201);
-    // A refused request never held the key.
-    let key = [("idempotency-key", "another")];
-    assert_eq!(app.post_with(json!({"amount": 1}), &key).await.status, 422);
-    assert_eq!(app.post_with(ride(), &key).await.status, 201);
+    on_each_store(async |store| {
+        let app = TestApp::with(Config { store: store.store.clone(), ..config() }).await;
+        store.execute("ALTER TABLE cap_usage RENAME TO gone").await;
+        assert_eq!(app.post_with(ride(), &[KEY]).await.status, 503);
+        store.execute("ALTER TABLE gone RENAME TO cap_usage").await;
+        assert_eq!(app.post_with(ride(), &[KEY]).await.status, 201);
+        // A refused request never held the key.
+        let key = [("idempotency-key", "another")];
+        assert_eq!(app.post_with(json!({"amount": 1}), &key).await.status, 422);
+        assert_eq!(app.post_with(ride(), &key).await.status, 201);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_process_that_died_with_a_key_holds_it_no_longer_than_its_lease() {
-    let folder = tempfile::tempdir().unwrap();
-    let app = TestApp::with(Config { data: folder.path().to_owned(), ..config() }).await;
-    let first = app.post_with(ride(), &[KEY]).await;
-    // The claim of a process that is gone: the same body under another key, held for half a second more.
-    let ledger = Ledger::open(folder.path()).await.unwrap();
-    let now = Timestamp::now();
-    let claim = KeyClaim {
-        tenant_id: "default".to_owned(),
-        key: "orphan".to_owned(),
-        fingerprint: fingerprint(&ride()),
-        leased_until: now + Duration::from_millis(500),
-        expires_at: now + Duration::from_secs(3600),
-    };
-    assert!(matches!(ledger.claim(&claim, now).await.unwrap(), KeyState::Claimed));
-    let reply = app.post_with(ride(), &[("idempotency-key", "orphan")]).await;
-    assert_eq!(reply.status, 201, "{:#}", reply.body);
-    assert!(Timestamp::now() >= claim.leased_until, "the lease was respected");
-    assert_ne!(reply.body["id"], first.body["id"]);
-    // The dead process, had it only been slow, can neither record nor give the key back now.
-    ledger.release(&claim).await.unwrap();
-    let again = app.post_with(ride(), &[("idempotency-key", "orphan")]).await;
-    assert_eq!(again.body["id"], reply.body["id"]);
+    on_each_store(async |store| {
+        let app = TestApp::with(Config { store: store.store.clone(), ..config() }).await;
+        let first = app.post_with(ride(), &[KEY]).await;
+        // The claim of a process that is gone: the same body under another key, held for half a second more.
+        let ledger = Ledger::open(&store.store).await.unwrap();
+        let now = Timestamp::now();
+        let claim = KeyClaim {
+            tenant_id: "default".to_owned(),
+            key: "orphan".to_owned(),
+            fingerprint: fingerprint(&ride()),
+            leased_until: now + Duration::from_millis(500),
+            expires_at: now + Duration::from_secs(3600),
+        };
+        assert!(matches!(ledger.claim(&claim, now).await.unwrap(), KeyState::Claimed));
+        let reply = app.post_with(ride(), &[("idempotency-key", "orphan")]).await;
+        assert_eq!(reply.status, 201, "{:#}", reply.body);
+        assert!(Timestamp::now() >= claim.leased_until, "the lease was respected");
+        assert_ne!(reply.body["id"], first.body["id"]);
+        // The dead process, had it only been slow, can neither record nor give the key back now.
+        ledger.release(&claim).await.unwrap();
+        let again = app.post_with(ride(), &[("idempotency-key", "orphan")]).await;
+        assert_eq!(again.body["id"], reply.body["id"]);
+    })
+    .await;
 }
 
 /// What a body without a date means, as the service hashes it.

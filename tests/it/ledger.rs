@@ -1,11 +1,10 @@
 //! The durable memory: caps hold under concurrency, tenants are apart, and what was answered is there after a restart.
 
-use std::path::Path;
-
 use expense_agent::config::Config;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
+use crate::harness::store::{TestStore, on_each_store};
 use crate::harness::{TestApp, config};
 
 fn meal(amount: &str, user: &str) -> Value {
@@ -24,31 +23,35 @@ fn granted(decisions: &[Value]) -> Decimal {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_meals_never_end_above_the_day_cap() {
-    let app = TestApp::spawn().await;
-    let meals = (0..200).map(|n| app.decide(meal(&format!("{}.{:02}", 1 + n % 9, n % 100), "ana")));
-    let decisions = futures_util::future::join_all(meals).await;
-    let granted = granted(&decisions);
-    let cap = Decimal::from(75);
-    assert!(granted <= cap, "{granted}");
-    // Whoever was denied would not have fitted beside what is granted.
-    let denied = decisions.iter().filter(|decision| decision["outcome"] == "denied");
-    for decision in denied {
-        let amount: Decimal = decision["amount"].as_str().unwrap().parse().unwrap();
-        assert!(granted + amount > cap, "{decision:#}");
-    }
-    // A cap that moved is no override of the model, and a decision that was computed anew for it says so.
-    for decision in &decisions {
-        assert_eq!(decision["override"], false);
-        assert!(
-            decision["cap_moved"] == true || decision["policy_verdict"] == decision["model_decision"],
-            "{decision:#}"
-        );
-    }
+    on_each_store(async |store| {
+        let app = on(&store).await;
+        let meals = (0..200).map(|n| app.decide(meal(&format!("{}.{:02}", 1 + n % 9, n % 100), "ana")));
+        let decisions = futures_util::future::join_all(meals).await;
+        let granted = granted(&decisions);
+        let cap = Decimal::from(75);
+        assert!(granted <= cap, "{granted}");
+        // Whoever was denied would not have fitted beside what is granted.
+        let denied = decisions.iter().filter(|decision| decision["outcome"] == "denied");
+        for decision in denied {
+            let amount: Decimal = decision["amount"].as_str().unwrap().parse().unwrap();
+            assert!(granted + amount > cap, "{decision:#}");
+        }
+        // A cap that moved is no override of the model, and a decision that was computed anew for it says so.
+        for decision in &decisions {
+            assert_eq!(decision["override"], false);
+            assert!(
+                decision["cap_moved"] == true || decision["policy_verdict"] == decision["model_decision"],
+                "{decision:#}"
+            );
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn denied_and_reviewed_expenses_take_nothing_of_a_cap() {
-    let app = TestApp::spawn().await;
+    on_each_store(async |store| {
+    let app = on(&store).await;
     assert_eq!(app.decide(meal("80.00", "ana")).await["outcome"], "denied");
     let conflict =
         json!({"transaction": "Team lunch", "amount": "70.00", "mcc": "4511", "date": "2026-03-14", "user_id": "ana"});
@@ -56,11 +59,14 @@ async fn denied_and_reviewed_expenses_take_nothing_of_a_cap() {
     assert_eq!(app.decide(meal("75.00", "ana")).await["outcome"], "approved");
     let last = app.decide(meal("0.01", "ana")).await;
     assert_eq!((&last["outcome"], &last["findings"][0]["used"]), (&json!("denied"), &json!("75.00")));
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn windows_are_per_employee_tenant_day_trip_and_year() {
-    let app = TestApp::spawn().await;
+    on_each_store(async |store| {
+    let app = on(&store).await;
     let outcome = async |body: Value, tenant: &str| {
         let baggage = format!("tenant.id={tenant}");
         app.post_with(body, &[("baggage", &baggage)]).await.body["outcome"].as_str().unwrap().to_owned()
@@ -86,56 +92,82 @@ async fn windows_are_per_employee_tenant_day_trip_and_year() {
     assert_eq!(outcome(desk("2025-12-31"), "acme").await, "needs_approval");
     assert_eq!(outcome(desk("2025-01-01"), "acme").await, "denied");
     assert_eq!(outcome(desk("2026-01-01"), "acme").await, "needs_approval");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn one_tenant_cannot_read_anothers_decisions() {
-    let app = TestApp::spawn().await;
-    let theirs = app.post_with(meal("5.00", "ana"), &[("baggage", "tenant.id=acme")]).await.body;
-    let path = format!("/v1/expenses/{}", theirs["id"].as_str().unwrap());
-    assert_eq!(app.get(&path).await.status, 404);
-    assert_eq!(app.get("/v1/expenses").await.body["decisions"], json!([]));
+    on_each_store(async |store| {
+        let app = on(&store).await;
+        let theirs = app.post_with(meal("5.00", "ana"), &[("baggage", "tenant.id=acme")]).await.body;
+        let path = format!("/v1/expenses/{}", theirs["id"].as_str().unwrap());
+        assert_eq!(app.get(&path).await.status, 404);
+        assert_eq!(app.get("/v1/expenses").await.body["decisions"], json!([]));
+    })
+    .await;
 }
 
-async fn on(data: &Path) -> TestApp {
-    TestApp::with(Config { data: data.to_owned(), ..config() }).await
+async fn on(store: &TestStore) -> TestApp {
+    TestApp::with(Config { store: store.store.clone(), ..config() }).await
 }
 
 #[tokio::test]
 async fn decisions_and_their_share_of_the_caps_outlive_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let app = on(folder.path()).await;
-    let before = app.decide(meal("70.00", "ana")).await;
-    app.stop().await;
-    let app = on(folder.path()).await;
-    let path = format!("/v1/expenses/{}", before["id"].as_str().unwrap());
-    assert_eq!(app.get(&path).await.body, before);
-    let after = app.decide(meal("10.00", "ana")).await;
-    assert_eq!((&after["outcome"], &after["findings"][0]["used"]), (&json!("denied"), &json!("70.00")));
-    app.stop().await;
+    on_each_store(async |store| {
+        let app = on(&store).await;
+        let before = app.decide(meal("70.00", "ana")).await;
+        app.stop().await;
+        let app = on(&store).await;
+        let path = format!("/v1/expenses/{}", before["id"].as_str().unwrap());
+        assert_eq!(app.get(&path).await.body, before);
+        let after = app.decide(meal("10.00", "ana")).await;
+        assert_eq!((&after["outcome"], &after["findings"][0]["used"]), (&json!("denied"), &json!("70.00")));
+        app.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_ledger_that_cannot_be_written_is_a_503_and_nothing_is_answered() {
-    let folder = tempfile::tempdir().unwrap();
-    let app = on(folder.path()).await;
-    // Another program drops the table under the service: the nearest thing to a ledger that is gone.
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("ledger.sqlite"));
-    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-    sqlx::raw_sql("ALTER TABLE cap_usage RENAME TO gone").execute(&pool).await.unwrap();
+    on_each_store(async |store| {
+        let app = on(&store).await;
+        // Somebody takes a table away under the service: the nearest thing to a ledger that is gone.
+        store.execute("ALTER TABLE cap_usage RENAME TO gone").await;
+        let reply = app.post(meal("5.00", "ana")).await;
+        assert_eq!((reply.status, &reply.body["code"]), (503, &json!("ledger_unavailable")));
+        assert_eq!(reply.headers["retry-after"], "1");
+        let ready = app.get("/readyz").await;
+        assert_eq!((ready.status, &ready.body["checks"]["ledger"]), (503, &json!("failed")));
+        assert_eq!(app.get("/healthz").await.status, 200);
+        let spans = app.trace(&reply.body["trace_id"]);
+        let agent = spans.iter().find(|span| span.name.starts_with("invoke_agent")).unwrap();
+        assert!(agent.attributes.iter().any(|a| a.key.as_str() == "error.type" && a.value.as_str() == "ledger"));
 
-    let reply = app.post(meal("5.00", "ana")).await;
-    assert_eq!((reply.status, &reply.body["code"]), (503, &json!("ledger_unavailable")));
-    assert_eq!(reply.headers["retry-after"], "1");
-    let ready = app.get("/readyz").await;
-    assert_eq!((ready.status, &ready.body["checks"]["ledger"]), (503, &json!("failed")));
-    assert_eq!(app.get("/healthz").await.status, 200);
-    let spans = app.trace(&reply.body["trace_id"]);
-    let agent = spans.iter().find(|span| span.name.starts_with("invoke_agent")).unwrap();
-    assert!(agent.attributes.iter().any(|a| a.key.as_str() == "error.type" && a.value.as_str() == "ledger"));
+        store.execute("ALTER TABLE gone RENAME TO cap_usage").await;
+        assert_eq!(app.get("/readyz").await.status, 200);
+        assert_eq!(app.get("/v1/expenses").await.body["decisions"], json!([]));
+        assert_eq!(app.decide(meal("5.00", "ana")).await["outcome"], "approved");
+    })
+    .await;
+}
 
-    sqlx::raw_sql("ALTER TABLE gone RENAME TO cap_usage").execute(&pool).await.unwrap();
-    assert_eq!(app.get("/readyz").await.status, 200);
-    assert_eq!(app.get("/v1/expenses").await.body["decisions"], json!([]));
-    assert_eq!(app.decide(meal("5.00", "ana")).await["outcome"], "approved");
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_services_on_one_ledger_behave_as_one() {
+    on_each_store(async |store| {
+        let replicas = [on(&store).await, on(&store).await];
+        let meals = (0..100).map(|n| replicas[n % 2].decide(meal("4.00", "ana")));
+        let decisions = futures_util::future::join_all(meals).await;
+        assert_eq!(granted(&decisions), Decimal::from(72), "eighteen meals of four fit below seventy-five");
+        // One key, sent to both at once, is decided once.
+        let key = [("idempotency-key", "both")];
+        let (one, other) = tokio::join!(
+            replicas[0].post_with(meal("1.00", "ben"), &key),
+            replicas[1].post_with(meal("1.00", "ben"), &key)
+        );
+        assert_eq!((one.status, &one.body["id"]), (201, &other.body["id"]));
+        let path = format!("/v1/expenses/{}", one.body["id"].as_str().unwrap());
+        assert_eq!(replicas[1].get(&path).await.body, replicas[0].get(&path).await.body);
+    })
+    .await;
 }

@@ -10,7 +10,7 @@ use axum::http::{Request, header};
 use expense_agent::chain::Chain;
 use expense_agent::clock::Clock;
 use expense_agent::http::{AppState, router};
-use expense_agent::ledger::Ledger;
+use expense_agent::ledger::{Ledger, Store};
 use expense_agent::llm::{ChatModel, ChatRequest, ModelInfo, Reply};
 use expense_agent::policy::Policies;
 use expense_agent::telemetry::chat::TracedModel;
@@ -54,7 +54,7 @@ async fn a_panic_is_a_500_with_a_red_tree_and_the_service_goes_on() {
         chain: Chain {
             model: Arc::new(TracedModel::new(Panicking(info), false)),
             policies: Arc::new(Policies::load(&shipped_policies()).unwrap()),
-            ledger: Ledger::open(folder.path()).await.unwrap(),
+            ledger: Ledger::open(&Store::Sqlite(folder.path().to_owned())).await.unwrap(),
         },
         clock: Clock::system(),
         trace_url: None,

@@ -7,6 +7,7 @@ pub(crate) mod jaeger;
 pub(crate) mod otlp_receiver;
 pub(crate) mod poll;
 pub(crate) mod server;
+pub(crate) mod store;
 pub(crate) mod trace_tree;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use std::time::Duration;
 use expense_agent::app::App;
 use expense_agent::clock::Clock;
 use expense_agent::config::{Config, ModelConfig, TraceUrl};
+use expense_agent::ledger::Store;
 use expense_agent::llm::openai::OpenAiConfig;
 use expense_agent::telemetry::logs::LogFormat;
 use expense_agent::telemetry::provider::Telemetry;
@@ -42,7 +44,7 @@ pub(crate) fn config() -> Config {
     Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         policies: shipped_policies(),
-        data: PathBuf::new(),
+        store: Store::Sqlite(PathBuf::new()),
         model: ModelConfig::Offline { faults: Vec::new(), fault_seed: 1 },
         propagate_to_model: false,
         trace_url: TraceUrl::parse("http://localhost:16686"),
@@ -115,9 +117,10 @@ impl TestApp {
 
     /// The service with settings of the test's own.
     pub(crate) async fn with(mut config: Config) -> Self {
-        let folder = config.data.as_os_str().is_empty().then(|| tempfile::tempdir().unwrap());
+        let needs_folder = matches!(&config.store, Store::Sqlite(folder) if folder.as_os_str().is_empty());
+        let folder = needs_folder.then(|| tempfile::tempdir().unwrap());
         if let Some(folder) = &folder {
-            config.data = folder.path().to_owned();
+            config.store = Store::Sqlite(folder.path().to_owned());
         }
         let spans = InMemorySpanExporter::default();
         let telemetry = Telemetry::with_exporter(&config.telemetry, spans.clone());

@@ -1,0 +1,54 @@
+//! The databases a ledger test runs on: SQLite in a folder of its own always, and a database of its own in the Postgres
+//! that `TEST_DATABASE_URL` names, where there is one.
+
+use expense_agent::ledger::Store;
+use sqlx::AnyPool;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::jaeger::skip;
+
+/// A ledger's place for one test.
+pub(crate) struct TestStore {
+    pub(crate) store: Store,
+    /// For reaching into the database past the service.
+    pub(crate) url: String,
+    _folder: Option<TempDir>,
+}
+
+impl TestStore {
+    /// An SQLite ledger.
+    pub(crate) fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("ledger.sqlite").display());
+        Self { store: Store::Sqlite(folder.path().to_owned()), url, _folder: Some(folder) }
+    }
+
+    /// A fresh database in the Postgres of a URL.
+    async fn postgres(server: &str) -> Self {
+        sqlx::any::install_default_drivers();
+        let name = format!("test_{}", Uuid::new_v4().simple());
+        let pool = AnyPool::connect(server).await.expect("TEST_DATABASE_URL names a Postgres that is there");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&pool).await.unwrap();
+        let (base, _) = server.rsplit_once('/').expect("TEST_DATABASE_URL ends with the name of a database");
+        let url = format!("{base}/{name}");
+        Self { store: Store::Postgres(url.as_str().into()), url, _folder: None }
+    }
+
+    /// Runs a statement past the service.
+    pub(crate) async fn execute(&self, sql: &'static str) {
+        sqlx::any::install_default_drivers();
+        let pool = AnyPool::connect(&self.url).await.unwrap();
+        sqlx::raw_sql(sql).execute(&pool).await.unwrap();
+        pool.close().await;
+    }
+}
+
+/// Runs a test on every database there is.
+pub(crate) async fn on_each_store(test: impl AsyncFn(TestStore)) {
+    test(TestStore::sqlite()).await;
+    match std::env::var("TEST_DATABASE_URL") {
+        Ok(server) => test(TestStore::postgres(&server).await).await,
+        Err(_) => skip("on Postgres; name one in TEST_DATABASE_URL, such as postgres://postgres@localhost/postgres"),
+    }
+}
