@@ -5,7 +5,10 @@
 
 mod amounts;
 mod api;
+mod architecture;
 mod commands;
+mod deployment;
+mod documentation;
 mod export;
 mod harness;
 mod hostile;

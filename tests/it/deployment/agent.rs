@@ -1,0 +1,144 @@
+//! The agent's own Deployment: variables that it reads, resources, one replica per ledger, and time enough to stop.
+
+use std::time::Duration;
+
+use regex::Regex;
+use serde_json::{Value, json};
+
+use super::manifest::object;
+use super::{AGENT, Files, MANIFEST, assert_check, is_read, list, text, time_to_stop};
+
+/// The agent's Deployment.
+fn deployment(files: &Files) -> &Value {
+    object(files, "Deployment", AGENT).expect("the agent is a Deployment")
+}
+
+/// The agent's container.
+pub(super) fn container(files: &Files) -> &Value {
+    let containers = list(&deployment(files)["spec"]["template"]["spec"]["containers"]);
+    containers.iter().find(|container| container["name"] == *AGENT).expect("the agent's container has its name")
+}
+
+/// The value of a variable of the agent's container.
+pub(super) fn variable<'a>(files: &'a Files, name: &str) -> Option<&'a str> {
+    list(&container(files)["env"]).iter().find(|variable| variable["name"] == *name)?["value"].as_str()
+}
+
+fn variables(files: &Files) -> Vec<String> {
+    let mut faults = Vec::new();
+    let variables = list(&container(files)["env"]);
+    let reference = Regex::new(r"\$\(([^)]+)\)").unwrap();
+    for (i, variable) in variables.iter().enumerate() {
+        let (above, below) = (&variables[..i], &variables[i + 1..]);
+        let name = text(&variable["name"]);
+        let is_above = |name: &str| above.iter().any(|variable| variable["name"] == *name);
+        let is_used = below.iter().any(|variable| text(&variable["value"]).contains(&format!("$({name})")));
+        if !is_read(name) && !is_used {
+            faults.push(format!("{name} is read by nobody"));
+        }
+        if is_above(name) {
+            faults.push(format!("{name} is set twice"));
+        }
+        let references = reference.captures_iter(text(&variable["value"])).map(|found| found[1].to_owned());
+        let unset = references.filter(|used| !is_above(used));
+        faults.extend(unset.map(|used| format!("{name} uses {used}, which is not set above it")));
+    }
+    faults
+}
+
+#[test]
+fn every_variable_of_the_agent_is_read() {
+    assert_check(
+        variables,
+        MANIFEST,
+        &[
+            ("name: EXPENSE_AGENT_DATA", "name: EXPENSE_AGENT_LEDGER", "EXPENSE_AGENT_LEDGER is read by nobody"),
+            ("name: OPENAI_API_KEY\n", "name: OPENAI_KEY\n", "OPENAI_KEY is read by nobody"),
+            ("name: OTEL_SERVICE_NAME", "name: OTEL_SERVICE", "OTEL_SERVICE is read by nobody"),
+            ("name: OTEL_SERVICE_NAME", "name: NODE_NAME", "NODE_NAME is set twice"),
+            ("k8s.node.name=$(NODE_NAME),", "", "NODE_NAME is read by nobody"),
+            ("name: POD_UID", "name: POD_ID", "OTEL_RESOURCE_ATTRIBUTES uses POD_UID, which is not set above it"),
+        ],
+    );
+}
+
+fn resources(files: &Files) -> Vec<String> {
+    let agreed = json!({
+        "requests": {"cpu": "250m", "memory": "256Mi"},
+        "limits": {"cpu": "500m", "memory": "512Mi"},
+    });
+    let given = &container(files)["resources"];
+    if *given == agreed { Vec::new() } else { vec![format!("the resources are {given}, and not {agreed}")] }
+}
+
+#[test]
+fn the_agent_has_the_resources_that_are_agreed() {
+    let fault = "the resources are {\"limits\":{\"cpu\":\"500m\",\"memory\":\"512Mi\"},\
+                 \"requests\":{\"cpu\":\"1\",\"memory\":\"256Mi\"}}, \
+                 and not {\"limits\":{\"cpu\":\"500m\",\"memory\":\"512Mi\"},\
+                 \"requests\":{\"cpu\":\"250m\",\"memory\":\"256Mi\"}}";
+    assert_check(resources, MANIFEST, &[("{cpu: 250m, memory: 256Mi}", "{cpu: \"1\", memory: 256Mi}", fault)]);
+}
+
+fn replicas(files: &Files) -> Vec<String> {
+    let spec = &deployment(files)["spec"];
+    let claims = list(&spec["template"]["spec"]["volumes"]).iter().map(|volume| &volume["persistentVolumeClaim"]);
+    let modes = claims
+        .filter_map(|claim| object(files, "PersistentVolumeClaim", text(&claim["claimName"])))
+        .flat_map(|claim| list(&claim["spec"]["accessModes"]));
+    let mut faults = Vec::new();
+    if modes.into_iter().any(|mode| mode == "ReadWriteOnce") {
+        if spec["replicas"] != 1 {
+            faults.push(format!("{} replicas would need a volume or a ledger each", spec["replicas"]));
+        }
+        if spec["strategy"]["type"] != "Recreate" {
+            faults.push("a new pod would open the ledger beside the old one".to_owned());
+        }
+    }
+    faults
+}
+
+#[test]
+fn a_ledger_for_one_has_one_replica() {
+    let of_agent = "replicas: 1\n  strategy:\n    type: Recreate\n  revisionHistoryLimit: 5\n  selector:\n    \
+                    matchLabels:\n      app.kubernetes.io/name: expense-agent";
+    let two = of_agent.replace("replicas: 1", "replicas: 2");
+    let rolling = of_agent.replace("Recreate", "RollingUpdate");
+    assert_check(
+        replicas,
+        MANIFEST,
+        &[
+            (of_agent, &two, "2 replicas would need a volume or a ledger each"),
+            (of_agent, &rolling, "a new pod would open the ledger beside the old one"),
+        ],
+    );
+}
+
+fn grace(files: &Files) -> Vec<String> {
+    let before = &container(files)["lifecycle"]["preStop"]["sleep"]["seconds"];
+    let before = Duration::from_secs(before.as_u64().unwrap_or_default());
+    let needed = before + time_to_stop(variable(files, "EXPENSE_AGENT_DRAIN_TIMEOUT"));
+    // Kubernetes kills after 30 seconds when nothing else is said.
+    let given = &deployment(files)["spec"]["template"]["spec"]["terminationGracePeriodSeconds"];
+    let given = Duration::from_secs(given.as_u64().unwrap_or(30));
+    if given > needed { Vec::new() } else { vec![format!("stopping takes up to {needed:?}, and {given:?} are given")] }
+}
+
+#[test]
+fn the_agent_is_not_killed_while_it_stops() {
+    let grace_period = "terminationGracePeriodSeconds: 45";
+    assert_check(
+        grace,
+        MANIFEST,
+        &[
+            (grace_period, "terminationGracePeriodSeconds: 40", "stopping takes up to 40s, and 40s are given"),
+            (grace_period, "restartPolicy: Always", "stopping takes up to 40s, and 30s are given"),
+            ("seconds: 5\n", "seconds: 15\n", "stopping takes up to 50s, and 45s are given"),
+            (
+                "TIMEOUT\n              value: 30s",
+                "TIMEOUT\n              value: 1m",
+                "stopping takes up to 70s, and 45s are given",
+            ),
+        ],
+    );
+}

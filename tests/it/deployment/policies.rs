@@ -1,0 +1,110 @@
+//! The ConfigMap of the policies, at the end of the manifest: it repeats the folder `policies` byte for byte, and the
+//! pod mounts each file where the folder has it. `INSTA_UPDATE=always` writes it anew.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use super::manifest::{object, pods};
+use super::{Files, MANIFEST, SHIPPED, assert_check, list, of_project, text};
+
+const CONFIG_MAP: &str = "expense-agent-policies";
+
+/// The files below a folder: their texts by their paths inside it.
+fn files_below(folder: &Path) -> BTreeMap<String, String> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() {
+            files.extend(files_below(&path).into_iter().map(|(below, text)| (format!("{name}/{below}"), text)));
+        } else {
+            files.insert(name, fs::read_to_string(&path).unwrap());
+        }
+    }
+    files
+}
+
+/// Where the pod mounts the ConfigMap's keys: key and path, in the order of the manifest.
+fn mounted(files: &Files) -> Vec<(&str, &str)> {
+    let volumes = pods(files).flat_map(|pod| list(&pod.spec["volumes"]));
+    let sources = volumes.map(|volume| &volume["configMap"]).filter(|source| source["name"] == *CONFIG_MAP);
+    sources.flat_map(|source| list(&source["items"])).map(|item| (text(&item["key"]), text(&item["path"]))).collect()
+}
+
+fn differences(files: &Files) -> Vec<String> {
+    let mut faults = Vec::new();
+    let data = object(files, "ConfigMap", CONFIG_MAP).and_then(|object| object["data"].as_object());
+    let data = data.expect("the manifest has a ConfigMap of the policies");
+    let mounted = mounted(files);
+    let policies = files_below(&of_project("policies"));
+    for (path, policy) in &policies {
+        match mounted.iter().find(|(_, mounted)| mounted == path) {
+            None => faults.push(format!("policies/{path} is not mounted; add it to the volume's items")),
+            Some((key, _)) if data.get(*key).and_then(|value| value.as_str()) != Some(policy) => {
+                faults.push(format!("the key {key} differs from policies/{path}"));
+            }
+            Some(_) => {}
+        }
+    }
+    let gone = mounted.iter().filter(|(_, path)| !policies.contains_key(*path));
+    faults.extend(gone.map(|(_, path)| format!("policies/{path} is mounted, and is no file")));
+    let idle = data.keys().filter(|key| !mounted.iter().any(|(mounted, _)| mounted == key));
+    faults.extend(idle.map(|key| format!("the key {key} is mounted nowhere")));
+    faults
+}
+
+/// The manifest with the policies of the folder. Its last document is the ConfigMap, and that ends with its data.
+fn with_policies(manifest: &str, files: &Files) -> String {
+    let (head, _) = manifest.rsplit_once("\ndata:\n").expect("the manifest ends with a ConfigMap");
+    let is_last =
+        head.rsplit("\n---\n").next().is_some_and(|document| document.contains(&format!("name: {CONFIG_MAP}\n")));
+    assert!(is_last, "the last document of {MANIFEST} is not the ConfigMap {CONFIG_MAP}");
+    let policies = files_below(&of_project("policies"));
+    let mut manifest = format!("{head}\ndata:\n");
+    for (key, policy) in mounted(files).into_iter().filter_map(|(key, path)| Some((key, policies.get(path)?))) {
+        manifest.push_str(&format!("  {key}: |\n"));
+        for line in policy.lines() {
+            let indent = if line.is_empty() { "" } else { "    " };
+            manifest.push_str(&format!("{indent}{line}\n"));
+        }
+    }
+    manifest
+}
+
+#[test]
+fn the_manifest_repeats_the_policies_that_ship() {
+    let shipped = &SHIPPED[MANIFEST];
+    let manifest = with_policies(shipped, &Files::parse(&SHIPPED));
+    if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+        fs::write(of_project(MANIFEST), &manifest).unwrap();
+        let mut texts = SHIPPED.clone();
+        texts.insert(MANIFEST, manifest);
+        assert_eq!(differences(&Files::parse(&texts)), Vec::<String>::new());
+        return;
+    }
+    assert!(
+        manifest == *shipped,
+        "the end of {MANIFEST} differs from the folder policies; INSTA_UPDATE=always cargo test deployment:: writes it \
+         anew:\n{}",
+        differences(&Files::parse(&SHIPPED)).join("\n")
+    );
+    assert_check(
+        differences,
+        MANIFEST,
+        &[
+            (
+                "    [[rule]]\n    id = \"meals-day-cap\"",
+                "    [[rule]]\n    id = \"meals-cap\"",
+                "the key meals.toml differs from policies/meals.toml",
+            ),
+            (
+                "- {key: other.toml, path: other.toml}",
+                "",
+                "policies/other.toml is not mounted; add it to the volume's items",
+            ),
+            ("- {key: other.toml, path: other.toml}", "", "the key other.toml is mounted nowhere"),
+            ("path: tables/prices.toml", "path: prices.toml", "policies/prices.toml is mounted, and is no file"),
+        ],
+    );
+}

@@ -1,0 +1,168 @@
+//! What is written down equals the code: the generated tables of README.md, and the keys and events of the golden
+//! traces. `INSTA_UPDATE=always` writes the tables anew.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, CommandFactory};
+use expense_agent::cli::Cli;
+use expense_agent::telemetry::names::{self, Name, Source};
+use regex::Regex;
+
+/// A file or folder of the project.
+fn of_project(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// A Markdown table.
+fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    let line = |cells: [String; N]| format!("| {} |\n", cells.map(|cell| cell.replace('|', r"\|")).join(" | "));
+    let rule = format!("|{}\n", "---|".repeat(N));
+    [line(head.map(str::to_owned)), rule].into_iter().chain(rows.map(line)).collect()
+}
+
+/// A cell of code; one without text stays empty.
+fn as_code(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("`{text}`") }
+}
+
+/// Flags and variables, as clap knows them.
+fn settings_table() -> String {
+    let row = |argument: &Arg| {
+        let name = argument.get_long().expect("every setting is a flag");
+        let takes_value = argument.get_action().takes_values();
+        let value = argument.get_value_names().filter(|_| takes_value).unwrap_or_default();
+        let flag = value.iter().fold(format!("--{name}"), |flag, value| format!("{flag} {value}"));
+        let variable = argument.get_env().and_then(|variable| variable.to_str()).unwrap_or_default();
+        let defaults: Vec<_> = argument.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+        // The long help lists the values that a flag takes, where there are many.
+        let help = argument.get_long_help().or(argument.get_help()).map(ToString::to_string).unwrap_or_default();
+        let values = argument.get_possible_values();
+        let values = values.iter().filter(|_| takes_value).map(|value| as_code(value.get_name()));
+        let meaning = [help.replace('\n', " ")].into_iter().chain(values.reduce(|a, b| format!("{a} or {b}")));
+        [as_code(&flag), as_code(variable), as_code(&defaults.join(",")), meaning.collect::<Vec<_>>().join(": ")]
+    };
+    table(["Flag", "Variable", "Default", "Meaning"], Cli::command().get_arguments().map(row))
+}
+
+/// Attribute keys.
+fn names_table() -> String {
+    let row = |name: &Name| {
+        let Name { key, value, on, meaning, source, cardinality } = name;
+        let words = [value, on, meaning].map(|text| (*text).to_owned());
+        let [value, on, meaning] = words;
+        [as_code(key), value, on, meaning, source.to_string(), cardinality.to_string()]
+    };
+    table(["Key", "Value", "On", "Meaning", "Source", "Cardinality"], names::ALL.iter().map(row))
+}
+
+/// Events.
+fn events_table() -> String {
+    let row = |(event, on, meaning): &(&str, &str, &str)| [as_code(event), (*on).to_owned(), (*meaning).to_owned()];
+    table(["Event", "On", "Meaning"], names::EVENTS.iter().map(row))
+}
+
+/// A document with this text between the two markers of a block; None if it has no such block.
+fn with_block(document: &str, block: &str, text: &str) -> Option<String> {
+    let (begin, end) = (format!("<!-- begin: {block} -->"), format!("<!-- end: {block} -->"));
+    let (before, rest) = document.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    // Markdown wants an empty line on either side of a table.
+    Some(format!("{before}{begin}\n\n{text}\n{end}{after}"))
+}
+
+/// One test for all blocks: two that rewrote one file side by side would undo each other's work.
+#[test]
+fn the_tables_of_the_readme_are_those_of_the_code() {
+    let path = of_project("README.md");
+    let mut readme = fs::read_to_string(&path).unwrap();
+    let mut stale = Vec::new();
+    for (block, table) in [("settings", settings_table()), ("names", names_table()), ("events", events_table())] {
+        let fresh = with_block(&readme, block, &table);
+        let fresh = fresh.unwrap_or_else(|| {
+            panic!("README.md has no block `{block}`; write <!-- begin: {block} --> and <!-- end: {block} --> into it")
+        });
+        if fresh != readme {
+            let missing = table.lines().find(|line| !readme.lines().any(|written| written == *line));
+            stale.push(format!("{block}: {}", missing.unwrap_or("a line too many, or lines in another order")));
+            readme = fresh;
+        }
+    }
+    if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+        fs::write(&path, readme).unwrap();
+    } else {
+        assert!(
+            stale.is_empty(),
+            "these blocks of README.md differ from the code, first here:\n  {}\n\
+             INSTA_UPDATE=always cargo test documentation:: writes them anew",
+            stale.join("\n  ")
+        );
+    }
+}
+
+#[test]
+fn a_block_is_replaced_and_the_text_around_it_stays() {
+    let stale = "Above.\n<!-- begin: x -->\nold\n<!-- end: x -->\nBelow.\n";
+    let fresh = "Above.\n<!-- begin: x -->\n\n| A |\n|---|\n| `a\\|b` |\n\n<!-- end: x -->\nBelow.\n";
+    let text = table(["A"], [[as_code("a|b")]].into_iter());
+    assert_eq!(with_block(stale, "x", &text).as_deref(), Some(fresh));
+    assert_eq!(with_block(fresh, "x", &text).as_deref(), Some(fresh));
+    assert_eq!(with_block(stale, "y", &text), None);
+}
+
+/// What a pattern's first group finds in a text.
+fn found<'t>(pattern: &str, text: &'t str) -> BTreeSet<&'t str> {
+    Regex::new(pattern).unwrap().captures_iter(text).map(|found| found.get(1).unwrap().as_str()).collect()
+}
+
+#[test]
+fn every_key_and_event_of_a_golden_trace_is_listed() {
+    // The folder holds other golden texts as well; a trace is known by its spans.
+    let span = Regex::new(r"(?m)^\S.* \[[A-Z]+\] (UNSET|OK|ERROR)").unwrap();
+    let (mut n_traces, mut unlisted) = (0, Vec::new());
+    for entry in fs::read_dir(of_project("tests/golden")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        if !span.is_match(&text) {
+            continue;
+        }
+        n_traces += 1;
+        let keys = found(r"(?m)^ +(\S+) = ", &text).into_iter().filter(|key| names::ALL.iter().all(|n| n.key != *key));
+        let events = found(r"(?m)^ +\* (.+)$", &text);
+        let events = events.into_iter().filter(|event| names::EVENTS.iter().all(|(listed, _, _)| listed != event));
+        unlisted.extend(keys.chain(events).map(|name| format!("{name} in {}", path.display())));
+    }
+    assert!(n_traces > 0, "tests/golden has no trace");
+    assert!(unlisted.is_empty(), "src/telemetry/names.rs does not list\n{}", unlisted.join("\n"));
+}
+
+#[test]
+fn every_name_is_listed_once_and_written_somewhere() {
+    let source = fs::read_to_string(of_project("src/telemetry/names.rs")).unwrap();
+    let keys: BTreeSet<_> = names::ALL.iter().map(|name| name.key).collect();
+    assert_eq!(keys.len(), names::ALL.len(), "a key is in ALL twice");
+    assert_eq!(keys, found(r#"\bname\(\s*"([^"]+)""#, &source), "ALL differs from the keys that are defined");
+    let events: BTreeSet<_> = names::EVENTS.iter().map(|(event, _, _)| *event).collect();
+    assert_eq!(events.len(), names::EVENTS.len(), "an event is in EVENTS twice");
+    assert_eq!(events, found(r#"const EVENT_\w+: &str = "([^"]+)""#, &source), "EVENTS differs from those defined");
+
+    let telemetry = fs::read_dir(of_project("src/telemetry")).unwrap().map(|entry| entry.unwrap().path());
+    let writers = telemetry.filter(|path| path.is_file() && !path.ends_with("names.rs"));
+    let mut code: String = writers.map(|path| fs::read_to_string(path).unwrap()).collect();
+    // These are stamped on every span as a group.
+    code.extend(Regex::new(r"FROM_BAGGAGE: .*;").unwrap().find(&source).map(|group| group.as_str()));
+    let defined = found(r"pub const (\w+): Name = ", &source).into_iter().chain(found(r"const (EVENT_\w+):", &source));
+    let idle: Vec<_> = defined.filter(|name| !Regex::new(&format!(r"\b{name}\b")).unwrap().is_match(&code)).collect();
+    assert!(idle.is_empty(), "nothing in src/telemetry writes {}", idle.join(", "));
+}
+
+#[test]
+fn a_key_s_prefix_says_whose_convention_it_is() {
+    let dotted = Regex::new(r"^[a-z_]+(\.[a-z_]+)+$").unwrap();
+    for Name { key, source, .. } in names::ALL {
+        let is_gen_ai = *source == Source::GenAi;
+        assert_eq!(key.starts_with("gen_ai."), is_gen_ai, "{key} is said to be from {source}");
+        assert!(dotted.is_match(key), "{key} is not lower-case words with dots between them");
+    }
+}
