@@ -146,6 +146,9 @@ impl Chain {
             approver: verdict.and_then(|verdict| verdict.approver).filter(|_| asks_for_approval),
             missing: verdict.filter(|_| asks_for_approval).map(|verdict| verdict.missing.clone()).unwrap_or_default(),
             findings: verdict.map(|verdict| verdict.findings.clone()).unwrap_or_default(),
+            reimbursable: verdict
+                .filter(|_| combined.outcome != Outcome::NeedsReview)
+                .map(|verdict| verdict.reimbursable(case.expense.amount)),
             validations: runs.iter().flat_map(|run| run.validations.clone()).collect(),
             policy_verdict: verdict.map(|verdict| verdict.ruling),
             model_decision: advice.and_then(|advice| advice.given.as_ref()).map(|(ruling, _)| *ruling),

@@ -348,6 +348,10 @@ pub struct Decision {
     pub missing: Vec<Missing>,
     /// The rules that speak against approving the expense as it is, the strictest first.
     pub findings: Vec<Finding>,
+    /// How much of the expense policy lets be paid, in the policy's currency: all of it when it is approved or pending
+    /// approval, what every broken rule still allows when it is denied. Absent when a person has to decide.
+    #[schema(example = "500.00")]
+    pub reimbursable: Option<Decimal>,
     /// Every check made, in order.
     pub validations: Vec<Validation>,
     /// What the policy engine holds; absent without a policy.

@@ -106,6 +106,13 @@ impl Verdict {
             Some(finding) => finding.message.clone(),
         }
     }
+
+    /// How much of an amount may be paid: the least that a broken rule still allows, else all of it. A role that has to
+    /// agree takes nothing away.
+    pub fn reimbursable(&self, amount: Decimal) -> Decimal {
+        let broken = self.findings.iter().filter(|finding| finding.effect == Ruling::Denied);
+        broken.map(|finding| finding.allowable).min().unwrap_or(amount)
+    }
 }
 
 /// Judges an amount, in the policy's currency, by every rule.

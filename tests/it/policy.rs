@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use expense_agent::domain::decision::{Missing, Role, Ruling, Window};
 use expense_agent::policy::evaluate::{RuleFacts, Usage, Verdict, evaluate};
+use expense_agent::policy::rule::{Rule, RuleKind};
 use expense_agent::policy::{Policies, parse};
 use jiff::civil::date;
 use proptest::prelude::*;
@@ -78,6 +79,35 @@ fn a_cap_that_was_lowered_below_its_use_allows_nothing_more() {
 }
 
 #[test]
+fn what_a_broken_cap_still_allows_can_be_paid() {
+    let reimbursable = |category: &str, amount: &str, used: &str| {
+        let usage = Usage { day: dec(used), trip: dec(used), year: dec(used) };
+        verdict(category, amount, usage, false).reimbursable(dec(amount)).to_string()
+    };
+    for (category, amount, used, expected) in [
+        ("travel", "150.00", "0.00", "150.00"),
+        ("travel", "500.00", "0.00", "500.00"),
+        ("travel", "500.01", "0.00", "500.00"),
+        ("travel", "650.00", "450.00", "50.00"),
+        ("meals", "30.00", "75.00", "0.00"),
+        ("meals", "30.00", "90.00", "0.00"),
+        ("other", "9000.00", "0.00", "9000.00"),
+    ] {
+        assert_eq!(reimbursable(category, amount, used), expected, "{category} {amount} beside {used}");
+    }
+}
+
+#[test]
+fn the_tightest_of_two_broken_caps_says_what_can_be_paid() {
+    let cap = |id: &str, per: Window, max: &str| {
+        let rule = Rule { id: id.to_owned(), kind: RuleKind::Cap { per, max: dec(max) }, text: id.to_owned() };
+        RuleFacts::new(&rule, &Usage { day: dec("30.00"), ..Usage::default() })
+    };
+    let rules = [cap("single", Window::Expense, "60.00"), cap("daily", Window::Day, "75.00")];
+    assert_eq!(evaluate(&rules, dec("80.00"), true).reimbursable(dec("80.00")), dec("45.00"));
+}
+
+#[test]
 fn other_needs_a_vice_president_for_any_amount() {
     assert_eq!(verdict("other", "0.01", Usage::default(), true).approver, Some(Role::Vp));
 }
@@ -90,6 +120,9 @@ proptest! {
         for (category, cap) in [("travel", "500.00"), ("meals", "75.00"), ("office", "2500.00")] {
             let verdict = verdict(category, &cents(amount).to_string(), usage, true);
             prop_assert_eq!(verdict.ruling == Ruling::Denied, cents(amount) + cents(used) > dec(cap));
+            let reimbursable = verdict.reimbursable(cents(amount));
+            prop_assert!(reimbursable >= Decimal::ZERO && reimbursable <= cents(amount));
+            prop_assert_eq!(reimbursable < cents(amount), verdict.ruling == Ruling::Denied);
             for finding in &verdict.findings {
                 prop_assert_eq!(finding.allowable + finding.exceeded, finding.amount.max(finding.allowable));
             }
