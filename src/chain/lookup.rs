@@ -3,9 +3,10 @@
 use rust_decimal::Decimal;
 
 use crate::chain::ask::StepRun;
-use crate::chain::prompt::PolicyFacts;
+use crate::chain::prompt::{DecideFacts, PolicyFacts};
 use crate::chain::validate::{self, Answered};
 use crate::chain::{Case, Chain};
+use crate::clock::day_of;
 use crate::domain::decision::{PolicyRef, Step};
 use crate::domain::expense::Expense;
 use crate::ledger::{LedgerError, Reservation};
@@ -29,8 +30,8 @@ pub struct Lookup {
 pub struct Found {
     /// Which policy.
     pub policy: PolicyRef,
-    /// Its text and rules, with what is used of each.
-    pub facts: PolicyFacts,
+    /// What the verdict rests on, and what the model is shown: the expense, and the policy with what is used of it.
+    pub facts: DecideFacts,
     /// Above it, the model's word alone is not enough for an approval.
     pub uncorroborated_limit: Decimal,
     /// What the policy engine holds of the expense.
@@ -40,9 +41,15 @@ pub struct Found {
 }
 
 impl Found {
-    fn new(policy: &Policy, expense: &Expense, usage: &Usage) -> Self {
-        let rules: Vec<RuleFacts> = policy.rules.iter().map(|rule| RuleFacts::new(rule, usage)).collect();
-        let verdict = evaluate(&rules, expense.amount, expense.receipt);
+    fn new(policy: &Policy, case: &Case, usage: &Usage) -> Self {
+        let rules = policy.rules.iter().map(|rule| RuleFacts::new(rule, usage)).collect();
+        let facts = DecideFacts {
+            category: policy.category.clone(),
+            today: day_of(case.received_at),
+            expense: (&case.expense).into(),
+            policy: PolicyFacts { text: policy.text.clone(), currency: policy.currency, rules },
+        };
+        let verdict = evaluate(&facts.policy.rules, &facts.subject());
         let caps = policy.rules.iter().filter_map(|rule| match rule.kind {
             RuleKind::Cap { per, max } => Some((per, max)),
             _ => None,
@@ -57,7 +64,7 @@ impl Found {
             uncorroborated_limit: policy.uncorroborated_limit,
             verdict,
             reservation: Reservation { category: policy.category.clone(), caps: caps.collect() },
-            facts: PolicyFacts { text: policy.text.clone(), currency: policy.currency, rules },
+            facts,
         }
     }
 }
@@ -74,7 +81,7 @@ pub async fn lookup(chain: &Chain, case: &Case, category: &str) -> Result<Lookup
     let found = match &usable {
         Ok(policy) => {
             let usage = chain.ledger.usage(&case.tenant_id, category, expense).await?;
-            Some(Found::new(policy, expense, &usage))
+            Some(Found::new(policy, case, &usage))
         }
         Err(_) => None,
     };

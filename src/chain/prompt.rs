@@ -11,13 +11,13 @@ use crate::domain::decision::Ruling;
 use crate::domain::expense::Expense;
 use crate::domain::money::Currency;
 use crate::llm::{AnswerSchema, Prompt};
-use crate::policy::evaluate::RuleFacts;
+use crate::policy::evaluate::{RuleFacts, Subject};
 
 /// Instructions of the step classify.
 pub static CLASSIFY: Prompt = Prompt { name: "classify", version: "1", text: include_str!("prompts/classify.md") };
 
 /// Instructions of the step decide.
-pub static DECIDE: Prompt = Prompt { name: "decide", version: "1", text: include_str!("prompts/decide.md") };
+pub static DECIDE: Prompt = Prompt { name: "decide", version: "2", text: include_str!("prompts/decide.md") };
 
 /// The two forms an answer can have, by the name the model is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
@@ -98,10 +98,28 @@ pub struct PolicyFacts {
 pub struct DecideFacts {
     /// The category it was sorted into.
     pub category: String,
+    /// The day of receipt, UTC.
+    pub today: Date,
     /// The expense.
     pub expense: ExpenseFacts,
     /// The policy in force.
     pub policy: PolicyFacts,
+}
+
+impl DecideFacts {
+    /// What the rules look at: nothing that the model does not see as well.
+    pub fn subject(&self) -> Subject<'_> {
+        let expense = &self.expense;
+        Subject {
+            amount: expense.amount,
+            receipt: expense.receipt,
+            date: expense.date,
+            today: self.today,
+            mcc: expense.mcc.as_deref(),
+            merchant: expense.merchant.as_deref(),
+            transaction: &expense.transaction,
+        }
+    }
 }
 
 /// The answer of the step classify.

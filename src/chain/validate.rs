@@ -9,8 +9,8 @@ use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category as JsonFault;
 
+use crate::chain::prompt::DecideFacts;
 use crate::domain::decision::{Ruling, Step, Validation, ValidationType};
-use crate::domain::expense::Expense;
 use crate::llm::Answer;
 use crate::policy::evaluate::RuleFacts;
 use crate::policy::evidence::Reading;
@@ -164,18 +164,13 @@ fn decimal(text: &str) -> Option<Decimal> {
 }
 
 /// `amount_grounding`: every amount in the model's reason stands in the input or is a fact of the policy.
-pub fn amount_grounding(
-    at: &Answered,
-    reason: &str,
-    expense: &Expense,
-    policy: &str,
-    rules: &[RuleFacts],
-) -> Validation {
-    let mut facts = BTreeSet::from([expense.amount]);
-    for text in [expense.transaction.as_str(), policy] {
+pub fn amount_grounding(at: &Answered, reason: &str, shown: &DecideFacts) -> Validation {
+    let subject = shown.subject();
+    let mut facts = BTreeSet::from([subject.amount]);
+    for text in [subject.transaction, &shown.policy.text] {
         facts.extend(NUMBER.find_iter(text).filter_map(|number| decimal(number.as_str())));
     }
-    for finding in rules.iter().map(|rule| rule.assess(expense.amount)) {
+    for finding in shown.policy.rules.iter().map(|rule| rule.assess(&subject)) {
         facts.extend([finding.limit, finding.used, finding.allowable, finding.exceeded]);
     }
     let named = AMOUNT.captures_iter(reason).filter_map(|captures| {

@@ -241,7 +241,9 @@ pub enum Window {
     Year,
 }
 
-/// One rule that speaks against approving an expense as it is. Amounts are in the policy's currency.
+/// One rule that speaks against approving an expense as it is. Amounts are in the policy's currency. A rule that names no
+/// amount, such as one against old expenses, allows nothing: its `limit` and `allowable` are zero, and all of the expense
+/// is `exceeded`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
     /// The rule's id.
@@ -250,7 +252,7 @@ pub struct Finding {
     pub effect: Ruling,
     /// What the limit counts over.
     pub window: Window,
-    /// The cap, or the threshold above which a role or a receipt is asked for.
+    /// The cap, or the threshold above which a role or a receipt is asked for; zero where a rule allows nothing.
     #[schema(example = "500.00")]
     pub limit: Decimal,
     /// What the window already holds, this expense apart.

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::chain::Case;
+use crate::clock::day_of;
 use crate::domain::decision::{Decision, Outcome, ValidationType};
 use crate::domain::submission::{self, Defaults, Submission};
 use crate::http::AppState;
@@ -74,11 +75,12 @@ pub async fn create(
     Extension(slot): Extension<Slot>,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let defaults = Defaults { date: app.clock.today(), user_id: trace.identity.user_id };
+    let received_at = app.clock.now();
+    let defaults = Defaults { date: day_of(received_at), user_id: trace.identity.user_id };
     let expense = submission::parse(&body, defaults)?;
     let case = Case {
         id: Uuid::now_v7(),
-        received_at: app.clock.now(),
+        received_at,
         tenant_id: trace.identity.tenant_id,
         trace_id: trace.trace_id,
         // A tenth of the time is kept for the ledger and the way back.

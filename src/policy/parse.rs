@@ -2,7 +2,6 @@
 //! file, line and key, and with what would be accepted.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
@@ -14,13 +13,16 @@ use toml::de::{DeTable, DeValue};
 
 use crate::domain::decision::{Role, Window};
 use crate::domain::money::{self, Currency};
-use crate::policy::evidence::{Evidence, Phrase};
-use crate::policy::rule::{Rule, RuleKind};
+use crate::policy::evidence::{Codes, Evidence, Phrase};
+use crate::policy::rule::{KindName, Rule, RuleKind};
 use crate::policy::{Fault, Policies, Policy, PolicyFaults};
 
 const NAME: &str = "lower-case letters, digits, `-` and `_`, such as \"travel\"";
 const DATE: &str = "a date such as \"2026-01-01\"";
 const TEXT: &str = "a text that is not empty";
+const DAYS: &str = "a number of days from 0 to 9999, without quotes";
+const CODES: &str = "four digits or a range such as \"3000-3999\"";
+const PHRASE: &str = "words such as \"uber eats\", or the beginning of a word such as \"flight*\"";
 
 /// Reads the policies of one folder from the texts of its files.
 ///
@@ -262,29 +264,35 @@ fn parse_rules(
 }
 
 fn parse_kind(source: &mut Source<'_>, table: &mut Table<'_, '_>, currency: Currency) -> Option<RuleKind> {
-    const KINDS: &str = "one of \"cap\", \"approval\", \"approval_always\", \"receipt\"";
-    let kind = table.required(source, "kind", KINDS, |value| {
-        value
-            .as_str()
-            .filter(|kind| ["cap", "approval", "approval_always", "receipt"].contains(kind))
-            .map(str::to_owned)
-    });
+    let kind =
+        table.required(source, "kind", &one_of(KindName::VARIANTS), |value| value.as_str()?.parse::<KindName>().ok());
     let role = |source: &mut Source<'_>, table: &mut Table<'_, '_>| {
         table.required(source, "role", &one_of(Role::VARIANTS), |value| value.as_str()?.parse::<Role>().ok())
     };
-    match kind?.as_str() {
-        "cap" => {
+    match kind? {
+        KindName::Cap => {
             let per = table
                 .required(source, "per", &one_of(Window::VARIANTS), |value| value.as_str()?.parse::<Window>().ok());
             let max = table.amount(source, "max", currency);
             Some(RuleKind::Cap { per: per?, max: max? })
         }
-        "approval" => {
+        KindName::Approval => {
             let above = table.amount(source, "above", currency);
             Some(RuleKind::Approval { role: role(source, table)?, above: above? })
         }
-        "approval_always" => Some(RuleKind::ApprovalAlways { role: role(source, table)? }),
-        _ => Some(RuleKind::Receipt { above: table.amount(source, "above", currency)? }),
+        KindName::ApprovalAlways => Some(RuleKind::ApprovalAlways { role: role(source, table)? }),
+        KindName::Receipt => Some(RuleKind::Receipt { above: table.amount(source, "above", currency)? }),
+        KindName::MaxAge => Some(RuleKind::MaxAge { days: table.required(source, "days", DAYS, days)? }),
+        KindName::Future => {
+            Some(RuleKind::Future { days: table.optional(source, "days", DAYS, days)?.unwrap_or_default() })
+        }
+        KindName::BlockedMcc => {
+            Some(RuleKind::BlockedMcc { mcc: filled_list(source, table, "mcc", CODES, Codes::parse)? })
+        }
+        KindName::BlockedMerchant => {
+            let merchant = filled_list(source, table, "merchant", PHRASE, Phrase::parse)?;
+            Some(RuleKind::BlockedMerchant { merchant })
+        }
     }
 }
 
@@ -303,14 +311,13 @@ fn parse_evidence(
         return None;
     };
     let mut table = Table::new(section, at);
-    let mcc = list(source, &mut table, "mcc", "four digits or a range such as \"3000-3999\"", codes);
-    let phrase = "words such as \"uber eats\", or the beginning of a word such as \"flight*\"";
-    let merchant = list(source, &mut table, "merchant", phrase, Phrase::parse);
-    let transaction = list(source, &mut table, "transaction", phrase, Phrase::parse);
+    let mcc = list(source, &mut table, "mcc", CODES, Codes::parse);
+    let merchant = list(source, &mut table, "merchant", PHRASE, Phrase::parse);
+    let transaction = list(source, &mut table, "transaction", PHRASE, Phrase::parse);
     table.finish(source);
-    for (at, range) in &mcc {
-        for code in range.clone() {
-            claim(source, *at, &format!("the merchant category code {code:04}"));
+    for (at, codes) in &mcc {
+        for code in codes.iter() {
+            claim(source, *at, &format!("the merchant category code {code}"));
         }
     }
     for (kind, phrases) in [("merchant", &merchant), ("transaction", &transaction)] {
@@ -349,6 +356,23 @@ fn list<T>(
     parsed
 }
 
+/// A list of texts that holds at least one.
+fn filled_list<T>(
+    source: &mut Source<'_>,
+    table: &mut Table<'_, '_>,
+    key: &'static str,
+    accepted: &str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Option<Vec<T>> {
+    let n_faults = source.faults.len();
+    let found = values(list(source, table, key, accepted, parse));
+    // A list whose entries are all faulty was complained of already.
+    if found.is_empty() && source.faults.len() == n_faults {
+        source.fault(table.start, format!("`{key}` is missing or empty; write a list that holds {accepted}"));
+    }
+    (!found.is_empty()).then_some(found)
+}
+
 fn name(text: &str) -> Option<String> {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     (!text.is_empty() && text.chars().all(is_plain)).then(|| text.to_owned())
@@ -358,13 +382,10 @@ fn filled_text(value: &DeValue<'_>) -> Option<String> {
     value.as_str().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-fn date(value: &DeValue<'_>) -> Option<Date> {
-    value.as_str().and_then(|text| text.parse().ok())
+fn days(value: &DeValue<'_>) -> Option<u16> {
+    value.as_integer()?.to_string().parse().ok().filter(|days| *days <= 9999)
 }
 
-fn codes(text: &str) -> Option<RangeInclusive<u16>> {
-    let code = |text: &str| if text.len() == 4 { text.parse::<u16>().ok() } else { None };
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let range = code(first)?..=code(last)?;
-    (!range.is_empty()).then_some(range)
+fn date(value: &DeValue<'_>) -> Option<Date> {
+    value.as_str().and_then(|text| text.parse().ok())
 }

@@ -12,4 +12,5 @@ mod identity;
 mod ledger;
 mod panics;
 mod policy;
+mod rules;
 mod traces;
