@@ -23,7 +23,8 @@ use crate::llm::cost::{Priced, Prices, PricesError};
 use crate::llm::fault::Faults;
 use crate::llm::offline::Offline;
 use crate::llm::openai::OpenAi;
-use crate::policy::{Policies, PolicyFaults};
+use crate::policy::Policies;
+use crate::policy::reader::FileFaults;
 use crate::telemetry::Instruments;
 use crate::telemetry::chat::TracedModel;
 
@@ -32,7 +33,7 @@ use crate::telemetry::chat::TracedModel;
 pub enum BuildError {
     /// The policies are wrong.
     #[error("the policies cannot be used:\n{0}")]
-    Policies(#[from] PolicyFaults),
+    Policies(#[from] FileFaults),
     /// The prices are wrong.
     #[error(transparent)]
     Prices(#[from] PricesError),

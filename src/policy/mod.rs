@@ -4,11 +4,11 @@
 pub mod evaluate;
 pub mod evidence;
 pub mod parse;
+pub mod reader;
 pub mod rule;
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 
 use crate::domain::money::Currency;
 use evidence::{Evidence, Lexicon};
+use reader::{Fault, FileFaults};
 use rule::Rule;
 
 /// One version of the policy of one category, as one file holds it.
@@ -57,41 +58,15 @@ pub struct Policies {
     lexicon: Lexicon,
 }
 
-/// One thing wrong with a policy file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// The file, as it was named to the program.
-    pub file: PathBuf,
-    /// Line from 1; absent when the file as a whole is meant.
-    pub line: Option<usize>,
-    /// What was wrong and what would be accepted.
-    pub message: String,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.file.display())?;
-        if let Some(line) = self.line {
-            write!(f, "{line}:")?;
-        }
-        write!(f, " {}", self.message)
-    }
-}
-
-/// Everything wrong with a folder of policies.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", .0.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n"))]
-pub struct PolicyFaults(pub Vec<Fault>);
-
 impl Policies {
     /// Reads every `*.toml` file of a folder; folders inside it are left alone.
     ///
     /// # Errors
     /// With every fault of every file, not just the first.
-    pub fn load(dir: &Path) -> Result<Self, PolicyFaults> {
+    pub fn load(dir: &Path) -> Result<Self, FileFaults> {
         let unreadable = |file: &Path, error: std::io::Error| {
             let message = format!("cannot be read: {error}; name a folder of policy files such as travel.toml");
-            PolicyFaults(vec![Fault { file: file.to_owned(), line: None, message }])
+            FileFaults(vec![Fault { file: file.to_owned(), line: None, message }])
         };
         let mut files = Vec::new();
         for entry in std::fs::read_dir(dir).map_err(|error| unreadable(dir, error))? {
