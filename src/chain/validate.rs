@@ -166,7 +166,8 @@ fn decimal(text: &str) -> Option<Decimal> {
 /// `amount_grounding`: every amount in the model's reason stands in the input or is a fact of the policy.
 pub fn amount_grounding(at: &Answered, reason: &str, shown: &DecideFacts) -> Validation {
     let subject = shown.subject();
-    let mut facts = BTreeSet::from([subject.amount]);
+    let mut facts = BTreeSet::from([shown.expense.amount]);
+    facts.extend(shown.converted_amount.iter().flat_map(|converted| [converted.amount, converted.rate]));
     for text in [subject.transaction, &shown.policy.text] {
         facts.extend(NUMBER.find_iter(text).filter_map(|number| decimal(number.as_str())));
     }

@@ -8,7 +8,7 @@ use strum::{Display, EnumString, IntoStaticStr, VariantNames};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::expense::Expense;
+use crate::domain::expense::{ConvertedAmount, Expense};
 
 /// What becomes of an expense.
 #[derive(
@@ -389,6 +389,9 @@ pub struct Decision {
     /// The expense itself, as it was understood.
     #[serde(flatten)]
     pub expense: Expense,
+    /// Its amount in the policy's currency, which findings and caps are in; absent when it is in that currency already,
+    /// or cannot be converted.
+    pub converted_amount: Option<ConvertedAmount>,
 }
 
 impl Decision {

@@ -12,6 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use crate::domain::decision::{Decision, Outcome, Window};
+use crate::domain::money::Currency;
 
 pub use query::{Filter, Page, PageRequest};
 
@@ -67,7 +68,11 @@ impl From<sqlx::Error> for RecordError {
 pub struct Reservation {
     /// The category the caps belong to.
     pub category: String,
-    /// The windows that are capped, each with the most it may hold, in the expense's currency.
+    /// What the expense takes, in the policy's currency.
+    pub amount: Decimal,
+    /// The currency of the policy.
+    pub currency: Currency,
+    /// The windows that are capped, each with the most it may hold.
     pub caps: Vec<(Window, Decimal)>,
 }
 

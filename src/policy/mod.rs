@@ -1,9 +1,11 @@
-//! The policy engine: what a policy is, how its files are read, what evidence speaks for a category, and what a policy
-//! holds of an expense. Everything here is pure but [`Policies::load`]; the model never gets a word in.
+//! The policy engine: what a policy is, how its files are read, what evidence speaks for a category, what an amount is in
+//! the policy's currency, and what a policy holds of an expense. Everything here is pure but the `load` functions; the
+//! model never gets a word in.
 
 pub mod evaluate;
 pub mod evidence;
 pub mod parse;
+pub mod rates;
 pub mod reader;
 pub mod rule;
 
@@ -17,7 +19,7 @@ use utoipa::ToSchema;
 
 use crate::domain::money::Currency;
 use evidence::{Evidence, Lexicon};
-use reader::{Fault, FileFaults};
+use reader::FileFaults;
 use rule::Rule;
 
 /// One version of the policy of one category, as one file holds it.
@@ -64,13 +66,11 @@ impl Policies {
     /// # Errors
     /// With every fault of every file, not just the first.
     pub fn load(dir: &Path) -> Result<Self, FileFaults> {
-        let unreadable = |file: &Path, error: std::io::Error| {
-            let message = format!("cannot be read: {error}; name a folder of policy files such as travel.toml");
-            FileFaults(vec![Fault { file: file.to_owned(), line: None, message }])
-        };
+        const HINT: &str = "name a folder of policy files such as travel.toml";
+        let unreadable = |error: std::io::Error| FileFaults::of(dir, format!("cannot be read: {error}; {HINT}"));
         let mut files = Vec::new();
-        for entry in std::fs::read_dir(dir).map_err(|error| unreadable(dir, error))? {
-            let path = entry.map_err(|error| unreadable(dir, error))?.path();
+        for entry in std::fs::read_dir(dir).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
             if path.extension().is_some_and(|extension| extension == "toml") && path.is_file() {
                 files.push(path);
             }
@@ -78,7 +78,7 @@ impl Policies {
         files.sort();
         let mut sources = Vec::new();
         for path in files {
-            let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
+            let text = reader::read(&path, HINT)?;
             sources.push((path, text));
         }
         parse::parse(dir, &sources)

@@ -43,7 +43,29 @@ impl fmt::Display for Fault {
 #[error("{}", .0.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct FileFaults(pub Vec<Fault>);
 
+/// Reads a file; `hint` says what to do about one that cannot be read.
+pub(crate) fn read(file: &Path, hint: &str) -> Result<String, FileFaults> {
+    std::fs::read_to_string(file).map_err(|error| FileFaults::of(file, format!("cannot be read: {error}; {hint}")))
+}
+
 impl FileFaults {
+    /// One fault of a file as a whole.
+    pub(crate) fn of(file: &Path, message: String) -> Self {
+        Self(vec![Fault { file: file.to_owned(), line: None, message }])
+    }
+
+    /// What `parse` makes of a file, unless there are faults.
+    pub(crate) fn collect<T: Default>(
+        file: &Path,
+        text: &str,
+        parse: impl FnOnce(&mut Source<'_>) -> Option<T>,
+    ) -> Result<T, Self> {
+        let mut faults = Vec::new();
+        let parsed = parse(&mut Source { file, text, faults: &mut faults });
+        Self::none_of(faults)?;
+        Ok(parsed.unwrap_or_default())
+    }
+
     /// Passes when there are no faults; else they come in the order in which a reader goes through the files, and within
     /// a line in the order of discovery.
     pub(crate) fn none_of(mut faults: Vec<Fault>) -> Result<(), Self> {
@@ -95,6 +117,19 @@ impl<'a> Source<'a> {
                 self.fault(at, format!("is not TOML: {}", error.message()));
             })
             .ok()
+    }
+
+    /// The tables of a file that holds nothing but one list of them.
+    pub(crate) fn tables_of<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnMut(&mut Source<'_>, &mut Table<'_, '_>, usize) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let document = self.document()?;
+        let mut table = Table::new(document.get_ref(), 0);
+        let parsed = table.tables(self, key, parse);
+        table.finish(self);
+        parsed
     }
 
     /// The line of an offset, from 1.
@@ -164,8 +199,8 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     pub(crate) fn amount(&mut self, source: &mut Source<'_>, key: &'static str, currency: Currency) -> Option<Decimal> {
-        let sample = money::from_minor(7500, currency).to_string();
-        self.decimal(source, key, currency.minor_digits(), &sample)
+        let accepted = format!("a decimal such as \"{}\"", money::from_minor(7500, currency));
+        self.decimal(source, key, currency.minor_digits(), &accepted)
     }
 
     /// A decimal in quotes, so that it never was a binary float: no sign, and no more decimals than `max_decimals`.
@@ -174,11 +209,9 @@ impl<'a, 'i> Table<'a, 'i> {
         source: &mut Source<'_>,
         key: &'static str,
         max_decimals: u32,
-        sample: &str,
+        accepted: &str,
     ) -> Option<Decimal> {
-        self.required(source, key, &format!("a decimal such as \"{sample}\""), |value| {
-            money::parse_amount(value.as_str()?, max_decimals).ok()
-        })
+        self.required(source, key, accepted, |value| money::parse_amount(value.as_str()?, max_decimals).ok())
     }
 
     /// The tables of a list such as `[[rule]]`: those that can be read. `parse` is given where each begins.

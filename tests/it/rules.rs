@@ -12,7 +12,7 @@ use jiff::civil::{Date, date};
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::harness::{TestApp, config, shipped_policies};
+use crate::harness::{TestApp, config, policies_with, shipped_policies};
 use crate::policy::{MEALS, dec, expense};
 
 /// A rule that a policy file writes with these lines.
@@ -140,22 +140,10 @@ fn the_rules_a_policy_file_offers_can_be_put_in_force() {
     assert_eq!(ids, ["other-vp-approval", "other-age", "other-future", "other-gambling", "other-gift-cards"]);
 }
 
-/// The shipped policies with these lines put into `other.toml`, above its evidence.
-fn policies_with(lines: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("tables")).unwrap();
-    for name in ["meals.toml", "office.toml", "travel.toml", "tables/prices.toml"] {
-        std::fs::copy(shipped_policies().join(name), folder.path().join(name)).unwrap();
-    }
-    let other = std::fs::read_to_string(shipped_policies().join("other.toml")).unwrap();
-    let other = other.replace("\n[evidence]\n", &format!("\n{lines}\n[evidence]\n"));
-    std::fs::write(folder.path().join("other.toml"), other).unwrap();
-    folder
-}
-
 #[tokio::test]
 async fn an_expense_that_no_rule_pays_is_denied_with_the_models_agreement() {
     let policies = policies_with(
+        "other.toml",
         r#"
 [[rule]]
 id = "other-age"
