@@ -19,23 +19,22 @@ use crate::config::{Config, ModelConfig};
 use crate::http::{AppState, router};
 use crate::ledger::{Ledger, LedgerError};
 use crate::llm::ChatModel;
-use crate::llm::cost::{Priced, Prices, PricesError};
+use crate::llm::cost::{Priced, Prices};
 use crate::llm::fault::Faults;
 use crate::llm::offline::Offline;
 use crate::llm::openai::{OpenAi, OpenAiConfig};
-use crate::policy::{Policies, PolicyFaults};
+use crate::policy::Policies;
+use crate::policy::rates::Rates;
+use crate::policy::reader::FileFaults;
 use crate::telemetry::Instruments;
 use crate::telemetry::chat::TracedModel;
 
 /// The service cannot be put together.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The policies are wrong.
+    /// The policies, or the tables beside them, are wrong.
     #[error("the policies cannot be used")]
-    Policies(#[from] PolicyFaults),
-    /// The prices are wrong.
-    #[error(transparent)]
-    Prices(#[from] PricesError),
+    Policies(#[from] FileFaults),
     /// The ledger cannot be opened.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -57,13 +56,14 @@ impl App {
     /// # Errors
     /// When one of them cannot be used.
     pub async fn build(config: &Config, clock: Clock, instruments: Instruments) -> Result<Self, BuildError> {
-        let policies = Arc::new(Policies::load(&config.policies)?);
-        let model = model(config, &policies, clock.clone())?;
+        let Folder { policies, rates, prices } = Folder::load(&config.policies)?;
+        let policies = Arc::new(policies);
+        let model = model(config, &policies, prices, clock.clone())?;
         let ledger = Ledger::open(&config.store).await?;
         let categories: Vec<&str> = policies.categories().collect();
         tracing::info!(model = model.info().model, policies = categories.join(","), "ready to decide");
         let state = AppState {
-            chain: Chain { model, policies, ledger },
+            chain: Chain { model, policies, rates: Arc::new(rates), ledger },
             clock,
             trace_url: config.trace_url.clone(),
             deadline: config.deadline,
@@ -126,8 +126,12 @@ impl App {
 }
 
 /// The model as it was asked for: priced, and with a span for every call.
-fn model(config: &Config, policies: &Arc<Policies>, clock: Clock) -> Result<Arc<dyn ChatModel>, BuildError> {
-    let prices = Prices::load(&prices_file(&config.policies))?;
+fn model(
+    config: &Config,
+    policies: &Arc<Policies>,
+    prices: Prices,
+    clock: Clock,
+) -> Result<Arc<dyn ChatModel>, BuildError> {
     let propagates = config.propagate_to_model;
     Ok(match &config.model {
         ModelConfig::Offline { faults, fault_seed } => {
@@ -141,7 +145,33 @@ fn model(config: &Config, policies: &Arc<Policies>, clock: Clock) -> Result<Arc<
     })
 }
 
-/// Where a policies folder keeps the models' prices.
-pub fn prices_file(policies: &Path) -> std::path::PathBuf {
-    policies.join("tables").join("prices.toml")
+/// What a policies folder holds.
+#[derive(Debug)]
+pub struct Folder {
+    /// The rules.
+    pub policies: Policies,
+    /// What foreign money is in the currency of a policy.
+    pub rates: Rates,
+    /// What the models' tokens cost.
+    pub prices: Prices,
+}
+
+impl Folder {
+    /// Reads the policies of a folder and the tables beside them.
+    ///
+    /// # Errors
+    /// With every fault of every file.
+    pub fn load(dir: &Path) -> Result<Self, FileFaults> {
+        let tables = dir.join("tables");
+        let policies = Policies::load(dir);
+        let rates = Rates::load(&tables.join("rates.toml"));
+        let prices = Prices::load(&tables.join("prices.toml"));
+        match (policies, rates, prices) {
+            (Ok(policies), Ok(rates), Ok(prices)) => Ok(Self { policies, rates, prices }),
+            (policies, rates, prices) => {
+                let faults = [policies.err(), rates.err(), prices.err()];
+                Err(FileFaults(faults.into_iter().flatten().flat_map(|FileFaults(faults)| faults).collect()))
+            }
+        }
+    }
 }

@@ -29,8 +29,13 @@ impl Clock {
 
     /// The day it is in UTC.
     pub fn today(&self) -> Date {
-        self.now().to_zoned(TimeZone::UTC).date()
+        day_of(self.now())
     }
+}
+
+/// The day of a moment in UTC.
+pub fn day_of(moment: Timestamp) -> Date {
+    moment.to_zoned(TimeZone::UTC).date()
 }
 
 impl fmt::Debug for Clock {

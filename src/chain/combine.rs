@@ -1,8 +1,6 @@
 //! What the model advised and what the policy engine holds, put together: the outcome is never more lenient than the
 //! engine's verdict. The rows below are those of the table in the README, in the same order.
 
-use rust_decimal::Decimal;
-
 use crate::chain::ask::StepRun;
 use crate::chain::classify::Classification;
 use crate::chain::decide::Advice;
@@ -20,13 +18,8 @@ pub struct Combined {
     pub is_override: bool,
 }
 
-/// Combines the results of the three steps for an amount in the policy's currency.
-pub fn combine(
-    classification: &Classification,
-    lookup: Option<&Lookup>,
-    advice: Option<&Advice>,
-    amount: Decimal,
-) -> Combined {
+/// Combines the results of the three steps.
+pub fn combine(classification: &Classification, lookup: Option<&Lookup>, advice: Option<&Advice>) -> Combined {
     let runs = [Some(&classification.run), lookup.map(|lookup| &lookup.run), advice.map(|advice| &advice.run)];
     let trouble = || first_trouble(runs.into_iter().flatten());
     // The category is not trusted: nothing that follows from it is.
@@ -51,8 +44,8 @@ pub fn combine(
         return Combined { is_override: true, ..decided(verdict.ruling.into(), verdict.reason()) };
     }
     // The category rests on the model's word alone, and there is money in it.
-    if verdict.ruling == Ruling::Approved && !classification.is_corroborated && amount > found.uncorroborated_limit {
-        let limit = found.uncorroborated_limit;
+    let limit = found.uncorroborated_limit;
+    if verdict.ruling == Ruling::Approved && !classification.is_corroborated && found.amount() > limit {
         return review(format!("nothing but the model's word speaks for its category, and it is above {limit}"));
     }
     decided(verdict.ruling.into(), reason.clone())

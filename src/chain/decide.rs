@@ -3,7 +3,7 @@
 
 use crate::chain::ask::{Asked, Question, StepRun, ask};
 use crate::chain::lookup::Found;
-use crate::chain::prompt::{self, DecideFacts, DecisionAnswer};
+use crate::chain::prompt::{self, DecisionAnswer};
 use crate::chain::validate;
 use crate::chain::{Case, Chain, to_facts};
 use crate::domain::decision::{Ruling, Step, ValidationType};
@@ -30,14 +30,12 @@ impl Advice {
 
 /// Asks for the decision.
 pub async fn decide(chain: &Chain, case: &Case, found: &Found) -> Advice {
-    let rules = &found.facts.rules;
+    let rules = &found.facts.policy.rules;
     let schema = prompt::decision_schema(rules);
-    let facts =
-        DecideFacts { category: found.policy.id.clone(), expense: (&case.expense).into(), policy: found.facts.clone() };
     let question = Question {
         step: Step::Decide,
         prompt: &prompt::DECIDE,
-        facts: to_facts(&facts),
+        facts: to_facts(&found.facts),
         schema: &schema,
         deadline: case.model_deadline,
     };
@@ -45,8 +43,7 @@ pub async fn decide(chain: &Chain, case: &Case, found: &Found) -> Advice {
     let given = value.map(|(answer, at)| {
         run.validations.push(validate::decision_consistency(&at, answer.decision, found.verdict.ruling));
         run.validations.push(validate::citation_grounding(&at, &answer.cited_rules, rules));
-        let (reason, policy) = (&answer.reason, &found.facts.text);
-        run.validations.push(validate::amount_grounding(&at, reason, &case.expense, policy, rules));
+        run.validations.push(validate::amount_grounding(&at, &answer.reason, &found.facts));
         (answer.decision, answer.reason)
     });
     run.report.result = given.as_ref().map(|(ruling, _)| ruling.to_string());

@@ -3,11 +3,12 @@
 use rust_decimal::Decimal;
 
 use crate::chain::ask::StepRun;
-use crate::chain::prompt::PolicyFacts;
+use crate::chain::prompt::{DecideFacts, PolicyFacts};
 use crate::chain::validate::{self, Answered};
 use crate::chain::{Case, Chain};
+use crate::clock::day_of;
 use crate::domain::decision::{PolicyRef, Step};
-use crate::domain::expense::Expense;
+use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::ledger::{LedgerError, Reservation};
 use crate::policy::Policy;
 use crate::policy::evaluate::{RuleFacts, Usage, Verdict, evaluate};
@@ -29,8 +30,8 @@ pub struct Lookup {
 pub struct Found {
     /// Which policy.
     pub policy: PolicyRef,
-    /// Its text and rules, with what is used of each.
-    pub facts: PolicyFacts,
+    /// What the verdict rests on, and what the model is shown: the expense, and the policy with what is used of it.
+    pub facts: DecideFacts,
     /// Above it, the model's word alone is not enough for an approval.
     pub uncorroborated_limit: Decimal,
     /// What the policy engine holds of the expense.
@@ -40,9 +41,21 @@ pub struct Found {
 }
 
 impl Found {
-    fn new(policy: &Policy, expense: &Expense, usage: &Usage) -> Self {
-        let rules: Vec<RuleFacts> = policy.rules.iter().map(|rule| RuleFacts::new(rule, usage)).collect();
-        let verdict = evaluate(&rules, expense.amount, expense.receipt);
+    /// The expense's amount in the policy's currency.
+    pub fn amount(&self) -> Decimal {
+        self.facts.subject().amount
+    }
+
+    fn new(policy: &Policy, case: &Case, converted_amount: Option<ConvertedAmount>, usage: &Usage) -> Self {
+        let rules = policy.rules.iter().map(|rule| RuleFacts::new(rule, usage)).collect();
+        let facts = DecideFacts {
+            category: policy.category.clone(),
+            today: day_of(case.received_at),
+            expense: (&case.expense).into(),
+            converted_amount,
+            policy: PolicyFacts { text: policy.text.clone(), currency: policy.currency, rules },
+        };
+        let verdict = evaluate(&facts.policy.rules, &facts.subject());
         let caps = policy.rules.iter().filter_map(|rule| match rule.kind {
             RuleKind::Cap { per, max } => Some((per, max)),
             _ => None,
@@ -56,8 +69,13 @@ impl Found {
             },
             uncorroborated_limit: policy.uncorroborated_limit,
             verdict,
-            reservation: Reservation { category: policy.category.clone(), caps: caps.collect() },
-            facts: PolicyFacts { text: policy.text.clone(), currency: policy.currency, rules },
+            reservation: Reservation {
+                category: policy.category.clone(),
+                amount: facts.subject().amount,
+                currency: policy.currency,
+                caps: caps.collect(),
+            },
+            facts,
         }
     }
 }
@@ -72,28 +90,29 @@ pub async fn lookup(chain: &Chain, case: &Case, category: &str) -> Result<Lookup
     run.report.attempts = 1;
     let usable = usable_policy(chain, category, expense);
     let found = match &usable {
-        Ok(policy) => {
-            let usage = chain.ledger.usage(&case.tenant_id, category, expense).await?;
-            Some(Found::new(policy, expense, &usage))
+        Ok((policy, converted_amount)) => {
+            let usage = chain.ledger.usage(&case.tenant_id, category, policy.currency, expense).await?;
+            Some(Found::new(policy, case, converted_amount.clone(), &usage))
         }
         Err(_) => None,
     };
     let at = Answered { step: Step::PolicyLookup, attempt: 1, response_id: None };
-    let result = usable.map(|policy| format!("{} version {} is in force", policy.category, policy.version));
+    let result = usable.map(|(policy, _)| format!("{} version {} is in force", policy.category, policy.version));
     run.report.error = result.as_ref().err().cloned();
     run.report.result = found.as_ref().map(|found| found.policy.id.clone());
     run.validations.push(validate::tool_result(&at, category, result));
     Ok(Lookup { category: category.to_owned(), found, run })
 }
 
-/// The policy in force, or why there is none that can judge this expense.
-fn usable_policy<'a>(chain: &'a Chain, category: &str, expense: &Expense) -> Result<&'a Policy, String> {
+/// The policy in force and the amount in its currency, or why there is no policy that can judge this expense.
+fn usable_policy<'a>(
+    chain: &'a Chain,
+    category: &str,
+    expense: &Expense,
+) -> Result<(&'a Policy, Option<ConvertedAmount>), String> {
     let date = expense.date;
     let policy =
         chain.policies.in_force(category, date).ok_or(format!("no {category} policy is in force on {date}"))?;
-    if policy.currency != expense.currency {
-        let (from, to) = (expense.currency, policy.currency);
-        return Err(format!("there is no exchange rate from {from} into {to}, the currency of the {category} policy"));
-    }
-    Ok(policy)
+    let converted_amount = chain.rates.convert(expense, policy.currency).map_err(|error| error.to_string())?;
+    Ok((policy, converted_amount))
 }

@@ -23,6 +23,7 @@ use crate::domain::expense::Expense;
 use crate::ledger::{KeyClaim, Ledger, LedgerError, RecordError};
 use crate::llm::ChatModel;
 use crate::policy::Policies;
+use crate::policy::rates::Rates;
 use crate::telemetry::step::step;
 use ask::StepRun;
 use classify::{Classification, classify};
@@ -41,6 +42,8 @@ pub struct Chain {
     pub model: Arc<dyn ChatModel>,
     /// The rules.
     pub policies: Arc<Policies>,
+    /// What foreign money is in the currency of a policy.
+    pub rates: Arc<Rates>,
     /// The memory.
     pub ledger: Ledger,
 }
@@ -135,7 +138,7 @@ impl Chain {
         lookup: Option<&Lookup>,
         advice: Option<&Advice>,
     ) -> Decision {
-        let combined = combine(classification, lookup, advice, case.expense.amount);
+        let combined = combine(classification, lookup, advice);
         let found = lookup.and_then(|lookup| lookup.found.as_ref());
         let verdict = found.map(|found| &found.verdict);
         let asks_for_approval = combined.outcome == Outcome::NeedsApproval;
@@ -150,6 +153,9 @@ impl Chain {
             approver: verdict.and_then(|verdict| verdict.approver).filter(|_| asks_for_approval),
             missing: verdict.filter(|_| asks_for_approval).map(|verdict| verdict.missing.clone()).unwrap_or_default(),
             findings: verdict.map(|verdict| verdict.findings.clone()).unwrap_or_default(),
+            reimbursable: found
+                .filter(|_| combined.outcome != Outcome::NeedsReview)
+                .map(|found| found.verdict.reimbursable(found.amount())),
             validations: runs.iter().flat_map(|run| run.validations.clone()).collect(),
             policy_verdict: verdict.map(|verdict| verdict.ruling),
             model_decision: advice.and_then(|advice| advice.given.as_ref()).map(|(ruling, _)| *ruling),
@@ -167,6 +173,7 @@ impl Chain {
             tenant_id: case.tenant_id.clone(),
             received_at: case.received_at,
             expense: case.expense.clone(),
+            converted_amount: found.and_then(|found| found.facts.converted_amount.clone()),
         }
     }
 }

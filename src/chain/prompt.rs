@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 use strum::{EnumString, IntoStaticStr, VariantNames};
 
 use crate::domain::decision::Ruling;
-use crate::domain::expense::Expense;
+use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::domain::money::Currency;
 use crate::llm::{AnswerSchema, Prompt};
-use crate::policy::evaluate::RuleFacts;
+use crate::policy::evaluate::{RuleFacts, Subject};
 
 /// Instructions of the step classify.
 pub static CLASSIFY: Prompt = Prompt { name: "classify", version: "1", text: include_str!("prompts/classify.md") };
 
 /// Instructions of the step decide.
-pub static DECIDE: Prompt = Prompt { name: "decide", version: "1", text: include_str!("prompts/decide.md") };
+pub static DECIDE: Prompt = Prompt { name: "decide", version: "3", text: include_str!("prompts/decide.md") };
 
 /// The two forms an answer can have, by the name the model is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
@@ -99,10 +99,31 @@ pub struct PolicyFacts {
 pub struct DecideFacts {
     /// The category it was sorted into.
     pub category: String,
+    /// The day of receipt, UTC.
+    pub today: Date,
     /// The expense.
     pub expense: ExpenseFacts,
+    /// Its amount in the policy's currency, when that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub converted_amount: Option<ConvertedAmount>,
     /// The policy in force.
     pub policy: PolicyFacts,
+}
+
+impl DecideFacts {
+    /// What the rules look at: nothing that the model does not see as well.
+    pub fn subject(&self) -> Subject<'_> {
+        let expense = &self.expense;
+        Subject {
+            amount: self.converted_amount.as_ref().map_or(expense.amount, |converted| converted.amount),
+            receipt: expense.receipt,
+            date: expense.date,
+            today: self.today,
+            mcc: expense.mcc.as_deref(),
+            merchant: expense.merchant.as_deref(),
+            transaction: &expense.transaction,
+        }
+    }
 }
 
 /// The answer of the step classify.

@@ -7,9 +7,8 @@ use rust_decimal::Decimal;
 use serde_json::error::Category as JsonFault;
 
 use crate::chain::amounts::{self, Named};
-use crate::chain::prompt::Answerable;
+use crate::chain::prompt::{Answerable, DecideFacts};
 use crate::domain::decision::{Ruling, Step, Validation, ValidationType};
-use crate::domain::expense::Expense;
 use crate::llm::Answer;
 use crate::policy::evaluate::RuleFacts;
 use crate::policy::evidence::Reading;
@@ -148,18 +147,14 @@ pub fn citation_grounding(at: &Answered, cited: &[String], rules: &[RuleFacts]) 
 }
 
 /// `amount_grounding`: every amount in the model's reason stands in the input or is a fact of the policy.
-pub fn amount_grounding(
-    at: &Answered,
-    reason: &str,
-    expense: &Expense,
-    policy: &str,
-    rules: &[RuleFacts],
-) -> Validation {
-    let mut facts = BTreeSet::from([expense.amount]);
-    for text in [expense.transaction.as_str(), policy] {
+pub fn amount_grounding(at: &Answered, reason: &str, shown: &DecideFacts) -> Validation {
+    let subject = shown.subject();
+    let mut facts = BTreeSet::from([shown.expense.amount]);
+    facts.extend(shown.converted_amount.iter().flat_map(|converted| [converted.amount, converted.rate]));
+    for text in [subject.transaction, &shown.policy.text] {
         facts.extend(amounts::numbers(text));
     }
-    for finding in rules.iter().map(|rule| rule.assess(expense.amount)) {
+    for finding in shown.policy.rules.iter().map(|rule| rule.assess(&subject)) {
         facts.extend([finding.limit, finding.used, finding.allowable, finding.exceeded]);
     }
     let is_invented = |named: &Named| named.value.is_none_or(|value| !facts.contains(&value));

@@ -3,22 +3,14 @@
 use std::io::Write;
 use std::path::Path;
 
-use crate::app::prices_file;
-use crate::llm::cost::Prices;
-use crate::policy::Policies;
+use crate::app::Folder;
 
 /// Checks a policies folder and prints what it holds.
 ///
 /// # Errors
 /// With every fault of every file.
 pub fn check(dir: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
-    let (policies, prices) = (Policies::load(dir), Prices::load(&prices_file(dir)));
-    let policies = match (policies, prices) {
-        (Ok(policies), Ok(_)) => policies,
-        (Err(faults), Ok(_)) => return Err(faults.into()),
-        (Ok(_), Err(error)) => return Err(error.into()),
-        (Err(faults), Err(error)) => return Err(anyhow::Error::from(error).context(faults)),
-    };
+    let Folder { policies, .. } = Folder::load(dir)?;
     for policy in policies.iter() {
         let ends = policy.effective_to.map(|to| format!(" to {to}")).unwrap_or_default();
         writeln!(

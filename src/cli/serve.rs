@@ -4,6 +4,7 @@ use std::io::Write;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing::Instrument;
 
 use crate::app::App;
@@ -47,20 +48,24 @@ async fn serve(config: &Config, telemetry: &Telemetry, out: &mut dyn Write) -> a
         .await
         .with_context(|| format!("cannot listen on {listen}; name another address with --listen"))?;
     let address = listener.local_addr()?;
+    // Before the line below: whoever reads it may send the signal at once.
+    let stop = stop_signal().context("the signals to stop cannot be listened for")?;
     // On standard output and at once: whoever started the service waits for this line, whatever is logged.
     let line = writeln!(out, "listening on http://{address}; POST /v1/expenses, or open http://{address}/docs");
     if let Err(error) = line.and_then(|()| out.flush()) {
         tracing::warn!(%error, %address, "nobody reads where the service listens");
     }
-    app.serve(listener, stop_signal()).await.context("the listener failed")
+    app.serve(listener, stop).await.context("the listener failed")
 }
 
-/// SIGTERM from an orchestrator, or Ctrl-C from a person.
-async fn stop_signal() {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        .expect("a handler of SIGTERM can be set before any other is");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
+/// SIGTERM from an orchestrator, or Ctrl-C from a person. Both are listened for from here on, not from the first poll on.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()> + use<>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }

@@ -8,7 +8,7 @@ use strum::{Display, EnumString, IntoStaticStr, VariantNames};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::expense::Expense;
+use crate::domain::expense::{ConvertedAmount, Expense};
 
 /// What becomes of an expense.
 #[derive(
@@ -241,7 +241,9 @@ pub enum Window {
     Year,
 }
 
-/// One rule that speaks against approving an expense as it is. Amounts are in the policy's currency.
+/// One rule that speaks against approving an expense as it is. Amounts are in the policy's currency. A rule that names no
+/// amount, such as one against old expenses, allows nothing: its `limit` and `allowable` are zero, and all of the expense
+/// is `exceeded`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
     /// The rule's id.
@@ -250,7 +252,7 @@ pub struct Finding {
     pub effect: Ruling,
     /// What the limit counts over.
     pub window: Window,
-    /// The cap, or the threshold above which a role or a receipt is asked for.
+    /// The cap, or the threshold above which a role or a receipt is asked for; zero where a rule allows nothing.
     #[schema(example = "500.00")]
     pub limit: Decimal,
     /// What the window already holds, this expense apart.
@@ -348,6 +350,10 @@ pub struct Decision {
     pub missing: Vec<Missing>,
     /// The rules that speak against approving the expense as it is, the strictest first.
     pub findings: Vec<Finding>,
+    /// How much of the expense policy lets be paid, in the policy's currency: all of it when it is approved or pending
+    /// approval, what every broken rule still allows when it is denied. Absent when a person has to decide.
+    #[schema(example = "500.00")]
+    pub reimbursable: Option<Decimal>,
     /// Every check made, in order.
     pub validations: Vec<Validation>,
     /// What the policy engine holds; absent without a policy.
@@ -386,6 +392,9 @@ pub struct Decision {
     /// The expense itself, as it was understood.
     #[serde(flatten)]
     pub expense: Expense,
+    /// Its amount in the policy's currency, which findings and caps are in; absent when it is in that currency already,
+    /// or cannot be converted.
+    pub converted_amount: Option<ConvertedAmount>,
 }
 
 impl Decision {

@@ -11,6 +11,23 @@ use crate::domain::money::Currency;
 /// The employee of an expense that names none, in its body or in its baggage.
 pub const ANONYMOUS: &str = "anonymous";
 
+/// An expense's amount in the currency of its policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConvertedAmount {
+    /// Exact amount, rounded up to the currency's minor digits.
+    #[schema(example = "48.83")]
+    pub amount: Decimal,
+    /// ISO 4217 code.
+    #[schema(value_type = String, example = "USD")]
+    pub currency: Currency,
+    /// What one unit of the expense's own currency was taken for.
+    #[schema(example = "1.085")]
+    pub rate: Decimal,
+    /// The day from which on the rate counts.
+    #[schema(value_type = String, format = Date, example = "2026-01-01")]
+    pub rate_date: Date,
+}
+
 /// One transaction an employee asks to have paid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Expense {

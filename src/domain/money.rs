@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub const MAX_INTEGER_DIGITS: usize = 12;
 
 /// An ISO 4217 currency that has minor units, so neither a metal nor a testing code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Currency(iso_currency::Currency);
 
@@ -117,4 +117,16 @@ pub fn to_minor(amount: Decimal, currency: Currency) -> i64 {
 /// The amount that a count of minor units stands for.
 pub fn from_minor(minor: i64, currency: Currency) -> Decimal {
     Decimal::new(minor, currency.minor_digits())
+}
+
+/// An amount above zero times a rate, rounded up to the minor digits of a currency; `None` when the result has more
+/// digits than an amount can have.
+pub fn convert(amount: Decimal, rate: Decimal, into: Currency) -> Option<Decimal> {
+    // In whole numbers, because a long product of decimals is rounded to what fits, which can be down.
+    let product = amount.mantissa().checked_mul(rate.mantissa())?;
+    let n_surplus = i64::from(amount.scale() + rate.scale()) - i64::from(into.minor_digits());
+    let unit = 10_i128.checked_pow(u32::try_from(n_surplus.unsigned_abs()).ok()?)?;
+    let minor = if n_surplus < 0 { product.checked_mul(unit)? } else { product.checked_add(unit - 1)? / unit };
+    let converted = from_minor(i64::try_from(minor).ok()?, into);
+    parse_amount(&converted.to_string(), into.minor_digits()).ok()
 }

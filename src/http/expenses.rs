@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::chain::Case;
+use crate::clock::day_of;
 use crate::domain::decision::{Decision, Outcome, ValidationType};
 use crate::domain::submission::{self, Defaults, Submission};
 use crate::http::AppState;
@@ -79,13 +80,13 @@ pub async fn create(
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     let key = once::key(&headers)?;
-    let defaults = Defaults { date: app.clock.today(), user_id: trace.identity.user_id.clone() };
+    let received_at = app.clock.now();
+    let defaults = Defaults { date: day_of(received_at), user_id: trace.identity.user_id.clone() };
     let submission::Submitted { expense, fingerprint } = submission::parse(&body, defaults)?;
     trace.is_about(&expense.user_id);
     // A queue would only make all requests late. The place is taken once the body is here, so that slow uploads take
     // none, and given back when the decision is recorded, whatever the client does.
     let place = app.slots.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
-    let received_at = app.clock.now();
     let key = key.map(|key| KeyClaim {
         tenant_id: trace.identity.tenant_id.clone(),
         key,

@@ -16,6 +16,7 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyPool, Transaction};
 
 use crate::domain::decision::{Decision, Outcome, Window};
+use crate::domain::money::Currency;
 
 pub use idempotency::{KeyClaim, KeyState};
 pub use query::{Filter, Page, PageRequest};
@@ -74,7 +75,11 @@ impl From<sqlx::Error> for RecordError {
 pub struct Reservation {
     /// The category the caps belong to.
     pub category: String,
-    /// The windows that are capped, each with the most it may hold, in the expense's currency.
+    /// What the expense takes, in the policy's currency.
+    pub amount: Decimal,
+    /// The currency of the policy.
+    pub currency: Currency,
+    /// The windows that are capped, each with the most it may hold.
     pub caps: Vec<(Window, Decimal)>,
 }
 

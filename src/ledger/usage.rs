@@ -4,7 +4,7 @@ use sqlx::{Any, Transaction};
 
 use crate::domain::decision::{Decision, Window};
 use crate::domain::expense::Expense;
-use crate::domain::money;
+use crate::domain::money::{self, Currency};
 use crate::ledger::{Ledger, LedgerError, RecordError, Reservation};
 use crate::policy::evaluate::Usage;
 
@@ -18,11 +18,18 @@ fn windows(expense: &Expense) -> Vec<(Window, String)> {
 }
 
 impl Ledger {
-    /// What an expense's employee already has approved, or pending approval, in the windows of a category.
+    /// What an expense's employee already has approved, or pending approval, in the windows of a category, in the
+    /// currency of its policy.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn usage(&self, tenant_id: &str, category: &str, expense: &Expense) -> Result<Usage, LedgerError> {
+    pub async fn usage(
+        &self,
+        tenant_id: &str,
+        category: &str,
+        currency: Currency,
+        expense: &Expense,
+    ) -> Result<Usage, LedgerError> {
         let mut usage = Usage::default();
         for (window, key) in windows(expense) {
             let used_minor: Option<i64> = sqlx::query_scalar(
@@ -32,12 +39,12 @@ impl Ledger {
             .bind(tenant_id)
             .bind(&expense.user_id)
             .bind(category)
-            .bind(expense.currency.code())
+            .bind(currency.code())
             .bind(window.to_string())
             .bind(key)
             .fetch_optional(&self.readers)
             .await?;
-            let used = money::from_minor(used_minor.unwrap_or(0), expense.currency);
+            let used = money::from_minor(used_minor.unwrap_or(0), currency);
             match window {
                 Window::Day => usage.day = used,
                 Window::Trip => usage.trip = used,
@@ -56,10 +63,11 @@ pub(super) async fn reserve(
     reservation: &Reservation,
 ) -> Result<(), RecordError> {
     let expense = &decision.expense;
-    let amount = money::to_minor(expense.amount, expense.currency);
+    let Reservation { category, amount, currency, caps } = reservation;
+    let amount = money::to_minor(*amount, *currency);
     for (window, key) in windows(expense) {
-        let caps = reservation.caps.iter().filter(|(capped, _)| *capped == window);
-        let limit = caps.map(|(_, max)| money::to_minor(*max, expense.currency)).min().unwrap_or(i64::MAX);
+        let caps = caps.iter().filter(|(capped, _)| *capped == window);
+        let limit = caps.map(|(_, max)| money::to_minor(*max, *currency)).min().unwrap_or(i64::MAX);
         // The first use of a window inserts its row, every later one has to fit beside what is there.
         let taken = sqlx::query(
             "INSERT INTO cap_usage (tenant_id, user_id, category, currency, time_window, window_key, used_minor)
@@ -70,8 +78,8 @@ pub(super) async fn reserve(
         )
         .bind(&decision.tenant_id)
         .bind(&expense.user_id)
-        .bind(&reservation.category)
-        .bind(expense.currency.code())
+        .bind(category)
+        .bind(currency.code())
         .bind(window.to_string())
         .bind(key)
         .bind(amount)

@@ -7,13 +7,16 @@ use std::path::Path;
 use async_trait::async_trait;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
-use serde::Deserialize;
 
 use crate::domain::decision::Cost;
 use crate::llm::{Answer, ChatModel, ChatRequest, ModelInfo, Reply};
+use crate::policy::reader::{Claims, DATE, FileFaults, Source, TEXT, Table, date, filled_list, filled_text, read};
 
 /// Prices are quoted for a million tokens.
 const TOKENS_PER_PRICE: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
+
+/// Decimals a price may have.
+const MAX_PRICE_DECIMALS: u32 = 6;
 
 /// What tokens cost, by provider and model, from which day on.
 #[derive(Clone, Debug, Default)]
@@ -22,58 +25,32 @@ pub struct Prices {
 }
 
 /// One entry of the table. Prices are US dollars for a million tokens.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 struct Price {
     provider: String,
     models: Vec<String>,
     effective_from: Date,
-    #[serde(with = "rust_decimal::serde::str")]
     input_per_million: Decimal,
-    #[serde(with = "rust_decimal::serde::str")]
     cached_input_per_million: Decimal,
-    #[serde(with = "rust_decimal::serde::str")]
     output_per_million: Decimal,
-    #[expect(dead_code, reason = "it tells the reader of the table where a figure is from")]
-    source: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    price: Vec<Price>,
-}
-
-/// The price table cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum PricesError {
-    /// The file cannot be read.
-    #[error("{0}: cannot be read; every policies folder has a tables/prices.toml")]
-    Read(String, #[source] std::io::Error),
-    /// The file is not a price table.
-    #[error("{0}: is no price table")]
-    Parse(String, #[source] toml::de::Error),
 }
 
 impl Prices {
     /// Reads the price table of a policies folder.
     ///
     /// # Errors
-    /// When the file cannot be read, or one of its entries is wrong.
-    pub fn load(file: &Path) -> Result<Self, PricesError> {
-        let name = file.display().to_string();
-        let text = std::fs::read_to_string(file).map_err(|error| PricesError::Read(name.clone(), error))?;
-        Self::parse(&text).map_err(|error| PricesError::Parse(name, error))
+    /// When the file cannot be read, or with every fault of it.
+    pub fn load(file: &Path) -> Result<Self, FileFaults> {
+        Self::parse(file, &read(file, "every policies folder has a tables/prices.toml")?)
     }
 
     /// Reads a price table from its text.
     ///
     /// # Errors
-    /// When one of its entries is wrong; the error names line and key.
-    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
-        let File { price } = toml::from_str(text)?;
+    /// With every fault of it.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, FileFaults> {
         let mut by_model: BTreeMap<_, Vec<Price>> = BTreeMap::new();
-        for entry in price {
+        for entry in FileFaults::collect(file, text, parse_prices)? {
             for model in &entry.models {
                 by_model.entry((entry.provider.clone(), model.clone())).or_default().push(entry.clone());
             }
@@ -101,6 +78,37 @@ impl Prices {
             source: format!("prices.toml {} {} {}", price.provider, answer.model, price.effective_from),
         })
     }
+}
+
+fn parse_prices(source: &mut Source<'_>) -> Option<Vec<Price>> {
+    let mut claims = Claims::default();
+    source.tables_of("price", |source, table, at| {
+        let provider = table.required(source, "provider", TEXT, filled_text);
+        let models = filled_list(source, table, "models", "names such as \"gpt-4o\"", |name| {
+            (!name.is_empty()).then(|| name.to_owned())
+        });
+        let effective_from = table.required(source, "effective_from", DATE, date);
+        let input_per_million = price(source, table, "input_per_million");
+        let cached_input_per_million = price(source, table, "cached_input_per_million");
+        let output_per_million = price(source, table, "output_per_million");
+        table.required(source, "source", TEXT, filled_text);
+        let (provider, models, effective_from) = (provider?, models?, effective_from?);
+        for model in &models {
+            claims.claim(source, at, &format!("the price of {provider} {model} from {effective_from} on"), "");
+        }
+        Some(Price {
+            provider,
+            models,
+            effective_from,
+            input_per_million: input_per_million?,
+            cached_input_per_million: cached_input_per_million?,
+            output_per_million: output_per_million?,
+        })
+    })
+}
+
+fn price(source: &mut Source<'_>, table: &mut Table<'_, '_>, key: &'static str) -> Option<Decimal> {
+    table.decimal(source, key, MAX_PRICE_DECIMALS, "a decimal in quotes such as \"1.25\", with at most six decimals")
 }
 
 /// A model whose replies say what they cost.

@@ -64,7 +64,7 @@ impl Offline {
     }
 
     fn decide(facts: &DecideFacts, fault: Option<FaultKind>) -> Value {
-        let verdict = evaluate(&facts.policy.rules, facts.expense.amount, facts.expense.receipt);
+        let verdict = evaluate(&facts.policy.rules, &facts.subject());
         let decisive = verdict.findings.first().map(|finding| finding.rule.as_str());
         let first = facts.policy.rules.first().map(|facts| facts.rule.id.as_str());
         let cited: Vec<&str> = decisive.or(first).into_iter().collect();

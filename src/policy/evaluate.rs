@@ -1,10 +1,30 @@
 //! What a policy holds of an expense: pure arithmetic on exact decimals, no IO, no clock and no model.
 
+use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::decision::{Finding, Missing, Role, Ruling, Window};
 use crate::policy::rule::{Rule, RuleKind};
+
+/// What the rules look at of one expense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subject<'a> {
+    /// Its amount in the policy's currency.
+    pub amount: Decimal,
+    /// Whether a receipt is attached.
+    pub receipt: bool,
+    /// The day of the purchase.
+    pub date: Date,
+    /// The day of receipt, UTC.
+    pub today: Date,
+    /// The merchant category code, if known.
+    pub mcc: Option<&'a str>,
+    /// The merchant's name, if known.
+    pub merchant: Option<&'a str>,
+    /// What the employee wrote.
+    pub transaction: &'a str,
+}
 
 /// What an employee already has approved, or pending approval, in each window. Amounts in the policy's currency.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,19 +70,34 @@ impl RuleFacts {
     }
 
     /// The most this rule lets pass, over which window, and what happens above it.
-    fn terms(&self) -> (Decimal, Window, Ruling) {
-        match self.rule.kind {
-            RuleKind::Cap { per, max } => (max, per, Ruling::Denied),
+    fn terms(&self, subject: &Subject<'_>) -> (Decimal, Window, Ruling) {
+        // A rule that names no amount lets all of an expense pass or nothing of it, so that its findings read like any.
+        let forbidden_if = |is_forbidden: bool| {
+            let limit = if is_forbidden { Decimal::ZERO } else { subject.amount };
+            (limit, Window::Expense, Ruling::Denied)
+        };
+        match &self.rule.kind {
+            RuleKind::Cap { per, max } => (*max, *per, Ruling::Denied),
             RuleKind::Approval { above, .. } | RuleKind::Receipt { above } => {
-                (above, Window::Expense, Ruling::NeedsApproval)
+                (*above, Window::Expense, Ruling::NeedsApproval)
             }
             RuleKind::ApprovalAlways { .. } => (Decimal::ZERO, Window::Expense, Ruling::NeedsApproval),
+            RuleKind::MaxAge { days } => forbidden_if(n_days(subject.date, subject.today) > i32::from(*days)),
+            RuleKind::Future { days } => forbidden_if(n_days(subject.today, subject.date) > i32::from(*days)),
+            RuleKind::BlockedMcc { mcc } => {
+                forbidden_if(subject.mcc.is_some_and(|code| mcc.iter().any(|codes| codes.contains(code))))
+            }
+            RuleKind::BlockedMerchant { merchant } => {
+                let name = subject.merchant.unwrap_or(subject.transaction);
+                forbidden_if(merchant.iter().any(|phrase| phrase.stands_in(name)))
+            }
         }
     }
 
-    /// How an amount stands to this rule, whether or not it breaks it.
-    pub fn assess(&self, amount: Decimal) -> Finding {
-        let (limit, window, effect) = self.terms();
+    /// How an expense stands to this rule, whether or not it breaks it.
+    pub fn assess(&self, subject: &Subject<'_>) -> Finding {
+        let amount = subject.amount;
+        let (limit, window, effect) = self.terms(subject);
         // A difference keeps the larger scale of its operands, so the amount decides how many decimals are shown.
         let zero = Decimal::new(0, amount.scale());
         let allowable = (limit - self.used).max(zero) + zero;
@@ -79,6 +114,11 @@ impl RuleFacts {
             message: self.rule.text.clone(),
         }
     }
+}
+
+/// Days from one date to another; negative when the other one is earlier.
+fn n_days(from: Date, to: Date) -> i32 {
+    (to - from).get_days()
 }
 
 /// What the policy engine holds of one expense.
@@ -99,27 +139,39 @@ impl Verdict {
     pub fn reason(&self) -> String {
         match self.findings.first() {
             None => "Within policy.".to_owned(),
-            Some(finding) if finding.effect == Ruling::Denied => format!(
+            // Where nothing is allowed, an amount would explain nothing.
+            Some(finding) if finding.effect == Ruling::Denied && !finding.limit.is_zero() => format!(
                 "{} {} of this expense is above the {} that the limit still allows.",
                 finding.message, finding.exceeded, finding.allowable
             ),
             Some(finding) => finding.message.clone(),
         }
     }
+
+    /// How much of an amount may be paid: the least that a broken rule still allows, else all of it. A role that has to
+    /// agree takes nothing away.
+    pub fn reimbursable(&self, amount: Decimal) -> Decimal {
+        let broken = self.findings.iter().filter(|finding| finding.effect == Ruling::Denied);
+        broken.map(|finding| finding.allowable).min().unwrap_or(amount)
+    }
 }
 
-/// Judges an amount, in the policy's currency, by every rule.
-pub fn evaluate(rules: &[RuleFacts], amount: Decimal, has_receipt: bool) -> Verdict {
+/// Judges an expense by every rule.
+pub fn evaluate(rules: &[RuleFacts], subject: &Subject<'_>) -> Verdict {
     let mut findings = Vec::new();
     let mut approver = None;
     let mut missing = Vec::new();
     for facts in rules {
-        let finding = facts.assess(amount);
+        let finding = facts.assess(subject);
         let asked_of = match facts.rule.kind {
-            RuleKind::Cap { .. } => None,
             RuleKind::Approval { role, .. } | RuleKind::ApprovalAlways { role } => Some(role),
-            RuleKind::Receipt { .. } if has_receipt => continue,
+            RuleKind::Receipt { .. } if subject.receipt => continue,
             RuleKind::Receipt { .. } => Some(Role::Manager),
+            RuleKind::Cap { .. }
+            | RuleKind::MaxAge { .. }
+            | RuleKind::Future { .. }
+            | RuleKind::BlockedMcc { .. }
+            | RuleKind::BlockedMerchant { .. } => None,
         };
         if finding.exceeded.is_zero() {
             continue;

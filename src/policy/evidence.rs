@@ -5,21 +5,80 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use serde::{Deserialize, Serialize};
+
 use crate::policy::Policy;
 
 /// The evidence section of one policy file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
     /// Merchant category codes, ISO 18245.
-    pub mcc: Vec<RangeInclusive<u16>>,
+    pub mcc: Vec<Codes>,
     /// Phrases of merchants' names.
     pub merchant: Vec<Phrase>,
     /// Phrases of transaction texts.
     pub transaction: Vec<Phrase>,
 }
 
+/// Merchant category codes, as a policy file writes them: one such as `"5812"`, or a range such as `"3000-3999"`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Codes(RangeInclusive<u16>);
+
+impl Codes {
+    /// Reads a code or a range; `None` when a part of it is not four digits, or the range is empty.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let range = code(first)?..=code(last)?;
+        (!range.is_empty()).then_some(Self(range))
+    }
+
+    /// Every code of the range, as four digits.
+    pub fn iter(&self) -> impl Iterator<Item = String> + use<> {
+        self.0.clone().map(|code| format!("{code:04}"))
+    }
+
+    /// Whether a code is among these.
+    pub fn contains(&self, text: &str) -> bool {
+        code(text).is_some_and(|code| self.0.contains(&code))
+    }
+}
+
+/// The number of a merchant category code of four digits.
+fn code(text: &str) -> Option<u16> {
+    // A sign is no digit, although numbers are read with one.
+    if text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+impl fmt::Display for Codes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (first, last) = (self.0.start(), self.0.end());
+        if first == last { write!(f, "{first:04}") } else { write!(f, "{first:04}-{last:04}") }
+    }
+}
+
+/// A text is neither codes nor a phrase.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` cannot be read")]
+pub struct Unreadable(String);
+
+impl TryFrom<String> for Codes {
+    type Error = Unreadable;
+
+    fn try_from(text: String) -> Result<Self, Unreadable> {
+        Self::parse(&text).ok_or(Unreadable(text))
+    }
+}
+
+impl From<Codes> for String {
+    fn from(codes: Codes) -> Self {
+        codes.to_string()
+    }
+}
+
 /// Words in order, as a policy file writes them: `"uber eats"`, or `"flight*"` for every word that begins so.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Phrase {
     words: Vec<String>,
     is_prefix: bool,
@@ -28,6 +87,20 @@ pub struct Phrase {
 impl fmt::Display for Phrase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.words.join(" "), if self.is_prefix { "*" } else { "" })
+    }
+}
+
+impl TryFrom<String> for Phrase {
+    type Error = Unreadable;
+
+    fn try_from(text: String) -> Result<Self, Unreadable> {
+        Self::parse(&text).ok_or(Unreadable(text))
+    }
+}
+
+impl From<Phrase> for String {
+    fn from(phrase: Phrase) -> Self {
+        phrase.to_string()
     }
 }
 
@@ -42,6 +115,13 @@ impl Phrase {
         (!words.is_empty()).then_some(Self { words, is_prefix })
     }
 
+    /// Whether a text has these words anywhere.
+    pub fn stands_in(&self, text: &str) -> bool {
+        let words = words(text);
+        (0..words.len()).any(|start| self.matches(&words[start..]))
+    }
+
+    /// Whether a text begins with these words.
     fn matches(&self, text: &[String]) -> bool {
         let Some((last, first)) = self.words.split_last() else { return false };
         text.len() >= self.words.len()
@@ -124,7 +204,7 @@ impl Reading {
 /// The evidence of all policies, arranged for looking up.
 #[derive(Clone, Debug, Default)]
 pub struct Lexicon {
-    mcc: Vec<(RangeInclusive<u16>, String)>,
+    mcc: Vec<(Codes, String)>,
     merchant: Phrases,
     text: Phrases,
 }
@@ -134,7 +214,7 @@ impl Lexicon {
     pub fn build(policies: &[Policy]) -> Self {
         let mut lexicon = Self::default();
         for Policy { category, evidence, .. } in policies {
-            lexicon.mcc.extend(evidence.mcc.iter().map(|range| (range.clone(), category.clone())));
+            lexicon.mcc.extend(evidence.mcc.iter().map(|codes| (codes.clone(), category.clone())));
             lexicon.merchant.extend(&evidence.merchant, category);
             // A transaction text often names the merchant, so names count there too.
             lexicon.text.extend(&evidence.merchant, category);
@@ -145,8 +225,7 @@ impl Lexicon {
 
     /// What each source says.
     pub fn read(&self, mcc: Option<&str>, merchant: Option<&str>, transaction: &str) -> Reading {
-        let code = mcc.and_then(|code| code.parse::<u16>().ok());
-        let by_code = self.mcc.iter().filter(|(range, _)| code.is_some_and(|code| range.contains(&code)));
+        let by_code = self.mcc.iter().filter(|(codes, _)| mcc.is_some_and(|code| codes.contains(code)));
         let said = [
             (Source::Mcc, by_code.map(|(_, category)| category.clone()).take(1).collect()),
             (Source::Merchant, merchant.map(|name| self.merchant.find(name)).unwrap_or_default()),

@@ -1,14 +1,16 @@
-//! The policy engine: what a policy is, how its files are read, what evidence speaks for a category, and what a policy
-//! holds of an expense. Everything here is pure but [`Policies::load`]; the model never gets a word in.
+//! The policy engine: what a policy is, how its files are read, what evidence speaks for a category, what an amount is in
+//! the policy's currency, and what a policy holds of an expense. Everything here is pure but the `load` functions; the
+//! model never gets a word in.
 
 pub mod evaluate;
 pub mod evidence;
 pub mod parse;
+pub mod rates;
+pub mod reader;
 pub mod rule;
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -17,6 +19,7 @@ use utoipa::ToSchema;
 
 use crate::domain::money::Currency;
 use evidence::{Evidence, Lexicon};
+use reader::FileFaults;
 use rule::Rule;
 
 /// One version of the policy of one category, as one file holds it.
@@ -57,42 +60,14 @@ pub struct Policies {
     lexicon: Lexicon,
 }
 
-/// One thing wrong with a policy file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// The file, as it was named to the program.
-    pub file: PathBuf,
-    /// Line from 1; absent when the file as a whole is meant.
-    pub line: Option<usize>,
-    /// What was wrong and what would be accepted.
-    pub message: String,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.file.display())?;
-        if let Some(line) = self.line {
-            write!(f, "{line}:")?;
-        }
-        write!(f, " {}", self.message)
-    }
-}
-
-/// Everything wrong with a folder of policies.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", .0.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n"))]
-pub struct PolicyFaults(pub Vec<Fault>);
-
 impl Policies {
     /// Reads every `*.toml` file of a folder; folders inside it are left alone.
     ///
     /// # Errors
     /// With every fault of every file, not just the first.
-    pub fn load(dir: &Path) -> Result<Self, PolicyFaults> {
-        let unreadable = |error: std::io::Error| {
-            let message = format!("cannot be read: {error}; name a folder of policy files such as travel.toml");
-            PolicyFaults(vec![Fault { file: dir.to_owned(), line: None, message }])
-        };
+    pub fn load(dir: &Path) -> Result<Self, FileFaults> {
+        const HINT: &str = "name a folder of policy files such as travel.toml";
+        let unreadable = |error: std::io::Error| FileFaults::of(dir, format!("cannot be read: {error}; {HINT}"));
         let mut files = Vec::new();
         for entry in std::fs::read_dir(dir).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
@@ -104,18 +79,15 @@ impl Policies {
         let mut sources = Vec::new();
         let mut faults = Vec::new();
         for path in files {
-            match std::fs::read_to_string(&path) {
+            match reader::read(&path, "write a text file in UTF-8") {
                 Ok(text) => sources.push((path, text)),
-                Err(error) => {
-                    let message = format!("cannot be read: {error}; write a text file in UTF-8");
-                    faults.push(Fault { file: path, line: None, message });
-                }
+                Err(FileFaults(unreadable)) => faults.extend(unreadable),
             }
         }
         match parse::parse(dir, &sources) {
             Ok(policies) if faults.is_empty() => Ok(policies),
-            Ok(_) => Err(PolicyFaults(faults)),
-            Err(PolicyFaults(others)) => Err(PolicyFaults([faults, others].concat())),
+            Ok(_) => Err(FileFaults(faults)),
+            Err(FileFaults(others)) => Err(FileFaults([faults, others].concat())),
         }
     }
 

@@ -2,9 +2,11 @@
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use strum::{EnumDiscriminants, EnumString, VariantNames};
 use utoipa::ToSchema;
 
 use crate::domain::decision::{Role, Window};
+use crate::policy::evidence::{Codes, Phrase};
 
 /// One rule of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -19,8 +21,10 @@ pub struct Rule {
 }
 
 /// What a rule asks. Amounts are in the policy's currency.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, EnumDiscriminants)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[strum_discriminants(name(KindName), vis(pub(super)), derive(EnumString, VariantNames))]
+#[strum_discriminants(strum(serialize_all = "snake_case"), doc = "The kinds by name, as policy files write them.")]
 pub enum RuleKind {
     /// No more than `max` in a window; `max` itself passes.
     Cap {
@@ -45,5 +49,27 @@ pub enum RuleKind {
     Receipt {
         /// The most that needs no receipt.
         above: Decimal,
+    },
+    /// No expense whose purchase is longer ago.
+    MaxAge {
+        /// The most days from the purchase to the day of receipt, UTC.
+        days: u16,
+    },
+    /// No expense dated after the day it comes in.
+    Future {
+        /// Days of tolerance: the day of receipt is UTC's, and east of it tomorrow has begun.
+        days: u16,
+    },
+    /// Nothing bought from certain lines of business. Silent when the merchant category code is unknown.
+    BlockedMcc {
+        /// The codes, ISO 18245.
+        #[schema(value_type = Vec<String>, example = json!(["7995", "7800-7802"]))]
+        mcc: Vec<Codes>,
+    },
+    /// Nothing bought from certain merchants. Without a merchant's name the text of the transaction is read for one.
+    BlockedMerchant {
+        /// Words of their names.
+        #[schema(value_type = Vec<String>, example = json!(["casino*"]))]
+        merchant: Vec<Phrase>,
     },
 }

@@ -60,7 +60,7 @@ impl Record for Result<Lookup, LedgerError> {
                 names::EXPENSE_VIOLATIONS.with(strings(broken)),
             ]);
             if captures_content {
-                attributes.push(names::GEN_AI_TOOL_CALL_RESULT.with(content::value(json!(found.facts))));
+                attributes.push(names::GEN_AI_TOOL_CALL_RESULT.with(content::value(json!(found.facts.policy))));
             }
         }
         projection

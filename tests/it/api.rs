@@ -172,9 +172,10 @@ async fn amounts_are_read_exactly_from_the_text() {
 #[tokio::test]
 async fn a_currency_without_a_rate_is_a_review() {
     let app = TestApp::spawn().await;
-    let decision = app.decide(json!({"transaction": "Taxi in Paris", "amount": "45.00", "currency": "EUR"})).await;
+    let decision = app.decide(json!({"transaction": "Taxi in Malmö", "amount": "45.00", "currency": "SEK"})).await;
     assert_eq!(decision["outcome"], "needs_review");
-    assert!(decision["reason"].as_str().unwrap().contains("no exchange rate from EUR into USD"));
+    assert!(decision["reason"].as_str().unwrap().contains("no exchange rate from SEK into USD"));
+    assert_eq!((&decision["converted_amount"], &decision["reimbursable"]), (&Value::Null, &Value::Null));
 }
 
 #[tokio::test]

@@ -17,4 +17,6 @@ mod identity;
 mod ledger;
 mod panics;
 mod policy;
+mod rates;
+mod rules;
 mod traces;

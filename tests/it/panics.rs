@@ -54,6 +54,7 @@ async fn a_panic_is_a_500_with_a_red_tree_and_the_service_goes_on() {
         chain: Chain {
             model: Arc::new(TracedModel::new(Panicking(info), false)),
             policies: Arc::new(Policies::load(&shipped_policies()).unwrap()),
+            rates: Arc::default(),
             ledger: Ledger::open(&Store::Sqlite(folder.path().to_owned())).await.unwrap(),
         },
         clock: Clock::system(),

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use expense_agent::domain::decision::{Missing, Role, Ruling, Window};
-use expense_agent::policy::evaluate::{RuleFacts, Usage, Verdict, evaluate};
+use expense_agent::policy::evaluate::{RuleFacts, Subject, Usage, Verdict, evaluate};
+use expense_agent::policy::rule::{Rule, RuleKind};
 use expense_agent::policy::{Policies, parse};
 use jiff::civil::date;
 use proptest::prelude::*;
@@ -12,7 +13,7 @@ use rust_decimal::Decimal;
 
 use crate::harness::{assert_golden, shipped_policies};
 
-fn dec(text: &str) -> Decimal {
+pub(crate) fn dec(text: &str) -> Decimal {
     text.parse().unwrap()
 }
 
@@ -23,7 +24,21 @@ static SHIPPED: LazyLock<Policies> = LazyLock::new(|| Policies::load(&shipped_po
 fn verdict(category: &str, amount: &str, usage: Usage, has_receipt: bool) -> Verdict {
     let policy = SHIPPED.in_force(category, date(2026, 3, 14)).unwrap();
     let rules: Vec<RuleFacts> = policy.rules.iter().map(|rule| RuleFacts::new(rule, &usage)).collect();
-    evaluate(&rules, dec(amount), has_receipt)
+    evaluate(&rules, &Subject { receipt: has_receipt, ..expense(amount) })
+}
+
+/// A taxi of this amount, handed in on the day of the ride.
+pub(crate) fn expense(amount: &str) -> Subject<'static> {
+    let day = date(2026, 3, 14);
+    Subject {
+        amount: dec(amount),
+        receipt: true,
+        date: day,
+        today: day,
+        mcc: None,
+        merchant: None,
+        transaction: "Taxi to the client",
+    }
 }
 
 fn ruling(category: &str, amount: &str) -> Ruling {
@@ -78,6 +93,35 @@ fn a_cap_that_was_lowered_below_its_use_allows_nothing_more() {
 }
 
 #[test]
+fn what_a_broken_cap_still_allows_can_be_paid() {
+    let reimbursable = |category: &str, amount: &str, used: &str| {
+        let usage = Usage { day: dec(used), trip: dec(used), year: dec(used) };
+        verdict(category, amount, usage, false).reimbursable(dec(amount)).to_string()
+    };
+    for (category, amount, used, expected) in [
+        ("travel", "150.00", "0.00", "150.00"),
+        ("travel", "500.00", "0.00", "500.00"),
+        ("travel", "500.01", "0.00", "500.00"),
+        ("travel", "650.00", "450.00", "50.00"),
+        ("meals", "30.00", "75.00", "0.00"),
+        ("meals", "30.00", "90.00", "0.00"),
+        ("other", "9000.00", "0.00", "9000.00"),
+    ] {
+        assert_eq!(reimbursable(category, amount, used), expected, "{category} {amount} beside {used}");
+    }
+}
+
+#[test]
+fn the_tightest_of_two_broken_caps_says_what_can_be_paid() {
+    let cap = |id: &str, per: Window, max: &str| {
+        let rule = Rule { id: id.to_owned(), kind: RuleKind::Cap { per, max: dec(max) }, text: id.to_owned() };
+        RuleFacts::new(&rule, &Usage { day: dec("30.00"), ..Usage::default() })
+    };
+    let rules = [cap("single", Window::Expense, "60.00"), cap("daily", Window::Day, "75.00")];
+    assert_eq!(evaluate(&rules, &expense("80.00")).reimbursable(dec("80.00")), dec("45.00"));
+}
+
+#[test]
 fn other_needs_a_vice_president_for_any_amount() {
     assert_eq!(verdict("other", "0.01", Usage::default(), true).approver, Some(Role::Vp));
 }
@@ -90,6 +134,9 @@ proptest! {
         for (category, cap) in [("travel", "500.00"), ("meals", "75.00"), ("office", "2500.00")] {
             let verdict = verdict(category, &cents(amount).to_string(), usage, true);
             prop_assert_eq!(verdict.ruling == Ruling::Denied, cents(amount) + cents(used) > dec(cap));
+            let reimbursable = verdict.reimbursable(cents(amount));
+            prop_assert!(reimbursable >= Decimal::ZERO && reimbursable <= cents(amount));
+            prop_assert_eq!(reimbursable < cents(amount), verdict.ruling == Ruling::Denied);
             for finding in &verdict.findings {
                 prop_assert_eq!(finding.allowable + finding.exceeded, finding.amount.max(finding.allowable));
             }
@@ -116,7 +163,8 @@ fn faults_of(files: &[(&str, &str)]) -> String {
     parse::parse(&PathBuf::from("policies"), &sources).unwrap_err().to_string()
 }
 
-const MEALS: &str = r#"category = "meals"
+/// A policy file with the least that one needs.
+pub(crate) const MEALS: &str = r#"category = "meals"
 version = "1"
 effective_from = "2026-01-01"
 currency = "USD"
@@ -163,6 +211,36 @@ who = "me"
 [[rule]]
 kind = "tip"
 text = "A tip."
+
+[[rule]]
+id = "age"
+kind = "max_age"
+days = "90"
+text = "Within 90 days."
+
+[[rule]]
+id = "future"
+kind = "future"
+days = -1
+max = "75.00"
+text = "Not from the future."
+
+[[rule]]
+id = "gambling"
+kind = "blocked_mcc"
+mcc = ["7995", "79"]
+text = "No gambling."
+
+[[rule]]
+id = "casino"
+kind = "blocked_merchant"
+merchant = []
+text = "No casino."
+
+[[rule]]
+id = "old"
+kind = "max_age"
+text = "Not too old."
 
 [evidence]
 mcc = ["581", "5812-5800", 5812]

@@ -51,6 +51,7 @@ async fn a_flight_above_the_trip_cap_is_denied() {
     assert_eq!(body["findings"][0]["rule"], "travel-trip-cap");
     assert_eq!(body["findings"][0]["limit"], "500.00");
     assert_eq!(body["findings"][0]["exceeded"], "150.00");
+    assert_eq!(body["reimbursable"], "500.00");
 }
 
 #[tokio::test]
@@ -63,6 +64,7 @@ async fn a_flight_above_the_threshold_needs_a_manager() {
     let body = golden("manager_approval", replies, body).await;
     assert_eq!(body["outcome"], "needs_approval");
     assert_eq!(body["approver"], "manager");
+    assert_eq!(body["reimbursable"], "310.00");
 }
 
 #[tokio::test]
@@ -92,6 +94,7 @@ async fn the_right_denial_for_the_wrong_reason_is_a_review() {
     assert_eq!(body["model_decision"], "denied");
     assert_eq!(body["policy_verdict"], "denied");
     assert_eq!(body["agent_outcome"], "escalated");
+    assert_eq!(body["reimbursable"], Value::Null, "a person decides how much is paid");
 }
 
 #[tokio::test]

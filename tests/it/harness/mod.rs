@@ -39,6 +39,20 @@ pub(crate) fn shipped_policies() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("policies")
 }
 
+/// A copy of the shipped policies, with these lines put into one of the files, above its evidence or at its end.
+pub(crate) fn policies_with(file: &str, lines: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("tables")).unwrap();
+    for name in ["meals.toml", "office.toml", "other.toml", "travel.toml", "tables/prices.toml", "tables/rates.toml"] {
+        std::fs::copy(shipped_policies().join(name), folder.path().join(name)).unwrap();
+    }
+    let path = folder.path().join(file);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let at = text.find("\n[evidence]\n").unwrap_or(text.len());
+    std::fs::write(path, format!("{}\n{lines}\n{}", &text[..at], &text[at..])).unwrap();
+    folder
+}
+
 /// Settings for a service of a test: offline model, shipped policies, nothing exported.
 pub(crate) fn config() -> Config {
     Config {
