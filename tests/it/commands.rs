@@ -102,22 +102,3 @@ async fn a_stop_signal_lets_requests_finish_and_turns_new_ones_away() {
     assert!(ended.success(), "{log}");
     assert!(reqwest::get(format!("{url}/readyz")).await.is_err());
 }
-
-#[tokio::test]
-async fn a_kill_loses_no_answered_decision() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = ["--data", folder.path().to_str().unwrap()];
-    let service = Service::start(&data, &[QUIET]).await;
-    let mut answered = Vec::new();
-    for _ in 0..10 {
-        answered.push(service.post(json!({"transaction": "Taxi", "amount": "5.00"})).await.1);
-    }
-    service.signal("KILL").await;
-    service.ended().await;
-    let service = Service::start(&data, &[QUIET]).await;
-    for decision in answered {
-        let url = format!("{}/v1/expenses/{}", service.url, decision["id"].as_str().unwrap());
-        let again: serde_json::Value = reqwest::get(url).await.unwrap().json().await.unwrap();
-        assert_eq!(again, decision);
-    }
-}

@@ -25,7 +25,7 @@ fn granted(decisions: &[Value]) -> Decimal {
 async fn concurrent_meals_never_end_above_the_day_cap() {
     on_each_store(async |store| {
         let app = on(&store).await;
-        let meals = (0..200).map(|n| app.decide(meal(&format!("{}.{:02}", 1 + n % 9, n % 100), "ana")));
+        let meals = (0..1_000).map(|n| app.decide(meal(&format!("{}.{:02}", 1 + n % 9, n % 100), "ana")));
         let decisions = futures_util::future::join_all(meals).await;
         let granted = granted(&decisions);
         let cap = Decimal::from(75);

@@ -9,6 +9,7 @@ mod architecture;
 mod commands;
 mod deployment;
 mod documentation;
+mod durability;
 mod export;
 mod harness;
 mod hostile;
