@@ -1,6 +1,7 @@
 //! The durable memory: decisions, and what they take of each cap. Recording a decision and taking its share is one
 //! transaction. Decides nothing; what a cap is stands in `policy`.
 
+mod duplicates;
 mod query;
 mod usage;
 
@@ -12,7 +13,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use crate::domain::decision::{Decision, Outcome, Window};
-use crate::domain::money::Currency;
+use crate::domain::money::{self, Currency};
 
 pub use query::{Filter, Page, PageRequest};
 
@@ -121,12 +122,14 @@ impl Ledger {
         Ok(transaction.rollback().await?)
     }
 
-    /// Records a decision and takes its share of the caps, both or neither.
+    /// Records a decision and takes its share of the caps, both or neither. What may have been handed in before is noted in
+    /// the decision on the way.
     ///
     /// # Errors
     /// [`RecordError::CapMoved`] when a cap cannot hold the expense any more.
-    pub async fn record(&self, decision: &Decision, reservation: Option<&Reservation>) -> Result<(), RecordError> {
+    pub async fn record(&self, decision: &mut Decision, reservation: Option<&Reservation>) -> Result<(), RecordError> {
         let mut transaction = self.begin().await?;
+        decision.duplicates = duplicates::find(&mut transaction, decision).await?;
         // Windows count what is approved and what is pending approval; nothing else takes a share.
         if let (Some(reservation), Outcome::Approved | Outcome::NeedsApproval) = (reservation, decision.outcome) {
             usage::reserve(&mut transaction, decision, reservation).await?;
@@ -150,17 +153,21 @@ impl Ledger {
 async fn insert(transaction: &mut Transaction<'static, Sqlite>, decision: &Decision) -> Result<(), sqlx::Error> {
     let document = serde_json::to_string(decision).expect("a decision holds nothing that JSON cannot");
     let id = decision.id.to_string();
+    let expense = &decision.expense;
     sqlx::query(
-        "INSERT INTO decision (id, tenant_id, user_id, outcome, category, trace_id, document)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO decision (id, tenant_id, user_id, outcome, category, trace_id, document, amount_minor, currency,
+         expense_date) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(&id)
     .bind(&decision.tenant_id)
-    .bind(&decision.expense.user_id)
+    .bind(&expense.user_id)
     .bind(decision.outcome.to_string())
     .bind(&decision.category)
     .bind(&decision.trace_id)
     .bind(document)
+    .bind(money::to_minor(expense.amount, expense.currency))
+    .bind(expense.currency.code())
+    .bind(expense.date.to_string())
     .execute(&mut **transaction)
     .await?;
     for kind in decision.failed_types() {

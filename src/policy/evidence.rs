@@ -133,7 +133,7 @@ impl Phrase {
 }
 
 /// Lower-case words of a text: letters and digits, an apostrophe inside a word dropped.
-fn words(text: &str) -> Vec<String> {
+pub(super) fn words(text: &str) -> Vec<String> {
     let text = text.to_lowercase().replace(['\'', '’'], "");
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }

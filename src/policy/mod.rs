@@ -2,6 +2,7 @@
 //! the policy's currency, and what a policy holds of an expense. Everything here is pure but the `load` functions; the
 //! model never gets a word in.
 
+pub mod duplicate;
 pub mod evaluate;
 pub mod evidence;
 pub mod parse;

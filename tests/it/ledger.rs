@@ -133,3 +133,20 @@ async fn a_ledger_that_cannot_be_written_is_a_503_and_nothing_is_answered() {
     assert_eq!(app.get("/v1/expenses").await.body["decisions"], json!([]));
     assert_eq!(app.decide(meal("5.00", "ana")).await["outcome"], "approved");
 }
+
+#[tokio::test]
+async fn a_decision_recorded_by_an_earlier_version_can_still_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = on(folder.path()).await;
+    let before = app.decide(meal("5.00", "ana")).await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("ledger.sqlite"));
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let forget = "UPDATE decision SET amount_minor = NULL, currency = NULL, expense_date = NULL,
+         document = json_remove(document, '$.reimbursable', '$.duplicates', '$.converted_amount')";
+    sqlx::raw_sql(forget).execute(&pool).await.unwrap();
+    let path = format!("/v1/expenses/{}", before["id"].as_str().unwrap());
+    let after = app.get(&path).await.body;
+    assert_eq!((&after["reimbursable"], &after["duplicates"]), (&Value::Null, &json!([])));
+    assert_eq!(after["outcome"], before["outcome"]);
+    assert_eq!(app.decide(meal("5.00", "ana")).await["duplicates"], json!([]));
+}

@@ -5,6 +5,7 @@
 
 mod api;
 mod commands;
+mod duplicates;
 mod export;
 mod harness;
 mod hostile;
