@@ -239,6 +239,8 @@ pub enum Window {
     Trip,
     /// One calendar year.
     Year,
+    /// Purchases at one merchant, within the days that the rule says.
+    Merchant,
 }
 
 /// One rule that speaks against approving an expense as it is. Amounts are in the policy's currency. A rule that names no

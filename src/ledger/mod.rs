@@ -75,6 +75,8 @@ pub struct Reservation {
     pub currency: Currency,
     /// The windows that are capped, each with the most it may hold.
     pub caps: Vec<(Window, Decimal)>,
+    /// The rules on split purchases: the days that count together, and what they may hold without anyone's approval.
+    pub splits: Vec<(u16, Decimal)>,
 }
 
 /// The ledger of all tenants.

@@ -4,7 +4,7 @@
 use rust_decimal::Decimal;
 
 use crate::domain::expense::Expense;
-use crate::policy::evidence::words;
+use crate::policy::evidence::normalised;
 
 /// How alike two expenses are, from 0 to 1; `None` when they are two purchases as far as anybody can tell. Amount and
 /// currency have to be equal. Texts are compared by their words, without regard to capitals and punctuation.
@@ -39,7 +39,6 @@ pub fn similarity(one: &Expense, other: &Expense) -> Option<Decimal> {
 }
 
 fn are_same_words(one: &str, other: &str) -> bool {
-    let (words_of_one, words_of_other) = (words(one), words(other));
     // A text of signs alone has no words to compare.
-    one == other || (!words_of_one.is_empty() && words_of_one == words_of_other)
+    one == other || normalised(one).is_some_and(|words| normalised(other) == Some(words))
 }

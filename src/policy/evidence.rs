@@ -133,9 +133,14 @@ impl Phrase {
 }
 
 /// Lower-case words of a text: letters and digits, an apostrophe inside a word dropped.
-pub(super) fn words(text: &str) -> Vec<String> {
+fn words(text: &str) -> Vec<String> {
     let text = text.to_lowercase().replace(['\'', '’'], "");
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// The words of a text in one spelling, for telling whether two texts say the same; `None` when it holds no word.
+pub fn normalised(text: &str) -> Option<String> {
+    Some(words(text).join(" ")).filter(|words| !words.is_empty())
 }
 
 /// A place evidence can come from, the strongest first.

@@ -15,4 +15,5 @@ mod panics;
 mod policy;
 mod rates;
 mod rules;
+mod splits;
 mod traces;
