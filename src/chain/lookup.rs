@@ -12,7 +12,6 @@ use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::ledger::{LedgerError, Reservation};
 use crate::policy::Policy;
 use crate::policy::evaluate::{RuleFacts, Usage, Verdict, evaluate};
-use crate::policy::rule::RuleKind;
 
 /// What the lookup came to.
 #[derive(Clone, Debug)]
@@ -56,10 +55,6 @@ impl Found {
             policy: PolicyFacts { text: policy.text.clone(), currency: policy.currency, rules },
         };
         let verdict = evaluate(&facts.policy.rules, &facts.subject());
-        let caps = policy.rules.iter().filter_map(|rule| match rule.kind {
-            RuleKind::Cap { per, max } => Some((per, max)),
-            _ => None,
-        });
         Self {
             policy: PolicyRef {
                 id: policy.category.clone(),
@@ -73,7 +68,8 @@ impl Found {
                 category: policy.category.clone(),
                 amount: facts.subject().amount,
                 currency: policy.currency,
-                caps: caps.collect(),
+                caps: policy.caps().collect(),
+                splits: policy.splits().collect(),
             },
             facts,
         }
@@ -91,7 +87,7 @@ pub async fn lookup(chain: &Chain, case: &Case, category: &str) -> Result<Lookup
     let usable = usable_policy(chain, category, expense);
     let found = match &usable {
         Ok((policy, converted_amount)) => {
-            let usage = chain.ledger.usage(&case.tenant_id, category, policy.currency, expense).await?;
+            let usage = chain.ledger.usage(&case.tenant_id, policy, expense).await?;
             Some(Found::new(policy, case, converted_amount.clone(), &usage))
         }
         Err(_) => None,

@@ -116,7 +116,7 @@ impl Chain {
             decision.cap_moved = n_caps_moved > 0;
             decision.is_override &= !decision.cap_moved;
             let reservation = lookup.as_ref().and_then(|lookup| lookup.found.as_ref()).map(|found| &found.reservation);
-            match self.ledger.record(&decision, reservation, case.key.as_ref()).await {
+            match self.ledger.record(&mut decision, reservation, case.key.as_ref()).await {
                 Ok(()) => return Ok(Recorded { decision, record_duration: started.elapsed(), n_caps_moved }),
                 Err(RecordError::Ledger(error)) => return Err(error),
                 Err(RecordError::CapMoved) if n_caps_moved == MAX_RECORD_ATTEMPTS => {
@@ -156,6 +156,8 @@ impl Chain {
             reimbursable: found
                 .filter(|_| combined.outcome != Outcome::NeedsReview)
                 .map(|found| found.verdict.reimbursable(found.amount())),
+            // The ledger notes them, when no other decision can come between.
+            duplicates: Vec::new(),
             validations: runs.iter().flat_map(|run| run.validations.clone()).collect(),
             policy_verdict: verdict.map(|verdict| verdict.ruling),
             model_decision: advice.and_then(|advice| advice.given.as_ref()).map(|(ruling, _)| *ruling),

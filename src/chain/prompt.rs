@@ -18,7 +18,7 @@ use crate::policy::evaluate::{RuleFacts, Subject};
 pub static CLASSIFY: Prompt = Prompt { name: "classify", version: "1", text: include_str!("prompts/classify.md") };
 
 /// Instructions of the step decide.
-pub static DECIDE: Prompt = Prompt { name: "decide", version: "3", text: include_str!("prompts/decide.md") };
+pub static DECIDE: Prompt = Prompt { name: "decide", version: "4", text: include_str!("prompts/decide.md") };
 
 /// The two forms an answer can have, by the name the model is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]

@@ -239,6 +239,8 @@ pub enum Window {
     Trip,
     /// One calendar year.
     Year,
+    /// Purchases at one merchant, within the days that the rule says.
+    Merchant,
 }
 
 /// One rule that speaks against approving an expense as it is. Amounts are in the policy's currency. A rule that names no
@@ -269,6 +271,16 @@ pub struct Finding {
     pub exceeded: Decimal,
     /// One sentence for a person.
     pub message: String,
+}
+
+/// An earlier decision that may be about the same purchase.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Duplicate {
+    /// The earlier decision.
+    pub id: Uuid,
+    /// How alike the two expenses are, from 0 to 1: 1 when amount, date, merchant and text are the same.
+    #[schema(example = "1.0")]
+    pub score: Decimal,
 }
 
 /// The policy a decision was made under.
@@ -354,6 +366,10 @@ pub struct Decision {
     /// approval, what every broken rule still allows when it is denied. Absent when a person has to decide.
     #[schema(example = "500.00")]
     pub reimbursable: Option<Decimal>,
+    /// Earlier decisions, approved or pending approval, that may be about the same purchase, the most alike first. A note
+    /// for people, which changes no outcome.
+    #[serde(default)]
+    pub duplicates: Vec<Duplicate>,
     /// Every check made, in order.
     pub validations: Vec<Validation>,
     /// What the policy engine holds; absent without a policy.

@@ -1,6 +1,7 @@
 //! The durable memory: decisions, and what they take of each cap. Recording a decision and taking its share is one
 //! transaction. One SQL serves SQLite and Postgres. Decides nothing; what a cap is stands in `policy`.
 
+mod duplicates;
 mod idempotency;
 mod query;
 mod usage;
@@ -16,7 +17,7 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyPool, Transaction};
 
 use crate::domain::decision::{Decision, Outcome, Window};
-use crate::domain::money::Currency;
+use crate::domain::money::{self, Currency};
 
 pub use idempotency::{KeyClaim, KeyState};
 pub use query::{Filter, Page, PageRequest};
@@ -81,6 +82,8 @@ pub struct Reservation {
     pub currency: Currency,
     /// The windows that are capped, each with the most it may hold.
     pub caps: Vec<(Window, Decimal)>,
+    /// The rules on split purchases: the days that count together, and what they may hold without anyone's approval.
+    pub splits: Vec<(u16, Decimal)>,
 }
 
 /// Where decisions are kept.
@@ -160,13 +163,14 @@ impl Ledger {
         Ok(transaction.rollback().await?)
     }
 
-    /// Records a decision, takes its share of the caps and binds its idempotency key: all of it or nothing.
+    /// Records a decision, takes its share of the caps and binds its idempotency key: all of it or nothing. What may have
+    /// been handed in before is noted in the decision on the way.
     ///
     /// # Errors
     /// [`RecordError::CapMoved`] when a cap cannot hold the expense any more.
     pub async fn record(
         &self,
-        decision: &Decision,
+        decision: &mut Decision,
         reservation: Option<&Reservation>,
         key: Option<&KeyClaim>,
     ) -> Result<(), RecordError> {
@@ -185,7 +189,7 @@ impl Ledger {
 
     async fn try_record(
         &self,
-        decision: &Decision,
+        decision: &mut Decision,
         reservation: Option<&Reservation>,
         key: Option<&KeyClaim>,
     ) -> Result<(), RecordError> {
@@ -194,6 +198,8 @@ impl Ledger {
         if let (Some(reservation), Outcome::Approved | Outcome::NeedsApproval) = (reservation, decision.outcome) {
             usage::reserve(&mut transaction, decision, reservation).await?;
         }
+        // After the windows were taken: their rows are locked, so of two requests at once the second finds the first.
+        decision.duplicates = duplicates::find(&mut transaction, decision).await?;
         insert(&mut transaction, decision).await?;
         if let Some(claim) = key {
             idempotency::bind(&mut transaction, claim, decision).await?;
@@ -233,17 +239,21 @@ fn is_conflict(error: &sqlx::Error) -> bool {
 async fn insert(transaction: &mut Transaction<'static, Any>, decision: &Decision) -> Result<(), sqlx::Error> {
     let document = serde_json::to_string(decision).expect("a decision holds nothing that JSON cannot");
     let id = decision.id.to_string();
+    let expense = &decision.expense;
     sqlx::query(
-        "INSERT INTO decision (id, tenant_id, user_id, outcome, category, trace_id, document)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO decision (id, tenant_id, user_id, outcome, category, trace_id, document, amount_minor, currency,
+         expense_date) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(&id)
     .bind(&decision.tenant_id)
-    .bind(&decision.expense.user_id)
+    .bind(&expense.user_id)
     .bind(decision.outcome.to_string())
     .bind(&decision.category)
     .bind(&decision.trace_id)
     .bind(document)
+    .bind(money::to_minor(expense.amount, expense.currency))
+    .bind(expense.currency.code())
+    .bind(expense.date.to_string())
     .execute(&mut **transaction)
     .await?;
     for kind in decision.failed_types() {

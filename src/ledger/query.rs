@@ -93,7 +93,8 @@ impl Ledger {
     }
 }
 
-fn decision(document: &str) -> Result<Decision, LedgerError> {
+/// The decision that a row holds.
+pub(super) fn decision(document: &str) -> Result<Decision, LedgerError> {
     serde_json::from_str(document).map_err(|error| {
         let excerpt = document.chars().take(60).collect();
         LedgerError::Corrupt(excerpt, error)

@@ -1,12 +1,17 @@
 //! What employees have used of their windows, and the taking of more.
 
-use sqlx::{Any, Transaction};
+use jiff::ToSpan;
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+use sqlx::{Any, AnyExecutor, Transaction};
 
-use crate::domain::decision::{Decision, Window};
+use crate::domain::decision::{Decision, Outcome, Window};
 use crate::domain::expense::Expense;
 use crate::domain::money::{self, Currency};
 use crate::ledger::{Ledger, LedgerError, RecordError, Reservation};
-use crate::policy::evaluate::Usage;
+use crate::policy::Policy;
+use crate::policy::evaluate::{Purchase, Usage};
+use crate::policy::evidence::normalised;
 
 /// The windows an expense counts in, each by its key. Without a trip the expense is a trip of its own, which nothing
 /// else ever counts in.
@@ -18,18 +23,12 @@ fn windows(expense: &Expense) -> Vec<(Window, String)> {
 }
 
 impl Ledger {
-    /// What an expense's employee already has approved, or pending approval, in the windows of a category, in the
-    /// currency of its policy.
+    /// What an expense's employee already has approved, or pending approval, in the windows of a policy's category, in its
+    /// currency.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn usage(
-        &self,
-        tenant_id: &str,
-        category: &str,
-        currency: Currency,
-        expense: &Expense,
-    ) -> Result<Usage, LedgerError> {
+    pub async fn usage(&self, tenant_id: &str, policy: &Policy, expense: &Expense) -> Result<Usage, LedgerError> {
         let mut usage = Usage::default();
         for (window, key) in windows(expense) {
             let used_minor: Option<i64> = sqlx::query_scalar(
@@ -38,33 +37,74 @@ impl Ledger {
             )
             .bind(tenant_id)
             .bind(&expense.user_id)
-            .bind(category)
-            .bind(currency.code())
+            .bind(&policy.category)
+            .bind(policy.currency.code())
             .bind(window.to_string())
             .bind(key)
             .fetch_optional(&self.readers)
             .await?;
-            let used = money::from_minor(used_minor.unwrap_or(0), currency);
+            let used = money::from_minor(used_minor.unwrap_or(0), policy.currency);
             match window {
                 Window::Day => usage.day = used,
                 Window::Trip => usage.trip = used,
                 Window::Year => usage.year = used,
-                Window::Expense => {}
+                Window::Expense | Window::Merchant => {}
             }
+        }
+        if let Some(days) = policy.splits().map(|(days, _)| days).max() {
+            let account = Account { tenant_id, category: &policy.category, currency: policy.currency };
+            usage.purchases = purchases(&self.readers, &account, expense, days).await?;
         }
         Ok(usage)
     }
 }
 
-/// Adds an expense to its windows, as long as every cap can hold it.
+/// Whose purchases count, beside the employee.
+struct Account<'a> {
+    tenant_id: &'a str,
+    category: &'a str,
+    currency: Currency,
+}
+
+/// What an expense's employee already has approved, or pending approval, at its merchant within some days.
+async fn purchases(
+    db: impl AnyExecutor<'_>,
+    account: &Account<'_>,
+    expense: &Expense,
+    days: u16,
+) -> Result<Vec<Purchase>, sqlx::Error> {
+    let Some(merchant) = expense.merchant.as_deref().and_then(normalised) else { return Ok(Vec::new()) };
+    let span = i64::from(days).days();
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT expense_date, amount_minor FROM merchant_usage WHERE tenant_id = $1 AND user_id = $2 AND category = $3
+         AND currency = $4 AND merchant = $5 AND expense_date BETWEEN $6 AND $7",
+    )
+    .bind(account.tenant_id)
+    .bind(&expense.user_id)
+    .bind(account.category)
+    .bind(account.currency.code())
+    .bind(merchant)
+    .bind(expense.date.saturating_sub(span).to_string())
+    .bind(expense.date.saturating_add(span).to_string())
+    .fetch_all(db)
+    .await?;
+    let purchase = |(date, amount_minor): (String, i64)| {
+        let date: Date = date.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        let n_days_apart = (date - expense.date).get_days().unsigned_abs();
+        Ok(Purchase { n_days_apart, amount: money::from_minor(amount_minor, account.currency) })
+    };
+    rows.into_iter().map(purchase).collect()
+}
+
+/// Adds an expense to its windows, as long as every cap can hold it, and to the purchases at its merchant.
 pub(super) async fn reserve(
     transaction: &mut Transaction<'static, Any>,
     decision: &Decision,
     reservation: &Reservation,
 ) -> Result<(), RecordError> {
     let expense = &decision.expense;
-    let Reservation { category, amount, currency, caps } = reservation;
-    let amount = money::to_minor(*amount, *currency);
+    let Reservation { category, amount, currency, caps, splits } = reservation;
+    let amount_minor = money::to_minor(*amount, *currency);
     for (window, key) in windows(expense) {
         let caps = caps.iter().filter(|(capped, _)| *capped == window);
         let limit = caps.map(|(_, max)| money::to_minor(*max, *currency)).min().unwrap_or(i64::MAX);
@@ -82,7 +122,7 @@ pub(super) async fn reserve(
         .bind(currency.code())
         .bind(window.to_string())
         .bind(key)
-        .bind(amount)
+        .bind(amount_minor)
         .bind(limit)
         .execute(&mut **transaction)
         .await?;
@@ -90,5 +130,47 @@ pub(super) async fn reserve(
             return Err(RecordError::CapMoved);
         }
     }
+    let account = Account { tenant_id: &decision.tenant_id, category, currency: *currency };
+    // What somebody has to approve anyway is not approved behind anyone's back.
+    if decision.outcome == Outcome::Approved
+        && let Some(days) = splits.iter().map(|(days, _)| *days).max()
+    {
+        let purchases = purchases(&mut **transaction, &account, expense, days).await?;
+        let usage = Usage { purchases, ..Usage::default() };
+        let is_split = |(days, limit): &(u16, Decimal)| {
+            let used = usage.at_merchant(*days, *limit);
+            !used.is_zero() && used + amount > *limit
+        };
+        if splits.iter().any(is_split) {
+            return Err(RecordError::CapMoved);
+        }
+    }
+    add_purchase(transaction, &account, decision, amount_minor).await?;
+    Ok(())
+}
+
+/// Notes what was bought at the merchant that an expense names.
+async fn add_purchase(
+    transaction: &mut Transaction<'static, Any>,
+    account: &Account<'_>,
+    decision: &Decision,
+    amount_minor: i64,
+) -> Result<(), sqlx::Error> {
+    let expense = &decision.expense;
+    let Some(merchant) = expense.merchant.as_deref().and_then(normalised) else { return Ok(()) };
+    sqlx::query(
+        "INSERT INTO merchant_usage (tenant_id, user_id, category, currency, merchant, expense_date, decision_id,
+         amount_minor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(account.tenant_id)
+    .bind(&expense.user_id)
+    .bind(account.category)
+    .bind(account.currency.code())
+    .bind(merchant)
+    .bind(expense.date.to_string())
+    .bind(decision.id.to_string())
+    .bind(amount_minor)
+    .execute(&mut **transaction)
+    .await?;
     Ok(())
 }

@@ -27,7 +27,7 @@ pub struct Subject<'a> {
 }
 
 /// What an employee already has approved, or pending approval, in each window. Amounts in the policy's currency.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// On the expense's day.
     pub day: Decimal,
@@ -35,17 +35,34 @@ pub struct Usage {
     pub trip: Decimal,
     /// In its calendar year.
     pub year: Decimal,
+    /// At its merchant; empty when it names none, or no rule asks.
+    pub purchases: Vec<Purchase>,
+}
+
+/// One earlier purchase at the merchant of an expense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purchase {
+    /// Days between it and the expense, whichever came first.
+    pub n_days_apart: u32,
+    /// Its amount in the policy's currency.
+    pub amount: Decimal,
 }
 
 impl Usage {
     /// What one window holds; an expense alone holds nothing beside itself.
     pub fn of(&self, window: Window) -> Decimal {
         match window {
-            Window::Expense => Decimal::ZERO,
+            Window::Expense | Window::Merchant => Decimal::ZERO,
             Window::Day => self.day,
             Window::Trip => self.trip,
             Window::Year => self.year,
         }
+    }
+
+    /// What was bought at the merchant within some days, in purchases that do not go above a limit on their own.
+    pub fn at_merchant(&self, days: u16, limit: Decimal) -> Decimal {
+        let counts = |purchase: &&Purchase| purchase.n_days_apart <= u32::from(days) && purchase.amount <= limit;
+        self.purchases.iter().filter(counts).map(|purchase| purchase.amount).sum()
     }
 }
 
@@ -55,7 +72,7 @@ pub struct RuleFacts {
     /// The rule.
     #[serde(flatten)]
     pub rule: Rule,
-    /// What is already used of it; zero for anything but a cap.
+    /// What is already used of it; zero for anything but caps and split purchases.
     pub used: Decimal,
 }
 
@@ -64,6 +81,7 @@ impl RuleFacts {
     pub fn new(rule: &Rule, usage: &Usage) -> Self {
         let used = match rule.kind {
             RuleKind::Cap { per, .. } => usage.of(per),
+            RuleKind::Split { days, limit, .. } => usage.at_merchant(days, limit),
             _ => Decimal::ZERO,
         };
         Self { rule: rule.clone(), used }
@@ -82,6 +100,7 @@ impl RuleFacts {
                 (*above, Window::Expense, Ruling::NeedsApproval)
             }
             RuleKind::ApprovalAlways { .. } => (Decimal::ZERO, Window::Expense, Ruling::NeedsApproval),
+            RuleKind::Split { limit, .. } => (*limit, Window::Merchant, Ruling::NeedsApproval),
             RuleKind::MaxAge { days } => forbidden_if(n_days(subject.date, subject.today) > i32::from(*days)),
             RuleKind::Future { days } => forbidden_if(n_days(subject.today, subject.date) > i32::from(*days)),
             RuleKind::BlockedMcc { mcc } => {
@@ -165,6 +184,9 @@ pub fn evaluate(rules: &[RuleFacts], subject: &Subject<'_>) -> Verdict {
         let finding = facts.assess(subject);
         let asked_of = match facts.rule.kind {
             RuleKind::Approval { role, .. } | RuleKind::ApprovalAlways { role } => Some(role),
+            // One purchase alone is not split, whatever it costs.
+            RuleKind::Split { .. } if facts.used.is_zero() => continue,
+            RuleKind::Split { role, .. } => Some(role),
             RuleKind::Receipt { .. } if subject.receipt => continue,
             RuleKind::Receipt { .. } => Some(Role::Manager),
             RuleKind::Cap { .. }

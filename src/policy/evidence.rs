@@ -141,6 +141,11 @@ fn words(text: &str) -> Vec<String> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
+/// The words of a text in one spelling, for telling whether two texts say the same; `None` when it holds no word.
+pub fn normalised(text: &str) -> Option<String> {
+    Some(words(text).join(" ")).filter(|words| !words.is_empty())
+}
+
 /// A place evidence can come from, the strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {

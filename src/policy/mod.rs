@@ -2,6 +2,7 @@
 //! the policy's currency, and what a policy holds of an expense. Everything here is pure but the `load` functions; the
 //! model never gets a word in.
 
+pub mod duplicate;
 pub mod evaluate;
 pub mod evidence;
 pub mod parse;
@@ -17,10 +18,11 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::domain::decision::Window;
 use crate::domain::money::Currency;
 use evidence::{Evidence, Lexicon};
 use reader::FileFaults;
-use rule::Rule;
+use rule::{Rule, RuleKind};
 
 /// One version of the policy of one category, as one file holds it.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -51,6 +53,24 @@ pub struct Policy {
     /// What speaks for the category, apart from any model.
     #[serde(skip)]
     pub evidence: Evidence,
+}
+
+impl Policy {
+    /// Its rules on split purchases: the days that count together, and the limit.
+    pub fn splits(&self) -> impl Iterator<Item = (u16, Decimal)> {
+        self.rules.iter().filter_map(|rule| match rule.kind {
+            RuleKind::Split { days, limit, .. } => Some((days, limit)),
+            _ => None,
+        })
+    }
+
+    /// Its caps: the window of each, and the most it may hold.
+    pub fn caps(&self) -> impl Iterator<Item = (Window, Decimal)> {
+        self.rules.iter().filter_map(|rule| match rule.kind {
+            RuleKind::Cap { per, max } => Some((per, max)),
+            _ => None,
+        })
+    }
 }
 
 /// All policies in force now or at another time, of all categories.

@@ -17,6 +17,8 @@ use crate::policy::rule::{KindName, Rule, RuleKind};
 use crate::policy::{Policies, Policy};
 
 const NAME: &str = "lower-case letters, digits, `-` and `_`, such as \"travel\"";
+/// What a cap can count over.
+const CAPPED: [Window; 4] = [Window::Expense, Window::Day, Window::Trip, Window::Year];
 const DAYS: &str = "a number of days from 0 to 9999, without quotes";
 const CODES: &str = "four digits or a range such as \"3000-3999\"";
 const PHRASE: &str = "words such as \"uber eats\", or the beginning of a word such as \"flight*\"";
@@ -124,8 +126,9 @@ fn parse_kind(source: &mut Source<'_>, table: &mut Table<'_, '_>, currency: Curr
     };
     match kind? {
         KindName::Cap => {
-            let per = table
-                .required(source, "per", &one_of(Window::VARIANTS), |value| value.as_str()?.parse::<Window>().ok());
+            let per = table.required(source, "per", &one_of(&CAPPED.map(<&str>::from)), |value| {
+                value.as_str()?.parse::<Window>().ok().filter(|window| CAPPED.contains(window))
+            });
             let max = table.amount(source, "max", currency);
             Some(RuleKind::Cap { per: per?, max: max? })
         }
@@ -135,6 +138,11 @@ fn parse_kind(source: &mut Source<'_>, table: &mut Table<'_, '_>, currency: Curr
         }
         KindName::ApprovalAlways => Some(RuleKind::ApprovalAlways { role: role(source, table)? }),
         KindName::Receipt => Some(RuleKind::Receipt { above: table.amount(source, "above", currency)? }),
+        KindName::Split => {
+            let days = table.required(source, "days", DAYS, days);
+            let limit = table.amount(source, "limit", currency);
+            Some(RuleKind::Split { role: role(source, table)?, days: days?, limit: limit? })
+        }
         KindName::MaxAge => Some(RuleKind::MaxAge { days: table.required(source, "days", DAYS, days)? }),
         KindName::Future => {
             Some(RuleKind::Future { days: table.optional(source, "days", DAYS, days)?.unwrap_or_default() })

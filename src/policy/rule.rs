@@ -50,6 +50,16 @@ pub enum RuleKind {
         /// The most that needs no receipt.
         above: Decimal,
     },
+    /// A role agrees to a purchase that, with earlier ones at the same merchant, is above a limit which none of the
+    /// earlier ones was above on its own. Silent when the expense names no merchant.
+    Split {
+        /// The most days between two purchases that count together.
+        days: u16,
+        /// The most that the purchases together need nobody for.
+        limit: Decimal,
+        /// Who agrees.
+        role: Role,
+    },
     /// No expense whose purchase is longer ago.
     MaxAge {
         /// The most days from the purchase to the day of receipt, UTC.

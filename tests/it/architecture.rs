@@ -55,7 +55,7 @@ fn rust_files(folder: &str) -> Vec<Source> {
 fn code(text: &str) -> String {
     let prose = Regex::new(
         r###"(?xs)
-        //[^\n]* | /\*.*?\*/                                # comments
+        //[^\n]* | /\*.*?\*/                                 # comments
         | \br\#\#".*?"\#\# | \br\#".*?"\# | \br"[^"]*"       # raw strings
         | "(?:\\.|[^"\\])*"                                  # strings
         | '(?:\\u\{[^}]*\}|\\.|[^'\\])'                      # characters, which lifetimes are not

@@ -171,3 +171,18 @@ async fn two_services_on_one_ledger_behave_as_one() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_decision_recorded_by_an_earlier_version_can_still_be_read() {
+    let store = TestStore::sqlite();
+    let app = on(&store).await;
+    let before = app.decide(meal("5.00", "ana")).await;
+    let forget = "UPDATE decision SET amount_minor = NULL, currency = NULL, expense_date = NULL,
+         document = json_remove(document, '$.reimbursable', '$.duplicates', '$.converted_amount')";
+    store.execute(forget).await;
+    let path = format!("/v1/expenses/{}", before["id"].as_str().unwrap());
+    let after = app.get(&path).await.body;
+    assert_eq!((&after["reimbursable"], &after["duplicates"]), (&Value::Null, &json!([])));
+    assert_eq!(after["outcome"], before["outcome"]);
+    assert_eq!(app.decide(meal("5.00", "ana")).await["duplicates"], json!([]));
+}

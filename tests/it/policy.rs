@@ -95,7 +95,7 @@ fn a_cap_that_was_lowered_below_its_use_allows_nothing_more() {
 #[test]
 fn what_a_broken_cap_still_allows_can_be_paid() {
     let reimbursable = |category: &str, amount: &str, used: &str| {
-        let usage = Usage { day: dec(used), trip: dec(used), year: dec(used) };
+        let usage = Usage { day: dec(used), trip: dec(used), year: dec(used), ..Usage::default() };
         verdict(category, amount, usage, false).reimbursable(dec(amount)).to_string()
     };
     for (category, amount, used, expected) in [
@@ -130,9 +130,9 @@ proptest! {
     #[test]
     fn no_approval_goes_past_a_cap(amount in 1_i64..1_000_000, used in 0_i64..1_000_000) {
         let cents = |minor| Decimal::new(minor, 2);
-        let usage = Usage { day: cents(used), trip: cents(used), year: cents(used) };
+        let usage = Usage { day: cents(used), trip: cents(used), year: cents(used), ..Usage::default() };
         for (category, cap) in [("travel", "500.00"), ("meals", "75.00"), ("office", "2500.00")] {
-            let verdict = verdict(category, &cents(amount).to_string(), usage, true);
+            let verdict = verdict(category, &cents(amount).to_string(), usage.clone(), true);
             prop_assert_eq!(verdict.ruling == Ruling::Denied, cents(amount) + cents(used) > dec(cap));
             let reimbursable = verdict.reimbursable(cents(amount));
             prop_assert!(reimbursable >= Decimal::ZERO && reimbursable <= cents(amount));
@@ -241,6 +241,20 @@ text = "No casino."
 id = "old"
 kind = "max_age"
 text = "Not too old."
+
+[[rule]]
+id = "together"
+kind = "cap"
+per = "merchant"
+max = "75.00"
+text = "Not over merchants."
+
+[[rule]]
+id = "split"
+kind = "split"
+days = 10000
+limit = 500
+text = "Not split."
 
 [evidence]
 mcc = ["581", "5812-5800", 5812]

@@ -137,7 +137,10 @@ fn the_rules_a_policy_file_offers_can_be_put_in_force() {
     let text = offered.replace_all(&other, "$1").into_owned();
     let policies = parse::parse(&PathBuf::from("policies"), &[(PathBuf::from("other.toml"), text)]).unwrap();
     let ids: Vec<&str> = policies.iter().flat_map(|policy| &policy.rules).map(|rule| rule.id.as_str()).collect();
-    assert_eq!(ids, ["other-vp-approval", "other-age", "other-future", "other-gambling", "other-gift-cards"]);
+    assert_eq!(
+        ids,
+        ["other-vp-approval", "other-age", "other-future", "other-split", "other-gambling", "other-gift-cards"]
+    );
 }
 
 #[tokio::test]

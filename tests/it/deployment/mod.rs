@@ -30,8 +30,15 @@ const VARIABLES: &str = ".env.example";
 const AGENT: &str = "expense-agent";
 
 /// What `config` reads beside the flags' own variables.
-const OTHER_VARIABLES: [&str; 6] =
-    ["OPENAI_API_KEY", "OPENAI_API_KEY_FILE", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "RUST_LOG"];
+const OTHER_VARIABLES: [&str; 7] = [
+    "DATABASE_URL",
+    "OPENAI_API_KEY",
+    "OPENAI_API_KEY_FILE",
+    "OPENAI_BASE_URL",
+    "OPENAI_ORG_ID",
+    "OPENAI_PROJECT_ID",
+    "RUST_LOG",
+];
 
 /// What `telemetry::settings` reads, and the SDK after it.
 const OTEL_VARIABLES: [&str; 23] = [
@@ -196,7 +203,7 @@ fn assert_check(check: fn(&Files) -> Vec<String>, name: &str, broken: &[(&str, &
 fn every_variable_that_the_sources_name_is_known_here() {
     let sources = ["src/config.rs", "src/telemetry/settings.rs"];
     let sources: String = sources.iter().map(|path| fs::read_to_string(of_project(path)).unwrap()).collect();
-    let variables = Regex::new(r#""((?:OPENAI|OTEL|RUST)_[A-Z_]*[A-Z])""#).unwrap();
+    let variables = Regex::new(r#""((?:DATABASE|OPENAI|OTEL|RUST)_[A-Z_]*[A-Z])""#).unwrap();
     let named: Vec<_> = variables.captures_iter(&sources).map(|found| found.get(1).unwrap().as_str()).collect();
     assert!(named.contains(&"OPENAI_API_KEY") && named.contains(&"OTEL_SERVICE_NAME"), "{named:?}");
     let unknown: Vec<_> = named.iter().filter(|variable| !is_read(variable)).collect();

@@ -1,0 +1,48 @@
+//! Looking up what may have been handed in before. How alike two expenses are stands in `policy::duplicate`.
+
+use std::cmp::Reverse;
+
+use sqlx::{Any, Transaction};
+
+use crate::domain::decision::{Decision, Duplicate, Outcome};
+use crate::domain::money;
+use crate::ledger::{LedgerError, query};
+use crate::policy::duplicate::similarity;
+
+/// How many earlier decisions with the same amount are looked at, the newest first.
+const MAX_CANDIDATES: i64 = 20;
+
+/// Earlier decisions, approved or pending approval, about what may be the same purchase; the most alike come first. Inside
+/// the transaction that records the decision, so that of two at once the second one finds the first.
+pub(super) async fn find(
+    transaction: &mut Transaction<'static, Any>,
+    decision: &Decision,
+) -> Result<Vec<Duplicate>, LedgerError> {
+    let expense = &decision.expense;
+    let first_day = expense.date.yesterday().unwrap_or(expense.date);
+    let last_day = expense.date.tomorrow().unwrap_or(expense.date);
+    let documents: Vec<String> = sqlx::query_scalar(
+        "SELECT document FROM decision WHERE tenant_id = $1 AND user_id = $2 AND currency = $3 AND amount_minor = $4
+         AND expense_date BETWEEN $5 AND $6 AND outcome IN ($7, $8) ORDER BY id DESC LIMIT $9",
+    )
+    .bind(&decision.tenant_id)
+    .bind(&expense.user_id)
+    .bind(expense.currency.code())
+    .bind(money::to_minor(expense.amount, expense.currency))
+    .bind(first_day.to_string())
+    .bind(last_day.to_string())
+    .bind(Outcome::Approved.to_string())
+    .bind(Outcome::NeedsApproval.to_string())
+    .bind(MAX_CANDIDATES)
+    .fetch_all(&mut **transaction)
+    .await?;
+    let mut duplicates = Vec::new();
+    for document in &documents {
+        let earlier = query::decision(document)?;
+        let score = similarity(expense, &earlier.expense);
+        duplicates.extend(score.map(|score| Duplicate { id: earlier.id, score }));
+    }
+    // A stable sort keeps the newest first among equals.
+    duplicates.sort_by_key(|duplicate| Reverse(duplicate.score));
+    Ok(duplicates)
+}
