@@ -5,6 +5,7 @@
 mod agent;
 mod agreement;
 mod compose;
+mod database;
 mod manifest;
 mod network;
 mod policies;
@@ -30,8 +31,15 @@ const VARIABLES: &str = ".env.example";
 const AGENT: &str = "expense-agent";
 
 /// What `config` reads beside the flags' own variables.
-const OTHER_VARIABLES: [&str; 6] =
-    ["OPENAI_API_KEY", "OPENAI_API_KEY_FILE", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "RUST_LOG"];
+const OTHER_VARIABLES: [&str; 7] = [
+    "DATABASE_URL",
+    "OPENAI_API_KEY",
+    "OPENAI_API_KEY_FILE",
+    "OPENAI_BASE_URL",
+    "OPENAI_ORG_ID",
+    "OPENAI_PROJECT_ID",
+    "RUST_LOG",
+];
 
 /// What `telemetry::settings` reads, and the SDK after it.
 const OTEL_VARIABLES: [&str; 23] = [
@@ -100,6 +108,8 @@ struct Files {
     image_ports: Vec<String>,
     /// The variables of `.env.example`, those that are commented out among them.
     variables: Vec<String>,
+    /// The URLs of a Postgres that stand in each file, in comments as well.
+    database_urls: BTreeMap<&'static str, Vec<String>>,
 }
 
 impl Files {
@@ -114,12 +124,15 @@ impl Files {
         };
         let pair = |pair: &String| pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
         let variable = Regex::new(r"(?m)^#?([A-Z_]+)=").unwrap();
+        let database_url = Regex::new(r"postgres://\S+").unwrap();
+        let database_urls = |text| database_url.find_iter(text).map(|found| found.as_str().to_owned()).collect();
         Self {
             manifest: documents(MANIFEST).collect(),
             compose: documents(COMPOSE).next().unwrap(),
             image_env: instructions("ENV").iter().map(|given| pair(given).unwrap()).collect(),
             image_ports: instructions("EXPOSE"),
             variables: variable.captures_iter(&texts[VARIABLES]).map(|found| found[1].to_owned()).collect(),
+            database_urls: texts.iter().map(|(name, text)| (*name, database_urls(text))).collect(),
         }
     }
 }
@@ -196,7 +209,7 @@ fn assert_check(check: fn(&Files) -> Vec<String>, name: &str, broken: &[(&str, &
 fn every_variable_that_the_sources_name_is_known_here() {
     let sources = ["src/config.rs", "src/telemetry/settings.rs"];
     let sources: String = sources.iter().map(|path| fs::read_to_string(of_project(path)).unwrap()).collect();
-    let variables = Regex::new(r#""((?:OPENAI|OTEL|RUST)_[A-Z_]*[A-Z])""#).unwrap();
+    let variables = Regex::new(r#""((?:DATABASE|OPENAI|OTEL|RUST)_[A-Z_]*[A-Z])""#).unwrap();
     let named: Vec<_> = variables.captures_iter(&sources).map(|found| found.get(1).unwrap().as_str()).collect();
     assert!(named.contains(&"OPENAI_API_KEY") && named.contains(&"OTEL_SERVICE_NAME"), "{named:?}");
     let unknown: Vec<_> = named.iter().filter(|variable| !is_read(variable)).collect();
