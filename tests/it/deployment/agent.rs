@@ -1,4 +1,5 @@
-//! The agent's own Deployment: variables that it reads, resources, one replica per ledger, and time enough to stop.
+//! The agent's own Deployment: variables that it reads, resources, one ledger for all replicas, and time enough to
+//! stop.
 
 use std::time::Duration;
 
@@ -52,7 +53,7 @@ fn every_variable_of_the_agent_is_read() {
         variables,
         MANIFEST,
         &[
-            ("name: EXPENSE_AGENT_DATA", "name: EXPENSE_AGENT_LEDGER", "EXPENSE_AGENT_LEDGER is read by nobody"),
+            ("name: DATABASE_URL", "name: POSTGRES_URL", "POSTGRES_URL is read by nobody"),
             ("name: OPENAI_API_KEY\n", "name: OPENAI_KEY\n", "OPENAI_KEY is read by nobody"),
             ("name: OTEL_SERVICE_NAME", "name: OTEL_SERVICE", "OTEL_SERVICE is read by nobody"),
             ("name: OTEL_SERVICE_NAME", "name: NODE_NAME", "NODE_NAME is set twice"),
@@ -82,36 +83,62 @@ fn the_agent_has_the_resources_that_are_agreed() {
 
 fn replicas(files: &Files) -> Vec<String> {
     let spec = &deployment(files)["spec"];
-    let claims = list(&spec["template"]["spec"]["volumes"]).iter().map(|volume| &volume["persistentVolumeClaim"]);
-    let modes = claims
-        .filter_map(|claim| object(files, "PersistentVolumeClaim", text(&claim["claimName"])))
-        .flat_map(|claim| list(&claim["spec"]["accessModes"]));
+    let autoscaler = object(files, "HorizontalPodAutoscaler", AGENT).map_or(&Value::Null, |object| &object["spec"]);
     let mut faults = Vec::new();
-    if modes.into_iter().any(|mode| mode == "ReadWriteOnce") {
-        if spec["replicas"] != 1 {
-            faults.push(format!("{} replicas would need a volume or a ledger each", spec["replicas"]));
+    // While pods are rolled, even one replica is two.
+    let is_alone = spec["replicas"] == 1 && autoscaler.is_null() && spec["strategy"]["type"] == "Recreate";
+    if !is_alone {
+        for volume in list(&spec["template"]["spec"]["volumes"]) {
+            let name = text(&volume["persistentVolumeClaim"]["claimName"]);
+            let claim = object(files, "PersistentVolumeClaim", name).map_or(&Value::Null, |claim| &claim["spec"]);
+            let is_shared = list(&claim["accessModes"]).iter().any(|mode| *mode == "ReadWriteMany");
+            if volume["persistentVolumeClaim"].is_object() && !is_shared {
+                faults.push(format!("the replicas would need a volume {} each", text(&volume["name"])));
+            }
         }
-        if spec["strategy"]["type"] != "Recreate" {
-            faults.push("a new pod would open the ledger beside the old one".to_owned());
+        let mut variables = list(&container(files)["env"]).iter();
+        if !variables.any(|variable| variable["name"] == "DATABASE_URL") {
+            faults.push("without DATABASE_URL, the replicas would have a ledger each".to_owned());
         }
+    }
+    if !autoscaler.is_null() && autoscaler["minReplicas"] != spec["replicas"] {
+        let (given, least) = (&spec["replicas"], &autoscaler["minReplicas"]);
+        faults.push(format!("the file asks for {given} replicas, and the autoscaler keeps at least {least}"));
     }
     faults
 }
 
 #[test]
-fn a_ledger_for_one_has_one_replica() {
-    let of_agent = "replicas: 1\n  strategy:\n    type: Recreate\n  revisionHistoryLimit: 5\n  selector:\n    \
-                    matchLabels:\n      app.kubernetes.io/name: expense-agent";
-    let two = of_agent.replace("replicas: 1", "replicas: 2");
-    let rolling = of_agent.replace("Recreate", "RollingUpdate");
+fn all_replicas_share_one_ledger() {
+    let policies = "configMap:\n            name: expense-agent-policies\n";
+    let claim = "persistentVolumeClaim:\n            claimName: policies\n";
     assert_check(
         replicas,
         MANIFEST,
         &[
-            (of_agent, &two, "2 replicas would need a volume or a ledger each"),
-            (of_agent, &rolling, "a new pod would open the ledger beside the old one"),
+            (policies, claim, "the replicas would need a volume policies each"),
+            (
+                "name: DATABASE_URL",
+                "name: OPENAI_BASE_URL",
+                "without DATABASE_URL, the replicas would have a ledger each",
+            ),
+            ("minReplicas: 2", "minReplicas: 3", "the file asks for 2 replicas, and the autoscaler keeps at least 3"),
         ],
     );
+}
+
+fn rollout(files: &Files) -> Vec<String> {
+    let strategy = &deployment(files)["spec"]["strategy"];
+    let agreed = json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}});
+    if *strategy == agreed { Vec::new() } else { vec![format!("pods are replaced by {strategy}, and not by {agreed}")] }
+}
+
+#[test]
+fn no_replica_goes_before_its_successor_serves() {
+    let fault = "pods are replaced by {\"rollingUpdate\":{\"maxSurge\":1,\"maxUnavailable\":1},\
+                 \"type\":\"RollingUpdate\"}, and not by {\"rollingUpdate\":{\"maxSurge\":1,\"maxUnavailable\":0},\
+                 \"type\":\"RollingUpdate\"}";
+    assert_check(rollout, MANIFEST, &[("maxUnavailable: 0", "maxUnavailable: 1", fault)]);
 }
 
 fn grace(files: &Files) -> Vec<String> {

@@ -1,7 +1,5 @@
-//! What image, Compose file and manifest have to agree on: the agent's port, its folders, its version, and the Jaeger
-//! that they run beside it.
-
-use serde_json::Value;
+//! What image, Compose file and manifest have to agree on: the agent's port, its folders, its version, and the
+//! Jaeger and the Postgres that they run beside it.
 
 use super::agent::{container, variable};
 use super::compose::{self, published};
@@ -10,10 +8,10 @@ use super::{AGENT, COMPOSE, DOCKERFILE, Files, MANIFEST, assert_check, behind_co
 
 const LISTEN: &str = "EXPENSE_AGENT_LISTEN";
 
-/// The manifest's Jaeger.
-fn jaeger(files: &Files) -> &Value {
-    let pod = pods(files).find(|pod| pod.owner == "Deployment jaeger").expect("Jaeger is a Deployment");
-    &list(&pod.spec["containers"])[0]
+/// The image of the first container of a workload.
+fn image<'a>(files: &'a Files, owner: &str) -> &'a str {
+    let pod = pods(files).find(|pod| pod.owner == owner).expect("the workload has pods");
+    text(&list(&pod.spec["containers"])[0]["image"])
 }
 
 fn ports(files: &Files) -> Vec<String> {
@@ -98,10 +96,11 @@ fn folders(files: &Files) -> Vec<String> {
                 faults.push(format!("{file}: {name} is {folder}, and the image has {image}"));
             }
         }
-        if !mounts.iter().any(|mount| mount["mountPath"] == *image) {
+        // In the cluster the ledger is a database. Compose takes the policies from the image, and its ledger has to
+        // outlive the container.
+        if name == "EXPENSE_AGENT_POLICIES" && !mounts.iter().any(|mount| mount["mountPath"] == *image) {
             faults.push(format!("{MANIFEST}: nothing is mounted at {name}, {image}"));
         }
-        // Compose takes the policies from the image; the ledger has to outlive the container.
         let target = format!(":{image}");
         if name == "EXPENSE_AGENT_DATA" && !volumes.iter().any(|volume| text(volume).ends_with(&target)) {
             faults.push(format!("{COMPOSE}: nothing is mounted at {name}, {image}"));
@@ -126,20 +125,21 @@ fn everyone_means_the_same_folders() {
                 "k8s-manifest.yaml: EXPENSE_AGENT_POLICIES is /policies, and the image has /etc/expense-agent/policies",
             ),
             (
-                "mountPath: /var/lib/expense-agent",
-                "mountPath: /ledger",
-                "k8s-manifest.yaml: nothing is mounted at EXPENSE_AGENT_DATA, /var/lib/expense-agent",
+                "mountPath: /etc/expense-agent/policies",
+                "mountPath: /policies",
+                "k8s-manifest.yaml: nothing is mounted at EXPENSE_AGENT_POLICIES, /etc/expense-agent/policies",
             ),
         ],
     );
 }
 
 fn versions(files: &Files) -> Vec<String> {
-    let in_compose = text(&compose::service(files, "jaeger")["image"]);
-    let in_manifest = text(&jaeger(files)["image"]);
     let mut faults = Vec::new();
-    if in_compose != in_manifest {
-        faults.push(format!("{COMPOSE} runs {in_compose}, and {MANIFEST} runs {in_manifest}"));
+    for (service, owner) in [("jaeger", "Deployment jaeger"), ("postgres", "StatefulSet expense-agent-postgres")] {
+        let (in_compose, in_manifest) = (text(&compose::service(files, service)["image"]), image(files, owner));
+        if in_compose != in_manifest {
+            faults.push(format!("{COMPOSE} runs {in_compose}, and {MANIFEST} runs {in_manifest}"));
+        }
     }
     let built = env!("CARGO_PKG_VERSION");
     let image = text(&container(files)["image"]);
@@ -161,7 +161,12 @@ fn everyone_runs_the_same_versions() {
     let jaeger = "image: jaegertracing/jaeger:2.21.0";
     let fault =
         "docker-compose.yml runs jaegertracing/jaeger:2.20.0, and k8s-manifest.yaml runs jaegertracing/jaeger:2.21.0";
-    assert_check(versions, COMPOSE, &[(jaeger, "image: jaegertracing/jaeger:2.20.0", fault)]);
+    let of_postgres = "docker-compose.yml runs postgres:16, and k8s-manifest.yaml runs postgres:17";
+    let broken = [
+        (jaeger, "image: jaegertracing/jaeger:2.20.0", fault),
+        ("image: postgres:17", "image: postgres:16", of_postgres),
+    ];
+    assert_check(versions, COMPOSE, &broken);
     let label = "Deployment jaeger: the label says version 2.21.0, and the image is jaegertracing/jaeger:2.22.0";
     assert_check(versions, MANIFEST, &[(jaeger, "image: jaegertracing/jaeger:2.22.0", label)]);
 }

@@ -7,8 +7,18 @@ use serde_json::Value;
 
 use super::{Files, MANIFEST, assert_check, list, text};
 
-/// The Secret and key that may be absent: without it, the agent decides with its offline model.
-const ABSENT_SECRET: (&str, Option<&str>) = ("ai-agent-secrets", Some("openai-api-key"));
+/// A Secret that is made by hand, because its values do not belong into a file.
+struct ByHand {
+    name: &'static str,
+    keys: &'static [&'static str],
+    /// Whether a pod starts without it: the agent decides with its offline model then, but nowhere is a ledger.
+    is_optional: bool,
+}
+
+const BY_HAND: [ByHand; 2] = [
+    ByHand { name: "ai-agent-secrets", keys: &["openai-api-key"], is_optional: true },
+    ByHand { name: "expense-agent-postgres", keys: &["password", "database-url"], is_optional: false },
+];
 
 /// The pods of a workload.
 pub(super) struct Pod<'a> {
@@ -17,6 +27,8 @@ pub(super) struct Pod<'a> {
     namespace: &'a Value,
     pub(super) labels: &'a Value,
     pub(super) spec: &'a Value,
+    /// The claims that a StatefulSet makes for each of them.
+    claims: &'a Value,
 }
 
 impl Pod<'_> {
@@ -52,6 +64,7 @@ pub(super) fn pods(files: &Files) -> impl Iterator<Item = Pod<'_>> {
             namespace: &object["metadata"]["namespace"],
             labels: &template["metadata"]["labels"],
             spec: &template["spec"],
+            claims: &object["spec"]["volumeClaimTemplates"],
         }
     })
 }
@@ -103,7 +116,10 @@ fn selectors(object: &Value) -> impl Iterator<Item = &Value> {
     let peers = rules.flat_map(|rule| list(&rule["from"]).iter().chain(list(&rule["to"])));
     // With a namespaceSelector beside it, a peer's podSelector picks pods of elsewhere.
     let peers = peers.filter(|peer| peer["namespaceSelector"].is_null()).map(|peer| &peer["podSelector"]);
-    [&spec["selector"], &spec["podSelector"]].into_iter().chain(peers).filter(|selector| selector.is_object())
+    let spreads = list(&spec["template"]["spec"]["topologySpreadConstraints"]);
+    let spreads = spreads.iter().map(|spread| &spread["labelSelector"]);
+    let own = [&spec["selector"], &spec["podSelector"]];
+    own.into_iter().chain(peers).chain(spreads).filter(|selector| selector.is_object())
 }
 
 fn unmatched_selectors(files: &Files) -> Vec<String> {
@@ -151,10 +167,61 @@ fn every_selector_finds_a_pod() {
                 r#"NetworkPolicy expense-agent: no pod has the labels {"matchLabels":{"app":"traces"}}"#,
             ),
             (
+                "- podSelector:\n            matchLabels:\n              app.kubernetes.io/name: postgres",
+                "- podSelector:\n            matchLabels:\n              app: database",
+                r#"NetworkPolicy expense-agent: no pod has the labels {"matchLabels":{"app":"database"}}"#,
+            ),
+            (
+                "labelSelector: &agent-pods\n            matchLabels:\n              app.kubernetes.io/name: expense-agent",
+                "labelSelector: &agent-pods\n            matchLabels:\n              app: agent",
+                r#"Deployment expense-agent: no pod has the labels {"matchLabels":{"app":"agent"}}"#,
+            ),
+            (
                 "  selector:\n    matchLabels:\n      app.kubernetes.io/name: jaeger\n  template:",
                 "  selector:\n    matchLabels:\n      app.kubernetes.io/name: expense-agent\n  template:",
                 "Deployment jaeger: no pod has the labels \
                  {\"matchLabels\":{\"app.kubernetes.io/name\":\"expense-agent\"}}",
+            ),
+        ],
+    );
+}
+
+fn dangling_names(files: &Files) -> Vec<String> {
+    let mut faults = Vec::new();
+    for owner in &files.manifest {
+        let spec = &owner["spec"];
+        let target = &spec["scaleTargetRef"];
+        let named = [(text(&target["kind"]), &target["name"]), ("Service", &spec["serviceName"])];
+        for (kind, name) in named.into_iter().filter_map(|(kind, name)| Some((kind, name.as_str()?))) {
+            if object(files, kind, name).is_none() {
+                faults.push(format!("{}: there is no {kind} {name}", title(owner)));
+            }
+        }
+    }
+    faults
+}
+
+#[test]
+fn every_autoscaler_has_a_target_and_every_stateful_set_a_service() {
+    let target = "kind: Deployment\n    name: expense-agent\n";
+    assert_check(
+        dangling_names,
+        MANIFEST,
+        &[
+            (
+                target,
+                "kind: Deployment\n    name: agent\n",
+                "HorizontalPodAutoscaler expense-agent: there is no Deployment agent",
+            ),
+            (
+                target,
+                "kind: StatefulSet\n    name: expense-agent\n",
+                "HorizontalPodAutoscaler expense-agent: there is no StatefulSet expense-agent",
+            ),
+            (
+                "serviceName: expense-agent-postgres",
+                "serviceName: postgres",
+                "StatefulSet expense-agent-postgres: there is no Service postgres",
             ),
         ],
     );
@@ -213,11 +280,17 @@ fn dangling_references(files: &Files) -> Vec<String> {
     for pod in pods(files) {
         for reference in references(&pod).iter().filter(|reference| !reference.is_there(files)) {
             let Reference { kind, name, key, is_optional } = reference;
-            if (*name, *key) != ABSENT_SECRET {
-                let key = key.map(|key| format!(" with the key {key}")).unwrap_or_default();
-                faults.push(format!("{}: there is no {kind} {name}{key}", pod.owner));
-            } else if !is_optional {
-                faults.push(format!("{}: {kind} {name} is made by hand or not at all, so it is optional", pod.owner));
+            let by_hand = BY_HAND.iter().find(|secret| *kind == "Secret" && secret.name == *name);
+            match by_hand.filter(|secret| key.is_none_or(|key| secret.keys.contains(&key))) {
+                None => {
+                    let key = key.map(|key| format!(" with the key {key}")).unwrap_or_default();
+                    faults.push(format!("{}: there is no {kind} {name}{key}", pod.owner));
+                }
+                Some(secret) if secret.is_optional != *is_optional => {
+                    let needed = if secret.is_optional { "optional" } else { "required" };
+                    faults.push(format!("{}: Secret {name} has to be {needed}", pod.owner));
+                }
+                Some(_) => {}
             }
         }
     }
@@ -236,8 +309,8 @@ fn everything_that_a_pod_refers_to_is_there() {
                 "Deployment jaeger: there is no ServiceAccount traces",
             ),
             (
-                "claimName: expense-agent-ledger",
-                "claimName: ledger",
+                "configMap:\n            name: expense-agent-policies",
+                "persistentVolumeClaim:\n            claimName: ledger",
                 "Deployment expense-agent: there is no PersistentVolumeClaim ledger",
             ),
             (
@@ -258,7 +331,66 @@ fn everything_that_a_pod_refers_to_is_there() {
             (
                 "optional: true",
                 "optional: false",
-                "Deployment expense-agent: Secret ai-agent-secrets is made by hand or not at all, so it is optional",
+                "Deployment expense-agent: Secret ai-agent-secrets has to be optional",
+            ),
+            (
+                "key: database-url\n",
+                "key: url\n",
+                "Deployment expense-agent: there is no Secret expense-agent-postgres with the key url",
+            ),
+            (
+                "key: database-url\n",
+                "key: database-url\n                  optional: true\n",
+                "Deployment expense-agent: Secret expense-agent-postgres has to be required",
+            ),
+            (
+                "secretName: expense-agent-postgres\n",
+                "secretName: postgres\n",
+                "StatefulSet expense-agent-postgres: there is no Secret postgres",
+            ),
+            (
+                "{key: password,",
+                "{key: pass,",
+                "StatefulSet expense-agent-postgres: there is no Secret expense-agent-postgres with the key pass",
+            ),
+        ],
+    );
+}
+
+fn unexplained_secrets(files: &Files) -> Vec<String> {
+    let mut faults = Vec::new();
+    for ByHand { name, keys, .. } in BY_HAND {
+        let command = format!("create secret generic {name} ");
+        let command = files.manifest_head.iter().find(|line| line.contains(&command)).map_or("", String::as_str);
+        let lost = keys.iter().filter(|key| !command.contains(&format!(" --from-literal={key}=")));
+        faults.extend(lost.map(|key| format!("nothing at the top says how to make {key} of Secret {name}")));
+        if object(files, "Secret", name).is_some() {
+            faults.push(format!("Secret {name} is in the file, and its values with it"));
+        }
+    }
+    faults
+}
+
+#[test]
+fn the_top_says_how_to_make_every_secret() {
+    assert_check(
+        unexplained_secrets,
+        MANIFEST,
+        &[
+            (
+                "--from-literal=password=",
+                "--from-literal=pass=",
+                "nothing at the top says how to make password of Secret expense-agent-postgres",
+            ),
+            (
+                "generic ai-agent-secrets",
+                "generic openai",
+                "nothing at the top says how to make openai-api-key of Secret ai-agent-secrets",
+            ),
+            (
+                "kind: ConfigMap\nmetadata:\n  name: jaeger-config\n",
+                "kind: Secret\nmetadata:\n  name: ai-agent-secrets\n",
+                "Secret ai-agent-secrets is in the file, and its values with it",
             ),
         ],
     );
@@ -269,7 +401,8 @@ fn unmatched_mounts(files: &Files) -> Vec<String> {
     for pod in pods(files) {
         let names =
             |values: &[Value]| values.iter().map(|value| text(&value["name"]).to_owned()).collect::<BTreeSet<_>>();
-        let volumes = names(list(&pod.spec["volumes"]));
+        let mut volumes = names(list(&pod.spec["volumes"]));
+        volumes.extend(list(pod.claims).iter().map(|claim| text(&claim["metadata"]["name"]).to_owned()));
         let mounts: BTreeSet<_> =
             pod.containers().flat_map(|container| names(list(&container["volumeMounts"]))).collect();
         faults.extend(mounts.difference(&volumes).map(|name| format!("{}: there is no volume {name}", pod.owner)));
@@ -280,14 +413,19 @@ fn unmatched_mounts(files: &Files) -> Vec<String> {
 
 #[test]
 fn every_mount_has_its_volume_and_every_volume_its_mount() {
-    let mount = "- name: ledger\n              mountPath";
-    let broken = |fault| (mount, "- name: leger\n              mountPath", fault);
+    let mount = "- name: policies\n              mountPath";
+    let broken = |fault| (mount, "- name: polices\n              mountPath", fault);
     assert_check(
         unmatched_mounts,
         MANIFEST,
         &[
-            broken("Deployment expense-agent: there is no volume leger"),
-            broken("Deployment expense-agent: nothing mounts ledger"),
+            broken("Deployment expense-agent: there is no volume polices"),
+            broken("Deployment expense-agent: nothing mounts policies"),
+            (
+                "- metadata:\n        name: data\n",
+                "- metadata:\n        name: ledger\n",
+                "StatefulSet expense-agent-postgres: there is no volume data",
+            ),
         ],
     );
 }

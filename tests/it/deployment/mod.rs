@@ -5,6 +5,7 @@
 mod agent;
 mod agreement;
 mod compose;
+mod database;
 mod manifest;
 mod network;
 mod policies;
@@ -107,6 +108,10 @@ struct Files {
     image_ports: Vec<String>,
     /// The variables of `.env.example`, those that are commented out among them.
     variables: Vec<String>,
+    /// The lines of the manifest's comment at its top, without the marks; a line that goes on in the next is one.
+    manifest_head: Vec<String>,
+    /// The URLs of a Postgres that stand in each file, in comments as well.
+    database_urls: BTreeMap<&'static str, Vec<String>>,
 }
 
 impl Files {
@@ -121,12 +126,18 @@ impl Files {
         };
         let pair = |pair: &String| pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
         let variable = Regex::new(r"(?m)^#?([A-Z_]+)=").unwrap();
+        let manifest_head = texts[MANIFEST].lines().map_while(|line| line.strip_prefix('#')).map(str::trim);
+        let manifest_head = manifest_head.collect::<Vec<_>>().join("\n").replace("\\\n", "");
+        let database_url = Regex::new(r"postgres://\S+").unwrap();
+        let database_urls = |text| database_url.find_iter(text).map(|found| found.as_str().to_owned()).collect();
         Self {
             manifest: documents(MANIFEST).collect(),
             compose: documents(COMPOSE).next().unwrap(),
             image_env: instructions("ENV").iter().map(|given| pair(given).unwrap()).collect(),
             image_ports: instructions("EXPOSE"),
             variables: variable.captures_iter(&texts[VARIABLES]).map(|found| found[1].to_owned()).collect(),
+            manifest_head: manifest_head.lines().map(str::to_owned).collect(),
+            database_urls: texts.iter().map(|(name, text)| (*name, database_urls(text))).collect(),
         }
     }
 }
