@@ -25,9 +25,9 @@ use crate::llm::offline::Offline;
 use crate::llm::openai::{OpenAi, OpenAiConfig};
 use crate::policy::Policies;
 use crate::policy::rates::Rates;
-use crate::policy::reader::FileFaults;
 use crate::telemetry::Instruments;
 use crate::telemetry::chat::TracedModel;
+use crate::toml_reader::FileFaults;
 
 /// The service cannot be put together.
 #[derive(Debug, thiserror::Error)]

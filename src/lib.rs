@@ -36,4 +36,6 @@ pub mod app;
 
 pub mod clock;
 
+pub mod toml_reader;
+
 pub mod config;

@@ -10,11 +10,11 @@ use toml::de::DeValue;
 use crate::domain::decision::{Role, Window};
 use crate::domain::money::Currency;
 use crate::policy::evidence::{Codes, Evidence, Phrase};
-use crate::policy::reader::{
-    Claims, DATE, Fault, FileFaults, Source, TEXT, Table, date, filled_list, filled_text, list, values,
-};
 use crate::policy::rule::{KindName, Rule, RuleKind};
 use crate::policy::{Policies, Policy};
+use crate::toml_reader::{
+    Claims, DATE, Fault, FileFaults, Source, TEXT, Table, date, filled_list, filled_text, list, name, one_of, values,
+};
 
 const NAME: &str = "lower-case letters, digits, `-` and `_`, such as \"travel\"";
 const DAYS: &str = "a number of days from 0 to 9999, without quotes";
@@ -149,10 +149,6 @@ fn parse_kind(source: &mut Source<'_>, table: &mut Table<'_, '_>, currency: Curr
     }
 }
 
-fn one_of(variants: &[&str]) -> String {
-    format!("one of \"{}\"", variants.join("\", \""))
-}
-
 fn parse_evidence(
     source: &mut Source<'_>,
     table: &mut Table<'_, '_>,
@@ -179,11 +175,6 @@ fn parse_evidence(
         }
     }
     Some(Evidence { mcc: values(mcc), merchant: values(merchant), transaction: values(transaction) })
-}
-
-fn name(text: &str) -> Option<String> {
-    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-    (!text.is_empty() && text.chars().all(is_plain)).then(|| text.to_owned())
 }
 
 fn days(value: &DeValue<'_>) -> Option<u16> {

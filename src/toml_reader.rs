@@ -1,5 +1,6 @@
 //! Reads TOML files that people write, and reads on after a fault: whatever is wrong is named with file, line and key,
-//! and with what would be accepted. What the keys mean stands with the things they make: policies in `parse`.
+//! and with what would be accepted. What the keys mean stands with the things they make, such as policies in
+//! `policy::parse`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -307,4 +308,15 @@ pub(crate) fn filled_text(value: &DeValue<'_>) -> Option<String> {
 
 pub(crate) fn date(value: &DeValue<'_>) -> Option<Date> {
     value.as_str().and_then(calendar_date)
+}
+
+/// What is accepted where only some words are.
+pub(crate) fn one_of(variants: &[&str]) -> String {
+    format!("one of \"{}\"", variants.join("\", \""))
+}
+
+/// A name that files, traces and command lines can all spell.
+pub(crate) fn name(text: &str) -> Option<String> {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    (!text.is_empty() && text.chars().all(is_plain)).then(|| text.to_owned())
 }
