@@ -36,6 +36,8 @@ pub mod app;
 
 pub mod clock;
 
+pub mod reload;
+
 pub mod toml_reader;
 
 pub mod config;
