@@ -6,8 +6,9 @@
 //! 3. [`policy`]: the engine that has the last word.
 //! 4. [`llm`]: the model seam, OpenAI and offline.
 //! 5. [`ledger`]: the durable memory.
-//! 6. [`telemetry`]: how all of it is seen.
-//! 7. [`http`], [`cli`], [`app`], [`config`]: the ways in.
+//! 6. [`keys`]: API keys, which say who may come in and for which tenant.
+//! 7. [`telemetry`]: how all of it is seen.
+//! 8. [`http`], [`cli`], [`app`], [`config`]: the ways in.
 //!
 //! What always holds, and is tested:
 //! - No outcome is more lenient than the policy engine's verdict, whatever the model says.
@@ -25,6 +26,8 @@ pub mod policy;
 pub mod llm;
 
 pub mod ledger;
+
+pub mod keys;
 
 pub mod telemetry;
 

@@ -34,7 +34,7 @@ pub fn parse(dir: &Path, sources: &[(PathBuf, String)]) -> Result<Policies, File
     }
     let mut claims = Claims::default();
     for (file, text) in sources {
-        let mut source = Source { file, text, faults: &mut faults };
+        let mut source = Source::new(file, text, &mut faults);
         if let Some(policy) = parse_file(&mut source, &mut claims) {
             policies.push(policy);
         }
@@ -96,7 +96,7 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims) -> Option<Policy> {
 
 /// The first 16 hex digits of the SHA-256 of a text.
 pub fn short_hash(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&Sha256::digest(text.as_bytes())[..8])
 }
 
 fn parse_rules(

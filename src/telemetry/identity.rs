@@ -10,7 +10,7 @@ use opentelemetry::{Context, KeyValue};
 use percent_encoding::percent_decode_str;
 
 use crate::domain::expense::ANONYMOUS;
-use crate::domain::submission::MAX_ID_CHARS;
+use crate::domain::submission::{MAX_ID_CHARS, is_line};
 use crate::telemetry::names::{self, Name};
 
 /// The tenant of a request that names none.
@@ -56,11 +56,7 @@ pub(super) fn members(headers: &HeaderMap) -> Members {
         let (name, value) = member.split(';').next()?.split_once('=')?;
         let name = names::FROM_BAGGAGE.into_iter().find(|allowed| allowed.key == name.trim())?;
         let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
-        let is_in_bounds = !value.is_empty()
-            && value.trim() == value
-            && value.chars().count() <= MAX_ID_CHARS
-            && !value.contains(char::is_control);
-        is_in_bounds.then(|| (name.key, value.into_owned()))
+        is_line(&value, MAX_ID_CHARS).then(|| (name.key, value.into_owned()))
     });
     listed.collect()
 }

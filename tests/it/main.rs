@@ -14,6 +14,7 @@ mod harness;
 mod hostile;
 mod idempotency;
 mod identity;
+mod keys;
 mod ledger;
 mod panics;
 mod policy;
