@@ -19,5 +19,6 @@ mod ledger;
 mod panics;
 mod policy;
 mod rates;
+mod reload;
 mod rules;
 mod traces;
