@@ -17,6 +17,8 @@ use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::config::{Config, ModelConfig};
 use crate::http::{AppState, router};
+use crate::keys::ApiKeys;
+use crate::keys::access::Access;
 use crate::ledger::{Ledger, LedgerError};
 use crate::llm::ChatModel;
 use crate::llm::cost::{Priced, Prices};
@@ -25,16 +27,20 @@ use crate::llm::offline::Offline;
 use crate::llm::openai::{OpenAi, OpenAiConfig};
 use crate::policy::Policies;
 use crate::policy::rates::Rates;
-use crate::policy::reader::FileFaults;
+use crate::reload::{ReloadRequests, Reloaded};
 use crate::telemetry::Instruments;
 use crate::telemetry::chat::TracedModel;
+use crate::toml_reader::FileFaults;
 
 /// The service cannot be put together.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The policies, or the tables beside them, are wrong.
     #[error("the policies cannot be used")]
-    Policies(#[from] FileFaults),
+    Policies(#[source] FileFaults),
+    /// The API keys are wrong.
+    #[error("the API keys cannot be used")]
+    Keys(#[source] FileFaults),
     /// The ledger cannot be opened.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -48,22 +54,26 @@ pub struct App {
     state: AppState,
     router: Router,
     drain_timeout: Duration,
+    reloads: ReloadRequests,
 }
 
 impl App {
-    /// Loads the policies, opens the ledger and sets up the model.
+    /// Loads policies and API keys, opens the ledger and sets up the model.
     ///
     /// # Errors
     /// When one of them cannot be used.
     pub async fn build(config: &Config, clock: Clock, instruments: Instruments) -> Result<Self, BuildError> {
-        let Folder { policies, rates, prices } = Folder::load(&config.policies)?;
+        let Folder { policies, rates, prices } = Folder::load(&config.policies).map_err(BuildError::Policies)?;
         let policies = Arc::new(policies);
         let model = model(config, &policies, prices, clock.clone())?;
+        let reloads = ReloadRequests::default();
+        let access = access(config, clock.clone(), &reloads).map_err(BuildError::Keys)?;
         let ledger = Ledger::open(&config.store).await?;
         let categories: Vec<&str> = policies.categories().collect();
-        tracing::info!(model = model.info().model, policies = categories.join(","), "ready to decide");
+        tracing::info!(model = model.info().model, policies = categories.join(","), api_keys = %access, "ready to decide");
         let state = AppState {
             chain: Chain { model, policies, rates: Arc::new(rates), ledger },
+            access,
             clock,
             trace_url: config.trace_url.clone(),
             deadline: config.deadline,
@@ -73,7 +83,12 @@ impl App {
             is_draining: Arc::new(AtomicBool::new(false)),
         };
         let router = router(state.clone(), instruments);
-        Ok(Self { state, router, drain_timeout: config.drain_timeout })
+        Ok(Self { state, router, drain_timeout: config.drain_timeout, reloads })
+    }
+
+    /// Where to ask for a look at the files that may change while the service runs; absent when there are none.
+    pub fn reload_requests(&self) -> Option<ReloadRequests> {
+        matches!(self.state.access, Access::Keyed { .. }).then(|| self.reloads.clone())
     }
 
     /// Serves until `stop` is done, then finishes what is under way, within the drain timeout.
@@ -143,6 +158,13 @@ fn model(
             Arc::new(TracedModel::new(Priced::new(model, prices, clock), propagates))
         }
     })
+}
+
+/// Who is let in: everyone, or the holders of keys.
+fn access(config: &Config, clock: Clock, reloads: &ReloadRequests) -> Result<Access, FileFaults> {
+    let Some(file) = config.api_keys.clone() else { return Ok(Access::Anonymous) };
+    let load = move || ApiKeys::load(&file);
+    Ok(Access::Keyed { keys: Reloaded::start("API keys", load, config.reload_interval, reloads)?, clock })
 }
 
 /// What a policies folder holds.

@@ -30,11 +30,22 @@ const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
 /// Settings as a person gives them: each is a flag and a variable.
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
-    /// Address and port to listen on; beyond loopback only with `--allow-anonymous`
+    /// Address and port to listen on; beyond loopback only with `--api-keys` or `--allow-anonymous`
     #[arg(long, global = true, env = "EXPENSE_AGENT_LISTEN", default_value = "127.0.0.1:8000", value_name = "ADDRESS")]
     pub listen: SocketAddr,
 
-    /// Let anyone who reaches the service use it, as the tenant he says he is
+    /// File of API keys, one of which every request then has to show; read again when it changes, and on SIGHUP
+    #[arg(long, global = true, env = "EXPENSE_AGENT_API_KEYS", value_name = "FILE")]
+    pub api_keys: Option<PathBuf>,
+
+    /// How often files that may change while the service runs are looked at
+    #[arg(
+        long, global = true, env = "EXPENSE_AGENT_RELOAD_INTERVAL", default_value = "5s", value_name = "TIME",
+        value_parser = humantime::parse_duration
+    )]
+    pub reload_interval: Duration,
+
+    /// Without API keys, let anyone who reaches the service use it, as the tenant he says he is
     #[arg(long, global = true, env = "EXPENSE_AGENT_ALLOW_ANONYMOUS", value_parser = BoolishValueParser::new())]
     pub allow_anonymous: bool,
 
@@ -171,6 +182,10 @@ impl TraceUrl {
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// File of API keys; absent, nobody is asked for one.
+    pub api_keys: Option<PathBuf>,
+    /// How often files that may change are looked at.
+    pub reload_interval: Duration,
     /// Folder of the policy files; its `tables/prices.toml` holds the models' prices.
     pub policies: PathBuf,
     /// Where the ledger is.
@@ -220,10 +235,10 @@ impl Config {
     /// With every fault, not just the first.
     pub fn build(settings: Settings, variables: &Variables) -> Result<Self, ConfigFaults> {
         let mut faults = Vec::new();
-        if !settings.listen.ip().is_loopback() && !settings.allow_anonymous {
+        if !settings.listen.ip().is_loopback() && settings.api_keys.is_none() && !settings.allow_anonymous {
             faults.push(format!(
-                "--listen {} is not loopback, and nobody would be asked who he is; listen on 127.0.0.1, or say \
-                 --allow-anonymous",
+                "--listen {} is not loopback, and nobody would be asked who he is; listen on 127.0.0.1, name a file \
+                 of keys with --api-keys, or say --allow-anonymous",
                 settings.listen
             ));
         }
@@ -231,6 +246,7 @@ impl Config {
             ("--deadline", settings.deadline),
             ("--model-timeout", settings.model_timeout),
             ("--drain-timeout", settings.drain_timeout),
+            ("--reload-interval", settings.reload_interval),
         ];
         for (flag, _) in limits.into_iter().filter(|(_, limit)| limit.is_zero() || *limit > MAX_LIMIT) {
             faults.push(format!("{flag} is out of range; write a time above zero and up to an hour, such as \"30s\""));
@@ -257,6 +273,8 @@ impl Config {
         match model {
             Some(model) if faults.is_empty() => Ok(Self {
                 listen: settings.listen,
+                api_keys: settings.api_keys,
+                reload_interval: settings.reload_interval,
                 policies: settings.policies,
                 store,
                 model,

@@ -6,12 +6,14 @@
 //! 3. [`policy`]: the engine that has the last word.
 //! 4. [`llm`]: the model seam, OpenAI and offline.
 //! 5. [`ledger`]: the durable memory.
-//! 6. [`telemetry`]: how all of it is seen.
-//! 7. [`http`], [`cli`], [`app`], [`config`]: the ways in.
+//! 6. [`keys`]: API keys, which say who may come in and for which tenant.
+//! 7. [`telemetry`]: how all of it is seen.
+//! 8. [`http`], [`cli`], [`app`], [`config`]: the ways in.
 //!
 //! What always holds, and is tested:
 //! - No outcome is more lenient than the policy engine's verdict, whatever the model says.
 //! - A decision that was answered is in the ledger.
+//! - With API keys, the key alone decides the tenant of a request.
 //! - No binary float touches an amount.
 //! - OpenTelemetry is imported under `telemetry` alone, async-openai in `llm::openai` alone, and the environment is read
 //!   in `config` alone.
@@ -26,6 +28,8 @@ pub mod llm;
 
 pub mod ledger;
 
+pub mod keys;
+
 pub mod telemetry;
 
 pub mod http;
@@ -35,5 +39,9 @@ pub mod cli;
 pub mod app;
 
 pub mod clock;
+
+pub mod reload;
+
+pub mod toml_reader;
 
 pub mod config;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use expense_agent::cli::{Cli, Command, PoliciesCommand, demo, healthcheck, policies, serve};
+use expense_agent::cli::{Cli, Command, KeysCommand, PoliciesCommand, demo, healthcheck, keys, policies, serve};
 use expense_agent::config::{Config, environment};
 
 fn main() -> ExitCode {
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Command::Policies { command: PoliciesCommand::Check { dir } } => {
             policies::check(dir.as_ref().unwrap_or(&settings.policies), &mut out)
         }
+        Command::Keys { command: KeysCommand::New(wanted) } => keys::new(&wanted, &mut out),
         Command::Serve => configured(settings).and_then(|config| serve::run(&config, &mut out)),
         Command::Demo { url } => configured(settings).and_then(|config| demo::run(&config, url, &mut out)),
     };

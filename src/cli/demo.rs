@@ -53,7 +53,8 @@ pub fn run(config: &Config, url: Option<Url>, out: &mut dyn Write) -> anyhow::Re
 /// A service of the demo's own: the same router, on a free port, with a ledger that goes away with it.
 async fn decide_here(config: Config, instruments: Instruments, out: &mut dyn Write) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let config = Config { store: Store::Sqlite(folder.path().to_owned()), ..config };
+    // Only the demo itself is asked anything here, and it holds no key.
+    let config = Config { store: Store::Sqlite(folder.path().to_owned()), api_keys: None, ..config };
     let app = App::build(&config, Clock::system(), instruments).await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?).parse()?;

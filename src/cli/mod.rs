@@ -2,6 +2,7 @@
 
 pub mod demo;
 pub mod healthcheck;
+pub mod keys;
 pub mod policies;
 pub mod serve;
 
@@ -38,11 +39,24 @@ pub enum Command {
         #[command(subcommand)]
         command: PoliciesCommand,
     },
+    /// Work on API keys
+    Keys {
+        /// What to do with them
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
     /// Post a few dozen transactions and show each decision as a tree
     Demo {
         /// A running service, such as http://127.0.0.1:8000; without one, the demo decides by itself and forgets
         url: Option<Url>,
     },
+}
+
+/// What can be done with API keys.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Make a key, and show it this once with its entry for the file of keys
+    New(keys::NewKey),
 }
 
 /// What can be done with policy files.

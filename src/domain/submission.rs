@@ -168,7 +168,7 @@ fn fingerprint(expense: &Expense, has_date: bool) -> String {
     if !has_date {
         meaning["date"] = serde_json::Value::Null;
     }
-    Sha256::digest(meaning.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(meaning.to_string()))
 }
 
 const TRANSACTION: &str =
@@ -282,9 +282,12 @@ fn string(raw: &str) -> Option<String> {
 }
 
 fn line(raw: &str, max_chars: usize) -> Option<String> {
-    string(raw).filter(|text| {
-        (1..=max_chars).contains(&text.chars().count()) && text.trim() == text && !text.contains(char::is_control)
-    })
+    string(raw).filter(|text| is_line(text, max_chars))
+}
+
+/// Whether a text can be a name or an id: not empty, not too long, no control characters, no blank at either end.
+pub fn is_line(text: &str, max_chars: usize) -> bool {
+    (1..=max_chars).contains(&text.chars().count()) && text.trim() == text && !text.contains(char::is_control)
 }
 
 fn transaction_text(raw: &str) -> Option<String> {

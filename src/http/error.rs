@@ -55,6 +55,12 @@ impl Problem {
         }
     }
 
+    /// The request shows no key that is in force; why not is nobody's business.
+    pub fn unauthorized() -> Self {
+        let detail = "this route asks for an API key that is in force; send it as `Authorization: Bearer KEY`";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+    }
+
     /// The service has all the requests it can work on.
     pub fn overloaded() -> Self {
         let detail = "the service is working on as many requests as it may; try again in a moment";
@@ -135,12 +141,17 @@ pub async fn render(request: Request, next: Next) -> Response {
         None if status.is_server_error() => tracing::warn!(code = problem.code, "a request was turned away"),
         None => {}
     }
-    let is_temporary = response.status() == StatusCode::SERVICE_UNAVAILABLE;
     let mut rendered = (response.status(), Json(problem)).into_response();
     let headers = rendered.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    if is_temporary {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+        }
+        StatusCode::UNAUTHORIZED => {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        _ => {}
     }
     if let Some(allow) = response.headers_mut().remove(header::ALLOW) {
         headers.insert(header::ALLOW, allow);

@@ -20,7 +20,7 @@ use crate::http::error::Problem;
 use crate::http::limits::{Arrived, JsonBytes};
 use crate::http::once;
 use crate::ledger::{Filter, KeyClaim, PageRequest};
-use crate::telemetry::identity::as_user;
+use crate::telemetry::identity::{Identity, as_user};
 use crate::telemetry::server::{Decided, RequestTrace};
 
 /// Decisions on a page when the caller does not say.
@@ -65,6 +65,7 @@ pub struct DecisionPage {
     responses(
         (status = 201, description = "The decision, already in the ledger", body = DecisionBody),
         (status = 400, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No API key that is in force, where one is asked for", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The idempotency key was used with another body", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Larger than 64 KiB", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "Not JSON by its type", body = Problem, content_type = "application/problem+json"),
@@ -75,20 +76,21 @@ pub struct DecisionPage {
 pub async fn create(
     State(app): State<AppState>,
     Extension(trace): Extension<RequestTrace>,
+    Extension(identity): Extension<Identity>,
     Extension(arrived): Extension<Arrived>,
     headers: HeaderMap,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     let key = once::key(&headers)?;
     let received_at = app.clock.now();
-    let defaults = Defaults { date: day_of(received_at), user_id: trace.identity.user_id.clone() };
+    let defaults = Defaults { date: day_of(received_at), user_id: identity.user_id };
     let submission::Submitted { expense, fingerprint } = submission::parse(&body, defaults)?;
     trace.is_about(&expense.user_id);
     // A queue would only make all requests late. The place is taken once the body is here, so that slow uploads take
     // none, and given back when the decision is recorded, whatever the client does.
     let place = app.slots.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
     let key = key.map(|key| KeyClaim {
-        tenant_id: trace.identity.tenant_id.clone(),
+        tenant_id: identity.tenant_id.clone(),
         key,
         fingerprint,
         // Twice the deadline: who holds the key longer is gone.
@@ -99,7 +101,7 @@ pub async fn create(
         id: Uuid::now_v7(),
         received_at,
         key,
-        tenant_id: trace.identity.tenant_id,
+        tenant_id: identity.tenant_id,
         trace_id: trace.trace_id,
         // A tenth of the time is kept for the ledger and the way back.
         model_deadline: arrived.0 + app.deadline * 9 / 10,
@@ -128,16 +130,17 @@ pub async fn create(
     params(("id" = String, Path, description = "The decision's id")),
     responses(
         (status = 200, description = "The decision", body = DecisionBody),
+        (status = 401, description = "No API key that is in force, where one is asked for", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such decision", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub async fn get(
     State(app): State<AppState>,
-    Extension(trace): Extension<RequestTrace>,
+    Extension(identity): Extension<Identity>,
     Path(id): Path<String>,
 ) -> Result<Json<DecisionBody>, Problem> {
     let decision = match id.parse::<Uuid>() {
-        Ok(id) => app.chain.ledger.get(&trace.identity.tenant_id, id).await?,
+        Ok(id) => app.chain.ledger.get(&identity.tenant_id, id).await?,
         Err(_) => None,
     };
     let not_found = || Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no decision with this id");
@@ -158,15 +161,16 @@ pub async fn get(
     responses(
         (status = 200, description = "A page of decisions", body = DecisionPage),
         (status = 400, description = "A filter or a cursor that does not exist", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No API key that is in force, where one is asked for", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub async fn list(
     State(app): State<AppState>,
-    Extension(trace): Extension<RequestTrace>,
+    Extension(identity): Extension<Identity>,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Json<DecisionPage>, Problem> {
     let (filter, page) = parse_query(&parameters)?;
-    let tenant_id = &trace.identity.tenant_id;
+    let tenant_id = &identity.tenant_id;
     if let Some(cursor) = page.after
         && app.chain.ledger.get(tenant_id, cursor).await?.is_none()
     {

@@ -26,6 +26,7 @@ async fn ready(State(app): State<AppState>) -> (StatusCode, Json<Value>) {
     let is_ready = ledger.is_ok() && !app.is_draining();
     let checks = json!({
         "ledger": if ledger.is_ok() { "ok" } else { "failed" },
+        "api_keys": app.access.to_string(),
         "policies": app.chain.policies.iter().count(),
         "draining": app.is_draining(),
         "in_flight": app.decisions.len(),

@@ -1,6 +1,7 @@
 //! The HTTP surface: routes, their order of layers, and what handlers share. One file per resource; the whole error
 //! contract is in `error`.
 
+pub mod admission;
 pub mod docs;
 pub mod error;
 pub mod expenses;
@@ -25,6 +26,7 @@ use utoipa_axum::routes;
 use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::config::TraceUrl;
+use crate::keys::access::Access;
 use crate::telemetry::{Instruments, server};
 
 /// What handlers share; cheap to clone.
@@ -32,6 +34,8 @@ use crate::telemetry::{Instruments, server};
 pub struct AppState {
     /// Decides.
     pub chain: Chain,
+    /// Who is let in.
+    pub access: Access,
     /// Tells the time.
     pub clock: Clock,
     /// Where a trace can be looked at.
@@ -61,6 +65,7 @@ pub fn router(state: AppState, instruments: Instruments) -> Router {
         .routes(routes!(expenses::create, expenses::list))
         .routes(routes!(expenses::get))
         .routes(routes!(policies::list))
+        .layer(from_fn(admission::require_identity))
         .split_for_parts();
     let traced = api
         .merge(docs::pages(openapi))
@@ -69,6 +74,6 @@ pub fn router(state: AppState, instruments: Instruments) -> Router {
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn_with_state(state.clone(), limits::within_deadline))
         .layer(from_fn(error::render))
-        .layer(from_fn_with_state(instruments, server::trace));
+        .layer(from_fn_with_state((instruments, state.access.clone()), server::trace));
     health::routes().layer(from_fn(error::render)).merge(traced).with_state(state)
 }

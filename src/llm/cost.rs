@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 
 use crate::domain::decision::Cost;
 use crate::llm::{Answer, ChatModel, ChatRequest, ModelInfo, Reply};
-use crate::policy::reader::{Claims, DATE, FileFaults, Source, TEXT, Table, date, filled_list, filled_text, read};
+use crate::toml_reader::{Claims, DATE, FileFaults, Source, TEXT, Table, date, filled_list, filled_text, read};
 
 /// Prices are quoted for a million tokens.
 const TOKENS_PER_PRICE: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);

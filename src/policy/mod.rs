@@ -7,7 +7,6 @@ pub mod evaluate;
 pub mod evidence;
 pub mod parse;
 pub mod rates;
-pub mod reader;
 pub mod rule;
 
 use std::collections::BTreeMap;
@@ -20,8 +19,8 @@ use utoipa::ToSchema;
 
 use crate::domain::decision::Window;
 use crate::domain::money::Currency;
+use crate::toml_reader::{FileFaults, read};
 use evidence::{Evidence, Lexicon};
-use reader::FileFaults;
 use rule::{Rule, RuleKind};
 
 /// One version of the policy of one category, as one file holds it.
@@ -99,7 +98,7 @@ impl Policies {
         let mut sources = Vec::new();
         let mut faults = Vec::new();
         for path in files {
-            match reader::read(&path, "write a text file in UTF-8") {
+            match read(&path, "write a text file in UTF-8") {
                 Ok(text) => sources.push((path, text)),
                 Err(FileFaults(unreadable)) => faults.extend(unreadable),
             }

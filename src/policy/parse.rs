@@ -10,11 +10,11 @@ use toml::de::DeValue;
 use crate::domain::decision::{Role, Window};
 use crate::domain::money::Currency;
 use crate::policy::evidence::{Codes, Evidence, Phrase};
-use crate::policy::reader::{
-    Claims, DATE, Fault, FileFaults, Source, TEXT, Table, date, filled_list, filled_text, list, values,
-};
 use crate::policy::rule::{KindName, Rule, RuleKind};
 use crate::policy::{Policies, Policy};
+use crate::toml_reader::{
+    Claims, DATE, Fault, FileFaults, Source, TEXT, Table, date, filled_list, filled_text, list, name, one_of, values,
+};
 
 const NAME: &str = "lower-case letters, digits, `-` and `_`, such as \"travel\"";
 /// What a cap can count over.
@@ -36,7 +36,7 @@ pub fn parse(dir: &Path, sources: &[(PathBuf, String)]) -> Result<Policies, File
     }
     let mut claims = Claims::default();
     for (file, text) in sources {
-        let mut source = Source { file, text, faults: &mut faults };
+        let mut source = Source::new(file, text, &mut faults);
         if let Some(policy) = parse_file(&mut source, &mut claims) {
             policies.push(policy);
         }
@@ -98,7 +98,7 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims) -> Option<Policy> {
 
 /// The first 16 hex digits of the SHA-256 of a text.
 pub fn short_hash(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&Sha256::digest(text.as_bytes())[..8])
 }
 
 fn parse_rules(
@@ -157,10 +157,6 @@ fn parse_kind(source: &mut Source<'_>, table: &mut Table<'_, '_>, currency: Curr
     }
 }
 
-fn one_of(variants: &[&str]) -> String {
-    format!("one of \"{}\"", variants.join("\", \""))
-}
-
 fn parse_evidence(
     source: &mut Source<'_>,
     table: &mut Table<'_, '_>,
@@ -187,11 +183,6 @@ fn parse_evidence(
         }
     }
     Some(Evidence { mcc: values(mcc), merchant: values(merchant), transaction: values(transaction) })
-}
-
-fn name(text: &str) -> Option<String> {
-    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-    (!text.is_empty() && text.chars().all(is_plain)).then(|| text.to_owned())
 }
 
 fn days(value: &DeValue<'_>) -> Option<u16> {

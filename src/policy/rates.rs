@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 
 use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::domain::money::{self, Currency};
-use crate::policy::reader::{Claims, DATE, FileFaults, Source, TEXT, date, filled_text, read};
+use crate::toml_reader::{Claims, DATE, FileFaults, Source, TEXT, date, filled_text, read};
 
 /// Decimals a rate may have.
 const MAX_RATE_DECIMALS: u32 = 10;

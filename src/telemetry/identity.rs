@@ -1,5 +1,6 @@
 //! Who a request is for: user and tenant, as W3C Baggage. What a caller sends is taken by an allow-list and within
-//! bounds; what the service knows better overwrites it before the first span begins.
+//! bounds; what the service knows better overwrites it before the first span begins. A handler gets the identity as an
+//! extension of the request.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,8 @@ use opentelemetry::{Context, KeyValue};
 use percent_encoding::percent_decode_str;
 
 use crate::domain::expense::ANONYMOUS;
-use crate::domain::submission::MAX_ID_CHARS;
+use crate::domain::submission::{MAX_ID_CHARS, is_line};
+use crate::keys::access::Caller;
 use crate::telemetry::names::{self, Name};
 
 /// The tenant of a request that names none.
@@ -29,23 +31,28 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Reads the identity a caller's baggage gives; values out of bounds count as absent.
-    pub(super) fn of(members: &Members) -> Self {
+    /// Reads the identity a caller's baggage gives; values out of bounds count as absent. The tenant of a key goes before
+    /// any that the caller names. A caller who is refused has none: what he says of himself is worth nothing.
+    pub(super) fn of(caller: &Caller, members: &Members) -> Option<Self> {
         let member = |name: Name| members.get(name.key).cloned();
-        Self {
-            tenant_id: member(names::TENANT_ID).unwrap_or_else(|| DEFAULT_TENANT.to_owned()),
-            user_id: member(names::USER_ID).unwrap_or_else(|| ANONYMOUS.to_owned()),
-        }
+        let tenant_id = match caller {
+            Caller::Anonymous => member(names::TENANT_ID).unwrap_or_else(|| DEFAULT_TENANT.to_owned()),
+            Caller::Holder(key) => key.tenant_id.clone(),
+            Caller::Refused(_) => return None,
+        };
+        Some(Self { tenant_id, user_id: member(names::USER_ID).unwrap_or_else(|| ANONYMOUS.to_owned()) })
     }
+}
 
-    /// The context of the server span. The user is left out: the body may name another, and an attribute that is set
-    /// twice is exported twice.
-    pub(super) fn edge_context(&self, inbound: &Context, members: &Members) -> Context {
-        let passed_on = [names::SESSION_ID, names::FEATURE_NAME].into_iter();
-        let passed_on = passed_on.filter_map(|name| Some(KeyValue::new(name.key, members.get(name.key)?.clone())));
-        let tenant = names::TENANT_ID.with(self.tenant_id.clone());
-        inbound.with_baggage(passed_on.chain(std::iter::once(tenant)).collect::<Vec<_>>())
-    }
+/// The context of the server span. The user is left out: the body may name another, and an attribute that is set twice
+/// is exported twice. Without an identity nothing of the caller's baggage is passed on, and no tenant either: any word in
+/// its place could be the name of one, and a search for that tenant must not find what strangers tried.
+pub(super) fn edge_context(identity: Option<&Identity>, inbound: &Context, members: &Members) -> Context {
+    let Some(identity) = identity else { return inbound.clone() };
+    let passed_on = [names::SESSION_ID, names::FEATURE_NAME].into_iter();
+    let passed_on = passed_on.filter_map(|name| Some(KeyValue::new(name.key, members.get(name.key)?.clone())));
+    let tenant = names::TENANT_ID.with(identity.tenant_id.clone());
+    inbound.with_baggage(passed_on.chain(std::iter::once(tenant)).collect::<Vec<_>>())
 }
 
 /// The allowed members of a request's [W3C Baggage](https://www.w3.org/TR/baggage/), by name. Read here and not by the
@@ -56,11 +63,7 @@ pub(super) fn members(headers: &HeaderMap) -> Members {
         let (name, value) = member.split(';').next()?.split_once('=')?;
         let name = names::FROM_BAGGAGE.into_iter().find(|allowed| allowed.key == name.trim())?;
         let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
-        let is_in_bounds = !value.is_empty()
-            && value.trim() == value
-            && value.chars().count() <= MAX_ID_CHARS
-            && !value.contains(char::is_control);
-        is_in_bounds.then(|| (name.key, value.into_owned()))
+        is_line(&value, MAX_ID_CHARS).then(|| (name.key, value.into_owned()))
     });
     listed.collect()
 }

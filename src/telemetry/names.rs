@@ -75,6 +75,9 @@ const fn name(
 pub const USER_ID: Name = name("user.id", "string", "all", "the employee the expense belongs to", Core, High);
 /// Tenant.
 pub const TENANT_ID: Name = name("tenant.id", "string", "all", "whose policies and caps count", Ours, High);
+/// API key.
+pub const TENANT_API_KEY_ID: Name =
+    name("tenant.api_key.id", "string", "server", "the id of the API key that was shown, in force or not", Ours, High);
 /// Session.
 pub const SESSION_ID: Name = name("session.id", "string", "all", "the caller's session, from its baggage", Core, High);
 /// Feature.
@@ -357,6 +360,7 @@ pub const OUTPUT_VALUE: Name =
 pub const ALL: &[Name] = &[
     USER_ID,
     TENANT_ID,
+    TENANT_API_KEY_ID,
     SESSION_ID,
     FEATURE_NAME,
     ERROR_TYPE,

@@ -17,9 +17,10 @@ use opentelemetry_http::HeaderExtractor;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 use crate::domain::decision::Decision;
+use crate::keys::access::{Access, Caller};
 use crate::telemetry::Instruments;
 use crate::telemetry::chat::traceparent;
-use crate::telemetry::identity::{Identity, Members, members};
+use crate::telemetry::identity::{Identity, Members, edge_context, members};
 use crate::telemetry::names;
 use crate::telemetry::record::outcome_attributes;
 use crate::telemetry::settings::Propagator;
@@ -33,8 +34,6 @@ const MAX_CHARS: usize = 512;
 pub struct RequestTrace {
     /// 32 hex digits.
     pub trace_id: String,
-    /// Who the request is for.
-    pub identity: Identity,
     employee: Arc<OnceLock<String>>,
 }
 
@@ -49,8 +48,12 @@ impl RequestTrace {
 #[derive(Clone, Debug)]
 pub struct Decided(pub Arc<Decision>);
 
-/// Traces one request.
-pub async fn trace(State(instruments): State<Instruments>, mut request: Request, next: Next) -> Response {
+/// Traces one request. Whom it is for becomes an extension of the request, unless the caller is refused.
+pub async fn trace(
+    State((instruments, access)): State<(Instruments, Access)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let reads = |propagator| instruments.propagators.contains(&propagator);
     // Nothing of an enclosing context may leak in: the request's own headers are all there is.
     let inbound = match reads(Propagator::TraceContext) {
@@ -61,12 +64,13 @@ pub async fn trace(State(instruments): State<Instruments>, mut request: Request,
         false => Context::new(),
     };
     let members = if reads(Propagator::Baggage) { members(request.headers()) } else { Members::new() };
-    let identity = Identity::of(&members);
-    let parent = identity.edge_context(&inbound, &members).with_value(instruments.scope.clone());
+    let caller = access.caller(request.headers());
+    let identity = Identity::of(&caller, &members);
+    let parent = edge_context(identity.as_ref(), &inbound, &members).with_value(instruments.scope.clone());
     let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
     let method = known_method(request.method());
     let name = route.iter().fold(method.unwrap_or("HTTP").to_owned(), |name, route| format!("{name} {route}"));
-    let span = LiveSpan::start_in(parent, name, SpanKind::Server, known_at_start(&request, method, route));
+    let span = LiveSpan::start_in(parent, name, SpanKind::Server, known_at_start(&request, &caller, method, route));
 
     let context = span.context();
     let (trace_id, traceresponse) = {
@@ -74,9 +78,12 @@ pub async fn trace(State(instruments): State<Instruments>, mut request: Request,
         (current.span_context().trace_id().to_string(), traceparent(current.span_context()))
     };
     let employee = Arc::new(OnceLock::new());
-    let trace = RequestTrace { trace_id: trace_id.clone(), identity, employee };
+    let trace = RequestTrace { trace_id: trace_id.clone(), employee };
     request.extensions_mut().insert(trace.clone());
-    let server = ServerSpan { span, trace };
+    if let Some(identity) = &identity {
+        request.extensions_mut().insert(identity.clone());
+    }
+    let server = ServerSpan { span, trace, identity };
     let mut response = next.run(request).with_context(context).await;
     server.finish(&response);
     let headers = response.headers_mut();
@@ -89,17 +96,18 @@ pub async fn trace(State(instruments): State<Instruments>, mut request: Request,
 struct ServerSpan {
     span: LiveSpan,
     trace: RequestTrace,
+    identity: Option<Identity>,
 }
 
 impl ServerSpan {
-    fn user(&self) -> KeyValue {
-        let RequestTrace { employee, identity, .. } = &self.trace;
-        names::USER_ID.with(employee.get().unwrap_or(&identity.user_id).clone())
+    fn user(&self) -> Option<KeyValue> {
+        let caller = self.identity.as_ref().map(|identity| &identity.user_id);
+        self.trace.employee.get().or(caller).map(|user_id| names::USER_ID.with(user_id.clone()))
     }
 
     fn finish(mut self, response: &Response) {
         let mut projection = project(response);
-        projection.attributes.push(self.user());
+        projection.attributes.extend(self.user());
         self.span.end(projection);
     }
 }
@@ -107,7 +115,7 @@ impl ServerSpan {
 impl Drop for ServerSpan {
     fn drop(&mut self) {
         let user = self.user();
-        self.span.give_up(vec![user]);
+        self.span.give_up(user.into_iter().collect());
     }
 }
 
@@ -121,7 +129,12 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     headers.insert(name, HeaderValue::from_str(value).expect("hex digits and dashes are a header value"));
 }
 
-fn known_at_start(request: &Request, method: Option<&'static str>, route: Option<String>) -> Vec<KeyValue> {
+fn known_at_start(
+    request: &Request,
+    caller: &Caller,
+    method: Option<&'static str>,
+    route: Option<String>,
+) -> Vec<KeyValue> {
     let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let cut = |text: &str| text.chars().take(MAX_CHARS).collect::<String>();
     let mut attributes = vec![
@@ -134,6 +147,9 @@ fn known_at_start(request: &Request, method: Option<&'static str>, route: Option
             _ => "1.1",
         }),
     ];
+    if let Caller::Holder(key) | Caller::Refused(Some(key)) = caller {
+        attributes.push(names::TENANT_API_KEY_ID.with(key.id.clone()));
+    }
     attributes.extend(route.map(|route| names::HTTP_ROUTE.with(route)));
     // HTTP/1 names the host in a header, HTTP/2 in the request's target.
     let named = header(header::HOST).and_then(|host| host.parse::<Authority>().ok());

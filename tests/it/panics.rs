@@ -10,6 +10,7 @@ use axum::http::{Request, header};
 use expense_agent::chain::Chain;
 use expense_agent::clock::Clock;
 use expense_agent::http::{AppState, router};
+use expense_agent::keys::access::Access;
 use expense_agent::ledger::{Ledger, Store};
 use expense_agent::llm::{ChatModel, ChatRequest, ModelInfo, Reply};
 use expense_agent::policy::Policies;
@@ -57,6 +58,7 @@ async fn a_panic_is_a_500_with_a_red_tree_and_the_service_goes_on() {
             rates: Arc::default(),
             ledger: Ledger::open(&Store::Sqlite(folder.path().to_owned())).await.unwrap(),
         },
+        access: Access::Anonymous,
         clock: Clock::system(),
         trace_url: None,
         deadline: Duration::from_secs(30),

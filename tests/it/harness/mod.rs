@@ -4,6 +4,7 @@
 pub(crate) mod binary;
 pub(crate) mod fake_openai;
 pub(crate) mod jaeger;
+pub(crate) mod key_file;
 pub(crate) mod otlp_receiver;
 pub(crate) mod poll;
 pub(crate) mod server;
@@ -57,6 +58,8 @@ pub(crate) fn policies_with(file: &str, lines: &str) -> TempDir {
 pub(crate) fn config() -> Config {
     Config {
         listen: "127.0.0.1:0".parse().unwrap(),
+        api_keys: None,
+        reload_interval: Duration::from_millis(20),
         policies: shipped_policies(),
         store: Store::Sqlite(PathBuf::new()),
         model: ModelConfig::Offline { faults: Vec::new(), fault_seed: 1 },
@@ -187,7 +190,12 @@ impl TestApp {
 
     /// Gets a path.
     pub(crate) async fn get(&self, path: &str) -> Reply {
-        self.send(self.request(reqwest::Method::GET, path, &[])).await
+        self.get_with(path, &[]).await
+    }
+
+    /// Gets a path with headers.
+    pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
+        self.send(self.request(reqwest::Method::GET, path, headers)).await
     }
 
     /// A request to be finished by the test.

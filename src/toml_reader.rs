@@ -1,5 +1,6 @@
 //! Reads TOML files that people write, and reads on after a fault: whatever is wrong is named with file, line and key,
-//! and with what would be accepted. What the keys mean stands with the things they make: policies in `parse`.
+//! and with what would be accepted. What the keys mean stands with the things they make, such as policies in
+//! `policy::parse`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -40,7 +41,7 @@ impl fmt::Display for Fault {
 }
 
 /// Everything wrong with some files.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct FileFaults(pub Vec<Fault>);
 
@@ -62,7 +63,7 @@ impl FileFaults {
         parse: impl FnOnce(&mut Source<'_>) -> Option<T>,
     ) -> Result<T, Self> {
         let mut faults = Vec::new();
-        let parsed = parse(&mut Source { file, text, faults: &mut faults });
+        let parsed = parse(&mut Source::new(file, text, &mut faults));
         Self::none_of(faults)?;
         Ok(parsed.unwrap_or_default())
     }
@@ -91,10 +92,15 @@ impl Claims {
     /// Notes that an owner holds a thing. A fault when another owner holds it, or the same file: versions of one policy
     /// share rule ids and evidence, but each writes them once.
     pub(crate) fn claim(&mut self, source: &mut Source<'_>, at: usize, thing: &str, owner: &str) {
+        self.claim_as(source, at, thing, thing, owner);
+    }
+
+    /// The same for a thing that faults call by another name.
+    pub(crate) fn claim_as(&mut self, source: &mut Source<'_>, at: usize, thing: &str, called: &str, owner: &str) {
         if let Some(Claim { owner: holder, file, line }) = self.by_thing.get(thing)
             && (holder != owner || file == source.file)
         {
-            source.fault(at, format!("{thing} already stands in {}:{line}; write it in one place", file.display()));
+            source.fault(at, format!("{called} already stands in {}:{line}; write it in one place", file.display()));
             return;
         }
         let claim = Claim { owner: owner.to_owned(), file: source.file.to_owned(), line: source.line(at) };
@@ -106,10 +112,21 @@ impl Claims {
 pub(crate) struct Source<'a> {
     pub(crate) file: &'a Path,
     pub(crate) text: &'a str,
-    pub(crate) faults: &'a mut Vec<Fault>,
+    faults: &'a mut Vec<Fault>,
+    repeats_values: bool,
 }
 
 impl<'a> Source<'a> {
+    /// Begins to read a file; what is wrong with it joins the faults.
+    pub(crate) fn new(file: &'a Path, text: &'a str, faults: &'a mut Vec<Fault>) -> Self {
+        Self { file, text, faults, repeats_values: true }
+    }
+
+    /// From here on no fault repeats a value of the file, because it holds secrets.
+    pub(crate) fn hide_values(&mut self) {
+        self.repeats_values = false;
+    }
+
     /// The file's content; `None` when it is not TOML (the fault is noted).
     pub(crate) fn document(&mut self) -> Option<Spanned<DeTable<'a>>> {
         DeTable::parse(self.text)
@@ -143,8 +160,11 @@ impl<'a> Source<'a> {
         self.faults.push(Fault { file: self.file.to_owned(), line, message });
     }
 
-    /// The source text of a value, shortened for a message.
+    /// The source text of a value, shortened for a message, or words in its place.
     pub(crate) fn excerpt(&self, value: &Spanned<DeValue<'_>>) -> String {
+        if !self.repeats_values {
+            return "something else".to_owned();
+        }
         let text = self.text.get(value.span()).unwrap_or_default();
         let first_line: String = text.lines().next().unwrap_or_default().chars().take(60).collect();
         if first_line.len() < text.len() { format!("{first_line}…") } else { first_line }
@@ -307,4 +327,15 @@ pub(crate) fn filled_text(value: &DeValue<'_>) -> Option<String> {
 
 pub(crate) fn date(value: &DeValue<'_>) -> Option<Date> {
     value.as_str().and_then(calendar_date)
+}
+
+/// What is accepted where only some words are.
+pub(crate) fn one_of(variants: &[&str]) -> String {
+    format!("one of \"{}\"", variants.join("\", \""))
+}
+
+/// A name that files, traces and command lines can all spell.
+pub(crate) fn name(text: &str) -> Option<String> {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    (!text.is_empty() && text.chars().all(is_plain)).then(|| text.to_owned())
 }

@@ -1,0 +1,89 @@
+//! The file of keys, TOML text to [`ApiKeys`] and back: one `[[key]]` for each, with its `id`, its `tenant`, the `sha256`
+//! of the key, and if need be `roles`, `revoked = true` and the day it `expires`. Faults never repeat what a value
+//! holds: someone may have written the key itself where its hash belongs.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+use strum::VariantNames;
+use toml::de::DeValue;
+
+use crate::domain::decision::Role;
+use crate::domain::submission::{MAX_ID_CHARS, is_line};
+use crate::keys::{ApiKey, ApiKeys, Digest};
+use crate::toml_reader::{Claims, DATE, FileFaults, Source, date, list, name, one_of, values};
+
+/// What is accepted as the id of a key.
+pub const ID: &str = "up to 64 lower-case letters, digits, `-` and `_`, such as \"acme-2026\"";
+/// What is accepted as a tenant.
+pub const TENANT: &str = "1 to 128 characters without control characters and no blank at either end, such as \"acme\"";
+const HASH: &str = "64 hex digits, the SHA-256 of the key, which `keys new` prints";
+/// Characters an id may have: fewer than a key has, so that no key passes for an id.
+const MAX_KEY_ID_CHARS: usize = 64;
+
+/// Reads the keys of a file from its text.
+///
+/// # Errors
+/// With every fault of the file, not just the first.
+pub fn parse(file: &Path, text: &str) -> Result<ApiKeys, FileFaults> {
+    FileFaults::collect(file, text, parse_keys).map(ApiKeys)
+}
+
+fn parse_keys(source: &mut Source<'_>) -> Option<Vec<Arc<ApiKey>>> {
+    source.hide_values();
+    let mut claims = Claims::default();
+    source.tables_of("key", |source, table, at| {
+        let key_id = table.required(source, "id", ID, |value| id(value.as_str()?));
+        let tenant_id = table.required(source, "tenant", TENANT, |value| tenant(value.as_str()?));
+        let digest = table.required(source, "sha256", HASH, |value| Digest::parse(value.as_str()?));
+        let roles = list(source, table, "roles", &one_of(Role::VARIANTS), |text| text.parse::<Role>().ok());
+        let is_revoked = table.optional(source, "revoked", "true or false", DeValue::as_bool);
+        let expires = table.optional(source, "expires", DATE, date);
+        if let Some(id) = &key_id {
+            claims.claim_as(source, at, &format!("id {id}"), "this `id`", "");
+        }
+        if let Some(digest) = digest {
+            claims.claim_as(source, at, &format!("sha256 {digest}"), "this `sha256`", "");
+        }
+        Some(Arc::new(ApiKey {
+            id: key_id?,
+            tenant_id: tenant_id?,
+            digest: digest?,
+            roles: values(roles),
+            is_revoked: is_revoked?.unwrap_or(false),
+            expires: expires?,
+        }))
+    })
+}
+
+/// Reads the id of a key.
+pub fn id(text: &str) -> Option<String> {
+    name(text).filter(|id| id.len() <= MAX_KEY_ID_CHARS)
+}
+
+/// Reads a tenant.
+pub fn tenant(text: &str) -> Option<String> {
+    is_line(text, MAX_ID_CHARS).then(|| text.to_owned())
+}
+
+/// What is written of a new key.
+#[derive(Serialize)]
+struct Entry<'a> {
+    id: &'a str,
+    tenant: &'a str,
+    sha256: String,
+    #[serde(skip_serializing_if = "<[Role]>::is_empty")]
+    roles: &'a [Role],
+}
+
+#[derive(Serialize)]
+struct File<'a> {
+    key: [Entry<'a>; 1],
+}
+
+/// The entry of a new key, as it is appended to a file.
+pub fn entry(id: &str, tenant: &str, digest: Digest, roles: &[Role]) -> String {
+    let key = [Entry { id, tenant, sha256: digest.to_string(), roles }];
+    toml::to_string(&File { key }).expect("texts and lists of texts are TOML")
+}

@@ -1,0 +1,47 @@
+//! A file of API keys that changes under a running service, as operators and clusters change theirs.
+
+use std::path::PathBuf;
+
+use expense_agent::config::Config;
+use expense_agent::keys::{Digest, parse};
+use tempfile::TempDir;
+
+use super::{TestApp, config};
+
+/// The entry of a key, with more lines at its end.
+pub(crate) fn entry(id: &str, tenant: &str, key: &str, more: &str) -> String {
+    format!("{}{more}\n\n", parse::entry(id, tenant, Digest::of(key), &[]))
+}
+
+/// A file of keys in a folder of its own.
+pub(crate) struct KeyFile {
+    pub(crate) path: PathBuf,
+    folder: TempDir,
+}
+
+impl KeyFile {
+    /// A file that holds these entries.
+    pub(crate) fn new(entries: &[String]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = Self { path: folder.path().join("keys.toml"), folder };
+        file.replace(entries);
+        file
+    }
+
+    /// Puts another file in its place, as one does who replaces a file in use.
+    pub(crate) fn replace(&self, entries: &[String]) {
+        let next = self.folder.path().join("next.toml");
+        std::fs::write(&next, entries.concat()).unwrap();
+        std::fs::rename(next, &self.path).unwrap();
+    }
+
+    /// Its path, for a command line.
+    pub(crate) fn name(&self) -> &str {
+        self.path.to_str().unwrap()
+    }
+
+    /// A service that lets in whoever shows one of the keys.
+    pub(crate) async fn app(&self) -> TestApp {
+        TestApp::with(Config { api_keys: Some(self.path.clone()), ..config() }).await
+    }
+}
