@@ -1,6 +1,7 @@
 //! The durable memory: caps hold under concurrency, tenants are apart, and what was answered is there after a restart.
 
 use expense_agent::config::Config;
+use proptest::prelude::*;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
@@ -185,4 +186,35 @@ async fn a_decision_recorded_by_an_earlier_version_can_still_be_read() {
     assert_eq!((&after["reimbursable"], &after["duplicates"]), (&Value::Null, &json!([])));
     assert_eq!(after["outcome"], before["outcome"]);
     assert_eq!(app.decide(meal("5.00", "ana")).await["duplicates"], json!([]));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn in_whatever_order_expenses_come_the_cap_holds_and_nothing_that_fits_is_denied(
+        groups in prop::collection::vec(prop::collection::vec(1_i64..5_000, 1..6), 1..5)
+    ) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let app = TestApp::spawn().await;
+            let mut decisions = Vec::new();
+            // One group after the other, each of them all at once.
+            for group in groups {
+                let meals = group.iter().map(|cents| app.decide(meal(&Decimal::new(*cents, 2).to_string(), "ana")));
+                let decided = futures_util::future::join_all(meals).await;
+                decisions.extend(decided.iter().cloned());
+                let granted = granted(&decisions);
+                assert!(granted <= Decimal::from(75), "{granted}");
+                for denied in decided.iter().filter(|decision| decision["outcome"] == "denied") {
+                    let amount: Decimal = denied["amount"].as_str().unwrap().parse().unwrap();
+                    assert!(granted + amount > Decimal::from(75), "{denied:#}");
+                }
+            }
+            // What the ledger counts is what was granted.
+            let probe = app.decide(meal("80.00", "ana")).await;
+            let used: Decimal = probe["findings"][0]["used"].as_str().unwrap().parse().unwrap();
+            assert_eq!(used, granted(&decisions));
+        });
+    }
 }
