@@ -113,13 +113,16 @@ pub(crate) struct Source<'a> {
     pub(crate) file: &'a Path,
     pub(crate) text: &'a str,
     faults: &'a mut Vec<Fault>,
+    /// Where each line ends; counted once, because every claim asks for a line.
+    line_ends: Vec<usize>,
     repeats_values: bool,
 }
 
 impl<'a> Source<'a> {
     /// Begins to read a file; what is wrong with it joins the faults.
     pub(crate) fn new(file: &'a Path, text: &'a str, faults: &'a mut Vec<Fault>) -> Self {
-        Self { file, text, faults, repeats_values: true }
+        let line_ends = text.match_indices('\n').map(|(at, _)| at).collect();
+        Self { file, text, faults, line_ends, repeats_values: true }
     }
 
     /// From here on no fault repeats a value of the file, because it holds secrets.
@@ -152,7 +155,7 @@ impl<'a> Source<'a> {
 
     /// The line of an offset, from 1.
     pub(crate) fn line(&self, offset: usize) -> usize {
-        1 + self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+        1 + self.line_ends.partition_point(|end| *end < offset)
     }
 
     pub(crate) fn fault(&mut self, offset: usize, message: String) {
