@@ -1,6 +1,8 @@
 //! What the model is shown: two fixed instruction texts, and the facts of one expense as JSON beside them. The facts
 //! are typed both ways, because the offline model reads the same prompt as any other.
 
+use std::sync::LazyLock;
+
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
@@ -15,10 +17,11 @@ use crate::llm::{AnswerSchema, Prompt};
 use crate::policy::evaluate::{RuleFacts, Subject};
 
 /// Instructions of the step classify.
-pub static CLASSIFY: Prompt = Prompt { name: "classify", version: "1", text: include_str!("prompts/classify.md") };
+pub static CLASSIFY: LazyLock<Prompt> =
+    LazyLock::new(|| Prompt::new("classify", "1", include_str!("prompts/classify.md")));
 
 /// Instructions of the step decide.
-pub static DECIDE: Prompt = Prompt { name: "decide", version: "4", text: include_str!("prompts/decide.md") };
+pub static DECIDE: LazyLock<Prompt> = LazyLock::new(|| Prompt::new("decide", "4", include_str!("prompts/decide.md")));
 
 /// The two forms an answer can have, by the name the model is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]

@@ -10,7 +10,7 @@ use crate::chain::{Case, Chain};
 use crate::clock::Clock;
 use crate::domain::decision::Decision;
 use crate::http::error::Problem;
-use crate::ledger::{KeyClaim, KeyState};
+use crate::ledger::KeyState;
 
 /// Characters a key may have.
 const MAX_KEY_CHARS: usize = 255;
@@ -46,12 +46,13 @@ pub struct Answer {
 /// When the key was used with another body, the ledger fails, or the other request takes too long.
 pub async fn decide(chain: &Chain, clock: &Clock, case: Case, deadline: Instant) -> Result<Answer, Problem> {
     if let Some(claim) = &case.key {
-        while let Some(earlier) = earlier(chain, clock, claim).await? {
-            match earlier {
+        loop {
+            match chain.ledger.claim(claim, clock.now()).await? {
+                KeyState::Claimed => break,
                 KeyState::Decided(decision) => return Ok(Answer { decision: *decision, is_replay: true }),
                 KeyState::OtherBody => return Err(other_body()),
-                _ if Instant::now() >= deadline => return Err(Problem::deadline_exceeded()),
-                _ => tokio::time::sleep(POLL).await,
+                KeyState::UnderWay if Instant::now() >= deadline => return Err(Problem::deadline_exceeded()),
+                KeyState::UnderWay => tokio::time::sleep(POLL).await,
             }
         }
     }
@@ -63,14 +64,6 @@ pub async fn decide(chain: &Chain, clock: &Clock, case: Case, deadline: Instant)
         }
     }
     Ok(Answer { decision: recorded?.decision, is_replay: false })
-}
-
-/// The state of a key that is not this request's; `None` once it is.
-async fn earlier(chain: &Chain, clock: &Clock, claim: &KeyClaim) -> Result<Option<KeyState>, Problem> {
-    Ok(match chain.ledger.claim(claim, clock.now()).await? {
-        KeyState::Claimed => None,
-        state => Some(state),
-    })
 }
 
 fn other_body() -> Problem {

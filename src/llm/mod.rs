@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::domain::decision::{Cost, ModelCall};
+use crate::policy::parse::short_hash;
 
 /// A prompt file: instructions that never change at run time, so that its hash names it.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,6 +24,15 @@ pub struct Prompt {
     pub version: &'static str,
     /// The instructions.
     pub text: &'static str,
+    /// Beginning of the SHA-256 of the instructions.
+    pub hash: String,
+}
+
+impl Prompt {
+    /// Names a text and hashes it, once and not with every question.
+    pub fn new(name: &'static str, version: &'static str, text: &'static str) -> Self {
+        Self { name, version, text, hash: short_hash(text) }
+    }
 }
 
 /// Who says a message.

@@ -8,7 +8,6 @@ use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
 
 use crate::domain::decision::Cost;
 use crate::llm::{Answer, ChatModel, ChatRequest, ModelInfo, Reply, Retry, Speaker};
-use crate::policy::parse::short_hash;
 use crate::telemetry::content;
 use crate::telemetry::names;
 use crate::telemetry::record::{count, strings, usd};
@@ -60,7 +59,7 @@ fn known_at_start(info: &ModelInfo, request: &ChatRequest<'_>) -> Vec<KeyValue> 
         names::GEN_AI_OUTPUT_TYPE.with("json"),
         names::GEN_AI_PROMPT_NAME.with(request.prompt.name),
         names::GEN_AI_PROMPT_VERSION.with(request.prompt.version),
-        names::EXPENSE_PROMPT_HASH.with(short_hash(request.prompt.text)),
+        names::EXPENSE_PROMPT_HASH.with(request.prompt.hash.clone()),
     ];
     if let Some((host, port)) = &info.server {
         attributes.push(names::SERVER_ADDRESS.with(host.clone()));
