@@ -72,6 +72,8 @@ pub struct Case {
 pub struct Recorded {
     /// The decision.
     pub decision: Decision,
+    /// The hash of its record, which every later record of the tenant rests on: 64 hex digits.
+    pub record_hash: String,
     /// How long the ledger took to take it.
     pub record_duration: Duration,
     /// How often a cap was taken by another expense between verdict and record.
@@ -117,7 +119,10 @@ impl Chain {
             decision.is_override &= !decision.cap_moved;
             let reservation = lookup.as_ref().and_then(|lookup| lookup.found.as_ref()).map(|found| &found.reservation);
             match self.ledger.record(&mut decision, reservation, case.key.as_ref()).await {
-                Ok(()) => return Ok(Recorded { decision, record_duration: started.elapsed(), n_caps_moved }),
+                Ok(record_hash) => {
+                    let record_duration = started.elapsed();
+                    return Ok(Recorded { decision, record_hash, record_duration, n_caps_moved });
+                }
                 Err(RecordError::Ledger(error)) => return Err(error),
                 Err(RecordError::CapMoved) if n_caps_moved == MAX_RECORD_ATTEMPTS => {
                     return Err(LedgerError::Contended);

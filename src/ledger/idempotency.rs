@@ -2,10 +2,12 @@
 //! decision in the transaction that records it, so two requests, in one process or in two, never both decide.
 
 use jiff::Timestamp;
-use sqlx::{Any, Row, Transaction};
+use sqlx::{Any, Transaction};
+use uuid::Uuid;
 
 use crate::domain::decision::Decision;
-use crate::ledger::{Ledger, LedgerError, RecordError};
+use crate::ledger::batch::Part;
+use crate::ledger::{Ledger, LedgerError, RecordError, Tries};
 
 /// A request's hold on a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,45 +43,24 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn claim(&self, claim: &KeyClaim, now: Timestamp) -> Result<KeyState, LedgerError> {
-        let mut transaction = self.begin().await?;
-        sqlx::query("DELETE FROM idempotency WHERE expires_at <= $1")
-            .bind(now.as_millisecond())
-            .execute(&mut *transaction)
-            .await?;
-        // A lease that ran out was held by a process that is gone.
-        let taken = sqlx::query(
-            "INSERT INTO idempotency (tenant_id, idem_key, fingerprint, leased_until, expires_at)
-             VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (tenant_id, idem_key) DO UPDATE SET fingerprint = excluded.fingerprint,
-               leased_until = excluded.leased_until, expires_at = excluded.expires_at
-             WHERE idempotency.decision_id IS NULL AND idempotency.leased_until <= $6",
-        )
-        .bind(&claim.tenant_id)
-        .bind(&claim.key)
-        .bind(&claim.fingerprint)
-        .bind(claim.leased_until.as_millisecond())
-        .bind(claim.expires_at.as_millisecond())
-        .bind(now.as_millisecond())
-        .execute(&mut *transaction)
-        .await?;
-        if taken.rows_affected() == 1 {
-            transaction.commit().await?;
-            return Ok(KeyState::Claimed);
-        }
-        let row =
-            sqlx::query("SELECT fingerprint, decision_id FROM idempotency WHERE tenant_id = $1 AND idem_key = $2")
-                .bind(&claim.tenant_id)
-                .bind(&claim.key)
-                .fetch_one(&mut *transaction)
-                .await?;
-        transaction.commit().await?;
-        if row.try_get::<String, _>(0)? != claim.fingerprint {
-            return Ok(KeyState::OtherBody);
-        }
-        let decision_id: Option<String> = row.try_get(1)?;
-        let Some(id) = decision_id.and_then(|id| id.parse().ok()) else { return Ok(KeyState::UnderWay) };
-        let decision = self.get(&claim.tenant_id, id).await?;
-        Ok(decision.map_or(KeyState::UnderWay, |decision| KeyState::Decided(Box::new(decision))))
+        let mut tries = Tries::default();
+        let claimed = loop {
+            let mut part = self.batches.enter(&claim.tenant_id).await?;
+            let result = try_claim(&mut part, claim, now).await;
+            let result = part.leave(result).await;
+            if !tries.again(&result) {
+                break result?;
+            }
+        };
+        Ok(match claimed {
+            Claimed::Now => KeyState::Claimed,
+            Claimed::Before { fingerprint, .. } if fingerprint != claim.fingerprint => KeyState::OtherBody,
+            Claimed::Before { decision_id: None, .. } => KeyState::UnderWay,
+            Claimed::Before { decision_id: Some(id), .. } => {
+                let decision = self.get(&claim.tenant_id, id).await?;
+                decision.map_or(KeyState::UnderWay, |decision| KeyState::Decided(Box::new(decision)))
+            }
+        })
     }
 
     /// Gives a key back that came to no decision, so that it can be tried again.
@@ -87,17 +68,71 @@ impl Ledger {
     /// # Errors
     /// When the database fails; the key is then free when its lease runs out.
     pub async fn release(&self, claim: &KeyClaim) -> Result<(), LedgerError> {
-        let mut transaction = self.begin().await?;
-        sqlx::query(
-            "DELETE FROM idempotency WHERE tenant_id = $1 AND idem_key = $2 AND leased_until = $3 AND decision_id IS NULL",
-        )
-        .bind(&claim.tenant_id)
-        .bind(&claim.key)
-        .bind(claim.leased_until.as_millisecond())
-        .execute(&mut *transaction)
-        .await?;
-        Ok(transaction.commit().await?)
+        let mut tries = Tries::default();
+        loop {
+            let mut part = self.batches.enter(&claim.tenant_id).await?;
+            let result = give_back(&mut part, claim).await;
+            let result = part.leave(result).await;
+            if !tries.again(&result) {
+                return Ok(result?);
+            }
+        }
     }
+}
+
+/// What a request finds when it wants a key.
+enum Claimed {
+    /// Nobody holds it, so it is the request's.
+    Now,
+    /// Another request holds it, or has decided with it.
+    Before { fingerprint: String, decision_id: Option<Uuid> },
+}
+
+async fn try_claim(part: &mut Part, claim: &KeyClaim, now: Timestamp) -> Result<Claimed, RecordError> {
+    let transaction = part.transaction();
+    sqlx::query("DELETE FROM idempotency WHERE tenant_id = $1 AND expires_at <= $2")
+        .bind(&claim.tenant_id)
+        .bind(now.as_millisecond())
+        .execute(&mut **transaction)
+        .await?;
+    // A lease that ran out was held by a process that is gone.
+    let taken = sqlx::query(
+        "INSERT INTO idempotency (tenant_id, idem_key, fingerprint, leased_until, expires_at)
+         VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (tenant_id, idem_key) DO UPDATE SET fingerprint = excluded.fingerprint,
+           leased_until = excluded.leased_until, expires_at = excluded.expires_at
+         WHERE idempotency.decision_id IS NULL AND idempotency.leased_until <= $6",
+    )
+    .bind(&claim.tenant_id)
+    .bind(&claim.key)
+    .bind(&claim.fingerprint)
+    .bind(claim.leased_until.as_millisecond())
+    .bind(claim.expires_at.as_millisecond())
+    .bind(now.as_millisecond())
+    .execute(&mut **transaction)
+    .await?;
+    if taken.rows_affected() == 1 {
+        return Ok(Claimed::Now);
+    }
+    let (fingerprint, decision_id): (String, Option<String>) =
+        sqlx::query_as("SELECT fingerprint, decision_id FROM idempotency WHERE tenant_id = $1 AND idem_key = $2")
+            .bind(&claim.tenant_id)
+            .bind(&claim.key)
+            .fetch_one(&mut **transaction)
+            .await?;
+    Ok(Claimed::Before { fingerprint, decision_id: decision_id.and_then(|id| id.parse().ok()) })
+}
+
+async fn give_back(part: &mut Part, claim: &KeyClaim) -> Result<(), RecordError> {
+    sqlx::query(
+        "DELETE FROM idempotency WHERE tenant_id = $1 AND idem_key = $2 AND leased_until = $3 AND decision_id IS NULL",
+    )
+    .bind(&claim.tenant_id)
+    .bind(&claim.key)
+    .bind(claim.leased_until.as_millisecond())
+    .execute(&mut **part.transaction())
+    .await?;
+    Ok(())
 }
 
 /// Binds a key to its decision, in the transaction that records it.

@@ -1,13 +1,17 @@
-//! The durable memory: decisions, and what they take of each cap. Recording a decision and taking its share is one
-//! transaction. One SQL serves SQLite and Postgres. Decides nothing; what a cap is stands in `policy`.
+//! The durable memory: decisions, and what they take of each cap. Recording a decision, taking its share and sealing it
+//! into its tenant's chain is one write, which shares a transaction with others. One SQL serves SQLite and Postgres.
+//! Decides nothing; what a cap is stands in `policy`.
 
+mod batch;
 mod duplicates;
 mod idempotency;
 mod query;
+pub mod seal;
 mod usage;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -18,6 +22,7 @@ use sqlx::{Any, AnyPool, Transaction};
 
 use crate::domain::decision::{Decision, Outcome, Window};
 use crate::domain::money::{self, Currency};
+use batch::{Batches, Manner, Part};
 
 pub use idempotency::{KeyClaim, KeyState};
 pub use query::{Filter, Page, PageRequest};
@@ -28,8 +33,12 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const N_READERS: u32 = 4;
 /// Connections of one replica to Postgres, whose own limit is a hundred unless told.
 const N_POSTGRES: u32 = 16;
-/// How often a transaction that lost to another one is tried again.
+/// Transactions of one replica that are open on Postgres at once, each for another tenant.
+const N_LANES: usize = 8;
+/// How often a write that lost to another one is tried again.
 const MAX_CONFLICTS: u32 = 8;
+/// More than a page of either database holds.
+const PROBE_BYTES: usize = 8192;
 
 /// The ledger cannot do what it is asked.
 #[derive(Debug, thiserror::Error)]
@@ -40,9 +49,12 @@ pub enum LedgerError {
     /// The tables cannot be brought up to date.
     #[error("the ledger's tables cannot be brought up to date")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    /// The database failed.
+    /// The database failed; shared by all whose writes failed with it.
     #[error("the ledger failed")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] Arc<sqlx::Error>),
+    /// Another write took the transaction down with it, again and again.
+    #[error("the write was interrupted")]
+    Interrupted,
     /// A row does not hold what this program wrote.
     #[error("the ledger's row {0} is not a decision")]
     Corrupt(String, #[source] serde_json::Error),
@@ -63,6 +75,22 @@ pub enum RecordError {
     /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+}
+
+impl From<sqlx::Error> for LedgerError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}
+
+/// For writes that take of no cap.
+impl From<RecordError> for LedgerError {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Ledger(error) => error,
+            RecordError::CapMoved => Self::Contended,
+        }
+    }
 }
 
 impl From<sqlx::Error> for RecordError {
@@ -107,11 +135,8 @@ impl fmt::Display for Store {
 /// The ledger of all tenants.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    /// SQLite has one writer at a time; one connection makes the queue fair and its waiting ours.
-    writer: AnyPool,
+    batches: Batches,
     readers: AnyPool,
-    /// How a write begins.
-    begin: &'static str,
 }
 
 impl Ledger {
@@ -121,16 +146,16 @@ impl Ledger {
     /// When the folder cannot be made, or the database cannot be opened or brought up to date.
     pub async fn open(store: &Store) -> Result<Self, LedgerError> {
         sqlx::any::install_default_drivers();
-        let ledger = match store {
+        let opened = match store {
             Store::Sqlite(folder) => Self::open_sqlite(folder).await,
             Store::Postgres(url) => Self::open_postgres(url).await,
         };
-        let ledger = ledger.map_err(|error| LedgerError::Open(store.to_string(), error))?;
-        sqlx::migrate!("src/ledger/migrations").run(&ledger.writer).await?;
-        Ok(ledger)
+        let (writer, manner, readers) = opened.map_err(|error| LedgerError::Open(store.to_string(), error))?;
+        sqlx::migrate!("src/ledger/migrations").run(&writer).await?;
+        Ok(Self { batches: Batches::new(writer, manner), readers })
     }
 
-    async fn open_sqlite(folder: &Path) -> Result<Self, sqlx::Error> {
+    async fn open_sqlite(folder: &Path) -> Result<(AnyPool, Manner, AnyPool), sqlx::Error> {
         // Full sync: what was answered survives a power cut, not just a crash.
         const SET_UP: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
                               PRAGMA busy_timeout = 5000;";
@@ -141,30 +166,36 @@ impl Ledger {
         let writer = pool(1, SET_UP).connect(&format!("sqlite://{path}?mode=rwc")).await?;
         let readers = pool(N_READERS, SET_UP).connect(&format!("sqlite://{path}?mode=rw")).await?;
         // The write lock is taken at once, so that a write can't fail for it later.
-        Ok(Self { writer, readers, begin: "BEGIN IMMEDIATE" })
+        Ok((writer, Manner { begin: "BEGIN IMMEDIATE", n_lanes: 1, mixes_tenants: true }, readers))
     }
 
-    async fn open_postgres(url: &SecretString) -> Result<Self, sqlx::Error> {
+    async fn open_postgres(url: &SecretString) -> Result<(AnyPool, Manner, AnyPool), sqlx::Error> {
         const SET_UP: &str = "SET statement_timeout = '5s'; SET lock_timeout = '5s';
                               SET idle_in_transaction_session_timeout = '15s';";
         let pool = pool(N_POSTGRES, SET_UP).connect(url.expose_secret()).await?;
-        // Rows are locked by the conditional updates themselves, so no stricter isolation is needed.
-        Ok(Self { writer: pool.clone(), readers: pool, begin: "BEGIN ISOLATION LEVEL READ COMMITTED" })
+        // Who writes for a tenant has locked it, so no stricter isolation is needed.
+        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
+        Ok((pool.clone(), Manner { begin, n_lanes: N_LANES, mixes_tenants: false }, pool))
     }
 
-    /// Whether a decision could be recorded now: begins a write and takes it back.
+    /// Whether a decision could be recorded now: writes a page and takes it back.
     ///
     /// # Errors
     /// When the database cannot be written to.
     pub async fn check(&self) -> Result<(), LedgerError> {
-        let mut transaction = self.begin().await?;
-        // A write that changes nothing still needs all that a write needs.
-        sqlx::query("UPDATE cap_usage SET used_minor = used_minor WHERE 1 = 0").execute(&mut *transaction).await?;
-        Ok(transaction.rollback().await?)
+        let mut tries = Tries::default();
+        loop {
+            let mut part = self.batches.enter("").await?;
+            let result = probe(&mut part).await;
+            let result = part.leave(result).await;
+            if !tries.again(&result) {
+                return Ok(result?);
+            }
+        }
     }
 
-    /// Records a decision, takes its share of the caps and binds its idempotency key: all of it or nothing. What may have
-    /// been handed in before is noted in the decision on the way.
+    /// Records a decision, takes its share of the caps, binds its idempotency key and seals it: all of it or nothing. What
+    /// may have been handed in before is noted in the decision on the way. Gives the hash of the record.
     ///
     /// # Errors
     /// [`RecordError::CapMoved`] when a cap cannot hold the expense any more.
@@ -173,48 +204,22 @@ impl Ledger {
         decision: &mut Decision,
         reservation: Option<&Reservation>,
         key: Option<&KeyClaim>,
-    ) -> Result<(), RecordError> {
-        let mut n_conflicts = 0;
+    ) -> Result<String, RecordError> {
+        let mut tries = Tries::default();
         loop {
-            match self.try_record(decision, reservation, key).await {
-                Err(RecordError::Ledger(LedgerError::Database(error)))
-                    if is_conflict(&error) && n_conflicts < MAX_CONFLICTS =>
-                {
-                    n_conflicts += 1;
-                }
-                result => return result,
+            let mut part = self.batches.enter(&decision.tenant_id).await?;
+            let result = record(&mut part, decision, reservation, key).await;
+            let result = part.leave(result).await;
+            if !tries.again(&result) {
+                return result;
             }
         }
-    }
-
-    async fn try_record(
-        &self,
-        decision: &mut Decision,
-        reservation: Option<&Reservation>,
-        key: Option<&KeyClaim>,
-    ) -> Result<(), RecordError> {
-        let mut transaction = self.begin().await?;
-        // Windows count what is approved and what is pending approval; nothing else takes a share.
-        if let (Some(reservation), Outcome::Approved | Outcome::NeedsApproval) = (reservation, decision.outcome) {
-            usage::reserve(&mut transaction, decision, reservation).await?;
-        }
-        // After the windows were taken: their rows are locked, so of two requests at once the second finds the first.
-        decision.duplicates = duplicates::find(&mut transaction, decision).await?;
-        insert(&mut transaction, decision).await?;
-        if let Some(claim) = key {
-            idempotency::bind(&mut transaction, claim, decision).await?;
-        }
-        Ok(transaction.commit().await?)
-    }
-
-    async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
-        self.writer.begin_with(self.begin).await
     }
 
     /// Lets go of the database after the last write.
     pub async fn close(&self) {
         self.readers.close().await;
-        self.writer.close().await;
+        self.batches.close().await;
     }
 }
 
@@ -229,11 +234,56 @@ fn pool(n_connections: u32, set_up: &'static str) -> AnyPoolOptions {
     )
 }
 
-/// Whether a database gave one of two competing transactions up, so that it can be tried again as it was: a serialisation
-/// failure or a deadlock, by their SQLSTATE.
-fn is_conflict(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    code.is_some_and(|code| code == "40001" || code == "40P01")
+/// How often a write was tried.
+#[derive(Default)]
+struct Tries {
+    n_conflicts: u32,
+}
+
+impl Tries {
+    /// Whether a write may succeed when it is tried again as it was: the database gave one of two competing transactions
+    /// up, by SQLSTATE a serialisation failure or a deadlock, or another write took this one down with it.
+    fn again<T>(&mut self, result: &Result<T, RecordError>) -> bool {
+        let is_conflict = match result {
+            Err(RecordError::Ledger(LedgerError::Interrupted)) => true,
+            Err(RecordError::Ledger(LedgerError::Database(error))) => {
+                let code = error.as_database_error().and_then(|error| error.code());
+                code.is_some_and(|code| code == "40001" || code == "40P01")
+            }
+            _ => false,
+        };
+        self.n_conflicts += 1;
+        is_conflict && self.n_conflicts <= MAX_CONFLICTS
+    }
+}
+
+/// A write that leaves nothing behind, and still needs all that a write needs: the lock, a free page and the disk.
+async fn probe(part: &mut Part) -> Result<(), RecordError> {
+    let filler = "0".repeat(PROBE_BYTES);
+    sqlx::query("INSERT INTO probe (filler) VALUES ($1)").bind(filler).execute(&mut **part.transaction()).await?;
+    sqlx::query("DELETE FROM probe").execute(&mut **part.transaction()).await?;
+    // Changes nothing; the tables have to be there all the same.
+    sqlx::query("UPDATE cap_usage SET used_minor = used_minor WHERE 1 = 0").execute(&mut **part.transaction()).await?;
+    Ok(())
+}
+
+async fn record(
+    part: &mut Part,
+    decision: &mut Decision,
+    reservation: Option<&Reservation>,
+    key: Option<&KeyClaim>,
+) -> Result<String, RecordError> {
+    let transaction = part.transaction();
+    // Windows count what is approved and what is pending approval; nothing else takes a share.
+    if let (Some(reservation), Outcome::Approved | Outcome::NeedsApproval) = (reservation, decision.outcome) {
+        usage::reserve(transaction, decision, reservation).await?;
+    }
+    decision.duplicates = duplicates::find(transaction, decision).await?;
+    insert(transaction, decision).await?;
+    if let Some(claim) = key {
+        idempotency::bind(transaction, claim, decision).await?;
+    }
+    Ok(seal::append(part, &decision.tenant_id, &decision.id.to_string(), decision).await?)
 }
 
 async fn insert(transaction: &mut Transaction<'static, Any>, decision: &Decision) -> Result<(), sqlx::Error> {

@@ -184,6 +184,15 @@ pub const EXPENSE_OVERRIDE: Name =
 /// Record time.
 pub const EXPENSE_RECORD_DURATION: Name =
     name("expense.record.duration", "double, s", "invoke_agent", "time the ledger took to record", Ours, High);
+/// Record hash.
+pub const EXPENSE_RECORD_HASH: Name = name(
+    "expense.record.hash",
+    "string",
+    "invoke_agent",
+    "hash of the ledger's record, which rests on all before it: `ledger verify --head` looks for it",
+    Ours,
+    High,
+);
 /// Validation status.
 pub const VALIDATION_STATUS: Name = name(
     "validation.status",
@@ -386,6 +395,7 @@ pub const ALL: &[Name] = &[
     EXPENSE_COST_USD_TOTAL,
     EXPENSE_OVERRIDE,
     EXPENSE_RECORD_DURATION,
+    EXPENSE_RECORD_HASH,
     VALIDATION_STATUS,
     VALIDATION_FAILED_TYPES,
     STEP_NAME,

@@ -84,6 +84,7 @@ impl Record for Result<Recorded, LedgerError> {
             names::EXPENSE_CATEGORY_CORROBORATED.with(decision.category_corroborated),
             names::EXPENSE_OVERRIDE.with(decision.is_override),
             names::EXPENSE_RECORD_DURATION.with(recorded.record_duration.as_secs_f64()),
+            names::EXPENSE_RECORD_HASH.with(recorded.record_hash.clone()),
         ]);
         attributes.extend(decision.category.clone().map(|category| names::EXPENSE_CATEGORY.with(category)));
         let verdict = decision.policy_verdict.map(<&'static str>::from);

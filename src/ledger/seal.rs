@@ -1,0 +1,272 @@
+//! Tamper evidence: the records of a tenant form a hash chain. A record's hash is the SHA-256 of its canonical JSON
+//! (RFC 8785), its place and the hash before it. Texts that may be personal enter it by a salted hash of their own, so
+//! that they can be erased and the chain still holds. Making and walking a chain is here; erasing is in `erase`.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::ledger::batch::Part;
+use crate::ledger::{Ledger, LedgerError};
+
+/// The hash that the first record of a chain follows.
+const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+/// Records that are walked at a time.
+const PAGE: i64 = 500;
+/// The texts of a record that people, or a model that has read theirs, wrote freely. `*` is every item of a list.
+const PERSONAL: [&[&str]; 6] = [
+    &["transaction"],
+    &["merchant"],
+    &["reason"],
+    &["validations", "*", "input"],
+    &["validations", "*", "message"],
+    &["steps", "*", "error"],
+];
+
+/// Where a chain ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    seq: i64,
+    hash: String,
+}
+
+/// Locks a tenant for the rest of the transaction, and finds the end of its chain. From here on nobody else writes for it.
+pub(super) async fn lock(part: &mut Part, tenant_id: &str) -> Result<(), sqlx::Error> {
+    if part.heads().contains_key(tenant_id) {
+        return Ok(());
+    }
+    let (seq, hash) = sqlx::query_as(
+        "INSERT INTO chain_head (tenant_id, seq, hash) VALUES ($1, 0, $2)
+         ON CONFLICT (tenant_id) DO UPDATE SET seq = chain_head.seq RETURNING seq, hash",
+    )
+    .bind(tenant_id)
+    .bind(GENESIS)
+    .fetch_one(&mut **part.transaction())
+    .await?;
+    part.heads().insert(tenant_id.to_owned(), Head { seq, hash });
+    Ok(())
+}
+
+/// Appends a record to its tenant's chain, which is locked, as the last thing its part does: a part that is refused later
+/// would leave a gap. Gives the record's hash.
+pub(super) async fn append(
+    part: &mut Part,
+    tenant_id: &str,
+    record_id: &str,
+    record: &impl Serialize,
+) -> Result<String, sqlx::Error> {
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+    let salt = hex::encode(salt);
+    let mut value = json!(record);
+    seal(&mut value, &salt);
+    let head = &part.heads()[tenant_id];
+    let next = Head { seq: head.seq + 1, hash: hash_of(head.seq + 1, &head.hash, &value) };
+    sqlx::query("INSERT INTO chain (tenant_id, seq, record_id, salt, hash) VALUES ($1, $2, $3, $4, $5)")
+        .bind(tenant_id)
+        .bind(next.seq)
+        .bind(record_id)
+        .bind(salt)
+        .bind(&next.hash)
+        .execute(&mut **part.transaction())
+        .await?;
+    sqlx::query("UPDATE chain_head SET seq = $1, hash = $2 WHERE tenant_id = $3")
+        .bind(next.seq)
+        .bind(&next.hash)
+        .bind(tenant_id)
+        .execute(&mut **part.transaction())
+        .await?;
+    let hash = next.hash.clone();
+    part.heads().insert(tenant_id.to_owned(), next);
+    Ok(hash)
+}
+
+/// Puts the salted hash of every personal text in its place.
+pub(super) fn seal(record: &mut Value, salt: &str) {
+    for path in PERSONAL {
+        seal_at(record, path, salt, &mut String::new());
+    }
+}
+
+fn seal_at(value: &mut Value, path: &[&str], salt: &str, place: &mut String) {
+    match (path, value) {
+        ([], Value::String(text)) => {
+            // The place tells equal texts apart.
+            let hash = Sha256::digest(format!("{salt}\0{place}\0{text}"));
+            *text = format!("sha256:{}", hex::encode(hash));
+        }
+        (["*", rest @ ..], Value::Array(items)) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                seal_at(item, rest, salt, &mut format!("{place}/{index}"));
+            }
+        }
+        ([name, rest @ ..], Value::Object(members)) => {
+            if let Some(member) = members.get_mut(*name) {
+                seal_at(member, rest, salt, &mut format!("{place}/{name}"));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn hash_of(seq: i64, previous: &str, sealed: &Value) -> String {
+    let link = json!({"seq": seq, "previous": previous, "record": sealed});
+    let canonical = serde_json_canonicalizer::to_vec(&link).expect("a JSON value without floats has a canonical form");
+    hex::encode(Sha256::digest(canonical))
+}
+
+/// What walking one tenant's chain found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Walk {
+    /// Whose chain it is.
+    pub tenant_id: String,
+    /// Records that hold.
+    pub n_records: i64,
+    /// The hash of the last of them.
+    pub head: String,
+    /// Decisions from before the chain began; nothing vouches for them.
+    pub n_unchained: i64,
+    /// The first record that does not hold.
+    pub broken: Option<Broken>,
+    /// Whether the hash that was asked for is one of the chain's.
+    pub has_hash: bool,
+}
+
+/// A record that is not what it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// Its place in the chain, from 1.
+    pub seq: i64,
+    /// The decision or the resolution.
+    pub record_id: String,
+    /// What is wrong.
+    pub fault: &'static str,
+}
+
+impl Ledger {
+    /// The tenants that have a chain.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn tenants(&self) -> Result<Vec<String>, LedgerError> {
+        let sql =
+            "SELECT tenant_id FROM chain_head WHERE seq > 0 UNION SELECT tenant_id FROM decision ORDER BY tenant_id";
+        Ok(sqlx::query_scalar(sql).fetch_all(&self.readers).await?)
+    }
+
+    /// Walks the chain of a tenant from its beginning, and looks for a hash in it that some trace holds.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn walk(&self, tenant_id: &str, wanted: Option<&str>) -> Result<Walk, LedgerError> {
+        // The end is read first: records that are made during the walk come after it.
+        let end: Option<(i64, String)> = sqlx::query_as("SELECT seq, hash FROM chain_head WHERE tenant_id = $1")
+            .bind(tenant_id)
+            .fetch_optional(&self.readers)
+            .await?;
+        let (n_wanted, end_hash) = end.unwrap_or((0, GENESIS.to_owned()));
+        let mut walk = Walk {
+            tenant_id: tenant_id.to_owned(),
+            n_records: 0,
+            head: GENESIS.to_owned(),
+            n_unchained: 0,
+            broken: None,
+            has_hash: false,
+        };
+        while walk.n_records < n_wanted && walk.broken.is_none() {
+            let links = self.links(tenant_id, walk.n_records).await?;
+            if links.is_empty() {
+                walk.broken = Some(Broken::at(walk.n_records + 1, "", "it is gone, and all that followed it"));
+            }
+            for link in links {
+                match link.check(walk.n_records + 1, &walk.head) {
+                    Ok(()) => {
+                        walk.n_records += 1;
+                        walk.has_hash |= wanted == Some(&link.hash);
+                        walk.head = link.hash;
+                    }
+                    Err(broken) => {
+                        walk.broken = Some(broken);
+                        break;
+                    }
+                }
+                if walk.n_records == n_wanted {
+                    break;
+                }
+            }
+        }
+        if walk.broken.is_none() && walk.head != end_hash {
+            walk.broken = Some(Broken::at(n_wanted, "", "its hash is not the one that the head of the chain tells"));
+        }
+        if walk.broken.is_none() {
+            self.look_for_unchained(&mut walk).await?;
+        }
+        Ok(walk)
+    }
+
+    async fn links(&self, tenant_id: &str, after: i64) -> Result<Vec<Link>, sqlx::Error> {
+        sqlx::query_as(
+            "SELECT chain.seq, chain.record_id, chain.salt, chain.hash, decision.document
+             FROM chain LEFT JOIN decision ON decision.id = chain.record_id
+             WHERE chain.tenant_id = $1 AND chain.seq > $2 ORDER BY chain.seq LIMIT $3",
+        )
+        .bind(tenant_id)
+        .bind(after)
+        .bind(PAGE)
+        .fetch_all(&self.readers)
+        .await
+    }
+
+    /// Decisions that no chain holds: slipped in past the service when they are younger than the first that one holds.
+    async fn look_for_unchained(&self, walk: &mut Walk) -> Result<(), sqlx::Error> {
+        let unchained = "FROM decision WHERE tenant_id = $1
+             AND NOT EXISTS (SELECT 1 FROM chain WHERE chain.record_id = decision.id)";
+        let slipped_in: Option<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+            "SELECT id {unchained} AND id > (SELECT record_id FROM chain WHERE tenant_id = $1 AND seq = 1)
+             ORDER BY id LIMIT 1"
+        )))
+        .bind(&walk.tenant_id)
+        .fetch_optional(&self.readers)
+        .await?;
+        walk.broken = slipped_in.map(|id| Broken::at(walk.n_records, &id, "it is in the ledger and in no chain"));
+        walk.n_unchained = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT COUNT(*) {unchained}")))
+            .bind(&walk.tenant_id)
+            .fetch_one(&self.readers)
+            .await?;
+        Ok(())
+    }
+}
+
+/// One row of a chain, with the record it is about.
+#[derive(sqlx::FromRow)]
+struct Link {
+    seq: i64,
+    record_id: String,
+    salt: Option<String>,
+    hash: String,
+    document: Option<String>,
+}
+
+impl Link {
+    fn check(&self, seq: i64, previous: &str) -> Result<(), Broken> {
+        let broken = |fault| Err(Broken::at(seq, &self.record_id, fault));
+        if self.seq != seq {
+            return broken("the one before it is gone");
+        }
+        let Some(document) = &self.document else { return broken("its record is gone") };
+        let Ok(mut record) = serde_json::from_str(document) else { return broken("its record is not JSON") };
+        if let Some(salt) = &self.salt {
+            seal(&mut record, salt);
+        }
+        if hash_of(seq, previous, &record) != self.hash {
+            return broken("its record, or one before it, is not what it was");
+        }
+        Ok(())
+    }
+}
+
+impl Broken {
+    fn at(seq: i64, record_id: &str, fault: &'static str) -> Self {
+        Self { seq, record_id: record_id.to_owned(), fault }
+    }
+}
