@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::submission::{FieldFault, SubmissionError};
+use crate::domain::body::{BodyError, FieldFault};
 use crate::ledger::LedgerError;
 use crate::telemetry::server::RequestTrace;
 
@@ -73,24 +73,20 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded", detail)
     }
 
+    /// The body cannot be taken; `code` says what it should have been.
+    pub fn body(error: BodyError, code: &'static str) -> Self {
+        let detail = error.to_string();
+        match error {
+            BodyError::NotJson(..) => Self::new(StatusCode::BAD_REQUEST, "not_json", detail),
+            BodyError::Faults(errors) => Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail) },
+        }
+    }
+
     /// Something is broken in here.
     pub fn internal(cause: impl Into<String>) -> Self {
         let detail = "the service failed; the trace tells where";
         let problem = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail);
         Self { cause: Some(cause.into()), ..problem }
-    }
-}
-
-impl From<SubmissionError> for Problem {
-    fn from(error: SubmissionError) -> Self {
-        match error {
-            SubmissionError::NotJson(_) => Self::new(StatusCode::BAD_REQUEST, "not_json", error.to_string()),
-            SubmissionError::Faults(ref errors) => {
-                let errors = errors.clone();
-                let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_expense", error.to_string());
-                Self { errors, ..problem }
-            }
-        }
     }
 }
 

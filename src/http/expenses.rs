@@ -84,7 +84,8 @@ pub async fn create(
     let key = once::key(&headers)?;
     let received_at = app.clock.now();
     let defaults = Defaults { date: day_of(received_at), user_id: identity.user_id };
-    let submission::Submitted { expense, fingerprint } = submission::parse(&body, defaults)?;
+    let submission::Submitted { expense, fingerprint } =
+        submission::parse(&body, defaults).map_err(|error| Problem::body(error, "invalid_expense"))?;
     trace.is_about(&expense.user_id);
     // A queue would only make all requests late. The place is taken once the body is here, so that slow uploads take
     // none, and given back when the decision is recorded, whatever the client does.

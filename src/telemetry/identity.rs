@@ -10,8 +10,8 @@ use opentelemetry::context::FutureExt;
 use opentelemetry::{Context, KeyValue};
 use percent_encoding::percent_decode_str;
 
+use crate::domain::body::{MAX_ID_CHARS, is_line};
 use crate::domain::expense::ANONYMOUS;
-use crate::domain::submission::{MAX_ID_CHARS, is_line};
 use crate::keys::access::Caller;
 use crate::telemetry::names::{self, Name};
 
