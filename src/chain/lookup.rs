@@ -7,7 +7,7 @@ use crate::chain::prompt::{DecideFacts, PolicyFacts};
 use crate::chain::validate::{self, Answered};
 use crate::chain::{Case, Chain};
 use crate::clock::day_of;
-use crate::domain::decision::{PolicyRef, Step};
+use crate::domain::decision::{PolicyRef, Role, Step};
 use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::ledger::{LedgerError, Reservation};
 use crate::policy::Policy;
@@ -37,6 +37,8 @@ pub struct Found {
     pub verdict: Verdict,
     /// What an approval takes of the caps.
     pub reservation: Reservation,
+    /// Which rules may be set aside for one expense, and the role it takes.
+    pub exceptions: Vec<(String, Role)>,
 }
 
 impl Found {
@@ -71,6 +73,7 @@ impl Found {
                 caps: policy.caps().collect(),
                 splits: policy.splits().collect(),
             },
+            exceptions: policy.exceptions().collect(),
             facts,
         }
     }

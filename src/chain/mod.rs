@@ -8,6 +8,7 @@ pub mod combine;
 pub mod decide;
 pub mod lookup;
 pub mod prompt;
+pub mod resolve;
 pub mod validate;
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::domain::decision::{AgentOutcome, Decision, ModelCall, Outcome, Step};
+use crate::domain::decision::{AgentOutcome, Decision, ModelCall, Outcome, Role, Step};
 use crate::domain::expense::Expense;
 use crate::ledger::{KeyClaim, Ledger, LedgerError, RecordError};
 use crate::llm::ChatModel;
@@ -59,6 +60,8 @@ pub struct Case {
     pub tenant_id: String,
     /// The trace the run is part of: 32 hex digits.
     pub trace_id: String,
+    /// The request's own span in it: 16 hex digits.
+    pub span_id: String,
     /// When the model has to have answered, repairs included.
     pub model_deadline: tokio::time::Instant,
     /// The request's hold on its idempotency key, if it sent one.
@@ -123,11 +126,8 @@ impl Chain {
                     let record_duration = started.elapsed();
                     return Ok(Recorded { decision, record_hash, record_duration, n_caps_moved });
                 }
-                Err(RecordError::Ledger(error)) => return Err(error),
-                Err(RecordError::CapMoved) if n_caps_moved == MAX_RECORD_ATTEMPTS => {
-                    return Err(LedgerError::Contended);
-                }
-                Err(RecordError::CapMoved) => n_caps_moved += 1,
+                Err(RecordError::CapMoved) if n_caps_moved < MAX_RECORD_ATTEMPTS => n_caps_moved += 1,
+                Err(error) => return Err(error.into()),
             }
             if let Some(before) = &mut lookup {
                 before.found = self::lookup::lookup(self, case, &before.category).await?.found;
@@ -156,6 +156,9 @@ impl Chain {
             category: classification.category.clone(),
             reason: combined.reason,
             approver: verdict.and_then(|verdict| verdict.approver).filter(|_| asks_for_approval),
+            // A review asks for no less than the rules would.
+            reviewer: (combined.outcome == Outcome::NeedsReview)
+                .then(|| verdict.and_then(|verdict| verdict.approver).unwrap_or(Role::Manager)),
             missing: verdict.filter(|_| asks_for_approval).map(|verdict| verdict.missing.clone()).unwrap_or_default(),
             findings: verdict.map(|verdict| verdict.findings.clone()).unwrap_or_default(),
             reimbursable: found
@@ -177,6 +180,7 @@ impl Chain {
             output_tokens: calls().filter_map(|call| call.output_tokens).fold(0, u64::saturating_add),
             cost_usd: total_cost(calls()),
             trace_id: case.trace_id.clone(),
+            span_id: case.span_id.clone(),
             tenant_id: case.tenant_id.clone(),
             received_at: case.received_at,
             expense: case.expense.clone(),

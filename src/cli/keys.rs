@@ -15,7 +15,7 @@ use crate::keys::{Digest, default_id, generate, parse};
 #[derive(Args, Clone, Debug)]
 pub struct NewKey {
     /// Whom its holder acts for
-    #[arg(long, value_name = "TENANT", value_parser = |text: &str| parse::tenant(text).ok_or(refused(parse::TENANT)))]
+    #[arg(long, value_name = "TENANT", value_parser = |text: &str| parse::line(text).ok_or(refused(parse::TENANT)))]
     pub tenant: String,
 
     /// What logs and traces call it [default: the beginning of its hash]
@@ -28,6 +28,10 @@ pub struct NewKey {
         value_parser = PossibleValuesParser::new(Role::VARIANTS).try_map(|role| role.parse::<Role>())
     )]
     pub role: Vec<Role>,
+
+    /// The person who holds it and signs with it; for a program that acts for several, leave it out
+    #[arg(long, value_name = "USER", value_parser = |text: &str| parse::line(text).ok_or(refused(parse::USER)))]
+    pub user: Option<String>,
 }
 
 fn refused(accepted: &str) -> String {
@@ -41,7 +45,8 @@ fn refused(accepted: &str) -> String {
 pub fn new(wanted: &NewKey, out: &mut dyn Write) -> anyhow::Result<()> {
     let key = generate().context("the operating system has no randomness to give")?;
     let id = wanted.id.clone().unwrap_or_else(|| default_id(&key));
-    let entry = parse::entry(&id, &wanted.tenant, Digest::of(key.expose_secret()), &wanted.role);
+    let entry =
+        parse::entry(&id, &wanted.tenant, Digest::of(key.expose_secret()), &wanted.role, wanted.user.as_deref());
     writeln!(
         out,
         "{}\n\nThis key is shown once and kept nowhere. Hand it to its holder, who sends it as `Authorization: Bearer KEY`,\n\

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::expense::{ConvertedAmount, Expense};
+use crate::domain::money::Currency;
 
 /// What becomes of an expense.
 #[derive(
@@ -144,6 +145,8 @@ pub enum Step {
     PolicyLookup,
     /// The model advises on the outcome.
     Decide,
+    /// A person settles what was left open.
+    Resolve,
 }
 
 /// The semantic checks, by the thing each one looks at.
@@ -358,6 +361,9 @@ pub struct Decision {
     pub reason: String,
     /// Who has to agree, when approval is asked for.
     pub approver: Option<Role>,
+    /// Who has to look at it at least, when the machine is not to be trusted.
+    #[serde(default)]
+    pub reviewer: Option<Role>,
     /// What has to be handed in.
     pub missing: Vec<Missing>,
     /// The rules that speak against approving the expense as it is, the strictest first.
@@ -400,6 +406,9 @@ pub struct Decision {
     pub cost_usd: Option<Decimal>,
     /// The trace that shows how it came about: 32 hex digits.
     pub trace_id: String,
+    /// The request's own span in that trace: 16 hex digits.
+    #[serde(default)]
+    pub span_id: String,
     /// The tenant it belongs to.
     pub tenant_id: String,
     /// When the request came in.
@@ -414,6 +423,17 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// The lowest role that can settle it; absent when nothing is open.
+    pub fn pending(&self) -> Option<Role> {
+        self.approver.or(self.reviewer)
+    }
+
+    /// Its amount in the currency of its policy, as far as it is known.
+    pub fn policy_amount(&self) -> (Decimal, Currency) {
+        let own = (self.expense.amount, self.expense.currency);
+        self.converted_amount.as_ref().map_or(own, |converted| (converted.amount, converted.currency))
+    }
+
     /// The types of the checks that finally failed, each once, in order.
     pub fn failed_types(&self) -> Vec<ValidationType> {
         failed_types(&self.validations)

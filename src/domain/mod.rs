@@ -5,4 +5,5 @@ pub mod body;
 pub mod decision;
 pub mod expense;
 pub mod money;
+pub mod resolution;
 pub mod submission;

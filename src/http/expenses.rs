@@ -13,13 +13,14 @@ use uuid::Uuid;
 
 use crate::chain::Case;
 use crate::clock::day_of;
-use crate::domain::decision::{Decision, Outcome, ValidationType};
+use crate::domain::decision::{Decision, Outcome, Role, ValidationType};
+use crate::domain::resolution::Resolution;
 use crate::domain::submission::{self, Defaults, Submission};
 use crate::http::AppState;
 use crate::http::error::Problem;
 use crate::http::limits::{Arrived, JsonBytes};
 use crate::http::once;
-use crate::ledger::{Filter, KeyClaim, PageRequest};
+use crate::ledger::{Entry, Filter, KeyClaim, PageRequest};
 use crate::telemetry::identity::{Identity, as_user};
 use crate::telemetry::server::{Decided, RequestTrace};
 
@@ -35,14 +36,17 @@ pub struct DecisionBody {
     #[serde(flatten)]
     #[schema(inline, value_type = Decision)]
     pub decision: Arc<Decision>,
+    /// How a person settled it; absent when nobody has.
+    pub resolution: Option<Resolution>,
     /// Opens the trace, when a trace UI is configured.
     pub trace_url: Option<String>,
 }
 
 impl DecisionBody {
-    fn new(app: &AppState, decision: impl Into<Arc<Decision>>) -> Self {
-        let decision = decision.into();
-        Self { trace_url: app.trace_url.as_ref().map(|url| url.of(&decision.trace_id)), decision }
+    /// What is shown of a decision.
+    pub fn new(app: &AppState, Entry { decision, resolution }: Entry) -> Self {
+        let trace_url = app.trace_url.as_ref().map(|url| url.of(&decision.trace_id));
+        Self { decision: Arc::new(decision), resolution, trace_url }
     }
 }
 
@@ -104,6 +108,7 @@ pub async fn create(
         key,
         tenant_id: identity.tenant_id,
         trace_id: trace.trace_id,
+        span_id: trace.span_id,
         // A tenth of the time is kept for the ledger and the way back.
         model_deadline: arrived.0 + app.deadline * 9 / 10,
         expense,
@@ -117,12 +122,12 @@ pub async fn create(
         answer
     }));
     let answer = work.await.map_err(|error| Problem::internal(error.to_string()))??;
-    let decision = Arc::new(answer.decision);
+    let body = DecisionBody::new(&app, answer.entry);
+    let decision = Arc::clone(&body.decision);
     let location = format!("/v1/expenses/{}", decision.id);
     let replay = answer.is_replay.then_some([("idempotency-replayed", "true")]);
-    let body = Json(DecisionBody::new(&app, Arc::clone(&decision)));
     let headers = [(header::LOCATION, location)];
-    Ok((StatusCode::CREATED, headers, replay, Extension(Decided(decision)), body).into_response())
+    Ok((StatusCode::CREATED, headers, replay, Extension(Decided(decision)), Json(body)).into_response())
 }
 
 /// Read a decision again, with every step, check, token count and cost.
@@ -140,12 +145,21 @@ pub async fn get(
     Extension(identity): Extension<Identity>,
     Path(id): Path<String>,
 ) -> Result<Json<DecisionBody>, Problem> {
-    let decision = match id.parse::<Uuid>() {
-        Ok(id) => app.chain.ledger.get(&identity.tenant_id, id).await?,
+    let entry = find(&app, &identity.tenant_id, &id).await?;
+    Ok(Json(DecisionBody::new(&app, entry)))
+}
+
+/// A decision of a tenant by its id, as it stands in a path.
+///
+/// # Errors
+/// When there is none, or the ledger fails.
+pub async fn find(app: &AppState, tenant_id: &str, id: &str) -> Result<Entry, Problem> {
+    let entry = match id.parse::<Uuid>() {
+        Ok(id) => app.chain.ledger.get(tenant_id, id).await?,
         Err(_) => None,
     };
     let not_found = || Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no decision with this id");
-    decision.map(|decision| Json(DecisionBody::new(&app, decision))).ok_or_else(not_found)
+    entry.ok_or_else(not_found)
 }
 
 /// List decisions, newest first.
@@ -156,6 +170,7 @@ pub async fn get(
         ("category" = Option<String>, Query, description = "Only decisions of this category"),
         ("user_id" = Option<String>, Query, description = "Only decisions of this employee"),
         ("failed_validation" = Option<ValidationType>, Query, description = "Only decisions in which this check finally failed"),
+        ("pending" = Option<Role>, Query, description = "Only decisions that are open and that this role can settle, where no lower one can"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
         ("limit" = Option<u32>, Query, description = "Decisions on the page: 1 to 200, 50 by default"),
     ),
@@ -178,7 +193,7 @@ pub async fn list(
         return Err(unknown_cursor());
     }
     let page = app.chain.ledger.list(tenant_id, &filter, page).await?;
-    let decisions = page.decisions.into_iter().map(|decision| DecisionBody::new(&app, decision)).collect();
+    let decisions = page.entries.into_iter().map(|entry| DecisionBody::new(&app, entry)).collect();
     Ok(Json(DecisionPage { decisions, next_cursor: page.next }))
 }
 
@@ -199,6 +214,10 @@ fn parse_query(parameters: &[(String, String)]) -> Result<(Filter, PageRequest),
                 let variants = || refused(format!("one of {}", ValidationType::VARIANTS.join(", ")));
                 filter.failed_validation = Some(value.parse().map_err(|_| variants())?);
             }
+            "pending" => {
+                let role = value.parse().map_err(|_| refused(format!("one of {}", Role::VARIANTS.join(", "))))?;
+                filter.pending = Some(role);
+            }
             "category" => filter.category = Some(value.clone()),
             "user_id" => filter.user_id = Some(value.clone()),
             "cursor" => page.after = Some(value.parse().map_err(|_| unknown_cursor())?),
@@ -208,7 +227,7 @@ fn parse_query(parameters: &[(String, String)]) -> Result<(Filter, PageRequest),
             }
             _ => {
                 let detail = format!(
-                    "`{name}` is no filter; there are outcome, category, user_id, failed_validation, cursor and limit"
+                    "`{name}` is no filter; there are outcome, category, user_id, failed_validation, pending, cursor and limit"
                 );
                 return Err(Problem::new(StatusCode::BAD_REQUEST, "unknown_filter", detail));
             }

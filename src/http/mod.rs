@@ -9,6 +9,7 @@ pub mod health;
 pub mod limits;
 pub mod once;
 pub mod policies;
+pub mod resolutions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -64,6 +65,7 @@ pub fn router(state: AppState, instruments: Instruments) -> Router {
     let (api, openapi) = OpenApiRouter::with_openapi(docs::Contract::openapi())
         .routes(routes!(expenses::create, expenses::list))
         .routes(routes!(expenses::get))
+        .routes(routes!(resolutions::create))
         .routes(routes!(policies::list))
         .layer(from_fn(admission::require_identity))
         .split_for_parts();

@@ -8,9 +8,8 @@ use tokio::time::Instant;
 
 use crate::chain::{Case, Chain};
 use crate::clock::Clock;
-use crate::domain::decision::Decision;
 use crate::http::error::Problem;
-use crate::ledger::KeyState;
+use crate::ledger::{Entry, KeyState};
 
 /// Characters a key may have.
 const MAX_KEY_CHARS: usize = 255;
@@ -34,8 +33,8 @@ pub fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 
 /// A decision, and whether it was there before.
 pub struct Answer {
-    /// The decision.
-    pub decision: Decision,
+    /// The decision, and how it was settled if it was.
+    pub entry: Entry,
     /// Whether an earlier request with the same key came to it.
     pub is_replay: bool,
 }
@@ -49,7 +48,7 @@ pub async fn decide(chain: &Chain, clock: &Clock, case: Case, deadline: Instant)
         loop {
             match chain.ledger.claim(claim, clock.now()).await? {
                 KeyState::Claimed => break,
-                KeyState::Decided(decision) => return Ok(Answer { decision: *decision, is_replay: true }),
+                KeyState::Decided(entry) => return Ok(Answer { entry: *entry, is_replay: true }),
                 KeyState::OtherBody => return Err(other_body()),
                 KeyState::UnderWay if Instant::now() >= deadline => return Err(Problem::deadline_exceeded()),
                 KeyState::UnderWay => tokio::time::sleep(POLL).await,
@@ -63,7 +62,7 @@ pub async fn decide(chain: &Chain, clock: &Clock, case: Case, deadline: Instant)
             tracing::warn!(%error, "an idempotency key could not be given back");
         }
     }
-    Ok(Answer { decision: recorded?.decision, is_replay: false })
+    Ok(Answer { entry: Entry { decision: recorded?.decision, resolution: None }, is_replay: false })
 }
 
 fn other_body() -> Problem {

@@ -70,6 +70,8 @@ pub struct ApiKey {
     pub digest: Digest,
     /// What its holder may approve.
     pub roles: Vec<Role>,
+    /// The person who holds it, who then signs what he settles; absent when a program holds it for several.
+    pub user_id: Option<String>,
     /// Whether it was taken back.
     pub is_revoked: bool,
     /// The last day, in UTC, on which it counts.

@@ -1,6 +1,6 @@
 //! The file of keys, TOML text to [`ApiKeys`] and back: one `[[key]]` for each, with its `id`, its `tenant`, the `sha256`
-//! of the key, and if need be `roles`, `revoked = true` and the day it `expires`. Faults never repeat what a value
-//! holds: someone may have written the key itself where its hash belongs.
+//! of the key, and if need be `roles`, the `user` who holds it, `revoked = true` and the day it `expires`. Faults never
+//! repeat what a value holds: someone may have written the key itself where its hash belongs.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ use crate::toml_reader::{Claims, DATE, FileFaults, Source, date, list, name, one
 pub const ID: &str = "up to 64 lower-case letters, digits, `-` and `_`, such as \"acme-2026\"";
 /// What is accepted as a tenant.
 pub const TENANT: &str = "1 to 128 characters without control characters and no blank at either end, such as \"acme\"";
+/// What is accepted as a user.
+pub const USER: &str = "1 to 128 characters without control characters and no blank at either end, such as \"ana\"";
 const HASH: &str = "64 hex digits, the SHA-256 of the key, which `keys new` prints";
 /// Characters an id may have: fewer than a key has, so that no key passes for an id.
 const MAX_KEY_ID_CHARS: usize = 64;
@@ -35,9 +37,10 @@ fn parse_keys(source: &mut Source<'_>) -> Option<Vec<Arc<ApiKey>>> {
     let mut claims = Claims::default();
     source.tables_of("key", |source, table, at| {
         let key_id = table.required(source, "id", ID, |value| id(value.as_str()?));
-        let tenant_id = table.required(source, "tenant", TENANT, |value| tenant(value.as_str()?));
+        let tenant_id = table.required(source, "tenant", TENANT, |value| line(value.as_str()?));
         let digest = table.required(source, "sha256", HASH, |value| Digest::parse(value.as_str()?));
         let roles = list(source, table, "roles", &one_of(Role::VARIANTS), |text| text.parse::<Role>().ok());
+        let user_id = table.optional(source, "user", USER, |value| line(value.as_str()?));
         let is_revoked = table.optional(source, "revoked", "true or false", DeValue::as_bool);
         let expires = table.optional(source, "expires", DATE, date);
         if let Some(id) = &key_id {
@@ -51,6 +54,7 @@ fn parse_keys(source: &mut Source<'_>) -> Option<Vec<Arc<ApiKey>>> {
             tenant_id: tenant_id?,
             digest: digest?,
             roles: values(roles),
+            user_id: user_id?,
             is_revoked: is_revoked?.unwrap_or(false),
             expires: expires?,
         }))
@@ -62,8 +66,8 @@ pub fn id(text: &str) -> Option<String> {
     name(text).filter(|id| id.len() <= MAX_KEY_ID_CHARS)
 }
 
-/// Reads a tenant.
-pub fn tenant(text: &str) -> Option<String> {
+/// Reads a tenant or a user.
+pub fn line(text: &str) -> Option<String> {
     is_line(text, MAX_ID_CHARS).then(|| text.to_owned())
 }
 
@@ -75,6 +79,8 @@ struct Entry<'a> {
     sha256: String,
     #[serde(skip_serializing_if = "<[Role]>::is_empty")]
     roles: &'a [Role],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -83,7 +89,7 @@ struct File<'a> {
 }
 
 /// The entry of a new key, as it is appended to a file.
-pub fn entry(id: &str, tenant: &str, digest: Digest, roles: &[Role]) -> String {
-    let key = [Entry { id, tenant, sha256: digest.to_string(), roles }];
+pub fn entry(id: &str, tenant: &str, digest: Digest, roles: &[Role], user: Option<&str>) -> String {
+    let key = [Entry { id, tenant, sha256: digest.to_string(), roles, user }];
     toml::to_string(&File { key }).expect("texts and lists of texts are TOML")
 }

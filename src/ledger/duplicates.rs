@@ -23,7 +23,7 @@ pub(super) async fn find(
     let last_day = expense.date.tomorrow().unwrap_or(expense.date);
     let documents: Vec<String> = sqlx::query_scalar(
         "SELECT document FROM decision WHERE tenant_id = $1 AND user_id = $2 AND currency = $3 AND amount_minor = $4
-         AND expense_date BETWEEN $5 AND $6 AND outcome IN ($7, $8) ORDER BY id DESC LIMIT $9",
+         AND expense_date BETWEEN $5 AND $6 AND COALESCE(standing, outcome) IN ($7, $8) ORDER BY id DESC LIMIT $9",
     )
     .bind(&decision.tenant_id)
     .bind(&expense.user_id)
@@ -38,7 +38,7 @@ pub(super) async fn find(
     .await?;
     let mut duplicates = Vec::new();
     for document in &documents {
-        let earlier = query::decision(document)?;
+        let earlier: Decision = query::read(document)?;
         let score = similarity(expense, &earlier.expense);
         duplicates.extend(score.map(|score| Duplicate { id: earlier.id, score }));
     }

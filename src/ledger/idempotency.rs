@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::domain::decision::Decision;
 use crate::ledger::batch::Part;
-use crate::ledger::{Ledger, LedgerError, RecordError, Tries};
+use crate::ledger::{Entry, Ledger, LedgerError, RecordError, Tries};
 
 /// A request's hold on a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub enum KeyState {
     /// The key was used with another body.
     OtherBody,
     /// The key's decision.
-    Decided(Box<Decision>),
+    Decided(Box<Entry>),
 }
 
 impl Ledger {
@@ -57,8 +57,8 @@ impl Ledger {
             Claimed::Before { fingerprint, .. } if fingerprint != claim.fingerprint => KeyState::OtherBody,
             Claimed::Before { decision_id: None, .. } => KeyState::UnderWay,
             Claimed::Before { decision_id: Some(id), .. } => {
-                let decision = self.get(&claim.tenant_id, id).await?;
-                decision.map_or(KeyState::UnderWay, |decision| KeyState::Decided(Box::new(decision)))
+                let entry = self.get(&claim.tenant_id, id).await?;
+                entry.map_or(KeyState::UnderWay, |entry| KeyState::Decided(Box::new(entry)))
             }
         })
     }

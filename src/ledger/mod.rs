@@ -6,6 +6,7 @@ mod batch;
 mod duplicates;
 mod idempotency;
 mod query;
+mod resolutions;
 pub mod seal;
 mod usage;
 
@@ -25,7 +26,8 @@ use crate::domain::money::{self, Currency};
 use batch::{Batches, Manner, Part};
 
 pub use idempotency::{KeyClaim, KeyState};
-pub use query::{Filter, Page, PageRequest};
+pub use query::{Entry, Filter, Page, PageRequest};
+pub use resolutions::Share;
 
 /// How long a request waits for a connection before the ledger counts as down.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -72,6 +74,9 @@ pub enum RecordError {
     /// Another expense took the cap since the verdict; nothing was recorded.
     #[error("the cap was taken meanwhile")]
     CapMoved,
+    /// Somebody else has settled the expense; nothing was recorded.
+    #[error("the expense is settled")]
+    Settled,
     /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -83,12 +88,12 @@ impl From<sqlx::Error> for LedgerError {
     }
 }
 
-/// For writes that take of no cap.
+/// For whoever does not try again.
 impl From<RecordError> for LedgerError {
     fn from(error: RecordError) -> Self {
         match error {
             RecordError::Ledger(error) => error,
-            RecordError::CapMoved => Self::Contended,
+            RecordError::CapMoved | RecordError::Settled => Self::Contended,
         }
     }
 }
@@ -275,24 +280,31 @@ async fn record(
 ) -> Result<String, RecordError> {
     let transaction = part.transaction();
     // Windows count what is approved and what is pending approval; nothing else takes a share.
-    if let (Some(reservation), Outcome::Approved | Outcome::NeedsApproval) = (reservation, decision.outcome) {
-        usage::reserve(transaction, decision, reservation).await?;
-    }
+    let share_minor = match (reservation, decision.outcome) {
+        (Some(reservation), Outcome::Approved | Outcome::NeedsApproval) => {
+            usage::reserve(transaction, decision, reservation).await?
+        }
+        _ => 0,
+    };
     decision.duplicates = duplicates::find(transaction, decision).await?;
-    insert(transaction, decision).await?;
+    insert(transaction, decision, share_minor).await?;
     if let Some(claim) = key {
         idempotency::bind(transaction, claim, decision).await?;
     }
     Ok(seal::append(part, &decision.tenant_id, &decision.id.to_string(), decision).await?)
 }
 
-async fn insert(transaction: &mut Transaction<'static, Any>, decision: &Decision) -> Result<(), sqlx::Error> {
+async fn insert(
+    transaction: &mut Transaction<'static, Any>,
+    decision: &Decision,
+    share_minor: i64,
+) -> Result<(), sqlx::Error> {
     let document = serde_json::to_string(decision).expect("a decision holds nothing that JSON cannot");
     let id = decision.id.to_string();
     let expense = &decision.expense;
     sqlx::query(
         "INSERT INTO decision (id, tenant_id, user_id, outcome, category, trace_id, document, amount_minor, currency,
-         expense_date) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+         expense_date, standing, pending_role, share_minor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $4, $11, $12)",
     )
     .bind(&id)
     .bind(&decision.tenant_id)
@@ -304,6 +316,8 @@ async fn insert(transaction: &mut Transaction<'static, Any>, decision: &Decision
     .bind(money::to_minor(expense.amount, expense.currency))
     .bind(expense.currency.code())
     .bind(expense.date.to_string())
+    .bind(decision.pending().map(|role| role.to_string()))
+    .bind(share_minor)
     .execute(&mut **transaction)
     .await?;
     for kind in decision.failed_types() {

@@ -1,9 +1,11 @@
 //! Reading decisions back: one by id, or pages of them, newest first. A tenant sees its own and no others.
 
+use serde::de::DeserializeOwned;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use crate::domain::decision::{Decision, Outcome, ValidationType};
+use crate::domain::decision::{Decision, Outcome, Role, ValidationType};
+use crate::domain::resolution::Resolution;
 use crate::ledger::{Ledger, LedgerError};
 
 /// Which decisions are asked for; all that is set has to hold.
@@ -17,6 +19,17 @@ pub struct Filter {
     pub user_id: Option<String>,
     /// Those in which a check of this type finally failed.
     pub failed_validation: Option<ValidationType>,
+    /// Those that are open, and that this role can settle where no lower one can.
+    pub pending: Option<Role>,
+}
+
+/// A decision, and how it was settled if it was.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The decision.
+    pub decision: Decision,
+    /// What a person made of it.
+    pub resolution: Option<Resolution>,
 }
 
 /// Which part of a list is asked for.
@@ -32,7 +45,7 @@ pub struct PageRequest {
 #[derive(Clone, Debug)]
 pub struct Page {
     /// The decisions, newest first.
-    pub decisions: Vec<Decision>,
+    pub entries: Vec<Entry>,
     /// What to ask for next; absent on the last page.
     pub next: Option<Uuid>,
 }
@@ -42,16 +55,13 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn get(&self, tenant_id: &str, id: Uuid) -> Result<Option<Decision>, LedgerError> {
+    pub async fn get(&self, tenant_id: &str, id: Uuid) -> Result<Option<Entry>, LedgerError> {
         // The range of one id takes the index that the tenant leads. The index of the ids alone would fetch another
         // tenant's row before refusing it, and the time that takes tells it from an id that does not exist.
-        let document: Option<String> =
-            sqlx::query_scalar("SELECT document FROM decision WHERE tenant_id = $1 AND id BETWEEN $2 AND $2")
-                .bind(tenant_id)
-                .bind(id.to_string())
-                .fetch_optional(&self.readers)
-                .await?;
-        document.as_deref().map(decision).transpose()
+        let sql = AssertSqlSafe(format!("{SELECT} WHERE decision.tenant_id = $1 AND decision.id BETWEEN $2 AND $2"));
+        let row: Option<Row> =
+            sqlx::query_as(sql).bind(tenant_id).bind(id.to_string()).fetch_optional(&self.readers).await?;
+        row.map(entry).transpose()
     }
 
     /// A page of a tenant's decisions.
@@ -62,13 +72,15 @@ impl Ledger {
         let outcome = filter.outcome.map(|outcome| outcome.to_string());
         let failed = filter.failed_validation.map(|kind| kind.to_string());
         let after = page.after.map(|after| after.to_string());
-        let mut sql = "SELECT document FROM decision WHERE tenant_id = $1".to_owned();
+        let pending = filter.pending.map(|role| role.to_string());
+        let mut sql = format!("{SELECT} WHERE decision.tenant_id = $1");
         let mut values = vec![tenant_id.to_owned()];
         let conditions = [
-            ("outcome =", outcome),
-            ("category =", filter.category.clone()),
-            ("user_id =", filter.user_id.clone()),
-            ("id <", after),
+            ("decision.outcome =", outcome),
+            ("decision.category =", filter.category.clone()),
+            ("decision.user_id =", filter.user_id.clone()),
+            ("decision.id <", after),
+            ("decision.pending_role =", pending),
         ];
         for (condition, value) in conditions.into_iter().filter_map(|(condition, value)| Some((condition, value?))) {
             values.push(value);
@@ -78,25 +90,33 @@ impl Ledger {
             values.push(kind);
             let n = values.len();
             sql.push_str(&format!(
-                " AND id IN (SELECT decision_id FROM failed_validation WHERE tenant_id = $1 AND type = ${n})"
+                " AND decision.id IN (SELECT decision_id FROM failed_validation WHERE tenant_id = $1 AND type = ${n})"
             ));
         }
         // One more than asked for tells whether there is a next page.
-        sql.push_str(&format!(" ORDER BY id DESC LIMIT {}", u64::from(page.limit) + 1));
+        sql.push_str(&format!(" ORDER BY decision.id DESC LIMIT {}", u64::from(page.limit) + 1));
         // Values are bound; what is put together here are the conditions above and nothing of the caller's.
-        let query = values.iter().fold(sqlx::query_scalar(AssertSqlSafe(sql)), |query, value| query.bind(value));
-        let documents: Vec<String> = query.fetch_all(&self.readers).await?;
+        let query = values.iter().fold(sqlx::query_as(AssertSqlSafe(sql)), |query, value| query.bind(value));
+        let rows: Vec<Row> = query.fetch_all(&self.readers).await?;
         let n_asked = usize::try_from(page.limit).unwrap_or(usize::MAX);
-        let has_more = documents.len() > n_asked;
-        let decisions: Vec<Decision> =
-            documents.iter().take(n_asked).map(|document| decision(document)).collect::<Result<_, _>>()?;
-        let next = decisions.last().map(|last| last.id).filter(|_| has_more);
-        Ok(Page { decisions, next })
+        let has_more = rows.len() > n_asked;
+        let entries: Vec<Entry> = rows.into_iter().take(n_asked).map(entry).collect::<Result<_, _>>()?;
+        let next = entries.last().map(|last| last.decision.id).filter(|_| has_more);
+        Ok(Page { entries, next })
     }
 }
 
-/// The decision that a row holds.
-pub(super) fn decision(document: &str) -> Result<Decision, LedgerError> {
+/// A decision's document, and its resolution's.
+type Row = (String, Option<String>);
+const SELECT: &str = "SELECT decision.document, resolution.document FROM decision
+     LEFT JOIN resolution ON resolution.decision_id = decision.id";
+
+fn entry((decision, resolution): Row) -> Result<Entry, LedgerError> {
+    Ok(Entry { decision: read(&decision)?, resolution: resolution.as_deref().map(read).transpose()? })
+}
+
+/// The value that a document holds.
+pub(super) fn read<T: DeserializeOwned>(document: &str) -> Result<T, LedgerError> {
     serde_json::from_str(document).map_err(|error| {
         let excerpt = document.chars().take(60).collect();
         LedgerError::Corrupt(excerpt, error)

@@ -206,8 +206,10 @@ impl Ledger {
 
     async fn links(&self, tenant_id: &str, after: i64) -> Result<Vec<Link>, sqlx::Error> {
         sqlx::query_as(
-            "SELECT chain.seq, chain.record_id, chain.salt, chain.hash, decision.document
+            "SELECT chain.seq, chain.record_id, chain.salt, chain.hash,
+             COALESCE(decision.document, resolution.document) AS document
              FROM chain LEFT JOIN decision ON decision.id = chain.record_id
+             LEFT JOIN resolution ON resolution.id = chain.record_id
              WHERE chain.tenant_id = $1 AND chain.seq > $2 ORDER BY chain.seq LIMIT $3",
         )
         .bind(tenant_id)

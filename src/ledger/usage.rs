@@ -96,12 +96,13 @@ async fn purchases(
     rows.into_iter().map(purchase).collect()
 }
 
-/// Adds an expense to its windows, as long as every cap can hold it, and to the purchases at its merchant.
+/// Adds an expense to its windows, as long as every cap can hold it, and to the purchases at its merchant. Gives its share
+/// in minor units.
 pub(super) async fn reserve(
     transaction: &mut Transaction<'static, Any>,
     decision: &Decision,
     reservation: &Reservation,
-) -> Result<(), RecordError> {
+) -> Result<i64, RecordError> {
     let expense = &decision.expense;
     let Reservation { category, amount, currency, caps, splits } = reservation;
     let amount_minor = money::to_minor(*amount, *currency);
@@ -146,7 +147,80 @@ pub(super) async fn reserve(
         }
     }
     add_purchase(transaction, &account, decision, amount_minor).await?;
+    Ok(amount_minor)
+}
+
+/// What a decision takes of its windows, in minor units of its policy's currency.
+pub(super) async fn share_of(
+    transaction: &mut Transaction<'static, Any>,
+    decision: &Decision,
+) -> Result<(i64, Currency), sqlx::Error> {
+    let share: Option<i64> = sqlx::query_scalar("SELECT share_minor FROM decision WHERE tenant_id = $1 AND id = $2")
+        .bind(&decision.tenant_id)
+        .bind(decision.id.to_string())
+        .fetch_one(&mut **transaction)
+        .await?;
+    let (amount, currency) = decision.policy_amount();
+    let takes_share = matches!(decision.outcome, Outcome::Approved | Outcome::NeedsApproval);
+    Ok((share.unwrap_or(if takes_share { money::to_minor(amount, currency) } else { 0 }), currency))
+}
+
+/// Notes what a decision takes of its windows.
+pub(super) async fn set_share(
+    transaction: &mut Transaction<'static, Any>,
+    decision: &Decision,
+    share_minor: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE decision SET share_minor = $1 WHERE tenant_id = $2 AND id = $3")
+        .bind(share_minor)
+        .bind(&decision.tenant_id)
+        .bind(decision.id.to_string())
+        .execute(&mut **transaction)
+        .await?;
     Ok(())
+}
+
+/// Gives some of a decision's share back to its windows and to the purchases at its merchant, all of it at most. Gives
+/// what was freed, in minor units.
+pub(super) async fn free(
+    transaction: &mut Transaction<'static, Any>,
+    decision: &Decision,
+    category: &str,
+    wanted_minor: i64,
+) -> Result<i64, sqlx::Error> {
+    let (share_minor, currency) = share_of(transaction, decision).await?;
+    let freed_minor = wanted_minor.clamp(0, share_minor);
+    if freed_minor == 0 {
+        return Ok(0);
+    }
+    for (window, key) in windows(&decision.expense) {
+        sqlx::query(
+            "UPDATE cap_usage SET used_minor = used_minor - $1 WHERE tenant_id = $2 AND user_id = $3 AND category = $4
+             AND currency = $5 AND time_window = $6 AND window_key = $7",
+        )
+        .bind(freed_minor)
+        .bind(&decision.tenant_id)
+        .bind(&decision.expense.user_id)
+        .bind(category)
+        .bind(currency.code())
+        .bind(window.to_string())
+        .bind(key)
+        .execute(&mut **transaction)
+        .await?;
+    }
+    sqlx::query(
+        "UPDATE merchant_usage SET amount_minor = amount_minor - $1 WHERE tenant_id = $2 AND user_id = $3
+         AND category = $4 AND decision_id = $5",
+    )
+    .bind(freed_minor)
+    .bind(&decision.tenant_id)
+    .bind(&decision.expense.user_id)
+    .bind(category)
+    .bind(decision.id.to_string())
+    .execute(&mut **transaction)
+    .await?;
+    set_share(transaction, decision, share_minor - freed_minor).await?;
+    Ok(freed_minor)
 }
 
 /// Notes what was bought at the merchant that an expense names.

@@ -84,7 +84,8 @@ impl RuleFacts {
             RuleKind::Split { days, limit, .. } => usage.at_merchant(days, limit),
             _ => Decimal::ZERO,
         };
-        Self { rule: rule.clone(), used }
+        // Who may set a rule aside is nothing the model needs to know.
+        Self { rule: Rule { exception: None, ..rule.clone() }, used }
     }
 
     /// The most this rule lets pass, over which window, and what happens above it.

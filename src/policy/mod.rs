@@ -17,7 +17,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::decision::Window;
+use crate::domain::decision::{Role, Window};
 use crate::domain::money::Currency;
 use crate::toml_reader::{FileFaults, read};
 use evidence::{Evidence, Lexicon};
@@ -61,6 +61,11 @@ impl Policy {
             RuleKind::Split { days, limit, .. } => Some((days, limit)),
             _ => None,
         })
+    }
+
+    /// Its rules that may be set aside for one expense, and the role it takes.
+    pub fn exceptions(&self) -> impl Iterator<Item = (String, Role)> {
+        self.rules.iter().filter_map(|rule| Some((rule.id.clone(), rule.exception?)))
     }
 
     /// Its caps: the window of each, and the most it may hold.

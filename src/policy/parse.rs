@@ -111,18 +111,25 @@ fn parse_rules(
         let id = table.required(source, "id", NAME, |value| name(value.as_str()?));
         let kind = parse_kind(source, table, currency);
         let text = table.required(source, "text", TEXT, filled_text);
+        let exception = table.optional(source, "exception", &one_of(Role::VARIANTS), role);
         if let Some(id) = &id {
             claim_id(source, at, id);
         }
-        Some(Rule { id: id?, kind: kind?, text: text? })
+        if exception.is_some_and(|role| role.is_some()) && kind.as_ref().is_some_and(|kind| !kind.denies()) {
+            source.fault(
+                at,
+                "`exception` is for rules that deny; this one asks a role already, so leave it out".to_owned(),
+            );
+        }
+        Some(Rule { id: id?, kind: kind?, text: text?, exception: exception? })
     })
 }
 
 fn parse_kind(source: &mut Source<'_>, table: &mut Table<'_, '_>, currency: Currency) -> Option<RuleKind> {
     let kind =
         table.required(source, "kind", &one_of(KindName::VARIANTS), |value| value.as_str()?.parse::<KindName>().ok());
-    let role = |source: &mut Source<'_>, table: &mut Table<'_, '_>| {
-        table.required(source, "role", &one_of(Role::VARIANTS), |value| value.as_str()?.parse::<Role>().ok())
+    let asked = |source: &mut Source<'_>, table: &mut Table<'_, '_>| {
+        table.required(source, "role", &one_of(Role::VARIANTS), role)
     };
     match kind? {
         KindName::Cap => {
@@ -134,14 +141,14 @@ fn parse_kind(source: &mut Source<'_>, table: &mut Table<'_, '_>, currency: Curr
         }
         KindName::Approval => {
             let above = table.amount(source, "above", currency);
-            Some(RuleKind::Approval { role: role(source, table)?, above: above? })
+            Some(RuleKind::Approval { role: asked(source, table)?, above: above? })
         }
-        KindName::ApprovalAlways => Some(RuleKind::ApprovalAlways { role: role(source, table)? }),
+        KindName::ApprovalAlways => Some(RuleKind::ApprovalAlways { role: asked(source, table)? }),
         KindName::Receipt => Some(RuleKind::Receipt { above: table.amount(source, "above", currency)? }),
         KindName::Split => {
             let days = table.required(source, "days", DAYS, days);
             let limit = table.amount(source, "limit", currency);
-            Some(RuleKind::Split { role: role(source, table)?, days: days?, limit: limit? })
+            Some(RuleKind::Split { role: asked(source, table)?, days: days?, limit: limit? })
         }
         KindName::MaxAge => Some(RuleKind::MaxAge { days: table.required(source, "days", DAYS, days)? }),
         KindName::Future => {
@@ -183,6 +190,10 @@ fn parse_evidence(
         }
     }
     Some(Evidence { mcc: values(mcc), merchant: values(merchant), transaction: values(transaction) })
+}
+
+fn role(value: &DeValue<'_>) -> Option<Role> {
+    value.as_str()?.parse().ok()
 }
 
 fn days(value: &DeValue<'_>) -> Option<u16> {

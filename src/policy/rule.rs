@@ -18,6 +18,9 @@ pub struct Rule {
     pub kind: RuleKind,
     /// The rule in one sentence for people.
     pub text: String,
+    /// Who may set the rule aside for one expense; nobody when absent. Only for rules that deny.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exception: Option<Role>,
 }
 
 /// What a rule asks. Amounts are in the policy's currency.
@@ -82,4 +85,18 @@ pub enum RuleKind {
         #[schema(value_type = Vec<String>, example = json!(["casino*"]))]
         merchant: Vec<Phrase>,
     },
+}
+
+impl RuleKind {
+    /// Whether breaking the rule denies an expense; else somebody is asked.
+    pub fn denies(&self) -> bool {
+        match self {
+            Self::Cap { .. }
+            | Self::MaxAge { .. }
+            | Self::Future { .. }
+            | Self::BlockedMcc { .. }
+            | Self::BlockedMerchant { .. } => true,
+            Self::Approval { .. } | Self::ApprovalAlways { .. } | Self::Receipt { .. } | Self::Split { .. } => false,
+        }
+    }
 }

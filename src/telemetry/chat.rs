@@ -92,7 +92,7 @@ fn project(request: &ChatRequest<'_>, reply: &Reply, captures_content: bool) -> 
         }
         Err(error) => Some(Failure { kind: error.error_type(), message: error.to_string() }),
     };
-    Projection { attributes, events, failure }
+    Projection { attributes, events, failure, ..Projection::default() }
 }
 
 fn asked(request: &ChatRequest<'_>) -> Vec<KeyValue> {

@@ -3,6 +3,7 @@
 //! extension of the request.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use opentelemetry::baggage::BaggageExt;
@@ -12,6 +13,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::domain::body::{MAX_ID_CHARS, is_line};
 use crate::domain::expense::ANONYMOUS;
+use crate::keys::ApiKey;
 use crate::keys::access::Caller;
 use crate::telemetry::names::{self, Name};
 
@@ -28,6 +30,8 @@ pub struct Identity {
     pub tenant_id: String,
     /// The employee, unless the body names another.
     pub user_id: String,
+    /// The key that was shown.
+    pub key: Option<Arc<ApiKey>>,
 }
 
 impl Identity {
@@ -35,12 +39,12 @@ impl Identity {
     /// any that the caller names. A caller who is refused has none: what he says of himself is worth nothing.
     pub(super) fn of(caller: &Caller, members: &Members) -> Option<Self> {
         let member = |name: Name| members.get(name.key).cloned();
-        let tenant_id = match caller {
-            Caller::Anonymous => member(names::TENANT_ID).unwrap_or_else(|| DEFAULT_TENANT.to_owned()),
-            Caller::Holder(key) => key.tenant_id.clone(),
+        let (tenant_id, key) = match caller {
+            Caller::Anonymous => (member(names::TENANT_ID).unwrap_or_else(|| DEFAULT_TENANT.to_owned()), None),
+            Caller::Holder(key) => (key.tenant_id.clone(), Some(Arc::clone(key))),
             Caller::Refused(_) => return None,
         };
-        Some(Self { tenant_id, user_id: member(names::USER_ID).unwrap_or_else(|| ANONYMOUS.to_owned()) })
+        Some(Self { tenant_id, user_id: member(names::USER_ID).unwrap_or_else(|| ANONYMOUS.to_owned()), key })
     }
 }
 

@@ -188,11 +188,23 @@ pub const EXPENSE_RECORD_DURATION: Name =
 pub const EXPENSE_RECORD_HASH: Name = name(
     "expense.record.hash",
     "string",
-    "invoke_agent",
+    "invoke_agent, resolve_expense",
     "hash of the ledger's record, which rests on all before it: `ledger verify --head` looks for it",
     Ours,
     High,
 );
+/// Resolution action.
+pub const EXPENSE_RESOLUTION_ACTION: Name =
+    name("expense.resolution.action", "string", "resolve_expense", "`approve`, `deny` or `withdraw`", Ours, Low);
+/// Resolution role.
+pub const EXPENSE_RESOLUTION_ROLE: Name =
+    name("expense.resolution.role", "string", "resolve_expense", "the role in which he did it", Ours, Low);
+/// Resolution exceptions.
+pub const EXPENSE_RESOLUTION_EXCEPTIONS: Name =
+    name("expense.resolution.exceptions", "string[]", "resolve_expense", "the rules he set aside", Ours, Low);
+/// Resolution refusal.
+pub const EXPENSE_RESOLUTION_REFUSED: Name =
+    name("expense.resolution.refused", "string", "resolve_expense", "code of the problem he got", Ours, Low);
 /// Validation status.
 pub const VALIDATION_STATUS: Name = name(
     "validation.status",
@@ -396,6 +408,10 @@ pub const ALL: &[Name] = &[
     EXPENSE_OVERRIDE,
     EXPENSE_RECORD_DURATION,
     EXPENSE_RECORD_HASH,
+    EXPENSE_RESOLUTION_ACTION,
+    EXPENSE_RESOLUTION_ROLE,
+    EXPENSE_RESOLUTION_EXCEPTIONS,
+    EXPENSE_RESOLUTION_REFUSED,
     VALIDATION_STATUS,
     VALIDATION_FAILED_TYPES,
     STEP_NAME,

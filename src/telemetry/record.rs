@@ -1,5 +1,6 @@
 //! What each step's result looks like on its span. Projections only: everything here was computed by the chain.
 
+use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -10,6 +11,7 @@ use crate::chain::ask::StepRun;
 use crate::chain::classify::Classification;
 use crate::chain::decide::Advice;
 use crate::chain::lookup::Lookup;
+use crate::chain::resolve::{ResolveError, Resolved};
 use crate::domain::decision::{Decision, Ruling, Validation, failed_types};
 use crate::ledger::LedgerError;
 use crate::telemetry::content;
@@ -98,8 +100,41 @@ impl Record for Result<Recorded, LedgerError> {
             attributes.push(names::VALIDATION_FAILED_TYPES.with(strings(failed.iter().map(ToString::to_string))));
         }
         let moved = |_| Event { name: names::EVENT_CAP_MOVED, at: None, attributes: Vec::new() };
-        Projection { attributes, events: (0..recorded.n_caps_moved).map(moved).collect(), failure: None }
+        Projection { attributes, events: (0..recorded.n_caps_moved).map(moved).collect(), ..Projection::default() }
     }
+}
+
+impl Record for Result<Resolved, ResolveError> {
+    fn project(&self, _: bool) -> Projection {
+        let resolved = match self {
+            Ok(resolved) => resolved,
+            Err(ResolveError::Ledger(error)) => return ledger_failure(error),
+            Err(ResolveError::Forbidden { code, .. } | ResolveError::Conflict { code, .. }) => return refused(code),
+            Err(ResolveError::Field { .. }) => return refused("invalid_resolution"),
+        };
+        let Resolved { decision, resolution, record_hash } = resolved;
+        let mut attributes = vec![
+            names::EXPENSE_ID.with(decision.id.to_string()),
+            names::EXPENSE_RESOLUTION_ACTION.with(<&'static str>::from(resolution.action)),
+            names::EXPENSE_RESOLUTION_ROLE.with(resolution.role.to_string()),
+        ];
+        if !resolution.exceptions.is_empty() {
+            attributes.push(names::EXPENSE_RESOLUTION_EXCEPTIONS.with(strings(resolution.exceptions.iter().cloned())));
+        }
+        attributes.extend(record_hash.clone().map(|hash| names::EXPENSE_RECORD_HASH.with(hash)));
+        Projection { attributes, links: span_of(decision).into_iter().collect(), ..Projection::default() }
+    }
+}
+
+fn refused(code: &'static str) -> Projection {
+    Projection { attributes: vec![names::EXPENSE_RESOLUTION_REFUSED.with(code)], ..Projection::default() }
+}
+
+/// The span of the request that a decision answered.
+fn span_of(decision: &Decision) -> Option<SpanContext> {
+    let trace_id = TraceId::from_hex(&decision.trace_id).ok()?;
+    let span_id = SpanId::from_hex(&decision.span_id).ok()?;
+    Some(SpanContext::new(trace_id, span_id, TraceFlags::SAMPLED, true, TraceState::default()))
 }
 
 /// What the server span and the agent span both say of a decision.
@@ -128,7 +163,12 @@ fn checked_step(run: &StepRun) -> Projection {
         (None, None) => None,
     };
     let attributes = status(&run.validations).into_iter().collect();
-    Projection { attributes, events: run.validations.iter().map(validation_event).collect(), failure }
+    Projection {
+        attributes,
+        events: run.validations.iter().map(validation_event).collect(),
+        failure,
+        ..Projection::default()
+    }
 }
 
 fn status(validations: &[Validation]) -> Option<KeyValue> {

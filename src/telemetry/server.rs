@@ -34,6 +34,8 @@ const MAX_CHARS: usize = 512;
 pub struct RequestTrace {
     /// 32 hex digits.
     pub trace_id: String,
+    /// The server span, 16 hex digits.
+    pub span_id: String,
     employee: Arc<OnceLock<String>>,
 }
 
@@ -73,12 +75,13 @@ pub async fn trace(
     let span = LiveSpan::start_in(parent, name, SpanKind::Server, known_at_start(&request, &caller, method, route));
 
     let context = span.context();
-    let (trace_id, traceresponse) = {
+    let (trace_id, span_id, traceresponse) = {
         let current = context.span();
-        (current.span_context().trace_id().to_string(), traceparent(current.span_context()))
+        let current = current.span_context();
+        (current.trace_id().to_string(), current.span_id().to_string(), traceparent(current))
     };
     let employee = Arc::new(OnceLock::new());
-    let trace = RequestTrace { trace_id: trace_id.clone(), employee };
+    let trace = RequestTrace { trace_id: trace_id.clone(), span_id, employee };
     request.extensions_mut().insert(trace.clone());
     if let Some(identity) = &identity {
         request.extensions_mut().insert(identity.clone());
@@ -173,5 +176,5 @@ fn project(response: &Response) -> Projection {
         let message = status.canonical_reason().unwrap_or_default().to_owned();
         Failure { kind: status.as_str().to_owned(), message }
     });
-    Projection { attributes, events: Vec::new(), failure }
+    Projection { attributes, failure, ..Projection::default() }
 }

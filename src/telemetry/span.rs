@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::time::SystemTime;
 
-use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt, Tracer};
+use opentelemetry::trace::{SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::SdkTracer;
 
@@ -27,6 +27,8 @@ pub(crate) struct Projection {
     pub(super) attributes: Vec<KeyValue>,
     /// Events in order.
     pub(super) events: Vec<Event>,
+    /// Spans of other traces that it is about.
+    pub(super) links: Vec<SpanContext>,
     /// Why the span is red.
     pub(super) failure: Option<Failure>,
 }
@@ -111,6 +113,9 @@ impl LiveSpan {
         for event in projection.events {
             let at = event.at.unwrap_or_else(SystemTime::now);
             span.add_event_with_timestamp(event.name, at, event.attributes);
+        }
+        for link in projection.links {
+            span.add_link(link, Vec::new());
         }
         if let Some(Failure { kind, message }) = projection.failure {
             span.set_attribute(names::ERROR_TYPE.with(kind));

@@ -32,6 +32,7 @@ fn span_name(step: Step) -> &'static str {
         Step::Classify => "classify",
         Step::PolicyLookup => "execute_tool policy_lookup",
         Step::Decide => "decide",
+        Step::Resolve => "resolve_expense",
     }
 }
 
@@ -48,6 +49,6 @@ fn known_at_start(step: Step) -> Vec<KeyValue> {
             names::GEN_AI_TOOL_DESCRIPTION.with("The policy in force for a category, and what is used of its caps"),
         ],
         // One `gen_ai.*` key would make a backend take the step itself for a model call.
-        Step::Classify | Step::Decide => vec![names::STEP_NAME.with(<&'static str>::from(step))],
+        Step::Classify | Step::Decide | Step::Resolve => vec![names::STEP_NAME.with(<&'static str>::from(step))],
     }
 }

@@ -22,6 +22,7 @@ mod panics;
 mod policy;
 mod rates;
 mod reload;
+mod resolutions;
 mod rules;
 mod splits;
 mod traces;

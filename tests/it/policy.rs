@@ -114,7 +114,12 @@ fn what_a_broken_cap_still_allows_can_be_paid() {
 #[test]
 fn the_tightest_of_two_broken_caps_says_what_can_be_paid() {
     let cap = |id: &str, per: Window, max: &str| {
-        let rule = Rule { id: id.to_owned(), kind: RuleKind::Cap { per, max: dec(max) }, text: id.to_owned() };
+        let rule = Rule {
+            id: id.to_owned(),
+            kind: RuleKind::Cap { per, max: dec(max) },
+            text: id.to_owned(),
+            exception: None,
+        };
         RuleFacts::new(&rule, &Usage { day: dec("30.00"), ..Usage::default() })
     };
     let rules = [cap("single", Window::Expense, "60.00"), cap("daily", Window::Day, "75.00")];

@@ -176,7 +176,7 @@ text = "Gift cards are not paid."
 proptest! {
     #[test]
     fn an_older_expense_is_never_judged_more_leniently(age in 0_i32..400, more in 0_i32..400, limit in 0_u16..400) {
-        let rule = Rule { id: "age".to_owned(), kind: RuleKind::MaxAge { days: limit }, text: "Not too old.".to_owned() };
+        let rule = Rule { id: "age".to_owned(), kind: RuleKind::MaxAge { days: limit }, text: "Not too old.".to_owned(), exception: None };
         let rules = [RuleFacts::new(&rule, &Usage::default())];
         let ruling_at = |age: i32| {
             let day = date(2026, 3, 14).checked_sub(age.days()).unwrap();

@@ -19,7 +19,7 @@ fn verdict(purchases: &[(u32, &str)], amount: &str) -> Verdict {
         purchases.iter().map(|(n_days_apart, amount)| Purchase { n_days_apart: *n_days_apart, amount: dec(amount) });
     let usage = Usage { purchases: purchases.collect(), ..Usage::default() };
     let kind = RuleKind::Split { days: 7, limit: dec("500.00"), role: Role::Director };
-    let rule = Rule { id: "split".to_owned(), kind, text: "Not split.".to_owned() };
+    let rule = Rule { id: "split".to_owned(), kind, text: "Not split.".to_owned(), exception: None };
     evaluate(&[RuleFacts::new(&rule, &usage)], &expense(amount))
 }
 

@@ -10,7 +10,7 @@ use super::{TestApp, config};
 
 /// The entry of a key, with more lines at its end.
 pub(crate) fn entry(id: &str, tenant: &str, key: &str, more: &str) -> String {
-    format!("{}{more}\n\n", parse::entry(id, tenant, Digest::of(key), &[]))
+    format!("{}{more}\n\n", parse::entry(id, tenant, Digest::of(key), &[], None))
 }
 
 /// A file of keys in a folder of its own.

@@ -178,8 +178,13 @@ impl TestApp {
 
     /// Posts a body as JSON with headers.
     pub(crate) async fn post_with(&self, body: impl Into<Value>, headers: &[(&str, &str)]) -> Reply {
+        self.post_to("/v1/expenses", body, headers).await
+    }
+
+    /// Posts a body as JSON to a path, with headers.
+    pub(crate) async fn post_to(&self, path: &str, body: impl Into<Value>, headers: &[(&str, &str)]) -> Reply {
         let body: Value = body.into();
-        self.send(self.request(reqwest::Method::POST, "/v1/expenses", headers).json(&body)).await
+        self.send(self.request(reqwest::Method::POST, path, headers).json(&body)).await
     }
 
     /// Posts a body as it is.

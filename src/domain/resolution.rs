@@ -1,0 +1,127 @@
+//! What a person makes of an expense that the machine left open: the body he sends, and the record that is kept. Who may
+//! settle what stands in `chain::resolve`.
+
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr, VariantNames};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::domain::body::{BodyError, Fields, ID, MAX_ID_CHARS, TEXT, free_text, line, string};
+use crate::domain::decision::Role;
+use crate::domain::money::Currency;
+
+const EXAMPLE: &str = r#"{"action": "approve", "role": "manager", "actor": "ben", "reason": "Agreed"}"#;
+const FIELDS: [&str; 6] = ["action", "role", "actor", "reason", "amount", "category"];
+
+/// What can be done with an expense that is open.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantNames,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Action {
+    /// It is paid, all of it or less.
+    Approve,
+    /// It is not paid.
+    Deny,
+    /// It is taken back, as if it had not been handed in.
+    Withdraw,
+}
+
+/// The body of `POST /v1/expenses/{id}/resolution`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"action": "approve", "role": "manager", "actor": "ben", "reason": "Agreed with the client."}))]
+pub struct Settlement {
+    /// What is to be done.
+    pub action: Action,
+    /// The role in which the person acts; his key has to have it.
+    pub role: Role,
+    /// The person: 1 to 128 characters. Default: the user of the key.
+    pub actor: Option<String>,
+    /// Why: 1 to 2,000 characters.
+    pub reason: String,
+    /// What is approved, in the expense's currency, when it is less than all of it.
+    #[schema(value_type = Option<String>, example = "400.00")]
+    pub amount: Option<Decimal>,
+    /// What an expense in review is filed under, when it is approved under another category than the machine's, or
+    /// the machine found none.
+    pub category: Option<String>,
+}
+
+/// Reads a settlement of an expense in some currency.
+///
+/// # Errors
+/// [`BodyError::NotJson`] for broken JSON, [`BodyError::Faults`] with every fault otherwise.
+pub fn parse(body: &[u8], currency: Currency) -> Result<Settlement, BodyError> {
+    let mut fields = Fields::read(body, &FIELDS, EXAMPLE)?;
+    let one_of = |names: &[&str]| format!("write one of {}", names.join(", "));
+    let action = fields.required("action", &one_of(Action::VARIANTS), |raw| string(raw)?.parse::<Action>().ok());
+    let role = fields.required("role", &one_of(Role::VARIANTS), |raw| string(raw)?.parse::<Role>().ok());
+    let actor = fields.optional("actor", ID, |raw| line(raw, MAX_ID_CHARS));
+    let reason = fields.required("reason", TEXT, free_text);
+    let amount = fields.amount("amount", currency).flatten();
+    let category = fields.optional("category", ID, |raw| line(raw, MAX_ID_CHARS)).flatten();
+    if amount.is_some_and(|amount| amount.is_sign_negative()) {
+        fields.fault("amount", "the amount is below zero; write an amount above zero".to_owned());
+    }
+    for (name, is_given) in [("amount", amount.is_some()), ("category", category.is_some())] {
+        if is_given && action.is_some_and(|action| action != Action::Approve) {
+            fields.fault(name, "only what is approved has one; leave it out".to_owned());
+        }
+    }
+    let settlement = action.zip(role).zip(reason).map(|((action, role), reason)| Settlement {
+        action,
+        role,
+        actor: actor.flatten(),
+        reason,
+        amount,
+        category,
+    });
+    fields.finish(settlement)
+}
+
+/// How an open expense was settled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Resolution {
+    /// UUIDv7.
+    pub id: Uuid,
+    /// The decision it settles.
+    pub expense_id: Uuid,
+    /// What was done.
+    pub action: Action,
+    /// The role in which the person acted.
+    pub role: Role,
+    /// The person.
+    pub actor: String,
+    /// The id of the API key that was shown.
+    pub api_key: String,
+    /// Why, in the person's words.
+    pub reason: String,
+    /// What is paid, in the expense's currency; absent unless it was approved.
+    #[schema(value_type = Option<String>, example = "400.00")]
+    pub amount: Option<Decimal>,
+    /// What it is filed under; absent unless it was approved.
+    pub category: Option<String>,
+    /// The rules that were set aside for it.
+    pub exceptions: Vec<String>,
+    /// The tenant it belongs to.
+    pub tenant_id: String,
+    /// The trace of the request: 32 hex digits.
+    pub trace_id: String,
+    /// When the request came in.
+    #[schema(value_type = String, format = DateTime)]
+    pub resolved_at: Timestamp,
+}

@@ -1,0 +1,91 @@
+//! Settling what a decision left open: the resolution, what it does to the shares of the caps, and its seal are one
+//! write.
+
+use rust_decimal::Decimal;
+
+use crate::domain::decision::{Decision, Outcome};
+use crate::domain::money;
+use crate::domain::resolution::{Action, Resolution};
+use crate::ledger::batch::Part;
+use crate::ledger::{Ledger, RecordError, Reservation, Tries, seal, usage};
+
+/// What a resolution does to what the expense takes of the caps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// It keeps so much of what it has taken, in the policy's currency.
+    Keep(Decimal),
+    /// It has taken nothing and takes this now.
+    Take(Reservation),
+}
+
+impl Ledger {
+    /// Records how a decision was settled. Gives the hash of the record.
+    ///
+    /// # Errors
+    /// [`RecordError::Settled`] when somebody else was faster, [`RecordError::CapMoved`] when a cap cannot hold the expense.
+    pub async fn resolve(
+        &self,
+        decision: &Decision,
+        resolution: &Resolution,
+        share: &Share,
+    ) -> Result<String, RecordError> {
+        let mut tries = Tries::default();
+        loop {
+            let mut part = self.batches.enter(&decision.tenant_id).await?;
+            let result = resolve(&mut part, decision, resolution, share).await;
+            let result = part.leave(result).await;
+            if !tries.again(&result) {
+                return result;
+            }
+        }
+    }
+}
+
+async fn resolve(
+    part: &mut Part,
+    decision: &Decision,
+    resolution: &Resolution,
+    share: &Share,
+) -> Result<String, RecordError> {
+    let transaction = part.transaction();
+    let standing = match resolution.action {
+        Action::Approve => Outcome::Approved.to_string(),
+        Action::Deny => Outcome::Denied.to_string(),
+        Action::Withdraw => "withdrawn".to_owned(),
+    };
+    let settled = sqlx::query(
+        "UPDATE decision SET standing = $1, pending_role = NULL
+         WHERE tenant_id = $2 AND id = $3 AND COALESCE(standing, outcome) = $4 AND $4 IN ('needs_approval', 'needs_review')
+         AND NOT EXISTS (SELECT 1 FROM resolution WHERE decision_id = $3)",
+    )
+    .bind(standing)
+    .bind(&decision.tenant_id)
+    .bind(decision.id.to_string())
+    .bind(decision.outcome.to_string())
+    .execute(&mut **transaction)
+    .await?;
+    if settled.rows_affected() == 0 {
+        return Err(RecordError::Settled);
+    }
+    match share {
+        Share::Take(reservation) => {
+            let share_minor = usage::reserve(transaction, decision, reservation).await?;
+            usage::set_share(transaction, decision, share_minor).await?;
+        }
+        Share::Keep(kept) => {
+            let (taken_minor, currency) = usage::share_of(transaction, decision).await?;
+            let category = decision.category.as_deref().unwrap_or_default();
+            usage::free(transaction, decision, category, taken_minor - money::to_minor(*kept, currency)).await?;
+        }
+    }
+    let id = resolution.id.to_string();
+    let document = serde_json::to_string(resolution).expect("a resolution holds nothing that JSON cannot");
+    sqlx::query("INSERT INTO resolution (id, decision_id, tenant_id, document) VALUES ($1, $2, $3, $4)")
+        .bind(&id)
+        .bind(decision.id.to_string())
+        .bind(&decision.tenant_id)
+        .bind(document)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(seal::append(part, &decision.tenant_id, &id, resolution).await?)
+}
