@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use expense_agent::cli::{Cli, Command, KeysCommand, PoliciesCommand, demo, healthcheck, keys, policies, serve};
+use expense_agent::cli::{
+    Cli, Command, KeysCommand, LedgerCommand, PoliciesCommand, demo, export, healthcheck, keys, ledger, policies, serve,
+};
 use expense_agent::config::{Config, environment};
 
 fn main() -> ExitCode {
@@ -15,6 +17,13 @@ fn main() -> ExitCode {
             policies::check(dir.as_ref().unwrap_or(&settings.policies), &mut out)
         }
         Command::Keys { command: KeysCommand::New(wanted) } => keys::new(&wanted, &mut out),
+        Command::Ledger { command: LedgerCommand::Verify(wanted) } => {
+            configured(settings).and_then(|config| ledger::verify(&config, &wanted, &mut out))
+        }
+        Command::Ledger { command: LedgerCommand::Erase(wanted) } => {
+            configured(settings).and_then(|config| ledger::erase(&config, &wanted, &mut out))
+        }
+        Command::Export(wanted) => configured(settings).and_then(|config| export::run(&config, &wanted, &mut out)),
         Command::Serve => configured(settings).and_then(|config| serve::run(&config, &mut out)),
         Command::Demo { url } => configured(settings).and_then(|config| demo::run(&config, url, &mut out)),
     };

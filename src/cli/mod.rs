@@ -1,8 +1,10 @@
 //! The command line: one file per subcommand, each printing to a writer it is handed.
 
 pub mod demo;
+pub mod export;
 pub mod healthcheck;
 pub mod keys;
+pub mod ledger;
 pub mod policies;
 pub mod serve;
 
@@ -39,6 +41,14 @@ pub enum Command {
         #[command(subcommand)]
         command: PoliciesCommand,
     },
+    /// Work on the ledger
+    Ledger {
+        /// What to do with it
+        #[command(subcommand)]
+        command: LedgerCommand,
+    },
+    /// Write the decisions of a period to standard output
+    Export(export::Export),
     /// Work on API keys
     Keys {
         /// What to do with them
@@ -50,6 +60,15 @@ pub enum Command {
         /// A running service, such as http://127.0.0.1:8000; without one, the demo decides by itself and forgets
         url: Option<Url>,
     },
+}
+
+/// What can be done with the ledger.
+#[derive(Debug, Subcommand)]
+pub enum LedgerCommand {
+    /// Walk every tenant's chain of records, and name the first that is not what it was; exit code 0 or 1
+    Verify(ledger::Verify),
+    /// Erase the personal texts of an employee's records; the chain still holds
+    Erase(ledger::Erase),
 }
 
 /// What can be done with API keys.

@@ -23,6 +23,8 @@ pub(super) struct Manner {
     pub(super) begin: &'static str,
     /// How many transactions may be open at once.
     pub(super) n_lanes: usize,
+    /// Clears away what rows held before, as far as the database can.
+    pub(super) forget: &'static str,
     /// Whether tenants share a transaction. Where several are open at once they must not: each locks its tenant, and two
     /// that want each other's would wait for ever.
     pub(super) mixes_tenants: bool,
@@ -93,6 +95,12 @@ impl Batches {
         // Never released: the next one of this name hides it, and a commit ends them all.
         sqlx::raw_sql("SAVEPOINT part").execute(&mut **part.transaction()).await?;
         Ok(part)
+    }
+
+    /// Clears away what rows held before: in the database's journal, and where rows were.
+    pub(super) async fn forget(&self) -> Result<(), sqlx::Error> {
+        sqlx::raw_sql(self.manner.forget).execute(&self.pool).await?;
+        Ok(())
     }
 
     /// Lets go of the database after the last write.

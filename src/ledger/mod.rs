@@ -4,6 +4,8 @@
 
 mod batch;
 mod duplicates;
+mod erase;
+mod export;
 mod idempotency;
 mod query;
 mod resolutions;
@@ -25,10 +27,13 @@ use crate::domain::decision::{Decision, Outcome, Window};
 use crate::domain::money::{self, Currency};
 use batch::{Batches, Manner, Part};
 
+pub use export::{Exported, Period};
 pub use idempotency::{KeyClaim, KeyState};
 pub use query::{Entry, Filter, Page, PageRequest};
 pub use resolutions::Share;
 
+/// The name of an SQLite ledger in its folder.
+const SQLITE_FILE: &str = "ledger.sqlite";
 /// How long a request waits for a connection before the ledger counts as down.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections for reading; SQLite in WAL mode lets them read while one writes.
@@ -128,6 +133,16 @@ pub enum Store {
     Postgres(SecretString),
 }
 
+impl Store {
+    /// Whether there is something to open, as far as one can tell without opening it.
+    pub fn exists(&self) -> bool {
+        match self {
+            Self::Sqlite(folder) => folder.join(SQLITE_FILE).is_file(),
+            Self::Postgres(_) => true,
+        }
+    }
+}
+
 impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -161,17 +176,26 @@ impl Ledger {
     }
 
     async fn open_sqlite(folder: &Path) -> Result<(AnyPool, Manner, AnyPool), sqlx::Error> {
-        // Full sync: what was answered survives a power cut, not just a crash.
+        // Full sync: what was answered survives a power cut, not just a crash. What is erased is overwritten.
         const SET_UP: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-                              PRAGMA busy_timeout = 5000;";
+                              PRAGMA busy_timeout = 5000; PRAGMA secure_delete = ON;";
         tokio::fs::create_dir_all(folder).await?;
-        let file = folder.join("ledger.sqlite");
+        let file = folder.join(SQLITE_FILE);
         let path = file.to_str().ok_or_else(|| sqlx::Error::Configuration("the folder's name is no Unicode".into()))?;
         let path = utf8_percent_encode(path, NON_ALPHANUMERIC).to_string();
         let writer = pool(1, SET_UP).connect(&format!("sqlite://{path}?mode=rwc")).await?;
         let readers = pool(N_READERS, SET_UP).connect(&format!("sqlite://{path}?mode=rw")).await?;
         // The write lock is taken at once, so that a write can't fail for it later.
-        Ok((writer, Manner { begin: "BEGIN IMMEDIATE", n_lanes: 1, mixes_tenants: true }, readers))
+        Ok((
+            writer,
+            Manner {
+                begin: "BEGIN IMMEDIATE",
+                n_lanes: 1,
+                forget: "PRAGMA wal_checkpoint(TRUNCATE)",
+                mixes_tenants: true,
+            },
+            readers,
+        ))
     }
 
     async fn open_postgres(url: &SecretString) -> Result<(AnyPool, Manner, AnyPool), sqlx::Error> {
@@ -180,7 +204,16 @@ impl Ledger {
         let pool = pool(N_POSTGRES, SET_UP).connect(url.expose_secret()).await?;
         // Who writes for a tenant has locked it, so no stricter isolation is needed.
         let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
-        Ok((pool.clone(), Manner { begin, n_lanes: N_LANES, mixes_tenants: false }, pool))
+        Ok((
+            pool.clone(),
+            Manner {
+                begin,
+                n_lanes: N_LANES,
+                forget: "VACUUM decision, resolution, chain, merchant_usage",
+                mixes_tenants: false,
+            },
+            pool,
+        ))
     }
 
     /// Whether a decision could be recorded now: writes a page and takes it back.

@@ -107,11 +107,12 @@ impl Ledger {
 }
 
 /// A decision's document, and its resolution's.
-type Row = (String, Option<String>);
+pub(super) type Row = (String, Option<String>);
 const SELECT: &str = "SELECT decision.document, resolution.document FROM decision
      LEFT JOIN resolution ON resolution.decision_id = decision.id";
 
-fn entry((decision, resolution): Row) -> Result<Entry, LedgerError> {
+/// What a row holds.
+pub(super) fn entry((decision, resolution): Row) -> Result<Entry, LedgerError> {
     Ok(Entry { decision: read(&decision)?, resolution: resolution.as_deref().map(read).transpose()? })
 }
 

@@ -3,15 +3,11 @@
 use serde_json::json;
 
 use crate::harness::assert_golden;
-use crate::harness::binary::{Service, run};
+use crate::harness::binary::{Service, run, text};
 use crate::harness::poll;
 use std::time::Duration;
 
 const QUIET: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
-
-fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap()
-}
 
 #[tokio::test]
 async fn the_demo_shows_each_decision_as_a_tree() {

@@ -11,15 +11,11 @@ use opentelemetry_sdk::trace::SpanData;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use crate::harness::binary::{Service, run};
+use crate::harness::binary::{Service, run, text};
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::{Reply, TestApp, assert_golden};
 
 const QUIET: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
-
-fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap()
-}
 
 /// The faults of a file of keys, as the service prints them when it does not start.
 fn faults(text: &str) -> String {

@@ -6,6 +6,7 @@
 mod amounts;
 mod api;
 mod architecture;
+mod chain;
 mod commands;
 mod deployment;
 mod documentation;

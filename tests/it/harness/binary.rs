@@ -26,6 +26,11 @@ pub(crate) async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Outpu
     tokio::time::timeout(PATIENCE, command(arguments, variables).output()).await.expect("the program ends").unwrap()
 }
 
+/// What a program wrote, as text.
+pub(crate) fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
+}
+
 /// A service as a process.
 pub(crate) struct Service {
     pub(crate) url: String,

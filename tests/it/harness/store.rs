@@ -1,6 +1,8 @@
 //! The databases a ledger test runs on: SQLite in a folder of its own always, and a database of its own in the Postgres
 //! that `TEST_DATABASE_URL` names, where there is one.
 
+use std::path::PathBuf;
+
 use expense_agent::ledger::Store;
 use sqlx::AnyPool;
 use tempfile::TempDir;
@@ -13,7 +15,7 @@ pub(crate) struct TestStore {
     pub(crate) store: Store,
     /// For reaching into the database past the service.
     pub(crate) url: String,
-    _folder: Option<TempDir>,
+    folder: Option<TempDir>,
 }
 
 impl TestStore {
@@ -21,7 +23,18 @@ impl TestStore {
     pub(crate) fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("ledger.sqlite").display());
-        Self { store: Store::Sqlite(folder.path().to_owned()), url, _folder: Some(folder) }
+        Self { store: Store::Sqlite(folder.path().to_owned()), url, folder: Some(folder) }
+    }
+
+    /// The folder of an SQLite ledger.
+    pub(crate) fn folder(&self) -> &str {
+        self.folder.as_ref().unwrap().path().to_str().unwrap()
+    }
+
+    /// The files of an SQLite ledger; none of a Postgres, whose files are another user's.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let entries = self.folder.iter().flat_map(|folder| std::fs::read_dir(folder.path()).unwrap());
+        entries.map(|entry| entry.unwrap().path()).collect()
     }
 
     /// A fresh database in the Postgres of a URL.
@@ -32,7 +45,7 @@ impl TestStore {
         sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&pool).await.unwrap();
         let (base, _) = server.rsplit_once('/').expect("TEST_DATABASE_URL ends with the name of a database");
         let url = format!("{base}/{name}");
-        Self { store: Store::Postgres(url.as_str().into()), url, _folder: None }
+        Self { store: Store::Postgres(url.as_str().into()), url, folder: None }
     }
 
     /// Runs a statement past the service.

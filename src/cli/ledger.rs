@@ -1,0 +1,104 @@
+//! `ledger verify` and `ledger erase`: what keeps the ledger honest, and what makes it forget.
+
+use std::io::Write;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use crate::config::Config;
+use crate::ledger::Ledger;
+use crate::ledger::seal::Walk;
+
+/// What is to be verified.
+#[derive(Args, Clone, Debug)]
+pub struct Verify {
+    /// Only the chain of this tenant
+    #[arg(long, value_name = "TENANT")]
+    pub tenant: Option<String>,
+
+    /// A hash from a trace (`expense.record.hash`) that has to be in a chain: so nothing up to it was cut off
+    #[arg(long, value_name = "HASH")]
+    pub head: Option<String>,
+}
+
+/// Whose texts are to be erased.
+#[derive(Args, Clone, Debug)]
+pub struct Erase {
+    /// The employee
+    #[arg(long, value_name = "USER")]
+    pub user: String,
+
+    /// The tenant the employee belongs to
+    #[arg(long, value_name = "TENANT", default_value = "default")]
+    pub tenant: String,
+}
+
+/// Walks the chains and prints what was found.
+///
+/// # Errors
+/// When a record is not what it was, a head is missing, or the ledger cannot be read.
+pub fn verify(config: &Config, wanted: &Verify, out: &mut dyn Write) -> anyhow::Result<()> {
+    with_ledger(config, async |ledger| {
+        let tenants = match &wanted.tenant {
+            Some(tenant_id) => vec![tenant_id.clone()],
+            None => ledger.tenants().await?,
+        };
+        let (mut n_broken, mut has_head) = (0, wanted.head.is_none());
+        for tenant_id in tenants {
+            let walk = ledger.walk(&tenant_id, wanted.head.as_deref()).await?;
+            has_head |= walk.has_hash;
+            n_broken += usize::from(walk.broken.is_some());
+            writeln!(out, "{}", in_words(&walk))?;
+        }
+        match (n_broken, &wanted.head) {
+            (0, Some(head)) if !has_head => {
+                bail!("no record has the hash {head}: what it belonged to is gone, or changed")
+            }
+            (0, _) => Ok(()),
+            (1, _) => bail!("one chain is broken"),
+            (n, _) => bail!("{n} chains are broken"),
+        }
+    })
+}
+
+fn in_words(walk: &Walk) -> String {
+    let Walk { tenant_id, n_records, head, n_unchained, broken, .. } = walk;
+    let Some(broken) = broken else {
+        let before = match n_unchained {
+            0 => String::new(),
+            n => format!(", and {n} decisions from before the chain began"),
+        };
+        return format!("{tenant_id}: {n_records} records hold, head {head}{before}");
+    };
+    let record = if broken.record_id.is_empty() { String::new() } else { format!(" ({})", broken.record_id) };
+    format!("{tenant_id}: record {}{record}: {}; {n_records} records before it hold", broken.seq, broken.fault)
+}
+
+/// Erases the personal texts of an employee.
+///
+/// # Errors
+/// When the ledger cannot be written to.
+pub fn erase(config: &Config, wanted: &Erase, out: &mut dyn Write) -> anyhow::Result<()> {
+    with_ledger(config, async |ledger| {
+        let n_erased = ledger.erase(&wanted.tenant, &wanted.user).await?;
+        writeln!(out, "{n_erased} records of {} at {} hold no personal text any more", wanted.user, wanted.tenant)?;
+        Ok(())
+    })
+}
+
+/// Does something with the ledger of a configuration, which has to be there.
+///
+/// # Errors
+/// When it is not, or what is done fails.
+pub fn with_ledger(config: &Config, work: impl AsyncFnOnce(&Ledger) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    if !config.store.exists() {
+        bail!("there is no ledger {}; name its folder with --data, or its Postgres in DATABASE_URL", config.store);
+    }
+    let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
+    runtime.block_on(async {
+        let ledger = Ledger::open(&config.store).await?;
+        let result = work(&ledger).await;
+        ledger.close().await;
+        result
+    })
+}

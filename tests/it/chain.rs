@@ -1,0 +1,215 @@
+//! Tamper evidence: whoever changes the ledger past the service is found out, and what is erased leaves no gap.
+
+use expense_agent::config::Config;
+use expense_agent::ledger::Ledger;
+use expense_agent::ledger::seal::Broken;
+use serde_json::{Value, json};
+
+use crate::harness::binary::{run, text};
+use crate::harness::key_file::{KeyFile, entry};
+use crate::harness::store::{TestStore, on_each_store};
+use crate::harness::{TestApp, assert_golden, config};
+
+async fn on(store: &TestStore) -> TestApp {
+    TestApp::with(Config { store: store.store.clone(), ..config() }).await
+}
+
+fn ride(n: usize) -> Value {
+    json!({"transaction": format!("Uber ride {n}"), "amount": "45.00", "date": "2026-03-14", "user_id": "ana"})
+}
+
+/// The first record of a store's chain that does not hold.
+async fn broken(store: &TestStore) -> Option<Broken> {
+    let ledger = Ledger::open(&store.store).await.unwrap();
+    let walk = ledger.walk("default", None).await.unwrap();
+    ledger.close().await;
+    walk.broken
+}
+
+#[tokio::test]
+async fn whatever_is_changed_past_the_service_is_found_and_named() {
+    // What somebody does to five decisions, and the record that is named.
+    for (tampering, seq, fault) in [
+        (
+            "UPDATE decision SET document = REPLACE(document, '\"amount\":\"45.00\"', '\"amount\":\"45.01\"')
+             WHERE id = (SELECT record_id FROM chain WHERE seq = 3)",
+            3,
+            "its record, or one before it, is not what it was",
+        ),
+        (
+            "UPDATE chain SET hash = REPLACE(hash, 'a', 'b') WHERE seq = 2",
+            2,
+            "its record, or one before it, is not what it was",
+        ),
+        ("DELETE FROM chain WHERE seq = 4", 4, "the one before it is gone"),
+        ("DELETE FROM chain WHERE seq = 5", 5, "it is gone, and all that followed it"),
+        ("DELETE FROM decision WHERE id = (SELECT record_id FROM chain WHERE seq = 1)", 1, "its record is gone"),
+        (
+            "DELETE FROM chain WHERE seq = 5; UPDATE chain_head SET seq = 4",
+            4,
+            "its hash is not the one that the head of the chain tells",
+        ),
+        (
+            "INSERT INTO decision (id, tenant_id, user_id, outcome, trace_id, document)
+             SELECT 'ffffffff-0000-7000-8000-000000000000', tenant_id, user_id, outcome, trace_id, document
+             FROM decision WHERE id = (SELECT record_id FROM chain WHERE seq = 1)",
+            5,
+            "it is in the ledger and in no chain",
+        ),
+    ] {
+        on_each_store(async |store| {
+            let app = on(&store).await;
+            for n in 0..5 {
+                app.decide(ride(n)).await;
+            }
+            app.stop().await;
+            assert_eq!(broken(&store).await, None);
+            store.execute(tampering).await;
+            let found = broken(&store).await.unwrap_or_else(|| panic!("nobody noticed: {tampering}"));
+            assert_eq!((found.seq, found.fault), (seq, fault), "{tampering}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn the_chain_holds_whoever_decides_and_settles_at_once_and_the_last_hash_is_on_a_span() {
+    on_each_store(async |store| {
+        let keys = KeyFile::new(&[
+            entry("acme", "acme", "ea_acme", "roles = [\"manager\"]"),
+            entry("zeta", "zeta", "ea_zeta", "roles = [\"manager\"]"),
+        ]);
+        let config = || Config { store: store.store.clone(), api_keys: Some(keys.path.clone()), ..config() };
+        let replicas = [TestApp::with(config()).await, TestApp::with(config()).await];
+        let decide_and_settle = async |n: usize| {
+            let app = &replicas[n % 2];
+            let key = if n.is_multiple_of(3) { "Bearer ea_zeta" } else { "Bearer ea_acme" };
+            let body = json!({"transaction": "Laptop", "amount": "501.00", "user_id": format!("user-{n}")});
+            let pending = app.post_with(body, &[("authorization", key)]).await.body;
+            let path = format!("/v1/expenses/{}/resolution", pending["id"].as_str().unwrap());
+            let deny = json!({"action": "deny", "role": "manager", "actor": "ben", "reason": "No."});
+            assert_eq!(app.post_to(&path, deny, &[("authorization", key)]).await.status, 201);
+        };
+        futures_util::future::join_all((0..30).map(decide_and_settle)).await;
+        let mut hashes = Vec::new();
+        for app in &replicas {
+            for span in app.ended_spans() {
+                let hash = span.attributes.iter().find(|attribute| attribute.key.as_str() == "expense.record.hash");
+                hashes.extend(hash.map(|hash| hash.value.as_str().into_owned()));
+            }
+        }
+        assert_eq!(hashes.len(), 60);
+        let ledger = Ledger::open(&store.store).await.unwrap();
+        assert_eq!(ledger.tenants().await.unwrap(), ["acme", "zeta"]);
+        for (tenant, n_records) in [("acme", 40), ("zeta", 20)] {
+            let walk = ledger.walk(tenant, None).await.unwrap();
+            assert_eq!((walk.broken, walk.n_records), (None, n_records));
+            assert!(hashes.contains(&walk.head), "the end of the chain is on a span");
+            assert!(ledger.walk(tenant, Some(&walk.head)).await.unwrap().has_hash);
+        }
+        ledger.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn verify_says_what_it_found_and_fails_when_something_is_wrong() {
+    let store = TestStore::sqlite();
+    let folder = store.folder().to_owned();
+    let verify = async |more: &[&str]| run(&[&["ledger", "verify", "--data", &folder], more].concat(), &[]).await;
+    let nothing = verify(&[]).await;
+    assert_eq!(nothing.status.code(), Some(1));
+    assert!(text(nothing.stderr).contains("there is no ledger in "), "it makes none");
+
+    let app = on(&store).await;
+    let decision = app.decide(ride(1)).await;
+    let spans = app.trace(&decision["trace_id"]);
+    let hash =
+        spans.iter().flat_map(|span| &span.attributes).find(|a| a.key.as_str() == "expense.record.hash").unwrap();
+    let hash = hash.value.as_str().into_owned();
+    app.decide(ride(2)).await;
+    app.stop().await;
+    let fine = verify(&["--head", &hash]).await;
+    let said = text(fine.stdout);
+    assert!(fine.status.success() && said.starts_with("default: 2 records hold, head "), "{said}");
+
+    // Cutting the end off leaves a chain that holds; only the trace knows better.
+    store
+        .execute("DELETE FROM chain; DELETE FROM failed_validation; DELETE FROM decision; DELETE FROM chain_head")
+        .await;
+    assert!(verify(&[]).await.status.success());
+    let cut = verify(&["--head", &hash]).await;
+    assert_eq!(cut.status.code(), Some(1));
+    let said = text(cut.stderr);
+    assert!(said.contains(&format!("no record has the hash {hash}")), "{said}");
+}
+
+#[tokio::test]
+async fn what_is_erased_is_in_no_byte_of_the_ledger_and_the_chain_still_holds() {
+    on_each_store(async |store| {
+        let app = on(&store).await;
+        let body = |user: &str| {
+            json!({"transaction": "Uber ride to Xanadu-canary", "merchant": "Xanadu-canary Cabs", "amount": "45.00",
+                   "user_id": user, "mcc": "5812"})
+        };
+        let (hers, his) = (app.decide(body("ana")).await, app.decide(body("ben")).await);
+        let ledger = Ledger::open(&store.store).await.unwrap();
+        assert_eq!(ledger.erase("default", "ana").await.unwrap(), 1);
+        assert_eq!(ledger.erase("default", "ana").await.unwrap(), 0, "there is nothing left");
+        let walk = ledger.walk("default", None).await.unwrap();
+        assert_eq!((walk.broken, walk.n_records), (None, 2));
+        let read =
+            async |decision: &Value| app.get(&format!("/v1/expenses/{}", decision["id"].as_str().unwrap())).await.body;
+        let erased = read(&hers).await;
+        assert!(!erased.to_string().contains("canary"), "{erased:#}");
+        assert!(erased["transaction"].as_str().unwrap().starts_with("sha256:"));
+        let kept = ["id", "outcome", "amount", "date", "user_id", "category"];
+        assert!(kept.into_iter().all(|field| erased[field] == hers[field]));
+        assert_eq!(read(&his).await, his);
+        // With his erased as well, no byte of the files holds it.
+        ledger.erase("default", "ben").await.unwrap();
+        ledger.close().await;
+        app.stop().await;
+        for file in store.files() {
+            let bytes = std::fs::read(&file).unwrap();
+            assert!(!bytes.windows(6).any(|window| window == b"canary"), "{}", file.display());
+        }
+        assert_eq!(broken(&store).await, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_period_is_exported_as_a_table_or_as_lines_of_json() {
+    let store = TestStore::sqlite();
+    let folder = store.folder().to_owned();
+    let app = on(&store).await;
+    let hostile = json!({"transaction": "=HYPERLINK(\"http://x\",\"taxi\") ride, \"quoted\"", "amount": "650.00",
+        "date": "2026-03-14", "user_id": "@ana", "mcc": "4121"});
+    let first = app.decide(hostile).await;
+    let second = app.decide(ride(2)).await;
+    app.stop().await;
+    let today = first["received_at"].as_str().unwrap().split('T').next().unwrap().to_owned();
+    let export = async |more: &[&str]| {
+        let period = ["export", "--data", &folder, "--from", &today, "--to", &today];
+        run(&[&period, more].concat(), &[]).await
+    };
+    let lines = text(export(&["--format", "ndjson"]).await.stdout);
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.iter().map(|line| &line["id"]).collect::<Vec<_>>(), [&first["id"], &second["id"]]);
+    assert_eq!((&lines[0]["transaction"], &lines[0]["findings"]), (&first["transaction"], &first["findings"]));
+    assert_eq!(lines[0]["record_hash"].as_str().unwrap().len(), 64);
+    let table = text(export(&[]).await.stdout);
+    let mut shown = table;
+    for line in &lines {
+        for field in ["id", "received_at", "trace_id", "record_hash"] {
+            shown = shown.replace(line[field].as_str().unwrap(), &format!("<{field}>"));
+        }
+    }
+    let shown = shown.replace(&today, "<today>");
+    assert_golden("exported_table", &shown);
+    let none = export(&["--tenant", "acme", "--format", "ndjson"]).await;
+    assert_eq!((none.status.code(), text(none.stdout).as_str()), (Some(0), ""));
+    let wrong = run(&["export", "--data", &folder, "--from", "2026-03-15", "--to", "2026-03-14"], &[]).await;
+    assert!(text(wrong.stderr).contains("--to 2026-03-14 is before --from 2026-03-15"));
+}
