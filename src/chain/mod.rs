@@ -5,6 +5,7 @@ pub mod amounts;
 pub mod ask;
 pub mod classify;
 pub mod combine;
+pub mod credit;
 pub mod decide;
 pub mod lookup;
 pub mod prompt;
@@ -21,7 +22,7 @@ use uuid::Uuid;
 
 use crate::domain::decision::{AgentOutcome, Decision, ModelCall, Outcome, Role, Step};
 use crate::domain::expense::Expense;
-use crate::ledger::{KeyClaim, Ledger, LedgerError, RecordError};
+use crate::ledger::{Effect, Entry, KeyClaim, Ledger, LedgerError, RecordError};
 use crate::llm::ChatModel;
 use crate::policy::Policies;
 use crate::policy::rates::Rates;
@@ -68,6 +69,8 @@ pub struct Case {
     pub key: Option<KeyClaim>,
     /// The expense.
     pub expense: Expense,
+    /// The purchase that it refunds, when it is a credit.
+    pub refunds: Option<Entry>,
 }
 
 /// A decision that is in the ledger.
@@ -90,6 +93,9 @@ impl Chain {
     /// When the ledger fails; then nothing was decided.
     pub async fn run(&self, case: &Case) -> Result<Recorded, LedgerError> {
         step(Step::Agent, async {
+            if let Some(purchase) = &case.refunds {
+                return self.record_credit(case, purchase).await;
+            }
             let classification = step(Step::Classify, classify(self, case)).await;
             let lookup = match &classification.category {
                 Some(category) => Some(step(Step::PolicyLookup, lookup(self, case, category)).await?),
@@ -120,8 +126,9 @@ impl Chain {
             // The model could not know that the cap would move, so it was not overruled.
             decision.cap_moved = n_caps_moved > 0;
             decision.is_override &= !decision.cap_moved;
-            let reservation = lookup.as_ref().and_then(|lookup| lookup.found.as_ref()).map(|found| &found.reservation);
-            match self.ledger.record(&mut decision, reservation, case.key.as_ref()).await {
+            let found = lookup.as_ref().and_then(|lookup| lookup.found.as_ref());
+            let effect = found.map_or(Effect::None, |found| Effect::Take(found.reservation.clone()));
+            match self.ledger.record(&mut decision, &effect, case.key.as_ref()).await {
                 Ok(record_hash) => {
                     let record_duration = started.elapsed();
                     return Ok(Recorded { decision, record_hash, record_duration, n_caps_moved });

@@ -94,7 +94,7 @@ impl Chain {
             match (request.settlement.action, decision.outcome) {
                 (Action::Approve, Outcome::NeedsReview) => self.approve_reviewed(request, actor, amount).await,
                 (Action::Approve, _) => {
-                    let kept = kept_share(decision, amount)?;
+                    let kept = kept_share(decision, amount);
                     let resolution = resolution_of(request, actor, decision.category.clone(), amount, &[]);
                     self.settle(decision, resolution, &Share::Keep(kept)).await.map_err(ResolveError::from)
                 }
@@ -233,11 +233,10 @@ fn approved_amount(decision: &Decision, settlement: &Settlement) -> Result<Decim
 }
 
 /// What an expense that has taken its share of the caps keeps of it, in the policy's currency.
-fn kept_share(decision: &Decision, amount: Decimal) -> Result<Decimal, ResolveError> {
-    let Some(converted) = &decision.converted_amount else { return Ok(amount) };
+fn kept_share(decision: &Decision, amount: Decimal) -> Decimal {
+    let Some(converted) = &decision.converted_amount else { return amount };
     // Less than what was converted before cannot be too large.
-    let kept = money::convert(amount, converted.rate, converted.currency);
-    kept.ok_or_else(|| LedgerError::Contended.into())
+    money::convert(amount, converted.rate, converted.currency).unwrap_or(converted.amount)
 }
 
 /// The findings that deny, when the role may set every one of their rules aside.
@@ -298,5 +297,6 @@ fn case_of(request: &Request, expense: Expense) -> Case {
         model_deadline: tokio::time::Instant::now() + Duration::ZERO,
         key: None,
         expense,
+        refunds: None,
     }
 }

@@ -369,7 +369,8 @@ pub struct Decision {
     /// The rules that speak against approving the expense as it is, the strictest first.
     pub findings: Vec<Finding>,
     /// How much of the expense policy lets be paid, in the policy's currency: all of it when it is approved or pending
-    /// approval, what every broken rule still allows when it is denied. Absent when a person has to decide.
+    /// approval, what every broken rule still allows when it is denied, what a credit takes back, below zero. Absent
+    /// when a person has to decide.
     #[schema(example = "500.00")]
     pub reimbursable: Option<Decimal>,
     /// Earlier decisions, approved or pending approval, that may be about the same purchase, the most alike first. A note

@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::domain::money::Currency;
 
@@ -33,7 +34,7 @@ pub struct ConvertedAmount {
 pub struct Expense {
     /// What was bought, in free text: 1 to 2,000 characters.
     pub transaction: String,
-    /// Exact amount in `currency`, above zero, with all of the currency's minor digits.
+    /// Exact amount in `currency`, with all of the currency's minor digits: above zero, or below it for a credit.
     #[schema(example = "650.00")]
     pub amount: Decimal,
     /// ISO 4217 code.
@@ -52,6 +53,9 @@ pub struct Expense {
     pub receipt: bool,
     /// The employee (`user.id` in traces).
     pub user_id: String,
+    /// The purchase that this credit gives money back of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refunds: Option<Uuid>,
 }
 
 /// Reads an ISO calendar date. jiff also takes date-times, time zones and dates without dashes; the contract is the ten

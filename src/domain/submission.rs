@@ -7,6 +7,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
+use uuid::Uuid;
 
 use crate::domain::body::{BodyError, Fields, ID, MAX_ID_CHARS, TEXT, free_text, line, string, value};
 use crate::domain::expense::{Expense, calendar_date};
@@ -16,8 +17,8 @@ use crate::domain::money::Currency;
 pub const MAX_MERCHANT_CHARS: usize = 200;
 
 const EXAMPLE: &str = r#"{"transaction": "Taxi", "amount": "45.00"}"#;
-const FIELDS: [&str; 9] =
-    ["transaction", "amount", "currency", "merchant", "mcc", "date", "trip_id", "receipt", "user_id"];
+const FIELDS: [&str; 10] =
+    ["transaction", "amount", "currency", "merchant", "mcc", "date", "trip_id", "receipt", "user_id", "refunds"];
 
 /// The body of `POST /v1/expenses`, as a client writes it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -26,7 +27,7 @@ const FIELDS: [&str; 9] =
 pub struct Submission {
     /// What was bought, in free text: 1 to 2,000 characters, no control characters but line breaks.
     pub transaction: String,
-    /// Decimal string or number: above zero, up to 12 digits and the currency's minor digits.
+    /// Decimal string or number, up to 12 digits and the currency's minor digits: above zero, or below it for a credit.
     #[schema(schema_with = amount_schema)]
     pub amount: serde_json::Value,
     /// ISO 4217 code in capitals. Default: `USD`.
@@ -50,13 +51,16 @@ pub struct Submission {
     /// The employee: 1 to 128 characters. Default: the baggage member `user.id`, else `anonymous`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
+    /// The id of the purchase that a credit, an amount below zero, gives money back of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refunds: Option<String>,
 }
 
 /// OpenAPI has no type for "a decimal string or a number", so it is put together.
 fn amount_schema() -> Schema {
-    let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some(r"^\d{1,12}(\.\d{1,4})?$"));
+    let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some(r"^-?\d{1,12}(\.\d{1,4})?$"));
     let number = ObjectBuilder::new().schema_type(Type::Number);
-    let description = "Decimal string or number: above zero, up to 12 digits and the currency's minor digits.";
+    let description = "Decimal string or number, up to 12 digits and the currency's minor digits: above zero, or below it for a credit.";
     OneOfBuilder::new().item(text).item(number).description(Some(description)).into()
 }
 
@@ -99,10 +103,16 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
     let trip_id = fields.optional("trip_id", ID, |raw| line(raw, MAX_ID_CHARS));
     let receipt = fields.optional("receipt", "write true or false", value::<bool>);
     let user_id = fields.optional("user_id", ID, |raw| line(raw, MAX_ID_CHARS));
+    let refunds = fields.optional("refunds", PURCHASE, |raw| string(raw)?.parse::<Uuid>().ok());
     match amount {
         Some(None) => fields.fault("amount", "this field is required; write a decimal such as \"45.00\"".to_owned()),
-        Some(Some(amount)) if amount.is_sign_negative() => {
-            fields.fault("amount", "the amount is below zero; write an amount above zero".to_owned());
+        Some(Some(amount)) if amount.is_sign_negative() && refunds == Some(None) => {
+            let message =
+                "the amount is below zero; name the purchase it refunds in `refunds`, or write one above zero";
+            fields.fault("amount", message.to_owned());
+        }
+        Some(Some(amount)) if !amount.is_sign_negative() && refunds.flatten().is_some() => {
+            fields.fault("amount", "a credit is below zero; write an amount such as \"-45.00\"".to_owned());
         }
         _ => {}
     }
@@ -118,6 +128,7 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
         trip_id: trip_id.flatten(),
         receipt: receipt.flatten().unwrap_or(false),
         user_id: user_id.flatten().unwrap_or(defaults.user_id),
+        refunds: refunds.flatten(),
     });
     let expense = fields.finish(expense)?;
     let fingerprint = fingerprint(&expense, given_date.is_some());
@@ -132,4 +143,5 @@ fn fingerprint(expense: &Expense, has_date: bool) -> String {
     hex::encode(Sha256::digest(meaning.to_string()))
 }
 
+const PURCHASE: &str = "write the id that the purchase was answered with";
 const MERCHANT: &str = "write 1 to 200 characters without control characters, and no blank at either end";

@@ -13,7 +13,9 @@ use uuid::Uuid;
 
 use crate::chain::Case;
 use crate::clock::day_of;
+use crate::domain::body::{BodyError, FieldFault};
 use crate::domain::decision::{Decision, Outcome, Role, ValidationType};
+use crate::domain::expense::Expense;
 use crate::domain::resolution::Resolution;
 use crate::domain::submission::{self, Defaults, Submission};
 use crate::http::AppState;
@@ -91,6 +93,10 @@ pub async fn create(
     let submission::Submitted { expense, fingerprint } =
         submission::parse(&body, defaults).map_err(|error| Problem::body(error, "invalid_expense"))?;
     trace.is_about(&expense.user_id);
+    let refunds = match expense.refunds {
+        Some(id) => Some(purchase(&app, &identity.tenant_id, id, &expense).await?),
+        None => None,
+    };
     // A queue would only make all requests late. The place is taken once the body is here, so that slow uploads take
     // none, and given back when the decision is recorded, whatever the client does.
     let place = app.slots.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
@@ -112,6 +118,7 @@ pub async fn create(
         // A tenth of the time is kept for the ledger and the way back.
         model_deadline: arrived.0 + app.deadline * 9 / 10,
         expense,
+        refunds,
     };
     // In a task of its own: a client that goes away does not stop a decision that was accepted.
     let (chain, clock, deadline) = (app.chain.clone(), app.clock.clone(), arrived.0 + app.deadline);
@@ -128,6 +135,20 @@ pub async fn create(
     let replay = answer.is_replay.then_some([("idempotency-replayed", "true")]);
     let headers = [(header::LOCATION, location)];
     Ok((StatusCode::CREATED, headers, replay, Extension(Decided(decision)), Json(body)).into_response())
+}
+
+/// The purchase that a credit refunds.
+async fn purchase(app: &AppState, tenant_id: &str, id: Uuid, credit: &Expense) -> Result<Entry, Problem> {
+    let of_this_credit = |entry: &Entry| {
+        let purchase = &entry.decision.expense;
+        (&purchase.user_id, purchase.currency, purchase.refunds) == (&credit.user_id, credit.currency, None)
+    };
+    let entry = app.chain.ledger.get(tenant_id, id).await?.filter(of_this_credit);
+    entry.ok_or_else(|| {
+        let message = "this employee has no such purchase in this currency; write the id that it was answered with";
+        let fault = FieldFault { field: "refunds".to_owned(), message: message.to_owned() };
+        Problem::body(BodyError::Faults(vec![fault]), "invalid_expense")
+    })
 }
 
 /// Read a decision again, with every step, check, token count and cost.

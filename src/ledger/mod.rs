@@ -124,6 +124,17 @@ pub struct Reservation {
     pub splits: Vec<(u16, Decimal)>,
 }
 
+/// What a decision does to the caps.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Nothing: no policy was found.
+    None,
+    /// It takes its share, when it is approved or pending approval.
+    Take(Reservation),
+    /// It gives back of the share of the purchase it refunds, all of that at most.
+    Free(Box<Entry>),
+}
+
 /// Where decisions are kept.
 #[derive(Clone, Debug)]
 pub enum Store {
@@ -233,20 +244,20 @@ impl Ledger {
     }
 
     /// Records a decision, takes its share of the caps, binds its idempotency key and seals it: all of it or nothing. What
-    /// may have been handed in before is noted in the decision on the way. Gives the hash of the record.
+    /// may have been handed in before, and what a credit frees, is noted in the decision on the way. Gives the hash of the record.
     ///
     /// # Errors
     /// [`RecordError::CapMoved`] when a cap cannot hold the expense any more.
     pub async fn record(
         &self,
         decision: &mut Decision,
-        reservation: Option<&Reservation>,
+        effect: &Effect,
         key: Option<&KeyClaim>,
     ) -> Result<String, RecordError> {
         let mut tries = Tries::default();
         loop {
             let mut part = self.batches.enter(&decision.tenant_id).await?;
-            let result = record(&mut part, decision, reservation, key).await;
+            let result = record(&mut part, decision, effect, key).await;
             let result = part.leave(result).await;
             if !tries.again(&result) {
                 return result;
@@ -308,14 +319,18 @@ async fn probe(part: &mut Part) -> Result<(), RecordError> {
 async fn record(
     part: &mut Part,
     decision: &mut Decision,
-    reservation: Option<&Reservation>,
+    effect: &Effect,
     key: Option<&KeyClaim>,
 ) -> Result<String, RecordError> {
     let transaction = part.transaction();
     // Windows count what is approved and what is pending approval; nothing else takes a share.
-    let share_minor = match (reservation, decision.outcome) {
-        (Some(reservation), Outcome::Approved | Outcome::NeedsApproval) => {
+    let share_minor = match (effect, decision.outcome) {
+        (Effect::Take(reservation), Outcome::Approved | Outcome::NeedsApproval) => {
             usage::reserve(transaction, decision, reservation).await?
+        }
+        (Effect::Free(purchase), _) => {
+            decision.reimbursable = Some(usage::refund(transaction, decision, purchase).await?);
+            0
         }
         _ => 0,
     };

@@ -8,7 +8,7 @@ use sqlx::{Any, AnyExecutor, Transaction};
 use crate::domain::decision::{Decision, Outcome, Window};
 use crate::domain::expense::Expense;
 use crate::domain::money::{self, Currency};
-use crate::ledger::{Ledger, LedgerError, RecordError, Reservation};
+use crate::ledger::{Entry, Ledger, LedgerError, RecordError, Reservation};
 use crate::policy::Policy;
 use crate::policy::evaluate::{Purchase, Usage};
 use crate::policy::evidence::normalised;
@@ -178,6 +178,21 @@ pub(super) async fn set_share(
         .execute(&mut **transaction)
         .await?;
     Ok(())
+}
+
+/// Frees what a credit gives back of the share of its purchase. Gives what is taken back,
+/// below zero, in the currency of the purchase's policy.
+pub(super) async fn refund(
+    transaction: &mut Transaction<'static, Any>,
+    credit: &Decision,
+    purchase: &Entry,
+) -> Result<Decimal, sqlx::Error> {
+    let (amount, currency) = credit.policy_amount();
+    let Entry { decision, resolution } = purchase;
+    let filed = resolution.as_ref().and_then(|resolution| resolution.category.as_deref());
+    let category = filed.or(decision.category.as_deref()).unwrap_or_default();
+    let freed_minor = free(transaction, decision, category, money::to_minor(-amount, currency)).await?;
+    Ok(money::from_minor(-freed_minor, currency))
 }
 
 /// Gives some of a decision's share back to its windows and to the purchases at its merchant, all of it at most. Gives

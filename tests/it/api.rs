@@ -267,7 +267,8 @@ async fn the_contract_and_its_page_come_from_the_binary() {
     let properties = contract["components"]["schemas"]["Submission"]["properties"].as_object().unwrap();
     let mut fields: Vec<&str> = properties.keys().map(String::as_str).collect();
     fields.sort_unstable();
-    let expected = ["amount", "currency", "date", "mcc", "merchant", "receipt", "transaction", "trip_id", "user_id"];
+    let expected =
+        ["amount", "currency", "date", "mcc", "merchant", "receipt", "refunds", "transaction", "trip_id", "user_id"];
     assert_eq!(fields, expected, "the contract names the fields the parser takes");
     let page = app.get("/docs/").await;
     let html = page.body.as_str().unwrap().to_owned();

@@ -25,6 +25,7 @@ fn expense(transaction: &str, merchant: Option<&str>, day: Date) -> Expense {
         trip_id: None,
         receipt: true,
         user_id: "ana".to_owned(),
+        refunds: None,
     }
 }
 

@@ -8,6 +8,7 @@ mod api;
 mod architecture;
 mod chain;
 mod commands;
+mod credits;
 mod deployment;
 mod documentation;
 mod duplicates;

@@ -33,6 +33,7 @@ fn taxi(amount: &str, code: &str, day: Date) -> Expense {
         trip_id: None,
         receipt: true,
         user_id: "ana".to_owned(),
+        refunds: None,
     }
 }
 

@@ -1,0 +1,63 @@
+//! Credits: money that comes back of a purchase. There is nothing to advise on and nothing to judge, so no model is asked
+//! and no policy looked up: the category is the purchase's, and what is freed of its caps is arithmetic.
+
+use std::time::Instant;
+
+use crate::chain::{Case, Chain, Recorded};
+use crate::domain::decision::{AgentOutcome, Decision, Outcome};
+use crate::domain::expense::ConvertedAmount;
+use crate::domain::money;
+use crate::ledger::{Effect, Entry, LedgerError};
+
+impl Chain {
+    /// Records a credit, and gives its part of the purchase's share of the caps back.
+    pub(super) async fn record_credit(&self, case: &Case, purchase: &Entry) -> Result<Recorded, LedgerError> {
+        let started = Instant::now();
+        let mut decision = self.conclude_credit(case, purchase);
+        let effect = Effect::Free(Box::new(purchase.clone()));
+        let record_hash = self.ledger.record(&mut decision, &effect, case.key.as_ref()).await?;
+        Ok(Recorded { decision, record_hash, record_duration: started.elapsed(), n_caps_moved: 0 })
+    }
+
+    fn conclude_credit(&self, case: &Case, purchase: &Entry) -> Decision {
+        let expense = &case.expense;
+        let Entry { decision: bought, resolution } = purchase;
+        let filed = resolution.as_ref().and_then(|resolution| resolution.category.clone());
+        Decision {
+            id: case.id,
+            outcome: Outcome::Approved,
+            category: filed.or_else(|| bought.category.clone()),
+            reason: format!("Gives {} {} back of purchase {}.", -expense.amount, expense.currency, bought.id),
+            approver: None,
+            reviewer: None,
+            missing: Vec::new(),
+            findings: Vec::new(),
+            // The ledger notes both.
+            reimbursable: None,
+            duplicates: Vec::new(),
+            validations: Vec::new(),
+            policy_verdict: None,
+            model_decision: None,
+            agent_outcome: AgentOutcome::Success,
+            is_override: false,
+            cap_moved: false,
+            category_corroborated: bought.category_corroborated,
+            policy: bought.policy.clone(),
+            model: self.model.info().model.clone(),
+            steps: Vec::new(),
+            input_tokens: 0,
+            output_tokens: 0,
+            cost_usd: None,
+            trace_id: case.trace_id.clone(),
+            span_id: case.span_id.clone(),
+            tenant_id: case.tenant_id.clone(),
+            received_at: case.received_at,
+            expense: expense.clone(),
+            converted_amount: bought.converted_amount.as_ref().map(|bought| {
+                // At the purchase's rate, or a rate that moved would free more than was taken.
+                let amount = money::convert(-expense.amount, bought.rate, bought.currency).unwrap_or(bought.amount);
+                ConvertedAmount { amount: -amount, ..bought.clone() }
+            }),
+        }
+    }
+}
