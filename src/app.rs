@@ -17,8 +17,8 @@ use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::config::{Config, ModelConfig};
 use crate::http::{AppState, router};
-use crate::keys::ApiKeys;
 use crate::keys::access::Access;
+use crate::keys::{ApiKeys, KeyFile};
 use crate::ledger::{Ledger, LedgerError};
 use crate::llm::ChatModel;
 use crate::llm::cost::{Priced, Prices};
@@ -163,8 +163,9 @@ fn model(
 /// Who is let in: everyone, or the holders of keys.
 fn access(config: &Config, clock: Clock, reloads: &ReloadRequests) -> Result<Access, FileFaults> {
     let Some(file) = config.api_keys.clone() else { return Ok(Access::Anonymous) };
-    let load = move || ApiKeys::load(&file);
-    Ok(Access::Keyed { keys: Reloaded::start("API keys", load, config.reload_interval, reloads)?, clock })
+    let read = move || KeyFile::read(&file);
+    let keys = Reloaded::start("API keys", read, ApiKeys::parse, config.reload_interval, reloads)?;
+    Ok(Access::Keyed { keys, clock })
 }
 
 /// What a policies folder holds.
