@@ -33,6 +33,16 @@ pub struct Loaded<T> {
     pub faults: Option<Arc<FileFaults>>,
 }
 
+/// In a few words, for people who ask whether what is in use is what the files say.
+impl<T: fmt::Display> fmt::Display for Loaded<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.faults.as_ref().and_then(|faults| faults.0.first()) {
+            None => self.value.fmt(f),
+            Some(fault) => write!(f, "stale: {fault}"),
+        }
+    }
+}
+
 /// A value that follows its files, for as long as somebody holds it; cheap to clone.
 pub struct Reloaded<T>(watch::Receiver<Loaded<T>>);
 

@@ -27,6 +27,7 @@ use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::config::TraceUrl;
 use crate::keys::access::Access;
+use crate::rulebook::Folder;
 use crate::telemetry::{Instruments, server};
 
 /// What handlers share; cheap to clone.
@@ -34,6 +35,8 @@ use crate::telemetry::{Instruments, server};
 pub struct AppState {
     /// Decides.
     pub chain: Chain,
+    /// What expenses are judged by.
+    pub folder: Arc<Folder>,
     /// Who is let in.
     pub access: Access,
     /// Tells the time.

@@ -101,6 +101,13 @@ impl KeyFile {
     }
 }
 
+/// In a few words.
+impl fmt::Display for ApiKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} loaded", self.0.len())
+    }
+}
+
 impl ApiKeys {
     /// The keys of a file.
     ///

@@ -24,4 +24,5 @@ mod rates;
 mod reload;
 mod rules;
 mod splits;
+mod tenants;
 mod traces;

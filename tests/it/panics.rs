@@ -13,7 +13,7 @@ use expense_agent::http::{AppState, router};
 use expense_agent::keys::access::Access;
 use expense_agent::ledger::{Ledger, Store};
 use expense_agent::llm::{ChatModel, ChatRequest, ModelInfo, Reply};
-use expense_agent::policy::Policies;
+use expense_agent::rulebook::Folder;
 use expense_agent::telemetry::chat::TracedModel;
 use expense_agent::telemetry::provider::Telemetry;
 use opentelemetry::trace::Status;
@@ -54,10 +54,9 @@ async fn a_panic_is_a_500_with_a_red_tree_and_the_service_goes_on() {
     let state = AppState {
         chain: Chain {
             model: Arc::new(TracedModel::new(Panicking(info), false)),
-            policies: Arc::new(Policies::load(&shipped_policies()).unwrap()),
-            rates: Arc::default(),
             ledger: Ledger::open(&Store::Sqlite(folder.path().to_owned())).await.unwrap(),
         },
+        folder: Arc::new(Folder::load(&shipped_policies()).unwrap()),
         access: Access::Anonymous,
         clock: Clock::system(),
         trace_url: None,
