@@ -26,6 +26,7 @@ use crate::llm::offline::Offline;
 use crate::llm::openai::{OpenAi, OpenAiConfig};
 use crate::reload::{ReloadRequests, Reloaded};
 use crate::rulebook::Folder;
+use crate::rulebook::files::FolderFiles;
 use crate::telemetry::Instruments;
 use crate::telemetry::chat::TracedModel;
 use crate::toml_reader::FileFaults;
@@ -62,11 +63,11 @@ impl App {
     /// When one of them cannot be used.
     pub async fn build(config: &Config, clock: Clock, instruments: Instruments) -> Result<Self, BuildError> {
         let reloads = ReloadRequests::default();
-        let folder = Arc::new(Folder::load(&config.policies).map_err(BuildError::Policies)?);
+        let folder = folder(config, &reloads).map_err(BuildError::Policies)?;
         let model = model(config, clock.clone())?;
         let access = access(config, clock.clone(), &reloads).map_err(BuildError::Keys)?;
         let ledger = Ledger::open(&config.store).await?;
-        tracing::info!(model = model.info().model, policies = %folder, api_keys = %access, "ready to decide");
+        tracing::info!(model = model.info().model, policies = %folder.now(), api_keys = %access, "ready to decide");
         let state = AppState {
             chain: Chain { model, ledger },
             folder,
@@ -83,9 +84,9 @@ impl App {
         Ok(Self { state, router, drain_timeout: config.drain_timeout, reloads })
     }
 
-    /// Where to ask for a look at the files that may change while the service runs; absent when there are none.
-    pub fn reload_requests(&self) -> Option<ReloadRequests> {
-        matches!(self.state.access, Access::Keyed { .. }).then(|| self.reloads.clone())
+    /// Where to ask for a look at the files that may change while the service runs.
+    pub fn reload_requests(&self) -> ReloadRequests {
+        self.reloads.clone()
     }
 
     /// Serves until `stop` is done, then finishes what is under way, within the drain timeout.
@@ -135,6 +136,12 @@ impl App {
         self.state.chain.ledger.close().await;
         served
     }
+}
+
+/// What every tenant's expenses are judged by, for as long as the service runs.
+fn folder(config: &Config, reloads: &ReloadRequests) -> Result<Reloaded<Folder>, FileFaults> {
+    let dir = config.policies.clone();
+    Reloaded::start("policies", move || FolderFiles::read(&dir), Folder::parse, config.reload_interval, reloads)
 }
 
 /// The model as it was asked for: priced, and with a span for every call.

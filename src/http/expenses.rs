@@ -101,7 +101,7 @@ pub async fn create(
         id: Uuid::now_v7(),
         received_at,
         key,
-        rulebook: app.folder.rulebook(&identity.tenant_id).clone(),
+        rulebook: app.folder.now().value.rulebook(&identity.tenant_id).clone(),
         tenant_id: identity.tenant_id,
         trace_id: trace.trace_id,
         // A tenth of the time is kept for the ledger and the way back.

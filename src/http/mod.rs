@@ -27,6 +27,7 @@ use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::config::TraceUrl;
 use crate::keys::access::Access;
+use crate::reload::Reloaded;
 use crate::rulebook::Folder;
 use crate::telemetry::{Instruments, server};
 
@@ -36,7 +37,7 @@ pub struct AppState {
     /// Decides.
     pub chain: Chain,
     /// What expenses are judged by.
-    pub folder: Arc<Folder>,
+    pub folder: Reloaded<Folder>,
     /// Who is let in.
     pub access: Access,
     /// Tells the time.

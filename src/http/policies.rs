@@ -28,6 +28,7 @@ pub struct PolicyList {
     ),
 )]
 pub async fn list(State(app): State<AppState>, Extension(identity): Extension<Identity>) -> Json<PolicyList> {
-    let policies = &app.folder.rulebook(&identity.tenant_id).policies;
+    let folder = app.folder.now().value;
+    let policies = &folder.rulebook(&identity.tenant_id).policies;
     Json(PolicyList { policies: policies.iter().cloned().collect() })
 }

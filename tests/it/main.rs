@@ -22,6 +22,7 @@ mod panics;
 mod policy;
 mod rates;
 mod reload;
+mod reload_policies;
 mod rules;
 mod splits;
 mod tenants;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::binary::run;
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
-use crate::harness::policy_folder::{PolicyFolder, shipped_but};
+use crate::harness::policy_folder::{PolicyFolder, policies_are, shipped_but, shown};
 use crate::harness::{TestApp, assert_golden, openai};
 
 /// A category of its own, with evidence for itself.
@@ -102,6 +102,7 @@ async fn a_tenant_is_shown_its_own_policies() {
     let everybodys = "meals \"75.00\", office \"2500.00\", other null, travel \"500.00\"";
     assert_eq!(list("acme").await, everybodys.replace("75.00", "40.00").replace("null,", "null, training \"900.00\","));
     assert_eq!(list("zeta").await, everybodys);
+    policies_are(&app.url, "6 loaded").await;
 }
 
 #[tokio::test]
@@ -116,6 +117,17 @@ async fn a_name_that_is_a_path_leads_nowhere() {
     {
         assert_eq!(decide(&app, tenant, meal("2026-03-14")).await["outcome"], "approved", "{tenant}");
     }
+}
+
+#[tokio::test]
+async fn a_tenant_comes_and_goes_without_a_restart() {
+    let folder = PolicyFolder::shipped();
+    let app = folder.app().await;
+    folder.write("tenants/acme & söhne/training.toml", TRAINING);
+    shown(&app, "acme%20&%20s%C3%B6hne", "900.00").await;
+    std::fs::remove_dir_all(folder.path().join("tenants")).unwrap();
+    policies_are(&app.url, "4 loaded").await;
+    assert!(!app.get_with("/v1/policies", &[("baggage", "tenant.id=acme")]).await.body.to_string().contains("900.00"));
 }
 
 #[test]
