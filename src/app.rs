@@ -2,7 +2,6 @@
 //! through here; nothing is global.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,17 +16,17 @@ use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::config::{Config, ModelConfig};
 use crate::http::{AppState, router};
-use crate::keys::ApiKeys;
 use crate::keys::access::Access;
+use crate::keys::{ApiKeys, KeyFile};
 use crate::ledger::{Ledger, LedgerError};
 use crate::llm::ChatModel;
-use crate::llm::cost::{Priced, Prices};
+use crate::llm::cost::Priced;
 use crate::llm::fault::Faults;
 use crate::llm::offline::Offline;
 use crate::llm::openai::{OpenAi, OpenAiConfig};
-use crate::policy::Policies;
-use crate::policy::rates::Rates;
 use crate::reload::{ReloadRequests, Reloaded};
+use crate::rulebook::Folder;
+use crate::rulebook::files::FolderFiles;
 use crate::telemetry::Instruments;
 use crate::telemetry::chat::TracedModel;
 use crate::toml_reader::FileFaults;
@@ -63,16 +62,15 @@ impl App {
     /// # Errors
     /// When one of them cannot be used.
     pub async fn build(config: &Config, clock: Clock, instruments: Instruments) -> Result<Self, BuildError> {
-        let Folder { policies, rates, prices } = Folder::load(&config.policies).map_err(BuildError::Policies)?;
-        let policies = Arc::new(policies);
-        let model = model(config, &policies, prices, clock.clone())?;
         let reloads = ReloadRequests::default();
+        let folder = folder(config, &reloads).map_err(BuildError::Policies)?;
+        let model = model(config, clock.clone())?;
         let access = access(config, clock.clone(), &reloads).map_err(BuildError::Keys)?;
         let ledger = Ledger::open(&config.store).await?;
-        let categories: Vec<&str> = policies.categories().collect();
-        tracing::info!(model = model.info().model, policies = categories.join(","), api_keys = %access, "ready to decide");
+        tracing::info!(model = model.info().model, policies = %folder.now(), api_keys = %access, "ready to decide");
         let state = AppState {
-            chain: Chain { model, policies, rates: Arc::new(rates), ledger },
+            chain: Chain { model, ledger },
+            folder,
             access,
             clock,
             trace_url: config.trace_url.clone(),
@@ -86,9 +84,9 @@ impl App {
         Ok(Self { state, router, drain_timeout: config.drain_timeout, reloads })
     }
 
-    /// Where to ask for a look at the files that may change while the service runs; absent when there are none.
-    pub fn reload_requests(&self) -> Option<ReloadRequests> {
-        matches!(self.state.access, Access::Keyed { .. }).then(|| self.reloads.clone())
+    /// Where to ask for a look at the files that may change while the service runs.
+    pub fn reload_requests(&self) -> ReloadRequests {
+        self.reloads.clone()
     }
 
     /// Serves until `stop` is done, then finishes what is under way, within the drain timeout.
@@ -140,22 +138,23 @@ impl App {
     }
 }
 
+/// What every tenant's expenses are judged by, for as long as the service runs.
+fn folder(config: &Config, reloads: &ReloadRequests) -> Result<Reloaded<Folder>, FileFaults> {
+    let dir = config.policies.clone();
+    Reloaded::start("policies", move || FolderFiles::read(&dir), Folder::parse, config.reload_interval, reloads)
+}
+
 /// The model as it was asked for: priced, and with a span for every call.
-fn model(
-    config: &Config,
-    policies: &Arc<Policies>,
-    prices: Prices,
-    clock: Clock,
-) -> Result<Arc<dyn ChatModel>, BuildError> {
+fn model(config: &Config, clock: Clock) -> Result<Arc<dyn ChatModel>, BuildError> {
     let propagates = config.propagate_to_model;
     Ok(match &config.model {
         ModelConfig::Offline { faults, fault_seed } => {
-            let model = Offline::new(Arc::clone(policies), Faults::new(faults, *fault_seed));
-            Arc::new(TracedModel::new(Priced::new(model, prices, clock), propagates))
+            let model = Offline::new(Faults::new(faults, *fault_seed));
+            Arc::new(TracedModel::new(Priced::new(model, clock), propagates))
         }
         ModelConfig::OpenAi(openai) => {
             let model = OpenAi::new(OpenAiConfig::clone(openai))?;
-            Arc::new(TracedModel::new(Priced::new(model, prices, clock), propagates))
+            Arc::new(TracedModel::new(Priced::new(model, clock), propagates))
         }
     })
 }
@@ -163,37 +162,7 @@ fn model(
 /// Who is let in: everyone, or the holders of keys.
 fn access(config: &Config, clock: Clock, reloads: &ReloadRequests) -> Result<Access, FileFaults> {
     let Some(file) = config.api_keys.clone() else { return Ok(Access::Anonymous) };
-    let load = move || ApiKeys::load(&file);
-    Ok(Access::Keyed { keys: Reloaded::start("API keys", load, config.reload_interval, reloads)?, clock })
-}
-
-/// What a policies folder holds.
-#[derive(Debug)]
-pub struct Folder {
-    /// The rules.
-    pub policies: Policies,
-    /// What foreign money is in the currency of a policy.
-    pub rates: Rates,
-    /// What the models' tokens cost.
-    pub prices: Prices,
-}
-
-impl Folder {
-    /// Reads the policies of a folder and the tables beside them.
-    ///
-    /// # Errors
-    /// With every fault of every file.
-    pub fn load(dir: &Path) -> Result<Self, FileFaults> {
-        let tables = dir.join("tables");
-        let policies = Policies::load(dir);
-        let rates = Rates::load(&tables.join("rates.toml"));
-        let prices = Prices::load(&tables.join("prices.toml"));
-        match (policies, rates, prices) {
-            (Ok(policies), Ok(rates), Ok(prices)) => Ok(Self { policies, rates, prices }),
-            (policies, rates, prices) => {
-                let faults = [policies.err(), rates.err(), prices.err()];
-                Err(FileFaults(faults.into_iter().flatten().flat_map(|FileFaults(faults)| faults).collect()))
-            }
-        }
-    }
+    let read = move || KeyFile::read(&file);
+    let keys = Reloaded::start("API keys", read, ApiKeys::parse, config.reload_interval, reloads)?;
+    Ok(Access::Keyed { keys, clock })
 }

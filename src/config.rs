@@ -49,7 +49,7 @@ pub struct Settings {
     #[arg(long, global = true, env = "EXPENSE_AGENT_ALLOW_ANONYMOUS", value_parser = BoolishValueParser::new())]
     pub allow_anonymous: bool,
 
-    /// Folder of the policy files
+    /// Folder of the policy files; read again when one changes, and on SIGHUP
     #[arg(long, global = true, env = "EXPENSE_AGENT_POLICIES", default_value = "policies", value_name = "DIR")]
     pub policies: PathBuf,
 
@@ -186,7 +186,7 @@ pub struct Config {
     pub api_keys: Option<PathBuf>,
     /// How often files that may change are looked at.
     pub reload_interval: Duration,
-    /// Folder of the policy files; its `tables/prices.toml` holds the models' prices.
+    /// Folder of the policy files, and of the tables beside them.
     pub policies: PathBuf,
     /// Where the ledger is.
     pub store: Store,

@@ -4,14 +4,16 @@
 //! 1. [`domain`]: what an expense is, and what a decision holds.
 //! 2. [`chain`]: the story, classify -> policy lookup -> decide, in [`chain::Chain::run`].
 //! 3. [`policy`]: the engine that has the last word.
-//! 4. [`llm`]: the model seam, OpenAI and offline.
-//! 5. [`ledger`]: the durable memory.
-//! 6. [`keys`]: API keys, which say who may come in and for which tenant.
-//! 7. [`telemetry`]: how all of it is seen.
-//! 8. [`http`], [`cli`], [`app`], [`config`]: the ways in.
+//! 4. [`rulebook`]: what a policies folder holds, for each tenant.
+//! 5. [`llm`]: the model seam, OpenAI and offline.
+//! 6. [`ledger`]: the durable memory.
+//! 7. [`keys`]: API keys, which say who may come in and for which tenant.
+//! 8. [`telemetry`]: how all of it is seen.
+//! 9. [`http`], [`cli`], [`app`], [`config`]: the ways in.
 //!
 //! What always holds, and is tested:
 //! - No outcome is more lenient than the policy engine's verdict, whatever the model says.
+//! - A decision is judged by one rulebook from its first step to its record, whatever is loaded meanwhile.
 //! - A decision that was answered is in the ledger.
 //! - With API keys, the key alone decides the tenant of a request.
 //! - No binary float touches an amount.
@@ -23,6 +25,8 @@ pub mod domain;
 pub mod chain;
 
 pub mod policy;
+
+pub mod rulebook;
 
 pub mod llm;
 

@@ -1,8 +1,9 @@
 //! Values that live in files and may change while the service runs: read at the start, read again every few seconds and
 //! when somebody asks, and swapped as a whole. A change that cannot be used is not taken; what was in use stays so.
 //!
-//! The file is read, not watched: a mounted Kubernetes Secret changes by swapping symbolic links far above the file, and
-//! times of modification are too coarse to trust. Files of settings are small, so reading one costs less than a request.
+//! Files are read, not watched: a mounted Kubernetes Secret changes by swapping symbolic links far above the file, and
+//! times of modification are too coarse to trust. Files of settings are small, so reading them costs less than a request,
+//! and only what reads otherwise than before is parsed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,6 +33,16 @@ pub struct Loaded<T> {
     pub faults: Option<Arc<FileFaults>>,
 }
 
+/// In a few words, for people who ask whether what is in use is what the files say.
+impl<T: fmt::Display> fmt::Display for Loaded<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.faults.as_ref().and_then(|faults| faults.0.first()) {
+            None => self.value.fmt(f),
+            Some(fault) => write!(f, "stale: {fault}"),
+        }
+    }
+}
+
 /// A value that follows its files, for as long as somebody holds it; cheap to clone.
 pub struct Reloaded<T>(watch::Receiver<Loaded<T>>);
 
@@ -55,27 +66,49 @@ impl<T> fmt::Debug for Reloaded<T> {
     }
 }
 
-impl<T: PartialEq + Send + Sync + 'static> Reloaded<T> {
+impl<T: Send + Sync + 'static> Reloaded<T> {
     /// Loads a value, and begins to follow its files in a task of its own on the current runtime. `what` names the value
-    /// in the log.
+    /// in the log, `read` gives what the files say, and `parse` makes the value of it.
     ///
     /// # Errors
     /// When the files cannot be used: there is nothing yet that could stay in use.
-    pub fn start(
+    pub fn start<S: PartialEq + Send + 'static>(
         what: &'static str,
-        load: impl Fn() -> Result<T, FileFaults> + Send + Sync + 'static,
+        read: impl Fn() -> S + Send + 'static,
+        parse: impl Fn(&S) -> Result<T, FileFaults> + Send + 'static,
         interval: Duration,
         requests: &ReloadRequests,
     ) -> Result<Self, FileFaults> {
-        let (sender, receiver) = watch::channel(Loaded { value: Arc::new(load()?), faults: None });
-        tokio::spawn(follow(what, Arc::new(load), interval, requests.clone(), sender));
+        let mut said = read();
+        let (sender, receiver) = watch::channel(Loaded { value: Arc::new(parse(&said)?), faults: None });
+        let look = move || {
+            said = changed(&read, &said)?;
+            Some(parse(&said))
+        };
+        tokio::spawn(follow(what, look, interval, requests.clone(), sender));
         Ok(Self(receiver))
     }
 }
 
-async fn follow<T: PartialEq + Send + Sync + 'static>(
+/// What files say, when it is not what they said before. They are read until two reads agree, so that files which are
+/// being replaced are not taken half old and half new.
+fn changed<S: PartialEq>(read: impl Fn() -> S, before: &S) -> Option<S> {
+    let mut said = read();
+    if said == *before {
+        return None;
+    }
+    loop {
+        let again = read();
+        if again == said {
+            return Some(said);
+        }
+        said = again;
+    }
+}
+
+async fn follow<T: Send + Sync + 'static>(
     what: &'static str,
-    load: Arc<impl Fn() -> Result<T, FileFaults> + Send + Sync + 'static>,
+    mut look: impl FnMut() -> Option<Result<T, FileFaults>> + Send + 'static,
     interval: Duration,
     requests: ReloadRequests,
     sender: watch::Sender<Loaded<T>>,
@@ -87,28 +120,23 @@ async fn follow<T: PartialEq + Send + Sync + 'static>(
             _asked = asked.changed() => {}
             () = sender.closed() => return,
         }
-        let load = Arc::clone(&load);
         // Reading files blocks, and must not hold requests up.
-        let Ok(loaded) = tokio::task::spawn_blocking(move || load()).await else { return };
-        let Some(next) = sender.borrow().after(loaded) else { continue };
-        let faults = next.faults.clone();
-        sender.send_replace(next);
-        match faults {
-            None => tracing::info!("{what} reloaded"),
-            Some(faults) => tracing::warn!(%faults, "{what} cannot be reloaded; those loaded before stay in use"),
-        }
-    }
-}
-
-impl<T: PartialEq> Loaded<T> {
-    /// What is in use after the files were read again; `None` when nothing has changed. A fault that stays is no change,
-    /// so each is logged once.
-    fn after(&self, read: Result<T, FileFaults>) -> Option<Self> {
-        match read {
-            Ok(value) if self.faults.is_none() && value == *self.value => None,
-            Ok(value) => Some(Self { value: Arc::new(value), faults: None }),
-            Err(faults) if self.faults.as_deref() == Some(&faults) => None,
-            Err(faults) => Some(Self { value: Arc::clone(&self.value), faults: Some(Arc::new(faults)) }),
+        let looking = tokio::task::spawn_blocking(move || {
+            let found = look();
+            (look, found)
+        });
+        let Ok((same, found)) = looking.await else { return };
+        look = same;
+        match found {
+            None => {}
+            Some(Ok(value)) => {
+                sender.send_replace(Loaded { value: Arc::new(value), faults: None });
+                tracing::info!("{what} reloaded");
+            }
+            Some(Err(faults)) => {
+                tracing::warn!(%faults, "{what} cannot be reloaded; those loaded before stay in use");
+                sender.send_modify(|loaded| loaded.faults = Some(Arc::new(faults)));
+            }
         }
     }
 }

@@ -41,7 +41,7 @@ impl fmt::Display for Fault {
 }
 
 /// Everything wrong with some files.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct FileFaults(pub Vec<Fault>);
 

@@ -7,6 +7,7 @@ use crate::chain::prompt::Answerable;
 use crate::chain::validate::{self, Answered};
 use crate::domain::decision::{Step, StepReport, Validation};
 use crate::llm::{Answer, AnswerSchema, ChatModel, ChatRequest, Message, Prompt, Speaker};
+use crate::rulebook::Rulebook;
 
 /// Answers a step asks for at most: the first one and one repair.
 const MAX_ATTEMPTS: u32 = 2;
@@ -43,6 +44,8 @@ pub struct Question<'a> {
     pub facts: String,
     /// The form of the answer.
     pub schema: &'a AnswerSchema,
+    /// What the expense is judged by.
+    pub rulebook: &'a Rulebook,
     /// When the answer is of no use any more.
     pub deadline: Instant,
 }
@@ -61,13 +64,13 @@ pub async fn ask<T: Answerable>(
     question: Question<'_>,
     check: impl Fn(&T, &Answered) -> Option<Validation>,
 ) -> Asked<T> {
-    let Question { step, prompt, facts, schema, deadline } = question;
+    let Question { step, prompt, facts, schema, rulebook, deadline } = question;
     let mut run = StepRun::new(step);
     let mut messages = vec![Message { speaker: Speaker::User, text: facts }];
     let mut value = None;
     while run.report.attempts < MAX_ATTEMPTS {
         run.report.attempts += 1;
-        let request = ChatRequest { prompt, messages: &messages, schema, deadline, traceparent: None };
+        let request = ChatRequest { prompt, messages: &messages, schema, deadline, rulebook, traceparent: None };
         let reply = model.chat(&request).await;
         run.report.calls.push(reply.to_call(model.info()));
         let answer = match reply.answer {

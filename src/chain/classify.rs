@@ -30,14 +30,16 @@ impl Classification {
 /// Asks for the category.
 pub async fn classify(chain: &Chain, case: &Case) -> Classification {
     let expense = &case.expense;
-    let categories: Vec<&str> = chain.policies.categories().collect();
+    let policies = &case.rulebook.policies;
+    let categories: Vec<&str> = policies.categories().collect();
     let schema = prompt::classification_schema(categories.iter().copied());
-    let facts = ClassifyFacts { categories: choice(&chain.policies, expense.date), expense: expense.into() };
+    let facts = ClassifyFacts { categories: choice(policies, expense.date), expense: expense.into() };
     let question = Question {
         step: Step::Classify,
         prompt: &prompt::CLASSIFY,
         facts: to_facts(&facts),
         schema: &schema,
+        rulebook: &case.rulebook,
         deadline: case.model_deadline,
     };
     let Asked { value, mut run } = ask(&*chain.model, question, |answer: &CategoryAnswer, at| {
@@ -45,7 +47,7 @@ pub async fn classify(chain: &Chain, case: &Case) -> Classification {
     })
     .await;
 
-    let reading = chain.policies.evidence(expense.mcc.as_deref(), expense.merchant.as_deref(), &expense.transaction);
+    let reading = policies.evidence(expense.mcc.as_deref(), expense.merchant.as_deref(), &expense.transaction);
     let is_corroborated = !reading.is_empty();
     let category = value.map(|(answer, at)| {
         run.validations.extend(validate::category_evidence(&at, &answer.category, &reading));

@@ -37,6 +37,7 @@ pub async fn decide(chain: &Chain, case: &Case, found: &Found) -> Advice {
         prompt: &prompt::DECIDE,
         facts: to_facts(&found.facts),
         schema: &schema,
+        rulebook: &case.rulebook,
         deadline: case.model_deadline,
     };
     let Asked { value, mut run } = ask(&*chain.model, question, |_: &DecisionAnswer, _| None).await;

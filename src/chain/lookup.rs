@@ -12,6 +12,7 @@ use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::ledger::{LedgerError, Reservation};
 use crate::policy::Policy;
 use crate::policy::evaluate::{RuleFacts, Usage, Verdict, evaluate};
+use crate::rulebook::Rulebook;
 
 /// What the lookup came to.
 #[derive(Clone, Debug)]
@@ -87,7 +88,7 @@ pub async fn lookup(chain: &Chain, case: &Case, category: &str) -> Result<Lookup
     let expense = &case.expense;
     let mut run = StepRun::new(Step::PolicyLookup);
     run.report.attempts = 1;
-    let usable = usable_policy(chain, category, expense);
+    let usable = usable_policy(&case.rulebook, category, expense);
     let found = match &usable {
         Ok((policy, converted_amount)) => {
             let usage = chain.ledger.usage(&case.tenant_id, policy, expense).await?;
@@ -105,13 +106,13 @@ pub async fn lookup(chain: &Chain, case: &Case, category: &str) -> Result<Lookup
 
 /// The policy in force and the amount in its currency, or why there is no policy that can judge this expense.
 fn usable_policy<'a>(
-    chain: &'a Chain,
+    rulebook: &'a Rulebook,
     category: &str,
     expense: &Expense,
 ) -> Result<(&'a Policy, Option<ConvertedAmount>), String> {
     let date = expense.date;
     let policy =
-        chain.policies.in_force(category, date).ok_or(format!("no {category} policy is in force on {date}"))?;
-    let converted_amount = chain.rates.convert(expense, policy.currency).map_err(|error| error.to_string())?;
+        rulebook.policies.in_force(category, date).ok_or(format!("no {category} policy is in force on {date}"))?;
+    let converted_amount = rulebook.rates.convert(expense, policy.currency).map_err(|error| error.to_string())?;
     Ok((policy, converted_amount))
 }

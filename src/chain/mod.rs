@@ -24,8 +24,7 @@ use crate::domain::decision::{AgentOutcome, Decision, ModelCall, Outcome, Role, 
 use crate::domain::expense::Expense;
 use crate::ledger::{Effect, Entry, KeyClaim, Ledger, LedgerError, RecordError};
 use crate::llm::ChatModel;
-use crate::policy::Policies;
-use crate::policy::rates::Rates;
+use crate::rulebook::Rulebook;
 use crate::telemetry::step::step;
 use ask::StepRun;
 use classify::{Classification, classify};
@@ -42,10 +41,6 @@ const MAX_RECORD_ATTEMPTS: u32 = 16;
 pub struct Chain {
     /// The adviser.
     pub model: Arc<dyn ChatModel>,
-    /// The rules.
-    pub policies: Arc<Policies>,
-    /// What foreign money is in the currency of a policy.
-    pub rates: Arc<Rates>,
     /// The memory.
     pub ledger: Ledger,
 }
@@ -67,6 +62,8 @@ pub struct Case {
     pub model_deadline: tokio::time::Instant,
     /// The request's hold on its idempotency key, if it sent one.
     pub key: Option<KeyClaim>,
+    /// What the expense is judged by, from the first step to the record, whatever is loaded meanwhile.
+    pub rulebook: Rulebook,
     /// The expense.
     pub expense: Expense,
     /// The purchase that it refunds, when it is a credit.

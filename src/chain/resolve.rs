@@ -16,6 +16,7 @@ use crate::domain::money;
 use crate::domain::resolution::{Action, Resolution, Settlement};
 use crate::keys::ApiKey;
 use crate::ledger::{Entry, LedgerError, RecordError, Share};
+use crate::rulebook::Rulebook;
 use crate::telemetry::step::step;
 
 /// A settlement that was asked for, and what came with its request.
@@ -27,6 +28,8 @@ pub struct Request {
     pub settlement: Settlement,
     /// The key that was shown.
     pub key: Arc<ApiKey>,
+    /// What an approval of an expense in review has to go by: the rules of today, in the version of the purchase's day.
+    pub rulebook: Rulebook,
     /// The trace of the request: 32 hex digits.
     pub trace_id: String,
     /// When the request came in.
@@ -296,6 +299,7 @@ fn case_of(request: &Request, expense: Expense) -> Case {
         // No model is asked.
         model_deadline: tokio::time::Instant::now() + Duration::ZERO,
         key: None,
+        rulebook: request.rulebook.clone(),
         expense,
         refunds: None,
     }

@@ -81,7 +81,7 @@ pub enum KeysCommand {
 /// What can be done with policy files.
 #[derive(Debug, Subcommand)]
 pub enum PoliciesCommand {
-    /// Check policy files and the price table, and name every fault
+    /// Check policy files, those of tenants included, and the tables beside them; name every fault
     Check {
         /// The folder; `--policies` when not given
         dir: Option<PathBuf>,

@@ -51,10 +51,8 @@ async fn serve(config: &Config, telemetry: &Telemetry, out: &mut dyn Write) -> a
     let address = listener.local_addr()?;
     // Before the line below: whoever reads it may send the signal at once.
     let stop = stop_signal().context("the signals to stop cannot be listened for")?;
-    if let Some(reloads) = app.reload_requests() {
-        let hangups = signal(SignalKind::hangup()).context("the signal to reload cannot be listened for")?;
-        tokio::spawn(reload_on_hangup(hangups, reloads));
-    }
+    let hangups = signal(SignalKind::hangup()).context("the signal to reload cannot be listened for")?;
+    tokio::spawn(reload_on_hangup(hangups, app.reload_requests()));
     // On standard output and at once: whoever started the service waits for this line, whatever is logged.
     let line = writeln!(out, "listening on http://{address}; POST /v1/expenses, or open http://{address}/docs");
     if let Err(error) = line.and_then(|()| out.flush()) {
@@ -75,7 +73,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()> + use<>> {
     })
 }
 
-/// SIGHUP asks for a look at the files that may change. Without such files it ends the program, as it does any other.
+/// SIGHUP asks for a look at the files that may change.
 async fn reload_on_hangup(mut hangups: Signal, reloads: ReloadRequests) {
     while hangups.recv().await.is_some() {
         reloads.ask();

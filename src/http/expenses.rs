@@ -112,6 +112,7 @@ pub async fn create(
         id: Uuid::now_v7(),
         received_at,
         key,
+        rulebook: app.folder.now().value.rulebook(&identity.tenant_id).clone(),
         tenant_id: identity.tenant_id,
         trace_id: trace.trace_id,
         span_id: trace.span_id,

@@ -27,7 +27,7 @@ async fn ready(State(app): State<AppState>) -> (StatusCode, Json<Value>) {
     let checks = json!({
         "ledger": if ledger.is_ok() { "ok" } else { "failed" },
         "api_keys": app.access.to_string(),
-        "policies": app.chain.policies.iter().count(),
+        "policies": app.folder.now().to_string(),
         "draining": app.is_draining(),
         "in_flight": app.decisions.len(),
         "model": app.chain.model.info().model,

@@ -28,6 +28,8 @@ use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::config::TraceUrl;
 use crate::keys::access::Access;
+use crate::reload::Reloaded;
+use crate::rulebook::Folder;
 use crate::telemetry::{Instruments, server};
 
 /// What handlers share; cheap to clone.
@@ -35,6 +37,8 @@ use crate::telemetry::{Instruments, server};
 pub struct AppState {
     /// Decides.
     pub chain: Chain,
+    /// What expenses are judged by.
+    pub folder: Reloaded<Folder>,
     /// Who is let in.
     pub access: Access,
     /// Tells the time.

@@ -52,7 +52,8 @@ pub async fn create(
     let actor = key.user_id.clone().or_else(|| settlement.actor.clone());
     let actor = actor.unwrap_or(identity.user_id);
     trace.is_about(&actor);
-    let request = Request { entry, settlement, key, trace_id: trace.trace_id, received_at: app.clock.now() };
+    let rulebook = app.folder.now().value.rulebook(&identity.tenant_id).clone();
+    let request = Request { entry, settlement, key, rulebook, trace_id: trace.trace_id, received_at: app.clock.now() };
     // In a task of its own, as decisions are: a client that goes away does not stop it half way.
     let chain = app.chain.clone();
     let work = app.decisions.spawn(as_user(&actor, async move { chain.resolve(&request).await }));

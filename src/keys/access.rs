@@ -59,10 +59,6 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::Keyed { keys, .. } = self else { return f.write_str("off") };
-        let loaded = keys.now();
-        match loaded.faults.as_ref().and_then(|faults| faults.0.first()) {
-            None => write!(f, "{} loaded", loaded.value.0.len()),
-            Some(fault) => write!(f, "stale: {fault}"),
-        }
+        keys.now().fmt(f)
     }
 }

@@ -5,7 +5,7 @@ pub mod access;
 pub mod parse;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -89,13 +89,34 @@ impl ApiKey {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApiKeys(pub Vec<Arc<ApiKey>>);
 
+/// A file of keys, as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyFile {
+    path: PathBuf,
+    text: Result<String, FileFaults>,
+}
+
+impl KeyFile {
+    /// Reads a file; that it cannot be read shows when its keys are asked for.
+    pub fn read(path: &Path) -> Self {
+        Self { path: path.to_owned(), text: read(path, "name a file of keys, such as `keys new` begins") }
+    }
+}
+
+/// In a few words.
+impl fmt::Display for ApiKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} loaded", self.0.len())
+    }
+}
+
 impl ApiKeys {
-    /// Reads a file of keys.
+    /// The keys of a file.
     ///
     /// # Errors
     /// With every fault of the file, not just the first.
-    pub fn load(file: &Path) -> Result<Self, FileFaults> {
-        parse::parse(file, &read(file, "name a file of keys, such as `keys new` begins")?)
+    pub fn parse(file: &KeyFile) -> Result<Self, FileFaults> {
+        parse::parse(&file.path, file.text.as_ref().map_err(FileFaults::clone)?)
     }
 
     /// The key that a text is, in force or not. Every digest is compared, also after a match, so the time this takes

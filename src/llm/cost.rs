@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 
 use crate::domain::decision::Cost;
 use crate::llm::{Answer, ChatModel, ChatRequest, ModelInfo, Reply};
-use crate::toml_reader::{Claims, DATE, FileFaults, Source, TEXT, Table, date, filled_list, filled_text, read};
+use crate::toml_reader::{Claims, DATE, FileFaults, Source, TEXT, Table, date, filled_list, filled_text};
 
 /// Prices are quoted for a million tokens.
 const TOKENS_PER_PRICE: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
@@ -36,14 +36,6 @@ struct Price {
 }
 
 impl Prices {
-    /// Reads the price table of a policies folder.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or with every fault of it.
-    pub fn load(file: &Path) -> Result<Self, FileFaults> {
-        Self::parse(file, &read(file, "every policies folder has a tables/prices.toml")?)
-    }
-
     /// Reads a price table from its text.
     ///
     /// # Errors
@@ -111,17 +103,16 @@ fn price(source: &mut Source<'_>, table: &mut Table<'_, '_>, key: &'static str) 
     table.decimal(source, key, MAX_PRICE_DECIMALS, "a decimal in quotes such as \"1.25\", with at most six decimals")
 }
 
-/// A model whose replies say what they cost.
+/// A model whose replies say what they cost, by the prices that came with the question.
 pub struct Priced<M> {
     model: M,
-    prices: Prices,
     today: crate::clock::Clock,
 }
 
 impl<M: ChatModel> Priced<M> {
     /// Puts prices on a model's replies.
-    pub fn new(model: M, prices: Prices, today: crate::clock::Clock) -> Self {
-        Self { model, prices, today }
+    pub fn new(model: M, today: crate::clock::Clock) -> Self {
+        Self { model, today }
     }
 }
 
@@ -134,7 +125,7 @@ impl<M: ChatModel> ChatModel for Priced<M> {
     async fn chat(&self, request: &ChatRequest<'_>) -> Reply {
         let mut reply = self.model.chat(request).await;
         if let Ok(answer) = &reply.answer {
-            reply.cost = self.prices.cost(self.info().provider, answer, self.today.today());
+            reply.cost = request.rulebook.prices.cost(self.info().provider, answer, self.today.today());
         }
         reply
     }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::domain::decision::{Cost, ModelCall};
 use crate::policy::parse::short_hash;
+use crate::rulebook::Rulebook;
 
 /// A prompt file: instructions that never change at run time, so that its hash names it.
 #[derive(Debug, PartialEq, Eq)]
@@ -74,6 +75,9 @@ pub struct ChatRequest<'a> {
     pub schema: &'a AnswerSchema,
     /// When the answer is of no use any more, retries included.
     pub deadline: Instant,
+    /// What the expense is judged by: here the offline model finds its evidence, and replies their prices. Nothing of it
+    /// goes to a provider.
+    pub rulebook: &'a Rulebook,
     /// W3C trace context for the provider; set only when that is switched on.
     pub traceparent: Option<String>,
 }

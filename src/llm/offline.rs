@@ -1,7 +1,6 @@
 //! The model that needs no key and no network. It reads the same prompt as any other and answers from the evidence of
 //! the policy files and the rules it is shown; it can be told to fail. It says so: its provider is `offline`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -23,14 +22,13 @@ const SLOW: Duration = Duration::from_secs(5);
 /// The offline model.
 pub struct Offline {
     info: ModelInfo,
-    policies: Arc<Policies>,
     faults: Faults,
     n_answers: AtomicU64,
 }
 
 impl Offline {
-    /// Makes a model that knows the evidence of these policies.
-    pub fn new(policies: Arc<Policies>, faults: Faults) -> Self {
+    /// Makes a model that fails as it is told.
+    pub fn new(faults: Faults) -> Self {
         let info = ModelInfo {
             provider: "offline",
             model: MODEL.to_owned(),
@@ -39,13 +37,13 @@ impl Offline {
             temperature: None,
             seed: None,
         };
-        Self { info, policies, faults, n_answers: AtomicU64::new(0) }
+        Self { info, faults, n_answers: AtomicU64::new(0) }
     }
 
-    fn classify(&self, facts: &ClassifyFacts, fault: Option<FaultKind>) -> Value {
+    fn classify(policies: &Policies, facts: &ClassifyFacts, fault: Option<FaultKind>) -> Value {
         let expense = &facts.expense;
-        let reading = self.policies.evidence(expense.mcc.as_deref(), expense.merchant.as_deref(), &expense.transaction);
-        let (category, confidence, rationale) = match (reading.best(), self.policies.catch_all()) {
+        let reading = policies.evidence(expense.mcc.as_deref(), expense.merchant.as_deref(), &expense.transaction);
+        let (category, confidence, rationale) = match (reading.best(), policies.catch_all()) {
             (Some(category), _) => (category, 0.9, "The merchant code, the merchant or the words say so."),
             (None, Some(category)) => (category, 0.2, "Nothing in it speaks for any category."),
             (None, None) => ("", 0.0, "There is no category."),
@@ -53,8 +51,7 @@ impl Offline {
         let category = match fault {
             Some(FaultKind::InvalidCategory) => "entertainment",
             // The category farthest from the evidence that exists, so that the mistake is one.
-            Some(FaultKind::Misclassify) => self
-                .policies
+            Some(FaultKind::Misclassify) => policies
                 .categories()
                 .find(|other| *other != category && !reading.categories().any(|said| said == *other))
                 .unwrap_or(category),
@@ -77,9 +74,9 @@ impl Offline {
     }
 
     /// The answer to a prompt; `None` when the prompt is none of those this model knows.
-    fn answer(&self, schema: Schema, facts: &str, fault: Option<FaultKind>) -> Option<Value> {
+    fn answer(policies: &Policies, schema: Schema, facts: &str, fault: Option<FaultKind>) -> Option<Value> {
         match schema {
-            Schema::Classification => Some(self.classify(&serde_json::from_str(facts).ok()?, fault)),
+            Schema::Classification => Some(Self::classify(policies, &serde_json::from_str(facts).ok()?, fault)),
             Schema::Decision => Some(Self::decide(&serde_json::from_str(facts).ok()?, fault)),
         }
     }
@@ -116,7 +113,8 @@ impl ChatModel for Offline {
             return Reply::new(Err(ModelError::Timeout));
         }
         let facts = request.messages.iter().find(|message| message.speaker == Speaker::User);
-        let sensible = schema.zip(facts).and_then(|(schema, facts)| self.answer(schema, &facts.text, fault));
+        let policies = &request.rulebook.policies;
+        let sensible = schema.zip(facts).and_then(|(schema, facts)| Self::answer(policies, schema, &facts.text, fault));
         let mut text = sensible.map(|answer| answer.to_string()).unwrap_or_default();
         let mut finish_reason = "stop";
         match fault {

@@ -1,6 +1,6 @@
-//! The policy engine: what a policy is, how its files are read, what evidence speaks for a category, what an amount is in
-//! the policy's currency, and what a policy holds of an expense. Everything here is pure but the `load` functions; the
-//! model never gets a word in.
+//! The policy engine: what a policy is, what its files say, what evidence speaks for a category, what an amount is in
+//! the policy's currency, and what a policy holds of an expense. Everything here is pure; the model never gets a word
+//! in.
 
 pub mod duplicate;
 pub mod evaluate;
@@ -10,7 +10,6 @@ pub mod rates;
 pub mod rule;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -19,7 +18,6 @@ use utoipa::ToSchema;
 
 use crate::domain::decision::{Role, Window};
 use crate::domain::money::Currency;
-use crate::toml_reader::{FileFaults, read};
 use evidence::{Evidence, Lexicon};
 use rule::{Rule, RuleKind};
 
@@ -77,7 +75,7 @@ impl Policy {
     }
 }
 
-/// All policies in force now or at another time, of all categories.
+/// All policies in force now or at another time, of all categories, as they hold for one tenant.
 #[derive(Clone, Debug, Default)]
 pub struct Policies {
     by_category: BTreeMap<String, Vec<Policy>>,
@@ -85,36 +83,6 @@ pub struct Policies {
 }
 
 impl Policies {
-    /// Reads every `*.toml` file of a folder; folders inside it are left alone.
-    ///
-    /// # Errors
-    /// With every fault of every file, not just the first.
-    pub fn load(dir: &Path) -> Result<Self, FileFaults> {
-        const HINT: &str = "name a folder of policy files such as travel.toml";
-        let unreadable = |error: std::io::Error| FileFaults::of(dir, format!("cannot be read: {error}; {HINT}"));
-        let mut files = Vec::new();
-        for entry in std::fs::read_dir(dir).map_err(unreadable)? {
-            let path = entry.map_err(unreadable)?.path();
-            if path.extension().is_some_and(|extension| extension == "toml") && path.is_file() {
-                files.push(path);
-            }
-        }
-        files.sort();
-        let mut sources = Vec::new();
-        let mut faults = Vec::new();
-        for path in files {
-            match read(&path, "write a text file in UTF-8") {
-                Ok(text) => sources.push((path, text)),
-                Err(FileFaults(unreadable)) => faults.extend(unreadable),
-            }
-        }
-        match parse::parse(dir, &sources) {
-            Ok(policies) if faults.is_empty() => Ok(policies),
-            Ok(_) => Err(FileFaults(faults)),
-            Err(FileFaults(others)) => Err(FileFaults([faults, others].concat())),
-        }
-    }
-
     /// Puts parsed policies together; `parse` has checked that they fit each other.
     fn build(mut policies: Vec<Policy>) -> Self {
         policies.sort_by(|a, b| (&a.category, a.effective_from).cmp(&(&b.category, b.effective_from)));

@@ -1,11 +1,11 @@
 //! Policy files, TOML text to [`Policies`]. Reads on after a fault, so that one run names every one of them with its
 //! file, line and key, and with what would be accepted.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use strum::VariantNames;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
 use crate::domain::decision::{Role, Window};
 use crate::domain::money::Currency;
@@ -23,11 +23,12 @@ const DAYS: &str = "a number of days from 0 to 9999, without quotes";
 const CODES: &str = "four digits or a range such as \"3000-3999\"";
 const PHRASE: &str = "words such as \"uber eats\", or the beginning of a word such as \"flight*\"";
 
-/// Reads the policies of one folder from the texts of its files.
+/// Reads the policies that hold together, from the texts of their files. Where two files contradict each other, the later
+/// one is named.
 ///
 /// # Errors
 /// With every fault of every file, and of how the files fit each other.
-pub fn parse(dir: &Path, sources: &[(PathBuf, String)]) -> Result<Policies, FileFaults> {
+pub fn parse(dir: &Path, sources: &[(&Path, &str)]) -> Result<Policies, FileFaults> {
     let mut faults = Vec::new();
     let mut policies = Vec::new();
     if sources.is_empty() {
@@ -43,6 +44,11 @@ pub fn parse(dir: &Path, sources: &[(PathBuf, String)]) -> Result<Policies, File
     }
     FileFaults::none_of(faults)?;
     Ok(Policies::build(policies))
+}
+
+/// The category a policy file is of, if that much of it can be read.
+pub fn category(text: &str) -> Option<String> {
+    name(DeTable::parse(text).ok()?.get_ref().get("category")?.get_ref().as_str()?)
 }
 
 fn parse_file(source: &mut Source<'_>, claims: &mut Claims) -> Option<Policy> {

@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 
 use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::domain::money::{self, Currency};
-use crate::toml_reader::{Claims, DATE, FileFaults, Source, TEXT, date, filled_text, read};
+use crate::toml_reader::{Claims, DATE, FileFaults, Source, TEXT, date, filled_text};
 
 /// Decimals a rate may have.
 const MAX_RATE_DECIMALS: u32 = 10;
@@ -48,17 +48,6 @@ pub enum ConversionError {
 }
 
 impl Rates {
-    /// Reads a table of rates. The file may be absent: then there are none.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or with every fault of it.
-    pub fn load(file: &Path) -> Result<Self, FileFaults> {
-        if !file.exists() {
-            return Ok(Self::default());
-        }
-        Self::parse(file, &read(file, "leave it out when there are no rates")?)
-    }
-
     /// Reads a table of rates from its text.
     ///
     /// # Errors

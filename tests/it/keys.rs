@@ -60,7 +60,8 @@ fn a_key_file_without_keys_is_a_fault() {
     assert_eq!(faults("key = []"), "keys.toml:1: `key` is empty; write at least one [[key]]");
     assert_eq!(faults("key = 7"), "keys.toml:1: `key` is no list of tables; write [[key]] above each of them");
     assert!(faults("[[key]\n").starts_with("keys.toml:1: is not TOML: "));
-    let missing = ApiKeys::load(Path::new("no-such-file")).unwrap_err().to_string();
+    let missing =
+        ApiKeys::parse(&expense_agent::keys::KeyFile::read(Path::new("no-such-file"))).unwrap_err().to_string();
     assert!(missing.starts_with("no-such-file: cannot be read: "), "{missing}");
 }
 

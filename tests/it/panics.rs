@@ -13,7 +13,9 @@ use expense_agent::http::{AppState, router};
 use expense_agent::keys::access::Access;
 use expense_agent::ledger::{Ledger, Store};
 use expense_agent::llm::{ChatModel, ChatRequest, ModelInfo, Reply};
-use expense_agent::policy::Policies;
+use expense_agent::reload::{ReloadRequests, Reloaded};
+use expense_agent::rulebook::Folder;
+use expense_agent::rulebook::files::FolderFiles;
 use expense_agent::telemetry::chat::TracedModel;
 use expense_agent::telemetry::provider::Telemetry;
 use opentelemetry::trace::Status;
@@ -24,6 +26,13 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::harness::{shipped_policies, telemetry_settings};
+
+/// The shipped policies.
+fn policies() -> Reloaded<Folder> {
+    let read = || FolderFiles::read(&shipped_policies());
+    let hour = Duration::from_secs(3600);
+    Reloaded::start("policies", read, Folder::parse, hour, &ReloadRequests::default()).unwrap()
+}
 
 struct Panicking(ModelInfo);
 
@@ -54,10 +63,9 @@ async fn a_panic_is_a_500_with_a_red_tree_and_the_service_goes_on() {
     let state = AppState {
         chain: Chain {
             model: Arc::new(TracedModel::new(Panicking(info), false)),
-            policies: Arc::new(Policies::load(&shipped_policies()).unwrap()),
-            rates: Arc::default(),
             ledger: Ledger::open(&Store::Sqlite(folder.path().to_owned())).await.unwrap(),
         },
+        folder: policies(),
         access: Access::Anonymous,
         clock: Clock::system(),
         trace_url: None,

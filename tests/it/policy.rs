@@ -1,12 +1,13 @@
 //! The policy engine and its files: exact limits, every fault of a file named, and what the evidence says.
 
-use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
 
 use expense_agent::domain::decision::{Missing, Role, Ruling, Window};
 use expense_agent::policy::evaluate::{RuleFacts, Subject, Usage, Verdict, evaluate};
 use expense_agent::policy::rule::{Rule, RuleKind};
 use expense_agent::policy::{Policies, parse};
+use expense_agent::rulebook::Folder;
 use jiff::civil::date;
 use proptest::prelude::*;
 use rust_decimal::Decimal;
@@ -18,7 +19,7 @@ pub(crate) fn dec(text: &str) -> Decimal {
 }
 
 /// Read once: the properties below ask for them a thousand times.
-static SHIPPED: LazyLock<Policies> = LazyLock::new(|| Policies::load(&shipped_policies()).unwrap());
+static SHIPPED: LazyLock<Arc<Policies>> = LazyLock::new(|| Folder::load(&shipped_policies()).unwrap().shared.policies);
 
 /// What the shipped policy of a category holds of an amount.
 fn verdict(category: &str, amount: &str, usage: Usage, has_receipt: bool) -> Verdict {
@@ -163,9 +164,8 @@ fn faults(text: &str) -> String {
 }
 
 fn faults_of(files: &[(&str, &str)]) -> String {
-    let sources: Vec<(PathBuf, String)> =
-        files.iter().map(|(name, text)| (PathBuf::from(name), (*text).to_owned())).collect();
-    parse::parse(&PathBuf::from("policies"), &sources).unwrap_err().to_string()
+    let sources: Vec<(&Path, &str)> = files.iter().map(|(name, text)| (Path::new(*name), *text)).collect();
+    parse::parse(Path::new("policies"), &sources).unwrap_err().to_string()
 }
 
 /// A policy file with the least that one needs.
@@ -286,7 +286,7 @@ fn files_that_contradict_each_other_are_named() {
 #[test]
 fn a_folder_without_policies_is_a_fault() {
     assert!(faults_of(&[]).contains("holds no policy"));
-    let missing = Policies::load(&PathBuf::from("no-such-folder")).unwrap_err().to_string();
+    let missing = Folder::load(Path::new("no-such-folder")).unwrap_err().to_string();
     assert!(missing.starts_with("no-such-folder: cannot be read"), "{missing}");
 }
 
@@ -294,8 +294,8 @@ fn a_folder_without_policies_is_a_fault() {
 fn the_date_of_the_expense_chooses_the_version() {
     let first = MEALS.replace("category", "effective_to = \"2026-06-30\"\ncategory");
     let second = MEALS.replace("2026-01-01", "2026-08-01").replace("version = \"1\"", "version = \"2\"");
-    let sources = [(PathBuf::from("1.toml"), first), (PathBuf::from("2.toml"), second)];
-    let policies = parse::parse(&PathBuf::from("policies"), &sources).unwrap();
+    let sources = [(Path::new("1.toml"), first.as_str()), (Path::new("2.toml"), &second)];
+    let policies = parse::parse(Path::new("policies"), &sources).unwrap();
     let version = |day| policies.in_force("meals", day).map(|policy| policy.version.as_str());
     assert_eq!(version(date(2025, 12, 31)), None);
     assert_eq!(version(date(2026, 1, 1)), Some("1"));
@@ -306,12 +306,11 @@ fn the_date_of_the_expense_chooses_the_version() {
 
 #[test]
 fn after_a_temporary_version_the_one_before_is_in_force_again() {
-    let lasting = MEALS.to_owned();
     let temporary = MEALS
         .replace("2026-01-01\"", "2026-03-01\"\neffective_to = \"2026-03-31\"")
         .replace("version = \"1\"", "version = \"2\"");
-    let sources = [(PathBuf::from("1.toml"), lasting), (PathBuf::from("2.toml"), temporary)];
-    let policies = parse::parse(&PathBuf::from("policies"), &sources).unwrap();
+    let sources = [(Path::new("1.toml"), MEALS), (Path::new("2.toml"), temporary.as_str())];
+    let policies = parse::parse(Path::new("policies"), &sources).unwrap();
     let version = |day| policies.in_force("meals", day).map(|policy| policy.version.as_str());
     assert_eq!(version(date(2026, 3, 31)), Some("2"));
     assert_eq!(version(date(2026, 4, 1)), Some("1"));

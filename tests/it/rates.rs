@@ -209,7 +209,7 @@ fn faults_of_policies_and_of_tables_are_named_together() {
     let folder = policies_with("tables/rates.toml", "[[rate]]");
     std::fs::write(folder.path().join("meals.toml"), "category = ").unwrap();
     std::fs::write(folder.path().join("tables/prices.toml"), "price = 1").unwrap();
-    let faults = expense_agent::app::Folder::load(folder.path()).unwrap_err().to_string();
+    let faults = expense_agent::rulebook::Folder::load(folder.path()).unwrap_err().to_string();
     for file in ["meals.toml:1: is not TOML", "rates.toml:46: `from` is missing", "prices.toml:1: `price` is no list"] {
         assert!(faults.contains(file), "{file} in {faults}");
     }

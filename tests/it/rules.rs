@@ -1,6 +1,6 @@
 //! Rules that look at more than an amount: how old an expense is, from the future, or from someone who is not paid.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use expense_agent::config::Config;
 use expense_agent::domain::decision::{Ruling, Window};
@@ -18,8 +18,8 @@ use crate::policy::{MEALS, dec, expense};
 /// A rule that a policy file writes with these lines.
 fn parsed(lines: &str) -> Rule {
     let rule = format!("[[rule]]\nid = \"it\"\ntext = \"Not paid.\"\n{lines}\n\n[evidence]");
-    let sources = [(PathBuf::from("meals.toml"), MEALS.replace("[evidence]", &rule))];
-    let policies = parse::parse(&PathBuf::from("policies"), &sources).unwrap();
+    let text = MEALS.replace("[evidence]", &rule);
+    let policies = parse::parse(Path::new("policies"), &[(Path::new("meals.toml"), &text)]).unwrap();
     policies.iter().flat_map(|policy| &policy.rules).find(|rule| rule.id == "it").unwrap().clone()
 }
 
@@ -135,7 +135,7 @@ fn the_rules_a_policy_file_offers_can_be_put_in_force() {
     let other = std::fs::read_to_string(shipped_policies().join("other.toml")).unwrap();
     let offered = regex::Regex::new(r"(?m)^# (\[\[rule\]\]|[a-z]+ = )").unwrap();
     let text = offered.replace_all(&other, "$1").into_owned();
-    let policies = parse::parse(&PathBuf::from("policies"), &[(PathBuf::from("other.toml"), text)]).unwrap();
+    let policies = parse::parse(Path::new("policies"), &[(Path::new("other.toml"), &text)]).unwrap();
     let ids: Vec<&str> = policies.iter().flat_map(|policy| &policy.rules).map(|rule| rule.id.as_str()).collect();
     assert_eq!(
         ids,

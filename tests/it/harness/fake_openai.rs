@@ -15,6 +15,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use super::server::Server;
 
@@ -90,6 +91,7 @@ impl Recorded {
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     delay: Duration,
+    gate: Option<Arc<Notify>>,
     headers: HeaderMap,
     answer: Answer,
 }
@@ -162,6 +164,11 @@ impl Reply {
         Self { delay: reply.delay + delay, ..reply }
     }
 
+    /// The same reply, once the test lets it go.
+    pub(crate) fn held(gate: &Arc<Notify>, reply: Self) -> Self {
+        Self { gate: Some(Arc::clone(gate)), ..reply }
+    }
+
     /// Names the model that answered; without it the requested one is echoed.
     pub(crate) fn model(mut self, model: &str) -> Self {
         self.completion()["model"] = model.into();
@@ -224,7 +231,7 @@ impl Reply {
     }
 
     fn doing(answer: Answer) -> Self {
-        Self { delay: Duration::ZERO, headers: HeaderMap::new(), answer }
+        Self { delay: Duration::ZERO, gate: None, headers: HeaderMap::new(), answer }
     }
 
     fn completion(&mut self) -> &mut Value {
@@ -291,6 +298,9 @@ async fn answer(State(shared): State<Shared>, method: Method, uri: Uri, headers:
     if !reply.delay.is_zero() {
         // This is the latency that a test has asked for; no test waits here for something to happen.
         tokio::time::sleep(reply.delay).await;
+    }
+    if let Some(gate) = reply.gate {
+        gate.notified().await;
     }
     match reply.answer {
         Answer::Completion(mut completion) => {

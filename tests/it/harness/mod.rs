@@ -6,6 +6,7 @@ pub(crate) mod fake_openai;
 pub(crate) mod jaeger;
 pub(crate) mod key_file;
 pub(crate) mod otlp_receiver;
+pub(crate) mod policy_folder;
 pub(crate) mod poll;
 pub(crate) mod server;
 pub(crate) mod store;
@@ -43,10 +44,7 @@ pub(crate) fn shipped_policies() -> PathBuf {
 /// A copy of the shipped policies, with these lines put into one of the files, above its evidence or at its end.
 pub(crate) fn policies_with(file: &str, lines: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("tables")).unwrap();
-    for name in ["meals.toml", "office.toml", "other.toml", "travel.toml", "tables/prices.toml", "tables/rates.toml"] {
-        std::fs::copy(shipped_policies().join(name), folder.path().join(name)).unwrap();
-    }
+    policy_folder::copy_shipped(folder.path());
     let path = folder.path().join(file);
     let text = std::fs::read_to_string(&path).unwrap();
     let at = text.find("\n[evidence]\n").unwrap_or(text.len());

@@ -1,0 +1,115 @@
+//! A policies folder that changes under a running service, as people with editors and clusters with ConfigMaps change
+//! theirs.
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use expense_agent::config::Config;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{TestApp, config, poll, shipped_policies};
+
+/// How long a reload may take before a test fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Copies the shipped policies and tables.
+pub(crate) fn copy_shipped(to: &Path) {
+    std::fs::create_dir_all(to.join("tables")).unwrap();
+    for name in ["meals.toml", "office.toml", "other.toml", "travel.toml", "tables/prices.toml", "tables/rates.toml"] {
+        std::fs::copy(shipped_policies().join(name), to.join(name)).unwrap();
+    }
+}
+
+/// The text of a shipped file with one thing written otherwise.
+pub(crate) fn shipped_but(file: &str, from: &str, to: &str) -> String {
+    let text = std::fs::read_to_string(shipped_policies().join(file)).unwrap();
+    assert!(text.contains(from), "{file} holds no {from}");
+    text.replace(from, to)
+}
+
+/// A folder of policies.
+pub(crate) struct PolicyFolder(TempDir);
+
+impl PolicyFolder {
+    /// What ships, as plain files.
+    pub(crate) fn shipped() -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        copy_shipped(folder.path());
+        folder
+    }
+
+    /// What ships, mounted as Kubernetes mounts a ConfigMap: links to a folder that is swapped as a whole.
+    pub(crate) fn mounted() -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        folder.publish("..first", copy_shipped);
+        for name in ["meals.toml", "office.toml", "other.toml", "travel.toml", "tables", "tenants"] {
+            symlink(format!("..data/{name}"), folder.path().join(name)).unwrap();
+        }
+        folder
+    }
+
+    /// Puts the next version of a mounted ConfigMap in place of the last, step by step as the kubelet does it.
+    pub(crate) fn publish(&self, version: &str, fill: impl FnOnce(&Path)) {
+        let at = |name: &str| self.path().join(name);
+        let former = std::fs::read_link(at("..data")).ok();
+        fill(&at(version));
+        symlink(version, at("..data_tmp")).unwrap();
+        std::fs::rename(at("..data_tmp"), at("..data")).unwrap();
+        if let Some(former) = former {
+            std::fs::remove_dir_all(self.path().join(former)).unwrap();
+        }
+    }
+
+    /// Writes a file and the folders above it, in one go as a careful editor does.
+    pub(crate) fn write(&self, file: &str, text: &str) {
+        let path: PathBuf = self.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let next = self.path().join(".next");
+        std::fs::write(&next, text).unwrap();
+        std::fs::rename(next, path).unwrap();
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// The same, for a command line.
+    pub(crate) fn name(&self) -> &str {
+        self.path().to_str().unwrap()
+    }
+
+    /// Settings for a service with these policies.
+    pub(crate) fn config(&self) -> Config {
+        Config { policies: self.path().to_owned(), ..config() }
+    }
+
+    /// A service with these policies.
+    pub(crate) async fn app(&self) -> TestApp {
+        TestApp::with(self.config()).await
+    }
+}
+
+/// Waits until the policies that a tenant is shown hold a text.
+pub(crate) async fn shown(app: &TestApp, tenant: &str, text: &str) {
+    let baggage = format!("tenant.id={tenant}");
+    poll::until(PATIENCE, text, async || {
+        let policies = app.get_with("/v1/policies", &[("baggage", &baggage)]).await.body;
+        if policies.to_string().contains(text) { Ok(()) } else { Err(policies["policies"][0]["rules"].clone()) }
+    })
+    .await;
+}
+
+/// Waits until readiness says something of the policies, and gives all that it says of them. It never is unready.
+pub(crate) async fn policies_are(url: &str, expected: &str) -> String {
+    poll::until(PATIENCE, expected, async || {
+        let ready = reqwest::get(format!("{url}/readyz")).await.map_err(|error| error.to_string())?;
+        assert_eq!(ready.status(), 200, "the service serves on, whatever became of the files");
+        let body: Value = ready.json().await.map_err(|error| error.to_string())?;
+        let said = body["checks"]["policies"].as_str().unwrap_or_default().to_owned();
+        if said.starts_with(expected) { Ok(said) } else { Err(said) }
+    })
+    .await
+}

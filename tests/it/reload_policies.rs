@@ -1,0 +1,234 @@
+//! Policies that change while the service runs: the next expense is judged by the new ones, one under way by those it
+//! began with, and a set with a fault anywhere by nobody.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use expense_agent::config::Config;
+use expense_agent::reload::{ReloadRequests, Reloaded};
+use expense_agent::rulebook::Folder;
+use expense_agent::rulebook::files::FolderFiles;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use crate::harness::binary::Service;
+use crate::harness::fake_openai::{self, FakeOpenAi};
+use crate::harness::policy_folder::{PolicyFolder, copy_shipped, policies_are, shipped_but, shown};
+use crate::harness::{TestApp, openai, poll};
+
+const QUIET: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
+
+fn meal(amount: &str, user_id: &str) -> Value {
+    json!({"transaction": "Team lunch", "amount": amount, "receipt": true, "date": "2026-03-14", "user_id": user_id})
+}
+
+/// The shipped meals policy with another cap.
+fn meals_up_to(amount: &str) -> String {
+    shipped_but("meals.toml", "max = \"75.00\"", &format!("max = \"{amount}\""))
+}
+
+#[tokio::test]
+async fn a_policy_that_is_edited_counts_from_the_next_expense_on() {
+    let folder = PolicyFolder::shipped();
+    let app = folder.app().await;
+    let before = app.decide(meal("60.00", "ana")).await;
+    assert_eq!(before["outcome"], "approved");
+    folder.write("meals.toml", &meals_up_to("50.00"));
+    shown(&app, "default", "50.00").await;
+    let after = app.decide(meal("60.00", "ben")).await;
+    assert_eq!((&after["outcome"], &after["findings"][0]["limit"]), (&json!("denied"), &json!("50.00")));
+    assert_ne!(after["policy"]["hash"], before["policy"]["hash"]);
+
+    std::fs::remove_file(folder.path().join("meals.toml")).unwrap();
+    policies_are(&app.url, "3 loaded").await;
+    assert_eq!(app.decide(meal("60.00", "cleo")).await["policy"]["id"], "other", "nothing is left of the category");
+}
+
+#[tokio::test]
+async fn rates_and_prices_are_followed_like_policies() {
+    let folder = PolicyFolder::shipped();
+    let fake = FakeOpenAi::spawn().await;
+    let app = TestApp::with(Config { model: openai(&fake), ..folder.config() }).await;
+    let ride = || {
+        fake.on_classify([fake_openai::Reply::content(
+            json!({"category": "travel", "confidence": 1, "rationale": "A taxi."}),
+        )]);
+        fake.on_decide([fake_openai::Reply::content(
+            json!({"decision": "approved", "reason": "Within the limits.", "cited_rules": ["travel-trip-cap"]}),
+        )]);
+        app.decide(json!({"transaction": "Taxi", "amount": "10.00", "currency": "EUR", "date": "2026-01-02"}))
+    };
+    let before = ride().await;
+    assert_eq!((&before["converted_amount"]["rate"], &before["cost_usd"]), (&json!("1.085"), &json!("0.000054")));
+    folder.write("tables/rates.toml", &shipped_but("tables/rates.toml", "rate = \"1.0850\"", "rate = \"2\""));
+    let doubled = shipped_but("tables/prices.toml", "output_per_million = \"0.60\"", "output_per_million = \"1.20\"");
+    folder.write("tables/prices.toml", &doubled);
+    poll::until(Duration::from_secs(20), "another rate and another price", async || {
+        let after = ride().await;
+        let said = (after["converted_amount"]["rate"].clone(), after["cost_usd"].clone());
+        if said == (json!("2"), json!("0.000078")) { Ok(()) } else { Err(said) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_faulty_set_is_refused_as_a_whole_and_warned_of_once() {
+    let folder = PolicyFolder::mounted();
+    let arguments = ["--policies", folder.name(), "--reload-interval", "10ms"];
+    let service = Service::start(&arguments, &[QUIET]).await;
+    policies_are(&service.url, "4 loaded").await;
+    let outcome = async |user: &str| service.post(meal("60.00", user)).await.1["outcome"].clone();
+    // One good change, and beside it what a test wants.
+    let publish = |version: &str, spoil: &dyn Fn(&Path)| {
+        folder.publish(version, |next| {
+            copy_shipped(next);
+            std::fs::write(next.join("meals.toml"), meals_up_to("50.00")).unwrap();
+            spoil(next);
+        });
+    };
+    let stale = |file: &str| format!("stale: {}/{file}:", folder.name());
+
+    publish("..faulty", &|next| {
+        let travel = shipped_but("travel.toml", "max = \"500.00\"", "max = \"500,00\"");
+        std::fs::write(next.join("travel.toml"), travel).unwrap();
+        std::fs::write(next.join("tables/rates.toml"), "[[rate]]\n").unwrap();
+    });
+    policies_are(&service.url, &format!("{}1: `from` is missing", stale("tables/rates.toml"))).await;
+    // The files are read many times over while this goes on.
+    for n in 0..20 {
+        assert_eq!(outcome(&format!("before-{n}")).await, "approved", "the set in use stays as it was");
+    }
+    publish("..unreadable", &|next| std::fs::write(next.join("travel.toml"), b"\xff").unwrap());
+    let unreadable = policies_are(&service.url, &format!("{} cannot be read", stale("travel.toml"))).await;
+    assert!(unreadable.ends_with("write a text file in UTF-8"), "{unreadable}");
+    // What is no longer there is linked to for a moment, and a link to nothing is no policy that was taken away.
+    publish("..lost", &|next| std::fs::remove_file(next.join("travel.toml")).unwrap());
+    policies_are(&service.url, &format!("{} cannot be read: No such file", stale("travel.toml"))).await;
+    publish("..repaired", &|_| ());
+    policies_are(&service.url, "4 loaded").await;
+    assert_eq!(outcome("after").await, "denied", "the whole of the repaired set is in use");
+
+    let (ended, log) = service.stop().await;
+    assert!(ended.success(), "{log}");
+    let warnings: Vec<&str> = log.split("policies cannot be reloaded").skip(1).collect();
+    assert_eq!(warnings.len(), 3, "one for each change: {log}");
+    for fault in ["`from` is missing", "`to` is missing", "`max` is \"500,00\""] {
+        assert!(warnings[0].contains(fault), "{fault} in {log}");
+    }
+    assert_eq!(log.matches("policies reloaded").count(), 1, "{log}");
+}
+
+#[tokio::test]
+async fn a_mounted_config_map_that_swaps_its_links_is_followed() {
+    let folder = PolicyFolder::mounted();
+    let app = folder.app().await;
+    policies_are(&app.url, "4 loaded").await;
+    assert_eq!(app.decide(meal("60.00", "ana")).await["outcome"], "approved");
+    folder.publish("..second", |next| {
+        copy_shipped(next);
+        std::fs::write(next.join("meals.toml"), meals_up_to("50.00")).unwrap();
+        std::fs::create_dir_all(next.join("tenants/acme")).unwrap();
+        std::fs::write(next.join("tenants/acme/meals.toml"), meals_up_to("55.00")).unwrap();
+    });
+    policies_are(&app.url, "5 loaded").await;
+    for (tenant, limit) in [("zeta", "50.00"), ("acme", "55.00")] {
+        let reply = app.post_with(meal("60.00", "ben"), &[("baggage", &format!("tenant.id={tenant}"))]).await;
+        assert_eq!((reply.status, &reply.body["findings"][0]["limit"]), (201, &json!(limit)), "{tenant}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_swap_is_never_taken_by_halves() {
+    const N_VERSIONS: usize = 200;
+    let folder = PolicyFolder::mounted();
+    let dir = folder.path().to_owned();
+    let interval = Duration::from_millis(1);
+    let read = move || FolderFiles::read(&dir);
+    let policies = Reloaded::start("policies", read, Folder::parse, interval, &ReloadRequests::default()).unwrap();
+    let versions = || -> Vec<String> {
+        policies.now().value.shared.policies.iter().map(|policy| policy.version.clone()).collect()
+    };
+    for n in 1..=N_VERSIONS {
+        folder.publish(&format!("..version-{n}"), |next| {
+            copy_shipped(next);
+            for file in ["meals.toml", "office.toml", "other.toml", "travel.toml"] {
+                let text = shipped_but(file, "version = \"1\"", &format!("version = \"{n}\""));
+                std::fs::write(next.join(file), text).unwrap();
+            }
+        });
+        for _ in 0..500 {
+            let versions = versions();
+            assert!(versions.iter().all(|version| *version == versions[0]), "{versions:?}");
+            tokio::task::yield_now().await;
+        }
+    }
+    poll::until(Duration::from_secs(20), "the last set", async || {
+        let versions = versions();
+        if versions == vec![N_VERSIONS.to_string(); 4] { Ok(()) } else { Err(versions) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_hangup_reloads_the_policies_at_once() {
+    let folder = PolicyFolder::shipped();
+    let arguments = ["--policies", folder.name(), "--reload-interval", "1h"];
+    let service = Service::start(&arguments, &[QUIET]).await;
+    folder.write("tenants/acme/meals.toml", &meals_up_to("50.00"));
+    service.signal("HUP").await;
+    policies_are(&service.url, "5 loaded").await;
+    let (ended, log) = service.stop().await;
+    assert!(ended.success(), "{log}");
+}
+
+#[tokio::test]
+async fn a_run_under_way_keeps_its_policies_also_when_a_cap_moves() {
+    let folder = PolicyFolder::shipped();
+    let fake = FakeOpenAi::spawn().await;
+    let app = Arc::new(TestApp::with(Config { model: openai(&fake), ..folder.config() }).await);
+    let gate = Arc::new(Notify::new());
+    let category = json!({"category": "meals", "confidence": 1, "rationale": "A lunch."});
+    let approved = json!({"decision": "approved", "reason": "Within the limits.", "cited_rules": ["meals-day-cap"]});
+    let approved = fake_openai::Reply::content(approved);
+    fake.on_classify([fake_openai::Reply::content(category.clone()), fake_openai::Reply::content(category)]);
+    fake.on_decide([fake_openai::Reply::held(&gate, approved.clone()), approved]);
+    let under_way = tokio::spawn({
+        let app = Arc::clone(&app);
+        async move { app.decide(meal("60.00", "ana")).await }
+    });
+    poll::until(Duration::from_secs(20), "the model is asked for advice", async || {
+        if fake.requests().len() == 2 { Ok(()) } else { Err(fake.requests().len()) }
+    })
+    .await;
+    assert_eq!(app.decide(meal("30.00", "ana")).await["outcome"], "approved");
+    folder.write("meals.toml", &meals_up_to("500.00"));
+    shown(&app, "default", "500.00").await;
+    gate.notify_one();
+    let decision = under_way.await.unwrap();
+    let expected = (json!("denied"), json!(true), json!("75.00"), json!("30.00"));
+    let finding = &decision["findings"][0];
+    let got = (&decision["outcome"], &decision["cap_moved"], &finding["limit"], &finding["used"]);
+    assert_eq!(got, (&expected.0, &expected.1, &expected.2, &expected.3));
+}
+
+#[tokio::test]
+async fn what_is_caught_half_way_is_not_taken() {
+    // What the files say at one look after another; they hold still at the end.
+    const SAID: [&str; 6] = ["old", "old", "half", "faulty half", "new", "new"];
+    let n_looks = AtomicUsize::new(0);
+    let read = move || SAID[n_looks.fetch_add(1, Ordering::Relaxed).min(SAID.len() - 1)];
+    let parse = |said: &&'static str| {
+        assert!(!said.contains("half"), "{said} was never to be looked at");
+        Ok(*said)
+    };
+    let requests = ReloadRequests::default();
+    let value = Reloaded::start("words", read, parse, Duration::from_secs(3600), &requests).unwrap();
+    poll::until(Duration::from_secs(20), "the new word", async || {
+        requests.ask();
+        let now = *value.now().value;
+        if now == "new" { Ok(()) } else { Err(now) }
+    })
+    .await;
+}
