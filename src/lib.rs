@@ -7,8 +7,9 @@
 //! 4. [`llm`]: the model seam, OpenAI and offline.
 //! 5. [`ledger`]: the durable memory.
 //! 6. [`keys`]: API keys, which say who may come in and for which tenant.
-//! 7. [`telemetry`]: how all of it is seen.
-//! 8. [`http`], [`cli`], [`app`], [`config`]: the ways in.
+//! 7. [`redact`]: what must not leave, whichever way.
+//! 8. [`telemetry`]: how all of it is seen.
+//! 9. [`http`], [`cli`], [`app`], [`config`]: the ways in.
 //!
 //! What always holds, and is tested:
 //! - No outcome is more lenient than the policy engine's verdict, whatever the model says.
@@ -29,6 +30,8 @@ pub mod llm;
 pub mod ledger;
 
 pub mod keys;
+
+pub mod redact;
 
 pub mod telemetry;
 

@@ -21,6 +21,7 @@ mod ledger;
 mod panics;
 mod policy;
 mod rates;
+mod redaction;
 mod reload;
 mod rules;
 mod splits;
