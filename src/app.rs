@@ -72,12 +72,13 @@ impl App {
         let categories: Vec<&str> = policies.categories().collect();
         tracing::info!(model = model.info().model, policies = categories.join(","), api_keys = %access, "ready to decide");
         let state = AppState {
-            chain: Chain { model, policies, rates: Arc::new(rates), ledger },
+            chain: Chain { model, policies, rates: Arc::new(rates), ledger, redacts_prompts: !config.raw_prompts },
             access,
             clock,
             trace_url: config.trace_url.clone(),
             deadline: config.deadline,
             key_retention: config.key_retention,
+            redacts_ledger: config.redact_ledger,
             slots: Arc::new(Semaphore::new(config.max_in_flight)),
             decisions: TaskTracker::new(),
             is_draining: Arc::new(AtomicBool::new(false)),

@@ -15,6 +15,7 @@
 //! - No outcome is more lenient than the policy engine's verdict, whatever the model says.
 //! - A decision that was answered is in the ledger.
 //! - With API keys, the key alone decides the tenant of a request.
+//! - No text leaves (spans, logs, problems) without redaction, and none that could not be redacted.
 //! - No binary float touches an amount.
 //! - OpenTelemetry is imported under `telemetry` alone, async-openai in `llm::openai` alone, and the environment is read
 //!   in `config` alone.

@@ -3,8 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use expense_agent::cli::{Cli, Command, KeysCommand, PoliciesCommand, demo, healthcheck, keys, policies, serve};
+use expense_agent::cli::{
+    Cli, Command, KeysCommand, PoliciesCommand, demo, healthcheck, keys, policies, pseudonym, serve,
+};
 use expense_agent::config::{Config, environment};
+use expense_agent::redact::redact;
 
 fn main() -> ExitCode {
     let Cli { command, settings } = Cli::parse();
@@ -15,13 +18,17 @@ fn main() -> ExitCode {
             policies::check(dir.as_ref().unwrap_or(&settings.policies), &mut out)
         }
         Command::Keys { command: KeysCommand::New(wanted) } => keys::new(&wanted, &mut out),
+        Command::Pseudonym { user_id } => {
+            configured(settings).and_then(|config| pseudonym::run(&config, &user_id, &mut out))
+        }
         Command::Serve => configured(settings).and_then(|config| serve::run(&config, &mut out)),
         Command::Demo { url } => configured(settings).and_then(|config| demo::run(&config, url, &mut out)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            anstream::eprintln!("error: {error:#}");
+            // It may repeat a setting, and lands where logs land.
+            anstream::eprintln!("error: {}", redact(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

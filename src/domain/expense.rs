@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::money::Currency;
+use crate::redact::redact;
 
 /// The employee of an expense that names none, in its body or in its baggage.
 pub const ANONYMOUS: &str = "anonymous";
@@ -52,6 +53,14 @@ pub struct Expense {
     pub receipt: bool,
     /// The employee (`user.id` in traces).
     pub user_id: String,
+}
+
+impl Expense {
+    /// Without the personal data and secrets in its free text. Ids stay: caps and searches go by them.
+    pub fn redacted(self) -> Self {
+        let merchant = self.merchant.map(|merchant| redact(&merchant).into_owned());
+        Self { transaction: redact(&self.transaction).into_owned(), merchant, ..self }
+    }
 }
 
 /// Reads an ISO calendar date. jiff also takes date-times, time zones and dates without dashes; the contract is the ten

@@ -15,6 +15,7 @@ use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 
 use crate::domain::expense::{Expense, calendar_date};
 use crate::domain::money::{self, Currency};
+use crate::redact::redact;
 
 /// Characters a transaction may have.
 pub const MAX_TRANSACTION_CHARS: usize = 2_000;
@@ -211,7 +212,7 @@ impl Fields<'_> {
     fn refuse_unknown_and_repeated(&mut self) {
         for (index, (name, _)) in self.members.iter().enumerate() {
             if !FIELDS.contains(&name.as_str()) {
-                let shown: String = name.chars().take(MAX_ID_CHARS).collect();
+                let shown: String = redact(name).chars().take(MAX_ID_CHARS).collect();
                 self.fault(&shown, format!("this field is unknown; accepted are {}", FIELDS.join(", ")));
             } else if self.members[..index].iter().any(|(earlier, _)| earlier == name) {
                 self.fault(name, "this field is given twice; write it once".to_owned());

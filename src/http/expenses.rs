@@ -86,6 +86,7 @@ pub async fn create(
     let defaults = Defaults { date: day_of(received_at), user_id: identity.user_id };
     let submission::Submitted { expense, fingerprint } = submission::parse(&body, defaults)?;
     trace.is_about(&expense.user_id);
+    let expense = if app.redacts_ledger { expense.redacted() } else { expense };
     // A queue would only make all requests late. The place is taken once the body is here, so that slow uploads take
     // none, and given back when the decision is recorded, whatever the client does.
     let place = app.slots.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;

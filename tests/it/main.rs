@@ -17,6 +17,7 @@ mod hostile;
 mod idempotency;
 mod identity;
 mod keys;
+mod leaks;
 mod ledger;
 mod panics;
 mod policy;
