@@ -50,18 +50,18 @@ static ID: LazyLock<Regex> = LazyLock::new(|| {
 /// The longest id.
 const MAX_ID: usize = 64;
 
-/// Whether a number is a part of an id. Without a letter it is no id but a number.
-fn is_in_id(text: &str, range: &Range<usize>) -> bool {
+/// The id that a number is a part of. Without a letter it is no id but a number.
+fn id_around(text: &str, range: &Range<usize>) -> Option<Range<usize>> {
     // Only as far as an id that holds the number could go: the text may be long, and full of numbers.
     let text = &text[..text.ceil_char_boundary(range.end + MAX_ID + 1)];
     let mut at = text.floor_char_boundary(range.start.saturating_sub(MAX_ID));
     while let Some(id) = ID.find_at(text, at).filter(|id| id.start() < range.end) {
         if id.end() > range.start && id.as_str().contains(|c: char| c.is_ascii_alphabetic()) {
-            return true;
+            return Some(id.range());
         }
         at = id.end();
     }
-    false
+    None
 }
 
 /// Whether the number goes on at either side, as a decimal, a date or a longer id does: `12.123-45-6789`.
@@ -74,7 +74,7 @@ fn goes_on(text: &str, range: &Range<usize>) -> bool {
 }
 
 fn whole(text: &str, range: Range<usize>) -> Option<Range<usize>> {
-    (!goes_on(text, &range) && !is_in_id(text, &range)).then_some(range)
+    (!goes_on(text, &range) && id_around(text, &range).is_none()).then_some(range)
 }
 
 fn digits(text: &str) -> impl Iterator<Item = u32> {
@@ -109,7 +109,7 @@ fn card(text: &str, range: Range<usize>) -> Option<Range<usize>> {
         }
     }
     let range = range.start..end?;
-    (!is_in_id(text, &range)).then_some(range)
+    (id_around(text, &range).is_none()).then_some(range)
 }
 
 /// Whether an issuer gives out such numbers, and the checksum of
@@ -158,7 +158,11 @@ fn iban(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     }
     let is_whole = number.len() == length && !rest[end..].starts_with(|c: char| c.is_ascii_alphanumeric());
     let n_digits = number.iter().filter(|value| **value < 10).count();
-    (is_whole && n_digits >= MIN_IBAN_DIGITS && remainder(&number) == 1).then(|| range.start..range.start + end)
+    let range = range.start..range.start + end;
+    // Some numbers from Belgium look like an id as a whole: sixteen hex digits.
+    let is_in_id = || id_around(text, &range).is_some_and(|id| id != range);
+    let is_right = is_whole && n_digits >= MIN_IBAN_DIGITS && remainder(&number) == 1;
+    (is_right && !is_in_id()).then_some(range)
 }
 
 /// The remainder of [ISO 13616](https://www.iso.org/standard/81090.html): four to the back, letters as two digits.
@@ -195,7 +199,7 @@ fn without_amount(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     let blank = text[range.clone()].rfind(' ').map(|blank| range.start + blank);
     let is_amount = |blank: &usize| goes_on || has_cents(&text[*blank..range.end]);
     let range = range.start..blank.filter(is_amount).unwrap_or(range.end);
-    (digits(&text[range.clone()]).count() >= 7 && !is_in_id(text, &range)).then_some(range)
+    (digits(&text[range.clone()]).count() >= 7 && id_around(text, &range).is_none()).then_some(range)
 }
 
 /// Whether a number goes on with decimals.
