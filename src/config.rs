@@ -1,6 +1,7 @@
 //! Every setting, read once from flags and environment and checked as a whole before anything starts. The only file
 //! that reads the environment; tests fill [`Config`] instead.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,8 @@ const DEFAULT_OPENAI_MODEL: &str = "gpt-4o-mini";
 const MAX_LIMIT: Duration = Duration::from_secs(3600);
 /// The longest an idempotency key may be remembered.
 const MAX_RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
+/// The shortest key of pseudonyms: shorter ones can be guessed.
+const MIN_PSEUDONYM_KEY: usize = 16;
 /// Where OpenAI itself is.
 const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
 
@@ -128,6 +131,22 @@ pub struct Settings {
     #[arg(long, global = true, env = "EXPENSE_AGENT_MAX_IN_FLIGHT", default_value_t = 256, value_name = "COUNT")]
     pub max_in_flight: usize,
 
+    /// Let the model see card numbers, addresses and keys as they were written; otherwise it sees `[CARD]` and the like
+    #[arg(long, global = true, env = "EXPENSE_AGENT_RAW_PROMPTS", value_parser = BoolishValueParser::new())]
+    pub raw_prompts: bool,
+
+    /// Keep the text of transactions and merchants in the ledger redacted; answers then show it so as well
+    #[arg(long, global = true, env = "EXPENSE_AGENT_REDACT_LEDGER", value_parser = BoolishValueParser::new())]
+    pub redact_ledger: bool,
+
+    /// Key of the pseudonyms that stand in traces for user ids that are personal data, the same for all replicas; better
+    /// as a variable than as a flag [default: one made once and kept in the data folder]
+    #[arg(
+        long, global = true, env = "EXPENSE_AGENT_PSEUDONYM_KEY", hide_env_values = true, value_name = "KEY",
+        value_parser = |key: &str| Ok::<_, Infallible>(SecretString::from(key))
+    )]
+    pub pseudonym_key: Option<SecretString>,
+
     /// How log lines look
     #[arg(long, global = true, env = "EXPENSE_AGENT_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,
@@ -204,6 +223,12 @@ pub struct Config {
     pub key_retention: Duration,
     /// Requests worked on at once.
     pub max_in_flight: usize,
+    /// Whether the model sees what the employee wrote.
+    pub raw_prompts: bool,
+    /// Whether the ledger gets redacted text.
+    pub redact_ledger: bool,
+    /// Key of the pseudonyms; absent, one is kept beside an SQLite ledger.
+    pub pseudonym_key: Option<SecretString>,
     /// What `RUST_LOG` says.
     pub log_filter: Option<String>,
     /// How log lines look.
@@ -260,6 +285,10 @@ impl Config {
         if settings.temperature.is_some_and(|temperature| !(0.0..=2.0).contains(&temperature)) {
             faults.push("--temperature is out of range; write a number from 0 to 2".to_owned());
         }
+        let pseudonym_key = settings.pseudonym_key.clone().filter(|key| !key.expose_secret().is_empty());
+        if pseudonym_key.as_ref().is_some_and(|key| key.expose_secret().len() < MIN_PSEUDONYM_KEY) {
+            faults.push(format!("--pseudonym-key is too short; write at least {MIN_PSEUDONYM_KEY} random characters"));
+        }
         let trace_url = settings.trace_url.as_deref().filter(|text| !text.is_empty()).and_then(|text| {
             let url = TraceUrl::parse(text);
             if url.is_none() {
@@ -284,6 +313,9 @@ impl Config {
                 drain_timeout: settings.drain_timeout,
                 key_retention: settings.key_retention,
                 max_in_flight: settings.max_in_flight,
+                raw_prompts: settings.raw_prompts,
+                redact_ledger: settings.redact_ledger,
+                pseudonym_key,
                 log_filter: variables.get("RUST_LOG").filter(|filter| !filter.is_empty()).cloned(),
                 log_format: settings.log_format,
                 telemetry,

@@ -93,6 +93,7 @@ pub async fn create(
     let submission::Submitted { expense, fingerprint } =
         submission::parse(&body, defaults).map_err(|error| Problem::body(error, "invalid_expense"))?;
     trace.is_about(&expense.user_id);
+    let expense = if app.redacts_ledger { expense.redacted() } else { expense };
     let refunds = match expense.refunds {
         Some(id) => Some(purchase(&app, &identity.tenant_id, id, &expense).await?),
         None => None,

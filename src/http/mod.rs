@@ -49,6 +49,8 @@ pub struct AppState {
     pub deadline: Duration,
     /// How long an idempotency key is remembered.
     pub key_retention: Duration,
+    /// Whether the ledger gets the free text of an expense redacted; then the answer shows it so as well.
+    pub redacts_ledger: bool,
     /// A place for each request that may be worked on at once.
     pub slots: Arc<Semaphore>,
     /// Decisions under way, which outlive a client that goes away.

@@ -1,9 +1,10 @@
 //! Prompts and answers as JSON strings in the shape of the GenAI conventions. Off unless the operator asks for them;
-//! each text is cut inside the JSON, so that what is left still parses.
+//! each text is redacted and cut inside the JSON, so that what is left still parses and escapes hide nothing.
 
 use serde_json::{Value, json};
 
 use crate::llm::{Answer, Message};
+use crate::redact::redact;
 
 /// Characters of one text that are kept.
 const MAX_CHARS: usize = 8_192;
@@ -25,17 +26,18 @@ pub(super) fn output(answer: &Answer) -> String {
     json!([{"role": "assistant", "parts": [text_part(text)], "finish_reason": answer.finish_reason}]).to_string()
 }
 
-/// Any JSON value, its texts cut.
+/// Any JSON value, its texts redacted and cut.
 pub(super) fn value(mut value: Value) -> String {
     cut_texts(&mut value);
     value.to_string()
 }
 
-/// One plain text.
+/// One plain text. Redacted first: half a card number is not found.
 pub(super) fn cut(text: &str) -> String {
+    let text = redact(text);
     match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…truncated, {} characters", &text[..end], text.chars().count()),
-        None => text.to_owned(),
+        None => text.into_owned(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! `tracing`, which `logs` puts beside them.
 
 pub mod chat;
+mod clean;
 mod content;
 mod exporter;
 pub mod identity;

@@ -86,6 +86,8 @@ pub const FEATURE_NAME: Name =
 
 /// The baggage members that are stamped on every span; no others are taken from a caller.
 pub const FROM_BAGGAGE: [Name; 4] = [USER_ID, TENANT_ID, SESSION_ID, FEATURE_NAME];
+/// Ids that people search for: where one is personal data, a pseudonym stands in its place.
+pub const IDENTITIES: [Name; 3] = [USER_ID, TENANT_ID, SESSION_ID];
 
 /// HTTP method.
 pub const HTTP_REQUEST_METHOD: Name = name("http.request.method", "string", "server", "the method", Core, Low);

@@ -1,5 +1,5 @@
-//! The one span processor: it stamps identity on every span that begins, of either API, and passes on every span that
-//! ends. One, because each registered processor would get a copy of its own, and what one takes out the next would send.
+//! The one span processor: it stamps identity on every span that begins, of either API, and takes out of every span that
+//! ends what must not leave before it passes it on. One, because each registered processor would get a copy of its own, and what one takes out the next would send.
 
 use std::time::Duration;
 
@@ -10,19 +10,22 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
+use crate::redact::pseudonym::Pseudonyms;
+use crate::telemetry::clean::clean;
 use crate::telemetry::names;
 
-/// Stamps, bounds, and hands on to the sink.
+/// Stamps, redacts, bounds, and hands on to the sink.
 #[derive(Debug)]
 pub(super) struct Composite<S> {
     sink: S,
+    pseudonyms: Pseudonyms,
     /// `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT`, in characters, which the SDK itself ignores.
     max_value_chars: Option<usize>,
 }
 
 impl<S: SpanProcessor> Composite<S> {
-    pub(super) fn new(sink: S, max_value_chars: Option<usize>) -> Self {
-        Self { sink, max_value_chars }
+    pub(super) fn new(sink: S, pseudonyms: Pseudonyms, max_value_chars: Option<usize>) -> Self {
+        Self { sink, pseudonyms, max_value_chars }
     }
 
     fn bound(&self, attributes: &mut [KeyValue]) {
@@ -54,6 +57,8 @@ impl<S: SpanProcessor> SpanProcessor for Composite<S> {
     }
 
     fn on_end(&self, mut span: SpanData) {
+        // Before anything is cut: half a card number is not found.
+        clean(&mut span, &self.pseudonyms);
         self.bound(&mut span.attributes);
         for event in &mut span.events.events {
             self.bound(&mut event.attributes);

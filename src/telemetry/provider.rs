@@ -15,6 +15,7 @@ use opentelemetry_sdk::trace::{
 };
 use tokio::runtime::Runtime;
 
+use crate::redact::pseudonym::Pseudonyms;
 use crate::telemetry::Instruments;
 use crate::telemetry::exporter::Reporting;
 use crate::telemetry::processor::Composite;
@@ -65,9 +66,9 @@ impl Telemetry {
     ///
     /// # Errors
     /// When the exporter cannot be built.
-    pub fn start(settings: &TelemetrySettings) -> Result<Self, TelemetryError> {
+    pub fn start(settings: &TelemetrySettings, pseudonyms: Pseudonyms) -> Result<Self, TelemetryError> {
         if !settings.exports {
-            return Ok(Self::build(settings, None::<BatchSpanProcessor>, None));
+            return Ok(Self::build(settings, pseudonyms, None::<BatchSpanProcessor>, None));
         }
         match settings.protocol {
             Protocol::Grpc => {
@@ -78,11 +79,11 @@ impl Telemetry {
                     let _entered = runtime.enter();
                     grpc_exporter(settings)?
                 };
-                Ok(Self::build(settings, Some(batch(settings, exporter)), Some(runtime)))
+                Ok(Self::build(settings, pseudonyms, Some(batch(settings, exporter)), Some(runtime)))
             }
             Protocol::HttpProtobuf => {
                 let exporter = http_exporter(settings)?;
-                Ok(Self::build(settings, Some(batch(settings, exporter)), None))
+                Ok(Self::build(settings, pseudonyms, Some(batch(settings, exporter)), None))
             }
         }
     }
@@ -90,13 +91,15 @@ impl Telemetry {
     /// Sends every span to an exporter as it ends: for tests and for tools that look at their own spans.
     pub fn with_exporter(
         settings: &TelemetrySettings,
+        pseudonyms: Pseudonyms,
         exporter: impl opentelemetry_sdk::trace::SpanExporter + 'static,
     ) -> Self {
-        Self::build(settings, Some(SimpleSpanProcessor::new(exporter)), None)
+        Self::build(settings, pseudonyms, Some(SimpleSpanProcessor::new(exporter)), None)
     }
 
     fn build(
         settings: &TelemetrySettings,
+        pseudonyms: Pseudonyms,
         sink: Option<impl SpanProcessor + 'static>,
         runtime: Option<Runtime>,
     ) -> Self {
@@ -121,7 +124,7 @@ impl Telemetry {
             builder = builder.with_max_attributes_per_link(max);
         }
         if let Some(sink) = sink {
-            builder = builder.with_span_processor(Composite::new(sink, value_chars));
+            builder = builder.with_span_processor(Composite::new(sink, pseudonyms, value_chars));
         }
         let provider = builder.build();
         let scope = Scope { tracer: provider.tracer("expense-agent"), captures_content: settings.captures_content };

@@ -18,6 +18,7 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 use crate::domain::decision::Decision;
 use crate::keys::access::{Access, Caller};
+use crate::redact::redact;
 use crate::telemetry::Instruments;
 use crate::telemetry::chat::traceparent;
 use crate::telemetry::identity::{Identity, Members, edge_context, members};
@@ -139,7 +140,8 @@ fn known_at_start(
     route: Option<String>,
 ) -> Vec<KeyValue> {
     let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let cut = |text: &str| text.chars().take(MAX_CHARS).collect::<String>();
+    // Redacted first: half a card number is not found.
+    let cut = |text: &str| redact(text).chars().take(MAX_CHARS).collect::<String>();
     let mut attributes = vec![
         names::HTTP_REQUEST_METHOD.with(method.unwrap_or("_OTHER")),
         names::URL_PATH.with(cut(request.uri().path())),

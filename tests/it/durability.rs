@@ -180,7 +180,8 @@ async fn a_service_does_not_start_on_a_ledger_it_cannot_write_to() {
     let store = Store::Sqlite(disk.folder.path().to_owned());
     TestApp::with(Config { store: store.clone(), ..config() }).await.stop().await;
     assert!(disk.mount(&["-o", "remount,ro"]));
-    let output = run(&["--data", disk.folder.path().to_str().unwrap()], &[("OTEL_TRACES_EXPORTER", "none")]).await;
+    let variables = [("OTEL_TRACES_EXPORTER", "none"), ("EXPENSE_AGENT_PSEUDONYM_KEY", "0123456789abcdef")];
+    let output = run(&["--data", disk.folder.path().to_str().unwrap()], &variables).await;
     let said = text(output.stderr);
     assert!(!output.status.success() && said.contains("error: ") && said.contains("ledger"), "{said}");
     // Nothing was harmed.

@@ -20,6 +20,7 @@ use expense_agent::clock::Clock;
 use expense_agent::config::{Config, ModelConfig, TraceUrl};
 use expense_agent::ledger::Store;
 use expense_agent::llm::openai::OpenAiConfig;
+use expense_agent::redact::pseudonym::Pseudonyms;
 use expense_agent::telemetry::logs::LogFormat;
 use expense_agent::telemetry::provider::Telemetry;
 use expense_agent::telemetry::settings::{TelemetrySettings, Variables};
@@ -67,10 +68,18 @@ pub(crate) fn config() -> Config {
         drain_timeout: Duration::from_secs(10),
         key_retention: Duration::from_secs(24 * 3600),
         max_in_flight: 1024,
+        raw_prompts: false,
+        redact_ledger: false,
+        pseudonym_key: None,
         log_filter: None,
         log_format: LogFormat::Text,
         telemetry: telemetry_settings(&[]),
     }
+}
+
+/// Names for people, by the key of the tests.
+pub(crate) fn pseudonyms() -> Pseudonyms {
+    Pseudonyms::new("the key of the tests".into())
 }
 
 /// Telemetry as these variables ask for it.
@@ -138,7 +147,7 @@ impl TestApp {
             config.store = Store::Sqlite(folder.path().to_owned());
         }
         let spans = InMemorySpanExporter::default();
-        let telemetry = Telemetry::with_exporter(&config.telemetry, spans.clone());
+        let telemetry = Telemetry::with_exporter(&config.telemetry, pseudonyms(), spans.clone());
         let app = App::build(&config, Clock::system(), telemetry.instruments()).await.unwrap();
         let listener = TcpListener::bind(config.listen).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

@@ -71,6 +71,11 @@ impl OtlpReceiver {
         self.inbox.lock().iter().flat_map(read).collect()
     }
 
+    /// Every export so far as bytes, with everything that a backend could read out of it.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.inbox.lock().iter().flat_map(|export| export.request.encode_to_vec()).collect()
+    }
+
     /// The headers, or the gRPC metadata, of every export so far.
     pub(crate) fn headers(&self) -> Vec<HeaderMap> {
         self.inbox.lock().iter().map(|export| export.headers.clone()).collect()
