@@ -126,6 +126,8 @@ struct Batch {
     transaction: Transaction,
     tenant_id: String,
     n_parts: usize,
+    /// Whether the database failed one of them.
+    has_failed: bool,
     heads: HashMap<String, Head>,
     /// How the commit went; dropped without a word when the transaction was given up.
     committed: watch::Sender<Option<Result<(), Arc<sqlx::Error>>>>,
@@ -172,6 +174,7 @@ impl Batches {
                 transaction,
                 tenant_id: tenant_id.to_owned(),
                 n_parts: 0,
+                has_failed: false,
                 heads: HashMap::new(),
                 committed: watch::Sender::new(None),
             });
@@ -221,13 +224,13 @@ impl Part {
 
     /// Ends the write with what came of it, once all that it rests on is on disk. What was refused is taken back.
     pub(super) async fn leave<T>(mut self, result: Result<T, RecordError>) -> Result<T, RecordError> {
-        match &result {
-            Ok(_) => {}
-            // A database that failed may have given the transaction up by itself.
-            Err(RecordError::Ledger(LedgerError::Database(_))) => return result,
-            Err(_) => {
-                let taken_back = sqlx::raw_sql("ROLLBACK TO SAVEPOINT part").execute(self.transaction()).await;
-                taken_back.map_err(LedgerError::from)?;
+        if let Err(error) = &result {
+            self.batch().has_failed |= matches!(error, RecordError::Ledger(LedgerError::Database(_)));
+            // A database that failed may have given the transaction up by itself; then this fails as well, and the others
+            // begin anew.
+            let taken_back = sqlx::raw_sql("ROLLBACK TO SAVEPOINT part").execute(self.transaction()).await;
+            if taken_back.is_err() {
+                return result;
             }
         }
         self.has_left = true;
@@ -246,11 +249,11 @@ impl Part {
 
     /// Commits the batch, in a task of its own: a caller that goes away must not leave the others in the dark.
     fn commit(&mut self) {
-        let Some(Batch { transaction, committed, .. }) = self.open.take() else { return };
+        let Some(Batch { transaction, committed, has_failed, .. }) = self.open.take() else { return };
         let proof = self.lane.proof.clone();
         tokio::spawn(async move {
             let result = transaction.commit().await.map_err(Arc::new);
-            proof.set(result.is_ok().then(Instant::now));
+            proof.set((result.is_ok() && !has_failed).then(Instant::now));
             committed.send_replace(Some(result));
         });
     }
