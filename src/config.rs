@@ -16,7 +16,7 @@ use crate::llm::fault::{FaultKind, FaultRate};
 use crate::llm::offline;
 use crate::llm::openai::OpenAiConfig;
 use crate::telemetry::logs::LogFormat;
-use crate::telemetry::settings::{TelemetrySettings, Variables};
+use crate::telemetry::settings::{DEFAULT_QUEUE_BYTES, TelemetrySettings, Variables};
 
 /// The model that is asked when there is a key and no other model is named.
 const DEFAULT_OPENAI_MODEL: &str = "gpt-4o-mini";
@@ -24,6 +24,8 @@ const DEFAULT_OPENAI_MODEL: &str = "gpt-4o-mini";
 const MAX_LIMIT: Duration = Duration::from_secs(3600);
 /// The longest an idempotency key may be remembered.
 const MAX_RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
+/// The least memory for spans that wait: a few decisions' worth.
+const MIN_QUEUE_BYTES: usize = 64 * 1024;
 /// Where OpenAI itself is.
 const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
 
@@ -127,6 +129,13 @@ pub struct Settings {
     /// Requests worked on at once; one more is refused with 503
     #[arg(long, global = true, env = "EXPENSE_AGENT_MAX_IN_FLIGHT", default_value_t = 256, value_name = "COUNT")]
     pub max_in_flight: usize,
+
+    /// Memory of spans that wait to be delivered, in bytes; beyond it the oldest traces go, those with a failed check last
+    #[arg(
+        long, global = true, env = "EXPENSE_AGENT_TELEMETRY_QUEUE_BYTES", default_value_t = DEFAULT_QUEUE_BYTES,
+        value_name = "BYTES"
+    )]
+    pub telemetry_queue_bytes: usize,
 
     /// How log lines look
     #[arg(long, global = true, env = "EXPENSE_AGENT_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
@@ -257,6 +266,12 @@ impl Config {
         if settings.max_in_flight == 0 || settings.max_in_flight > tokio::sync::Semaphore::MAX_PERMITS {
             faults.push(format!("--max-in-flight is {}; write a number from 1", settings.max_in_flight));
         }
+        if settings.telemetry_queue_bytes < MIN_QUEUE_BYTES {
+            faults.push(format!(
+                "--telemetry-queue-bytes is {}; write a number from {MIN_QUEUE_BYTES}",
+                settings.telemetry_queue_bytes
+            ));
+        }
         if settings.temperature.is_some_and(|temperature| !(0.0..=2.0).contains(&temperature)) {
             faults.push("--temperature is out of range; write a number from 0 to 2".to_owned());
         }
@@ -269,7 +284,8 @@ impl Config {
         });
         let store = store(&settings, variables, &mut faults);
         let model = model(&settings, variables, &mut faults);
-        let telemetry = TelemetrySettings::parse(variables, &mut faults);
+        let mut telemetry = TelemetrySettings::parse(variables, &mut faults);
+        telemetry.queue.max_bytes = settings.telemetry_queue_bytes;
         match model {
             Some(model) if faults.is_empty() => Ok(Self {
                 listen: settings.listen,

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::{Extension, Router};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -74,6 +74,6 @@ pub fn router(state: AppState, instruments: Instruments) -> Router {
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn_with_state(state.clone(), limits::within_deadline))
         .layer(from_fn(error::render))
-        .layer(from_fn_with_state((instruments, state.access.clone()), server::trace));
-    health::routes().layer(from_fn(error::render)).merge(traced).with_state(state)
+        .layer(from_fn_with_state((instruments.clone(), state.access.clone()), server::trace));
+    health::routes().layer(Extension(instruments)).layer(from_fn(error::render)).merge(traced).with_state(state)
 }

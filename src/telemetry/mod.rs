@@ -6,20 +6,26 @@
 
 pub mod chat;
 mod content;
-mod exporter;
+pub mod encode;
 pub mod identity;
 pub mod logs;
 pub mod names;
+mod pipeline;
 mod processor;
 pub mod provider;
+pub mod queue;
 mod record;
+mod sender;
 pub mod server;
 pub mod settings;
 mod span;
 pub mod step;
+pub mod traces;
+pub mod transport;
 
 use std::sync::Arc;
 
+use queue::{Queue, SpanCounts};
 use settings::Propagator;
 
 /// What requests are traced with: cheap to clone, held by the HTTP middleware.
@@ -28,4 +34,13 @@ pub struct Instruments {
     scope: span::Scope,
     /// What is read of a caller's headers.
     propagators: Arc<[Propagator]>,
+    /// What waits to be delivered, if anything is.
+    queue: Option<Arc<Queue>>,
+}
+
+impl Instruments {
+    /// Where every span is, at one moment; absent when nothing is exported.
+    pub fn span_counts(&self) -> Option<SpanCounts> {
+        self.queue.as_ref().map(|queue| queue.counts())
+    }
 }

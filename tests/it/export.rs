@@ -184,6 +184,7 @@ async fn settings_that_cannot_work_are_refused_together() {
         ("EXPENSE_AGENT_TRACE_URL", "jaeger"),
         ("EXPENSE_AGENT_DEADLINE", "0s"),
         ("EXPENSE_AGENT_RELOAD_INTERVAL", "0s"),
+        ("EXPENSE_AGENT_TELEMETRY_QUEUE_BYTES", "0"),
         ("EXPENSE_AGENT_MODEL", "gpt-4o"),
         ("EXPENSE_AGENT_MODEL_FAULT", "garbage:1"),
     ];
