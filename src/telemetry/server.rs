@@ -173,5 +173,5 @@ fn project(response: &Response) -> Projection {
         let message = status.canonical_reason().unwrap_or_default().to_owned();
         Failure { kind: status.as_str().to_owned(), message }
     });
-    Projection { attributes, events: Vec::new(), failure }
+    Projection { attributes, failure, ..Projection::default() }
 }

@@ -6,6 +6,7 @@
 mod amounts;
 mod api;
 mod architecture;
+mod budget;
 mod commands;
 mod delivery;
 mod deployment;
