@@ -76,6 +76,7 @@ impl App {
             access,
             clock,
             trace_url: config.trace_url.clone(),
+            sampling: config.telemetry.sampling,
             deadline: config.deadline,
             key_retention: config.key_retention,
             slots: Arc::new(Semaphore::new(config.max_in_flight)),

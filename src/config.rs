@@ -4,11 +4,13 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use reqwest::Url;
+use rust_decimal::Decimal;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::ledger::Store;
@@ -16,6 +18,7 @@ use crate::llm::fault::{FaultKind, FaultRate};
 use crate::llm::offline;
 use crate::llm::openai::OpenAiConfig;
 use crate::telemetry::logs::LogFormat;
+use crate::telemetry::sampling::{Ratio, Sampling};
 use crate::telemetry::settings::{DEFAULT_QUEUE_BYTES, TelemetrySettings, Variables};
 
 /// The model that is asked when there is a key and no other model is named.
@@ -136,6 +139,31 @@ pub struct Settings {
         value_name = "BYTES"
     )]
     pub telemetry_queue_bytes: usize,
+
+    /// Share of traces that are kept, from 0 to 1; kept in any case are errors, failed checks, overrides, reviews, what is
+    /// slow or costly, and the first of each rule
+    #[arg(
+        long, global = true, env = "EXPENSE_AGENT_TELEMETRY_KEEP_RATIO", default_value = "1", value_name = "NUMBER",
+        value_parser = Ratio::from_str
+    )]
+    pub telemetry_keep_ratio: Ratio,
+
+    /// A request that takes longer is slow
+    #[arg(
+        long, global = true, env = "EXPENSE_AGENT_TELEMETRY_KEEP_SLOW", default_value = "5s", value_name = "TIME",
+        value_parser = humantime::parse_duration
+    )]
+    pub telemetry_keep_slow: Duration,
+
+    /// A decision whose model calls cost more is costly
+    #[arg(
+        long,
+        global = true,
+        env = "EXPENSE_AGENT_TELEMETRY_KEEP_COSTLY",
+        default_value = "0.05",
+        value_name = "USD"
+    )]
+    pub telemetry_keep_costly: Decimal,
 
     /// How log lines look
     #[arg(long, global = true, env = "EXPENSE_AGENT_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
@@ -286,6 +314,11 @@ impl Config {
         let model = model(&settings, variables, &mut faults);
         let mut telemetry = TelemetrySettings::parse(variables, &mut faults);
         telemetry.queue.max_bytes = settings.telemetry_queue_bytes;
+        telemetry.sampling = Sampling {
+            ratio: settings.telemetry_keep_ratio,
+            slow: settings.telemetry_keep_slow,
+            costly: settings.telemetry_keep_costly,
+        };
         match model {
             Some(model) if faults.is_empty() => Ok(Self {
                 listen: settings.listen,

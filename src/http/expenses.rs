@@ -35,15 +35,24 @@ pub struct DecisionBody {
     #[serde(flatten)]
     #[schema(inline, value_type = Decision)]
     pub decision: Arc<Decision>,
-    /// Opens the trace, when a trace UI is configured.
+    /// Opens the trace, when a trace UI is configured; the decision itself, when its trace is not kept.
     pub trace_url: Option<String>,
 }
 
 impl DecisionBody {
     fn new(app: &AppState, decision: impl Into<Arc<Decision>>) -> Self {
         let decision = decision.into();
-        Self { trace_url: app.trace_url.as_ref().map(|url| url.of(&decision.trace_id)), decision }
+        let trace_url = app.trace_url.as_ref().map(|url| match app.sampling.keeps(&decision) {
+            true => url.of(&decision.trace_id),
+            false => path_of(&decision),
+        });
+        Self { trace_url, decision }
     }
+}
+
+/// Where a decision can be read again.
+fn path_of(decision: &Decision) -> String {
+    format!("/v1/expenses/{}", decision.id)
 }
 
 /// A page of decisions, newest first.
@@ -117,7 +126,7 @@ pub async fn create(
     }));
     let answer = work.await.map_err(|error| Problem::internal(error.to_string()))??;
     let decision = Arc::new(answer.decision);
-    let location = format!("/v1/expenses/{}", decision.id);
+    let location = path_of(&decision);
     let replay = answer.is_replay.then_some([("idempotency-replayed", "true")]);
     let body = Json(DecisionBody::new(&app, Arc::clone(&decision)));
     let headers = [(header::LOCATION, location)];

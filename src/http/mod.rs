@@ -27,6 +27,7 @@ use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::config::TraceUrl;
 use crate::keys::access::Access;
+use crate::telemetry::sampling::Sampling;
 use crate::telemetry::{Instruments, server};
 
 /// What handlers share; cheap to clone.
@@ -40,6 +41,8 @@ pub struct AppState {
     pub clock: Clock,
     /// Where a trace can be looked at.
     pub trace_url: Option<TraceUrl>,
+    /// Which traces are kept.
+    pub sampling: Sampling,
     /// Limit of one request.
     pub deadline: Duration,
     /// How long an idempotency key is remembered.

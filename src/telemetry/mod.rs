@@ -15,6 +15,7 @@ mod processor;
 pub mod provider;
 pub mod queue;
 mod record;
+pub mod sampling;
 mod sender;
 pub mod server;
 pub mod settings;
@@ -22,10 +23,12 @@ mod span;
 pub mod step;
 pub mod traces;
 pub mod transport;
+pub mod undecided;
 
 use std::sync::Arc;
 
 use queue::{Queue, SpanCounts};
+use sampling::Reasons;
 use settings::Propagator;
 
 /// What requests are traced with: cheap to clone, held by the HTTP middleware.
@@ -36,6 +39,8 @@ pub struct Instruments {
     propagators: Arc<[Propagator]>,
     /// What waits to be delivered, if anything is.
     queue: Option<Arc<Queue>>,
+    /// Why traces are kept in any case.
+    reasons: Arc<Reasons>,
 }
 
 impl Instruments {

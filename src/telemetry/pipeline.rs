@@ -1,9 +1,9 @@
 //! From a span that ends to the backend: encoded at once, kept in the queue, sent by a task of a runtime of its own.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use opentelemetry::trace::SpanId;
+use opentelemetry::trace::{SpanId, Status};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::telemetry::encode::{self, Head};
 use crate::telemetry::names;
 use crate::telemetry::queue::Queue;
+use crate::telemetry::sampling::Ratio;
 use crate::telemetry::sender::Sender;
 use crate::telemetry::settings::TelemetrySettings;
 use crate::telemetry::traces::EndedSpan;
@@ -26,6 +27,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Pipeline {
     queue: Arc<Queue>,
+    ratio: Ratio,
     stop: watch::Sender<bool>,
 }
 
@@ -38,13 +40,13 @@ impl Pipeline {
         scope: &str,
         runtime: &Runtime,
     ) -> Self {
-        let queue = Arc::new(Queue::new(settings.queue));
+        let queue = Arc::new(Queue::new(settings.queue, settings.sampling.ratio));
         let (stop, stops) = watch::channel(false);
         let endpoint = settings.exporter.shown_endpoint.clone();
         let head = Head::new(resource, scope);
         let sender = Sender::new(Arc::clone(&queue), transport, head, settings.schedule_delay, endpoint, stops);
         runtime.spawn(sender.run());
-        Self { queue, stop }
+        Self { queue, ratio: settings.sampling.ratio, stop }
     }
 
     /// What waits, and the counts.
@@ -58,11 +60,24 @@ impl SpanProcessor for Pipeline {
         self.queue.start();
     }
 
-    fn on_end(&self, span: SpanData) {
+    fn on_end(&self, mut span: SpanData) {
+        let is_local_root = span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote;
+        let has_failed_validation = span.attributes.iter().any(says_failed);
+        let must_keep = has_failed_validation
+            || matches!(span.status, Status::Error { .. })
+            || span.attributes.iter().any(|attribute| attribute.key.as_str() == names::SAMPLING_KEEP.key);
+        if is_local_root && self.ratio != Ratio::ALL {
+            let ratio = if must_keep { Ratio::ALL } else { self.ratio };
+            span.attributes.push(names::SAMPLING_RATIO.with(ratio.as_number()));
+        }
         self.queue.end(EndedSpan {
             trace_id: span.span_context.trace_id(),
-            is_local_root: span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote,
-            has_failed_validation: span.attributes.iter().any(says_failed),
+            span_id: span.span_context.span_id(),
+            parent_id: span.parent_span_id,
+            at: Instant::now(),
+            is_local_root,
+            has_failed_validation,
+            must_keep,
             encoded: encode::span(&span),
         });
     }
@@ -76,6 +91,7 @@ impl SpanProcessor for Pipeline {
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.queue.forward_undecided();
         self.stop.send_replace(true);
         self.queue.wait_until_settled(timeout);
         match self.queue.close() {

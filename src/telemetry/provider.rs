@@ -13,6 +13,7 @@ use crate::telemetry::Instruments;
 use crate::telemetry::pipeline::Pipeline;
 use crate::telemetry::processor::Composite;
 use crate::telemetry::queue::Queue;
+use crate::telemetry::sampling::Reasons;
 use crate::telemetry::settings::{Limits, TelemetrySettings};
 use crate::telemetry::span::Scope;
 use crate::telemetry::transport::{Transport, TransportError};
@@ -103,7 +104,8 @@ impl Telemetry {
         }
         let provider = builder.build();
         let scope = Scope { tracer: provider.tracer(SCOPE), captures_content: settings.captures_content };
-        let instruments = Instruments { scope, propagators: settings.propagators.clone().into(), queue };
+        let reasons = Arc::new(Reasons::new(settings.sampling));
+        let instruments = Instruments { scope, propagators: settings.propagators.clone().into(), queue, reasons };
         Self { provider, instruments, runtime: None }
     }
 

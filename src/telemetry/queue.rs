@@ -3,12 +3,14 @@
 //! `started = exported + sampled_out + dropped + in_flight`.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::Notify;
 
+use crate::telemetry::sampling::Ratio;
 use crate::telemetry::traces::{EndedSpan, Trace, Traces};
+use crate::telemetry::undecided::Undecided;
 
 /// Where every span that began has got to. Each figure is counted where it happens, none is the rest of the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -71,9 +73,12 @@ pub struct Queue {
 struct State {
     started: u64,
     exported: u64,
+    sampled_out: u64,
     dropped: u64,
     /// Spans that have not ended.
     open: u64,
+    /// Present where not all traces are kept.
+    undecided: Option<Undecided>,
     waiting: Traces,
     sending: Sending,
     /// Nobody takes batches any more.
@@ -90,21 +95,23 @@ struct Sending {
 }
 
 impl Queue {
-    /// An empty queue.
-    pub fn new(bounds: Bounds) -> Self {
-        Self { bounds, state: Mutex::default(), filled: Notify::new(), settled: Condvar::new() }
+    /// An empty queue, for this share of ordinary traces.
+    pub fn new(bounds: Bounds, ratio: Ratio) -> Self {
+        // Half of the room, so that verdicts can be waited for while the backend is away.
+        let undecided = (ratio != Ratio::ALL).then(|| Undecided::new(ratio, bounds.max_bytes / 2));
+        let state = Mutex::new(State { undecided, ..State::default() });
+        Self { bounds, state, filled: Notify::new(), settled: Condvar::new() }
     }
 
     /// Where every span is, at one moment.
     pub fn counts(&self) -> SpanCounts {
         let state = self.lock();
-        let held = count(state.waiting.n_spans()) + count(state.sending.n_spans);
         SpanCounts {
             started: state.started,
             exported: state.exported,
-            sampled_out: 0,
+            sampled_out: state.sampled_out,
             dropped: state.dropped,
-            in_flight: state.open + held,
+            in_flight: state.open + state.n_held(),
         }
     }
 
@@ -128,10 +135,9 @@ impl Queue {
             state.dropped += 1;
             return;
         }
-        state.waiting.push(span);
+        state.admit(span);
         while state.exceeds(&self.bounds) {
-            // What is under way cannot go, and what failed or may yet fail goes last.
-            let Some(evicted) = state.waiting.pop_ordinary().or_else(|| state.waiting.pop_oldest()) else { break };
+            let Some(evicted) = state.evict() else { break };
             state.dropped += count(evicted.spans.len());
         }
         let is_filled = state.waiting.n_spans() >= self.bounds.max_batch_spans;
@@ -144,6 +150,8 @@ impl Queue {
     /// Takes what is oldest, for one message.
     pub fn take(&self, max_message_bytes: usize) -> Option<Batch> {
         let mut state = self.lock();
+        let overdue = state.undecided.as_mut().map(|undecided| undecided.forward_overdue(Instant::now()));
+        overdue.into_iter().flatten().for_each(|span| state.waiting.push(span));
         let batch = Batch(state.waiting.take(max_message_bytes, self.bounds.max_batch_spans));
         state.sending = Sending { n_spans: batch.n_spans(), n_bytes: batch.n_bytes() };
         (!batch.0.is_empty()).then_some(batch)
@@ -189,12 +197,19 @@ impl Queue {
         self.filled.notified().await;
     }
 
-    /// Blocks until everything that has ended is settled, at most so long, or until nobody takes batches any more.
+    /// Waits for no more verdicts: whatever has none is kept.
+    pub fn forward_undecided(&self) {
+        let mut state = self.lock();
+        let forwarded = state.undecided.as_mut().map(Undecided::forward_all);
+        forwarded.into_iter().flatten().for_each(|span| state.waiting.push(span));
+    }
+
+    /// Blocks until everything that is to be sent is settled, at most so long, or until nobody takes batches any more.
     pub fn wait_until_settled(&self, limit: Duration) -> bool {
-        let is_unsettled = |state: &mut State| state.n_held() > 0 && !state.is_abandoned;
+        let is_unsettled = |state: &mut State| state.n_queued() > 0 && !state.is_abandoned;
         let waited = self.settled.wait_timeout_while(self.lock(), limit, is_unsettled);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        state.n_held() == 0
+        state.n_queued() == 0
     }
 
     /// Nobody will take batches any more.
@@ -207,7 +222,7 @@ impl Queue {
     pub fn close(&self) -> u64 {
         let mut state = self.lock();
         let n_lost = state.n_held();
-        (state.waiting, state.sending) = Default::default();
+        (state.undecided, state.waiting, state.sending) = Default::default();
         state.dropped += n_lost;
         state.is_closed = true;
         n_lost
@@ -220,13 +235,33 @@ impl Queue {
 }
 
 impl State {
+    /// Takes a span in, and passes on what its trace is kept with.
+    fn admit(&mut self, span: EndedSpan) {
+        let Some(undecided) = &mut self.undecided else { return self.waiting.push(span) };
+        let verdict = undecided.push(span);
+        self.sampled_out += count(verdict.n_sampled_out);
+        verdict.kept.into_iter().for_each(|span| self.waiting.push(span));
+    }
+
+    /// What is under way cannot go; what failed, and then what may yet fail, goes last.
+    fn evict(&mut self) -> Option<Trace> {
+        let evicted = self.waiting.pop_ordinary().or_else(|| self.waiting.pop_oldest());
+        evicted.or_else(|| self.undecided.as_mut().and_then(Undecided::pop_oldest))
+    }
+
     fn n_bytes(&self) -> usize {
-        self.waiting.n_bytes() + self.sending.n_bytes
+        let undecided = self.undecided.as_ref().map_or(0, |undecided| undecided.traces().n_bytes());
+        undecided + self.waiting.n_bytes() + self.sending.n_bytes
+    }
+
+    /// Spans that are to be sent.
+    fn n_queued(&self) -> u64 {
+        count(self.waiting.n_spans()) + count(self.sending.n_spans)
     }
 
     /// Spans that have ended and are not settled.
     fn n_held(&self) -> u64 {
-        count(self.waiting.n_spans()) + count(self.sending.n_spans)
+        self.n_queued() + self.undecided.as_ref().map_or(0, |undecided| count(undecided.traces().n_spans()))
     }
 
     fn exceeds(&self, bounds: &Bounds) -> bool {

@@ -12,6 +12,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 
 use crate::telemetry::queue::Bounds;
+use crate::telemetry::sampling::Sampling;
 
 /// The service's name when nothing else is said.
 const SERVICE_NAME: &str = "expense-agent";
@@ -111,6 +112,8 @@ pub struct TelemetrySettings {
     pub exporter: ExporterSettings,
     /// What may wait for it.
     pub queue: Bounds,
+    /// Which traces are kept.
+    pub sampling: Sampling,
     /// `OTEL_BSP_SCHEDULE_DELAY`: how long spans wait for company.
     pub schedule_delay: Duration,
     /// `OTEL_PROPAGATORS`.
@@ -149,6 +152,7 @@ impl TelemetrySettings {
                 max_spans: reader.above_zero("OTEL_BSP_MAX_QUEUE_SIZE").map(size),
                 max_batch_spans: reader.above_zero("OTEL_BSP_MAX_EXPORT_BATCH_SIZE").map_or(BATCH_SPANS, size),
             },
+            sampling: Sampling::default(),
             schedule_delay: reader.above_zero("OTEL_BSP_SCHEDULE_DELAY").map_or(SCHEDULE_DELAY, millis),
             exporter: reader.exporter(),
             propagators: reader.propagators(),

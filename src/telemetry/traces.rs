@@ -1,9 +1,10 @@
 //! Ended spans by trace, the oldest trace first. A trace comes and goes as a whole wherever that is possible; nothing
 //! here counts, waits or sends.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Instant;
 
-use opentelemetry::trace::TraceId;
+use opentelemetry::trace::{SpanId, TraceId};
 
 /// What a span takes beside its bytes, and a trace beside its spans: entries of maps, and what the allocator adds.
 const SPAN_OVERHEAD: usize = size_of::<EndedSpan>() + 16;
@@ -14,10 +15,18 @@ const TRACE_OVERHEAD: usize = 192;
 pub struct EndedSpan {
     /// The trace it is part of.
     pub trace_id: TraceId,
+    /// Its own id.
+    pub span_id: SpanId,
+    /// The span it stands below.
+    pub parent_id: SpanId,
+    /// When it came.
+    pub at: Instant,
     /// Whether it is the one with which this process began its part of the trace.
     pub is_local_root: bool,
     /// Whether it says that a check finally failed.
     pub has_failed_validation: bool,
+    /// Whether its trace is kept in any case.
+    pub must_keep: bool,
     /// The span as OTLP has it.
     pub encoded: Box<[u8]>,
 }
@@ -42,6 +51,11 @@ impl Trace {
     /// Memory it takes.
     pub fn n_bytes(&self) -> usize {
         self.n_bytes + TRACE_OVERHEAD
+    }
+
+    /// When the first of its spans came.
+    pub fn began_to_wait(&self) -> Option<Instant> {
+        self.spans.first().map(|span| span.at)
     }
 
     /// Whether it can be spared before others: nothing failed in it, and nothing of it is still to come that might.
@@ -110,6 +124,27 @@ impl Traces {
         let oldest = self.by_age.first_key_value().map_or(0, |(oldest, _)| oldest - 1);
         younger.spans.into_iter().for_each(|span| trace.push(span));
         self.insert(oldest, trace_id, trace);
+    }
+
+    /// The oldest trace.
+    pub fn oldest(&self) -> Option<&Trace> {
+        self.by_age.first_key_value().map(|(_, trace)| trace)
+    }
+
+    /// Takes a span away, and what stands below it.
+    pub fn take_below(&mut self, trace_id: TraceId, span_id: SpanId) -> Vec<EndedSpan> {
+        let Some(age) = self.ages.get(&trace_id).copied() else { return Vec::new() };
+        let spans = self.remove(age).map(|trace| trace.spans).unwrap_or_default();
+        let mut below = HashSet::from([span_id]);
+        // A span mostly ends before the one above it, so one round from the end on finds all, and a second one nothing.
+        while spans.iter().rev().filter(|span| below.contains(&span.parent_id) && below.insert(span.span_id)).count()
+            > 0
+        {}
+        let (taken, left): (Vec<_>, Vec<_>) = spans.into_iter().partition(|span| below.contains(&span.span_id));
+        if !left.is_empty() {
+            self.insert(age, trace_id, left.into_iter().collect());
+        }
+        taken
     }
 
     /// Takes the oldest trace away.

@@ -27,6 +27,7 @@ mod queue;
 mod rates;
 mod reload;
 mod rules;
+mod sampling;
 mod splits;
 mod tls;
 mod traces;

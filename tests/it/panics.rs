@@ -16,6 +16,7 @@ use expense_agent::llm::{ChatModel, ChatRequest, ModelInfo, Reply};
 use expense_agent::policy::Policies;
 use expense_agent::telemetry::chat::TracedModel;
 use expense_agent::telemetry::provider::Telemetry;
+use expense_agent::telemetry::sampling::Sampling;
 use opentelemetry::trace::Status;
 use opentelemetry_sdk::trace::InMemorySpanExporter;
 use serde_json::Value;
@@ -61,6 +62,7 @@ async fn a_panic_is_a_500_with_a_red_tree_and_the_service_goes_on() {
         access: Access::Anonymous,
         clock: Clock::system(),
         trace_url: None,
+        sampling: Sampling::default(),
         deadline: Duration::from_secs(30),
         key_retention: Duration::from_secs(24 * 3600),
         slots: Arc::new(Semaphore::new(1)),

@@ -1,10 +1,12 @@
 //! The queue by itself: whatever comes, goes, fails and comes back in whatever order, no span is in two places or in none.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use expense_agent::telemetry::queue::{Batch, Bounds, Queue, SpanCounts};
+use expense_agent::telemetry::sampling::Ratio;
 use expense_agent::telemetry::traces::EndedSpan;
-use opentelemetry::trace::TraceId;
+use opentelemetry::trace::{SpanId, TraceId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -39,7 +41,17 @@ fn ended(number: u64, trace: u8, n_bytes: usize, is_local_root: bool, has_failed
     let mut encoded = number.to_be_bytes().to_vec();
     encoded.resize(8 + n_bytes, 0);
     let trace_id = TraceId::from_bytes([trace + 1; 16]);
-    EndedSpan { trace_id, is_local_root, has_failed_validation, encoded: encoded.into() }
+    EndedSpan {
+        trace_id,
+        span_id: SpanId::from_bytes((number + 1).to_be_bytes()),
+        // Mostly that of an earlier one.
+        parent_id: SpanId::from_bytes((number / 2).to_be_bytes()),
+        at: Instant::now(),
+        is_local_root,
+        has_failed_validation,
+        must_keep: has_failed_validation,
+        encoded: encoded.into(),
+    }
 }
 
 fn numbers(batch: &Batch) -> Vec<u64> {
@@ -48,8 +60,11 @@ fn numbers(batch: &Batch) -> Vec<u64> {
 
 proptest! {
     #[test]
-    fn every_span_is_in_exactly_one_place(acts in vec(act(), 1..200), max_bytes in 1..20_000_usize, max_batch_spans in 1..9_usize) {
-        let queue = Queue::new(Bounds { max_bytes, max_spans: None, max_batch_spans });
+    fn every_span_is_in_exactly_one_place(
+        acts in vec(act(), 1..200), max_bytes in 1..20_000_usize, max_batch_spans in 1..9_usize,
+        ratio in prop::sample::select(vec!["0", "0.5", "1"]),
+    ) {
+        let queue = Queue::new(Bounds { max_bytes, max_spans: None, max_batch_spans }, ratio.parse().unwrap());
         let (mut n_open, mut n_ended, mut n_settled) = (0_u64, 0_u64, 0_u64);
         let mut under_way: Option<Batch> = None;
         let mut is_closed = false;
@@ -87,7 +102,7 @@ proptest! {
 
     #[test]
     fn batches_come_back_in_order_and_nothing_is_doubled(sizes in vec((0..6_u8, 0..3_000_usize), 1..60), max_bytes in 1..9_000_usize) {
-        let queue = Queue::new(Bounds { max_bytes: usize::MAX, max_spans: None, max_batch_spans: 7 });
+        let queue = Queue::new(Bounds { max_bytes: usize::MAX, max_spans: None, max_batch_spans: 7 }, Ratio::ALL);
         let mut by_trace: BTreeMap<u8, Vec<u64>> = BTreeMap::new();
         for (number, (trace, n_bytes)) in (0..).zip(&sizes) {
             by_trace.entry(*trace).or_default().push(number);
@@ -124,7 +139,7 @@ proptest! {
 
 #[test]
 fn a_trace_that_may_yet_fail_is_not_given_up_before_one_that_ended_well() {
-    let queue = Queue::new(Bounds { max_bytes: 40_000, max_spans: None, max_batch_spans: 512 });
+    let queue = Queue::new(Bounds { max_bytes: 40_000, max_spans: None, max_batch_spans: 512 }, Ratio::ALL);
     let end = |number, trace, is_local_root, has_failed| {
         queue.start();
         queue.end(ended(number, trace, 9_000, is_local_root, has_failed));
@@ -141,7 +156,7 @@ fn a_trace_that_may_yet_fail_is_not_given_up_before_one_that_ended_well() {
 
 #[test]
 fn a_bound_on_the_number_of_spans_holds() {
-    let queue = Queue::new(Bounds { max_bytes: usize::MAX, max_spans: Some(3), max_batch_spans: 512 });
+    let queue = Queue::new(Bounds { max_bytes: usize::MAX, max_spans: Some(3), max_batch_spans: 512 }, Ratio::ALL);
     for number in 0..10 {
         queue.start();
         queue.end(ended(number, u8::try_from(number).unwrap(), 10, true, false));
