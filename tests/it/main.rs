@@ -14,6 +14,7 @@ mod documentation;
 mod duplicates;
 mod durability;
 mod encoding;
+mod endings;
 mod export;
 mod harness;
 mod hostile;
