@@ -14,6 +14,7 @@
 //! - No outcome is more lenient than the policy engine's verdict, whatever the model says.
 //! - A decision that was answered is in the ledger.
 //! - With API keys, the key alone decides the tenant of a request.
+//! - Every span that began is exported, sampled out, dropped or in flight, and counted as that.
 //! - No binary float touches an amount.
 //! - OpenTelemetry is imported under `telemetry` alone, async-openai in `llm::openai` alone, and the environment is read
 //!   in `config` alone.

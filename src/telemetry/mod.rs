@@ -2,7 +2,9 @@
 //! HTTP middleware (`server`), the step wrapper (`step`), the model decorator (`chat`) and the span processor.
 //!
 //! Spans of the decision tree are made with the OpenTelemetry API directly; logs, start-up and libraries go through
-//! `tracing`, which `logs` puts beside them.
+//! `tracing`, which `logs` puts beside them. A span that ends goes from `processor` through `pipeline`: it is encoded
+//! (`encode`), waits for a verdict where not all are kept (`undecided`) and then to be sent (`queue`), and leaves (`sender`,
+//! `transport`).
 
 pub mod chat;
 mod content;

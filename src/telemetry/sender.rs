@@ -120,6 +120,7 @@ impl Sender {
         let n_bytes = batch.spans().map(<[u8]>::len).sum::<usize>();
         match failure {
             Failure::TooLarge(_) if n_bytes > MIN_MESSAGE_BYTES && batch.n_spans() > 1 => {
+                // It stays so: a limit is seldom lifted, and small messages cost little.
                 self.max_message_bytes = (n_bytes / 2).max(MIN_MESSAGE_BYTES);
                 return self.queue.give_back(batch);
             }
