@@ -74,6 +74,7 @@ impl App {
             access,
             clock,
             trace_url: config.trace_url.clone(),
+            sampling: config.telemetry.sampling,
             deadline: config.deadline,
             key_retention: config.key_retention,
             redacts_ledger: config.redact_ledger,

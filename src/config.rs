@@ -5,11 +5,13 @@ use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use reqwest::Url;
+use rust_decimal::Decimal;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::ledger::Store;
@@ -17,7 +19,8 @@ use crate::llm::fault::{FaultKind, FaultRate};
 use crate::llm::offline;
 use crate::llm::openai::OpenAiConfig;
 use crate::telemetry::logs::LogFormat;
-use crate::telemetry::settings::{TelemetrySettings, Variables};
+use crate::telemetry::sampling::{Ratio, Sampling};
+use crate::telemetry::settings::{DEFAULT_QUEUE_BYTES, TelemetrySettings, Variables};
 
 /// The model that is asked when there is a key and no other model is named.
 const DEFAULT_OPENAI_MODEL: &str = "gpt-4o-mini";
@@ -27,6 +30,8 @@ const MAX_LIMIT: Duration = Duration::from_secs(3600);
 const MAX_RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
 /// The shortest key of pseudonyms: shorter ones can be guessed.
 const MIN_PSEUDONYM_KEY: usize = 16;
+/// The least memory for spans that wait: a few decisions' worth.
+const MIN_QUEUE_BYTES: usize = 64 * 1024;
 /// Where OpenAI itself is.
 const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
 
@@ -146,6 +151,37 @@ pub struct Settings {
         value_parser = |key: &str| Ok::<_, Infallible>(SecretString::from(key))
     )]
     pub pseudonym_key: Option<SecretString>,
+    /// Memory of spans that wait to be delivered, in bytes; beyond it the oldest traces go, those with a failed check last
+    #[arg(
+        long, global = true, env = "EXPENSE_AGENT_TELEMETRY_QUEUE_BYTES", default_value_t = DEFAULT_QUEUE_BYTES,
+        value_name = "BYTES"
+    )]
+    pub telemetry_queue_bytes: usize,
+
+    /// Share of traces that are kept, from 0 to 1; kept in any case are errors, failed checks, overrides, reviews, what is
+    /// slow or costly, and the first of each rule
+    #[arg(
+        long, global = true, env = "EXPENSE_AGENT_TELEMETRY_KEEP_RATIO", default_value = "1", value_name = "NUMBER",
+        value_parser = Ratio::from_str
+    )]
+    pub telemetry_keep_ratio: Ratio,
+
+    /// A request that takes longer is slow
+    #[arg(
+        long, global = true, env = "EXPENSE_AGENT_TELEMETRY_KEEP_SLOW", default_value = "5s", value_name = "TIME",
+        value_parser = humantime::parse_duration
+    )]
+    pub telemetry_keep_slow: Duration,
+
+    /// A decision whose model calls cost more is costly
+    #[arg(
+        long,
+        global = true,
+        env = "EXPENSE_AGENT_TELEMETRY_KEEP_COSTLY",
+        default_value = "0.05",
+        value_name = "USD"
+    )]
+    pub telemetry_keep_costly: Decimal,
 
     /// How log lines look
     #[arg(long, global = true, env = "EXPENSE_AGENT_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
@@ -282,6 +318,12 @@ impl Config {
         if settings.max_in_flight == 0 || settings.max_in_flight > tokio::sync::Semaphore::MAX_PERMITS {
             faults.push(format!("--max-in-flight is {}; write a number from 1", settings.max_in_flight));
         }
+        if settings.telemetry_queue_bytes < MIN_QUEUE_BYTES {
+            faults.push(format!(
+                "--telemetry-queue-bytes is {}; write a number from {MIN_QUEUE_BYTES}",
+                settings.telemetry_queue_bytes
+            ));
+        }
         if settings.temperature.is_some_and(|temperature| !(0.0..=2.0).contains(&temperature)) {
             faults.push("--temperature is out of range; write a number from 0 to 2".to_owned());
         }
@@ -298,7 +340,13 @@ impl Config {
         });
         let store = store(&settings, variables, &mut faults);
         let model = model(&settings, variables, &mut faults);
-        let telemetry = TelemetrySettings::parse(variables, &mut faults);
+        let mut telemetry = TelemetrySettings::parse(variables, &mut faults);
+        telemetry.queue.max_bytes = settings.telemetry_queue_bytes;
+        telemetry.sampling = Sampling {
+            ratio: settings.telemetry_keep_ratio,
+            slow: settings.telemetry_keep_slow,
+            costly: settings.telemetry_keep_costly,
+        };
         match model {
             Some(model) if faults.is_empty() => Ok(Self {
                 listen: settings.listen,

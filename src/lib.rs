@@ -18,6 +18,7 @@
 //! - A decision that was answered is in the ledger.
 //! - With API keys, the key alone decides the tenant of a request.
 //! - No text leaves (spans, logs, problems) without redaction, and none that could not be redacted.
+//! - Every span that began is exported, sampled out, dropped or in flight, and counted as that.
 //! - No binary float touches an amount.
 //! - OpenTelemetry is imported under `telemetry` alone, async-openai in `llm::openai` alone, and the environment is read
 //!   in `config` alone.

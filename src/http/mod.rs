@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::{Extension, Router};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -30,6 +30,7 @@ use crate::config::TraceUrl;
 use crate::keys::access::Access;
 use crate::reload::Reloaded;
 use crate::rulebook::Folder;
+use crate::telemetry::sampling::Sampling;
 use crate::telemetry::{Instruments, server};
 
 /// What handlers share; cheap to clone.
@@ -45,6 +46,8 @@ pub struct AppState {
     pub clock: Clock,
     /// Where a trace can be looked at.
     pub trace_url: Option<TraceUrl>,
+    /// Which traces are kept.
+    pub sampling: Sampling,
     /// Limit of one request.
     pub deadline: Duration,
     /// How long an idempotency key is remembered.
@@ -82,6 +85,6 @@ pub fn router(state: AppState, instruments: Instruments) -> Router {
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn_with_state(state.clone(), limits::within_deadline))
         .layer(from_fn(error::render))
-        .layer(from_fn_with_state((instruments, state.access.clone()), server::trace));
-    health::routes().layer(from_fn(error::render)).merge(traced).with_state(state)
+        .layer(from_fn_with_state((instruments.clone(), state.access.clone()), server::trace));
+    health::routes().layer(Extension(instruments)).layer(from_fn(error::render)).merge(traced).with_state(state)
 }

@@ -17,7 +17,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::redact::redact;
-use crate::telemetry::provider::Telemetry;
+use crate::telemetry::provider::{SCOPE, Telemetry};
 
 /// What is printed when `RUST_LOG` says nothing.
 const DEFAULT_FILTER: &str = "info";
@@ -52,8 +52,7 @@ pub fn init(filter: Option<&str>, format: LogFormat, sdk_level: &str, telemetry:
         .add_directive("async_openai=off".parse()?)
         // What the SDK says of itself is asked for by its own variable.
         .add_directive(format!("opentelemetry={sdk_level}").parse()?)
-        .add_directive(format!("opentelemetry_sdk={sdk_level}").parse()?)
-        .add_directive(format!("opentelemetry-otlp={sdk_level}").parse()?);
+        .add_directive(format!("opentelemetry_sdk={sdk_level}").parse()?);
     let printed = match format {
         LogFormat::Json => json_layer().with_filter(filter).boxed(),
         LogFormat::Text => {
@@ -75,7 +74,7 @@ pub fn init(filter: Option<&str>, format: LogFormat, sdk_level: &str, telemetry:
 /// fixed and its own; whatever adds noise or turns a log line into a span's status is off.
 fn span_layer<S: Subscriber + for<'a> LookupSpan<'a>>(telemetry: &Telemetry) -> impl Layer<S> {
     tracing_opentelemetry::layer()
-        .with_tracer(telemetry.tracer_provider().tracer("expense-agent"))
+        .with_tracer(telemetry.tracer_provider().tracer(SCOPE))
         .with_location(false)
         .with_threads(false)
         .with_tracked_inactivity(false)

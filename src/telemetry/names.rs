@@ -123,6 +123,25 @@ pub const ERROR_TYPE: Name = name(
     Low,
 );
 
+/// Why a trace is kept.
+pub const SAMPLING_KEEP: Name = name(
+    "sampling.keep",
+    "string",
+    "server",
+    "why a sampler has to keep the trace: `error`, `override`, `failed_validation`, `review`, `costly`, `slow`, `first_of_rule`; absent on ordinary traces",
+    Ours,
+    Low,
+);
+/// Share of traces.
+pub const SAMPLING_RATIO: Name = name(
+    "sampling.ratio",
+    "double",
+    "server, `start`",
+    "share of traces like this one that are kept: for an estimate, count it 1/ratio times; absent where all are kept",
+    Ours,
+    Low,
+);
+
 /// Expense id.
 pub const EXPENSE_ID: Name = name("expense.id", "string", "server, invoke_agent", "UUIDv7 of the decision", Ours, High);
 /// Amount.
@@ -397,6 +416,8 @@ pub const ALL: &[Name] = &[
     CLIENT_ADDRESS,
     USER_AGENT_ORIGINAL,
     NETWORK_PROTOCOL_VERSION,
+    SAMPLING_KEEP,
+    SAMPLING_RATIO,
     EXPENSE_ID,
     EXPENSE_AMOUNT,
     EXPENSE_CURRENCY,

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use opentelemetry::baggage::BaggageExt;
 use opentelemetry::trace::Span as _;
-use opentelemetry::{Array, Context, KeyValue, Value};
+use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use crate::redact::pseudonym::Pseudonyms;
 use crate::telemetry::clean::clean;
+use crate::telemetry::content;
 use crate::telemetry::names;
 
 /// Stamps, redacts, bounds, and hands on to the sink.
@@ -32,20 +33,19 @@ impl<S: SpanProcessor> Composite<S> {
         let Some(max_chars) = self.max_value_chars else { return };
         for attribute in attributes {
             match &mut attribute.value {
-                Value::String(text) => *text = cut(text.as_str(), max_chars).into(),
-                Value::Array(Array::String(texts)) => {
-                    for text in texts {
-                        *text = cut(text.as_str(), max_chars).into();
-                    }
-                }
+                Value::String(text) => bound(text, max_chars),
+                Value::Array(Array::String(texts)) => texts.iter_mut().for_each(|text| bound(text, max_chars)),
                 _ => {}
             }
         }
     }
 }
 
-fn cut(text: &str, max_chars: usize) -> String {
-    text.chars().take(max_chars).collect()
+fn bound(text: &mut StringValue, max_chars: usize) {
+    // Bytes are quicker counted, and never fewer than characters.
+    if text.as_str().len() > max_chars {
+        *text = content::fit(text.as_str(), max_chars).into();
+    }
 }
 
 impl<S: SpanProcessor> SpanProcessor for Composite<S> {

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::uri::Authority;
@@ -24,6 +25,7 @@ use crate::telemetry::chat::traceparent;
 use crate::telemetry::identity::{Identity, Members, edge_context, members};
 use crate::telemetry::names;
 use crate::telemetry::record::outcome_attributes;
+use crate::telemetry::sampling::{Reason, Reasons};
 use crate::telemetry::settings::Propagator;
 use crate::telemetry::span::{Failure, LiveSpan, Projection};
 
@@ -87,7 +89,7 @@ pub async fn trace(
     if let Some(identity) = &identity {
         request.extensions_mut().insert(identity.clone());
     }
-    let server = ServerSpan { span, trace, identity };
+    let server = ServerSpan { span, trace, identity, reasons: instruments.reasons, began: Instant::now() };
     let mut response = next.run(request).with_context(context).await;
     server.finish(&response);
     let headers = response.headers_mut();
@@ -101,6 +103,8 @@ struct ServerSpan {
     span: LiveSpan,
     trace: RequestTrace,
     identity: Option<Identity>,
+    reasons: Arc<Reasons>,
+    began: Instant,
 }
 
 impl ServerSpan {
@@ -111,6 +115,9 @@ impl ServerSpan {
 
     fn finish(mut self, response: &Response) {
         let mut projection = project(response);
+        let decision = response.extensions().get::<Decided>().map(|Decided(decision)| &**decision);
+        let reason = self.reasons.of(decision, projection.failure.is_some(), self.began.elapsed());
+        projection.attributes.extend(reason.map(kept_because));
         projection.attributes.extend(self.user());
         self.span.end(projection);
     }
@@ -119,8 +126,12 @@ impl ServerSpan {
 impl Drop for ServerSpan {
     fn drop(&mut self) {
         let user = self.user();
-        self.span.give_up(user.into_iter().collect());
+        self.span.give_up(user.into_iter().chain([kept_because(Reason::Error)]).collect());
     }
+}
+
+fn kept_because(reason: Reason) -> KeyValue {
+    names::SAMPLING_KEEP.with(<&'static str>::from(reason))
 }
 
 /// The methods of HTTP; any other is `_OTHER`, or a caller could make up as many span names as he likes.

@@ -1,6 +1,5 @@
 //! The standard `OTEL_*` variables that the SDK leaves to the application, read from a map of variables and checked
-//! before anything starts. What the SDK and its exporters read themselves (endpoint, headers, timeout, compression,
-//! batch sizes, sampler) is only checked where they would take a value that cannot work.
+//! before anything starts. What the SDK reads itself (the sampler, limits of counts on spans) is only checked.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,10 +7,25 @@ use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use percent_encoding::percent_decode_str;
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
+
+use crate::telemetry::queue::Bounds;
+use crate::telemetry::sampling::Sampling;
 
 /// The service's name when nothing else is said.
 const SERVICE_NAME: &str = "expense-agent";
+
+/// Memory of the spans that wait, unless told otherwise.
+pub const DEFAULT_QUEUE_BYTES: usize = 16 * 1024 * 1024;
+/// Spans of one message, as the specification has it.
+const BATCH_SPANS: usize = 512;
+/// Spans wait this long for company. The specification's five seconds are long for a person who looks for his trace, and
+/// are lost to a kill.
+const SCHEDULE_DELAY: Duration = Duration::from_secs(1);
+/// How long one attempt to deliver may take, as the specification has it.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The samplers the SDK knows. An unknown one would make it follow the caller's flag, which is the one thing not wanted.
 const SAMPLERS: [&str; 6] = [
@@ -68,6 +82,25 @@ pub struct TlsFiles {
     pub client_key: Option<PathBuf>,
 }
 
+/// Where spans go, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExporterSettings {
+    /// `OTEL_EXPORTER_OTLP_PROTOCOL`.
+    pub protocol: Protocol,
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`, over HTTP with the path of the signal.
+    pub endpoint: String,
+    /// The same for the log, so without a password.
+    pub shown_endpoint: String,
+    /// `OTEL_EXPORTER_OTLP_HEADERS`; `Debug` shows no values.
+    pub headers: HeaderMap,
+    /// `OTEL_EXPORTER_OTLP_TIMEOUT`, else `OTEL_BSP_EXPORT_TIMEOUT`: of one attempt.
+    pub timeout: Duration,
+    /// `OTEL_EXPORTER_OTLP_COMPRESSION` is `gzip`.
+    pub gzip: bool,
+    /// `OTEL_EXPORTER_OTLP_CERTIFICATE` and the client's own.
+    pub tls: TlsFiles,
+}
+
 /// Telemetry as the operator asked for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TelemetrySettings {
@@ -75,20 +108,18 @@ pub struct TelemetrySettings {
     pub exports: bool,
     /// `OTEL_SDK_DISABLED`: spans are not even sampled.
     pub is_disabled: bool,
-    /// `OTEL_EXPORTER_OTLP_TRACES_PROTOCOL`, else `OTEL_EXPORTER_OTLP_PROTOCOL`.
-    pub protocol: Protocol,
-    /// Where spans go, for the log only: the exporter reads the variables itself.
-    pub endpoint: String,
-    /// TLS files of the exporter.
-    pub tls: TlsFiles,
+    /// The exporter.
+    pub exporter: ExporterSettings,
+    /// What may wait for it.
+    pub queue: Bounds,
+    /// Which traces are kept.
+    pub sampling: Sampling,
+    /// `OTEL_BSP_SCHEDULE_DELAY`: how long spans wait for company.
+    pub schedule_delay: Duration,
     /// `OTEL_PROPAGATORS`.
     pub propagators: Vec<Propagator>,
     /// `OTEL_TRACES_SAMPLER` names a sampler; the SDK reads it.
     pub has_sampler: bool,
-    /// `OTEL_BSP_SCHEDULE_DELAY` is set; the SDK reads it.
-    pub has_schedule_delay: bool,
-    /// `OTEL_BSP_EXPORT_TIMEOUT`, where the exporter has no timeout of its own: the SDK's queue knows none.
-    pub export_timeout: Option<Duration>,
     /// Limits.
     pub limits: Limits,
     /// Resource attributes, `service.name` among them.
@@ -111,31 +142,27 @@ impl TelemetrySettings {
         for name in ["OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"] {
             reader.one_of(name, &["none", "otlp"]);
         }
-        for name in ["OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_BSP_SCHEDULE_DELAY"] {
-            reader.number(name).filter(|n| *n == 0).inspect(|_| reader.fault(name, "0", "a number above zero"));
-        }
-        let protocol = reader.protocol();
         let value_chars = ["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"];
         let n_attributes = reader.number("OTEL_ATTRIBUTE_COUNT_LIMIT");
         Self {
             exports: !is_disabled && exporter == "otlp",
             is_disabled,
-            protocol,
-            endpoint: reader.endpoint(protocol),
-            tls: reader.tls(),
+            queue: Bounds {
+                max_bytes: DEFAULT_QUEUE_BYTES,
+                max_spans: reader.above_zero("OTEL_BSP_MAX_QUEUE_SIZE").map(size),
+                max_batch_spans: reader.above_zero("OTEL_BSP_MAX_EXPORT_BATCH_SIZE").map_or(BATCH_SPANS, size),
+            },
+            sampling: Sampling::default(),
+            schedule_delay: reader.above_zero("OTEL_BSP_SCHEDULE_DELAY").map_or(SCHEDULE_DELAY, millis),
+            exporter: reader.exporter(),
             propagators: reader.propagators(),
             has_sampler: reader.one_of("OTEL_TRACES_SAMPLER", &SAMPLERS).is_some(),
-            has_schedule_delay: reader.text("OTEL_BSP_SCHEDULE_DELAY").is_some(),
-            export_timeout: reader.export_timeout(),
             limits: Limits {
                 // The span's own limit is the SDK's to read, and goes before the general one.
                 span_attributes: n_attributes.filter(|_| reader.text("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT").is_none()),
                 event_attributes: reader.number("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT").or(n_attributes),
                 link_attributes: reader.number("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT").or(n_attributes),
-                value_chars: value_chars
-                    .into_iter()
-                    .find_map(|name| reader.number(name))
-                    .and_then(|n| usize::try_from(n).ok()),
+                value_chars: value_chars.into_iter().find_map(|name| reader.number(name)).map(size),
             },
             resource: reader.resource(),
             captures_content: reader.captures_content(),
@@ -199,6 +226,30 @@ impl<'a> Reader<'a> {
         number
     }
 
+    /// Zero cannot work, so it is not ignored.
+    fn above_zero(&mut self, name: &str) -> Option<u32> {
+        let number = self.number(name)?;
+        if number == 0 {
+            self.fault(name, "0", "a number above zero");
+        }
+        Some(number)
+    }
+
+    fn exporter(&mut self) -> ExporterSettings {
+        let protocol = self.protocol();
+        let (endpoint, shown_endpoint) = self.endpoint(protocol);
+        let timeout = self.exporter_text("TIMEOUT").map_or("OTEL_BSP_EXPORT_TIMEOUT".to_owned(), |(name, _)| name);
+        ExporterSettings {
+            protocol,
+            endpoint,
+            shown_endpoint,
+            headers: self.headers(),
+            timeout: self.above_zero(&timeout).map_or(EXPORT_TIMEOUT, millis),
+            gzip: self.gzip(),
+            tls: self.tls(),
+        }
+    }
+
     fn protocol(&mut self) -> Protocol {
         match self.exporter_text("PROTOCOL") {
             None | Some((_, "grpc")) => Protocol::Grpc,
@@ -210,29 +261,54 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn endpoint(&mut self, protocol: Protocol) -> String {
+    /// The endpoint, and what may be shown of it: a password has no place in the log.
+    fn endpoint(&mut self, protocol: Protocol) -> (String, String) {
         let standard = match protocol {
             Protocol::Grpc => "http://localhost:4317",
             Protocol::HttpProtobuf => "http://localhost:4318",
         };
-        let Some((name, endpoint)) = self.exporter_text("ENDPOINT") else { return standard.to_owned() };
-        match endpoint.parse::<reqwest::Url>() {
-            Ok(mut url) if url.has_host() => {
-                // It is shown in the log, where a password has no place.
-                let _hidden = url.set_password(None).and_then(|()| url.set_username(""));
-                url.to_string()
+        let (name, given) =
+            self.exporter_text("ENDPOINT").unwrap_or_else(|| ("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), standard));
+        let mut endpoint = given.to_owned();
+        match protocol {
+            Protocol::Grpc if !given.contains("://") => {
+                let is_insecure = self.exporter_text("INSECURE").is_some_and(|(name, _)| self.boolean(&name));
+                endpoint = format!("{}://{given}", if is_insecure { "http" } else { "https" });
             }
-            _ if !endpoint.contains("://") => endpoint.to_owned(),
-            _ => {
-                self.fault(&name, endpoint, "a URL such as \"http://localhost:4317\"");
-                standard.to_owned()
+            // The variable for traces names the whole of it.
+            Protocol::HttpProtobuf if name == "OTEL_EXPORTER_OTLP_ENDPOINT" => {
+                endpoint = format!("{}/v1/traces", given.trim_end_matches('/'));
             }
+            _ => {}
         }
+        let url = endpoint.parse::<Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let Some(mut shown) = url else {
+            self.fault(&name, given, "a URL such as \"http://localhost:4317\"");
+            return (standard.to_owned(), standard.to_owned());
+        };
+        let _hidden = shown.set_password(None).and_then(|()| shown.set_username(""));
+        (endpoint, shown.to_string())
     }
 
-    fn export_timeout(&mut self) -> Option<Duration> {
-        let millis = self.number("OTEL_BSP_EXPORT_TIMEOUT").map(u64::from).map(Duration::from_millis);
-        millis.filter(|_| self.exporter_text("TIMEOUT").is_none())
+    fn headers(&mut self) -> HeaderMap {
+        let Some((name, given)) = self.exporter_text("HEADERS") else { return HeaderMap::new() };
+        let mut headers = HeaderMap::new();
+        for pair in given.split(',').filter(|pair| !pair.trim().is_empty()) {
+            match header(pair) {
+                Some((key, value)) => headers.append(key, value),
+                None => {
+                    // It may hold a key, so it is not shown.
+                    self.ignore(&name, "not a header in one place", "pairs such as \"x-team=finance%20ops\"");
+                    continue;
+                }
+            };
+        }
+        headers
+    }
+
+    fn gzip(&mut self) -> bool {
+        let Some((name, _)) = self.exporter_text("COMPRESSION") else { return false };
+        self.one_of(&name, &["gzip", "none"]) == Some("gzip")
     }
 
     fn tls(&mut self) -> TlsFiles {
@@ -311,4 +387,21 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+/// A header as `key=value`, the value percent-encoded.
+fn header(pair: &str) -> Option<(HeaderName, HeaderValue)> {
+    let (key, value) = pair.split_once('=')?;
+    let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
+    let mut value = HeaderValue::from_str(&value).ok()?;
+    value.set_sensitive(true);
+    Some((key.trim().parse().ok()?, value))
+}
+
+fn millis(millis: u32) -> Duration {
+    Duration::from_millis(millis.into())
+}
+
+fn size(n: u32) -> usize {
+    n.try_into().unwrap_or(usize::MAX)
 }

@@ -18,6 +18,7 @@ use expense_agent::rulebook::Folder;
 use expense_agent::rulebook::files::FolderFiles;
 use expense_agent::telemetry::chat::TracedModel;
 use expense_agent::telemetry::provider::Telemetry;
+use expense_agent::telemetry::sampling::Sampling;
 use opentelemetry::trace::Status;
 use opentelemetry_sdk::trace::InMemorySpanExporter;
 use serde_json::Value;
@@ -70,6 +71,7 @@ async fn a_panic_is_a_500_with_a_red_tree_and_the_service_goes_on() {
         access: Access::Anonymous,
         clock: Clock::system(),
         trace_url: None,
+        sampling: Sampling::default(),
         deadline: Duration::from_secs(30),
         key_retention: Duration::from_secs(24 * 3600),
         redacts_ledger: false,
