@@ -8,6 +8,7 @@ mod api;
 mod architecture;
 mod budget;
 mod chain;
+mod collector;
 mod commands;
 mod credits;
 mod delivery;
