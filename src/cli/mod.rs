@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod policies;
 pub mod pseudonym;
 pub mod serve;
+mod window;
 
 use std::path::PathBuf;
 
