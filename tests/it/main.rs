@@ -6,6 +6,7 @@
 mod amounts;
 mod api;
 mod architecture;
+mod audit;
 mod chain;
 mod commands;
 mod credits;
