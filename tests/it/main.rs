@@ -6,6 +6,7 @@
 mod amounts;
 mod api;
 mod architecture;
+mod audit;
 mod budget;
 mod chain;
 mod collector;
