@@ -15,7 +15,8 @@ use crate::domain::body::{MAX_ID_CHARS, is_line};
 use crate::domain::expense::ANONYMOUS;
 use crate::keys::ApiKey;
 use crate::keys::access::Caller;
-use crate::telemetry::names::{self, Name};
+use crate::telemetry::names;
+use crate::telemetry::names::name::Name;
 
 /// The tenant of a request that names none.
 const DEFAULT_TENANT: &str = "default";

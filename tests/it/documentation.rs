@@ -7,12 +7,24 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, CommandFactory};
 use expense_agent::cli::Cli;
-use expense_agent::telemetry::names::{self, Name, Source};
+use expense_agent::telemetry::names;
+use expense_agent::telemetry::names::name::{Name, Source};
 use regex::Regex;
 
 /// A file or folder of the project.
 fn of_project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The Rust files below a folder as one text, those of one folder in one piece.
+fn rust_below(folder: &str) -> String {
+    let mut paths: Vec<_> = fs::read_dir(of_project(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let read = |path: PathBuf| match path.is_dir() {
+        true => rust_below(path.to_str().unwrap()),
+        false => fs::read_to_string(path).unwrap(),
+    };
+    paths.into_iter().map(read).collect()
 }
 
 /// A Markdown table.
@@ -134,12 +146,12 @@ fn every_key_and_event_of_a_golden_trace_is_listed() {
         unlisted.extend(keys.chain(events).map(|name| format!("{name} in {}", path.display())));
     }
     assert!(n_traces > 0, "tests/golden has no trace");
-    assert!(unlisted.is_empty(), "src/telemetry/names.rs does not list\n{}", unlisted.join("\n"));
+    assert!(unlisted.is_empty(), "src/telemetry/names does not list\n{}", unlisted.join("\n"));
 }
 
 #[test]
 fn every_name_is_listed_once_and_written_somewhere() {
-    let source = fs::read_to_string(of_project("src/telemetry/names.rs")).unwrap();
+    let source = rust_below("src/telemetry/names");
     let keys: BTreeSet<_> = names::ALL.iter().map(|name| name.key).collect();
     assert_eq!(keys.len(), names::ALL.len(), "a key is in ALL twice");
     assert_eq!(keys, found(r#"\bname\(\s*"([^"]+)""#, &source), "ALL differs from the keys that are defined");
@@ -147,9 +159,7 @@ fn every_name_is_listed_once_and_written_somewhere() {
     assert_eq!(events.len(), names::EVENTS.len(), "an event is in EVENTS twice");
     assert_eq!(events, found(r#"const EVENT_\w+: &str = "([^"]+)""#, &source), "EVENTS differs from those defined");
 
-    let telemetry = fs::read_dir(of_project("src/telemetry")).unwrap().map(|entry| entry.unwrap().path());
-    let writers = telemetry.filter(|path| path.is_file() && !path.ends_with("names.rs"));
-    let mut code: String = writers.map(|path| fs::read_to_string(path).unwrap()).collect();
+    let mut code = rust_below("src/telemetry").replace(&source, "");
     // These are stamped on every span as a group.
     code.extend(Regex::new(r"FROM_BAGGAGE: .*;").unwrap().find(&source).map(|group| group.as_str()));
     let defined = found(r"pub const (\w+): Name = ", &source).into_iter().chain(found(r"const (EVENT_\w+):", &source));

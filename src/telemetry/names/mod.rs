@@ -6,70 +6,11 @@
 //! names of our own. The `GEN_AI_*` constants of the crate `opentelemetry-semantic-conventions` are deprecated and
 //! incomplete, which is why this list exists.
 
-use opentelemetry::{KeyValue, Value};
+pub mod name;
 
-/// Where a name comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
-pub enum Source {
-    /// OpenTelemetry's core semantic conventions.
-    #[strum(to_string = "semconv")]
-    Core,
-    /// OpenTelemetry's GenAI semantic conventions.
-    #[strum(to_string = "GenAI")]
-    GenAi,
-    /// This project.
-    #[strum(to_string = "ours")]
-    Ours,
-}
-
-/// How many different values a name takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
-pub enum Cardinality {
-    /// A handful, known beforehand: fit for a metric.
-    #[strum(to_string = "low")]
-    Low,
-    /// As many as there are requests or people: never on a metric.
-    #[strum(to_string = "high")]
-    High,
-}
-
-use Cardinality::{High, Low};
-use Source::{Core, GenAi, Ours};
-
-/// One attribute key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Name {
-    /// The key itself.
-    pub key: &'static str,
-    /// Type of the value, and its unit.
-    pub value: &'static str,
-    /// The spans or events it stands on.
-    pub on: &'static str,
-    /// What it means.
-    pub meaning: &'static str,
-    /// Where it comes from.
-    pub source: Source,
-    /// How many values it takes.
-    pub cardinality: Cardinality,
-}
-
-impl Name {
-    /// The attribute with a value.
-    pub fn with(self, value: impl Into<Value>) -> KeyValue {
-        KeyValue::new(self.key, value)
-    }
-}
-
-const fn name(
-    key: &'static str,
-    value: &'static str,
-    on: &'static str,
-    meaning: &'static str,
-    source: Source,
-    cardinality: Cardinality,
-) -> Name {
-    Name { key, value, on, meaning, source, cardinality }
-}
+use name::Cardinality::{High, Low};
+use name::Source::{Core, GenAi, Ours};
+use name::{Name, name};
 
 /// Employee.
 pub const USER_ID: Name = name("user.id", "string", "all", "the employee the expense belongs to", Core, High);
