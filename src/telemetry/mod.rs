@@ -10,6 +10,7 @@ mod exporter;
 pub mod identity;
 pub mod logs;
 pub mod names;
+pub mod otlp;
 mod processor;
 pub mod provider;
 mod record;

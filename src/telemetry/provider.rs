@@ -1,13 +1,9 @@
 //! Wiring: resource, sampler, limits, the one processor, the batch queue and the OTLP exporter.
 
-use std::path::Path;
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::tonic_types::transport::{Certificate, ClientTlsConfig, Identity as TlsIdentity};
-use opentelemetry_otlp::{
-    ExporterBuildError, Protocol as OtlpProtocol, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
-};
+use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::trace::{
@@ -17,8 +13,9 @@ use tokio::runtime::Runtime;
 
 use crate::telemetry::Instruments;
 use crate::telemetry::exporter::Reporting;
+use crate::telemetry::otlp::{ExporterError, span_exporter};
 use crate::telemetry::processor::Composite;
-use crate::telemetry::settings::{Limits, Protocol, TelemetrySettings, TlsFiles};
+use crate::telemetry::settings::{Limits, Protocol, TelemetrySettings};
 use crate::telemetry::span::Scope;
 
 /// Spans wait this long for company. The SDK's five seconds are long for a person who looks for his trace, and are lost
@@ -30,21 +27,9 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Traces cannot be exported as the variables ask.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// The exporter cannot be built.
-    #[error("the OTLP exporter for {endpoint} cannot be built")]
-    Exporter {
-        /// Where spans were to go.
-        endpoint: String,
-        /// Why not.
-        #[source]
-        source: ExporterBuildError,
-    },
-    /// A certificate or key cannot be read.
-    #[error("{0} cannot be read; name a PEM file")]
-    TlsFile(String, #[source] std::io::Error),
-    /// A certificate or key is none.
-    #[error("the certificates and keys of OTEL_EXPORTER_OTLP_* cannot be used")]
-    Tls(#[source] reqwest::Error),
+    /// The exporter cannot be set up.
+    #[error(transparent)]
+    Exporter(#[from] ExporterError),
     /// The exporter's thread cannot be made.
     #[error("the exporter's thread cannot be started")]
     Thread(#[source] std::io::Error),
@@ -69,22 +54,15 @@ impl Telemetry {
         if !settings.exports {
             return Ok(Self::build(settings, None::<BatchSpanProcessor>, None));
         }
-        match settings.protocol {
-            Protocol::Grpc => {
-                let mut builder = tokio::runtime::Builder::new_multi_thread();
-                let runtime = builder.worker_threads(1).thread_name("otlp-grpc").enable_all().build();
-                let runtime = runtime.map_err(TelemetryError::Thread)?;
-                let exporter = {
-                    let _entered = runtime.enter();
-                    grpc_exporter(settings)?
-                };
-                Ok(Self::build(settings, Some(batch(settings, exporter)), Some(runtime)))
-            }
-            Protocol::HttpProtobuf => {
-                let exporter = http_exporter(settings)?;
-                Ok(Self::build(settings, Some(batch(settings, exporter)), None))
-            }
-        }
+        let runtime = match settings.exporter.protocol {
+            Protocol::Grpc => Some(runtime().map_err(TelemetryError::Thread)?),
+            Protocol::HttpProtobuf => None,
+        };
+        let exporter = {
+            let _entered = runtime.as_ref().map(Runtime::enter);
+            span_exporter(&settings.exporter)?
+        };
+        Ok(Self::build(settings, Some(batch(settings, exporter)), runtime))
     }
 
     /// Sends every span to an exporter as it ends: for tests and for tools that look at their own spans.
@@ -150,61 +128,17 @@ impl Telemetry {
     }
 }
 
+/// One thread for the exporters over gRPC.
+fn runtime() -> std::io::Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(1).thread_name("otlp-grpc").enable_all().build()
+}
+
 fn batch(settings: &TelemetrySettings, exporter: SpanExporter) -> BatchSpanProcessor {
     let mut config = BatchConfigBuilder::default();
     if !settings.has_schedule_delay {
         config = config.with_scheduled_delay(SCHEDULE_DELAY);
     }
-    let exporter = Reporting::new(exporter, settings.endpoint.clone());
+    let exporter = Reporting::new(exporter, settings.exporter.endpoint.clone());
     BatchSpanProcessor::builder(exporter).with_batch_config(config.build()).build()
-}
-
-/// Endpoint, headers, timeout and compression are left to the exporter, which reads their variables itself.
-fn grpc_exporter(settings: &TelemetrySettings) -> Result<SpanExporter, TelemetryError> {
-    let TlsFiles { certificate, client_certificate, client_key } = &settings.tls;
-    let mut builder = SpanExporter::builder().with_tonic();
-    if let Some(timeout) = settings.export_timeout {
-        builder = builder.with_timeout(timeout);
-    }
-    if certificate.is_some() || client_certificate.is_some() {
-        let mut tls = ClientTlsConfig::new();
-        tls = match certificate {
-            Some(file) => tls.ca_certificate(Certificate::from_pem(read(file)?)),
-            None => tls.with_enabled_roots(),
-        };
-        if let (Some(certificate), Some(key)) = (client_certificate, client_key) {
-            tls = tls.identity(TlsIdentity::from_pem(read(certificate)?, read(key)?));
-        }
-        builder = builder.with_tls_config(tls);
-    }
-    builder.build().map_err(|source| unbuilt(settings, source))
-}
-
-fn http_exporter(settings: &TelemetrySettings) -> Result<SpanExporter, TelemetryError> {
-    let TlsFiles { certificate, client_certificate, client_key } = &settings.tls;
-    let mut builder = SpanExporter::builder().with_http().with_protocol(OtlpProtocol::HttpBinary);
-    if let Some(timeout) = settings.export_timeout {
-        builder = builder.with_timeout(timeout);
-    }
-    if certificate.is_some() || client_certificate.is_some() {
-        let mut client = reqwest::blocking::Client::builder();
-        if let Some(file) = certificate {
-            let trusted = reqwest::Certificate::from_pem_bundle(&read(file)?).map_err(TelemetryError::Tls)?;
-            client = client.tls_certs_only(trusted);
-        }
-        if let (Some(certificate), Some(key)) = (client_certificate, client_key) {
-            let pem = [read(certificate)?, read(key)?].concat();
-            client = client.identity(reqwest::Identity::from_pem(&pem).map_err(TelemetryError::Tls)?);
-        }
-        builder = builder.with_http_client(client.build().map_err(TelemetryError::Tls)?);
-    }
-    builder.build().map_err(|source| unbuilt(settings, source))
-}
-
-fn unbuilt(settings: &TelemetrySettings, source: ExporterBuildError) -> TelemetryError {
-    TelemetryError::Exporter { endpoint: settings.endpoint.clone(), source }
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, TelemetryError> {
-    std::fs::read(file).map_err(|error| TelemetryError::TlsFile(file.display().to_string(), error))
 }

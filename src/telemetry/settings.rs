@@ -68,6 +68,20 @@ pub struct TlsFiles {
     pub client_key: Option<PathBuf>,
 }
 
+/// Where a signal goes, and how. Headers, compression and the endpoint itself are read by the exporter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExporterSettings {
+    /// `OTEL_EXPORTER_OTLP_PROTOCOL`.
+    pub protocol: Protocol,
+    /// Where it goes, for the log only.
+    pub endpoint: String,
+    /// TLS files of the exporter.
+    pub tls: TlsFiles,
+    /// `OTEL_BSP_EXPORT_TIMEOUT`, where the exporter has no timeout of its own: the SDK
+    /// knows none.
+    pub timeout: Option<Duration>,
+}
+
 /// Telemetry as the operator asked for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TelemetrySettings {
@@ -75,20 +89,14 @@ pub struct TelemetrySettings {
     pub exports: bool,
     /// `OTEL_SDK_DISABLED`: spans are not even sampled.
     pub is_disabled: bool,
-    /// `OTEL_EXPORTER_OTLP_TRACES_PROTOCOL`, else `OTEL_EXPORTER_OTLP_PROTOCOL`.
-    pub protocol: Protocol,
-    /// Where spans go, for the log only: the exporter reads the variables itself.
-    pub endpoint: String,
-    /// TLS files of the exporter.
-    pub tls: TlsFiles,
+    /// Where spans go.
+    pub exporter: ExporterSettings,
     /// `OTEL_PROPAGATORS`.
     pub propagators: Vec<Propagator>,
     /// `OTEL_TRACES_SAMPLER` names a sampler; the SDK reads it.
     pub has_sampler: bool,
     /// `OTEL_BSP_SCHEDULE_DELAY` is set; the SDK reads it.
     pub has_schedule_delay: bool,
-    /// `OTEL_BSP_EXPORT_TIMEOUT`, where the exporter has no timeout of its own: the SDK's queue knows none.
-    pub export_timeout: Option<Duration>,
     /// Limits.
     pub limits: Limits,
     /// Resource attributes, `service.name` among them.
@@ -114,19 +122,15 @@ impl TelemetrySettings {
         for name in ["OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_BSP_SCHEDULE_DELAY"] {
             reader.number(name).filter(|n| *n == 0).inspect(|_| reader.fault(name, "0", "a number above zero"));
         }
-        let protocol = reader.protocol();
         let value_chars = ["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"];
         let n_attributes = reader.number("OTEL_ATTRIBUTE_COUNT_LIMIT");
         Self {
             exports: !is_disabled && exporter == "otlp",
             is_disabled,
-            protocol,
-            endpoint: reader.endpoint(protocol),
-            tls: reader.tls(),
+            exporter: reader.exporter(Signal::Traces),
             propagators: reader.propagators(),
             has_sampler: reader.one_of("OTEL_TRACES_SAMPLER", &SAMPLERS).is_some(),
             has_schedule_delay: reader.text("OTEL_BSP_SCHEDULE_DELAY").is_some(),
-            export_timeout: reader.export_timeout(),
             limits: Limits {
                 // The span's own limit is the SDK's to read, and goes before the general one.
                 span_attributes: n_attributes.filter(|_| reader.text("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT").is_none()),
@@ -148,6 +152,13 @@ impl TelemetrySettings {
     }
 }
 
+/// What is exported, each with variables of its own.
+#[derive(Clone, Copy, strum::Display)]
+#[strum(serialize_all = "UPPERCASE")]
+enum Signal {
+    Traces,
+}
+
 /// Reads variables and notes what is wrong with them.
 struct Reader<'a> {
     variables: &'a Variables,
@@ -160,20 +171,21 @@ impl<'a> Reader<'a> {
         self.variables.get(name).map(|text| text.trim()).filter(|text| !text.is_empty())
     }
 
-    /// A variable of the exporter: the one for traces goes before the one for all signals.
-    fn exporter_text(&self, suffix: &str) -> Option<(String, &'a str)> {
-        ["OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_"].into_iter().find_map(|prefix| {
-            let name = format!("{prefix}{suffix}");
-            self.text(&name).map(|text| (name, text))
+    /// A variable of an exporter: the one for its signal goes before the one for all.
+    fn exporter_text(&self, signal: Signal, suffix: &str) -> Option<(String, &'a str)> {
+        let own = format!("OTEL_EXPORTER_OTLP_{signal}_{suffix}");
+        [own, format!("OTEL_EXPORTER_OTLP_{suffix}")].into_iter().find_map(|name| {
+            let text = self.text(&name)?;
+            Some((name, text))
         })
     }
 
     fn fault(&mut self, name: &str, given: &str, accepted: &str) {
-        self.faults.push(format!("{name} is \"{given}\"; write {accepted}"));
+        note(self.faults, format!("{name} is \"{given}\"; write {accepted}"));
     }
 
     fn ignore(&mut self, name: &str, given: &str, accepted: &str) {
-        self.ignored.push(format!("{name} is \"{given}\", which is ignored; write {accepted}"));
+        note(&mut self.ignored, format!("{name} is \"{given}\", which is ignored; write {accepted}"));
     }
 
     /// The specification takes only `true`, in any case, for true.
@@ -199,8 +211,18 @@ impl<'a> Reader<'a> {
         number
     }
 
-    fn protocol(&mut self) -> Protocol {
-        match self.exporter_text("PROTOCOL") {
+    fn exporter(&mut self, signal: Signal) -> ExporterSettings {
+        let protocol = self.protocol(signal);
+        ExporterSettings {
+            protocol,
+            endpoint: self.endpoint(signal, protocol),
+            tls: self.tls(signal),
+            timeout: self.export_timeout(signal),
+        }
+    }
+
+    fn protocol(&mut self, signal: Signal) -> Protocol {
+        match self.exporter_text(signal, "PROTOCOL") {
             None | Some((_, "grpc")) => Protocol::Grpc,
             Some((_, "http/protobuf")) => Protocol::HttpProtobuf,
             Some((name, other)) => {
@@ -210,12 +232,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn endpoint(&mut self, protocol: Protocol) -> String {
+    fn endpoint(&mut self, signal: Signal, protocol: Protocol) -> String {
         let standard = match protocol {
             Protocol::Grpc => "http://localhost:4317",
             Protocol::HttpProtobuf => "http://localhost:4318",
         };
-        let Some((name, endpoint)) = self.exporter_text("ENDPOINT") else { return standard.to_owned() };
+        let Some((name, endpoint)) = self.exporter_text(signal, "ENDPOINT") else { return standard.to_owned() };
         match endpoint.parse::<reqwest::Url>() {
             Ok(mut url) if url.has_host() => {
                 // It is shown in the log, where a password has no place.
@@ -230,13 +252,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn export_timeout(&mut self) -> Option<Duration> {
-        let millis = self.number("OTEL_BSP_EXPORT_TIMEOUT").map(u64::from).map(Duration::from_millis);
-        millis.filter(|_| self.exporter_text("TIMEOUT").is_none())
+    fn export_timeout(&mut self, signal: Signal) -> Option<Duration> {
+        let millis = self.number(match signal {
+            Signal::Traces => "OTEL_BSP_EXPORT_TIMEOUT",
+        });
+        let timeout = millis.map(u64::from).map(Duration::from_millis);
+        timeout.filter(|_| self.exporter_text(signal, "TIMEOUT").is_none())
     }
 
-    fn tls(&mut self) -> TlsFiles {
-        let file = |suffix| self.exporter_text(suffix).map(|(_, path)| PathBuf::from(path));
+    fn tls(&mut self, signal: Signal) -> TlsFiles {
+        let file = |suffix| self.exporter_text(signal, suffix).map(|(_, path)| PathBuf::from(path));
         let tls = TlsFiles {
             certificate: file("CERTIFICATE"),
             client_certificate: file("CLIENT_CERTIFICATE"),
@@ -245,7 +270,7 @@ impl<'a> Reader<'a> {
         if tls.client_certificate.is_some() != tls.client_key.is_some() {
             let message =
                 "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY go together; set both";
-            self.faults.push(message.to_owned());
+            note(self.faults, message.to_owned());
         }
         tls
     }
@@ -310,5 +335,12 @@ impl<'a> Reader<'a> {
                 false
             }
         }
+    }
+}
+
+/// Notes something once: a variable for all signals is read for each.
+fn note(notes: &mut Vec<String>, text: String) {
+    if !notes.contains(&text) {
+        notes.push(text);
     }
 }
