@@ -24,6 +24,8 @@ const DEFAULT_OPENAI_MODEL: &str = "gpt-4o-mini";
 const MAX_LIMIT: Duration = Duration::from_secs(3600);
 /// The longest an idempotency key may be remembered.
 const MAX_RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
+/// The most tenants that may have metrics of their own.
+const MAX_METRICS_TENANTS: usize = 1_000;
 /// Where OpenAI itself is.
 const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
 
@@ -127,6 +129,14 @@ pub struct Settings {
     /// Requests worked on at once; one more is refused with 503
     #[arg(long, global = true, env = "EXPENSE_AGENT_MAX_IN_FLIGHT", default_value_t = 256, value_name = "COUNT")]
     pub max_in_flight: usize,
+
+    /// How many tenants have metrics of their own; the others share one series, and 0 tells no tenants apart
+    #[arg(long, global = true, env = "EXPENSE_AGENT_METRICS_TENANTS", default_value_t = 0, value_name = "COUNT")]
+    pub metrics_tenants: usize,
+
+    /// Write the metrics of model calls also under the names that older dashboards read
+    #[arg(long, global = true, env = "EXPENSE_AGENT_METRICS_OLD_NAMES", value_parser = BoolishValueParser::new())]
+    pub metrics_old_names: bool,
 
     /// How log lines look
     #[arg(long, global = true, env = "EXPENSE_AGENT_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
@@ -257,6 +267,12 @@ impl Config {
         if settings.max_in_flight == 0 || settings.max_in_flight > tokio::sync::Semaphore::MAX_PERMITS {
             faults.push(format!("--max-in-flight is {}; write a number from 1", settings.max_in_flight));
         }
+        if settings.metrics_tenants > MAX_METRICS_TENANTS {
+            faults.push(format!(
+                "--metrics-tenants is {}; write a number up to {MAX_METRICS_TENANTS}: each is held in memory",
+                settings.metrics_tenants
+            ));
+        }
         if settings.temperature.is_some_and(|temperature| !(0.0..=2.0).contains(&temperature)) {
             faults.push("--temperature is out of range; write a number from 0 to 2".to_owned());
         }
@@ -269,7 +285,9 @@ impl Config {
         });
         let store = store(&settings, variables, &mut faults);
         let model = model(&settings, variables, &mut faults);
-        let telemetry = TelemetrySettings::parse(variables, &mut faults);
+        let mut telemetry = TelemetrySettings::parse(variables, &mut faults);
+        telemetry.metrics.max_tenants = settings.metrics_tenants;
+        telemetry.metrics.has_old_names = settings.metrics_old_names;
         match model {
             Some(model) if faults.is_empty() => Ok(Self {
                 listen: settings.listen,

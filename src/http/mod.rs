@@ -7,6 +7,7 @@ pub mod error;
 pub mod expenses;
 pub mod health;
 pub mod limits;
+pub mod metrics;
 pub mod once;
 pub mod policies;
 pub mod resolutions;
@@ -64,7 +65,7 @@ impl AppState {
     }
 }
 
-/// All routes. Probes stand outside the traced part: they would drown the decisions.
+/// All routes. Probes and metrics stand outside the traced part: they would drown the decisions.
 pub fn router(state: AppState, instruments: Instruments) -> Router {
     let (api, openapi) = OpenApiRouter::with_openapi(docs::Contract::openapi())
         .routes(routes!(expenses::create, expenses::list))
@@ -73,6 +74,7 @@ pub fn router(state: AppState, instruments: Instruments) -> Router {
         .routes(routes!(policies::list))
         .layer(from_fn(admission::require_identity))
         .split_for_parts();
+    let untraced = health::routes().merge(metrics::routes(instruments.clone())).layer(from_fn(error::render));
     let traced = api
         .merge(docs::pages(openapi))
         .fallback(error::no_such_route)
@@ -81,5 +83,5 @@ pub fn router(state: AppState, instruments: Instruments) -> Router {
         .layer(from_fn_with_state(state.clone(), limits::within_deadline))
         .layer(from_fn(error::render))
         .layer(from_fn_with_state((instruments, state.access.clone()), server::trace));
-    health::routes().layer(from_fn(error::render)).merge(traced).with_state(state)
+    untraced.merge(traced).with_state(state)
 }

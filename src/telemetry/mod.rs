@@ -6,14 +6,17 @@
 
 pub mod chat;
 mod content;
+mod delivery;
 mod exporter;
 pub mod identity;
 pub mod logs;
+pub mod metrics;
 pub mod names;
 pub mod otlp;
 mod processor;
 pub mod provider;
 mod record;
+pub mod request_time;
 pub mod server;
 pub mod settings;
 mod span;
@@ -23,10 +26,22 @@ use std::sync::Arc;
 
 use settings::Propagator;
 
-/// What requests are traced with: cheap to clone, held by the HTTP middleware.
+/// What requests are traced and measured with: cheap to clone, held by the HTTP middleware.
 #[derive(Clone, Debug)]
 pub struct Instruments {
     scope: span::Scope,
     /// What is read of a caller's headers.
     propagators: Arc<[Propagator]>,
+    /// What has been measured, for whoever asks.
+    page: metrics::readers::Page,
+}
+
+impl Instruments {
+    /// Every metric in the text format of Prometheus.
+    ///
+    /// # Errors
+    /// When a metric cannot be written in that format.
+    pub fn metrics_page(&self) -> Result<String, prometheus::Error> {
+        self.page.text()
+    }
 }

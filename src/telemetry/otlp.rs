@@ -1,11 +1,12 @@
-//! The OTLP exporters, set up from settings that are alike for every signal. Endpoint, headers and compression are left to the
+//! The OTLP exporters of both signals, set up from the same settings. Endpoint, headers and compression are left to the
 //! exporter, which reads their variables itself.
 
 use std::path::Path;
 
 use opentelemetry_otlp::tonic_types::transport::{Certificate, ClientTlsConfig, Identity as TlsIdentity};
 use opentelemetry_otlp::{
-    ExporterBuildError, Protocol as OtlpProtocol, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
+    ExporterBuildError, MetricExporter, Protocol as OtlpProtocol, RetryPolicy, SpanExporter, WithExportConfig,
+    WithHttpConfig, WithTonicConfig,
 };
 
 use crate::telemetry::settings::{ExporterSettings, Protocol, TlsFiles};
@@ -35,6 +36,18 @@ pub(super) fn span_exporter(settings: &ExporterSettings) -> Result<SpanExporter,
     match settings.protocol {
         Protocol::Grpc => over_grpc(SpanExporter::builder().with_tonic(), settings)?.build(),
         Protocol::HttpProtobuf => over_http(SpanExporter::builder().with_http(), settings)?.build(),
+    }
+    .map_err(|source| unbuilt(settings, source))
+}
+
+/// The exporter of metrics. Over gRPC it belongs to the runtime that is entered now. What was not delivered is part of
+/// the next delivery, so nothing is tried twice.
+pub(super) fn metric_exporter(settings: &ExporterSettings) -> Result<MetricExporter, ExporterError> {
+    let builder = MetricExporter::builder();
+    let once = RetryPolicy::disabled();
+    match settings.protocol {
+        Protocol::Grpc => over_grpc(builder.with_tonic().with_retry_policy(once), settings)?.build(),
+        Protocol::HttpProtobuf => over_http(builder.with_http().with_retry_policy(once), settings)?.build(),
     }
     .map_err(|source| unbuilt(settings, source))
 }

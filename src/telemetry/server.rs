@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::uri::Authority;
@@ -21,8 +22,10 @@ use crate::keys::access::{Access, Caller};
 use crate::telemetry::Instruments;
 use crate::telemetry::chat::traceparent;
 use crate::telemetry::identity::{Identity, Members, edge_context, members};
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
 use crate::telemetry::record::outcome_attributes;
+use crate::telemetry::request_time::RequestTime;
 use crate::telemetry::settings::Propagator;
 use crate::telemetry::span::{Failure, LiveSpan, Projection};
 
@@ -68,7 +71,10 @@ pub async fn trace(
     let members = if reads(Propagator::Baggage) { members(request.headers()) } else { Members::new() };
     let caller = access.caller(request.headers());
     let identity = Identity::of(&caller, &members);
-    let parent = edge_context(identity.as_ref(), &inbound, &members).with_value(instruments.scope.clone());
+    let time = Arc::new(RequestTime::default());
+    let parent = edge_context(identity.as_ref(), &inbound, &members)
+        .with_value(instruments.scope.clone())
+        .with_value(Arc::clone(&time));
     let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
     let method = known_method(request.method());
     let name = route.iter().fold(method.unwrap_or("HTTP").to_owned(), |name, route| format!("{name} {route}"));
@@ -88,7 +94,8 @@ pub async fn trace(
     }
     let server = ServerSpan { span, trace, identity };
     let mut response = next.run(request).with_context(context).await;
-    server.finish(&response);
+    let took = server.finish(&response);
+    instruments.scope.metrics.own_time(&time, took);
     let headers = response.headers_mut();
     insert(headers, HeaderName::from_static("traceresponse"), &traceresponse);
     insert(headers, HeaderName::from_static("x-trace-id"), &trace_id);
@@ -108,17 +115,20 @@ impl ServerSpan {
         self.trace.employee.get().or(caller).map(|user_id| names::USER_ID.with(user_id.clone()))
     }
 
-    fn finish(mut self, response: &Response) {
+    /// Ends the span. Gives the time the request took.
+    fn finish(mut self, response: &Response) -> Duration {
+        let took = self.span.began().elapsed();
         let mut projection = project(response);
         projection.attributes.extend(self.user());
-        self.span.end(projection);
+        self.span.end(|_| projection, Metrics::served);
+        took
     }
 }
 
 impl Drop for ServerSpan {
     fn drop(&mut self) {
         let user = self.user();
-        self.span.give_up(user.into_iter().collect());
+        self.span.give_up(user.into_iter().collect(), Metrics::served);
     }
 }
 

@@ -26,7 +26,7 @@ const SAMPLERS: [&str; 6] = [
 /// Environment variables by name; empty ones count as unset, as the specification has it.
 pub type Variables = BTreeMap<String, String>;
 
-/// How spans are sent.
+/// How spans and metrics are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// OTLP over gRPC.
@@ -77,9 +77,20 @@ pub struct ExporterSettings {
     pub endpoint: String,
     /// TLS files of the exporter.
     pub tls: TlsFiles,
-    /// `OTEL_BSP_EXPORT_TIMEOUT`, where the exporter has no timeout of its own: the SDK
+    /// `OTEL_BSP_EXPORT_TIMEOUT` or `OTEL_METRIC_EXPORT_TIMEOUT`, where the exporter has no timeout of its own: the SDK
     /// knows none.
     pub timeout: Option<Duration>,
+}
+
+/// Metrics as the operator asked for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricSettings {
+    /// Where they are pushed to, unless `OTEL_METRICS_EXPORTER` is `none`; `/metrics` shows them in either case.
+    pub exporter: Option<ExporterSettings>,
+    /// How many tenants have series of their own.
+    pub max_tenants: usize,
+    /// Whether model calls are also written under the names that older dashboards read.
+    pub has_old_names: bool,
 }
 
 /// Telemetry as the operator asked for it.
@@ -87,10 +98,12 @@ pub struct ExporterSettings {
 pub struct TelemetrySettings {
     /// `OTEL_SDK_DISABLED` is not set, and `OTEL_TRACES_EXPORTER` is not `none`.
     pub exports: bool,
-    /// `OTEL_SDK_DISABLED`: spans are not even sampled.
+    /// `OTEL_SDK_DISABLED`: spans are not even sampled, and nothing is measured.
     pub is_disabled: bool,
     /// Where spans go.
     pub exporter: ExporterSettings,
+    /// Metrics.
+    pub metrics: MetricSettings,
     /// `OTEL_PROPAGATORS`.
     pub propagators: Vec<Propagator>,
     /// `OTEL_TRACES_SAMPLER` names a sampler; the SDK reads it.
@@ -116,10 +129,16 @@ impl TelemetrySettings {
         let mut reader = Reader { variables, faults, ignored: Vec::new() };
         let is_disabled = reader.boolean("OTEL_SDK_DISABLED");
         let exporter = reader.one_of("OTEL_TRACES_EXPORTER", &["otlp", "none"]).unwrap_or("otlp");
-        for name in ["OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"] {
-            reader.one_of(name, &["none", "otlp"]);
-        }
-        for name in ["OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_BSP_SCHEDULE_DELAY"] {
+        // `/metrics` is there anyway, so `prometheus` asks for no more than `none`.
+        let metrics_exporter = reader.one_of("OTEL_METRICS_EXPORTER", &["otlp", "prometheus", "none"]);
+        let pushes_metrics = !is_disabled && metrics_exporter.is_none_or(|exporter| exporter == "otlp");
+        reader.one_of("OTEL_LOGS_EXPORTER", &["none", "otlp"]);
+        for name in [
+            "OTEL_BSP_MAX_QUEUE_SIZE",
+            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+            "OTEL_BSP_SCHEDULE_DELAY",
+            "OTEL_METRIC_EXPORT_INTERVAL",
+        ] {
             reader.number(name).filter(|n| *n == 0).inspect(|_| reader.fault(name, "0", "a number above zero"));
         }
         let value_chars = ["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"];
@@ -128,6 +147,11 @@ impl TelemetrySettings {
             exports: !is_disabled && exporter == "otlp",
             is_disabled,
             exporter: reader.exporter(Signal::Traces),
+            metrics: MetricSettings {
+                exporter: pushes_metrics.then(|| reader.exporter(Signal::Metrics)),
+                max_tenants: 0,
+                has_old_names: false,
+            },
             propagators: reader.propagators(),
             has_sampler: reader.one_of("OTEL_TRACES_SAMPLER", &SAMPLERS).is_some(),
             has_schedule_delay: reader.text("OTEL_BSP_SCHEDULE_DELAY").is_some(),
@@ -157,6 +181,7 @@ impl TelemetrySettings {
 #[strum(serialize_all = "UPPERCASE")]
 enum Signal {
     Traces,
+    Metrics,
 }
 
 /// Reads variables and notes what is wrong with them.
@@ -255,6 +280,7 @@ impl<'a> Reader<'a> {
     fn export_timeout(&mut self, signal: Signal) -> Option<Duration> {
         let millis = self.number(match signal {
             Signal::Traces => "OTEL_BSP_EXPORT_TIMEOUT",
+            Signal::Metrics => "OTEL_METRIC_EXPORT_TIMEOUT",
         });
         let timeout = millis.map(u64::from).map(Duration::from_millis);
         timeout.filter(|_| self.exporter_text(signal, "TIMEOUT").is_none())

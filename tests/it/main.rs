@@ -20,6 +20,7 @@ mod idempotency;
 mod identity;
 mod keys;
 mod ledger;
+mod metrics;
 mod panics;
 mod policy;
 mod rates;

@@ -1,4 +1,4 @@
-//! An OTLP trace receiver inside the test process, over gRPC and over HTTP with protobuf: what a backend gets to see.
+//! An OTLP receiver inside the test process, over gRPC and over HTTP with protobuf: what a backend gets to see.
 //! It keeps every export as it came and reads it only when asked, so that a key sent twice fails the test that asks.
 //! Limits are the Collector's defaults: 4 MiB per gRPC message, 20 MiB per HTTP body.
 
@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use opentelemetry::trace::{SpanKind, Status};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::MetricsServiceServer;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
@@ -27,6 +28,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint};
 
+use super::otlp_metrics::{self, MetricsInbox, ReceivedMetric};
 use super::poll;
 use super::server::Server;
 
@@ -38,21 +40,27 @@ pub(crate) struct OtlpReceiver {
     grpc: Server,
     http: Server,
     inbox: Inbox,
+    metrics: MetricsInbox,
 }
 
 impl OtlpReceiver {
     /// Starts both transports, each on a port of its own.
     pub(crate) async fn spawn() -> Self {
-        let inbox = Inbox::default();
+        let (inbox, metrics) = (Inbox::default(), MetricsInbox::default());
         let service = TraceServiceServer::new(inbox.clone()).accept_compressed(CompressionEncoding::Gzip);
+        let over_grpc = Routes::new(service).add_service(MetricsServiceServer::new(metrics.clone()));
+        let metrics_over_http =
+            Router::new().route("/v1/metrics", post(otlp_metrics::export_over_http)).with_state(metrics.clone());
         let over_http = Router::new()
             .route("/v1/traces", post(export_over_http))
-            .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES))
-            .with_state(inbox.clone());
+            .with_state(inbox.clone())
+            .merge(metrics_over_http)
+            .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES));
         Self {
-            grpc: Server::spawn(Routes::new(service).into_axum_router()).await,
+            grpc: Server::spawn(over_grpc.into_axum_router()).await,
             http: Server::spawn(over_http).await,
             inbox,
+            metrics,
         }
     }
 
@@ -69,6 +77,11 @@ impl OtlpReceiver {
     /// All spans received so far in order of arrival; panics if a span, event or resource has a key twice.
     pub(crate) fn spans(&self) -> Vec<ReceivedSpan> {
         self.inbox.lock().iter().flat_map(read).collect()
+    }
+
+    /// All metrics received so far, as often as they were pushed.
+    pub(crate) fn metrics(&self) -> Vec<ReceivedMetric> {
+        self.metrics.metrics()
     }
 
     /// The headers, or the gRPC metadata, of every export so far.
@@ -206,7 +219,8 @@ fn read_span(span: &Span, transport: Transport, resource: BTreeMap<String, Value
     }
 }
 
-fn read_attributes(owner: &str, attributes: &[KeyValue]) -> BTreeMap<String, Value> {
+/// Attributes by key; one that comes twice fails.
+pub(crate) fn read_attributes(owner: &str, attributes: &[KeyValue]) -> BTreeMap<String, Value> {
     let mut read = BTreeMap::new();
     for KeyValue { key, value, .. } in attributes {
         let earlier = read.insert(key.clone(), value.as_ref().map_or(Value::Null, read_value));
