@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 
+mod alerts;
 mod amounts;
 mod api;
 mod architecture;
