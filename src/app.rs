@@ -70,13 +70,15 @@ impl App {
         let ledger = Ledger::open(&config.store).await?;
         tracing::info!(model = model.info().model, policies = %folder.now(), api_keys = %access, "ready to decide");
         let state = AppState {
-            chain: Chain { model, ledger },
+            chain: Chain { model, ledger, redacts_prompts: !config.raw_prompts },
             folder,
             access,
             clock,
             trace_url: config.trace_url.clone(),
+            sampling: config.telemetry.sampling,
             deadline: config.deadline,
             key_retention: config.key_retention,
+            redacts_ledger: config.redact_ledger,
             slots: Arc::new(Semaphore::new(config.max_in_flight)),
             decisions: TaskTracker::new(),
             is_draining: Arc::new(AtomicBool::new(false)),

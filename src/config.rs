@@ -1,14 +1,17 @@
 //! Every setting, read once from flags and environment and checked as a whole before anything starts. The only file
 //! that reads the environment; tests fill [`Config`] instead.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use reqwest::Url;
+use rust_decimal::Decimal;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::ledger::Store;
@@ -16,7 +19,8 @@ use crate::llm::fault::{FaultKind, FaultRate};
 use crate::llm::offline;
 use crate::llm::openai::OpenAiConfig;
 use crate::telemetry::logs::LogFormat;
-use crate::telemetry::settings::{TelemetrySettings, Variables};
+use crate::telemetry::sampling::{Ratio, Sampling};
+use crate::telemetry::settings::{DEFAULT_QUEUE_BYTES, TelemetrySettings, Variables};
 
 /// The model that is asked when there is a key and no other model is named.
 const DEFAULT_OPENAI_MODEL: &str = "gpt-4o-mini";
@@ -26,6 +30,10 @@ const MAX_LIMIT: Duration = Duration::from_secs(3600);
 const MAX_RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
 /// The most tenants that may have metrics of their own.
 const MAX_METRICS_TENANTS: usize = 1_000;
+/// The shortest key of pseudonyms: shorter ones can be guessed.
+const MIN_PSEUDONYM_KEY: usize = 16;
+/// The least memory for spans that wait: a few decisions' worth.
+const MIN_QUEUE_BYTES: usize = 64 * 1024;
 /// Where OpenAI itself is.
 const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
 
@@ -137,6 +145,52 @@ pub struct Settings {
     /// Write the metrics of model calls also under the names that older dashboards read
     #[arg(long, global = true, env = "EXPENSE_AGENT_METRICS_OLD_NAMES", value_parser = BoolishValueParser::new())]
     pub metrics_old_names: bool,
+    /// Let the model see card numbers, addresses and keys as they were written; otherwise it sees `[CARD]` and the like
+    #[arg(long, global = true, env = "EXPENSE_AGENT_RAW_PROMPTS", value_parser = BoolishValueParser::new())]
+    pub raw_prompts: bool,
+
+    /// Keep the text of transactions and merchants in the ledger redacted; answers then show it so as well
+    #[arg(long, global = true, env = "EXPENSE_AGENT_REDACT_LEDGER", value_parser = BoolishValueParser::new())]
+    pub redact_ledger: bool,
+
+    /// Key of the pseudonyms that stand in traces for user ids that are personal data, the same for all replicas; better
+    /// as a variable than as a flag [default: one made once and kept in the data folder]
+    #[arg(
+        long, global = true, env = "EXPENSE_AGENT_PSEUDONYM_KEY", hide_env_values = true, value_name = "KEY",
+        value_parser = |key: &str| Ok::<_, Infallible>(SecretString::from(key))
+    )]
+    pub pseudonym_key: Option<SecretString>,
+    /// Memory of spans that wait to be delivered, in bytes; beyond it the oldest traces go, those with a failed check last
+    #[arg(
+        long, global = true, env = "EXPENSE_AGENT_TELEMETRY_QUEUE_BYTES", default_value_t = DEFAULT_QUEUE_BYTES,
+        value_name = "BYTES"
+    )]
+    pub telemetry_queue_bytes: usize,
+
+    /// Share of traces that are kept, from 0 to 1; kept in any case are errors, failed checks, overrides, reviews, what is
+    /// slow or costly, and the first of each rule
+    #[arg(
+        long, global = true, env = "EXPENSE_AGENT_TELEMETRY_KEEP_RATIO", default_value = "1", value_name = "NUMBER",
+        value_parser = Ratio::from_str
+    )]
+    pub telemetry_keep_ratio: Ratio,
+
+    /// A request that takes longer is slow
+    #[arg(
+        long, global = true, env = "EXPENSE_AGENT_TELEMETRY_KEEP_SLOW", default_value = "5s", value_name = "TIME",
+        value_parser = humantime::parse_duration
+    )]
+    pub telemetry_keep_slow: Duration,
+
+    /// A decision whose model calls cost more is costly
+    #[arg(
+        long,
+        global = true,
+        env = "EXPENSE_AGENT_TELEMETRY_KEEP_COSTLY",
+        default_value = "0.05",
+        value_name = "USD"
+    )]
+    pub telemetry_keep_costly: Decimal,
 
     /// How log lines look
     #[arg(long, global = true, env = "EXPENSE_AGENT_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
@@ -214,6 +268,12 @@ pub struct Config {
     pub key_retention: Duration,
     /// Requests worked on at once.
     pub max_in_flight: usize,
+    /// Whether the model sees what the employee wrote.
+    pub raw_prompts: bool,
+    /// Whether the ledger gets redacted text.
+    pub redact_ledger: bool,
+    /// Key of the pseudonyms; absent, one is kept beside an SQLite ledger.
+    pub pseudonym_key: Option<SecretString>,
     /// What `RUST_LOG` says.
     pub log_filter: Option<String>,
     /// How log lines look.
@@ -273,8 +333,18 @@ impl Config {
                 settings.metrics_tenants
             ));
         }
+        if settings.telemetry_queue_bytes < MIN_QUEUE_BYTES {
+            faults.push(format!(
+                "--telemetry-queue-bytes is {}; write a number from {MIN_QUEUE_BYTES}",
+                settings.telemetry_queue_bytes
+            ));
+        }
         if settings.temperature.is_some_and(|temperature| !(0.0..=2.0).contains(&temperature)) {
             faults.push("--temperature is out of range; write a number from 0 to 2".to_owned());
+        }
+        let pseudonym_key = settings.pseudonym_key.clone().filter(|key| !key.expose_secret().is_empty());
+        if pseudonym_key.as_ref().is_some_and(|key| key.expose_secret().len() < MIN_PSEUDONYM_KEY) {
+            faults.push(format!("--pseudonym-key is too short; write at least {MIN_PSEUDONYM_KEY} random characters"));
         }
         let trace_url = settings.trace_url.as_deref().filter(|text| !text.is_empty()).and_then(|text| {
             let url = TraceUrl::parse(text);
@@ -288,6 +358,12 @@ impl Config {
         let mut telemetry = TelemetrySettings::parse(variables, &mut faults);
         telemetry.metrics.max_tenants = settings.metrics_tenants;
         telemetry.metrics.has_old_names = settings.metrics_old_names;
+        telemetry.queue.max_bytes = settings.telemetry_queue_bytes;
+        telemetry.sampling = Sampling {
+            ratio: settings.telemetry_keep_ratio,
+            slow: settings.telemetry_keep_slow,
+            costly: settings.telemetry_keep_costly,
+        };
         match model {
             Some(model) if faults.is_empty() => Ok(Self {
                 listen: settings.listen,
@@ -302,6 +378,9 @@ impl Config {
                 drain_timeout: settings.drain_timeout,
                 key_retention: settings.key_retention,
                 max_in_flight: settings.max_in_flight,
+                raw_prompts: settings.raw_prompts,
+                redact_ledger: settings.redact_ledger,
+                pseudonym_key,
                 log_filter: variables.get("RUST_LOG").filter(|filter| !filter.is_empty()).cloned(),
                 log_format: settings.log_format,
                 telemetry,

@@ -8,14 +8,17 @@
 //! 5. [`llm`]: the model seam, OpenAI and offline.
 //! 6. [`ledger`]: the durable memory.
 //! 7. [`keys`]: API keys, which say who may come in and for which tenant.
-//! 8. [`telemetry`]: how all of it is seen.
-//! 9. [`http`], [`cli`], [`app`], [`config`]: the ways in.
+//! 8. [`redact`]: what must not leave, whichever way.
+//! 9. [`telemetry`]: how all of it is seen.
+//! 10. [`http`], [`cli`], [`app`], [`config`]: the ways in.
 //!
 //! What always holds, and is tested:
 //! - No outcome is more lenient than the policy engine's verdict, whatever the model says.
 //! - A decision is judged by one rulebook from its first step to its record, whatever is loaded meanwhile.
 //! - A decision that was answered is in the ledger.
 //! - With API keys, the key alone decides the tenant of a request.
+//! - No text leaves (spans, logs, problems) without redaction, and none that could not be redacted.
+//! - Every span that began is exported, sampled out, dropped or in flight, and counted as that.
 //! - No binary float touches an amount.
 //! - OpenTelemetry is imported under `telemetry` alone, async-openai in `llm::openai` alone, and the environment is read
 //!   in `config` alone.
@@ -33,6 +36,8 @@ pub mod llm;
 pub mod ledger;
 
 pub mod keys;
+
+pub mod redact;
 
 pub mod telemetry;
 

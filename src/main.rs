@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use expense_agent::cli::{
-    Cli, Command, KeysCommand, LedgerCommand, PoliciesCommand, demo, export, healthcheck, keys, ledger, policies, serve,
+    Cli, Command, KeysCommand, LedgerCommand, PoliciesCommand, demo, export, healthcheck, keys, ledger, policies,
+    pseudonym, serve,
 };
 use expense_agent::config::{Config, environment};
+use expense_agent::redact::redact;
 
 fn main() -> ExitCode {
     let Cli { command, settings } = Cli::parse();
@@ -24,13 +26,17 @@ fn main() -> ExitCode {
             configured(settings).and_then(|config| ledger::erase(&config, &wanted, &mut out))
         }
         Command::Export(wanted) => configured(settings).and_then(|config| export::run(&config, &wanted, &mut out)),
+        Command::Pseudonym { user_id } => {
+            configured(settings).and_then(|config| pseudonym::run(&config, &user_id, &mut out))
+        }
         Command::Serve => configured(settings).and_then(|config| serve::run(&config, &mut out)),
         Command::Demo { url } => configured(settings).and_then(|config| demo::run(&config, url, &mut out)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            anstream::eprintln!("error: {error:#}");
+            // It may repeat a setting, and lands where logs land.
+            anstream::eprintln!("error: {}", redact(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

@@ -37,7 +37,7 @@ pub async fn classify(chain: &Chain, case: &Case) -> Classification {
     let question = Question {
         step: Step::Classify,
         prompt: &prompt::CLASSIFY,
-        facts: to_facts(&facts),
+        facts: to_facts(chain, &facts),
         schema: &schema,
         rulebook: &case.rulebook,
         deadline: case.model_deadline,

@@ -35,7 +35,7 @@ pub async fn decide(chain: &Chain, case: &Case, found: &Found) -> Advice {
     let question = Question {
         step: Step::Decide,
         prompt: &prompt::DECIDE,
-        facts: to_facts(&found.facts),
+        facts: to_facts(chain, &found.facts),
         schema: &schema,
         rulebook: &case.rulebook,
         deadline: case.model_deadline,

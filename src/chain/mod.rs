@@ -24,6 +24,7 @@ use crate::domain::decision::{AgentOutcome, Decision, ModelCall, Outcome, Role, 
 use crate::domain::expense::Expense;
 use crate::ledger::{Effect, Entry, KeyClaim, Ledger, LedgerError, RecordError};
 use crate::llm::ChatModel;
+use crate::redact::redact;
 use crate::rulebook::Rulebook;
 use crate::telemetry::step::step;
 use ask::StepRun;
@@ -43,6 +44,8 @@ pub struct Chain {
     pub model: Arc<dyn ChatModel>,
     /// The memory.
     pub ledger: Ledger,
+    /// Whether the model sees `[CARD]` instead of a card's number, and so on.
+    pub redacts_prompts: bool,
 }
 
 /// One expense to decide about, and what came with its request.
@@ -212,7 +215,9 @@ fn agent_outcome(outcome: Outcome, runs: &[&StepRun]) -> AgentOutcome {
     }
 }
 
-/// Facts as the JSON text that a prompt holds.
-fn to_facts(facts: &impl Serialize) -> String {
-    serde_json::to_string(facts).expect("facts are plain texts and decimals, which JSON can hold")
+/// Facts as the JSON text that a prompt holds. Redaction is for the model alone: the verdict of the policy code rests on
+/// what the employee wrote.
+fn to_facts(chain: &Chain, facts: &impl Serialize) -> String {
+    let facts = serde_json::to_string(facts).expect("facts are plain texts and decimals, which JSON can hold");
+    if chain.redacts_prompts { redact(&facts).into_owned() } else { facts }
 }

@@ -18,6 +18,7 @@ use crate::config::{Config, ModelConfig};
 use crate::domain::decision::{Decision, Outcome, Ruling, Step};
 use crate::domain::submission::Submission;
 use crate::ledger::Store;
+use crate::redact::pseudonym::{Pseudonyms, new_key};
 use crate::telemetry::Instruments;
 
 /// What is posted: one body a line.
@@ -43,7 +44,7 @@ pub fn run(config: &Config, url: Option<Url>, out: &mut dyn Write) -> anyhow::Re
     }
     let quiet = config.log_filter.clone().unwrap_or_else(|| "warn".to_owned());
     let config = Config { log_filter: Some(quiet), ..config.clone() };
-    let telemetry = start_telemetry(&config)?;
+    let telemetry = start_telemetry(&config, Pseudonyms::new(new_key()?))?;
     let shown = runtime.block_on(decide_here(config, telemetry.instruments(), out));
     drop(runtime);
     telemetry.shutdown();

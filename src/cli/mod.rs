@@ -6,6 +6,7 @@ pub mod healthcheck;
 pub mod keys;
 pub mod ledger;
 pub mod policies;
+pub mod pseudonym;
 pub mod serve;
 
 use std::path::PathBuf;
@@ -54,6 +55,11 @@ pub enum Command {
         /// What to do with them
         #[command(subcommand)]
         command: KeysCommand,
+    },
+    /// Show what a user is called in traces: the id itself, or its pseudonym where it is personal data
+    Pseudonym {
+        /// The id, as the ledger has it
+        user_id: String,
     },
     /// Post a few dozen transactions and show each decision as a tree
     Demo {

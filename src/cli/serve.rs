@@ -8,8 +8,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Instrument;
 
 use crate::app::App;
+use crate::cli::pseudonym;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::redact::pseudonym::{Pseudonyms, new_key};
 use crate::reload::ReloadRequests;
 use crate::telemetry::logs;
 use crate::telemetry::provider::Telemetry;
@@ -19,7 +21,15 @@ use crate::telemetry::provider::Telemetry;
 /// # Errors
 /// When it cannot start, or its listener fails.
 pub fn run(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
-    let telemetry = start_telemetry(config)?;
+    let kept = pseudonym::load(config)?;
+    let is_kept = kept.is_some();
+    let telemetry = start_telemetry(config, kept.map_or_else(|| new_key().map(Pseudonyms::new), Ok)?)?;
+    if !is_kept {
+        tracing::warn!(
+            "without EXPENSE_AGENT_PSEUDONYM_KEY, user ids that are personal data get other pseudonyms with every start \
+             and in every replica; set it to 32 random characters"
+        );
+    }
     let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
     let served = runtime.block_on(serve(config, &telemetry, out));
     drop(runtime);
@@ -32,8 +42,8 @@ pub fn run(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When the exporter cannot be built, or the log filter cannot be read.
-pub fn start_telemetry(config: &Config) -> anyhow::Result<Telemetry> {
-    let telemetry = Telemetry::start(&config.telemetry)?;
+pub fn start_telemetry(config: &Config, pseudonyms: Pseudonyms) -> anyhow::Result<Telemetry> {
+    let telemetry = Telemetry::start(&config.telemetry, pseudonyms)?;
     logs::init(config.log_filter.as_deref(), config.log_format, &config.telemetry.sdk_log_level, &telemetry)?;
     for ignored in &config.telemetry.ignored {
         tracing::warn!("{ignored}");

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::domain::money::{self, Currency};
+use crate::redact::redact;
 
 /// Characters an id may have: a trip's, a user's, a tenant's.
 pub const MAX_ID_CHARS: usize = 128;
@@ -92,7 +93,7 @@ impl Fields {
         let mut fields = Self { members: Vec::new(), faults: Vec::new() };
         for (name, raw) in members {
             if !accepted.contains(&name.as_str()) {
-                let shown: String = name.chars().take(MAX_ID_CHARS).collect();
+                let shown: String = redact(&name).chars().take(MAX_ID_CHARS).collect();
                 fields.fault(&shown, format!("this field is unknown; accepted are {}", accepted.join(", ")));
             } else if fields.raw_member(&name).is_some() {
                 fields.fault(&name, "this field is given twice; write it once".to_owned());

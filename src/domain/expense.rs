@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::money::Currency;
+use crate::redact::redact;
 
 /// The employee of an expense that names none, in its body or in its baggage.
 pub const ANONYMOUS: &str = "anonymous";
@@ -56,6 +57,14 @@ pub struct Expense {
     /// The purchase that this credit gives money back of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refunds: Option<Uuid>,
+}
+
+impl Expense {
+    /// Without the personal data and secrets in its free text. Ids stay: caps and searches go by them.
+    pub fn redacted(self) -> Self {
+        let merchant = self.merchant.map(|merchant| redact(&merchant).into_owned());
+        Self { transaction: redact(&self.transaction).into_owned(), merchant, ..self }
+    }
 }
 
 /// Reads an ISO calendar date. jiff also takes date-times, time zones and dates without dashes; the contract is the ten

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 use crate::domain::body::{BodyError, FieldFault};
 use crate::ledger::LedgerError;
+use crate::redact::redact;
 use crate::telemetry::server::RequestTrace;
 
 /// Seconds after which a caller may try again what the service could not take now.
@@ -90,6 +91,18 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// Without what callers' words may hold: problems end up in the logs of whoever sent the request.
+    fn redacted(mut self) -> Self {
+        self.detail = redact(&self.detail).into_owned();
+        for FieldFault { field, message } in &mut self.errors {
+            *field = redact(field).into_owned();
+            *message = redact(message).into_owned();
+        }
+        self
+    }
+}
+
 impl From<LedgerError> for Problem {
     fn from(error: LedgerError) -> Self {
         let detail = "the ledger cannot be used right now, so nothing was decided; try again in a moment";
@@ -131,7 +144,7 @@ pub async fn render(request: Request, next: Next) -> Response {
         }
         None => return response,
     };
-    let problem = Problem { trace_id, ..problem };
+    let problem = Problem { trace_id, ..problem }.redacted();
     match &problem.cause {
         Some(cause) => tracing::error!(status = problem.status, code = problem.code, cause, "a request failed"),
         None if status.is_server_error() => tracing::warn!(code = problem.code, "a request was turned away"),

@@ -40,16 +40,24 @@ pub struct DecisionBody {
     pub decision: Arc<Decision>,
     /// How a person settled it; absent when nobody has.
     pub resolution: Option<Resolution>,
-    /// Opens the trace, when a trace UI is configured.
+    /// Opens the trace, when a trace UI is configured; the decision itself, when its trace is not kept.
     pub trace_url: Option<String>,
 }
 
 impl DecisionBody {
     /// What is shown of a decision.
     pub fn new(app: &AppState, Entry { decision, resolution }: Entry) -> Self {
-        let trace_url = app.trace_url.as_ref().map(|url| url.of(&decision.trace_id));
+        let trace_url = app.trace_url.as_ref().map(|url| match app.sampling.keeps(&decision) {
+            true => url.of(&decision.trace_id),
+            false => path_of(&decision),
+        });
         Self { decision: Arc::new(decision), resolution, trace_url }
     }
+}
+
+/// Where a decision can be read again.
+fn path_of(decision: &Decision) -> String {
+    format!("/v1/expenses/{}", decision.id)
 }
 
 /// A page of decisions, newest first.
@@ -93,6 +101,7 @@ pub async fn create(
     let submission::Submitted { expense, fingerprint } =
         submission::parse(&body, defaults).map_err(|error| Problem::body(error, "invalid_expense"))?;
     trace.is_about(&expense.user_id);
+    let expense = if app.redacts_ledger { expense.redacted() } else { expense };
     let refunds = match expense.refunds {
         Some(id) => Some(purchase(&app, &identity.tenant_id, id, &expense).await?),
         None => None,
@@ -132,7 +141,7 @@ pub async fn create(
     let answer = work.await.map_err(|error| Problem::internal(error.to_string()))??;
     let body = DecisionBody::new(&app, answer.entry);
     let decision = Arc::clone(&body.decision);
-    let location = format!("/v1/expenses/{}", decision.id);
+    let location = path_of(&decision);
     let replay = answer.is_replay.then_some([("idempotency-replayed", "true")]);
     let headers = [(header::LOCATION, location)];
     Ok((StatusCode::CREATED, headers, replay, Extension(Decided(decision)), Json(body)).into_response())

@@ -1,13 +1,16 @@
 //! Probes: whether the process lives, and whether it can decide. Neither asks the model or the trace backend: a service
 //! without them still answers, and taking it out of rotation would help nobody.
 
-use axum::extract::State;
+use std::collections::HashMap;
+
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde_json::{Value, json};
 
 use crate::http::AppState;
+use crate::telemetry::Instruments;
 
 /// The routes of the probes.
 pub fn routes() -> Router<AppState> {
@@ -18,7 +21,11 @@ async fn live() -> Json<Value> {
     Json(json!({"status": "ok"}))
 }
 
-async fn ready(State(app): State<AppState>) -> (StatusCode, Json<Value>) {
+async fn ready(
+    State(app): State<AppState>,
+    Extension(instruments): Extension<Instruments>,
+    Query(parameters): Query<HashMap<String, String>>,
+) -> (StatusCode, Json<Value>) {
     let ledger = app.chain.ledger.check().await;
     if let Err(error) = &ledger {
         tracing::warn!(error = error as &dyn std::error::Error, "the ledger is not ready");
@@ -36,5 +43,9 @@ async fn ready(State(app): State<AppState>) -> (StatusCode, Json<Value>) {
         true => (StatusCode::OK, "ready"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
     };
-    (status, Json(json!({"status": word, "checks": checks})))
+    let mut body = json!({"status": word, "checks": checks});
+    if parameters.contains_key("verbose") {
+        body["spans"] = json!(instruments.span_counts());
+    }
+    (status, Json(body))
 }

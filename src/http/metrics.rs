@@ -2,12 +2,12 @@
 //! for no API key, because scrapers have none; it names no user, and tenants only where that is switched on. Like the probes
 //! it is not traced.
 
-use axum::Router;
-use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 
+use crate::http::AppState;
 use crate::http::error::Problem;
 use crate::telemetry::Instruments;
 
@@ -15,11 +15,11 @@ use crate::telemetry::Instruments;
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The route of the page.
-pub fn routes<S>(instruments: Instruments) -> Router<S> {
-    Router::new().route("/metrics", get(show)).with_state(instruments)
+pub fn routes() -> Router<AppState> {
+    Router::new().route("/metrics", get(show))
 }
 
-async fn show(State(instruments): State<Instruments>) -> Result<Response, Problem> {
+async fn show(Extension(instruments): Extension<Instruments>) -> Result<Response, Problem> {
     let page = instruments.metrics_page().map_err(|error| Problem::internal(error.to_string()))?;
     Ok(([(CONTENT_TYPE, TEXT_FORMAT)], page).into_response())
 }

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::{Extension, Router};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -31,6 +31,7 @@ use crate::config::TraceUrl;
 use crate::keys::access::Access;
 use crate::reload::Reloaded;
 use crate::rulebook::Folder;
+use crate::telemetry::sampling::Sampling;
 use crate::telemetry::{Instruments, server};
 
 /// What handlers share; cheap to clone.
@@ -46,10 +47,14 @@ pub struct AppState {
     pub clock: Clock,
     /// Where a trace can be looked at.
     pub trace_url: Option<TraceUrl>,
+    /// Which traces are kept.
+    pub sampling: Sampling,
     /// Limit of one request.
     pub deadline: Duration,
     /// How long an idempotency key is remembered.
     pub key_retention: Duration,
+    /// Whether the ledger gets the free text of an expense redacted; then the answer shows it so as well.
+    pub redacts_ledger: bool,
     /// A place for each request that may be worked on at once.
     pub slots: Arc<Semaphore>,
     /// Decisions under way, which outlive a client that goes away.
@@ -74,7 +79,8 @@ pub fn router(state: AppState, instruments: Instruments) -> Router {
         .routes(routes!(policies::list))
         .layer(from_fn(admission::require_identity))
         .split_for_parts();
-    let untraced = health::routes().merge(metrics::routes(instruments.clone())).layer(from_fn(error::render));
+    let untraced =
+        health::routes().merge(metrics::routes()).layer(Extension(instruments.clone())).layer(from_fn(error::render));
     let traced = api
         .merge(docs::pages(openapi))
         .fallback(error::no_such_route)

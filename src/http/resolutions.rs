@@ -13,6 +13,7 @@ use crate::http::error::Problem;
 use crate::http::expenses::{DecisionBody, find};
 use crate::http::limits::JsonBytes;
 use crate::ledger::Entry;
+use crate::redact::redact;
 use crate::telemetry::identity::{Identity, as_user};
 use crate::telemetry::server::RequestTrace;
 
@@ -47,8 +48,11 @@ pub async fn create(
         Problem::new(StatusCode::FORBIDDEN, "role_missing", detail)
     })?;
     let entry = find(&app, &identity.tenant_id, &id).await?;
-    let settlement = resolution::parse(&body, entry.decision.expense.currency)
+    let mut settlement = resolution::parse(&body, entry.decision.expense.currency)
         .map_err(|error| Problem::body(error, "invalid_resolution"))?;
+    if app.redacts_ledger {
+        settlement.reason = redact(&settlement.reason).into_owned();
+    }
     let actor = key.user_id.clone().or_else(|| settlement.actor.clone());
     let actor = actor.unwrap_or(identity.user_id);
     trace.is_about(&actor);

@@ -4,10 +4,14 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
-use sqlx::{Any, AnyPool, Transaction};
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, AnyPool};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::ledger::seal::{self, Head};
@@ -15,6 +19,9 @@ use crate::ledger::{LedgerError, RecordError};
 
 /// Writes that share a transaction at most, so that the first of them is not kept waiting for ever.
 const MAX_PARTS: usize = 64;
+
+/// How long a write that was committed speaks for the database.
+const PROOF_AGE: Duration = Duration::from_secs(1);
 
 /// How the transactions of a database are made.
 #[derive(Clone, Copy, Debug)]
@@ -30,12 +37,48 @@ pub(super) struct Manner {
     pub(super) mixes_tenants: bool,
 }
 
+/// The file that was opened. One that is removed or replaced can still be written to, and nobody would ever read it.
+#[derive(Clone, Debug)]
+pub(super) struct OpenFile {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl OpenFile {
+    pub(super) fn of(path: PathBuf) -> std::io::Result<Self> {
+        let identity = identity(&path)?;
+        Ok(Self { path, identity })
+    }
+
+    fn is_there(&self) -> bool {
+        identity(&self.path).is_ok_and(|identity| identity == self.identity)
+    }
+}
+
+/// What tells a file from every other one: device and inode.
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    let metadata = std::fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
 /// All writing to one database.
 #[derive(Clone, Debug)]
 pub(super) struct Batches {
     pool: AnyPool,
     manner: Manner,
+    file: Option<OpenFile>,
     lanes: Arc<[Lane]>,
+    proof: Proof,
+}
+
+/// When a batch was last committed, unless one was given up since.
+#[derive(Clone, Debug, Default)]
+struct Proof(Arc<std::sync::Mutex<Option<Instant>>>);
+
+impl Proof {
+    fn set(&self, committed_at: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = committed_at;
+    }
 }
 
 /// One queue of writers, and the transaction they share.
@@ -43,22 +86,64 @@ pub(super) struct Batches {
 struct Lane {
     n_waiting: Arc<AtomicUsize>,
     open: Arc<Mutex<Option<Batch>>>,
+    proof: Proof,
+}
+
+/// A transaction on a connection of its own. Unless it is committed the connection is closed with it, which takes back
+/// what it did: a database that failed may have ended the transaction by itself, and a connection that doubts where it
+/// stands is worth nothing.
+#[derive(Debug)]
+struct Transaction {
+    connection: PoolConnection<Any>,
+    is_committed: bool,
+}
+
+impl Transaction {
+    async fn begin(pool: &AnyPool, statement: &'static str) -> Result<Self, sqlx::Error> {
+        let mut transaction = Self { connection: pool.acquire().await?, is_committed: false };
+        sqlx::raw_sql(statement).execute(&mut *transaction.connection).await?;
+        Ok(transaction)
+    }
+
+    async fn commit(mut self) -> Result<(), sqlx::Error> {
+        sqlx::raw_sql("COMMIT").execute(&mut *self.connection).await?;
+        self.is_committed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if !self.is_committed {
+            self.connection.close_on_drop();
+        }
+    }
 }
 
 /// A transaction that is open, for all who take part in it.
 #[derive(Debug)]
 struct Batch {
-    transaction: Transaction<'static, Any>,
+    transaction: Transaction,
     tenant_id: String,
     n_parts: usize,
+    /// Whether the database failed one of them.
+    has_failed: bool,
     heads: HashMap<String, Head>,
     /// How the commit went; dropped without a word when the transaction was given up.
     committed: watch::Sender<Option<Result<(), Arc<sqlx::Error>>>>,
 }
 
 impl Batches {
-    pub(super) fn new(pool: AnyPool, manner: Manner) -> Self {
-        Self { pool, manner, lanes: (0..manner.n_lanes).map(|_| Lane::default()).collect() }
+    pub(super) fn new(pool: AnyPool, manner: Manner, file: Option<OpenFile>) -> Self {
+        let proof = Proof::default();
+        let lanes = (0..manner.n_lanes).map(|_| Lane { proof: proof.clone(), ..Lane::default() }).collect();
+        Self { pool, manner, file, lanes, proof }
+    }
+
+    /// Whether the database took a write just now.
+    pub(super) fn has_proof(&self) -> bool {
+        let committed_at = *self.proof.0.lock().unwrap_or_else(PoisonError::into_inner);
+        committed_at.is_some_and(|at| at.elapsed() < PROOF_AGE)
     }
 
     /// Waits for its turn, and begins a write for a tenant.
@@ -80,11 +165,16 @@ impl Batches {
             part.commit();
         }
         if part.open.is_none() {
-            let transaction = self.pool.begin_with(self.manner.begin).await?;
+            if self.file.as_ref().is_some_and(|file| !file.is_there()) {
+                self.proof.set(None);
+                return Err(LedgerError::Gone);
+            }
+            let transaction = Transaction::begin(&self.pool, self.manner.begin).await?;
             *part.open = Some(Batch {
                 transaction,
                 tenant_id: tenant_id.to_owned(),
                 n_parts: 0,
+                has_failed: false,
                 heads: HashMap::new(),
                 committed: watch::Sender::new(None),
             });
@@ -93,7 +183,7 @@ impl Batches {
         // Before the savepoint: what is taken back behind it must not unlock the tenant.
         seal::lock(&mut part, tenant_id).await?;
         // Never released: the next one of this name hides it, and a commit ends them all.
-        sqlx::raw_sql("SAVEPOINT part").execute(&mut **part.transaction()).await?;
+        sqlx::raw_sql("SAVEPOINT part").execute(part.transaction()).await?;
         Ok(part)
     }
 
@@ -123,8 +213,8 @@ impl Part {
     }
 
     /// Where its statements go.
-    pub(super) fn transaction(&mut self) -> &mut Transaction<'static, Any> {
-        &mut self.batch().transaction
+    pub(super) fn transaction(&mut self) -> &mut AnyConnection {
+        &mut self.batch().transaction.connection
     }
 
     /// The ends of the chains that this transaction holds.
@@ -134,13 +224,13 @@ impl Part {
 
     /// Ends the write with what came of it, once all that it rests on is on disk. What was refused is taken back.
     pub(super) async fn leave<T>(mut self, result: Result<T, RecordError>) -> Result<T, RecordError> {
-        match &result {
-            Ok(_) => {}
-            // A database that failed may have given the transaction up by itself.
-            Err(RecordError::Ledger(LedgerError::Database(_))) => return result,
-            Err(_) => {
-                let taken_back = sqlx::raw_sql("ROLLBACK TO SAVEPOINT part").execute(&mut **self.transaction()).await;
-                taken_back.map_err(LedgerError::from)?;
+        if let Err(error) = &result {
+            self.batch().has_failed |= matches!(error, RecordError::Ledger(LedgerError::Database(_)));
+            // A database that failed may have given the transaction up by itself; then this fails as well, and the others
+            // begin anew.
+            let taken_back = sqlx::raw_sql("ROLLBACK TO SAVEPOINT part").execute(self.transaction()).await;
+            if taken_back.is_err() {
+                return result;
             }
         }
         self.has_left = true;
@@ -159,9 +249,11 @@ impl Part {
 
     /// Commits the batch, in a task of its own: a caller that goes away must not leave the others in the dark.
     fn commit(&mut self) {
-        let Some(Batch { transaction, committed, .. }) = self.open.take() else { return };
+        let Some(Batch { transaction, committed, has_failed, .. }) = self.open.take() else { return };
+        let proof = self.lane.proof.clone();
         tokio::spawn(async move {
             let result = transaction.commit().await.map_err(Arc::new);
+            proof.set((result.is_ok() && !has_failed).then(Instant::now));
             committed.send_replace(Some(result));
         });
     }
@@ -170,7 +262,8 @@ impl Part {
 impl Drop for Part {
     fn drop(&mut self) {
         if !self.has_left {
-            // Rolled back by its own drop.
+            self.lane.proof.set(None);
+            // Taken back by its own drop.
             *self.open = None;
         }
     }

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use sqlx::{Any, Transaction};
+use sqlx::AnyConnection;
 
 use crate::domain::decision::{Decision, Duplicate, Outcome};
 use crate::domain::money;
@@ -14,10 +14,7 @@ const MAX_CANDIDATES: i64 = 20;
 
 /// Earlier decisions, approved or pending approval, about what may be the same purchase; the most alike come first. Inside
 /// the transaction that records the decision, so that of two at once the second one finds the first.
-pub(super) async fn find(
-    transaction: &mut Transaction<'static, Any>,
-    decision: &Decision,
-) -> Result<Vec<Duplicate>, LedgerError> {
+pub(super) async fn find(transaction: &mut AnyConnection, decision: &Decision) -> Result<Vec<Duplicate>, LedgerError> {
     let expense = &decision.expense;
     let first_day = expense.date.yesterday().unwrap_or(expense.date);
     let last_day = expense.date.tomorrow().unwrap_or(expense.date);
@@ -34,7 +31,7 @@ pub(super) async fn find(
     .bind(Outcome::Approved.to_string())
     .bind(Outcome::NeedsApproval.to_string())
     .bind(MAX_CANDIDATES)
-    .fetch_all(&mut **transaction)
+    .fetch_all(&mut *transaction)
     .await?;
     let mut duplicates = Vec::new();
     for document in &documents {

@@ -42,7 +42,7 @@ async fn erase_some(part: &mut Part, tenant_id: &str, user_id: &str) -> Result<u
     sqlx::query("DELETE FROM merchant_usage WHERE tenant_id = $1 AND user_id = $2")
         .bind(tenant_id)
         .bind(user_id)
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
     let mut n_erased = 0;
     for (select, update) in [
@@ -61,14 +61,14 @@ async fn erase_some(part: &mut Part, tenant_id: &str, user_id: &str) -> Result<u
         ),
     ] {
         let rows: Vec<(String, String, String)> =
-            sqlx::query_as(select).bind(tenant_id).bind(user_id).bind(PAGE).fetch_all(&mut **transaction).await?;
+            sqlx::query_as(select).bind(tenant_id).bind(user_id).bind(PAGE).fetch_all(&mut *transaction).await?;
         for (id, salt, document) in rows {
             let mut record: Value = query::read(&document)?;
             seal::seal(&mut record, &salt);
-            sqlx::query(update).bind(record.to_string()).bind(&id).execute(&mut **transaction).await?;
+            sqlx::query(update).bind(record.to_string()).bind(&id).execute(&mut *transaction).await?;
             // Without its salt a text cannot be guessed from its hash.
             let forget = "UPDATE chain SET salt = NULL WHERE record_id = $1";
-            sqlx::query(forget).bind(id).execute(&mut **transaction).await?;
+            sqlx::query(forget).bind(id).execute(&mut *transaction).await?;
             n_erased += 1;
         }
     }

@@ -2,7 +2,7 @@
 //! decision in the transaction that records it, so two requests, in one process or in two, never both decide.
 
 use jiff::Timestamp;
-use sqlx::{Any, Transaction};
+use sqlx::AnyConnection;
 use uuid::Uuid;
 
 use crate::domain::decision::Decision;
@@ -93,7 +93,7 @@ async fn try_claim(part: &mut Part, claim: &KeyClaim, now: Timestamp) -> Result<
     sqlx::query("DELETE FROM idempotency WHERE tenant_id = $1 AND expires_at <= $2")
         .bind(&claim.tenant_id)
         .bind(now.as_millisecond())
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
     // A lease that ran out was held by a process that is gone.
     let taken = sqlx::query(
@@ -109,7 +109,7 @@ async fn try_claim(part: &mut Part, claim: &KeyClaim, now: Timestamp) -> Result<
     .bind(claim.leased_until.as_millisecond())
     .bind(claim.expires_at.as_millisecond())
     .bind(now.as_millisecond())
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     if taken.rows_affected() == 1 {
         return Ok(Claimed::Now);
@@ -118,7 +118,7 @@ async fn try_claim(part: &mut Part, claim: &KeyClaim, now: Timestamp) -> Result<
         sqlx::query_as("SELECT fingerprint, decision_id FROM idempotency WHERE tenant_id = $1 AND idem_key = $2")
             .bind(&claim.tenant_id)
             .bind(&claim.key)
-            .fetch_one(&mut **transaction)
+            .fetch_one(&mut *transaction)
             .await?;
     Ok(Claimed::Before { fingerprint, decision_id: decision_id.and_then(|id| id.parse().ok()) })
 }
@@ -130,14 +130,14 @@ async fn give_back(part: &mut Part, claim: &KeyClaim) -> Result<(), RecordError>
     .bind(&claim.tenant_id)
     .bind(&claim.key)
     .bind(claim.leased_until.as_millisecond())
-    .execute(&mut **part.transaction())
+    .execute(part.transaction())
     .await?;
     Ok(())
 }
 
 /// Binds a key to its decision, in the transaction that records it.
 pub(super) async fn bind(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut AnyConnection,
     claim: &KeyClaim,
     decision: &Decision,
 ) -> Result<(), RecordError> {
@@ -149,7 +149,7 @@ pub(super) async fn bind(
     .bind(&claim.tenant_id)
     .bind(&claim.key)
     .bind(claim.leased_until.as_millisecond())
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     match bound.rows_affected() {
         1 => Ok(()),

@@ -21,11 +21,11 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rust_decimal::Decimal;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::any::AnyPoolOptions;
-use sqlx::{Any, AnyPool, Transaction};
+use sqlx::{AnyConnection, AnyPool};
 
 use crate::domain::decision::{Decision, Outcome, Window};
 use crate::domain::money::{self, Currency};
-use batch::{Batches, Manner, Part};
+use batch::{Batches, Manner, OpenFile, Part};
 
 pub use export::{Exported, Period};
 pub use idempotency::{KeyClaim, KeyState};
@@ -44,8 +44,8 @@ const N_POSTGRES: u32 = 16;
 const N_LANES: usize = 8;
 /// How often a write that lost to another one is tried again.
 const MAX_CONFLICTS: u32 = 8;
-/// More than a page of either database holds.
-const PROBE_BYTES: usize = 8192;
+/// More than a decision takes with its indexes, so that a disk too full for one is found to be.
+const PROBE_BYTES: usize = 128 * 1024;
 
 /// The ledger cannot do what it is asked.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +59,9 @@ pub enum LedgerError {
     /// The database failed; shared by all whose writes failed with it.
     #[error("the ledger failed")]
     Database(#[source] Arc<sqlx::Error>),
+    /// Its file was removed or replaced, so whatever is written is lost at the next start.
+    #[error("the ledger's file was removed or replaced under the service; put it back, or start the service anew")]
+    Gone,
     /// Another write took the transaction down with it, again and again.
     #[error("the write was interrupted")]
     Interrupted,
@@ -183,7 +186,11 @@ impl Ledger {
         };
         let (writer, manner, readers) = opened.map_err(|error| LedgerError::Open(store.to_string(), error))?;
         sqlx::migrate!("src/ledger/migrations").run(&writer).await?;
-        Ok(Self { batches: Batches::new(writer, manner), readers })
+        let file = match store {
+            Store::Sqlite(folder) => Some(OpenFile::of(folder.join(SQLITE_FILE)).map_err(sqlx::Error::Io)?),
+            Store::Postgres(_) => None,
+        };
+        Ok(Self { batches: Batches::new(writer, manner, file), readers })
     }
 
     async fn open_sqlite(folder: &Path) -> Result<(AnyPool, Manner, AnyPool), sqlx::Error> {
@@ -227,11 +234,15 @@ impl Ledger {
         ))
     }
 
-    /// Whether a decision could be recorded now: writes a page and takes it back.
+    /// Whether a decision could be recorded now: writes as much as one takes, and empties it again, unless a write went
+    /// well just now.
     ///
     /// # Errors
     /// When the database cannot be written to.
     pub async fn check(&self) -> Result<(), LedgerError> {
+        if self.batches.has_proof() {
+            return Ok(());
+        }
         let mut tries = Tries::default();
         loop {
             let mut part = self.batches.enter("").await?;
@@ -309,10 +320,10 @@ impl Tries {
 /// A write that leaves nothing behind, and still needs all that a write needs: the lock, a free page and the disk.
 async fn probe(part: &mut Part) -> Result<(), RecordError> {
     let filler = "0".repeat(PROBE_BYTES);
-    sqlx::query("INSERT INTO probe (filler) VALUES ($1)").bind(filler).execute(&mut **part.transaction()).await?;
-    sqlx::query("DELETE FROM probe").execute(&mut **part.transaction()).await?;
+    sqlx::query("INSERT INTO probe (filler) VALUES ($1)").bind(filler).execute(part.transaction()).await?;
+    sqlx::query("DELETE FROM probe").execute(part.transaction()).await?;
     // Changes nothing; the tables have to be there all the same.
-    sqlx::query("UPDATE cap_usage SET used_minor = used_minor WHERE 1 = 0").execute(&mut **part.transaction()).await?;
+    sqlx::query("UPDATE cap_usage SET used_minor = used_minor WHERE 1 = 0").execute(part.transaction()).await?;
     Ok(())
 }
 
@@ -342,11 +353,7 @@ async fn record(
     Ok(seal::append(part, &decision.tenant_id, &decision.id.to_string(), decision).await?)
 }
 
-async fn insert(
-    transaction: &mut Transaction<'static, Any>,
-    decision: &Decision,
-    share_minor: i64,
-) -> Result<(), sqlx::Error> {
+async fn insert(transaction: &mut AnyConnection, decision: &Decision, share_minor: i64) -> Result<(), sqlx::Error> {
     let document = serde_json::to_string(decision).expect("a decision holds nothing that JSON cannot");
     let id = decision.id.to_string();
     let expense = &decision.expense;
@@ -366,14 +373,14 @@ async fn insert(
     .bind(expense.date.to_string())
     .bind(decision.pending().map(|role| role.to_string()))
     .bind(share_minor)
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     for kind in decision.failed_types() {
         sqlx::query("INSERT INTO failed_validation (tenant_id, type, decision_id) VALUES ($1, $2, $3)")
             .bind(&decision.tenant_id)
             .bind(kind.to_string())
             .bind(&id)
-            .execute(&mut **transaction)
+            .execute(&mut *transaction)
             .await?;
     }
     Ok(())

@@ -62,7 +62,7 @@ async fn resolve(
     .bind(&decision.tenant_id)
     .bind(decision.id.to_string())
     .bind(decision.outcome.to_string())
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     if settled.rows_affected() == 0 {
         return Err(RecordError::Settled);
@@ -85,7 +85,7 @@ async fn resolve(
         .bind(decision.id.to_string())
         .bind(&decision.tenant_id)
         .bind(document)
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
     Ok(seal::append(part, &decision.tenant_id, &id, resolution).await?)
 }

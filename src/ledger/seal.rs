@@ -41,7 +41,7 @@ pub(super) async fn lock(part: &mut Part, tenant_id: &str) -> Result<(), sqlx::E
     )
     .bind(tenant_id)
     .bind(GENESIS)
-    .fetch_one(&mut **part.transaction())
+    .fetch_one(part.transaction())
     .await?;
     part.heads().insert(tenant_id.to_owned(), Head { seq, hash });
     Ok(())
@@ -68,13 +68,13 @@ pub(super) async fn append(
         .bind(record_id)
         .bind(salt)
         .bind(&next.hash)
-        .execute(&mut **part.transaction())
+        .execute(part.transaction())
         .await?;
     sqlx::query("UPDATE chain_head SET seq = $1, hash = $2 WHERE tenant_id = $3")
         .bind(next.seq)
         .bind(&next.hash)
         .bind(tenant_id)
-        .execute(&mut **part.transaction())
+        .execute(part.transaction())
         .await?;
     let hash = next.hash.clone();
     part.heads().insert(tenant_id.to_owned(), next);

@@ -3,7 +3,7 @@
 use jiff::ToSpan;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
-use sqlx::{Any, AnyExecutor, Transaction};
+use sqlx::{AnyConnection, AnyExecutor};
 
 use crate::domain::decision::{Decision, Outcome, Window};
 use crate::domain::expense::Expense;
@@ -99,7 +99,7 @@ async fn purchases(
 /// Adds an expense to its windows, as long as every cap can hold it, and to the purchases at its merchant. Gives its share
 /// in minor units.
 pub(super) async fn reserve(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut AnyConnection,
     decision: &Decision,
     reservation: &Reservation,
 ) -> Result<i64, RecordError> {
@@ -125,7 +125,7 @@ pub(super) async fn reserve(
         .bind(key)
         .bind(amount_minor)
         .bind(limit)
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
         if taken.rows_affected() == 0 {
             return Err(RecordError::CapMoved);
@@ -136,7 +136,7 @@ pub(super) async fn reserve(
     if decision.outcome == Outcome::Approved
         && let Some(days) = splits.iter().map(|(days, _)| *days).max()
     {
-        let purchases = purchases(&mut **transaction, &account, expense, days).await?;
+        let purchases = purchases(&mut *transaction, &account, expense, days).await?;
         let usage = Usage { purchases, ..Usage::default() };
         let is_split = |(days, limit): &(u16, Decimal)| {
             let used = usage.at_merchant(*days, *limit);
@@ -152,13 +152,13 @@ pub(super) async fn reserve(
 
 /// What a decision takes of its windows, in minor units of its policy's currency.
 pub(super) async fn share_of(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut AnyConnection,
     decision: &Decision,
 ) -> Result<(i64, Currency), sqlx::Error> {
     let share: Option<i64> = sqlx::query_scalar("SELECT share_minor FROM decision WHERE tenant_id = $1 AND id = $2")
         .bind(&decision.tenant_id)
         .bind(decision.id.to_string())
-        .fetch_one(&mut **transaction)
+        .fetch_one(&mut *transaction)
         .await?;
     let (amount, currency) = decision.policy_amount();
     let takes_share = matches!(decision.outcome, Outcome::Approved | Outcome::NeedsApproval);
@@ -167,7 +167,7 @@ pub(super) async fn share_of(
 
 /// Notes what a decision takes of its windows.
 pub(super) async fn set_share(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut AnyConnection,
     decision: &Decision,
     share_minor: i64,
 ) -> Result<(), sqlx::Error> {
@@ -175,7 +175,7 @@ pub(super) async fn set_share(
         .bind(share_minor)
         .bind(&decision.tenant_id)
         .bind(decision.id.to_string())
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
     Ok(())
 }
@@ -183,7 +183,7 @@ pub(super) async fn set_share(
 /// Frees what a credit gives back of the share of its purchase. Gives what is taken back,
 /// below zero, in the currency of the purchase's policy.
 pub(super) async fn refund(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut AnyConnection,
     credit: &Decision,
     purchase: &Entry,
 ) -> Result<Decimal, sqlx::Error> {
@@ -198,7 +198,7 @@ pub(super) async fn refund(
 /// Gives some of a decision's share back to its windows and to the purchases at its merchant, all of it at most. Gives
 /// what was freed, in minor units.
 pub(super) async fn free(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut AnyConnection,
     decision: &Decision,
     category: &str,
     wanted_minor: i64,
@@ -220,7 +220,7 @@ pub(super) async fn free(
         .bind(currency.code())
         .bind(window.to_string())
         .bind(key)
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
     }
     sqlx::query(
@@ -232,7 +232,7 @@ pub(super) async fn free(
     .bind(&decision.expense.user_id)
     .bind(category)
     .bind(decision.id.to_string())
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     set_share(transaction, decision, share_minor - freed_minor).await?;
     Ok(freed_minor)
@@ -240,7 +240,7 @@ pub(super) async fn free(
 
 /// Notes what was bought at the merchant that an expense names.
 async fn add_purchase(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut AnyConnection,
     account: &Account<'_>,
     decision: &Decision,
     amount_minor: i64,
@@ -259,7 +259,7 @@ async fn add_purchase(
     .bind(expense.date.to_string())
     .bind(decision.id.to_string())
     .bind(amount_minor)
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     Ok(())
 }

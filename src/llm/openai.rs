@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::llm::{Answer, ChatModel, ChatRequest, ModelError, ModelInfo, Reply, Retry, Usage};
+use crate::redact::redact;
 
 /// The most of a response that is read. A structured answer takes a few hundred bytes; an endpoint that sends a
 /// thousand times that is broken or hostile.
@@ -273,7 +274,7 @@ struct Choice {
     message: Option<ChoiceMessage>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct ChoiceMessage {
     content: Option<String>,
     refusal: Option<String>,
@@ -300,7 +301,10 @@ struct CompletionDetails {
 impl Completion {
     fn into_answer(self, asked_model: &str) -> Answer {
         let choice = self.choices.into_iter().next().unwrap_or_default();
-        let (text, refusal) = choice.message.map_or((None, None), |message| (message.content, message.refusal));
+        // Here, once, for everything that is made of it: whatever the model repeats or makes up of keys and addresses.
+        let redacted = |text: Option<String>| text.map(|text| redact(&text).into_owned());
+        let message = choice.message.unwrap_or_default();
+        let (text, refusal) = (redacted(message.content), redacted(message.refusal));
         Answer {
             id: self.id.map(label),
             model: self.model.map_or_else(|| asked_model.to_owned(), label),
@@ -324,11 +328,8 @@ impl TokenUsage {
     }
 }
 
-/// An id or a code, cut to a length that one could have: it goes on spans and into every check of the answer.
+/// An id or a code, redacted and cut to a length that one could have: it goes on spans and into every check of the answer.
 fn label(text: String) -> String {
     const MAX_CHARS: usize = 128;
-    match text.char_indices().nth(MAX_CHARS) {
-        Some((end, _)) => text[..end].to_owned(),
-        None => text,
-    }
+    redact(&text).chars().take(MAX_CHARS).collect()
 }

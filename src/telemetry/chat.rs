@@ -81,9 +81,7 @@ fn known_at_start(info: &ModelInfo, request: &ChatRequest<'_>) -> Vec<KeyValue> 
 fn project(request: &ChatRequest<'_>, reply: &Reply, captures_content: bool) -> Projection {
     let mut attributes = vec![names::LLM_RETRY_COUNT.with(count(reply.retries.len() as u64))];
     let mut events: Vec<Event> = reply.retries.iter().map(retry_event).collect();
-    if captures_content {
-        attributes.extend(asked(request));
-    }
+    let mut content = if captures_content { asked(request) } else { Vec::new() };
     let failure = match &reply.answer {
         Ok(answer) => {
             attributes.extend(answered(answer));
@@ -92,14 +90,14 @@ fn project(request: &ChatRequest<'_>, reply: &Reply, captures_content: bool) -> 
                 None => events.push(Event { name: names::EVENT_COST_UNKNOWN, at: None, attributes: Vec::new() }),
             }
             if captures_content {
-                attributes.push(names::GEN_AI_OUTPUT_MESSAGES.with(content::output(answer)));
-                attributes.extend(answer.text.as_deref().map(|text| names::OUTPUT_VALUE.with(content::cut(text))));
+                content.push(names::GEN_AI_OUTPUT_MESSAGES.with(content::output(answer)));
+                content.extend(answer.text.as_deref().map(|text| names::OUTPUT_VALUE.with(content::text(text))));
             }
             None
         }
         Err(error) => Some(Failure { kind: error.error_type(), message: error.to_string() }),
     };
-    Projection { attributes, events, failure, ..Projection::default() }
+    Projection { attributes, content, events, failure, ..Projection::default() }
 }
 
 fn asked(request: &ChatRequest<'_>) -> Vec<KeyValue> {
@@ -108,7 +106,7 @@ fn asked(request: &ChatRequest<'_>) -> Vec<KeyValue> {
         names::GEN_AI_SYSTEM_INSTRUCTIONS.with(content::instructions(request.prompt.text)),
         names::GEN_AI_INPUT_MESSAGES.with(content::input(request.messages)),
     ];
-    attributes.extend(facts.map(|facts| names::INPUT_VALUE.with(content::cut(&facts.text))));
+    attributes.extend(facts.map(|facts| names::INPUT_VALUE.with(content::text(&facts.text))));
     attributes
 }
 

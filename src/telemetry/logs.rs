@@ -1,8 +1,8 @@
 //! Log lines: text for people, JSON for machines, each with the ids of the trace and span it was written in. `RUST_LOG`
-//! filters what is printed and nothing else: no log filter can take a span away.
+//! filters what is printed and nothing else: no log filter can take a span away. Every line is redacted as a whole.
 
 use std::fmt;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use json_subscriber::fmt::Layer as JsonLayer;
 use opentelemetry::Context;
@@ -16,7 +16,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-use crate::telemetry::provider::Telemetry;
+use crate::redact::redact;
+use crate::telemetry::provider::{SCOPE, Telemetry};
 
 /// What is printed when `RUST_LOG` says nothing.
 const DEFAULT_FILTER: &str = "info";
@@ -51,17 +52,21 @@ pub fn init(filter: Option<&str>, format: LogFormat, sdk_level: &str, telemetry:
         .add_directive("async_openai=off".parse()?)
         // What the SDK says of itself is asked for by its own variable.
         .add_directive(format!("opentelemetry={sdk_level}").parse()?)
-        .add_directive(format!("opentelemetry_sdk={sdk_level}").parse()?)
-        .add_directive(format!("opentelemetry-otlp={sdk_level}").parse()?);
+        .add_directive(format!("opentelemetry_sdk={sdk_level}").parse()?);
     let printed = match format {
         LogFormat::Json => json_layer().with_filter(filter).boxed(),
         LogFormat::Text => {
             let is_terminal = std::io::stderr().is_terminal();
-            let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(is_terminal);
+            let layer = tracing_subscriber::fmt::layer().with_writer(Line::new).with_ansi(is_terminal);
             layer.event_format(WithTraceIds(Format::default())).with_filter(filter).boxed()
         }
     };
     tracing_subscriber::registry().with(printed).with(span_layer(telemetry)).try_init()?;
+    // The standard hook would print the message past all layers. It may hold anything, and the place says enough.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "a part of the program panicked");
+    }));
     Ok(())
 }
 
@@ -69,7 +74,7 @@ pub fn init(filter: Option<&str>, format: LogFormat, sdk_level: &str, telemetry:
 /// fixed and its own; whatever adds noise or turns a log line into a span's status is off.
 fn span_layer<S: Subscriber + for<'a> LookupSpan<'a>>(telemetry: &Telemetry) -> impl Layer<S> {
     tracing_opentelemetry::layer()
-        .with_tracer(telemetry.tracer_provider().tracer("expense-agent"))
+        .with_tracer(telemetry.tracer_provider().tracer(SCOPE))
         .with_location(false)
         .with_threads(false)
         .with_tracked_inactivity(false)
@@ -79,8 +84,8 @@ fn span_layer<S: Subscriber + for<'a> LookupSpan<'a>>(telemetry: &Telemetry) -> 
         .with_filter(Targets::new().with_target("expense_agent", Level::INFO))
 }
 
-fn json_layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> JsonLayer<S, fn() -> std::io::Stderr> {
-    let mut layer = JsonLayer::default().with_writer(std::io::stderr as fn() -> std::io::Stderr);
+fn json_layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> JsonLayer<S, fn() -> Line> {
+    let mut layer = JsonLayer::default().with_writer(Line::new as fn() -> Line);
     layer.inner_layer_mut().add_multiple_dynamic_fields(|_, _, writer| {
         let ids = current_ids().map(|(trace_id, span_id)| [("trace_id", trace_id), ("span_id", span_id)]);
         for (name, id) in ids.into_iter().flatten() {
@@ -89,6 +94,36 @@ fn json_layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> JsonLayer<S, fn() -> 
         }
     });
     layer
+}
+
+/// One line on its way to standard error: kept until it is whole, because half a card number is not found.
+#[derive(Default)]
+struct Line(Vec<u8>);
+
+impl Line {
+    fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let line = String::from_utf8_lossy(&self.0);
+        let line = format!("{}\n", redact(line.trim_end_matches('\n')));
+        // Where standard error is closed there is nobody to tell.
+        let _written = std::io::stderr().write_all(line.as_bytes());
+    }
 }
 
 /// The ids of the current trace and span, whichever API made them.

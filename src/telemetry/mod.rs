@@ -2,28 +2,38 @@
 //! HTTP middleware (`server`), the step wrapper (`step`), the model decorator (`chat`) and the span processor.
 //!
 //! Spans of the decision tree are made with the OpenTelemetry API directly; logs, start-up and libraries go through
-//! `tracing`, which `logs` puts beside them.
+//! `tracing`, which `logs` puts beside them. A span that ends goes from `processor` through `pipeline`: it is encoded
+//! (`encode`), waits for a verdict where not all are kept (`undecided`) and then to be sent (`queue`), and leaves (`sender`,
+//! `transport`).
 
 pub mod chat;
+mod clean;
 mod content;
-mod delivery;
-mod exporter;
+pub mod encode;
 pub mod identity;
 pub mod logs;
 pub mod metrics;
 pub mod names;
-pub mod otlp;
+mod pipeline;
 mod processor;
 pub mod provider;
+pub mod queue;
 mod record;
 pub mod request_time;
+pub mod sampling;
+mod sender;
 pub mod server;
 pub mod settings;
 mod span;
 pub mod step;
+pub mod traces;
+pub mod transport;
+pub mod undecided;
 
 use std::sync::Arc;
 
+use queue::{Queue, SpanCounts};
+use sampling::Reasons;
 use settings::Propagator;
 
 /// What requests are traced and measured with: cheap to clone, held by the HTTP middleware.
@@ -32,6 +42,10 @@ pub struct Instruments {
     scope: span::Scope,
     /// What is read of a caller's headers.
     propagators: Arc<[Propagator]>,
+    /// What waits to be delivered, if anything is.
+    queue: Option<Arc<Queue>>,
+    /// Why traces are kept in any case.
+    reasons: Arc<Reasons>,
     /// What has been measured, for whoever asks.
     page: metrics::readers::Page,
 }
@@ -43,5 +57,10 @@ impl Instruments {
     /// When a metric cannot be written in that format.
     pub fn metrics_page(&self) -> Result<String, prometheus::Error> {
         self.page.text()
+    }
+
+    /// Where every span is, at one moment; absent when nothing is exported.
+    pub fn span_counts(&self) -> Option<SpanCounts> {
+        self.queue.as_ref().map(|queue| queue.counts())
     }
 }

@@ -1,48 +1,51 @@
-//! The one span processor: it stamps identity on every span that begins, of either API, and passes on every span that
-//! ends. One, because each registered processor would get a copy of its own, and what one takes out the next would send.
+//! The one span processor: it stamps identity on every span that begins, of either API, and takes out of every span that
+//! ends what must not leave before it passes it on. One, because each registered processor would get a copy of its own, and what one takes out the next would send.
 
 use std::time::Duration;
 
 use opentelemetry::baggage::BaggageExt;
 use opentelemetry::trace::Span as _;
-use opentelemetry::{Array, Context, KeyValue, Value};
+use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
+use crate::redact::pseudonym::Pseudonyms;
+use crate::telemetry::clean::clean;
+use crate::telemetry::content;
 use crate::telemetry::names;
 
-/// Stamps, bounds, and hands on to the sink.
+/// Stamps, redacts, bounds, and hands on to the sink.
 #[derive(Debug)]
 pub(super) struct Composite<S> {
     sink: S,
+    pseudonyms: Pseudonyms,
     /// `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT`, in characters, which the SDK itself ignores.
     max_value_chars: Option<usize>,
 }
 
 impl<S: SpanProcessor> Composite<S> {
-    pub(super) fn new(sink: S, max_value_chars: Option<usize>) -> Self {
-        Self { sink, max_value_chars }
+    pub(super) fn new(sink: S, pseudonyms: Pseudonyms, max_value_chars: Option<usize>) -> Self {
+        Self { sink, pseudonyms, max_value_chars }
     }
 
     fn bound(&self, attributes: &mut [KeyValue]) {
         let Some(max_chars) = self.max_value_chars else { return };
         for attribute in attributes {
             match &mut attribute.value {
-                Value::String(text) => *text = cut(text.as_str(), max_chars).into(),
-                Value::Array(Array::String(texts)) => {
-                    for text in texts {
-                        *text = cut(text.as_str(), max_chars).into();
-                    }
-                }
+                Value::String(text) => bound(text, max_chars),
+                Value::Array(Array::String(texts)) => texts.iter_mut().for_each(|text| bound(text, max_chars)),
                 _ => {}
             }
         }
     }
 }
 
-fn cut(text: &str, max_chars: usize) -> String {
-    text.chars().take(max_chars).collect()
+fn bound(text: &mut StringValue, max_chars: usize) {
+    // Bytes are quicker counted, and never fewer than characters.
+    if text.as_str().len() > max_chars {
+        *text = content::fit(text.as_str(), max_chars).into();
+    }
 }
 
 impl<S: SpanProcessor> SpanProcessor for Composite<S> {
@@ -54,6 +57,8 @@ impl<S: SpanProcessor> SpanProcessor for Composite<S> {
     }
 
     fn on_end(&self, mut span: SpanData) {
+        // Before anything is cut: half a card number is not found.
+        clean(&mut span, &self.pseudonyms);
         self.bound(&mut span.attributes);
         for event in &mut span.events.events {
             self.bound(&mut event.attributes);

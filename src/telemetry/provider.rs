@@ -1,4 +1,5 @@
-//! Wiring: resource, sampler, limits, the one processor, the batch queue, metrics, and the OTLP exporters.
+//! Wiring: resource, sampler, limits, the one processor, and the pipeline that it hands finished spans to; and metrics with
+//! their two ways out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,25 +9,23 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
-use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SimpleSpanProcessor, SpanProcessor,
-};
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SimpleSpanProcessor, SpanProcessor};
 use tokio::runtime::Runtime;
 
+use crate::redact::pseudonym::Pseudonyms;
 use crate::telemetry::Instruments;
-use crate::telemetry::exporter::{Reporting, SpanTally};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::readers::{self, Push};
-use crate::telemetry::otlp::{ExporterError, span_exporter};
+use crate::telemetry::pipeline::Pipeline;
 use crate::telemetry::processor::Composite;
-use crate::telemetry::settings::{ExporterSettings, Limits, Protocol, TelemetrySettings};
+use crate::telemetry::queue::Queue;
+use crate::telemetry::sampling::Reasons;
+use crate::telemetry::settings::{Limits, TelemetrySettings};
 use crate::telemetry::span::Scope;
+use crate::telemetry::transport::{Transport, TransportError};
 
-/// What spans and metrics say they are from.
-const SCOPE: &str = "expense-agent";
-/// Spans wait this long for company. The SDK's five seconds are long for a person who looks for his trace, and are lost
-/// to a kill.
-const SCHEDULE_DELAY: Duration = Duration::from_secs(1);
+/// The one instrumentation scope of this program.
+pub(super) const SCOPE: &str = "expense-agent";
 /// What is queued has this long to be delivered when the program stops.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -35,7 +34,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 pub enum TelemetryError {
     /// The exporter cannot be set up.
     #[error(transparent)]
-    Exporter(#[from] ExporterError),
+    Transport(#[from] TransportError),
     /// The exporter's thread cannot be made.
     #[error("the exporter's thread cannot be started")]
     Thread(#[source] std::io::Error),
@@ -48,59 +47,55 @@ pub struct Telemetry {
     provider: SdkTracerProvider,
     meters: SdkMeterProvider,
     instruments: Instruments,
-    /// The gRPC exporters' own thread. The threads that export wait for it, so it must not be one of the application's.
+    /// The senders' own thread. Shutdown waits for it, so it must not be a thread of the application.
     runtime: Option<Runtime>,
 }
 
 impl Telemetry {
-    /// Starts exporting as the settings say. Must not be called on a thread of an asynchronous runtime.
+    /// Starts exporting as the settings say.
     ///
     /// # Errors
-    /// When the exporter cannot be built.
-    pub fn start(settings: &TelemetrySettings) -> Result<Self, TelemetryError> {
-        let traces = settings.exports.then_some(&settings.exporter);
-        let metrics = settings.metrics.exporter.as_ref();
-        let is_grpc = |exporter: &&ExporterSettings| exporter.protocol == Protocol::Grpc;
-        let runtime = match traces.iter().chain(&metrics).any(is_grpc) {
-            true => Some(runtime().map_err(TelemetryError::Thread)?),
+    /// When the exporter cannot be set up.
+    pub fn start(settings: &TelemetrySettings, pseudonyms: Pseudonyms) -> Result<Self, TelemetryError> {
+        let resource = resource(settings);
+        if !settings.exports && settings.metrics.exporter.is_none() {
+            return Ok(Self::build(settings, pseudonyms, resource, None::<Pipeline>, None, None));
+        }
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).thread_name("otlp").enable_all().build();
+        let runtime = runtime.map_err(TelemetryError::Thread)?;
+        let pipeline = match settings.exports {
+            true => {
+                let _entered = runtime.enter();
+                let transport = Transport::build(&settings.exporter)?;
+                Some(Pipeline::start(settings, transport, &resource, SCOPE, &runtime))
+            }
             false => None,
         };
-        let entered = |exporter| runtime.as_ref().filter(|_| is_grpc(&exporter)).map(Runtime::enter);
-        let tally = Arc::new(SpanTally::default());
-        let sink = traces.map(|exporter| {
-            let _entered = entered(exporter);
-            batch(settings, &tally)
-        });
-        let push = metrics.map(|exporter| {
-            let _entered = entered(exporter);
-            readers::push(exporter)
-        });
-        let (sink, push) = (sink.transpose()?, push.transpose()?);
-        let telemetry = Self::build(settings, sink, push, runtime);
-        if settings.exports {
-            telemetry.instruments.scope.metrics.watch_spans(move || tally.counts());
-        }
+        let push = readers::push(&settings.metrics, &runtime)?;
+        let queue = pipeline.as_ref().map(Pipeline::queue);
+        let mut telemetry = Self::build(settings, pseudonyms, resource, pipeline, queue, push);
+        telemetry.runtime = Some(runtime);
         Ok(telemetry)
     }
 
     /// Sends every span to an exporter as it ends: for tests and for tools that look at their own spans.
     pub fn with_exporter(
         settings: &TelemetrySettings,
+        pseudonyms: Pseudonyms,
         exporter: impl opentelemetry_sdk::trace::SpanExporter + 'static,
     ) -> Self {
-        Self::build(settings, Some(SimpleSpanProcessor::new(exporter)), None, None)
+        Self::build(settings, pseudonyms, resource(settings), Some(SimpleSpanProcessor::new(exporter)), None, None)
     }
 
     fn build(
         settings: &TelemetrySettings,
+        pseudonyms: Pseudonyms,
+        resource: Resource,
         sink: Option<impl SpanProcessor + 'static>,
+        queue: Option<Arc<Queue>>,
         push: Option<Push>,
-        runtime: Option<Runtime>,
     ) -> Self {
-        let resource = Resource::builder_empty()
-            .with_detector(Box::new(TelemetryResourceDetector))
-            .with_attributes(settings.resource.iter().cloned())
-            .build();
         let Limits { span_attributes, event_attributes, link_attributes, value_chars } = settings.limits;
         let mut builder = SdkTracerProvider::builder().with_resource(resource.clone());
         if settings.is_disabled {
@@ -119,17 +114,22 @@ impl Telemetry {
             builder = builder.with_max_attributes_per_link(max);
         }
         if let Some(sink) = sink {
-            builder = builder.with_span_processor(Composite::new(sink, value_chars));
+            builder = builder.with_span_processor(Composite::new(sink, pseudonyms, value_chars));
         }
         let provider = builder.build();
         let (meters, page) = readers::provider(settings, resource, push);
+        let metrics = Metrics::new(meters.meter(SCOPE), &settings.metrics);
+        if let Some(queue) = &queue {
+            metrics.watch_spans(queue);
+        }
         let scope = Scope {
             tracer: provider.tracer(SCOPE),
-            metrics: Arc::new(Metrics::new(meters.meter(SCOPE), &settings.metrics)),
+            metrics: Arc::new(metrics),
             captures_content: settings.captures_content,
         };
-        let instruments = Instruments { scope, propagators: settings.propagators.clone().into(), page };
-        Self { provider, meters, instruments, runtime }
+        let reasons = Arc::new(Reasons::new(settings.sampling));
+        let instruments = Instruments { scope, propagators: settings.propagators.clone().into(), queue, reasons, page };
+        Self { provider, meters, instruments, runtime: None }
     }
 
     /// What the service makes spans with, and measures.
@@ -137,7 +137,13 @@ impl Telemetry {
         self.instruments.clone()
     }
 
-    pub(super) fn tracer_provider(&self) -> &SdkTracerProvider {
+    /// What waits to be delivered, and the counts of all spans; absent when nothing is exported.
+    pub fn queue(&self) -> Option<Arc<Queue>> {
+        self.instruments.queue.clone()
+    }
+
+    /// What makes spans, for those who bring their own: the bridge from `tracing`, and tools.
+    pub fn tracer_provider(&self) -> &SdkTracerProvider {
         &self.provider
     }
 
@@ -152,24 +158,19 @@ impl Telemetry {
                 tracing::warn!(%error, "some traces were not delivered before the stop");
             }
         });
-        if let Some(runtime) = self.runtime {
+    }
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        // A runtime that is dropped waits for its tasks, which an asynchronous caller must not.
+        if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
 }
 
-/// One thread for the exporters over gRPC.
-fn runtime() -> std::io::Result<Runtime> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(1).thread_name("otlp-grpc").enable_all().build()
-}
-
-fn batch(settings: &TelemetrySettings, tally: &Arc<SpanTally>) -> Result<BatchSpanProcessor, ExporterError> {
-    let mut config = BatchConfigBuilder::default();
-    if !settings.has_schedule_delay {
-        config = config.with_scheduled_delay(SCHEDULE_DELAY);
-    }
-    let exporter = span_exporter(&settings.exporter)?;
-    let exporter = Reporting::new(exporter, settings.exporter.endpoint.clone(), Arc::clone(tally));
-    Ok(BatchSpanProcessor::builder(exporter).with_batch_config(config.build()).build())
+fn resource(settings: &TelemetrySettings) -> Resource {
+    let attributes = settings.resource.iter().cloned();
+    Resource::builder_empty().with_detector(Box::new(TelemetryResourceDetector)).with_attributes(attributes).build()
 }

@@ -55,11 +55,11 @@ impl Record for Result<Lookup, LedgerError> {
             Err(error) => return ledger_failure(error),
         };
         let mut projection = checked_step(&lookup.run);
-        let attributes = &mut projection.attributes;
+        let Projection { attributes, content, .. } = &mut projection;
         attributes.push(names::EXPENSE_CATEGORY.with(lookup.category.clone()));
         if captures_content {
             let arguments = json!({"category": lookup.category});
-            attributes.push(names::GEN_AI_TOOL_CALL_ARGUMENTS.with(content::value(arguments)));
+            content.push(names::GEN_AI_TOOL_CALL_ARGUMENTS.with(content::value(arguments)));
         }
         if let Some(found) = &lookup.found {
             let verdict = &found.verdict;
@@ -74,7 +74,7 @@ impl Record for Result<Lookup, LedgerError> {
                 names::EXPENSE_VIOLATIONS.with(strings(broken)),
             ]);
             if captures_content {
-                attributes.push(names::GEN_AI_TOOL_CALL_RESULT.with(content::value(json!(found.facts.policy))));
+                content.push(names::GEN_AI_TOOL_CALL_RESULT.with(content::value(json!(found.facts.policy))));
             }
         }
         projection
@@ -193,12 +193,8 @@ fn checked_step(run: &StepRun) -> Projection {
         (None, None) => None,
     };
     let attributes = status(&run.validations).into_iter().collect();
-    Projection {
-        attributes,
-        events: run.validations.iter().map(validation_event).collect(),
-        failure,
-        ..Projection::default()
-    }
+    let events = run.validations.iter().map(validation_event).collect();
+    Projection { attributes, events, failure, ..Projection::default() }
 }
 
 fn status(validations: &[Validation]) -> Option<KeyValue> {

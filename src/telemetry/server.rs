@@ -19,6 +19,7 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 use crate::domain::decision::Decision;
 use crate::keys::access::{Access, Caller};
+use crate::redact::redact;
 use crate::telemetry::Instruments;
 use crate::telemetry::chat::traceparent;
 use crate::telemetry::identity::{Identity, Members, edge_context, members};
@@ -26,6 +27,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
 use crate::telemetry::record::outcome_attributes;
 use crate::telemetry::request_time::RequestTime;
+use crate::telemetry::sampling::{Reason, Reasons};
 use crate::telemetry::settings::Propagator;
 use crate::telemetry::span::{Failure, LiveSpan, Projection};
 
@@ -92,7 +94,7 @@ pub async fn trace(
     if let Some(identity) = &identity {
         request.extensions_mut().insert(identity.clone());
     }
-    let server = ServerSpan { span, trace, identity };
+    let server = ServerSpan { span, trace, identity, reasons: instruments.reasons };
     let mut response = next.run(request).with_context(context).await;
     let took = server.finish(&response);
     instruments.scope.metrics.own_time(&time, took);
@@ -107,6 +109,7 @@ struct ServerSpan {
     span: LiveSpan,
     trace: RequestTrace,
     identity: Option<Identity>,
+    reasons: Arc<Reasons>,
 }
 
 impl ServerSpan {
@@ -119,6 +122,9 @@ impl ServerSpan {
     fn finish(mut self, response: &Response) -> Duration {
         let took = self.span.began().elapsed();
         let mut projection = project(response);
+        let decision = response.extensions().get::<Decided>().map(|Decided(decision)| &**decision);
+        let reason = self.reasons.of(decision, projection.failure.is_some(), took);
+        projection.attributes.extend(reason.map(kept_because));
         projection.attributes.extend(self.user());
         self.span.end(|_| projection, Metrics::served);
         took
@@ -128,8 +134,13 @@ impl ServerSpan {
 impl Drop for ServerSpan {
     fn drop(&mut self) {
         let user = self.user();
-        self.span.give_up(user.into_iter().collect(), Metrics::served);
+        let attributes = user.into_iter().chain([kept_because(Reason::Error)]).collect();
+        self.span.give_up(attributes, Metrics::served);
     }
+}
+
+fn kept_because(reason: Reason) -> KeyValue {
+    names::SAMPLING_KEEP.with(<&'static str>::from(reason))
 }
 
 /// The methods of HTTP; any other is `_OTHER`, or a caller could make up as many span names as he likes.
@@ -149,7 +160,8 @@ fn known_at_start(
     route: Option<String>,
 ) -> Vec<KeyValue> {
     let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let cut = |text: &str| text.chars().take(MAX_CHARS).collect::<String>();
+    // Redacted first: half a card number is not found.
+    let cut = |text: &str| redact(text).chars().take(MAX_CHARS).collect::<String>();
     let mut attributes = vec![
         names::HTTP_REQUEST_METHOD.with(method.unwrap_or("_OTHER")),
         names::URL_PATH.with(cut(request.uri().path())),

@@ -1,17 +1,34 @@
 //! The standard `OTEL_*` variables that the SDK leaves to the application, read from a map of variables and checked
-//! before anything starts. What the SDK and its exporters read themselves (endpoint, headers, timeout, compression,
-//! batch sizes, sampler) is only checked where they would take a value that cannot work.
+//! before anything starts. What the SDK reads itself (the sampler, limits of counts on spans) is only checked.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
+use opentelemetry_sdk::metrics::Temporality;
 use percent_encoding::percent_decode_str;
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
+
+use crate::telemetry::queue::Bounds;
+use crate::telemetry::sampling::Sampling;
 
 /// The service's name when nothing else is said.
 const SERVICE_NAME: &str = "expense-agent";
+
+/// Memory of the spans that wait, unless told otherwise.
+pub const DEFAULT_QUEUE_BYTES: usize = 16 * 1024 * 1024;
+/// Spans of one message, as the specification has it.
+const BATCH_SPANS: usize = 512;
+/// Spans wait this long for company. The specification's five seconds are long for a person who looks for his trace, and
+/// are lost to a kill.
+const SCHEDULE_DELAY: Duration = Duration::from_secs(1);
+/// How often metrics are pushed, as the specification has it.
+const PUSH_INTERVAL: Duration = Duration::from_secs(60);
+/// How long one attempt to deliver may take, as the specification has it.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The samplers the SDK knows. An unknown one would make it follow the caller's flag, which is the one thing not wanted.
 const SAMPLERS: [&str; 6] = [
@@ -68,25 +85,46 @@ pub struct TlsFiles {
     pub client_key: Option<PathBuf>,
 }
 
-/// Where a signal goes, and how. Headers, compression and the endpoint itself are read by the exporter.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What is exported, each with variables of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "UPPERCASE")]
+pub enum Signal {
+    /// Spans.
+    Traces,
+    /// Metrics.
+    Metrics,
+}
+
+/// Where a signal goes, and how.
+#[derive(Clone, Debug, PartialEq)]
 pub struct ExporterSettings {
+    /// What goes there.
+    pub signal: Signal,
     /// `OTEL_EXPORTER_OTLP_PROTOCOL`.
     pub protocol: Protocol,
-    /// Where it goes, for the log only.
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`, over HTTP with the path of the signal.
     pub endpoint: String,
-    /// TLS files of the exporter.
+    /// The same for the log, so without a password.
+    pub shown_endpoint: String,
+    /// `OTEL_EXPORTER_OTLP_HEADERS`; `Debug` shows no values.
+    pub headers: HeaderMap,
+    /// `OTEL_EXPORTER_OTLP_TIMEOUT`, else `OTEL_BSP_EXPORT_TIMEOUT` or `OTEL_METRIC_EXPORT_TIMEOUT`: of one attempt.
+    pub timeout: Duration,
+    /// `OTEL_EXPORTER_OTLP_COMPRESSION` is `gzip`.
+    pub gzip: bool,
+    /// `OTEL_EXPORTER_OTLP_CERTIFICATE` and the client's own.
     pub tls: TlsFiles,
-    /// `OTEL_BSP_EXPORT_TIMEOUT` or `OTEL_METRIC_EXPORT_TIMEOUT`, where the exporter has no timeout of its own: the SDK
-    /// knows none.
-    pub timeout: Option<Duration>,
 }
 
 /// Metrics as the operator asked for them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MetricSettings {
     /// Where they are pushed to, unless `OTEL_METRICS_EXPORTER` is `none`; `/metrics` shows them in either case.
     pub exporter: Option<ExporterSettings>,
+    /// `OTEL_METRIC_EXPORT_INTERVAL`: how often they are pushed.
+    pub interval: Duration,
+    /// `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`: whether a push tells of all, or of what is new.
+    pub temporality: Temporality,
     /// How many tenants have series of their own.
     pub max_tenants: usize,
     /// Whether model calls are also written under the names that older dashboards read.
@@ -100,16 +138,20 @@ pub struct TelemetrySettings {
     pub exports: bool,
     /// `OTEL_SDK_DISABLED`: spans are not even sampled, and nothing is measured.
     pub is_disabled: bool,
-    /// Where spans go.
+    /// The exporter of spans.
     pub exporter: ExporterSettings,
     /// Metrics.
     pub metrics: MetricSettings,
+    /// What may wait for the exporter of spans.
+    pub queue: Bounds,
+    /// Which traces are kept.
+    pub sampling: Sampling,
+    /// `OTEL_BSP_SCHEDULE_DELAY`: how long spans wait for company.
+    pub schedule_delay: Duration,
     /// `OTEL_PROPAGATORS`.
     pub propagators: Vec<Propagator>,
     /// `OTEL_TRACES_SAMPLER` names a sampler; the SDK reads it.
     pub has_sampler: bool,
-    /// `OTEL_BSP_SCHEDULE_DELAY` is set; the SDK reads it.
-    pub has_schedule_delay: bool,
     /// Limits.
     pub limits: Limits,
     /// Resource attributes, `service.name` among them.
@@ -129,41 +171,29 @@ impl TelemetrySettings {
         let mut reader = Reader { variables, faults, ignored: Vec::new() };
         let is_disabled = reader.boolean("OTEL_SDK_DISABLED");
         let exporter = reader.one_of("OTEL_TRACES_EXPORTER", &["otlp", "none"]).unwrap_or("otlp");
-        // `/metrics` is there anyway, so `prometheus` asks for no more than `none`.
-        let metrics_exporter = reader.one_of("OTEL_METRICS_EXPORTER", &["otlp", "prometheus", "none"]);
-        let pushes_metrics = !is_disabled && metrics_exporter.is_none_or(|exporter| exporter == "otlp");
         reader.one_of("OTEL_LOGS_EXPORTER", &["none", "otlp"]);
-        for name in [
-            "OTEL_BSP_MAX_QUEUE_SIZE",
-            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
-            "OTEL_BSP_SCHEDULE_DELAY",
-            "OTEL_METRIC_EXPORT_INTERVAL",
-        ] {
-            reader.number(name).filter(|n| *n == 0).inspect(|_| reader.fault(name, "0", "a number above zero"));
-        }
         let value_chars = ["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"];
         let n_attributes = reader.number("OTEL_ATTRIBUTE_COUNT_LIMIT");
         Self {
             exports: !is_disabled && exporter == "otlp",
             is_disabled,
-            exporter: reader.exporter(Signal::Traces),
-            metrics: MetricSettings {
-                exporter: pushes_metrics.then(|| reader.exporter(Signal::Metrics)),
-                max_tenants: 0,
-                has_old_names: false,
+            queue: Bounds {
+                max_bytes: DEFAULT_QUEUE_BYTES,
+                max_spans: reader.above_zero("OTEL_BSP_MAX_QUEUE_SIZE").map(size),
+                max_batch_spans: reader.above_zero("OTEL_BSP_MAX_EXPORT_BATCH_SIZE").map_or(BATCH_SPANS, size),
             },
+            sampling: Sampling::default(),
+            schedule_delay: reader.above_zero("OTEL_BSP_SCHEDULE_DELAY").map_or(SCHEDULE_DELAY, millis),
+            exporter: reader.exporter(Signal::Traces),
+            metrics: reader.metrics(is_disabled),
             propagators: reader.propagators(),
             has_sampler: reader.one_of("OTEL_TRACES_SAMPLER", &SAMPLERS).is_some(),
-            has_schedule_delay: reader.text("OTEL_BSP_SCHEDULE_DELAY").is_some(),
             limits: Limits {
                 // The span's own limit is the SDK's to read, and goes before the general one.
                 span_attributes: n_attributes.filter(|_| reader.text("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT").is_none()),
                 event_attributes: reader.number("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT").or(n_attributes),
                 link_attributes: reader.number("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT").or(n_attributes),
-                value_chars: value_chars
-                    .into_iter()
-                    .find_map(|name| reader.number(name))
-                    .and_then(|n| usize::try_from(n).ok()),
+                value_chars: value_chars.into_iter().find_map(|name| reader.number(name)).map(size),
             },
             resource: reader.resource(),
             captures_content: reader.captures_content(),
@@ -174,14 +204,6 @@ impl TelemetrySettings {
             ignored: reader.ignored,
         }
     }
-}
-
-/// What is exported, each with variables of its own.
-#[derive(Clone, Copy, strum::Display)]
-#[strum(serialize_all = "UPPERCASE")]
-enum Signal {
-    Traces,
-    Metrics,
 }
 
 /// Reads variables and notes what is wrong with them.
@@ -236,13 +258,46 @@ impl<'a> Reader<'a> {
         number
     }
 
+    /// Zero cannot work, so it is not ignored.
+    fn above_zero(&mut self, name: &str) -> Option<u32> {
+        let number = self.number(name)?;
+        if number == 0 {
+            self.fault(name, "0", "a number above zero");
+        }
+        Some(number)
+    }
+
+    fn metrics(&mut self, is_disabled: bool) -> MetricSettings {
+        // `/metrics` is there anyway, so `prometheus` asks for no more than `none`.
+        let exporter = self.one_of("OTEL_METRICS_EXPORTER", &["otlp", "prometheus", "none"]).unwrap_or("otlp");
+        let temporality =
+            self.one_of("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", &["cumulative", "delta", "lowmemory"]);
+        MetricSettings {
+            exporter: (!is_disabled && exporter == "otlp").then(|| self.exporter(Signal::Metrics)),
+            interval: self.above_zero("OTEL_METRIC_EXPORT_INTERVAL").map_or(PUSH_INTERVAL, millis),
+            temporality: temporality.and_then(|name| name.parse().ok()).unwrap_or_default(),
+            max_tenants: 0,
+            has_old_names: false,
+        }
+    }
+
     fn exporter(&mut self, signal: Signal) -> ExporterSettings {
         let protocol = self.protocol(signal);
+        let (endpoint, shown_endpoint) = self.endpoint(signal, protocol);
+        let timeout = match signal {
+            Signal::Traces => "OTEL_BSP_EXPORT_TIMEOUT",
+            Signal::Metrics => "OTEL_METRIC_EXPORT_TIMEOUT",
+        };
+        let timeout = self.exporter_text(signal, "TIMEOUT").map_or(timeout.to_owned(), |(name, _)| name);
         ExporterSettings {
+            signal,
             protocol,
-            endpoint: self.endpoint(signal, protocol),
+            endpoint,
+            shown_endpoint,
+            headers: self.headers(signal),
+            timeout: self.above_zero(&timeout).map_or(EXPORT_TIMEOUT, millis),
+            gzip: self.gzip(signal),
             tls: self.tls(signal),
-            timeout: self.export_timeout(signal),
         }
     }
 
@@ -257,33 +312,55 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn endpoint(&mut self, signal: Signal, protocol: Protocol) -> String {
+    /// The endpoint, and what may be shown of it: a password has no place in the log.
+    fn endpoint(&mut self, signal: Signal, protocol: Protocol) -> (String, String) {
         let standard = match protocol {
             Protocol::Grpc => "http://localhost:4317",
             Protocol::HttpProtobuf => "http://localhost:4318",
         };
-        let Some((name, endpoint)) = self.exporter_text(signal, "ENDPOINT") else { return standard.to_owned() };
-        match endpoint.parse::<reqwest::Url>() {
-            Ok(mut url) if url.has_host() => {
-                // It is shown in the log, where a password has no place.
-                let _hidden = url.set_password(None).and_then(|()| url.set_username(""));
-                url.to_string()
+        let given = self.exporter_text(signal, "ENDPOINT");
+        let (name, given) = given.unwrap_or_else(|| ("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), standard));
+        let mut endpoint = given.to_owned();
+        match protocol {
+            Protocol::Grpc if !given.contains("://") => {
+                let is_insecure = self.exporter_text(signal, "INSECURE").is_some_and(|(name, _)| self.boolean(&name));
+                endpoint = format!("{}://{given}", if is_insecure { "http" } else { "https" });
             }
-            _ if !endpoint.contains("://") => endpoint.to_owned(),
-            _ => {
-                self.fault(&name, endpoint, "a URL such as \"http://localhost:4317\"");
-                standard.to_owned()
+            // The variable for one signal names the whole of it.
+            Protocol::HttpProtobuf if name == "OTEL_EXPORTER_OTLP_ENDPOINT" => {
+                let path = signal.to_string().to_lowercase();
+                endpoint = format!("{}/v1/{path}", given.trim_end_matches('/'));
             }
+            _ => {}
         }
+        let url = endpoint.parse::<Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let Some(mut shown) = url else {
+            self.fault(&name, given, "a URL such as \"http://localhost:4317\"");
+            return (standard.to_owned(), standard.to_owned());
+        };
+        let _hidden = shown.set_password(None).and_then(|()| shown.set_username(""));
+        (endpoint, shown.to_string())
     }
 
-    fn export_timeout(&mut self, signal: Signal) -> Option<Duration> {
-        let millis = self.number(match signal {
-            Signal::Traces => "OTEL_BSP_EXPORT_TIMEOUT",
-            Signal::Metrics => "OTEL_METRIC_EXPORT_TIMEOUT",
-        });
-        let timeout = millis.map(u64::from).map(Duration::from_millis);
-        timeout.filter(|_| self.exporter_text(signal, "TIMEOUT").is_none())
+    fn headers(&mut self, signal: Signal) -> HeaderMap {
+        let Some((name, given)) = self.exporter_text(signal, "HEADERS") else { return HeaderMap::new() };
+        let mut headers = HeaderMap::new();
+        for pair in given.split(',').filter(|pair| !pair.trim().is_empty()) {
+            match header(pair) {
+                Some((key, value)) => headers.append(key, value),
+                None => {
+                    // It may hold a key, so it is not shown.
+                    self.ignore(&name, "not a header in one place", "pairs such as \"x-team=finance%20ops\"");
+                    continue;
+                }
+            };
+        }
+        headers
+    }
+
+    fn gzip(&mut self, signal: Signal) -> bool {
+        let Some((name, _)) = self.exporter_text(signal, "COMPRESSION") else { return false };
+        self.one_of(&name, &["gzip", "none"]) == Some("gzip")
     }
 
     fn tls(&mut self, signal: Signal) -> TlsFiles {
@@ -362,6 +439,23 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+/// A header as `key=value`, the value percent-encoded.
+fn header(pair: &str) -> Option<(HeaderName, HeaderValue)> {
+    let (key, value) = pair.split_once('=')?;
+    let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
+    let mut value = HeaderValue::from_str(&value).ok()?;
+    value.set_sensitive(true);
+    Some((key.trim().parse().ok()?, value))
+}
+
+fn millis(millis: u32) -> Duration {
+    Duration::from_millis(millis.into())
+}
+
+fn size(n: u32) -> usize {
+    n.try_into().unwrap_or(usize::MAX)
 }
 
 /// Notes something once: a variable for all signals is read for each.

@@ -32,6 +32,8 @@ pub(super) struct Scope {
 pub(crate) struct Projection {
     /// Attributes, each key once.
     pub(super) attributes: Vec<KeyValue>,
+    /// Prompts and answers. They are written last, so that a limit on the number of attributes takes them and no others.
+    pub(super) content: Vec<KeyValue>,
     /// Events in order.
     pub(super) events: Vec<Event>,
     /// Spans of other traces that it is about.
@@ -183,6 +185,7 @@ impl LiveSpan {
             span.set_attribute(names::ERROR_TYPE.with(kind));
             span.set_status(Status::error(message));
         }
+        span.set_attributes(projection.content);
         span.end();
     }
 

@@ -2,18 +2,21 @@
 //! compared with what the ledger holds.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use expense_agent::ledger::Store;
+use expense_agent::config::Config;
+use expense_agent::ledger::{Ledger, Store};
 use rust_decimal::Decimal;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use crate::harness::binary::Service;
-use crate::harness::poll;
+use crate::harness::binary::{Service, run, text};
+use crate::harness::jaeger::skip;
 use crate::harness::store::{TestStore, on_each_store};
+use crate::harness::{TestApp, config, poll};
 
 const N_KILLS: usize = 20;
 const N_CLIENTS: usize = 4;
@@ -90,4 +93,169 @@ async fn twenty_kills_under_load_lose_no_answered_decision_and_leave_no_half_one
         assert_eq!(probe["findings"][0]["used"], granted.to_string(), "{probe:#}");
     })
     .await;
+}
+
+/// A file system in memory, of a size that can be changed; gone with the value.
+struct Disk {
+    folder: tempfile::TempDir,
+}
+
+impl Disk {
+    /// `None`, and a word why, where one may not mount.
+    fn of(size: &str) -> Option<Self> {
+        let disk = Self { folder: tempfile::tempdir().unwrap() };
+        let is_mounted = disk.mount(&["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]);
+        if !is_mounted {
+            skip("on a disk of its own; run it as root, where one may mount");
+        }
+        is_mounted.then_some(disk)
+    }
+
+    fn mount(&self, arguments: &[&str]) -> bool {
+        let mount = std::process::Command::new("mount").args(arguments).arg(self.folder.path()).output();
+        mount.is_ok_and(|output| output.status.success())
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _gone_with_the_test = std::process::Command::new("umount").arg("-l").arg(self.folder.path()).status();
+    }
+}
+
+fn paper(n: usize) -> Value {
+    json!({"transaction": format!("Printer paper {n}"), "amount": "0.01", "date": "2026-03-14", "user_id": "ana"})
+}
+
+#[tokio::test]
+async fn a_full_disk_is_a_503_loses_nothing_that_was_answered_and_needs_no_restart() {
+    let Some(disk) = Disk::of("4m") else { return };
+    let app = TestApp::with(Config { store: Store::Sqlite(disk.folder.path().to_owned()), ..config() }).await;
+    let mut answered = Vec::new();
+    for n in 0..5 {
+        answered.push(app.decide(paper(n)).await);
+    }
+    // Somebody else's file takes all there is; what the journal already has room for is still recorded.
+    let filler = disk.folder.path().join("filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    drop(file);
+    let refused = loop {
+        let reply = app.post(paper(answered.len())).await;
+        match reply.status {
+            201 => answered.push(reply.body),
+            _ => break reply,
+        }
+        assert!(answered.len() < 1_000, "there is no room for a thousand decisions");
+    };
+    assert_eq!((refused.status, &refused.body["code"]), (503, &json!("ledger_unavailable")));
+    assert_eq!(refused.headers["retry-after"], "1");
+    let red =
+        app.trace(&refused.body["trace_id"]).into_iter().find(|span| span.name.starts_with("invoke_agent")).unwrap();
+    assert!(red.attributes.iter().any(|a| a.key.as_str() == "error.type" && a.value.as_str() == "ledger"));
+    let ready = app.get("/readyz").await;
+    assert_eq!((ready.status, &ready.body["checks"]["ledger"]), (503, &json!("failed")));
+
+    std::fs::remove_file(filler).unwrap();
+    poll::until(Duration::from_secs(10), "there is room again", async || {
+        let ready = app.get("/readyz").await;
+        if ready.status == 200 { Ok(()) } else { Err(ready.body) }
+    })
+    .await;
+    answered.push(app.decide(paper(answered.len())).await);
+    let recorded = decisions(&app.url).await;
+    assert_eq!(recorded.len(), answered.len(), "what was refused is not there");
+    for decision in &answered {
+        assert_eq!(recorded.get(decision["id"].as_str().unwrap()), Some(decision));
+    }
+    app.stop().await;
+    let ledger = Ledger::open(&Store::Sqlite(disk.folder.path().to_owned())).await.unwrap();
+    assert_eq!(ledger.walk("default", None).await.unwrap().broken, None);
+    ledger.close().await;
+}
+
+#[tokio::test]
+async fn a_service_does_not_start_on_a_ledger_it_cannot_write_to() {
+    let Some(disk) = Disk::of("8m") else { return };
+    let store = Store::Sqlite(disk.folder.path().to_owned());
+    TestApp::with(Config { store: store.clone(), ..config() }).await.stop().await;
+    assert!(disk.mount(&["-o", "remount,ro"]));
+    let variables = [("OTEL_TRACES_EXPORTER", "none"), ("EXPENSE_AGENT_PSEUDONYM_KEY", "0123456789abcdef")];
+    let output = run(&["--data", disk.folder.path().to_str().unwrap()], &variables).await;
+    let said = text(output.stderr);
+    assert!(!output.status.success() && said.contains("error: ") && said.contains("ledger"), "{said}");
+    // Nothing was harmed.
+    assert!(disk.mount(&["-o", "remount,rw"]));
+    let app = TestApp::with(Config { store, ..config() }).await;
+    app.decide(paper(1)).await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_postgres_that_becomes_read_only_is_a_503_and_needs_no_restart() {
+    on_each_store(async |store| {
+        if matches!(store.store, Store::Sqlite(_)) {
+            return;
+        }
+        let app = TestApp::with(Config { store: store.store.clone(), ..config() }).await;
+        let first = app.decide(paper(1)).await;
+        // As a fail-over to a standby does it: sessions end, and new ones may only read.
+        let end_sessions = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        store
+            .execute(
+                "DO $$ BEGIN EXECUTE
+             format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$",
+            )
+            .await;
+        store.execute(end_sessions).await;
+        poll::until(Duration::from_secs(10), "the ledger is read-only", async || {
+            let ready = app.get("/readyz").await;
+            if ready.status == 503 { Ok(()) } else { Err(ready.body) }
+        })
+        .await;
+        let refused = app.post(paper(2)).await;
+        assert_eq!((refused.status, &refused.body["code"]), (503, &json!("ledger_unavailable")));
+        let path = format!("/v1/expenses/{}", first["id"].as_str().unwrap());
+        poll::until(Duration::from_secs(10), "it can be read", async || {
+            let reply = app.get(&path).await;
+            if reply.body == first { Ok(()) } else { Err(reply.body) }
+        })
+        .await;
+        store
+            .execute(
+                "BEGIN READ WRITE; DO $$ BEGIN EXECUTE
+             format('ALTER DATABASE %I RESET default_transaction_read_only', current_database()); END $$; COMMIT",
+            )
+            .await;
+        store.execute(end_sessions).await;
+        poll::until(Duration::from_secs(10), "it can be written to again", async || {
+            let ready = app.get("/readyz").await;
+            if ready.status == 200 { Ok(()) } else { Err(ready.body) }
+        })
+        .await;
+        app.decide(paper(3)).await;
+        assert_eq!(decisions(&app.url).await.len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_ledger_whose_file_is_taken_away_answers_nothing_until_it_is_back() {
+    let store = TestStore::sqlite();
+    let file = std::path::Path::new(store.folder()).join("ledger.sqlite");
+    let aside = file.with_extension("aside");
+    let app = TestApp::with(Config { store: store.store.clone(), ..config() }).await;
+    app.decide(paper(1)).await;
+    std::fs::rename(&file, &aside).unwrap();
+    let refused = app.post(paper(2)).await;
+    assert_eq!((refused.status, &refused.body["code"]), (503, &json!("ledger_unavailable")));
+    assert_eq!(app.get("/readyz").await.status, 503);
+    // Another one in its place is none of the service's.
+    std::fs::copy(&aside, &file).unwrap();
+    assert_eq!(app.get("/readyz").await.status, 503);
+    std::fs::rename(&aside, &file).unwrap();
+    assert_eq!(app.get("/readyz").await.status, 200);
+    app.decide(paper(3)).await;
+    assert_eq!(decisions(&app.url).await.len(), 2);
 }

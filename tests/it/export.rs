@@ -86,14 +86,20 @@ async fn a_backend_that_is_not_there_is_one_warning_and_no_harm() {
     // A port that nobody listens on: it was free a moment ago, and is not handed out again so soon.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let endpoint = format!("http://127.0.0.1:{port}");
-    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "50")];
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "50"),
+        ("EXPENSE_AGENT_TELEMETRY_QUEUE_BYTES", "65536"),
+    ];
     let service = Service::start(&[], &variables).await;
-    for _ in 0..20 {
+    for _ in 0..40 {
         assert_eq!(service.post(flight()).await.0, 201);
     }
     let (ended, log) = service.stop().await;
     assert!(ended.success());
-    assert_eq!(log.matches("traces cannot be delivered").count(), 1, "{log}");
+    for once in ["traces cannot be delivered", "spans are lost", "spans were not delivered"] {
+        assert_eq!(log.matches(once).count(), 1, "{once}: {log}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,6 +190,7 @@ async fn settings_that_cannot_work_are_refused_together() {
         ("EXPENSE_AGENT_TRACE_URL", "jaeger"),
         ("EXPENSE_AGENT_DEADLINE", "0s"),
         ("EXPENSE_AGENT_RELOAD_INTERVAL", "0s"),
+        ("EXPENSE_AGENT_TELEMETRY_QUEUE_BYTES", "0"),
         ("EXPENSE_AGENT_MODEL", "gpt-4o"),
         ("EXPENSE_AGENT_MODEL_FAULT", "garbage:1"),
     ];

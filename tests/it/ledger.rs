@@ -1,6 +1,7 @@
 //! The durable memory: caps hold under concurrency, tenants are apart, and what was answered is there after a restart.
 
 use expense_agent::config::Config;
+use expense_agent::ledger::{Ledger, Store};
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -169,6 +170,39 @@ async fn two_services_on_one_ledger_behave_as_one() {
         assert_eq!((one.status, &one.body["id"]), (201, &other.body["id"]));
         let path = format!("/v1/expenses/{}", one.body["id"].as_str().unwrap());
         assert_eq!(replicas[1].get(&path).await.body, replicas[0].get(&path).await.body);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_write_that_the_database_refuses_takes_none_of_the_others_with_it() {
+    on_each_store(async |store| {
+        let app = on(&store).await;
+        let refuse_eve = match store.store {
+            Store::Sqlite(_) => {
+                "CREATE TRIGGER refuse BEFORE INSERT ON decision WHEN NEW.user_id = 'eve'
+                 BEGIN SELECT RAISE(ABORT, 'refused'); END"
+            }
+            Store::Postgres(_) => {
+                "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN RAISE 'refused'; END $$ LANGUAGE plpgsql;
+                 CREATE TRIGGER refuse BEFORE INSERT ON decision FOR EACH ROW WHEN (NEW.user_id = 'eve')
+                 EXECUTE FUNCTION refuse()"
+            }
+        };
+        store.execute(refuse_eve).await;
+        let meals = (0..300).map(|n| {
+            let user = if n % 3 == 0 { "eve".to_owned() } else { format!("user-{n}") };
+            app.post(meal("1.00", &user))
+        });
+        let replies = futures_util::future::join_all(meals).await;
+        for (n, reply) in replies.iter().enumerate() {
+            let expected = if n % 3 == 0 { 503 } else { 201 };
+            assert_eq!(reply.status, expected, "{n}: {}", reply.body);
+        }
+        let ledger = Ledger::open(&store.store).await.unwrap();
+        let walk = ledger.walk("default", None).await.unwrap();
+        assert_eq!((walk.broken, walk.n_records), (None, 200));
+        ledger.close().await;
     })
     .await;
 }

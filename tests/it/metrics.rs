@@ -43,6 +43,7 @@ fn exposed(metric: &Metric) -> String {
     let unit = if metric.unit == "s" { "_seconds" } else { "" };
     let suffix = match metric.kind {
         Kind::Counter => "_total",
+        Kind::Gauge if metric.unit == "By" => "_bytes",
         Kind::Gauge => "",
         Kind::Histogram(_) => "_count",
     };

@@ -18,6 +18,7 @@ use expense_agent::rulebook::Folder;
 use expense_agent::rulebook::files::FolderFiles;
 use expense_agent::telemetry::chat::TracedModel;
 use expense_agent::telemetry::provider::Telemetry;
+use expense_agent::telemetry::sampling::Sampling;
 use opentelemetry::trace::Status;
 use opentelemetry_sdk::trace::InMemorySpanExporter;
 use serde_json::Value;
@@ -25,7 +26,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::harness::{shipped_policies, telemetry_settings};
+use crate::harness::{pseudonyms, shipped_policies, telemetry_settings};
 
 /// The shipped policies.
 fn policies() -> Reloaded<Folder> {
@@ -51,7 +52,7 @@ impl ChatModel for Panicking {
 async fn a_panic_is_a_500_with_a_red_tree_and_the_service_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let spans = InMemorySpanExporter::default();
-    let telemetry = Telemetry::with_exporter(&telemetry_settings(&[]), spans.clone());
+    let telemetry = Telemetry::with_exporter(&telemetry_settings(&[]), pseudonyms(), spans.clone());
     let info = ModelInfo {
         provider: "openai",
         model: "broken".to_owned(),
@@ -64,13 +65,16 @@ async fn a_panic_is_a_500_with_a_red_tree_and_the_service_goes_on() {
         chain: Chain {
             model: Arc::new(TracedModel::new(Panicking(info), false)),
             ledger: Ledger::open(&Store::Sqlite(folder.path().to_owned())).await.unwrap(),
+            redacts_prompts: true,
         },
         folder: policies(),
         access: Access::Anonymous,
         clock: Clock::system(),
         trace_url: None,
+        sampling: Sampling::default(),
         deadline: Duration::from_secs(30),
         key_retention: Duration::from_secs(24 * 3600),
+        redacts_ledger: false,
         slots: Arc::new(Semaphore::new(1)),
         decisions: TaskTracker::new(),
         is_draining: Arc::new(AtomicBool::new(false)),

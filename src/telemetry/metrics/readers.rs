@@ -1,16 +1,15 @@
 //! The two ways out: a page that Prometheus reads, always, and a push over OTLP, unless that is turned off.
 
-use opentelemetry_otlp::MetricExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::{Instrument, PeriodicReader, SdkMeterProvider, Stream};
 use prometheus::{Registry, TextEncoder};
+use tokio::runtime::Runtime;
 
-use crate::telemetry::delivery::Delivery;
-use crate::telemetry::metrics::push::Pushing;
+use crate::telemetry::metrics::push::Pusher;
 use crate::telemetry::names;
 use crate::telemetry::names::metrics as list;
-use crate::telemetry::otlp::{ExporterError, metric_exporter};
-use crate::telemetry::settings::{ExporterSettings, TelemetrySettings};
+use crate::telemetry::settings::{MetricSettings, TelemetrySettings};
+use crate::telemetry::transport::{Transport, TransportError};
 
 /// Series of a metric at most, beyond which the SDK puts all into one; its own default.
 const MAX_SERIES: usize = 2_000;
@@ -52,13 +51,15 @@ pub(in crate::telemetry) fn provider(
     (builder.build(), page)
 }
 
-/// What pushes.
-pub(in crate::telemetry) type Push = PeriodicReader<Pushing<MetricExporter>>;
+/// What pushes every so often, from a thread of its own.
+pub(in crate::telemetry) type Push = PeriodicReader<Pusher>;
 
-/// Pushes every so often; `OTEL_METRIC_EXPORT_INTERVAL` is the SDK's to read.
-pub(in crate::telemetry) fn push(settings: &ExporterSettings) -> Result<Push, ExporterError> {
-    let advice = "/metrics shows them all the same. Name a backend that takes them in \
-                  OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, or turn this off with OTEL_METRICS_EXPORTER=none";
-    let delivery = Delivery::new("metrics", settings.endpoint.clone(), advice);
-    Ok(PeriodicReader::builder(Pushing::new(metric_exporter(settings)?, delivery)).build())
+/// Sets the push up, on a runtime that must not be the application's. Absent when nothing is pushed.
+pub(in crate::telemetry) fn push(settings: &MetricSettings, runtime: &Runtime) -> Result<Option<Push>, TransportError> {
+    let Some(exporter) = &settings.exporter else { return Ok(None) };
+    let _entered = runtime.enter();
+    let transport = Transport::build(exporter)?;
+    let endpoint = exporter.shown_endpoint.clone();
+    let pusher = Pusher::new(transport, runtime.handle().clone(), settings.temporality, endpoint);
+    Ok(Some(PeriodicReader::builder(pusher).with_interval(settings.interval).build()))
 }

@@ -2,6 +2,7 @@
 //! of spans.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use strum::IntoEnumIterator;
@@ -13,6 +14,7 @@ use crate::reload::Tally;
 use crate::telemetry::Instruments;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names::metrics as list;
+use crate::telemetry::queue::{Queue, SpanCounts};
 
 /// How often the ledger is asked what waits for a person. Nobody who reads metrics sees more, and no reader waits for it.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -60,20 +62,25 @@ impl Instruments {
 }
 
 impl Metrics {
-    /// Shows what has become of ended spans: a count for each result.
-    pub(in crate::telemetry) fn watch_spans(
-        &self,
-        counts: impl Fn() -> [(&'static str, u64); 3] + Send + Sync + 'static,
-    ) {
-        let spans = list::TELEMETRY_SPANS;
-        let counter =
-            self.meter.u64_observable_counter(spans.key).with_unit(spans.unit).with_description(spans.meaning);
-        counter
+    /// Shows what has become of spans, and what those take that wait.
+    pub(in crate::telemetry) fn watch_spans(&self, queue: &Arc<Queue>) {
+        let (spans, open, memory) =
+            (list::TELEMETRY_SPANS, list::TELEMETRY_SPANS_IN_FLIGHT, list::TELEMETRY_QUEUE_MEMORY);
+        let (of_spans, of_open, of_memory) = (Arc::clone(queue), Arc::clone(queue), Arc::clone(queue));
+        let spans = self.meter.u64_observable_counter(spans.key).with_unit(spans.unit).with_description(spans.meaning);
+        spans
             .with_callback(move |observer| {
-                for (result, n_spans) in counts() {
+                let SpanCounts { exported, sampled_out, dropped, .. } = of_spans.counts();
+                for (result, n_spans) in [("exported", exported), ("sampled_out", sampled_out), ("dropped", dropped)] {
                     observer.observe(n_spans, &[list::TELEMETRY_RESULT.with(result)]);
                 }
             })
             .build();
+        let open = self.meter.u64_observable_gauge(open.key).with_unit(open.unit).with_description(open.meaning);
+        open.with_callback(move |observer| observer.observe(of_open.counts().in_flight, &[])).build();
+        let memory =
+            self.meter.u64_observable_gauge(memory.key).with_unit(memory.unit).with_description(memory.meaning);
+        let n_bytes = move || u64::try_from(of_memory.n_bytes()).unwrap_or(u64::MAX);
+        memory.with_callback(move |observer| observer.observe(n_bytes(), &[])).build();
     }
 }

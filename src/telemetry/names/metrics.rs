@@ -358,6 +358,24 @@ pub const EXPENSE_AGENT_TELEMETRY_DURATION: Metric = metric(
 /// Spans.
 pub const TELEMETRY_SPANS: Metric =
     metric("telemetry.spans", Kind::Counter, "{span}", &[TELEMETRY_RESULT], "what became of ended spans", Ours);
+/// Spans under way.
+pub const TELEMETRY_SPANS_IN_FLIGHT: Metric = metric(
+    "telemetry.spans.in_flight",
+    Kind::Gauge,
+    "{span}",
+    &[],
+    "spans that have not ended, wait, or are under way to the backend",
+    Ours,
+);
+/// Memory of spans.
+pub const TELEMETRY_QUEUE_MEMORY: Metric = metric(
+    "telemetry.queue.memory",
+    Kind::Gauge,
+    "By",
+    &[],
+    "memory of ended spans that are not delivered, which `--telemetry-queue-bytes` bounds",
+    Ours,
+);
 /// Reloads.
 pub const EXPENSE_RELOADS: Metric = metric(
     "expense.reloads",
@@ -398,6 +416,8 @@ pub const ALL: &[Metric] = &[
     EXPENSE_AGENT_OVERHEAD_DURATION,
     EXPENSE_AGENT_TELEMETRY_DURATION,
     TELEMETRY_SPANS,
+    TELEMETRY_SPANS_IN_FLIGHT,
+    TELEMETRY_QUEUE_MEMORY,
     EXPENSE_RELOADS,
     EXPENSE_RELOAD_STALE,
 ];

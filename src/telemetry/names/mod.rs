@@ -28,6 +28,8 @@ pub const FEATURE_NAME: Name =
 
 /// The baggage members that are stamped on every span; no others are taken from a caller.
 pub const FROM_BAGGAGE: [Name; 4] = [USER_ID, TENANT_ID, SESSION_ID, FEATURE_NAME];
+/// Ids that people search for: where one is personal data, a pseudonym stands in its place.
+pub const IDENTITIES: [Name; 3] = [USER_ID, TENANT_ID, SESSION_ID];
 
 /// HTTP method.
 pub const HTTP_REQUEST_METHOD: Name = name("http.request.method", "string", "server", "the method", Core, Low);
@@ -60,6 +62,25 @@ pub const ERROR_TYPE: Name = name(
     "all, `retry`",
     "class of the failure: a status, `timeout`, `connection`, `invalid_response`, `validation_failed`, `ledger`, `cancelled`, `panic`",
     Core,
+    Low,
+);
+
+/// Why a trace is kept.
+pub const SAMPLING_KEEP: Name = name(
+    "sampling.keep",
+    "string",
+    "server",
+    "why a sampler has to keep the trace: `error`, `override`, `failed_validation`, `review`, `costly`, `slow`, `first_of_rule`; absent on ordinary traces",
+    Ours,
+    Low,
+);
+/// Share of traces.
+pub const SAMPLING_RATIO: Name = name(
+    "sampling.ratio",
+    "double",
+    "server, `start`",
+    "share of traces like this one that are kept: for an estimate, count it 1/ratio times; absent where all are kept",
+    Ours,
     Low,
 );
 
@@ -337,6 +358,8 @@ pub const ALL: &[Name] = &[
     CLIENT_ADDRESS,
     USER_AGENT_ORIGINAL,
     NETWORK_PROTOCOL_VERSION,
+    SAMPLING_KEEP,
+    SAMPLING_RATIO,
     EXPENSE_ID,
     EXPENSE_AMOUNT,
     EXPENSE_CURRENCY,

@@ -41,6 +41,12 @@ pub(super) fn variable<'a>(files: &'a Files, name: &str) -> Option<&'a str> {
     service(files, AGENT)["environment"][name].as_str()
 }
 
+/// What `${NAME:-VALUE}` is when the shell says nothing.
+fn by_default(value: &str) -> &str {
+    let default = value.strip_prefix("${").and_then(|value| value.strip_suffix('}')?.split_once(":-"));
+    default.map_or(value, |(_, default)| default)
+}
+
 fn addresses(files: &Files) -> Vec<String> {
     let strays = all_published(files).filter(|(_, port)| port.address != "127.0.0.1");
     strays.map(|(service, port)| format!("{service} publishes {} beyond loopback", port.container_port)).collect()
@@ -81,7 +87,7 @@ fn every_variable_of_the_example_reaches_the_agent() {
 
 fn urls(files: &Files) -> Vec<String> {
     let mut faults = Vec::new();
-    let url = variable(files, "OTEL_EXPORTER_OTLP_ENDPOINT").unwrap_or_default();
+    let url = by_default(variable(files, "OTEL_EXPORTER_OTLP_ENDPOINT").unwrap_or_default());
     // Between containers every port is open; those that a service publishes are the ones it is known to have.
     let has_port = |host: &str, port: u16| published(files, host).iter().any(|p| p.container_port == port.to_string());
     if !host_and_port(url).is_some_and(|(host, port)| has_port(&host, port)) {

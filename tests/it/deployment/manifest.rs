@@ -11,13 +11,14 @@ use super::{Files, MANIFEST, assert_check, list, text};
 struct ByHand {
     name: &'static str,
     keys: &'static [&'static str],
-    /// Whether a pod starts without it: the agent decides with its offline model then, but nowhere is a ledger.
+    /// Whether a pod starts without it: there is an offline model and a passing key of pseudonyms, but nowhere a ledger.
     is_optional: bool,
 }
 
-const BY_HAND: [ByHand; 2] = [
+const BY_HAND: [ByHand; 3] = [
     ByHand { name: "ai-agent-secrets", keys: &["openai-api-key"], is_optional: true },
     ByHand { name: "expense-agent-postgres", keys: &["password", "database-url"], is_optional: false },
+    ByHand { name: "expense-agent-pseudonyms", keys: &["pseudonym-key"], is_optional: true },
 ];
 
 /// The pods of a workload.
@@ -329,8 +330,8 @@ fn everything_that_a_pod_refers_to_is_there() {
                 "Deployment expense-agent: there is no Secret ai-agent-secrets with the key api-key",
             ),
             (
-                "optional: true",
-                "optional: false",
+                "key: openai-api-key\n                  optional: true",
+                "key: openai-api-key\n                  optional: false",
                 "Deployment expense-agent: Secret ai-agent-secrets has to be optional",
             ),
             (

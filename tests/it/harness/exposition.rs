@@ -70,9 +70,11 @@ impl Page {
                 }
                 continue;
             }
-            let is_time = line.contains("_seconds_sum") || line.starts_with("telemetry_spans");
+            let varies = ["_seconds_sum", "telemetry_spans", "telemetry_queue"]
+                .iter()
+                .any(|part| line.contains(part) && !line.starts_with('#'));
             lines.push(match line.rsplit_once(' ') {
-                Some((series, _)) if is_time => format!("{series} <n>"),
+                Some((series, _)) if varies => format!("{series} <n>"),
                 _ => line.to_owned(),
             });
         }

@@ -7,6 +7,7 @@ pub(crate) mod fake_openai;
 pub(crate) mod full_page;
 pub(crate) mod jaeger;
 pub(crate) mod key_file;
+pub(crate) mod mortal_receiver;
 pub(crate) mod otlp_metrics;
 pub(crate) mod otlp_receiver;
 pub(crate) mod policy_folder;
@@ -16,6 +17,7 @@ pub(crate) mod store;
 pub(crate) mod trace_tree;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use expense_agent::app::App;
@@ -23,8 +25,10 @@ use expense_agent::clock::Clock;
 use expense_agent::config::{Config, ModelConfig, TraceUrl};
 use expense_agent::ledger::Store;
 use expense_agent::llm::openai::OpenAiConfig;
+use expense_agent::redact::pseudonym::Pseudonyms;
 use expense_agent::telemetry::logs::LogFormat;
 use expense_agent::telemetry::provider::Telemetry;
+use expense_agent::telemetry::queue::Queue;
 use expense_agent::telemetry::settings::{TelemetrySettings, Variables};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
 use reqwest::header::HeaderMap;
@@ -71,10 +75,18 @@ pub(crate) fn config() -> Config {
         drain_timeout: Duration::from_secs(10),
         key_retention: Duration::from_secs(24 * 3600),
         max_in_flight: 1024,
+        raw_prompts: false,
+        redact_ledger: false,
+        pseudonym_key: None,
         log_filter: None,
         log_format: LogFormat::Text,
         telemetry: telemetry_settings(&[]),
     }
+}
+
+/// Names for people, by the key of the tests.
+pub(crate) fn pseudonyms() -> Pseudonyms {
+    Pseudonyms::new("the key of the tests".into())
 }
 
 /// Telemetry as these variables ask for it.
@@ -135,14 +147,24 @@ impl TestApp {
     }
 
     /// The service with settings of the test's own.
-    pub(crate) async fn with(mut config: Config) -> Self {
+    pub(crate) async fn with(config: Config) -> Self {
+        let spans = InMemorySpanExporter::default();
+        let telemetry = Telemetry::with_exporter(&config.telemetry, pseudonyms(), spans.clone());
+        Self::start(config, telemetry, spans).await
+    }
+
+    /// The service, its spans sent as its settings say instead of kept in memory.
+    pub(crate) async fn exporting(config: Config) -> Self {
+        let telemetry = Telemetry::start(&config.telemetry, pseudonyms()).unwrap();
+        Self::start(config, telemetry, InMemorySpanExporter::default()).await
+    }
+
+    async fn start(mut config: Config, telemetry: Telemetry, spans: InMemorySpanExporter) -> Self {
         let needs_folder = matches!(&config.store, Store::Sqlite(folder) if folder.as_os_str().is_empty());
         let folder = needs_folder.then(|| tempfile::tempdir().unwrap());
         if let Some(folder) = &folder {
             config.store = Store::Sqlite(folder.path().to_owned());
         }
-        let spans = InMemorySpanExporter::default();
-        let telemetry = Telemetry::with_exporter(&config.telemetry, spans.clone());
         let app = App::build(&config, Clock::system(), telemetry.instruments()).await.unwrap();
         let listener = TcpListener::bind(config.listen).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -171,6 +193,11 @@ impl TestApp {
         self.serving.take().unwrap().await.unwrap();
         let telemetry = self.telemetry.take().unwrap();
         tokio::task::spawn_blocking(|| telemetry.shutdown()).await.unwrap();
+    }
+
+    /// The spans that wait to be delivered, and the counts of all.
+    pub(crate) fn queue(&self) -> Arc<Queue> {
+        self.telemetry.as_ref().unwrap().queue().expect("the service exports")
     }
 
     /// Posts a body as JSON.

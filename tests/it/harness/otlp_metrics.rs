@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::MetricsService;
 use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use prost::Message;
 use serde_json::Value;
 
-use super::otlp_receiver::read_attributes;
+use super::otlp_receiver::{plain, read_attributes};
 
 /// Every push so far, shared by both transports and the test.
 #[derive(Clone, Default)]
@@ -50,8 +51,8 @@ impl MetricsService for MetricsInbox {
 }
 
 /// `POST /v1/metrics`.
-pub(crate) async fn export_over_http(State(inbox): State<MetricsInbox>, body: Bytes) -> Vec<u8> {
-    inbox.take(ExportMetricsServiceRequest::decode(body).expect("metrics in protobuf"));
+pub(crate) async fn export_over_http(State(inbox): State<MetricsInbox>, headers: HeaderMap, body: Bytes) -> Vec<u8> {
+    inbox.take(ExportMetricsServiceRequest::decode(&plain(&headers, &body)[..]).expect("metrics in protobuf"));
     ExportMetricsServiceResponse::default().encode_to_vec()
 }
 

@@ -4,21 +4,25 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::Read as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use flate2::read::GzDecoder;
 use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::MetricsServiceServer;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::common::v1::any_value::Value as WireValue;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
@@ -40,28 +44,13 @@ pub(crate) struct OtlpReceiver {
     grpc: Server,
     http: Server,
     inbox: Inbox,
-    metrics: MetricsInbox,
 }
 
 impl OtlpReceiver {
     /// Starts both transports, each on a port of its own.
     pub(crate) async fn spawn() -> Self {
-        let (inbox, metrics) = (Inbox::default(), MetricsInbox::default());
-        let service = TraceServiceServer::new(inbox.clone()).accept_compressed(CompressionEncoding::Gzip);
-        let over_grpc = Routes::new(service).add_service(MetricsServiceServer::new(metrics.clone()));
-        let metrics_over_http =
-            Router::new().route("/v1/metrics", post(otlp_metrics::export_over_http)).with_state(metrics.clone());
-        let over_http = Router::new()
-            .route("/v1/traces", post(export_over_http))
-            .with_state(inbox.clone())
-            .merge(metrics_over_http)
-            .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES));
-        Self {
-            grpc: Server::spawn(over_grpc.into_axum_router()).await,
-            http: Server::spawn(over_http).await,
-            inbox,
-            metrics,
-        }
+        let inbox = Inbox::default();
+        Self { grpc: Server::spawn(inbox.over_grpc()).await, http: Server::spawn(inbox.over_http()).await, inbox }
     }
 
     /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `grpc`.
@@ -76,17 +65,22 @@ impl OtlpReceiver {
 
     /// All spans received so far in order of arrival; panics if a span, event or resource has a key twice.
     pub(crate) fn spans(&self) -> Vec<ReceivedSpan> {
-        self.inbox.lock().iter().flat_map(read).collect()
+        self.inbox.spans()
+    }
+
+    /// Every export so far as bytes, with everything that a backend could read out of it.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.inbox.lock().taken.iter().flat_map(|export| export.request.encode_to_vec()).collect()
     }
 
     /// All metrics received so far, as often as they were pushed.
     pub(crate) fn metrics(&self) -> Vec<ReceivedMetric> {
-        self.metrics.metrics()
+        self.inbox.metrics.metrics()
     }
 
     /// The headers, or the gRPC metadata, of every export so far.
     pub(crate) fn headers(&self) -> Vec<HeaderMap> {
-        self.inbox.lock().iter().map(|export| export.headers.clone()).collect()
+        self.inbox.lock().taken.iter().map(|export| export.headers.clone()).collect()
     }
 
     /// The spans, as soon as `holds` is true of them; panics with what is there when `limit` has passed.
@@ -97,6 +91,24 @@ impl OtlpReceiver {
         })
         .await
     }
+}
+
+/// What becomes of an export.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// It is taken.
+    #[default]
+    Take,
+    /// It is taken but for so many of its spans.
+    TakeAllBut(i64),
+    /// It is taken if it has at most so many bytes.
+    AtMost(usize),
+    /// It is wrong, now and always.
+    Refuse,
+    /// There is too much to do.
+    Busy,
+    /// It is never answered.
+    Hang,
 }
 
 /// How a span came.
@@ -146,7 +158,17 @@ pub(crate) struct ReceivedEvent {
 
 /// Every export so far, shared by both transports and the test.
 #[derive(Clone, Default)]
-struct Inbox(Arc<Mutex<Vec<Export>>>);
+pub(crate) struct Inbox {
+    exports: Arc<Mutex<Exports>>,
+    metrics: MetricsInbox,
+}
+
+#[derive(Default)]
+struct Exports {
+    taken: Vec<Export>,
+    manner: Manner,
+    n_hanging: usize,
+}
 
 struct Export {
     transport: Transport,
@@ -155,9 +177,66 @@ struct Export {
 }
 
 impl Inbox {
-    fn lock(&self) -> MutexGuard<'_, Vec<Export>> {
+    /// The receiver over gRPC.
+    pub(super) fn over_grpc(&self) -> Router {
+        self.routes().into_axum_router()
+    }
+
+    /// The same for a server of gRPC.
+    pub(crate) fn routes(&self) -> Routes {
+        let metrics = MetricsServiceServer::new(self.metrics.clone()).accept_compressed(CompressionEncoding::Gzip);
+        Routes::new(TraceServiceServer::new(self.clone()).accept_compressed(CompressionEncoding::Gzip))
+            .add_service(metrics)
+    }
+
+    /// The receiver over HTTP.
+    pub(super) fn over_http(&self) -> Router {
+        Router::new()
+            .route("/v1/traces", post(export_over_http))
+            .with_state(self.clone())
+            .route("/v1/metrics", post(otlp_metrics::export_over_http).with_state(self.metrics.clone()))
+            .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES))
+    }
+
+    pub(super) fn behave(&self, manner: Manner) {
+        self.lock().manner = manner;
+    }
+
+    pub(crate) fn spans(&self) -> Vec<ReceivedSpan> {
+        self.lock().taken.iter().flat_map(read).collect()
+    }
+
+    /// How many exports were left without an answer.
+    pub(super) fn n_hanging(&self) -> usize {
+        self.lock().n_hanging
+    }
+
+    /// Takes an export, or does with it what it is told to; an error is said in the words of gRPC.
+    async fn take(&self, export: Export) -> Result<ExportTraceServiceResponse, tonic::Status> {
+        let manner = self.lock().manner;
+        let mut response = ExportTraceServiceResponse::default();
+        match manner {
+            Manner::Take => {}
+            Manner::TakeAllBut(rejected_spans) => {
+                let error_message = "these are too old".to_owned();
+                response.partial_success = Some(ExportTracePartialSuccess { rejected_spans, error_message });
+            }
+            Manner::AtMost(bytes) if export.request.encoded_len() <= bytes => {}
+            Manner::AtMost(_) => return Err(tonic::Status::resource_exhausted("too large")),
+            Manner::Refuse => return Err(tonic::Status::invalid_argument("nonsense")),
+            Manner::Busy => return Err(tonic::Status::unavailable("busy")),
+            Manner::Hang => {
+                self.lock().n_hanging += 1;
+                std::future::pending::<()>().await;
+            }
+        }
+        self.lock().taken.push(export);
+        Ok(response)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Exports> {
         // A test that has caught the panic of a key sent twice may look again.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.exports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -168,8 +247,8 @@ impl TraceService for Inbox {
         request: tonic::Request<ExportTraceServiceRequest>,
     ) -> Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
         let (metadata, _, request) = request.into_parts();
-        self.lock().push(Export { transport: Transport::Grpc, headers: metadata.into_headers(), request });
-        Ok(tonic::Response::new(ExportTraceServiceResponse::default()))
+        let export = Export { transport: Transport::Grpc, headers: metadata.into_headers(), request };
+        self.take(export).await.map(tonic::Response::new)
     }
 }
 
@@ -177,12 +256,27 @@ async fn export_over_http(State(inbox): State<Inbox>, headers: HeaderMap, body: 
     if headers.get(CONTENT_TYPE).is_none_or(|content_type| content_type != PROTOBUF) {
         return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
     }
-    let Ok(request) = ExportTraceServiceRequest::decode(body) else {
+    let Ok(request) = ExportTraceServiceRequest::decode(&plain(&headers, &body)[..]) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    inbox.lock().push(Export { transport: Transport::Http, headers, request });
-    let accepted = ExportTraceServiceResponse::default().encode_to_vec();
-    ([(CONTENT_TYPE, PROTOBUF)], accepted).into_response()
+    match inbox.take(Export { transport: Transport::Http, headers, request }).await {
+        Ok(response) => ([(CONTENT_TYPE, PROTOBUF)], response.encode_to_vec()).into_response(),
+        Err(status) => match status.code() {
+            tonic::Code::ResourceExhausted => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+            tonic::Code::InvalidArgument => StatusCode::BAD_REQUEST.into_response(),
+            _ => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        },
+    }
+}
+
+/// A body as it was before it was compressed.
+pub(super) fn plain(headers: &HeaderMap, body: &[u8]) -> Vec<u8> {
+    if !headers.contains_key(CONTENT_ENCODING) {
+        return body.to_vec();
+    }
+    let mut plain = Vec::new();
+    GzDecoder::new(body).read_to_end(&mut plain).expect("gzip, the only encoding there is");
+    plain
 }
 
 fn read(export: &Export) -> Vec<ReceivedSpan> {

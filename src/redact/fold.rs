@@ -1,0 +1,132 @@
+//! How a text is read: look-alikes as what they look like, one character for one, so that every finding leads back to its
+//! place. Full-width, mathematical, superscript and circled letters and digits (by their compatibility form), the digits
+//! of every script in everyday use, all kinds of blanks, dashes and dots; what cannot be seen is left out. Where a text
+//! holds escapes (`\u0040`, `\n`, `%40`, colours of a terminal), it is read once more with these undone, however often they
+//! were nested. Letters that only resemble others, such as Cyrillic ones, stay what they are.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+/// The zeros of the decimal digits outside ASCII; each is followed by its nine others.
+const ZEROS: &str = "٠۰߀०০੦૦୦௦౦೦൦෦๐໐༠၀႐០᠐᥆᧐᪀᪐᭐᮰᱀᱐꘠꣐꤀꧐꧰꩐꯰０";
+
+/// What becomes of escapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Escapes {
+    /// They stay as they are written.
+    Kept,
+    /// They are read as what they stand for.
+    Undone,
+}
+
+impl Escapes {
+    /// Whether a text may hold any.
+    pub(super) fn are_in(text: &str) -> bool {
+        text.contains(['\\', '%', '\u{1b}'])
+    }
+}
+
+/// A text as it is read.
+pub(super) struct Folded<'a> {
+    /// What is searched.
+    pub(super) text: Cow<'a, str>,
+    /// Where each byte of it comes from, and the end; empty when it is the source itself.
+    origins: Vec<usize>,
+}
+
+impl<'a> Folded<'a> {
+    /// Reads a text.
+    pub(super) fn new(source: &'a str, escapes: Escapes) -> Self {
+        if source.is_ascii() && escapes == Escapes::Kept {
+            return Self { text: source.into(), origins: Vec::new() };
+        }
+        let (mut text, mut origins) = (String::with_capacity(source.len()), Vec::with_capacity(source.len() + 1));
+        let mut at = 0;
+        while let Some(c) = source[at..].chars().next() {
+            let escape = if escapes == Escapes::Undone { undo(&source[at..]) } else { None };
+            let (c, n_bytes) = escape.unwrap_or((Some(c), c.len_utf8()));
+            if let Some(c) = c.and_then(fold) {
+                text.push(c);
+                origins.resize(text.len(), at);
+            }
+            at += n_bytes;
+        }
+        origins.push(source.len());
+        Self { text: text.into(), origins }
+    }
+
+    /// Where a part of the text stands in its source.
+    pub(super) fn range_of(&self, range: Range<usize>) -> Range<usize> {
+        if self.origins.is_empty() { range } else { self.origins[range.start]..self.origins[range.end] }
+    }
+}
+
+/// A character as what it looks like; `None` when it cannot be seen.
+fn fold(c: char) -> Option<char> {
+    if c.is_ascii() {
+        return Some(c);
+    }
+    match c {
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}' => None,
+        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => None,
+        '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}' => None,
+        c if is_combining_mark(c) => None,
+        c if c.is_whitespace() => Some(' '),
+        '\u{2010}'..='\u{2015}' | '\u{2043}' | '\u{2212}' | '\u{2796}' | '\u{fe58}' => Some('-'),
+        '·' | '•' | '‧' | '∙' | '⋅' | '。' | '｡' | '・' | '･' => Some('.'),
+        c => digit(c).or_else(|| compatible(c)).or(Some(c)),
+    }
+}
+
+fn digit(c: char) -> Option<char> {
+    let value = ZEROS.chars().filter_map(|zero| u32::from(c).checked_sub(u32::from(zero))).find(|value| *value < 10)?;
+    char::from_digit(value, 10)
+}
+
+/// The compatibility form of a character, where that is one of ASCII.
+fn compatible(c: char) -> Option<char> {
+    let mut forms = std::iter::once(c).nfkc();
+    forms.next().filter(|form| form.is_ascii() && forms.next().is_none())
+}
+
+/// What the escape at the beginning of a text stands for, and its bytes; `None` when there is no escape.
+fn undo(text: &str) -> Option<(Option<char>, usize)> {
+    let bytes = text.as_bytes();
+    match bytes[0] {
+        b'\\' => {
+            // However many there are: JSON inside JSON doubles them.
+            let n_slashes = bytes.iter().take_while(|byte| **byte == b'\\').count();
+            let (c, n_bytes) = match bytes.get(n_slashes) {
+                Some(b'n' | b'r' | b't' | b'f' | b'b') => (' ', 1),
+                Some(b'u') => {
+                    let digits = text.get(n_slashes + 1..n_slashes + 5);
+                    let unit = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()).and_then(char::from_u32);
+                    unit.map_or(('\\', 0), |c| (c, 5))
+                }
+                _ => ('\\', 0),
+            };
+            Some((Some(c), n_slashes + n_bytes))
+        }
+        b'%' => {
+            // A percent sign that was encoded itself: %2540.
+            let n_nested = bytes[1..].chunks_exact(2).take_while(|pair| *pair == b"25").count();
+            let encoded = &bytes[1 + n_nested * 2..];
+            let byte = |n: usize| {
+                let escape = encoded.get((n * 3).saturating_sub(1)..n * 3 + 2)?;
+                let digits = if n == 0 { escape } else { escape.strip_prefix(b"%")? };
+                u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+            };
+            let decoded: Vec<u8> = (0..4).map_while(byte).collect();
+            let c = (1..=decoded.len()).find_map(|n| std::str::from_utf8(&decoded[..n]).ok()?.chars().next())?;
+            Some((Some(c), 1 + n_nested * 2 + c.len_utf8() * 3 - 1))
+        }
+        0x1b if bytes.get(1) == Some(&b'[') => {
+            let n_parameters = bytes[2..].iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b';')).count();
+            Some((None, (n_parameters + 3).min(text.len())))
+        }
+        _ => None,
+    }
+}

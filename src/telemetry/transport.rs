@@ -1,0 +1,233 @@
+//! The way to the backend: OTLP over gRPC or over HTTP, with spans or metrics that are encoded already. One attempt each;
+//! what to do when it fails is the sender's to know.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use prost::Message;
+use prost::bytes::Bytes;
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use tonic::client::Grpc;
+use tonic::codec::CompressionEncoding;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::metadata::MetadataMap;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::{Code, Request, Status};
+use tonic_prost::ProstCodec;
+
+use crate::telemetry::settings::{ExporterSettings, Protocol, Signal, TlsFiles};
+
+/// What the program calls itself to a backend.
+const USER_AGENT: &str = concat!("expense-agent/", env!("CARGO_PKG_VERSION"));
+/// The methods of gRPC.
+const EXPORT_TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+const EXPORT_METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+const PROTOBUF: &str = "application/x-protobuf";
+/// How often a connection is asked for a sign of life while something is under way, and how long that may take: the peer
+/// of a broken one would otherwise be waited for until the kernel gives up, a quarter of an hour later.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// The exporter cannot be set up as the variables ask.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// A certificate or key cannot be read.
+    #[error("{0} cannot be read; name a PEM file")]
+    TlsFile(String, #[source] std::io::Error),
+    /// The gRPC client cannot be made.
+    #[error("the OTLP exporter for {0} cannot be built")]
+    Grpc(String, #[source] tonic::transport::Error),
+    /// The HTTP client cannot be made.
+    #[error("the OTLP exporter for {0} cannot be built")]
+    Http(String, #[source] reqwest::Error),
+}
+
+/// Why a message was not taken.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The backend says that it is too much at once.
+    #[error("the backend takes no messages of this size: {0}")]
+    TooLarge(String),
+    /// The backend will not have it, now or later.
+    #[error("the backend refuses it: {0}")]
+    Refused(String),
+    /// Anything that may pass.
+    #[error("{0}")]
+    Passing(String),
+}
+
+/// One of two protocols.
+#[derive(Debug)]
+pub(super) enum Transport {
+    /// OTLP over gRPC.
+    Grpc(Box<GrpcTransport>),
+    /// OTLP over HTTP.
+    Http(HttpTransport),
+}
+
+impl Transport {
+    /// Sets a client up, which connects when it is first used. Must be called inside the runtime it is used in.
+    pub(super) fn build(settings: &ExporterSettings) -> Result<Self, TransportError> {
+        Ok(match settings.protocol {
+            Protocol::Grpc => Self::Grpc(Box::new(GrpcTransport::build(settings)?)),
+            Protocol::HttpProtobuf => Self::Http(HttpTransport::build(settings)?),
+        })
+    }
+
+    /// Sends one message: a `ResourceSpans`, or a `ResourceMetrics`. Returns how many of its spans or data points the
+    /// backend took the message without.
+    pub(super) async fn export(&self, of_resource: Vec<u8>) -> Result<u64, Failure> {
+        let request = ExportRequest { of_resource: of_resource.into() };
+        let (response, timeout) = match self {
+            Self::Grpc(grpc) => (tokio::time::timeout(grpc.timeout, grpc.export(request)).await, grpc.timeout),
+            Self::Http(http) => (tokio::time::timeout(http.timeout, http.export(request)).await, http.timeout),
+        };
+        let late = |_| Failure::Passing(format!("no answer within {}", humantime::format_duration(timeout)));
+        let partial = response.map_err(late)??.partial_success;
+        Ok(partial.map_or(0, |partial| u64::try_from(partial.rejected_spans).unwrap_or_default()))
+    }
+}
+
+/// An `ExportTraceServiceRequest` whose one field is encoded already. Requests and answers of metrics look the same on the
+/// wire.
+#[derive(Clone, PartialEq, prost::Message)]
+struct ExportRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    of_resource: Bytes,
+}
+
+#[derive(Debug)]
+pub(super) struct GrpcTransport {
+    client: Grpc<Channel>,
+    method: PathAndQuery,
+    metadata: MetadataMap,
+    timeout: Duration,
+}
+
+impl GrpcTransport {
+    fn build(settings: &ExporterSettings) -> Result<Self, TransportError> {
+        let unbuilt = |error| TransportError::Grpc(settings.shown_endpoint.clone(), error);
+        let TlsFiles { certificate, client_certificate, client_key } = &settings.tls;
+        let endpoint = Endpoint::from_shared(settings.endpoint.clone()).map_err(unbuilt)?;
+        let mut endpoint = endpoint.user_agent(USER_AGENT).map_err(unbuilt)?;
+        if endpoint.uri().scheme_str() == Some("https") {
+            let mut tls = ClientTlsConfig::new();
+            tls = match certificate {
+                Some(file) => tls.ca_certificate(Certificate::from_pem(read(file)?)),
+                None => tls.with_enabled_roots(),
+            };
+            if let (Some(certificate), Some(key)) = (client_certificate, client_key) {
+                tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
+            }
+            endpoint = endpoint.tls_config(tls).map_err(unbuilt)?;
+        }
+        let endpoint = endpoint.http2_keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE);
+        let mut client = Grpc::new(endpoint.connect_lazy());
+        if settings.gzip {
+            client = client.send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip);
+        }
+        let metadata = MetadataMap::from_headers(settings.headers.clone());
+        let method = PathAndQuery::from_static(match settings.signal {
+            Signal::Traces => EXPORT_TRACES,
+            Signal::Metrics => EXPORT_METRICS,
+        });
+        Ok(Self { client, method, metadata, timeout: settings.timeout })
+    }
+
+    async fn export(&self, request: ExportRequest) -> Result<ExportTraceServiceResponse, Failure> {
+        let mut client = self.client.clone();
+        let mut request = Request::new(request);
+        *request.metadata_mut() = self.metadata.clone();
+        client.ready().await.map_err(|error| Failure::Passing(chain(&error)))?;
+        let answer = client.unary(request, self.method.clone(), ProstCodec::default()).await;
+        answer.map(tonic::Response::into_inner).map_err(|status| of_status(&status))
+    }
+}
+
+/// Anything may pass but an answer that says the request itself is wrong. A connection that breaks under way comes as
+/// `Unknown`; size and overload share `ResourceExhausted`, and a smaller message helps against either.
+fn of_status(status: &Status) -> Failure {
+    let message =
+        format!("{}: {}", status.code(), std::error::Error::source(status).map_or(status.message().to_owned(), chain));
+    match status.code() {
+        Code::ResourceExhausted | Code::OutOfRange => Failure::TooLarge(message),
+        Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::Unauthenticated
+        | Code::FailedPrecondition
+        | Code::Unimplemented => Failure::Refused(message),
+        _ => Failure::Passing(message),
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct HttpTransport {
+    client: reqwest::Client,
+    url: String,
+    gzip: bool,
+    timeout: Duration,
+}
+
+impl HttpTransport {
+    fn build(settings: &ExporterSettings) -> Result<Self, TransportError> {
+        let unbuilt = |error| TransportError::Http(settings.shown_endpoint.clone(), error);
+        let TlsFiles { certificate, client_certificate, client_key } = &settings.tls;
+        let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, PROTOBUF.parse().expect("a media type is a header"))]);
+        headers.extend(settings.headers.clone());
+        let mut client = reqwest::Client::builder().user_agent(USER_AGENT).default_headers(headers);
+        if let Some(file) = certificate {
+            let trusted = reqwest::Certificate::from_pem_bundle(&read(file)?).map_err(unbuilt)?;
+            client = client.tls_certs_only(trusted);
+        }
+        if let (Some(certificate), Some(key)) = (client_certificate, client_key) {
+            let pem = [read(certificate)?, read(key)?].concat();
+            client = client.identity(reqwest::Identity::from_pem(&pem).map_err(unbuilt)?);
+        }
+        let ExporterSettings { endpoint, gzip, timeout, .. } = settings;
+        Ok(Self { client: client.build().map_err(unbuilt)?, url: endpoint.clone(), gzip: *gzip, timeout: *timeout })
+    }
+
+    async fn export(&self, request: ExportRequest) -> Result<ExportTraceServiceResponse, Failure> {
+        let body = request.encode_to_vec();
+        let request = self.client.post(&self.url);
+        let request = match self.gzip {
+            true => request.header(CONTENT_ENCODING, "gzip").body(gzip(&body)),
+            false => request.body(body),
+        };
+        let passing = |error: reqwest::Error| Failure::Passing(chain(&error.without_url()));
+        let response = request.send().await.map_err(passing)?;
+        let status = response.status();
+        match status {
+            _ if status.is_success() => {
+                let body = response.bytes().await.map_err(passing)?;
+                // The status is the answer; a body that says nothing more is none.
+                Ok(ExportTraceServiceResponse::decode(body).unwrap_or_default())
+            }
+            StatusCode::PAYLOAD_TOO_LARGE => Err(Failure::TooLarge(status.to_string())),
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Err(Failure::Passing(status.to_string())),
+            _ if status.is_client_error() => Err(Failure::Refused(status.to_string())),
+            _ => Err(Failure::Passing(status.to_string())),
+        }
+    }
+}
+
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(body).and_then(|()| encoder.finish()).expect("a vector takes every write")
+}
+
+/// An error and what it came from: the innermost says what really happened.
+fn chain(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |error| error.source());
+    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, TransportError> {
+    std::fs::read(file).map_err(|error| TransportError::TlsFile(file.display().to_string(), error))
+}

@@ -1,0 +1,108 @@
+//! Spans as bytes: whatever a span holds, a receiver that uses the generated types reads what those would have sent.
+
+use std::time::{Duration, SystemTime};
+
+use expense_agent::telemetry::encode::{self, Head};
+use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
+use opentelemetry::{Array, InstrumentationScope, KeyValue, StringValue, Value};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use prost::Message;
+
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(Value::I64),
+        (-1e300..1e300).prop_map(Value::F64),
+        ".{0,300}".prop_map(Value::from),
+        vec(any::<bool>(), 0..4).prop_map(|flags| Value::Array(Array::Bool(flags))),
+        vec(any::<i64>(), 0..4).prop_map(|numbers| Value::Array(Array::I64(numbers))),
+        vec(-1e9..1e9, 0..4).prop_map(|numbers| Value::Array(Array::F64(numbers))),
+        vec(".{0,9}".prop_map(StringValue::from), 0..4).prop_map(|texts| Value::Array(Array::String(texts))),
+    ]
+}
+
+fn attributes() -> impl Strategy<Value = Vec<KeyValue>> {
+    vec((".{0,20}", value()).prop_map(|(key, value)| KeyValue::new(key, value)), 0..6)
+}
+
+fn context() -> impl Strategy<Value = SpanContext> {
+    let state = prop_oneof![Just(Vec::new()), Just(vec![("ot", "th:8"), ("vendor", "1")])];
+    (any::<u128>(), any::<u64>(), any::<u8>(), any::<bool>(), state).prop_map(
+        |(trace, span, flags, is_remote, state)| {
+            let (trace_id, span_id) = (trace.to_be_bytes(), span.to_be_bytes());
+            let (trace_id, span_id) = (TraceId::from_bytes(trace_id), SpanId::from_bytes(span_id));
+            let state = TraceState::from_key_value(state).unwrap();
+            SpanContext::new(trace_id, span_id, TraceFlags::new(flags), is_remote, state)
+        },
+    )
+}
+
+fn time() -> impl Strategy<Value = SystemTime> {
+    any::<u64>().prop_map(|nanos| SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos))
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    (".{0,9}", time(), attributes(), any::<u32>())
+        .prop_map(|(name, at, attributes, n)| Event::new(name, at, attributes, n))
+}
+
+fn link() -> impl Strategy<Value = Link> {
+    (context(), attributes(), any::<u32>()).prop_map(|(context, attributes, n)| Link::new(context, attributes, n))
+}
+
+fn kind() -> impl Strategy<Value = SpanKind> {
+    let kinds = [SpanKind::Client, SpanKind::Server, SpanKind::Producer, SpanKind::Consumer, SpanKind::Internal];
+    prop::sample::select(kinds.to_vec())
+}
+
+fn status() -> impl Strategy<Value = Status> {
+    prop_oneof![Just(Status::Unset), Just(Status::Ok), ".{0,200}".prop_map(Status::error)]
+}
+
+prop_compose! {
+    fn span()(
+        span_context in context(), parent in any::<Option<u64>>(), parent_span_is_remote in any::<bool>(), span_kind in kind(),
+        name in ".{0,200}", (start_time, end_time) in (time(), time()), attributes in attributes(), dropped in any::<[u32; 3]>(),
+        event_list in vec(event(), 0..4), link_list in vec(link(), 0..3), status in status(),
+    ) -> SpanData {
+        let (mut events, mut links) = (SpanEvents::default(), SpanLinks::default());
+        (events.events, events.dropped_count) = (event_list, dropped[1]);
+        (links.links, links.dropped_count) = (link_list, dropped[2]);
+        SpanData {
+            span_context, parent_span_is_remote, span_kind, start_time, end_time, attributes, events, links, status,
+            parent_span_id: parent.map_or(SpanId::INVALID, |id| SpanId::from_bytes(id.to_be_bytes())),
+            name: name.into(),
+            dropped_attributes_count: dropped[0],
+            instrumentation_scope: InstrumentationScope::default(),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_receiver_reads_what_the_generated_types_would_have_sent(spans in vec(span(), 0..4), attributes in attributes()) {
+        let resource = Resource::builder_empty().with_attributes(attributes).build();
+        let encoded: Vec<_> = spans.iter().map(encode::span).collect();
+        let message = Head::new(&resource, "expense-agent").message(encoded.iter().map(|span| &**span));
+
+        let read = ResourceSpans::decode(&message[..]).unwrap();
+        let resource_read = read.resource.unwrap();
+        prop_assert_eq!(resource_read.attributes.len(), resource.len());
+        for attribute in resource_read.attributes {
+            let value = resource.get(&attribute.key.into()).unwrap();
+            prop_assert_eq!(attribute.value, Some(value.into()));
+        }
+        let scope_spans = &read.scope_spans[0];
+        prop_assert_eq!(&scope_spans.scope.as_ref().unwrap().name, "expense-agent");
+        let expected: Vec<Span> = spans.into_iter().map(Span::from).collect();
+        prop_assert_eq!(&scope_spans.spans, &expected);
+        // As the one field of a request.
+        let request = ExportTraceServiceRequest { resource_spans: vec![ResourceSpans::decode(&message[..]).unwrap()] };
+        prop_assert_eq!(ExportTraceServiceRequest::decode(&request.encode_to_vec()[..]).unwrap(), request);
+    }
+}

@@ -1,0 +1,302 @@
+//! Canaries: one secret of each kind, planted wherever a caller or a model can put a text, and looked for in every byte that
+//! leaves the real program: OTLP over both protocols, log lines in both formats, answers, and prompts.
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+
+use crate::harness::binary::{Service, run};
+use crate::harness::fake_openai::{FakeOpenAi, Reply};
+use crate::harness::otlp_receiver::OtlpReceiver;
+
+/// One of each kind, and what stands in its place.
+const CANARIES: [(&str, &str); 7] = [
+    ("jane.canary@example.com", "[EMAIL]"),
+    ("4012 8888 8888 1881", "[CARD]"),
+    ("DE89 3704 0044 0532 0130 00", "[IBAN]"),
+    ("+44 20 7946 0958", "[PHONE]"),
+    ("078-05-1120", "[SSN]"),
+    ("sk-canary-0123456789abcdef", "[SECRET]"),
+    ("Bearer c4n4ry.t0k3n-0123", "[SECRET]"),
+];
+const KEY: (&str, &str) = ("EXPENSE_AGENT_PSEUDONYM_KEY", "the key of this test");
+
+/// A text as somebody looking for a canary would read it: letters and digits only.
+fn squashed(text: &str) -> String {
+    text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+/// Fails if any canary is in the text, whatever blanks and dashes are in it.
+fn assert_clean(place: &str, text: &str) {
+    let haystack = squashed(text);
+    for (canary, _) in CANARIES {
+        // The word before a token is not the secret.
+        let needle = squashed(canary.trim_start_matches("Bearer "));
+        if let Some(at) = haystack.find(&needle) {
+            let around = &haystack[at.saturating_sub(60)..haystack.len().min(at + needle.len() + 60)];
+            panic!("{canary} is in {place}: …{around}…");
+        }
+    }
+}
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+fn classified(category: &str, rationale: &str) -> Reply {
+    Reply::content(json!({"category": category, "confidence": 0.9, "rationale": rationale}))
+}
+
+fn advised(reason: &str, rule: &str) -> Reply {
+    Reply::content(json!({"decision": "approved", "reason": reason, "cited_rules": [rule]}))
+}
+
+/// What a model can do with a canary, as the replies to one expense.
+fn script(fake: &FakeOpenAi, canary: &str) -> usize {
+    let said = format!("It is {canary}, as he says.");
+    let runs: [(Vec<Reply>, Vec<Reply>); 7] = [
+        (vec![classified("travel", &said)], vec![advised(&said, "travel-trip-cap")]),
+        (vec![classified("travel", "Yes.").model(&said).finish_reason(&said)], vec![advised("Fine.", &said)]),
+        (vec![classified(&said, &said), classified(canary, &said)], vec![]),
+        (vec![Reply::content(said.as_str()), Reply::content(format!("{{\"{canary}\": 1}}"))], vec![]),
+        (vec![Reply::refusal(&said)], vec![]),
+        (vec![Reply::error(400, &said, Some(&said))], vec![]),
+        (vec![Reply::raw(400, "text/plain", said.clone())], vec![]),
+    ];
+    let n_runs = runs.len();
+    for (classify, decide) in runs {
+        fake.on_classify(classify);
+        fake.on_decide(decide);
+    }
+    n_runs
+}
+
+/// A body without what the caller wrote into it himself.
+fn without_echo(mut decision: Value) -> Value {
+    for field in ["transaction", "merchant", "trip_id", "user_id", "tenant_id"] {
+        decision.as_object_mut().unwrap().remove(field);
+    }
+    decision
+}
+
+struct Run<'a> {
+    service: &'a Service,
+    client: Client,
+}
+
+impl Run<'_> {
+    /// Sends a request with the canary in every header that takes a text, and checks what comes back.
+    async fn send(&self, canary: &str, method: Method, path: &str, body: Option<String>) -> (u16, String) {
+        let quoted = encoded(canary);
+        let members = ["user.id", "tenant.id", "session.id", "feature.name", "other"];
+        let baggage = members.map(|member| format!("{member}={quoted}")).join(",");
+        let visible = canary.replace(' ', "");
+        let mut request = self.client.request(method, format!("{}{path}", self.service.url));
+        for (name, value) in [
+            ("baggage", baggage.as_str()),
+            ("user-agent", canary),
+            ("authorization", canary),
+            ("traceparent", canary),
+            ("x-canary", canary),
+        ] {
+            request = request.header(name, value);
+        }
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").header("idempotency-key", visible).body(body);
+        }
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), format!("{:?}", response.headers()));
+        assert_clean("the headers of an answer", &headers);
+        (status, response.text().await.unwrap())
+    }
+
+    /// Requests that are refused, each in a way of its own.
+    async fn refused(&self, canary: &str) {
+        let (quoted, post) = (encoded(canary), Some(Method::POST));
+        let field = json!({"transaction": "Taxi", "amount": canary, "mcc": canary, "date": canary, "currency": canary,
+            "receipt": canary, canary: canary, "user_id": format!(" {canary} ")});
+        let requests = [
+            (post.clone(), "/v1/expenses".to_owned(), Some(field.to_string())),
+            (post.clone(), "/v1/expenses".to_owned(), Some(format!("{{\"transaction\": {canary}"))),
+            (post, format!("/v1/expenses?{quoted}={quoted}"), Some(canary.to_owned())),
+            (None, format!("/v1/expenses?outcome={quoted}"), None),
+            (None, format!("/v1/expenses?{quoted}=1"), None),
+            (None, format!("/v1/expenses?cursor={quoted}&limit={quoted}"), None),
+            (None, format!("/v1/expenses/{quoted}"), None),
+            (None, format!("/{quoted}?{quoted}"), None),
+            (None, format!("/{}{quoted}", "x".repeat(505)), None),
+            (Method::from_bytes(b"CANARY").ok(), format!("/v1/policies/{quoted}"), None),
+        ];
+        for (method, path, body) in requests {
+            let (status, text) = self.send(canary, method.unwrap_or(Method::GET), &path, body).await;
+            assert!((400..500).contains(&status), "{path}: {status} {text}");
+            assert_clean(&format!("the answer to {path}"), &text);
+        }
+    }
+
+    /// Expenses that are decided, and read back.
+    async fn decided(&self, canary: &str, n_runs: usize) {
+        for n in 0..n_runs {
+            let expense = json!({"transaction": format!("Taxi {n}, {canary}"), "amount": "5.00", "merchant": canary,
+                "trip_id": canary, "user_id": canary});
+            let body = expense.to_string();
+            let (status, text) = self.post(canary, n, body).await;
+            assert_eq!(status, 201, "{text}");
+            let decision: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(decision["merchant"], canary, "the caller's own words are his");
+            assert_clean("a decision", &without_echo(decision).to_string());
+        }
+        let listed = format!("/v1/expenses?user_id={}&limit=100", encoded(canary));
+        let (_, page) = self.send(canary, Method::GET, &listed, None).await;
+        let page: Value = serde_json::from_str(&page).unwrap();
+        assert_eq!(page["decisions"].as_array().unwrap().len(), n_runs, "the ledger goes by the id itself");
+    }
+
+    async fn post(&self, canary: &str, n: usize, body: String) -> (u16, String) {
+        let visible = format!("{n}-{}", canary.replace(' ', ""));
+        let tenant = format!("tenant.id={},session.id={0},feature.name={0}", encoded(canary));
+        let state = format!("vendor={canary}");
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let request = self.client.post(format!("{}/v1/expenses", self.service.url)).body(body);
+        let request = request.header("content-type", "application/json").header("idempotency-key", visible);
+        let request = request.header("baggage", tenant).header("traceparent", parent).header("tracestate", state);
+        let response = request.header("user-agent", canary).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+}
+
+async fn nothing_leaks(protocol: &str, content: &str, log_format: &str) {
+    let (receiver, fake) = (OtlpReceiver::spawn().await, FakeOpenAi::spawn().await);
+    let endpoint = if protocol == "grpc" { receiver.grpc_endpoint() } else { receiver.http_endpoint() };
+    let all = CANARIES.map(|(canary, _)| canary).join("; ");
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+        ("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", content),
+        // Written to the log, with what stands in it.
+        ("OTEL_TRACES_SAMPLER", all.as_str()),
+        ("OPENAI_BASE_URL", &fake.base_url()),
+        ("OPENAI_API_KEY", CANARIES[5].0),
+        ("EXPENSE_AGENT_LOG_FORMAT", log_format),
+        ("RUST_LOG", "info,expense_agent=trace"),
+        KEY,
+    ];
+    let service = Service::start(&[], &variables).await;
+    let run = Run { service: &service, client: Client::new() };
+    for (canary, _) in CANARIES {
+        let n_runs = script(&fake, canary);
+        run.decided(canary, n_runs).await;
+        run.refused(canary).await;
+    }
+    let (ended, log) = service.stop().await;
+    assert!(ended.success(), "{log}");
+    let sent = String::from_utf8_lossy(&receiver.bytes()).into_owned();
+    assert_clean("OTLP", &sent);
+    assert_clean("the log", &log);
+    for request in fake.requests() {
+        assert_clean("a prompt", &request.body.to_string());
+    }
+    let is_json = |line: &str| serde_json::from_str::<Value>(line).is_ok();
+    assert!(log_format == "text" || log.lines().all(is_json), "{log}");
+    // It was all there to be found.
+    for (canary, kind) in CANARIES {
+        assert!(sent.contains(kind) && log.contains(kind), "{canary} did not get as far as {kind}");
+    }
+    let user = receiver.spans().into_iter().find(|span| span.attributes.contains_key("user.id")).unwrap();
+    let shown = run_pseudonym(CANARIES[0].0).await;
+    assert_eq!(user.attributes["user.id"], shown);
+    assert_eq!(user.attributes["tenant.id"].as_str().map(|name| name.replace("tenant-", "user-")), Some(shown));
+}
+
+/// What the program says somebody is called in traces.
+async fn run_pseudonym(user_id: &str) -> String {
+    let output = run(&["pseudonym", user_id], &[KEY]).await;
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_leaks_over_grpc_with_content() {
+    nothing_leaks("grpc", "SPAN_ONLY", "json").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_leaks_over_http_with_content() {
+    nothing_leaks("http/protobuf", "SPAN_ONLY", "text").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_leaks_over_grpc_without_content() {
+    nothing_leaks("grpc", "NO_CONTENT", "text").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_leaks_over_http_without_content() {
+    nothing_leaks("http/protobuf", "NO_CONTENT", "json").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_of_spans_and_what_their_events_say_are_redacted_as_well() {
+    let (receiver, fake) = (OtlpReceiver::spawn().await, FakeOpenAi::spawn().await);
+    // The name of a model is in the name of a span, and in a log line that becomes an event of the span `start`.
+    let arguments = ["--model", "jane.canary@example.com"];
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.grpc_endpoint()), ("OPENAI_BASE_URL", fake.base_url())];
+    let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let service = Service::start(&arguments, &variables).await;
+    fake.on_classify([Reply::refusal("No.")]);
+    service.post(json!({"transaction": "Taxi", "amount": "5.00"})).await;
+    let (_, log) = service.stop().await;
+    assert_clean("the log", &log);
+    assert_clean("OTLP", &String::from_utf8_lossy(&receiver.bytes()));
+    let spans = receiver.spans();
+    assert!(spans.iter().any(|span| span.name == "chat [EMAIL]"));
+    let start = spans.iter().find(|span| span.name == "start").unwrap();
+    assert!(start.events.iter().any(|event| event.attributes.get("model") == Some(&json!("[EMAIL]"))));
+}
+
+#[tokio::test]
+async fn the_model_sees_what_the_employee_wrote_when_that_is_switched_on() {
+    let fake = FakeOpenAi::spawn().await;
+    fake.on_classify([classified("travel", "A taxi.")]);
+    fake.on_decide([advised("Fine.", "travel-trip-cap")]);
+    let variables = [("OTEL_TRACES_EXPORTER", "none"), ("OPENAI_BASE_URL", &fake.base_url())];
+    let service = Service::start(&["--raw-prompts"], &variables).await;
+    service.post(json!({"transaction": "Taxi, jane.canary@example.com", "amount": "5.00"})).await;
+    let requests = fake.requests();
+    assert_eq!(requests.len(), 2);
+    assert!(requests.iter().all(|request| request.body.to_string().contains("jane.canary@example.com")));
+}
+
+#[tokio::test]
+async fn the_ledger_keeps_what_was_written_unless_it_is_told_not_to() {
+    let body =
+        json!({"transaction": "Taxi, 4012888888881881", "merchant": "jane.canary@example.com", "amount": "5.00"});
+    for (arguments, transaction, merchant) in [
+        (&[][..], "Taxi, 4012888888881881", "jane.canary@example.com"),
+        (&["--redact-ledger"][..], "Taxi, [CARD]", "[EMAIL]"),
+    ] {
+        let service = Service::start(arguments, &[("OTEL_TRACES_EXPORTER", "none")]).await;
+        let (_, decision) = service.post(body.clone()).await;
+        let location = format!("{}/v1/expenses/{}", service.url, decision["id"].as_str().unwrap());
+        let kept: Value = reqwest::get(location).await.unwrap().json().await.unwrap();
+        assert_eq!((&kept["transaction"], &kept["merchant"]), (&json!(transaction), &json!(merchant)));
+        assert_eq!(kept, decision, "what is answered is what is kept");
+    }
+}
+
+#[tokio::test]
+async fn the_key_of_pseudonyms_is_kept_beside_the_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let arguments = ["pseudonym", "jane.canary@example.com", "--data", data.to_str().unwrap()];
+    let first = run(&arguments, &[]).await;
+    let second = run(&arguments, &[]).await;
+    assert!(first.status.success() && first.stdout.starts_with(b"user-"), "{first:?}");
+    assert_eq!(first.stdout, second.stdout);
+    let other = run(&["pseudonym", "u-1042", "--data", data.to_str().unwrap()], &[]).await;
+    assert_eq!(other.stdout, b"u-1042\n");
+    let postgres = run(&arguments, &[("DATABASE_URL", "postgres://expense@localhost/expense")]).await;
+    assert!(String::from_utf8(postgres.stderr).unwrap().contains("set EXPENSE_AGENT_PSEUDONYM_KEY"));
+    let short = run(&arguments, &[("EXPENSE_AGENT_PSEUDONYM_KEY", "short")]).await;
+    assert!(String::from_utf8(short.stderr).unwrap().contains("--pseudonym-key is too short"));
+}
