@@ -3,12 +3,16 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use expense_agent::cli::audit::AboveLimit;
 use expense_agent::cli::{
-    Cli, Command, KeysCommand, LedgerCommand, PoliciesCommand, demo, export, healthcheck, keys, ledger, policies,
-    pseudonym, serve,
+    Cli, Command, KeysCommand, LedgerCommand, PoliciesCommand, audit, demo, export, healthcheck, keys, ledger,
+    policies, pseudonym, serve,
 };
 use expense_agent::config::{Config, environment};
 use expense_agent::redact::redact;
+
+/// Tells a gate that the audit was done and what it found is too bad, unlike 1 (not done) and 2 (not understood).
+const ABOVE_LIMIT: u8 = 3;
 
 fn main() -> ExitCode {
     let Cli { command, settings } = Cli::parse();
@@ -26,6 +30,7 @@ fn main() -> ExitCode {
             configured(settings).and_then(|config| ledger::erase(&config, &wanted, &mut out))
         }
         Command::Export(wanted) => configured(settings).and_then(|config| export::run(&config, &wanted, &mut out)),
+        Command::Audit(wanted) => configured(settings).and_then(|config| audit::run(&config, &wanted, &mut out)),
         Command::Pseudonym { user_id } => {
             configured(settings).and_then(|config| pseudonym::run(&config, &user_id, &mut out))
         }
@@ -37,7 +42,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // It may repeat a setting, and lands where logs land.
             anstream::eprintln!("error: {}", redact(&format!("{error:#}")));
-            ExitCode::FAILURE
+            if error.is::<AboveLimit>() { ExitCode::from(ABOVE_LIMIT) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -24,7 +24,7 @@ pub struct StepRun {
 impl StepRun {
     /// A step that has not asked anything.
     pub fn new(step: Step) -> Self {
-        let report = StepReport { step, attempts: 0, result: None, error: None, calls: Vec::new() };
+        let report = StepReport { step, attempts: 0, result: None, error: None, prompt: None, calls: Vec::new() };
         Self { report, validations: Vec::new() }
     }
 
@@ -66,6 +66,7 @@ pub async fn ask<T: Answerable>(
 ) -> Asked<T> {
     let Question { step, prompt, facts, schema, rulebook, deadline } = question;
     let mut run = StepRun::new(step);
+    run.report.prompt = Some(prompt.to_ref());
     let mut messages = vec![Message { speaker: Speaker::User, text: facts }];
     let mut value = None;
     while run.report.attempts < MAX_ATTEMPTS {

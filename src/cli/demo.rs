@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::cli::audit::report::Rate;
 use crate::cli::serve::start_telemetry;
 use crate::clock::Clock;
 use crate::config::{Config, ModelConfig};
@@ -145,16 +146,12 @@ fn sum_up(decisions: &[Decision], out: &mut dyn Write) -> std::io::Result<()> {
         *by_outcome.entry(decision.outcome.to_string()).or_default() += 1;
     }
     let outcomes: Vec<String> = by_outcome.iter().map(|(outcome, n)| format!("{n} {outcome}")).collect();
-    let n_failed = decisions.iter().filter(|decision| !decision.failed_types().is_empty()).count();
+    let mut errors = Rate::default();
+    decisions.iter().for_each(|decision| errors.count(!decision.failed_types().is_empty()));
     let n_overridden = decisions.iter().filter(|decision| decision.is_override).count();
     writeln!(out, "{} decisions: {}", decisions.len(), outcomes.join(", "))?;
     writeln!(out, "overrides: {n_overridden}")?;
-    let per_mille = n_failed * 1000 / decisions.len().max(1);
-    writeln!(
-        out,
-        "semantic error rate: {}.{} % ({n_failed} of {} decisions with a check that failed for good, each an HTTP 201)",
-        per_mille / 10,
-        per_mille % 10,
-        decisions.len()
-    )
+    let Rate { failed, of } = errors;
+    let meaning = "decisions with a check that failed for good, each an HTTP 201";
+    writeln!(out, "semantic error rate: {errors} ({failed} of {of} {meaning})")
 }

@@ -2,29 +2,26 @@
 
 use std::io::Write;
 
-use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::cli::ledger::with_ledger;
+use crate::cli::window::{Moment, moment, period};
 use crate::config::Config;
 use crate::domain::decision::Decision;
-use crate::domain::expense::calendar_date;
 use crate::domain::resolution::Resolution;
-use crate::ledger::{Entry, Exported, Period};
+use crate::ledger::{Entry, Exported};
 
 /// What is to be exported.
 #[derive(Args, Clone, Debug)]
 pub struct Export {
-    /// The first day, by when requests came in, UTC
-    #[arg(long, value_name = "DATE", value_parser = day)]
-    pub from: Date,
+    /// The first day in UTC, or the first moment, by when requests came in
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    pub from: Moment,
 
-    /// The last day, included
-    #[arg(long, value_name = "DATE", value_parser = day)]
-    pub to: Date,
+    /// The last day, included, or the first moment after the last
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    pub to: Moment,
 
     /// Only the decisions of this tenant
     #[arg(long, value_name = "TENANT")]
@@ -44,21 +41,12 @@ pub enum Format {
     Ndjson,
 }
 
-fn day(text: &str) -> Result<Date, &'static str> {
-    calendar_date(text).ok_or("write a calendar date such as 2026-03-14")
-}
-
 /// Writes the decisions of a period in the order they came in.
 ///
 /// # Errors
 /// When the ledger cannot be read, or nobody reads what is written.
 pub fn run(config: &Config, wanted: &Export, out: &mut dyn Write) -> anyhow::Result<()> {
-    if wanted.to < wanted.from {
-        bail!("--to {} is before --from {}; write a later day", wanted.to, wanted.from);
-    }
-    let begin = |day: Date| anyhow::Ok(day.to_zoned(TimeZone::UTC)?.timestamp());
-    let next_day = wanted.to.tomorrow().context("--to is the last day there is; write an earlier one")?;
-    let period = Period { from: begin(wanted.from)?, until: begin(next_day)? };
+    let period = period(wanted.from, wanted.to)?;
     with_ledger(config, async |ledger| {
         let mut lines = Lines::new(wanted.format, out)?;
         let mut after = None;

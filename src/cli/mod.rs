@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand, each printing to a writer it is handed.
 
+pub mod audit;
 pub mod demo;
 pub mod export;
 pub mod healthcheck;
@@ -8,6 +9,7 @@ pub mod ledger;
 pub mod policies;
 pub mod pseudonym;
 pub mod serve;
+mod window;
 
 use std::path::PathBuf;
 
@@ -50,6 +52,8 @@ pub enum Command {
     },
     /// Write the decisions of a period to standard output
     Export(export::Export),
+    /// Say how often the reasoning failed in a span of time, and where; exit code 3 above `--fail-above`
+    Audit(audit::Audit),
     /// Work on API keys
     Keys {
         /// What to do with them

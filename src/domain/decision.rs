@@ -334,6 +334,15 @@ pub struct ModelCall {
     pub error: Option<String>,
 }
 
+/// The prompt file that a step asked with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PromptRef {
+    /// What it is called.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
 /// What a step did, whatever it concluded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StepReport {
@@ -345,6 +354,9 @@ pub struct StepReport {
     pub result: Option<String>,
     /// Why it came to nothing.
     pub error: Option<String>,
+    /// What it asked the model with; absent in a step without a model.
+    #[serde(default)]
+    pub prompt: Option<PromptRef>,
     /// The model calls it made.
     pub calls: Vec<ModelCall>,
 }

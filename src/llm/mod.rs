@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::domain::decision::{Cost, ModelCall};
+use crate::domain::decision::{Cost, ModelCall, PromptRef};
 use crate::policy::parse::short_hash;
 use crate::rulebook::Rulebook;
 
@@ -33,6 +33,11 @@ impl Prompt {
     /// Names a text and hashes it, once and not with every question.
     pub fn new(name: &'static str, version: &'static str, text: &'static str) -> Self {
         Self { name, version, text, hash: short_hash(text) }
+    }
+
+    /// The prompt as a decision keeps it.
+    pub fn to_ref(&self) -> PromptRef {
+        PromptRef { name: self.name.to_owned(), version: self.version.to_owned() }
     }
 }
 

@@ -204,6 +204,12 @@ impl TelemetrySettings {
             ignored: reader.ignored,
         }
     }
+
+    /// `service.name`, by which backends find the service.
+    pub fn service_name(&self) -> String {
+        let name = self.resource.iter().find(|attribute| attribute.key.as_str() == "service.name");
+        name.map_or_else(|| SERVICE_NAME.to_owned(), |name| name.value.to_string())
+    }
 }
 
 /// Reads variables and notes what is wrong with them.

@@ -31,7 +31,8 @@ where
     output
 }
 
-fn span_name(step: Step) -> &'static str {
+/// What the span of a step is called.
+pub(crate) fn span_name(step: Step) -> &'static str {
     match step {
         Step::Agent => "invoke_agent expense_agent",
         Step::Classify => "classify",

@@ -7,6 +7,7 @@ mod alerts;
 mod amounts;
 mod api;
 mod architecture;
+mod audit;
 mod budget;
 mod chain;
 mod collector;

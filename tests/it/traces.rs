@@ -192,3 +192,28 @@ async fn captured_content_stands_on_chat_and_tool_spans() {
     assert_eq!(json_of("execute_tool policy_lookup", "gen_ai.tool.call.arguments")["category"], "travel");
     assert_eq!(json_of("execute_tool policy_lookup", "gen_ai.tool.call.result")["currency"], "USD");
 }
+
+#[tokio::test]
+async fn a_step_keeps_the_prompt_that_its_chat_spans_show() {
+    let fake = FakeOpenAi::spawn().await;
+    // The first answer is repaired, so classify has two spans and one prompt.
+    fake.on_classify([Reply::content("nonsense"), category("travel")]);
+    fake.on_decide([decision("approved", "45.00 is within the trip cap.", &["travel-trip-cap"])]);
+    let app = TestApp::with_openai(&fake).await;
+    let body = app.decide(ride()).await;
+    let kept = |field: &str| {
+        let prompts = body["steps"].as_array().unwrap().iter().map(|step| &step["prompt"][field]);
+        prompts.filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let spans = app.trace(&body["trace_id"]);
+    let shown = |key: &str| {
+        let attributes = spans.iter().flat_map(|span| &span.attributes).filter(|pair| pair.key.as_str() == key);
+        let mut shown: Vec<_> = attributes.map(|pair| pair.value.to_string()).collect();
+        assert_eq!(shown.len(), 3);
+        shown.dedup();
+        shown
+    };
+    assert_eq!(kept("name"), ["classify", "decide"]);
+    assert_eq!(kept("name"), shown("gen_ai.prompt.name"));
+    assert_eq!(kept("version"), shown("gen_ai.prompt.version"));
+}

@@ -36,6 +36,11 @@ impl Jaeger {
         })
     }
 
+    /// Where it is asked, and where its pages are.
+    pub(crate) fn query_url(&self) -> &str {
+        &self.query_url
+    }
+
     /// Where it takes OTLP over gRPC.
     pub(crate) fn otlp_grpc(&self) -> &str {
         &self.otlp_grpc

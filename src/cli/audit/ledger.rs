@@ -1,0 +1,51 @@
+//! An audit of the ledger: every decision of the period, page by page.
+
+use crate::cli::audit::Progress;
+use crate::cli::audit::report::Run;
+use crate::cli::ledger::with_ledger;
+use crate::config::Config;
+use crate::domain::decision::{Decision, Step};
+use crate::ledger::Period;
+
+/// Takes in what the ledger holds of a period.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub(super) fn read(
+    config: &Config,
+    period: Period,
+    tenant_id: Option<&str>,
+    progress: &mut Progress,
+) -> anyhow::Result<()> {
+    with_ledger(config, async |ledger| {
+        let mut after = None;
+        loop {
+            let page = ledger.export(period, tenant_id, after).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.entry.decision.id);
+            page.iter().for_each(|exported| progress.add(run(&exported.entry.decision)));
+            progress.reached(last.entry.decision.received_at);
+        }
+    })
+}
+
+fn run(decision: &Decision) -> Run {
+    let has_failed = |step: Step| decision.validations.iter().any(|check| check.step == step && check.finally_failed());
+    let prompts = decision.steps.iter().filter_map(|report| Some((report.step, report.prompt.as_ref()?)));
+    Run {
+        id: decision.id,
+        trace_id: decision.trace_id.clone(),
+        tenant_id: decision.tenant_id.clone(),
+        category: decision.category.clone(),
+        model: decision.model.clone(),
+        outcome: decision.outcome.to_string(),
+        agent_outcome: decision.agent_outcome.to_string(),
+        is_override: decision.is_override,
+        cost_usd: decision.cost_usd,
+        failed_types: decision.failed_types().iter().map(ToString::to_string).collect(),
+        checks: decision.validations.iter().map(|check| (check.kind.to_string(), !check.passed)).collect(),
+        prompts: prompts
+            .map(|(step, prompt)| (format!("{} {}", prompt.name, prompt.version), has_failed(step)))
+            .collect(),
+    }
+}

@@ -1,0 +1,217 @@
+//! What an audit found: one value, which text and JSON both show. It knows no source; `ledger` and `spans` make a [`Run`]
+//! of what each of them has.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+use serde::{Serialize, Serializer};
+use uuid::Uuid;
+
+use crate::cli::audit::Source;
+use crate::config::TraceUrl;
+
+/// What stands for the category of a decision without one. No category can be called so.
+const NONE: &str = "(none)";
+
+/// What an audit reads of one decision.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// UUIDv7 of the decision.
+    pub id: Uuid,
+    /// The trace that shows it.
+    pub trace_id: String,
+    /// Whose it is.
+    pub tenant_id: String,
+    /// The category, unless there was none.
+    pub category: Option<String>,
+    /// The model that was asked.
+    pub model: String,
+    /// What became of the expense.
+    pub outcome: String,
+    /// How the reasoning went.
+    pub agent_outcome: String,
+    /// Whether policy code overruled the model.
+    pub is_override: bool,
+    /// What it cost in US dollars, where that is known.
+    pub cost_usd: Option<Decimal>,
+    /// Types of the checks that finally failed.
+    pub failed_types: Vec<String>,
+    /// Every check: its type, and whether it failed, repaired ones included.
+    pub checks: Vec<(String, bool)>,
+    /// Name and version of each step's prompt, and whether a check of that step finally failed.
+    pub prompts: Vec<(String, bool)>,
+}
+
+/// Which decisions a report is about.
+#[derive(Clone, Debug, Serialize)]
+pub struct Scope {
+    /// What was asked.
+    pub source: Source,
+    /// The first moment.
+    pub from: Timestamp,
+    /// The first moment after it.
+    pub until: Timestamp,
+    /// The tenant, if not all.
+    pub tenant: Option<String>,
+}
+
+/// How many failed, of how many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rate {
+    /// Those that failed.
+    pub failed: u64,
+    /// All of them.
+    pub of: u64,
+}
+
+impl Rate {
+    /// Counts one more.
+    pub fn count(&mut self, has_failed: bool) {
+        self.failed += u64::from(has_failed);
+        self.of += 1;
+    }
+
+    /// Percent, rounded to two decimals; none of none is zero.
+    pub fn percent(self) -> Decimal {
+        let percent = Decimal::from(self.failed) * Decimal::ONE_HUNDRED / Decimal::from(self.of.max(1));
+        percent.round_dp(2).normalize()
+    }
+
+    /// Whether the rate itself, not its rounded form, is above so many percent.
+    pub fn is_above(self, percent: Decimal) -> bool {
+        Decimal::from(self.failed) * Decimal::ONE_HUNDRED > percent * Decimal::from(self.of)
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut percent = self.percent();
+        percent.rescale(percent.scale().max(1));
+        write!(f, "{percent} %")
+    }
+}
+
+impl Serialize for Rate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Shown {
+            failed: u64,
+            of: u64,
+            percent: Decimal,
+        }
+        Shown { failed: self.failed, of: self.of, percent: self.percent() }.serialize(serializer)
+    }
+}
+
+/// Rates by name.
+pub type Rates = BTreeMap<String, Rate>;
+
+/// A decision in which a check finally failed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Failing {
+    /// The decision.
+    pub id: Uuid,
+    /// When its id was made, to the millisecond.
+    pub at: Timestamp,
+    /// Whose it is.
+    pub tenant_id: String,
+    /// Its category.
+    pub category: Option<String>,
+    /// What became of it.
+    pub outcome: String,
+    /// Types of the checks.
+    pub failed_types: Vec<String>,
+    /// Its trace.
+    pub trace_id: String,
+    /// Where to see that.
+    pub trace_url: String,
+}
+
+/// What an audit found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Where and when.
+    #[serde(flatten)]
+    pub scope: Scope,
+    /// The semantic error rate: decisions in which a check finally failed, of all.
+    pub semantic_errors: Rate,
+    /// Decisions by outcome.
+    pub outcomes: BTreeMap<String, u64>,
+    /// Decisions by how the reasoning went.
+    pub agent_outcomes: BTreeMap<String, u64>,
+    /// Decisions in which policy code overruled the model.
+    pub overrides: u64,
+    /// What the decisions cost whose cost is known.
+    pub cost_usd: Decimal,
+    /// Checks that failed of all of a type, repaired ones included.
+    pub by_type: Rates,
+    /// Semantic errors by category.
+    pub by_category: Rates,
+    /// Semantic errors by tenant.
+    pub by_tenant: Rates,
+    /// Semantic errors by model.
+    pub by_model: Rates,
+    /// Decisions in which a check of the prompt's own step finally failed, of all that were asked with it.
+    pub by_prompt: Rates,
+    /// The decisions to look at, in the order of time.
+    pub failing: Vec<Failing>,
+}
+
+impl Report {
+    /// A report of nothing yet.
+    pub fn new(scope: Scope) -> Self {
+        Self {
+            scope,
+            semantic_errors: Rate::default(),
+            outcomes: BTreeMap::new(),
+            agent_outcomes: BTreeMap::new(),
+            overrides: 0,
+            cost_usd: Decimal::ZERO,
+            by_type: Rates::new(),
+            by_category: Rates::new(),
+            by_tenant: Rates::new(),
+            by_model: Rates::new(),
+            by_prompt: Rates::new(),
+            failing: Vec::new(),
+        }
+    }
+
+    /// Takes one decision in.
+    pub fn add(&mut self, run: Run, links: &TraceUrl) {
+        let has_failed = !run.failed_types.is_empty();
+        self.semantic_errors.count(has_failed);
+        *self.outcomes.entry(run.outcome.clone()).or_default() += 1;
+        *self.agent_outcomes.entry(run.agent_outcome).or_default() += 1;
+        self.overrides += u64::from(run.is_override);
+        self.cost_usd = (self.cost_usd + run.cost_usd.unwrap_or_default()).normalize();
+        let category = run.category.clone().unwrap_or_else(|| NONE.to_owned());
+        self.by_category.entry(category).or_default().count(has_failed);
+        self.by_tenant.entry(run.tenant_id.clone()).or_default().count(has_failed);
+        self.by_model.entry(run.model).or_default().count(has_failed);
+        for (rates, counted) in [(&mut self.by_type, run.checks), (&mut self.by_prompt, run.prompts)] {
+            counted.into_iter().for_each(|(name, has_failed)| rates.entry(name).or_default().count(has_failed));
+        }
+        if has_failed {
+            let failing = Failing {
+                id: run.id,
+                at: made_at(run.id).unwrap_or_default(),
+                tenant_id: run.tenant_id,
+                category: run.category,
+                outcome: run.outcome,
+                failed_types: run.failed_types,
+                trace_url: links.of(&run.trace_id),
+                trace_id: run.trace_id,
+            };
+            let place = self.failing.partition_point(|earlier| earlier.id < failing.id);
+            self.failing.insert(place, failing);
+        }
+    }
+}
+
+/// When an id was made, if it is one with a time in it.
+pub fn made_at(id: Uuid) -> Option<Timestamp> {
+    let (seconds, nanos) = id.get_timestamp()?.to_unix();
+    Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanos).ok()?).ok()
+}

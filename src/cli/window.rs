@@ -1,0 +1,50 @@
+//! The span of time that a subcommand is about, as a person writes it: days in UTC, or moments.
+
+use anyhow::{Context, bail};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use crate::domain::expense::calendar_date;
+use crate::ledger::Period;
+
+/// One end of a span of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+pub enum Moment {
+    /// A day in UTC, all of it.
+    #[strum(to_string = "{0}")]
+    Day(Date),
+    /// A moment.
+    #[strum(to_string = "{0}")]
+    At(Timestamp),
+}
+
+/// Reads one end of a span of time.
+///
+/// # Errors
+/// With what would be accepted.
+pub(super) fn moment(text: &str) -> Result<Moment, &'static str> {
+    let day = calendar_date(text).map(Moment::Day);
+    day.or_else(|| text.parse().ok().map(Moment::At))
+        .ok_or("write a calendar date such as 2026-03-14, or a moment such as 2026-03-14T09:30:00Z")
+}
+
+/// The period between two ends: a last day is part of it, a last moment is not.
+///
+/// # Errors
+/// When it ends before it begins, or at the end of time.
+pub(super) fn period(from: Moment, to: Moment) -> anyhow::Result<Period> {
+    let begin = |day: Date| anyhow::Ok(day.to_zoned(TimeZone::UTC)?.timestamp());
+    let starts_at = match from {
+        Moment::Day(day) => begin(day)?,
+        Moment::At(moment) => moment,
+    };
+    let until = match to {
+        Moment::Day(day) => begin(day.tomorrow().context("--to is the last day there is; write an earlier one")?)?,
+        Moment::At(moment) => moment,
+    };
+    if until <= starts_at {
+        bail!("--to {to} is before --from {from}; write a later one");
+    }
+    Ok(Period { from: starts_at, until })
+}

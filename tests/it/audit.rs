@@ -1,0 +1,255 @@
+//! `audit`: what the ledger and a real Jaeger tell of the same decisions, and how a gate learns of it.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use futures_util::future::join_all;
+use jiff::{Timestamp, ToSpan};
+use regex::Regex;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::harness::assert_golden;
+use crate::harness::binary::{Service, run, text};
+use crate::harness::fake_openai::{FakeOpenAi, Reply};
+use crate::harness::jaeger::{Jaeger, skip};
+use crate::harness::poll;
+use crate::harness::server::Server;
+
+/// A service that has decided and ended, and the folder of its ledger.
+struct Decided {
+    folder: TempDir,
+    decisions: Vec<Value>,
+}
+
+impl Decided {
+    /// Runs the audit of this ledger.
+    async fn audit(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let data = ["audit", "--data", self.folder.path().to_str().unwrap()];
+        let output = run(&[&data, arguments].concat(), &[("OTEL_SERVICE_NAME", &self.service_name())]).await;
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    }
+
+    /// What the audit finds, as JSON.
+    async fn report(&self, arguments: &[&str]) -> Value {
+        let (code, stdout, stderr) = self.audit(&[arguments, &["--json"]].concat()).await;
+        assert_eq!(code, Some(0), "{stderr}");
+        serde_json::from_str(&stdout).unwrap()
+    }
+
+    /// Of its own, so that a Jaeger that others use as well tells of this one alone.
+    fn service_name(&self) -> String {
+        let folder = self.folder.path().file_name().unwrap().to_str().unwrap();
+        format!("audited-{}", folder.trim_start_matches('.'))
+    }
+}
+
+/// Lets a service decide, and stops it.
+async fn decided(
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+    work: impl AsyncFnOnce(&Service) -> Vec<Value>,
+) -> Decided {
+    let mut decided = Decided { folder: tempfile::tempdir().unwrap(), decisions: Vec::new() };
+    let (name, data) = (decided.service_name(), decided.folder.path().to_str().unwrap().to_owned());
+    let service = Service::start(
+        &[&["--data", &data], arguments].concat(),
+        &[&[("OTEL_SERVICE_NAME", name.as_str())], variables].concat(),
+    )
+    .await;
+    decided.decisions = work(&service).await;
+    let (ended, log) = service.stop().await;
+    assert!(ended.success(), "{log}");
+    decided
+}
+
+async fn post(service: &Service, tenant: &str, body: Value) -> Value {
+    let request = reqwest::Client::new().post(format!("{}/v1/expenses", service.url)).json(&body);
+    let response = request.header("baggage", format!("tenant.id={tenant}")).send().await.unwrap();
+    assert_eq!(response.status(), 201);
+    response.json().await.unwrap()
+}
+
+fn classified(label: &str) -> Reply {
+    Reply::content(json!({"category": label, "confidence": 0.9, "rationale": "It says so."}))
+}
+
+fn advised(ruling: &str) -> Reply {
+    let advice = json!({"decision": ruling, "reason": "By the trip cap.", "cited_rules": ["travel-trip-cap"]});
+    Reply::content(advice)
+}
+
+fn ride() -> Value {
+    json!({"transaction": "Uber ride to the client", "amount": "45.00", "date": "2026-03-14", "user_id": "ana"})
+}
+
+fn flight() -> Value {
+    json!({"transaction": "Flight to Chicago", "amount": "650.00", "date": "2026-03-14", "user_id": "ana"})
+}
+
+/// Eight decisions, three of them with a check that fails for good: one of each way a run can go.
+async fn eight_ways(variables: &[(&str, &str)]) -> Decided {
+    let fake = FakeOpenAi::spawn().await;
+    let base_url = fake.base_url();
+    let variables = [&[("OPENAI_BASE_URL", base_url.as_str())], variables].concat();
+    decided(&[], &variables, async |service| {
+        let scripted = async |tenant: &str, body: Value, replies: Vec<Reply>| {
+            fake.script(replies);
+            post(service, tenant, body).await
+        };
+        let bought = scripted("default", ride(), vec![classified("travel"), advised("approved")]).await;
+        let refund = json!({"transaction": "Refund", "amount": "-5.00", "refunds": bought["id"], "user_id": "ana"});
+        let garbage = Reply::content("nonsense");
+        let meals = json!({"decision": "denied", "reason": "By the day cap.", "cited_rules": ["meals-day-cap"]});
+        vec![
+            bought,
+            scripted("acme", ride(), vec![classified("travel"), advised("approved")]).await,
+            // Repaired, and so no error.
+            scripted("default", ride(), vec![garbage, classified("travel"), advised("approved")]).await,
+            // The wrong category, a category that does not exist, an override.
+            scripted("default", flight(), vec![classified("meals"), Reply::content(meals)]).await,
+            scripted("default", ride(), vec![classified("taxis"), classified("taxis")]).await,
+            scripted("acme", flight(), vec![classified("travel"), advised("approved")]).await,
+            // No answer: a fault of a dependency, not of the reasoning.
+            scripted("default", ride(), vec![Reply::status(400)]).await,
+            scripted("default", refund, vec![]).await,
+        ]
+    })
+    .await
+}
+
+const QUIET: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_says_how_often_and_where_the_reasoning_failed() {
+    let decided = eight_ways(&[QUIET]).await;
+    let report = decided.report(&[]).await;
+    assert_eq!(report["semantic_errors"], json!({"failed": 3, "of": 8, "percent": "37.5"}));
+    assert_eq!(report["by_tenant"]["acme"], json!({"failed": 1, "of": 2, "percent": "50"}));
+    assert_eq!(report["by_type"]["answer_schema"]["failed"], 1, "the repaired one");
+    assert_eq!(report["by_prompt"]["classify 1"], json!({"failed": 2, "of": 7, "percent": "28.57"}));
+    let failing = report["failing"].as_array().unwrap();
+    let ids: Vec<_> = failing.iter().map(|failing| &failing["id"]).collect();
+    assert_eq!(ids, [3, 4, 5].map(|index| &decided.decisions[index]["id"]));
+    for (failing, decision) in failing.iter().zip(&decided.decisions[3..]) {
+        let trace_id = decision["trace_id"].as_str().unwrap();
+        assert_eq!(failing["trace_url"], format!("http://localhost:16686/trace/{trace_id}"));
+    }
+    let (_, shown, _) = decided.audit(&["--trace-url", "https://traces.example/{trace_id}/view"]).await;
+    let times = Regex::new(r"\d{4}-\d{2}-\d{2}T[0-9:.]+Z").unwrap();
+    let shown = Regex::new("[0-9a-f]{32}").unwrap().replace_all(&shown, "<trace_id>").into_owned();
+    assert_golden("audit", &times.replace_all(&shown, "<time>"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_is_of_a_time_and_of_a_tenant() {
+    let decided = eight_ways(&[QUIET]).await;
+    let of = async |arguments: &[&str]| decided.report(arguments).await["semantic_errors"]["of"].clone();
+    let at = |index: usize| decided.decisions[index]["received_at"].as_str().unwrap();
+    let today = Timestamp::now().to_string();
+    assert_eq!(of(&["--tenant", "acme"]).await, 2);
+    assert_eq!(of(&["--from", &today[..10]]).await, 8);
+    assert_eq!(of(&["--from", at(0), "--to", at(3)]).await, 3);
+    assert_eq!(of(&["--from", "2020-01-01", "--to", "2020-01-31"]).await, 0);
+    let refused = async |arguments: &[&str]| decided.audit(arguments).await;
+    let (code, _, said) = refused(&["--from", "2020-02-01", "--to", "2020-01-31"]).await;
+    assert_eq!((code, said.contains("--to 2020-01-31 is before --from 2020-02-01")), (Some(1), true), "{said}");
+    for arguments in [&["--to", "2020-01-31"][..], &["--from", "yesterday"], &["--last", "1h", "--from", "2020-01-01"]]
+    {
+        assert_eq!(refused(arguments).await.0, Some(2), "{arguments:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_above_the_limit_is_exit_code_3() {
+    let decided = eight_ways(&[QUIET]).await;
+    for (limit, code) in [("37.5%", 0), ("37.4999%", 3), ("0%", 3), ("100%", 0)] {
+        let (ended, shown, said) = decided.audit(&["--fail-above", limit]).await;
+        assert_eq!(ended, Some(code), "{limit}: {said}");
+        assert!(shown.contains("semantic error rate: 37.5 % (3 of 8"), "the report is there in either case: {shown}");
+        assert_eq!(said.contains("the semantic error rate is 37.5 %, above"), code == 3, "{said}");
+    }
+    let nothing = ["--from", "2020-01-01", "--to", "2020-01-31", "--fail-above", "0%"];
+    assert_eq!(decided.audit(&nothing).await.0, Some(0), "none of none is not too bad");
+    for limit in ["5", "101%", "5,5%", "many"] {
+        let (ended, _, said) = decided.audit(&["--fail-above", limit]).await;
+        assert_eq!((ended, said.contains("such as 5% or 0.5%")), (Some(2), true), "{said}");
+    }
+    let elsewhere = run(&["audit", "--data", "/nowhere", "--fail-above", "5%"], &[]).await;
+    assert_eq!(elsewhere.status.code(), Some(1), "no audit is no good news");
+}
+
+/// What both sources find between an hour ago and in an hour, once Jaeger has all that was sent to it.
+async fn both_reports(decided: &Decided, jaeger: &Jaeger) -> [Value; 2] {
+    let [from, to] = [-1, 1].map(|hours| (Timestamp::now() + hours.hours()).to_string());
+    let window = ["--from", &from, "--to", &to, "--jaeger", jaeger.query_url()];
+    let in_jaeger = [&window[..], &["--source", "jaeger"]].concat();
+    let mut found = poll::until(Duration::from_secs(30), "all decisions in Jaeger", async || {
+        let found = decided.report(&in_jaeger).await;
+        if found["semantic_errors"]["of"] == decided.decisions.len() { Ok(found) } else { Err(found) }
+    })
+    .await;
+    let mut kept = decided.report(&window).await;
+    assert_eq!((found["source"].take(), kept["source"].take()), ("jaeger".into(), "ledger".into()));
+    [found, kept]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_jaeger_and_the_ledger_tell_the_same() {
+    let Some(jaeger) = Jaeger::from_env() else {
+        skip("no real Jaeger; name one in JAEGER_QUERY_URL, JAEGER_OTLP_GRPC and JAEGER_OTLP_HTTP");
+        return;
+    };
+    let decided = eight_ways(&[("OTEL_EXPORTER_OTLP_ENDPOINT", jaeger.otlp_grpc())]).await;
+    let [found, kept] = both_reports(&decided, &jaeger).await;
+    assert_eq!(found, kept);
+    assert_eq!(found["failing"].as_array().unwrap().len(), 3);
+    let url = found["failing"][0]["trace_url"].as_str().unwrap();
+    assert!(url.starts_with(jaeger.query_url()), "{url}");
+    let acme = ["--source", "jaeger", "--jaeger", jaeger.query_url(), "--tenant", "acme", "--fail-above", "49%"];
+    let (code, shown, _) = decided.audit(&acme).await;
+    assert_eq!((code, shown.contains("50.0 % (1 of 2")), (Some(3), true), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_traces_than_a_search_gives_are_all_found() {
+    let Some(jaeger) = Jaeger::from_env() else {
+        skip("no real Jaeger; name one in JAEGER_QUERY_URL, JAEGER_OTLP_GRPC and JAEGER_OTLP_HTTP");
+        return;
+    };
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", jaeger.otlp_grpc())];
+    let decided = decided(&["--model-fault", "misclassify:0.12"], &variables, async |service| {
+        let ride = |n: u32| json!({"transaction": format!("Uber ride {n}"), "amount": "45.00", "user_id": "ana"});
+        join_all((0..250).map(|n| post(service, "default", ride(n)))).await
+    })
+    .await;
+    let [found, kept] = both_reports(&decided, &jaeger).await;
+    assert_eq!(found, kept);
+    assert!(found["semantic_errors"]["failed"].as_u64().unwrap() > 0, "{found:#}");
+}
+
+/// What is said of a Jaeger that answers every search so.
+async fn audit_of(status: StatusCode, body: String) -> (Option<i32>, String) {
+    let answer = get(move || async move { (status, body) });
+    let server = Server::spawn(Router::new().route("/api/v3/traces", answer)).await;
+    let output = run(&["audit", "--source", "jaeger", "--jaeger", &server.origin()], &[]).await;
+    (output.status.code(), text(output.stdout) + &text(output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_that_cannot_be_trusted_is_no_audit() {
+    let (code, said) = audit_of(StatusCode::NOT_FOUND, json!({"error": {"httpCode": 404}}).to_string()).await;
+    assert_eq!((code, said.contains("(0 of 0 decisions")), (Some(0), true), "{said}");
+    let spans: Vec<_> = (0..100).map(|n| json!({"traceId": n.to_string(), "name": "other"})).collect();
+    let full = json!({"result": {"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}});
+    let (code, said) = audit_of(StatusCode::OK, full.to_string()).await;
+    assert_eq!((code, said.contains("more than Jaeger can be asked for")), (Some(1), true), "{said}");
+    for (status, body) in [(StatusCode::OK, "<html>"), (StatusCode::INTERNAL_SERVER_ERROR, "max_traces is 10")] {
+        let (code, said) = audit_of(status, body.to_owned()).await;
+        assert_eq!((code, said.contains("answered")), (Some(1), true), "{said}");
+    }
+    let output = run(&["audit", "--source", "jaeger", "--jaeger", "http://127.0.0.1:1"], &[]).await;
+    assert!(text(output.stderr).contains("name a Jaeger 2 with --jaeger"));
+}
