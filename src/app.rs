@@ -51,6 +51,7 @@ pub enum BuildError {
 /// The service, ready to be served.
 pub struct App {
     state: AppState,
+    instruments: Instruments,
     router: Router,
     drain_timeout: Duration,
     reloads: ReloadRequests,
@@ -82,8 +83,9 @@ impl App {
             decisions: TaskTracker::new(),
             is_draining: Arc::new(AtomicBool::new(false)),
         };
-        let router = router(state.clone(), instruments);
-        Ok(Self { state, router, drain_timeout: config.drain_timeout, reloads })
+        watch_reloads(&state, &instruments);
+        let router = router(state.clone(), instruments.clone());
+        Ok(Self { state, instruments, router, drain_timeout: config.drain_timeout, reloads })
     }
 
     /// Where to ask for a look at the files that may change while the service runs.
@@ -134,6 +136,7 @@ impl App {
                 tracing::warn!(n_decisions = decisions.len(), "some requests did not finish before the drain timeout");
                 Ok(())
             }
+            never = self.instruments.watch_pending(&self.state.chain.ledger) => match never {},
         };
         self.state.chain.ledger.close().await;
         served
@@ -144,6 +147,15 @@ impl App {
 fn folder(config: &Config, reloads: &ReloadRequests) -> Result<Reloaded<Folder>, FileFaults> {
     let dir = config.policies.clone();
     Reloaded::start("policies", move || FolderFiles::read(&dir), Folder::parse, config.reload_interval, reloads)
+}
+
+/// Shows in the metrics what becomes of files that may change.
+fn watch_reloads(state: &AppState, instruments: &Instruments) {
+    let folder = state.folder.clone();
+    instruments.watch_reloads("policies", move || folder.tally());
+    if let Access::Keyed { keys, .. } = state.access.clone() {
+        instruments.watch_reloads("api_keys", move || keys.tally());
+    }
 }
 
 /// The model as it was asked for: priced, and with a span for every call.

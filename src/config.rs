@@ -28,6 +28,8 @@ const DEFAULT_OPENAI_MODEL: &str = "gpt-4o-mini";
 const MAX_LIMIT: Duration = Duration::from_secs(3600);
 /// The longest an idempotency key may be remembered.
 const MAX_RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
+/// The most tenants that may have metrics of their own.
+const MAX_METRICS_TENANTS: usize = 1_000;
 /// The shortest key of pseudonyms: shorter ones can be guessed.
 const MIN_PSEUDONYM_KEY: usize = 16;
 /// The least memory for spans that wait: a few decisions' worth.
@@ -136,6 +138,13 @@ pub struct Settings {
     #[arg(long, global = true, env = "EXPENSE_AGENT_MAX_IN_FLIGHT", default_value_t = 256, value_name = "COUNT")]
     pub max_in_flight: usize,
 
+    /// How many tenants have metrics of their own; the others share one series, and 0 tells no tenants apart
+    #[arg(long, global = true, env = "EXPENSE_AGENT_METRICS_TENANTS", default_value_t = 0, value_name = "COUNT")]
+    pub metrics_tenants: usize,
+
+    /// Write the metrics of model calls also under the names that older dashboards read
+    #[arg(long, global = true, env = "EXPENSE_AGENT_METRICS_OLD_NAMES", value_parser = BoolishValueParser::new())]
+    pub metrics_old_names: bool,
     /// Let the model see card numbers, addresses and keys as they were written; otherwise it sees `[CARD]` and the like
     #[arg(long, global = true, env = "EXPENSE_AGENT_RAW_PROMPTS", value_parser = BoolishValueParser::new())]
     pub raw_prompts: bool,
@@ -318,6 +327,12 @@ impl Config {
         if settings.max_in_flight == 0 || settings.max_in_flight > tokio::sync::Semaphore::MAX_PERMITS {
             faults.push(format!("--max-in-flight is {}; write a number from 1", settings.max_in_flight));
         }
+        if settings.metrics_tenants > MAX_METRICS_TENANTS {
+            faults.push(format!(
+                "--metrics-tenants is {}; write a number up to {MAX_METRICS_TENANTS}: each is held in memory",
+                settings.metrics_tenants
+            ));
+        }
         if settings.telemetry_queue_bytes < MIN_QUEUE_BYTES {
             faults.push(format!(
                 "--telemetry-queue-bytes is {}; write a number from {MIN_QUEUE_BYTES}",
@@ -341,6 +356,8 @@ impl Config {
         let store = store(&settings, variables, &mut faults);
         let model = model(&settings, variables, &mut faults);
         let mut telemetry = TelemetrySettings::parse(variables, &mut faults);
+        telemetry.metrics.max_tenants = settings.metrics_tenants;
+        telemetry.metrics.has_old_names = settings.metrics_old_names;
         telemetry.queue.max_bytes = settings.telemetry_queue_bytes;
         telemetry.sampling = Sampling {
             ratio: settings.telemetry_keep_ratio,

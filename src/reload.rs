@@ -31,6 +31,25 @@ pub struct Loaded<T> {
     pub value: Arc<T>,
     /// What is wrong with the files as they are now.
     pub faults: Option<Arc<FileFaults>>,
+    n_taken: u64,
+    n_refused: u64,
+}
+
+/// How often files changed since the start, and what came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// Changes that were taken into use.
+    pub n_taken: u64,
+    /// Changes that were refused.
+    pub n_refused: u64,
+    /// Whether what is in use is not what the files say.
+    pub is_stale: bool,
+}
+
+impl<T> Clone for Loaded<T> {
+    fn clone(&self) -> Self {
+        Self { value: Arc::clone(&self.value), faults: self.faults.clone(), ..*self }
+    }
 }
 
 /// In a few words, for people who ask whether what is in use is what the files say.
@@ -49,8 +68,13 @@ pub struct Reloaded<T>(watch::Receiver<Loaded<T>>);
 impl<T> Reloaded<T> {
     /// What is in use now.
     pub fn now(&self) -> Loaded<T> {
-        let loaded = self.0.borrow();
-        Loaded { value: Arc::clone(&loaded.value), faults: loaded.faults.clone() }
+        self.0.borrow().clone()
+    }
+
+    /// What became of changes.
+    pub fn tally(&self) -> Tally {
+        let Loaded { n_taken, n_refused, ref faults, .. } = *self.0.borrow();
+        Tally { n_taken, n_refused, is_stale: faults.is_some() }
     }
 }
 
@@ -80,7 +104,8 @@ impl<T: Send + Sync + 'static> Reloaded<T> {
         requests: &ReloadRequests,
     ) -> Result<Self, FileFaults> {
         let mut said = read();
-        let (sender, receiver) = watch::channel(Loaded { value: Arc::new(parse(&said)?), faults: None });
+        let (sender, receiver) =
+            watch::channel(Loaded { value: Arc::new(parse(&said)?), faults: None, n_taken: 0, n_refused: 0 });
         let look = move || {
             said = changed(&read, &said)?;
             Some(parse(&said))
@@ -130,12 +155,19 @@ async fn follow<T: Send + Sync + 'static>(
         match found {
             None => {}
             Some(Ok(value)) => {
-                sender.send_replace(Loaded { value: Arc::new(value), faults: None });
+                sender.send_modify(|loaded| {
+                    loaded.value = Arc::new(value);
+                    loaded.faults = None;
+                    loaded.n_taken += 1;
+                });
                 tracing::info!("{what} reloaded");
             }
             Some(Err(faults)) => {
                 tracing::warn!(%faults, "{what} cannot be reloaded; those loaded before stay in use");
-                sender.send_modify(|loaded| loaded.faults = Some(Arc::new(faults)));
+                sender.send_modify(|loaded| {
+                    loaded.faults = Some(Arc::new(faults));
+                    loaded.n_refused += 1;
+                });
             }
         }
     }

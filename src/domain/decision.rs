@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumString, IntoStaticStr, VariantNames};
+use strum::{Display, EnumIter, EnumString, IntoStaticStr, VariantNames};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -108,6 +108,7 @@ pub enum AgentOutcome {
     Deserialize,
     ToSchema,
     Display,
+    EnumIter,
     EnumString,
     VariantNames,
 )]

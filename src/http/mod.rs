@@ -8,6 +8,7 @@ pub mod error;
 pub mod expenses;
 pub mod health;
 pub mod limits;
+pub mod metrics;
 pub mod once;
 pub mod policies;
 pub mod resolutions;
@@ -71,7 +72,7 @@ impl AppState {
     }
 }
 
-/// All routes. Probes stand outside the traced part: they would drown the decisions.
+/// All routes. Probes and metrics stand outside the traced part: they would drown the decisions.
 pub fn router(state: AppState, instruments: Instruments) -> Router {
     let expenses = OpenApiRouter::new().routes(routes!(expenses::create, expenses::list));
     // The lines of a batch go the way of single requests.
@@ -87,7 +88,9 @@ pub fn router(state: AppState, instruments: Instruments) -> Router {
         .layer(from_fn(admission::require_identity))
         .split_for_parts();
     let traced = traced(api.merge(docs::pages(openapi)), &state, &instruments);
-    health::routes().layer(Extension(instruments)).layer(from_fn(error::render)).merge(traced).with_state(state)
+    let untraced =
+        health::routes().merge(metrics::routes()).layer(Extension(instruments)).layer(from_fn(error::render));
+    untraced.merge(traced).with_state(state)
 }
 
 /// Routes with all that stands around a handler, the outermost last.

@@ -1,5 +1,7 @@
 //! Reading decisions back: one by id, or pages of them, newest first. A tenant sees its own and no others.
 
+use std::collections::BTreeMap;
+
 use serde::de::DeserializeOwned;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
@@ -103,6 +105,16 @@ impl Ledger {
         let entries: Vec<Entry> = rows.into_iter().take(n_asked).map(entry).collect::<Result<_, _>>()?;
         let next = entries.last().map(|last| last.decision.id).filter(|_| has_more);
         Ok(Page { entries, next })
+    }
+
+    /// How many decisions of all tenants wait for each role.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn pending_by_role(&self) -> Result<BTreeMap<Role, u64>, LedgerError> {
+        let sql = "SELECT pending_role, COUNT(*) FROM decision WHERE pending_role IS NOT NULL GROUP BY pending_role";
+        let rows: Vec<(String, i64)> = sqlx::query_as(sql).fetch_all(&self.readers).await?;
+        Ok(rows.into_iter().filter_map(|(role, n)| Some((role.parse().ok()?, u64::try_from(n).ok()?))).collect())
     }
 }
 

@@ -1,6 +1,8 @@
 //! A model whose every call is a `chat` span. Tokens, cost, retries and errors are read off the reply; the caller's
 //! baggage stays here, and trace context goes out only when that is switched on.
 
+use std::time::Instant;
+
 use async_trait::async_trait;
 use opentelemetry::KeyValue;
 use opentelemetry::context::FutureExt;
@@ -40,8 +42,13 @@ impl<M: ChatModel> ChatModel for TracedModel<M> {
         let traceparent = self.propagates.then(|| traceparent(context.span().span_context()));
         let request = ChatRequest { traceparent, ..request.clone() };
         let reply = self.model.chat(&request).with_context(context).await;
-        let projection = project(&request, &reply, span.captures_content());
-        span.finish(projection);
+        if let Some(time) = span.request_time() {
+            time.add_call(span.began(), Instant::now());
+        }
+        span.finish(
+            |captures_content| project(&request, &reply, captures_content),
+            |metrics, ended| metrics.called(&request, &reply, ended),
+        );
         reply
     }
 }

@@ -12,12 +12,14 @@ mod content;
 pub mod encode;
 pub mod identity;
 pub mod logs;
+pub mod metrics;
 pub mod names;
 mod pipeline;
 mod processor;
 pub mod provider;
 pub mod queue;
 mod record;
+pub mod request_time;
 pub mod sampling;
 mod sender;
 pub mod server;
@@ -34,7 +36,7 @@ use queue::{Queue, SpanCounts};
 use sampling::Reasons;
 use settings::Propagator;
 
-/// What requests are traced with: cheap to clone, held by the HTTP middleware.
+/// What requests are traced and measured with: cheap to clone, held by the HTTP middleware.
 #[derive(Clone, Debug)]
 pub struct Instruments {
     scope: span::Scope,
@@ -44,9 +46,19 @@ pub struct Instruments {
     queue: Option<Arc<Queue>>,
     /// Why traces are kept in any case.
     reasons: Arc<Reasons>,
+    /// What has been measured, for whoever asks.
+    page: metrics::readers::Page,
 }
 
 impl Instruments {
+    /// Every metric in the text format of Prometheus.
+    ///
+    /// # Errors
+    /// When a metric cannot be written in that format.
+    pub fn metrics_page(&self) -> Result<String, prometheus::Error> {
+        self.page.text()
+    }
+
     /// Where every span is, at one moment; absent when nothing is exported.
     pub fn span_counts(&self) -> Option<SpanCounts> {
         self.queue.as_ref().map(|queue| queue.counts())

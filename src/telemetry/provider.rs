@@ -1,16 +1,21 @@
-//! Wiring: resource, sampler, limits, the one processor, and the pipeline that it hands finished spans to.
+//! Wiring: resource, sampler, limits, the one processor, and the pipeline that it hands finished spans to; and metrics with
+//! their two ways out.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use opentelemetry::metrics::MeterProvider;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SimpleSpanProcessor, SpanProcessor};
 use tokio::runtime::Runtime;
 
 use crate::redact::pseudonym::Pseudonyms;
 use crate::telemetry::Instruments;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::readers::{self, Push};
 use crate::telemetry::pipeline::Pipeline;
 use crate::telemetry::processor::Composite;
 use crate::telemetry::queue::Queue;
@@ -24,7 +29,7 @@ pub(super) const SCOPE: &str = "expense-agent";
 /// What is queued has this long to be delivered when the program stops.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Traces cannot be exported as the variables ask.
+/// Traces or metrics cannot be exported as the variables ask.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The exporter cannot be set up.
@@ -40,8 +45,9 @@ pub enum TelemetryError {
 #[derive(Debug)]
 pub struct Telemetry {
     provider: SdkTracerProvider,
+    meters: SdkMeterProvider,
     instruments: Instruments,
-    /// The sender's own thread. Shutdown waits for it, so it must not be a thread of the application.
+    /// The senders' own thread. Shutdown waits for it, so it must not be a thread of the application.
     runtime: Option<Runtime>,
 }
 
@@ -51,20 +57,24 @@ impl Telemetry {
     /// # Errors
     /// When the exporter cannot be set up.
     pub fn start(settings: &TelemetrySettings, pseudonyms: Pseudonyms) -> Result<Self, TelemetryError> {
-        if !settings.exports {
-            return Ok(Self::build(settings, pseudonyms, resource(settings), None::<Pipeline>, None));
+        let resource = resource(settings);
+        if !settings.exports && settings.metrics.exporter.is_none() {
+            return Ok(Self::build(settings, pseudonyms, resource, None::<Pipeline>, None, None));
         }
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).thread_name("otlp").enable_all().build();
         let runtime = runtime.map_err(TelemetryError::Thread)?;
-        let transport = {
-            let _entered = runtime.enter();
-            Transport::build(&settings.exporter)?
+        let pipeline = match settings.exports {
+            true => {
+                let _entered = runtime.enter();
+                let transport = Transport::build(&settings.exporter)?;
+                Some(Pipeline::start(settings, transport, &resource, SCOPE, &runtime))
+            }
+            false => None,
         };
-        let resource = resource(settings);
-        let pipeline = Pipeline::start(settings, transport, &resource, SCOPE, &runtime);
-        let queue = pipeline.queue();
-        let mut telemetry = Self::build(settings, pseudonyms, resource, Some(pipeline), Some(queue));
+        let push = readers::push(&settings.metrics, &runtime)?;
+        let queue = pipeline.as_ref().map(Pipeline::queue);
+        let mut telemetry = Self::build(settings, pseudonyms, resource, pipeline, queue, push);
         telemetry.runtime = Some(runtime);
         Ok(telemetry)
     }
@@ -75,7 +85,7 @@ impl Telemetry {
         pseudonyms: Pseudonyms,
         exporter: impl opentelemetry_sdk::trace::SpanExporter + 'static,
     ) -> Self {
-        Self::build(settings, pseudonyms, resource(settings), Some(SimpleSpanProcessor::new(exporter)), None)
+        Self::build(settings, pseudonyms, resource(settings), Some(SimpleSpanProcessor::new(exporter)), None, None)
     }
 
     fn build(
@@ -84,9 +94,10 @@ impl Telemetry {
         resource: Resource,
         sink: Option<impl SpanProcessor + 'static>,
         queue: Option<Arc<Queue>>,
+        push: Option<Push>,
     ) -> Self {
         let Limits { span_attributes, event_attributes, link_attributes, value_chars } = settings.limits;
-        let mut builder = SdkTracerProvider::builder().with_resource(resource);
+        let mut builder = SdkTracerProvider::builder().with_resource(resource.clone());
         if settings.is_disabled {
             builder = builder.with_sampler(Sampler::AlwaysOff);
         } else if !settings.has_sampler {
@@ -106,13 +117,22 @@ impl Telemetry {
             builder = builder.with_span_processor(Composite::new(sink, pseudonyms, value_chars));
         }
         let provider = builder.build();
-        let scope = Scope { tracer: provider.tracer(SCOPE), captures_content: settings.captures_content };
+        let (meters, page) = readers::provider(settings, resource, push);
+        let metrics = Metrics::new(meters.meter(SCOPE), &settings.metrics);
+        if let Some(queue) = &queue {
+            metrics.watch_spans(queue);
+        }
+        let scope = Scope {
+            tracer: provider.tracer(SCOPE),
+            metrics: Arc::new(metrics),
+            captures_content: settings.captures_content,
+        };
         let reasons = Arc::new(Reasons::new(settings.sampling));
-        let instruments = Instruments { scope, propagators: settings.propagators.clone().into(), queue, reasons };
-        Self { provider, instruments, runtime: None }
+        let instruments = Instruments { scope, propagators: settings.propagators.clone().into(), queue, reasons, page };
+        Self { provider, meters, instruments, runtime: None }
     }
 
-    /// What the service makes spans with.
+    /// What the service makes spans with, and measures.
     pub fn instruments(&self) -> Instruments {
         self.instruments.clone()
     }
@@ -130,9 +150,14 @@ impl Telemetry {
     /// Delivers what is queued and stops. Blocks for up to five seconds, so it must not be called on a thread of an
     /// asynchronous runtime.
     pub fn shutdown(self) {
-        if let Err(error) = self.provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT) {
-            tracing::warn!(%error, "some traces were not delivered before the stop");
-        }
+        // Side by side, so that two backends that hang take no longer than one.
+        std::thread::scope(|both| {
+            // Whoever pushes metrics has said it when the last push failed.
+            both.spawn(|| self.meters.shutdown_with_timeout(SHUTDOWN_TIMEOUT));
+            if let Err(error) = self.provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT) {
+                tracing::warn!(%error, "some traces were not delivered before the stop");
+            }
+        });
     }
 }
 

@@ -14,24 +14,36 @@ use crate::chain::resolve::{ResolveError, Resolved};
 use crate::domain::decision::{Decision, Ruling, Validation, failed_types};
 use crate::ledger::LedgerError;
 use crate::telemetry::content;
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
-use crate::telemetry::span::{Event, Failure, Projection, linked};
+use crate::telemetry::span::{Ended, Event, Failure, Projection, linked};
 
-/// A step's result that can be written on a span.
+/// A step's result that can be written on a span, and measured.
 pub(crate) trait Record {
     /// What to write; prompts and answers only where content is captured.
     fn project(&self, captures_content: bool) -> Projection;
+
+    /// What it is worth to the metrics, beside the time it took.
+    fn measure(&self, metrics: &Metrics, ended: &Ended<'_>);
 }
 
 impl Record for Classification {
     fn project(&self, _: bool) -> Projection {
         model_step(&self.run)
     }
+
+    fn measure(&self, metrics: &Metrics, _: &Ended<'_>) {
+        metrics.checked(&self.run);
+    }
 }
 
 impl Record for Advice {
     fn project(&self, _: bool) -> Projection {
         model_step(&self.run)
+    }
+
+    fn measure(&self, metrics: &Metrics, _: &Ended<'_>) {
+        metrics.checked(&self.run);
     }
 }
 
@@ -65,6 +77,12 @@ impl Record for Result<Lookup, LedgerError> {
             }
         }
         projection
+    }
+
+    fn measure(&self, metrics: &Metrics, _: &Ended<'_>) {
+        if let Ok(lookup) = self {
+            metrics.checked(&lookup.run);
+        }
     }
 }
 
@@ -101,6 +119,12 @@ impl Record for Result<Recorded, LedgerError> {
         let moved = |_| Event { name: names::EVENT_CAP_MOVED, at: None, attributes: Vec::new() };
         Projection { attributes, events: (0..recorded.n_caps_moved).map(moved).collect(), ..Projection::default() }
     }
+
+    fn measure(&self, metrics: &Metrics, ended: &Ended<'_>) {
+        if let Ok(recorded) = self {
+            metrics.decided(recorded, ended);
+        }
+    }
 }
 
 impl Record for Result<Resolved, ResolveError> {
@@ -125,6 +149,12 @@ impl Record for Result<Resolved, ResolveError> {
             attributes,
             links: linked(&decision.trace_id, &decision.span_id).into_iter().collect(),
             ..Projection::default()
+        }
+    }
+
+    fn measure(&self, metrics: &Metrics, ended: &Ended<'_>) {
+        if let Ok(resolved) = self {
+            metrics.resolved(resolved, ended);
         }
     }
 }

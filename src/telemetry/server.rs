@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::Duration;
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::uri::Authority;
@@ -23,8 +23,10 @@ use crate::redact::redact;
 use crate::telemetry::Instruments;
 use crate::telemetry::chat::traceparent;
 use crate::telemetry::identity::{Identity, Members, edge_context, members};
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
 use crate::telemetry::record::outcome_attributes;
+use crate::telemetry::request_time::RequestTime;
 use crate::telemetry::sampling::{Reason, Reasons};
 use crate::telemetry::settings::Propagator;
 use crate::telemetry::span::{Failure, LiveSpan, Projection, linked};
@@ -75,7 +77,10 @@ pub async fn trace(
     let members = if reads(Propagator::Baggage) { members(request.headers()) } else { Members::new() };
     let caller = access.caller(request.headers());
     let identity = Identity::of(&caller, &members);
-    let parent = edge_context(identity.as_ref(), &inbound, &members).with_value(instruments.scope.clone());
+    let time = Arc::new(RequestTime::default());
+    let parent = edge_context(identity.as_ref(), &inbound, &members)
+        .with_value(instruments.scope.clone())
+        .with_value(Arc::clone(&time));
     let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
     let method = known_method(request.method());
     let name = route.iter().fold(method.unwrap_or("HTTP").to_owned(), |name, route| format!("{name} {route}"));
@@ -98,9 +103,10 @@ pub async fn trace(
     if let Some(identity) = &identity {
         request.extensions_mut().insert(identity.clone());
     }
-    let server = ServerSpan { span, trace, identity, reasons: instruments.reasons, began: Instant::now() };
+    let server = ServerSpan { span, trace, identity, reasons: instruments.reasons };
     let mut response = next.run(request).with_context(context).await;
-    server.finish(&response);
+    let took = server.finish(&response);
+    instruments.scope.metrics.own_time(&time, took);
     let headers = response.headers_mut();
     insert(headers, HeaderName::from_static("traceresponse"), &traceresponse);
     insert(headers, HeaderName::from_static("x-trace-id"), &trace_id);
@@ -113,7 +119,6 @@ struct ServerSpan {
     trace: RequestTrace,
     identity: Option<Identity>,
     reasons: Arc<Reasons>,
-    began: Instant,
 }
 
 impl ServerSpan {
@@ -122,20 +127,24 @@ impl ServerSpan {
         self.trace.employee.get().or(caller).map(|user_id| names::USER_ID.with(user_id.clone()))
     }
 
-    fn finish(mut self, response: &Response) {
+    /// Ends the span. Gives the time the request took.
+    fn finish(mut self, response: &Response) -> Duration {
+        let took = self.span.began().elapsed();
         let mut projection = project(response);
         let decision = response.extensions().get::<Decided>().map(|Decided(decision)| &**decision);
-        let reason = self.reasons.of(decision, projection.failure.is_some(), self.began.elapsed());
+        let reason = self.reasons.of(decision, projection.failure.is_some(), took);
         projection.attributes.extend(reason.map(kept_because));
         projection.attributes.extend(self.user());
-        self.span.end(projection);
+        self.span.end(|_| projection, Metrics::served);
+        took
     }
 }
 
 impl Drop for ServerSpan {
     fn drop(&mut self) {
         let user = self.user();
-        self.span.give_up(user.into_iter().chain([kept_because(Reason::Error)]).collect());
+        let attributes = user.into_iter().chain([kept_because(Reason::Error)]).collect();
+        self.span.give_up(attributes, Metrics::served);
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
+use opentelemetry_sdk::metrics::Temporality;
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -24,6 +25,8 @@ const BATCH_SPANS: usize = 512;
 /// Spans wait this long for company. The specification's five seconds are long for a person who looks for his trace, and
 /// are lost to a kill.
 const SCHEDULE_DELAY: Duration = Duration::from_secs(1);
+/// How often metrics are pushed, as the specification has it.
+const PUSH_INTERVAL: Duration = Duration::from_secs(60);
 /// How long one attempt to deliver may take, as the specification has it.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -40,7 +43,7 @@ const SAMPLERS: [&str; 6] = [
 /// Environment variables by name; empty ones count as unset, as the specification has it.
 pub type Variables = BTreeMap<String, String>;
 
-/// How spans are sent.
+/// How spans and metrics are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// OTLP over gRPC.
@@ -82,9 +85,21 @@ pub struct TlsFiles {
     pub client_key: Option<PathBuf>,
 }
 
-/// Where spans go, and how.
+/// What is exported, each with variables of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "UPPERCASE")]
+pub enum Signal {
+    /// Spans.
+    Traces,
+    /// Metrics.
+    Metrics,
+}
+
+/// Where a signal goes, and how.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExporterSettings {
+    /// What goes there.
+    pub signal: Signal,
     /// `OTEL_EXPORTER_OTLP_PROTOCOL`.
     pub protocol: Protocol,
     /// `OTEL_EXPORTER_OTLP_ENDPOINT`, over HTTP with the path of the signal.
@@ -93,7 +108,7 @@ pub struct ExporterSettings {
     pub shown_endpoint: String,
     /// `OTEL_EXPORTER_OTLP_HEADERS`; `Debug` shows no values.
     pub headers: HeaderMap,
-    /// `OTEL_EXPORTER_OTLP_TIMEOUT`, else `OTEL_BSP_EXPORT_TIMEOUT`: of one attempt.
+    /// `OTEL_EXPORTER_OTLP_TIMEOUT`, else `OTEL_BSP_EXPORT_TIMEOUT` or `OTEL_METRIC_EXPORT_TIMEOUT`: of one attempt.
     pub timeout: Duration,
     /// `OTEL_EXPORTER_OTLP_COMPRESSION` is `gzip`.
     pub gzip: bool,
@@ -101,16 +116,33 @@ pub struct ExporterSettings {
     pub tls: TlsFiles,
 }
 
+/// Metrics as the operator asked for them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricSettings {
+    /// Where they are pushed to, unless `OTEL_METRICS_EXPORTER` is `none`; `/metrics` shows them in either case.
+    pub exporter: Option<ExporterSettings>,
+    /// `OTEL_METRIC_EXPORT_INTERVAL`: how often they are pushed.
+    pub interval: Duration,
+    /// `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`: whether a push tells of all, or of what is new.
+    pub temporality: Temporality,
+    /// How many tenants have series of their own.
+    pub max_tenants: usize,
+    /// Whether model calls are also written under the names that older dashboards read.
+    pub has_old_names: bool,
+}
+
 /// Telemetry as the operator asked for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TelemetrySettings {
     /// `OTEL_SDK_DISABLED` is not set, and `OTEL_TRACES_EXPORTER` is not `none`.
     pub exports: bool,
-    /// `OTEL_SDK_DISABLED`: spans are not even sampled.
+    /// `OTEL_SDK_DISABLED`: spans are not even sampled, and nothing is measured.
     pub is_disabled: bool,
-    /// The exporter.
+    /// The exporter of spans.
     pub exporter: ExporterSettings,
-    /// What may wait for it.
+    /// Metrics.
+    pub metrics: MetricSettings,
+    /// What may wait for the exporter of spans.
     pub queue: Bounds,
     /// Which traces are kept.
     pub sampling: Sampling,
@@ -139,9 +171,7 @@ impl TelemetrySettings {
         let mut reader = Reader { variables, faults, ignored: Vec::new() };
         let is_disabled = reader.boolean("OTEL_SDK_DISABLED");
         let exporter = reader.one_of("OTEL_TRACES_EXPORTER", &["otlp", "none"]).unwrap_or("otlp");
-        for name in ["OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"] {
-            reader.one_of(name, &["none", "otlp"]);
-        }
+        reader.one_of("OTEL_LOGS_EXPORTER", &["none", "otlp"]);
         let value_chars = ["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"];
         let n_attributes = reader.number("OTEL_ATTRIBUTE_COUNT_LIMIT");
         Self {
@@ -154,7 +184,8 @@ impl TelemetrySettings {
             },
             sampling: Sampling::default(),
             schedule_delay: reader.above_zero("OTEL_BSP_SCHEDULE_DELAY").map_or(SCHEDULE_DELAY, millis),
-            exporter: reader.exporter(),
+            exporter: reader.exporter(Signal::Traces),
+            metrics: reader.metrics(is_disabled),
             propagators: reader.propagators(),
             has_sampler: reader.one_of("OTEL_TRACES_SAMPLER", &SAMPLERS).is_some(),
             limits: Limits {
@@ -193,20 +224,21 @@ impl<'a> Reader<'a> {
         self.variables.get(name).map(|text| text.trim()).filter(|text| !text.is_empty())
     }
 
-    /// A variable of the exporter: the one for traces goes before the one for all signals.
-    fn exporter_text(&self, suffix: &str) -> Option<(String, &'a str)> {
-        ["OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_"].into_iter().find_map(|prefix| {
-            let name = format!("{prefix}{suffix}");
-            self.text(&name).map(|text| (name, text))
+    /// A variable of an exporter: the one for its signal goes before the one for all.
+    fn exporter_text(&self, signal: Signal, suffix: &str) -> Option<(String, &'a str)> {
+        let own = format!("OTEL_EXPORTER_OTLP_{signal}_{suffix}");
+        [own, format!("OTEL_EXPORTER_OTLP_{suffix}")].into_iter().find_map(|name| {
+            let text = self.text(&name)?;
+            Some((name, text))
         })
     }
 
     fn fault(&mut self, name: &str, given: &str, accepted: &str) {
-        self.faults.push(format!("{name} is \"{given}\"; write {accepted}"));
+        note(self.faults, format!("{name} is \"{given}\"; write {accepted}"));
     }
 
     fn ignore(&mut self, name: &str, given: &str, accepted: &str) {
-        self.ignored.push(format!("{name} is \"{given}\", which is ignored; write {accepted}"));
+        note(&mut self.ignored, format!("{name} is \"{given}\", which is ignored; write {accepted}"));
     }
 
     /// The specification takes only `true`, in any case, for true.
@@ -241,23 +273,42 @@ impl<'a> Reader<'a> {
         Some(number)
     }
 
-    fn exporter(&mut self) -> ExporterSettings {
-        let protocol = self.protocol();
-        let (endpoint, shown_endpoint) = self.endpoint(protocol);
-        let timeout = self.exporter_text("TIMEOUT").map_or("OTEL_BSP_EXPORT_TIMEOUT".to_owned(), |(name, _)| name);
-        ExporterSettings {
-            protocol,
-            endpoint,
-            shown_endpoint,
-            headers: self.headers(),
-            timeout: self.above_zero(&timeout).map_or(EXPORT_TIMEOUT, millis),
-            gzip: self.gzip(),
-            tls: self.tls(),
+    fn metrics(&mut self, is_disabled: bool) -> MetricSettings {
+        // `/metrics` is there anyway, so `prometheus` asks for no more than `none`.
+        let exporter = self.one_of("OTEL_METRICS_EXPORTER", &["otlp", "prometheus", "none"]).unwrap_or("otlp");
+        let temporality =
+            self.one_of("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", &["cumulative", "delta", "lowmemory"]);
+        MetricSettings {
+            exporter: (!is_disabled && exporter == "otlp").then(|| self.exporter(Signal::Metrics)),
+            interval: self.above_zero("OTEL_METRIC_EXPORT_INTERVAL").map_or(PUSH_INTERVAL, millis),
+            temporality: temporality.and_then(|name| name.parse().ok()).unwrap_or_default(),
+            max_tenants: 0,
+            has_old_names: false,
         }
     }
 
-    fn protocol(&mut self) -> Protocol {
-        match self.exporter_text("PROTOCOL") {
+    fn exporter(&mut self, signal: Signal) -> ExporterSettings {
+        let protocol = self.protocol(signal);
+        let (endpoint, shown_endpoint) = self.endpoint(signal, protocol);
+        let timeout = match signal {
+            Signal::Traces => "OTEL_BSP_EXPORT_TIMEOUT",
+            Signal::Metrics => "OTEL_METRIC_EXPORT_TIMEOUT",
+        };
+        let timeout = self.exporter_text(signal, "TIMEOUT").map_or(timeout.to_owned(), |(name, _)| name);
+        ExporterSettings {
+            signal,
+            protocol,
+            endpoint,
+            shown_endpoint,
+            headers: self.headers(signal),
+            timeout: self.above_zero(&timeout).map_or(EXPORT_TIMEOUT, millis),
+            gzip: self.gzip(signal),
+            tls: self.tls(signal),
+        }
+    }
+
+    fn protocol(&mut self, signal: Signal) -> Protocol {
+        match self.exporter_text(signal, "PROTOCOL") {
             None | Some((_, "grpc")) => Protocol::Grpc,
             Some((_, "http/protobuf")) => Protocol::HttpProtobuf,
             Some((name, other)) => {
@@ -268,22 +319,23 @@ impl<'a> Reader<'a> {
     }
 
     /// The endpoint, and what may be shown of it: a password has no place in the log.
-    fn endpoint(&mut self, protocol: Protocol) -> (String, String) {
+    fn endpoint(&mut self, signal: Signal, protocol: Protocol) -> (String, String) {
         let standard = match protocol {
             Protocol::Grpc => "http://localhost:4317",
             Protocol::HttpProtobuf => "http://localhost:4318",
         };
-        let (name, given) =
-            self.exporter_text("ENDPOINT").unwrap_or_else(|| ("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), standard));
+        let given = self.exporter_text(signal, "ENDPOINT");
+        let (name, given) = given.unwrap_or_else(|| ("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), standard));
         let mut endpoint = given.to_owned();
         match protocol {
             Protocol::Grpc if !given.contains("://") => {
-                let is_insecure = self.exporter_text("INSECURE").is_some_and(|(name, _)| self.boolean(&name));
+                let is_insecure = self.exporter_text(signal, "INSECURE").is_some_and(|(name, _)| self.boolean(&name));
                 endpoint = format!("{}://{given}", if is_insecure { "http" } else { "https" });
             }
-            // The variable for traces names the whole of it.
+            // The variable for one signal names the whole of it.
             Protocol::HttpProtobuf if name == "OTEL_EXPORTER_OTLP_ENDPOINT" => {
-                endpoint = format!("{}/v1/traces", given.trim_end_matches('/'));
+                let path = signal.to_string().to_lowercase();
+                endpoint = format!("{}/v1/{path}", given.trim_end_matches('/'));
             }
             _ => {}
         }
@@ -296,8 +348,8 @@ impl<'a> Reader<'a> {
         (endpoint, shown.to_string())
     }
 
-    fn headers(&mut self) -> HeaderMap {
-        let Some((name, given)) = self.exporter_text("HEADERS") else { return HeaderMap::new() };
+    fn headers(&mut self, signal: Signal) -> HeaderMap {
+        let Some((name, given)) = self.exporter_text(signal, "HEADERS") else { return HeaderMap::new() };
         let mut headers = HeaderMap::new();
         for pair in given.split(',').filter(|pair| !pair.trim().is_empty()) {
             match header(pair) {
@@ -312,13 +364,13 @@ impl<'a> Reader<'a> {
         headers
     }
 
-    fn gzip(&mut self) -> bool {
-        let Some((name, _)) = self.exporter_text("COMPRESSION") else { return false };
+    fn gzip(&mut self, signal: Signal) -> bool {
+        let Some((name, _)) = self.exporter_text(signal, "COMPRESSION") else { return false };
         self.one_of(&name, &["gzip", "none"]) == Some("gzip")
     }
 
-    fn tls(&mut self) -> TlsFiles {
-        let file = |suffix| self.exporter_text(suffix).map(|(_, path)| PathBuf::from(path));
+    fn tls(&mut self, signal: Signal) -> TlsFiles {
+        let file = |suffix| self.exporter_text(signal, suffix).map(|(_, path)| PathBuf::from(path));
         let tls = TlsFiles {
             certificate: file("CERTIFICATE"),
             client_certificate: file("CLIENT_CERTIFICATE"),
@@ -327,7 +379,7 @@ impl<'a> Reader<'a> {
         if tls.client_certificate.is_some() != tls.client_key.is_some() {
             let message =
                 "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY go together; set both";
-            self.faults.push(message.to_owned());
+            note(self.faults, message.to_owned());
         }
         tls
     }
@@ -410,4 +462,11 @@ fn millis(millis: u32) -> Duration {
 
 fn size(n: u32) -> usize {
     n.try_into().unwrap_or(usize::MAX)
+}
+
+/// Notes something once: a variable for all signals is read for each.
+fn note(notes: &mut Vec<String>, text: String) {
+    if !notes.contains(&text) {
+        notes.push(text);
+    }
 }

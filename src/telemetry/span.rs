@@ -1,23 +1,30 @@
 //! One live span of the decision tree, made with the OpenTelemetry API directly: typed values, no log filter in the
-//! way, each key set once and the status decided once. A span that is dropped without an end says `cancelled`.
+//! way, each key set once and the status decided once. A span that is dropped without an end says `cancelled`. Metrics are
+//! read off spans as they end, and what both take is noted as telemetry's own time.
 
 use std::borrow::Cow;
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
+use opentelemetry::baggage::BaggageExt;
 use opentelemetry::trace::{
     SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer,
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::SdkTracer;
 
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
+use crate::telemetry::request_time::RequestTime;
 
-/// What makes spans of a request's work. It travels in the request's context, so no global is needed and tests with
+/// What makes spans of a request's work, and measures it. It travels in the request's context, so no global is needed and tests with
 /// exporters of their own can run side by side.
 #[derive(Clone, Debug)]
 pub(super) struct Scope {
     /// Makes the spans.
     pub(super) tracer: SdkTracer,
+    /// Measures.
+    pub(super) metrics: Arc<Metrics>,
     /// Whether prompts and answers are put on spans.
     pub(super) captures_content: bool,
 }
@@ -57,9 +64,38 @@ pub(crate) struct Failure {
     pub(super) message: String,
 }
 
+/// A span at its end, as metrics see it.
+pub(crate) struct Ended<'a> {
+    span: &'a LiveSpan,
+    projection: &'a Projection,
+    /// From its beginning to its end.
+    pub(super) took: Duration,
+}
+
+impl Ended<'_> {
+    /// One of its attributes, but for those that every span is stamped with.
+    pub(super) fn attribute(&self, key: &str) -> Option<&KeyValue> {
+        let mut attributes = self.projection.attributes.iter().chain(&self.span.known);
+        attributes.find(|attribute| attribute.key.as_str() == key)
+    }
+
+    /// Why it is red.
+    pub(super) fn error_type(&self) -> Option<&str> {
+        self.projection.failure.as_ref().map(|failure| failure.kind.as_str())
+    }
+
+    /// Whose work it was.
+    pub(super) fn tenant(&self) -> Option<&str> {
+        self.span.context.baggage().get(names::TENANT_ID.key).map(|tenant| tenant.as_str())
+    }
+}
+
 /// A span that has begun, in a context whose current span it is.
 pub(super) struct LiveSpan {
     context: Context,
+    /// What it began with, which the SDK does not give back.
+    known: Vec<KeyValue>,
+    began: Instant,
     is_open: bool,
 }
 
@@ -76,10 +112,15 @@ impl LiveSpan {
         kind: SpanKind,
         attributes: Vec<KeyValue>,
     ) -> Self {
-        let Some(scope) = parent.get::<Scope>() else { return Self { context: parent, is_open: false } };
+        let (began, known) = (Instant::now(), attributes.clone());
+        let Some(scope) = parent.get::<Scope>() else {
+            return Self { context: parent, known, began, is_open: false };
+        };
         let builder = SpanBuilder::from_name(name).with_kind(kind).with_attributes(attributes);
         let span = scope.tracer.build_with_context(builder, &parent);
-        Self { context: parent.with_span(span), is_open: true }
+        let live = Self { context: parent.with_span(span), known, began, is_open: true };
+        live.note_own_time(began);
+        live
     }
 
     /// The context in which the span's work is to be done.
@@ -87,31 +128,52 @@ impl LiveSpan {
         self.context.clone()
     }
 
-    /// Whether prompts and answers belong on this span.
-    pub(super) fn captures_content(&self) -> bool {
-        self.context.get::<Scope>().is_some_and(|scope| scope.captures_content)
+    /// When it began.
+    pub(super) fn began(&self) -> Instant {
+        self.began
     }
 
-    /// Ends the span with what its work came to.
-    pub(super) fn finish(mut self, projection: Projection) {
-        self.end(projection);
+    /// Where the time of its request goes.
+    pub(super) fn request_time(&self) -> Option<&RequestTime> {
+        self.context.get::<Arc<RequestTime>>().map(|time| &**time)
+    }
+
+    /// Ends the span with what its work came to, and measures that. `project` is told whether prompts and answers belong
+    /// on the span.
+    pub(super) fn finish(
+        mut self,
+        project: impl FnOnce(bool) -> Projection,
+        measure: impl FnOnce(&Metrics, &Ended<'_>),
+    ) {
+        self.end(project, measure);
     }
 
     /// Ends the span of a work that was given up, or that panicked; does nothing when it has ended.
-    pub(super) fn give_up(&mut self, attributes: Vec<KeyValue>) {
+    pub(super) fn give_up(&mut self, attributes: Vec<KeyValue>, measure: impl FnOnce(&Metrics, &Ended<'_>)) {
         let (kind, message) = match std::thread::panicking() {
             true => ("panic", "the work panicked"),
             false => ("cancelled", "the work was given up"),
         };
         let failure = Failure { kind: kind.to_owned(), message: message.to_owned() };
-        self.end(Projection { attributes, failure: Some(failure), ..Projection::default() });
+        self.end(|_| Projection { attributes, failure: Some(failure), ..Projection::default() }, measure);
     }
 
     /// Ends the span, unless it has ended.
-    pub(super) fn end(&mut self, projection: Projection) {
+    pub(super) fn end(&mut self, project: impl FnOnce(bool) -> Projection, measure: impl FnOnce(&Metrics, &Ended<'_>)) {
         if !std::mem::replace(&mut self.is_open, false) {
             return;
         }
+        let now = Instant::now();
+        if let Some(scope) = self.context.get::<Scope>() {
+            let projection = project(scope.captures_content);
+            let took = now.saturating_duration_since(self.began);
+            measure(&scope.metrics, &Ended { span: self, projection: &projection, took });
+            self.write(projection);
+        }
+        self.note_own_time(now);
+    }
+
+    fn write(&self, projection: Projection) {
         let span = self.context.span();
         span.set_attributes(projection.attributes);
         for event in projection.events {
@@ -128,11 +190,17 @@ impl LiveSpan {
         span.set_attributes(projection.content);
         span.end();
     }
+
+    fn note_own_time(&self, since: Instant) {
+        if let Some(time) = self.request_time() {
+            time.add_telemetry(since.elapsed());
+        }
+    }
 }
 
 impl Drop for LiveSpan {
     fn drop(&mut self) {
-        self.give_up(Vec::new());
+        self.give_up(Vec::new(), |_, _| {});
     }
 }
 

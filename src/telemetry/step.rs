@@ -1,5 +1,5 @@
 //! The one thing of this folder that the chain imports: `step` makes a span of a part of the story. What is written
-//! on the span is read off the step's result, so nobody reports success or failure by hand, and `?` cannot lose it.
+//! on the span and measured is read off the step's result, so nobody reports success or failure by hand, and `?` cannot lose it.
 
 use opentelemetry::KeyValue;
 use opentelemetry::context::FutureExt;
@@ -21,8 +21,13 @@ where
 {
     let span = LiveSpan::start(span_name(step), SpanKind::Internal, known_at_start(step));
     let output = work.with_context(span.context()).await;
-    let projection = output.project(span.captures_content());
-    span.finish(projection);
+    span.finish(
+        |captures_content| output.project(captures_content),
+        |metrics, ended| {
+            metrics.stepped(step, ended);
+            output.measure(metrics, ended);
+        },
+    );
     output
 }
 

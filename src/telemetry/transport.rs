@@ -1,5 +1,5 @@
-//! The way to the backend: OTLP over gRPC or over HTTP, with spans that are encoded already. One attempt each; what to do
-//! when it fails is the sender's to know.
+//! The way to the backend: OTLP over gRPC or over HTTP, with spans or metrics that are encoded already. One attempt each;
+//! what to do when it fails is the sender's to know.
 
 use std::io::Write;
 use std::path::Path;
@@ -20,12 +20,13 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 
-use crate::telemetry::settings::{ExporterSettings, Protocol, TlsFiles};
+use crate::telemetry::settings::{ExporterSettings, Protocol, Signal, TlsFiles};
 
 /// What the program calls itself to a backend.
 const USER_AGENT: &str = concat!("expense-agent/", env!("CARGO_PKG_VERSION"));
-/// The method of gRPC.
-const METHOD: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+/// The methods of gRPC.
+const EXPORT_TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+const EXPORT_METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 const PROTOBUF: &str = "application/x-protobuf";
 /// How often a connection is asked for a sign of life while something is under way, and how long that may take: the peer
 /// of a broken one would otherwise be waited for until the kernel gives up, a quarter of an hour later.
@@ -77,9 +78,10 @@ impl Transport {
         })
     }
 
-    /// Sends one message. Returns how many of its spans the backend took the message without.
-    pub(super) async fn export(&self, resource_spans: Vec<u8>) -> Result<u64, Failure> {
-        let request = ExportRequest { resource_spans: resource_spans.into() };
+    /// Sends one message: a `ResourceSpans`, or a `ResourceMetrics`. Returns how many of its spans or data points the
+    /// backend took the message without.
+    pub(super) async fn export(&self, of_resource: Vec<u8>) -> Result<u64, Failure> {
+        let request = ExportRequest { of_resource: of_resource.into() };
         let (response, timeout) = match self {
             Self::Grpc(grpc) => (tokio::time::timeout(grpc.timeout, grpc.export(request)).await, grpc.timeout),
             Self::Http(http) => (tokio::time::timeout(http.timeout, http.export(request)).await, http.timeout),
@@ -90,16 +92,18 @@ impl Transport {
     }
 }
 
-/// An `ExportTraceServiceRequest` whose one field is encoded already.
+/// An `ExportTraceServiceRequest` whose one field is encoded already. Requests and answers of metrics look the same on the
+/// wire.
 #[derive(Clone, PartialEq, prost::Message)]
 struct ExportRequest {
     #[prost(bytes = "bytes", tag = "1")]
-    resource_spans: Bytes,
+    of_resource: Bytes,
 }
 
 #[derive(Debug)]
 pub(super) struct GrpcTransport {
     client: Grpc<Channel>,
+    method: PathAndQuery,
     metadata: MetadataMap,
     timeout: Duration,
 }
@@ -127,7 +131,11 @@ impl GrpcTransport {
             client = client.send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip);
         }
         let metadata = MetadataMap::from_headers(settings.headers.clone());
-        Ok(Self { client, metadata, timeout: settings.timeout })
+        let method = PathAndQuery::from_static(match settings.signal {
+            Signal::Traces => EXPORT_TRACES,
+            Signal::Metrics => EXPORT_METRICS,
+        });
+        Ok(Self { client, method, metadata, timeout: settings.timeout })
     }
 
     async fn export(&self, request: ExportRequest) -> Result<ExportTraceServiceResponse, Failure> {
@@ -135,7 +143,7 @@ impl GrpcTransport {
         let mut request = Request::new(request);
         *request.metadata_mut() = self.metadata.clone();
         client.ready().await.map_err(|error| Failure::Passing(chain(&error)))?;
-        let answer = client.unary(request, PathAndQuery::from_static(METHOD), ProstCodec::default()).await;
+        let answer = client.unary(request, self.method.clone(), ProstCodec::default()).await;
         answer.map(tonic::Response::into_inner).map_err(|status| of_status(&status))
     }
 }

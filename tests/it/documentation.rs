@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, CommandFactory};
 use expense_agent::cli::Cli;
 use expense_agent::telemetry::names;
+use expense_agent::telemetry::names::metrics::{self, Metric};
 use expense_agent::telemetry::names::name::{Name, Source};
 use regex::Regex;
 
@@ -66,7 +67,26 @@ fn names_table() -> String {
         let [value, on, meaning] = words;
         [as_code(key), value, on, meaning, source.to_string(), cardinality.to_string()]
     };
-    table(["Key", "Value", "On", "Meaning", "Source", "Cardinality"], names::ALL.iter().map(row))
+    table(["Key", "Value", "On", "Meaning", "Source", "Cardinality"], attributes().map(row))
+}
+
+/// Every attribute key, those on metrics alone last.
+fn attributes() -> impl Iterator<Item = &'static Name> {
+    names::ALL.iter().chain(metrics::ATTRIBUTES)
+}
+
+/// Metrics.
+fn metrics_table() -> String {
+    let row = |metric: &Metric| {
+        let Metric { key, kind, unit, attributes, meaning, source } = metric;
+        let by: Vec<_> = attributes.iter().map(|name| as_code(name.key)).collect();
+        let has_tenants = attributes.contains(&names::TENANT_ID);
+        let cardinality = if has_tenants { "low, times the tenants told apart" } else { "low" };
+        let [kind, meaning] = [kind.to_string(), (*meaning).to_owned()];
+        [as_code(key), kind, as_code(unit), by.join(", "), meaning, source.to_string(), cardinality.to_owned()]
+    };
+    let head = ["Metric", "Kind", "Unit", "By", "Meaning", "Source", "Cardinality"];
+    table(head, metrics::ALL.iter().map(row))
 }
 
 /// Events.
@@ -90,7 +110,13 @@ fn the_tables_of_the_readme_are_those_of_the_code() {
     let path = of_project("README.md");
     let mut readme = fs::read_to_string(&path).unwrap();
     let mut stale = Vec::new();
-    for (block, table) in [("settings", settings_table()), ("names", names_table()), ("events", events_table())] {
+    let blocks = [
+        ("settings", settings_table()),
+        ("names", names_table()),
+        ("events", events_table()),
+        ("metrics", metrics_table()),
+    ];
+    for (block, table) in blocks {
         let fresh = with_block(&readme, block, &table);
         let fresh = fresh.unwrap_or_else(|| {
             panic!("README.md has no block `{block}`; write <!-- begin: {block} --> and <!-- end: {block} --> into it")
@@ -152,17 +178,20 @@ fn every_key_and_event_of_a_golden_trace_is_listed() {
 #[test]
 fn every_name_is_listed_once_and_written_somewhere() {
     let source = rust_below("src/telemetry/names");
-    let keys: BTreeSet<_> = names::ALL.iter().map(|name| name.key).collect();
-    assert_eq!(keys.len(), names::ALL.len(), "a key is in ALL twice");
+    let keys: BTreeSet<_> = attributes().map(|name| name.key).collect();
+    assert_eq!(keys.len(), attributes().count(), "a key is listed twice");
     assert_eq!(keys, found(r#"\bname\(\s*"([^"]+)""#, &source), "ALL differs from the keys that are defined");
     let events: BTreeSet<_> = names::EVENTS.iter().map(|(event, _, _)| *event).collect();
     assert_eq!(events.len(), names::EVENTS.len(), "an event is in EVENTS twice");
     assert_eq!(events, found(r#"const EVENT_\w+: &str = "([^"]+)""#, &source), "EVENTS differs from those defined");
+    let metrics: BTreeSet<_> = metrics::ALL.iter().map(|metric| metric.key).collect();
+    assert_eq!(metrics, found(r#"\bmetric\(\s*"([^"]+)""#, &source), "ALL differs from the metrics that are defined");
 
     let mut code = rust_below("src/telemetry").replace(&source, "");
     // These are stamped on every span as a group.
     code.extend(Regex::new(r"FROM_BAGGAGE: .*;").unwrap().find(&source).map(|group| group.as_str()));
-    let defined = found(r"pub const (\w+): Name = ", &source).into_iter().chain(found(r"const (EVENT_\w+):", &source));
+    let defined =
+        found(r"pub const (\w+): (?:Name|Metric) = ", &source).into_iter().chain(found(r"const (EVENT_\w+):", &source));
     let idle: Vec<_> = defined.filter(|name| !Regex::new(&format!(r"\b{name}\b")).unwrap().is_match(&code)).collect();
     assert!(idle.is_empty(), "nothing in src/telemetry writes {}", idle.join(", "));
 }
@@ -170,8 +199,9 @@ fn every_name_is_listed_once_and_written_somewhere() {
 #[test]
 fn a_key_s_prefix_says_whose_convention_it_is() {
     let dotted = Regex::new(r"^[a-z_]+(\.[a-z_]+)+$").unwrap();
-    for Name { key, source, .. } in names::ALL {
-        let is_gen_ai = *source == Source::GenAi;
+    let metrics = metrics::ALL.iter().map(|metric| (metric.key, metric.source));
+    for (key, source) in attributes().map(|name| (name.key, name.source)).chain(metrics) {
+        let is_gen_ai = source == Source::GenAi;
         assert_eq!(key.starts_with("gen_ai."), is_gen_ai, "{key} is said to be from {source}");
         assert!(dotted.is_match(key), "{key} is not lower-case words with dots between them");
     }

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails right there")]
 
+mod alerts;
 mod amounts;
 mod api;
 mod architecture;
@@ -28,6 +29,7 @@ mod identity;
 mod keys;
 mod leaks;
 mod ledger;
+mod metrics;
 mod panics;
 mod policy;
 mod queue;

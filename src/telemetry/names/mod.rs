@@ -6,6 +6,7 @@
 //! names of our own. The `GEN_AI_*` constants of the crate `opentelemetry-semantic-conventions` are deprecated and
 //! incomplete, which is why this list exists.
 
+pub mod metrics;
 pub mod name;
 
 use name::Cardinality::{High, Low};

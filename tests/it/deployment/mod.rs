@@ -42,7 +42,7 @@ const OTHER_VARIABLES: [&str; 7] = [
 ];
 
 /// What `telemetry::settings` reads, and the SDK after it.
-const OTEL_VARIABLES: [&str; 23] = [
+const OTEL_VARIABLES: [&str; 26] = [
     "OTEL_ATTRIBUTE_COUNT_LIMIT",
     "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
     "OTEL_BSP_EXPORT_TIMEOUT",
@@ -50,11 +50,14 @@ const OTEL_VARIABLES: [&str; 23] = [
     "OTEL_BSP_MAX_QUEUE_SIZE",
     "OTEL_BSP_SCHEDULE_DELAY",
     "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
     "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
     "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
     "OTEL_LOGS_EXPORTER",
     "OTEL_LOG_LEVEL",
     "OTEL_METRICS_EXPORTER",
+    "OTEL_METRIC_EXPORT_INTERVAL",
+    "OTEL_METRIC_EXPORT_TIMEOUT",
     "OTEL_PROPAGATORS",
     "OTEL_RESOURCE_ATTRIBUTES",
     "OTEL_SDK_DISABLED",
@@ -68,8 +71,9 @@ const OTEL_VARIABLES: [&str; 23] = [
     "OTEL_TRACES_SAMPLER_ARG",
 ];
 
-/// What the exporter reads, each for all signals and for traces alone.
-const EXPORTER_PREFIXES: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_"];
+/// What the exporter reads, each for all signals and for one alone.
+const EXPORTER_PREFIXES: [&str; 3] =
+    ["OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_METRICS_", "OTEL_EXPORTER_OTLP_"];
 const EXPORTER_SUFFIXES: [&str; 9] = [
     "CERTIFICATE",
     "CLIENT_CERTIFICATE",

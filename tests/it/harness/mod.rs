@@ -2,10 +2,13 @@
 //! exporter, so that tests run side by side. Its parts (fake OpenAI, OTLP receiver, Jaeger client) are beside it.
 
 pub(crate) mod binary;
+pub(crate) mod exposition;
 pub(crate) mod fake_openai;
+pub(crate) mod full_page;
 pub(crate) mod jaeger;
 pub(crate) mod key_file;
 pub(crate) mod mortal_receiver;
+pub(crate) mod otlp_metrics;
 pub(crate) mod otlp_receiver;
 pub(crate) mod policy_folder;
 pub(crate) mod poll;
@@ -35,6 +38,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use exposition::Page;
 use fake_openai::FakeOpenAi;
 
 /// A model's name that the shipped price table knows.
@@ -245,6 +249,11 @@ impl TestApp {
         let text = response.text().await.unwrap();
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
         Reply { status, headers, body }
+    }
+
+    /// What `/metrics` shows.
+    pub(crate) async fn metrics(&self) -> Page {
+        Page::parse(self.get("/metrics").await.body.as_str().unwrap())
     }
 
     /// The decision about a body; the test fails if there is none.

@@ -1,4 +1,4 @@
-//! An OTLP trace receiver inside the test process, over gRPC and over HTTP with protobuf: what a backend gets to see.
+//! An OTLP receiver inside the test process, over gRPC and over HTTP with protobuf: what a backend gets to see.
 //! It keeps every export as it came and reads it only when asked, so that a key sent twice fails the test that asks.
 //! Limits are the Collector's defaults: 4 MiB per gRPC message, 20 MiB per HTTP body.
 
@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use flate2::read::GzDecoder;
 use opentelemetry::trace::{SpanKind, Status};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::MetricsServiceServer;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{
@@ -31,6 +32,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint};
 
+use super::otlp_metrics::{self, MetricsInbox, ReceivedMetric};
 use super::poll;
 use super::server::Server;
 
@@ -69,6 +71,11 @@ impl OtlpReceiver {
     /// Every export so far as bytes, with everything that a backend could read out of it.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         self.inbox.lock().taken.iter().flat_map(|export| export.request.encode_to_vec()).collect()
+    }
+
+    /// All metrics received so far, as often as they were pushed.
+    pub(crate) fn metrics(&self) -> Vec<ReceivedMetric> {
+        self.inbox.metrics.metrics()
     }
 
     /// The headers, or the gRPC metadata, of every export so far.
@@ -151,7 +158,10 @@ pub(crate) struct ReceivedEvent {
 
 /// Every export so far, shared by both transports and the test.
 #[derive(Clone, Default)]
-pub(crate) struct Inbox(Arc<Mutex<Exports>>);
+pub(crate) struct Inbox {
+    exports: Arc<Mutex<Exports>>,
+    metrics: MetricsInbox,
+}
 
 #[derive(Default)]
 struct Exports {
@@ -174,15 +184,18 @@ impl Inbox {
 
     /// The same for a server of gRPC.
     pub(crate) fn routes(&self) -> Routes {
+        let metrics = MetricsServiceServer::new(self.metrics.clone()).accept_compressed(CompressionEncoding::Gzip);
         Routes::new(TraceServiceServer::new(self.clone()).accept_compressed(CompressionEncoding::Gzip))
+            .add_service(metrics)
     }
 
     /// The receiver over HTTP.
     pub(super) fn over_http(&self) -> Router {
         Router::new()
             .route("/v1/traces", post(export_over_http))
-            .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES))
             .with_state(self.clone())
+            .route("/v1/metrics", post(otlp_metrics::export_over_http).with_state(self.metrics.clone()))
+            .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES))
     }
 
     pub(super) fn behave(&self, manner: Manner) {
@@ -223,7 +236,7 @@ impl Inbox {
 
     fn lock(&self) -> MutexGuard<'_, Exports> {
         // A test that has caught the panic of a key sent twice may look again.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.exports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -243,15 +256,7 @@ async fn export_over_http(State(inbox): State<Inbox>, headers: HeaderMap, body: 
     if headers.get(CONTENT_TYPE).is_none_or(|content_type| content_type != PROTOBUF) {
         return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
     }
-    let body = match headers.get(CONTENT_ENCODING) {
-        None => body.to_vec(),
-        Some(_) => {
-            let mut plain = Vec::new();
-            GzDecoder::new(&body[..]).read_to_end(&mut plain).expect("gzip, the only encoding there is");
-            plain
-        }
-    };
-    let Ok(request) = ExportTraceServiceRequest::decode(&body[..]) else {
+    let Ok(request) = ExportTraceServiceRequest::decode(&plain(&headers, &body)[..]) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
     match inbox.take(Export { transport: Transport::Http, headers, request }).await {
@@ -262,6 +267,16 @@ async fn export_over_http(State(inbox): State<Inbox>, headers: HeaderMap, body: 
             _ => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         },
     }
+}
+
+/// A body as it was before it was compressed.
+pub(super) fn plain(headers: &HeaderMap, body: &[u8]) -> Vec<u8> {
+    if !headers.contains_key(CONTENT_ENCODING) {
+        return body.to_vec();
+    }
+    let mut plain = Vec::new();
+    GzDecoder::new(body).read_to_end(&mut plain).expect("gzip, the only encoding there is");
+    plain
 }
 
 fn read(export: &Export) -> Vec<ReceivedSpan> {
@@ -298,7 +313,8 @@ fn read_span(span: &Span, transport: Transport, resource: BTreeMap<String, Value
     }
 }
 
-fn read_attributes(owner: &str, attributes: &[KeyValue]) -> BTreeMap<String, Value> {
+/// Attributes by key; one that comes twice fails.
+pub(crate) fn read_attributes(owner: &str, attributes: &[KeyValue]) -> BTreeMap<String, Value> {
     let mut read = BTreeMap::new();
     for KeyValue { key, value, .. } in attributes {
         let earlier = read.insert(key.clone(), value.as_ref().map_or(Value::Null, read_value));

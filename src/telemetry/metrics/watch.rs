@@ -1,0 +1,86 @@
+//! Figures that others keep and that are only looked at: what waits for a person, what files were reloaded, what became
+//! of spans.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use strum::IntoEnumIterator;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::domain::decision::Role;
+use crate::ledger::Ledger;
+use crate::reload::Tally;
+use crate::telemetry::Instruments;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::names::metrics as list;
+use crate::telemetry::queue::{Queue, SpanCounts};
+
+/// How often the ledger is asked what waits for a person. Nobody who reads metrics sees more, and no reader waits for it.
+const PERIOD: Duration = Duration::from_secs(5);
+
+impl Instruments {
+    /// Keeps an eye on the decisions that wait for a person, for as long as it is polled. What the ledger said last stays
+    /// when it fails: that it fails is for readiness to say.
+    pub async fn watch_pending(&self, ledger: &Ledger) -> Infallible {
+        let mut ticks = interval(PERIOD);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let Ok(pending) = ledger.pending_by_role().await else { continue };
+            for role in Role::iter() {
+                let n_pending = pending.get(&role).copied().unwrap_or_default();
+                let series = [list::EXPENSE_PENDING_ROLE.with(role.to_string())];
+                self.scope.metrics.pending.record(n_pending, &series);
+            }
+        }
+    }
+
+    /// Shows what has become of files that may change while the service runs.
+    pub fn watch_reloads(&self, files: &'static str, tally: impl Fn() -> Tally + Clone + Send + Sync + 'static) {
+        let meter = &self.scope.metrics.meter;
+        let (reloads, stale) = (list::EXPENSE_RELOADS, list::EXPENSE_RELOAD_STALE);
+        let now = tally.clone();
+        let reloads =
+            meter.u64_observable_counter(reloads.key).with_unit(reloads.unit).with_description(reloads.meaning);
+        reloads
+            .with_callback(move |observer| {
+                let Tally { n_taken, n_refused, .. } = now();
+                for (result, n_reloads) in [("taken", n_taken), ("refused", n_refused)] {
+                    let series = [list::EXPENSE_RELOAD_FILES.with(files), list::EXPENSE_RELOAD_RESULT.with(result)];
+                    observer.observe(n_reloads, &series);
+                }
+            })
+            .build();
+        let stale = meter.u64_observable_gauge(stale.key).with_unit(stale.unit).with_description(stale.meaning);
+        stale
+            .with_callback(move |observer| {
+                observer.observe(tally().is_stale.into(), &[list::EXPENSE_RELOAD_FILES.with(files)]);
+            })
+            .build();
+    }
+}
+
+impl Metrics {
+    /// Shows what has become of spans, and what those take that wait.
+    pub(in crate::telemetry) fn watch_spans(&self, queue: &Arc<Queue>) {
+        let (spans, open, memory) =
+            (list::TELEMETRY_SPANS, list::TELEMETRY_SPANS_IN_FLIGHT, list::TELEMETRY_QUEUE_MEMORY);
+        let (of_spans, of_open, of_memory) = (Arc::clone(queue), Arc::clone(queue), Arc::clone(queue));
+        let spans = self.meter.u64_observable_counter(spans.key).with_unit(spans.unit).with_description(spans.meaning);
+        spans
+            .with_callback(move |observer| {
+                let SpanCounts { exported, sampled_out, dropped, .. } = of_spans.counts();
+                for (result, n_spans) in [("exported", exported), ("sampled_out", sampled_out), ("dropped", dropped)] {
+                    observer.observe(n_spans, &[list::TELEMETRY_RESULT.with(result)]);
+                }
+            })
+            .build();
+        let open = self.meter.u64_observable_gauge(open.key).with_unit(open.unit).with_description(open.meaning);
+        open.with_callback(move |observer| observer.observe(of_open.counts().in_flight, &[])).build();
+        let memory =
+            self.meter.u64_observable_gauge(memory.key).with_unit(memory.unit).with_description(memory.meaning);
+        let n_bytes = move || u64::try_from(of_memory.n_bytes()).unwrap_or(u64::MAX);
+        memory.with_callback(move |observer| observer.observe(n_bytes(), &[])).build();
+    }
+}

@@ -1,0 +1,106 @@
+//! A page of `/metrics` that holds every metric there is: of the program itself, with all that can be switched on, after
+//! decisions that went every way they can go.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::binary::Service;
+use super::exposition::Page;
+use super::fake_openai::{FakeOpenAi, Reply};
+use super::key_file::{KeyFile, entry};
+use super::otlp_receiver::OtlpReceiver;
+use super::store::TestStore;
+use super::{MODEL, poll};
+
+/// How long what is watched may take to show, before a test fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The employee in all of it, whom no metric may name.
+pub(crate) const EMPLOYEE: &str = "ana-the-employee";
+
+/// A classification as a sensible model gives it.
+pub(crate) fn category(label: &str) -> Reply {
+    Reply::content(json!({"category": label, "confidence": 0.9, "rationale": "It says so."}))
+}
+
+/// A decision as a sensible model gives it.
+pub(crate) fn decision(ruling: &str, cited: &str) -> Reply {
+    Reply::content(json!({"decision": ruling, "reason": "By the rules.", "cited_rules": [cited]}))
+}
+
+/// An expense of the employee.
+pub(crate) fn expense(transaction: &str, amount: &str) -> Value {
+    json!({"transaction": transaction, "amount": amount, "date": "2026-03-14", "user_id": EMPLOYEE})
+}
+
+/// Runs the program through all of it, and reads the page.
+pub(crate) async fn full_page() -> Page {
+    let (fake, receiver) = (FakeOpenAi::spawn().await, OtlpReceiver::spawn().await);
+    let keys = KeyFile::new(&[
+        entry("feed", "acme", "ea_feed", ""),
+        entry("boss", "acme", "ea_boss", "roles = [\"manager\"]"),
+        entry("zeta", "zeta", "ea_zeta", ""),
+    ]);
+    let variables = [
+        ("OPENAI_BASE_URL", fake.base_url()),
+        ("EXPENSE_AGENT_MODEL", MODEL.to_owned()),
+        ("EXPENSE_AGENT_MODEL_RETRIES", "0".to_owned()),
+        ("EXPENSE_AGENT_METRICS_TENANTS", "1".to_owned()),
+        ("EXPENSE_AGENT_METRICS_OLD_NAMES", "true".to_owned()),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.grpc_endpoint()),
+    ];
+    let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let store = TestStore::sqlite();
+    let service = Service::start(&["--api-keys", keys.name(), "--data", store.folder()], &variables).await;
+    let client = reqwest::Client::new();
+    let send = async |path: &str, key: &str, body: Value| {
+        let request = client.post(format!("{}{path}", service.url)).bearer_auth(key).json(&body);
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json::<Value>().await.unwrap())
+    };
+    let decide = async |key: &str, body: Value, replies: Vec<Reply>| {
+        fake.script(replies);
+        let (status, decision) = send("/v1/expenses", key, body).await;
+        assert_eq!(status, 201, "{decision:#}");
+        decision
+    };
+
+    let approval = || vec![category("travel"), decision("approved", "travel-trip-cap")];
+    decide("ea_feed", expense("Uber ride", "45.00"), approval()).await;
+    decide("ea_zeta", expense("Uber ride", "45.00"), approval()).await;
+    // More lenient than the policy.
+    decide("ea_feed", expense("Flight to Chicago", "650.00"), approval()).await;
+    decide("ea_feed", expense("Uber ride", "45.00"), vec![Reply::status(503)]).await;
+    let mended = std::iter::once(category("fun")).chain(approval()).collect();
+    decide("ea_feed", expense("Uber ride", "46.00"), mended).await;
+    let unpriced = approval().into_iter().map(|reply| reply.model("unheard-of")).collect();
+    decide("ea_feed", expense("Uber ride", "47.00"), unpriced).await;
+    let manager = || vec![category("travel"), decision("needs_approval", "travel-manager-approval")];
+    decide("ea_feed", expense("Flight to Boston", "310.00"), manager()).await;
+    let open = decide("ea_feed", expense("Flight to Boston", "311.00"), manager()).await;
+    let settlement = json!({"action": "approve", "role": "manager", "actor": "ben", "reason": "Talked to her."});
+    let (status, resolved) =
+        send(&format!("/v1/expenses/{}/resolution", open["id"].as_str().unwrap()), "ea_boss", settlement).await;
+    assert_eq!(status, 201, "{resolved:#}");
+    assert_eq!(send("/v1/expenses", "ea_nobody", expense("Taxi", "1.00")).await.0, 401);
+    assert_eq!(send("/v1/expenses", "ea_feed", expense("Taxi", "-1.00")).await.0, 422);
+
+    // The lookup fails, and with it the tool, the run and the request.
+    store.execute("ALTER TABLE cap_usage RENAME TO gone").await;
+    fake.script([category("travel")]);
+    assert_eq!(send("/v1/expenses", "ea_feed", expense("Taxi", "1.00")).await.0, 503);
+
+    let page = poll::until(PATIENCE, "all that is watched on the page", async || {
+        let text = client.get(format!("{}/metrics", service.url)).send().await.unwrap().text().await.unwrap();
+        let page = Page::parse(&text);
+        let n_pending = page.sum("expense_decisions_pending", &[("expense_pending_role", "manager")]);
+        // One needs approval, one review.
+        let is_there = n_pending == 2.0 && page.sum("telemetry_spans_total", &[]) > 0.0;
+        if is_there { Ok(page) } else { Err(page.text) }
+    })
+    .await;
+    let (ended, log) = service.stop().await;
+    assert!(ended.success(), "{log}");
+    page
+}

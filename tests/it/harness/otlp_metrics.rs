@@ -1,0 +1,96 @@
+//! The metrics part of the OTLP receiver: what a backend gets to see of them, over gRPC and over HTTP.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::MetricsService;
+use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use prost::Message;
+use serde_json::Value;
+
+use super::otlp_receiver::{plain, read_attributes};
+
+/// Every push so far, shared by both transports and the test.
+#[derive(Clone, Default)]
+pub(crate) struct MetricsInbox(Arc<Mutex<Vec<ExportMetricsServiceRequest>>>);
+
+/// A metric as a backend reads it.
+#[derive(Clone, Debug)]
+pub(crate) struct ReceivedMetric {
+    pub(crate) name: String,
+    pub(crate) unit: String,
+    /// The attributes of each series, with its value, or with how many values there were.
+    pub(crate) series: Vec<(BTreeMap<String, Value>, u64)>,
+    pub(crate) resource: BTreeMap<String, Value>,
+}
+
+impl MetricsInbox {
+    /// The metrics of every push so far, the last push last.
+    pub(crate) fn metrics(&self) -> Vec<ReceivedMetric> {
+        self.0.lock().unwrap().iter().flat_map(read).collect()
+    }
+
+    fn take(&self, request: ExportMetricsServiceRequest) {
+        self.0.lock().unwrap().push(request);
+    }
+}
+
+#[tonic::async_trait]
+impl MetricsService for MetricsInbox {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportMetricsServiceRequest>,
+    ) -> Result<tonic::Response<ExportMetricsServiceResponse>, tonic::Status> {
+        self.take(request.into_inner());
+        Ok(tonic::Response::new(ExportMetricsServiceResponse::default()))
+    }
+}
+
+/// `POST /v1/metrics`.
+pub(crate) async fn export_over_http(State(inbox): State<MetricsInbox>, headers: HeaderMap, body: Bytes) -> Vec<u8> {
+    inbox.take(ExportMetricsServiceRequest::decode(&plain(&headers, &body)[..]).expect("metrics in protobuf"));
+    ExportMetricsServiceResponse::default().encode_to_vec()
+}
+
+fn read(request: &ExportMetricsServiceRequest) -> Vec<ReceivedMetric> {
+    let mut received = Vec::new();
+    for group in &request.resource_metrics {
+        let resource = group.resource.as_ref().map_or(&[][..], |resource| &resource.attributes);
+        let resource = read_attributes("the resource", resource);
+        for metric in group.scope_metrics.iter().flat_map(|scope| &scope.metrics) {
+            let owner = format!("the metric `{}`", metric.name);
+            let (name, unit) = (metric.name.clone(), metric.unit.clone());
+            let attributes = |attributes| read_attributes(&owner, attributes);
+            let series = match metric.data.as_ref().expect("a metric has data") {
+                Data::Sum(sum) => {
+                    let points = sum.data_points.iter();
+                    points.map(|point| (attributes(&point.attributes), whole(point.value.as_ref()))).collect()
+                }
+                Data::Gauge(gauge) => {
+                    let points = gauge.data_points.iter();
+                    points.map(|point| (attributes(&point.attributes), whole(point.value.as_ref()))).collect()
+                }
+                Data::Histogram(histogram) => {
+                    let points = histogram.data_points.iter();
+                    points.map(|point| (attributes(&point.attributes), point.count)).collect()
+                }
+                other => panic!("the service sends no metrics of this type: {other:?}"),
+            };
+            received.push(ReceivedMetric { name, unit, series, resource: resource.clone() });
+        }
+    }
+    received
+}
+
+/// A whole number; sums of money count as none.
+fn whole(value: Option<&opentelemetry_proto::tonic::metrics::v1::number_data_point::Value>) -> u64 {
+    use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
+    match value {
+        Some(Number::AsInt(number)) => u64::try_from(*number).expect("counts are not negative"),
+        _ => 0,
+    }
+}
