@@ -11,6 +11,7 @@ mod watch;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
 
+use crate::redact::redact;
 use crate::telemetry::names;
 use crate::telemetry::names::metrics::{self as list, Metric};
 use crate::telemetry::settings::MetricSettings;
@@ -81,7 +82,8 @@ impl Metrics {
     fn series(&self, metric: &Metric, ended: &Ended<'_>) -> Vec<KeyValue> {
         let attributes = metric.attributes.iter().filter_map(|name| match name.key {
             key if key == names::ERROR_TYPE.key => ended.error_type().map(|kind| name.with(kind.to_owned())),
-            key if key == names::TENANT_ID.key => Some(name.with(self.tenants.series(ended.tenant()?)?)),
+            // No processor stands between metrics and their ways out.
+            key if key == names::TENANT_ID.key => Some(name.with(self.tenants.series(&redact(ended.tenant()?))?)),
             key => ended.attribute(key).cloned(),
         });
         attributes.collect()
