@@ -35,7 +35,7 @@ pub use resolutions::Share;
 /// The name of an SQLite ledger in its folder.
 const SQLITE_FILE: &str = "ledger.sqlite";
 /// How long a request waits for a connection before the ledger counts as down.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections for reading; SQLite in WAL mode lets them read while one writes.
 const N_READERS: u32 = 4;
 /// Connections of one replica to Postgres, whose own limit is a hundred unless told.
@@ -196,7 +196,7 @@ impl Ledger {
     async fn open_sqlite(folder: &Path) -> Result<(AnyPool, Manner, AnyPool), sqlx::Error> {
         // Full sync: what was answered survives a power cut, not just a crash. What is erased is overwritten.
         const SET_UP: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-                              PRAGMA busy_timeout = 5000; PRAGMA secure_delete = ON;";
+                              PRAGMA busy_timeout = 10000; PRAGMA secure_delete = ON;";
         tokio::fs::create_dir_all(folder).await?;
         let file = folder.join(SQLITE_FILE);
         let path = file.to_str().ok_or_else(|| sqlx::Error::Configuration("the folder's name is no Unicode".into()))?;
@@ -217,7 +217,7 @@ impl Ledger {
     }
 
     async fn open_postgres(url: &SecretString) -> Result<(AnyPool, Manner, AnyPool), sqlx::Error> {
-        const SET_UP: &str = "SET statement_timeout = '5s'; SET lock_timeout = '5s';
+        const SET_UP: &str = "SET statement_timeout = '10s'; SET lock_timeout = '10s';
                               SET idle_in_transaction_session_timeout = '15s';";
         let pool = pool(N_POSTGRES, SET_UP).connect(url.expose_secret()).await?;
         // Who writes for a tenant has locked it, so no stricter isolation is needed.
