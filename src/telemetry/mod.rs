@@ -8,6 +8,7 @@
 
 pub mod chat;
 mod clean;
+mod compatibility;
 mod content;
 pub mod encode;
 pub mod identity;

@@ -131,7 +131,12 @@ impl Telemetry {
             builder = builder.with_max_attributes_per_link(max);
         }
         if let Some(sink) = sink {
-            builder = builder.with_span_processor(Composite::new(sink, pseudonyms, value_chars));
+            builder = builder.with_span_processor(Composite::new(
+                sink,
+                pseudonyms,
+                value_chars,
+                settings.has_compatibility_keys,
+            ));
         }
         let provider = builder.build();
         let sends_records = records.is_some();

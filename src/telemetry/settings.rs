@@ -171,6 +171,8 @@ pub struct TelemetrySettings {
     pub resource: Vec<KeyValue>,
     /// `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`.
     pub captures: Captures,
+    /// Whether spans also carry the keys that some LLM backends read instead of the GenAI conventions.
+    pub has_compatibility_keys: bool,
     /// `OTEL_LOG_LEVEL`: how much the SDK says of itself.
     pub sdk_log_level: String,
     /// Values that are ignored, as the specification asks, each with what would be accepted: to be logged.
@@ -215,6 +217,7 @@ impl TelemetrySettings {
             },
             resource: reader.resource(),
             captures: reader.captures(),
+            has_compatibility_keys: false,
             sdk_log_level: reader
                 .one_of("OTEL_LOG_LEVEL", &["off", "error", "warn", "info", "debug", "trace"])
                 .unwrap_or("off")

@@ -203,7 +203,12 @@ async fn a_real_jaeger_and_the_ledger_tell_the_same() {
         skip("no real Jaeger; name one in JAEGER_QUERY_URL, JAEGER_OTLP_GRPC and JAEGER_OTLP_HTTP");
         return;
     };
-    let decided = eight_ways(&[("OTEL_EXPORTER_OTLP_ENDPOINT", jaeger.otlp_grpc())]).await;
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", jaeger.otlp_grpc());
+    // The prompts of its traces have other keys.
+    let decided = eight_ways(&[endpoint, ("EXPENSE_AGENT_COMPATIBILITY_KEYS", "true")]).await;
+    let [found, kept] = both_reports(&decided, &jaeger).await;
+    assert_eq!(found, kept);
+    let decided = eight_ways(&[endpoint]).await;
     let [found, kept] = both_reports(&decided, &jaeger).await;
     assert_eq!(found, kept);
     assert_eq!(found["failing"].as_array().unwrap().len(), 3);

@@ -1,4 +1,7 @@
-//! What stands beside the spans for those who read the standard's other forms: log records over OTLP.
+//! What stands beside the spans for those who read the standard's other forms: log records over OTLP, and the keys that
+//! some LLM backends read instead of the conventions'.
+
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -24,6 +27,10 @@ impl Sent {
     fn records_in(&self, span: &ReceivedSpan, name: &str) -> Vec<&ReceivedRecord> {
         let is_in = |record: &&ReceivedRecord| record.span_id == span.span_id && record.trace_id == span.trace_id;
         self.records.iter().filter(is_in).filter(|record| record.event_name == name).collect()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.spans.iter().flat_map(|span| span.attributes.keys()).map(String::as_str).collect()
     }
 }
 
@@ -161,4 +168,47 @@ async fn a_backend_that_takes_no_log_records_is_one_warning_and_no_harm() {
     assert_eq!(sent.records.len(), 0);
     assert!(sent.spans.len() > 6);
     assert_eq!(sent.log.matches("log records cannot be delivered").count(), 1, "{}", sent.log);
+}
+
+/// Whether a key is one that the conventions do not know.
+fn is_of_a_backend(key: &str) -> bool {
+    key.starts_with("openinference.")
+        || key.starts_with("langfuse.")
+        || ["llm.model_name", "llm.token_count.prompt", "llm.token_count.completion"].contains(&key)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_switch_no_key_of_theirs_is_sent() {
+    let sent = sent(&[], &[], wrong_category()).await;
+    let theirs: Vec<_> = sent.keys().into_iter().filter(|key| is_of_a_backend(key)).collect();
+    assert!(theirs.is_empty(), "{theirs:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_switch_spans_say_what_the_backends_read() {
+    let sent = sent(&["--compatibility-keys"], &[], wrong_category()).await;
+    let theirs = |name: &str| -> BTreeMap<&str, Value> {
+        let attributes = sent.span(name).attributes.iter();
+        attributes.filter(|(key, _)| is_of_a_backend(key)).map(|(key, value)| (key.as_str(), value.clone())).collect()
+    };
+    let chat = &sent.span("chat gpt-4o-mini").attributes;
+    assert_eq!(
+        theirs("chat gpt-4o-mini"),
+        BTreeMap::from([
+            ("openinference.span.kind", json!("LLM")),
+            ("llm.model_name", json!("gpt-4o-mini")),
+            ("llm.token_count.prompt", chat["gen_ai.usage.input_tokens"].clone()),
+            ("llm.token_count.completion", chat["gen_ai.usage.output_tokens"].clone()),
+            ("langfuse.observation.prompt.name", json!("classify")),
+            ("langfuse.observation.prompt.version", json!("1")),
+        ])
+    );
+    assert!(!sent.keys().iter().any(|key| key.starts_with("gen_ai.prompt")), "Langfuse would take it for the input");
+    let (kind, level) = ("openinference.span.kind", "langfuse.observation.level");
+    let warning = |kind_of: &str| BTreeMap::from([(kind, json!(kind_of)), (level, json!("WARNING"))]);
+    assert_eq!(theirs("invoke_agent expense_agent"), warning("AGENT"));
+    assert_eq!(theirs("classify"), warning("CHAIN"));
+    assert_eq!(theirs("decide"), BTreeMap::from([(kind, json!("CHAIN"))]));
+    assert_eq!(theirs("execute_tool policy_lookup"), BTreeMap::from([(kind, json!("TOOL"))]));
+    assert_eq!(theirs("POST /v1/expenses"), BTreeMap::new());
 }

@@ -12,6 +12,7 @@ use crate::cli::audit::report::Run;
 use crate::domain::decision::Step;
 use crate::telemetry::names;
 use crate::telemetry::names::name::Name;
+use crate::telemetry::names::twins;
 use crate::telemetry::step::span_name;
 
 /// An answer: groups of groups of spans, those of a trace anywhere among them.
@@ -130,8 +131,12 @@ impl<'a> Tree<'a> {
     }
 }
 
+/// Name and version of a prompt, under the keys of the conventions or those that stand in their place.
 fn prompt(chat: &[Attribute]) -> Option<String> {
-    Some(format!("{} {}", text(chat, names::GEN_AI_PROMPT_NAME)?, text(chat, names::GEN_AI_PROMPT_VERSION)?))
+    let name = text(chat, names::GEN_AI_PROMPT_NAME).or_else(|| text(chat, twins::LANGFUSE_OBSERVATION_PROMPT_NAME));
+    let version = text(chat, names::GEN_AI_PROMPT_VERSION);
+    let version = version.or_else(|| text(chat, twins::LANGFUSE_OBSERVATION_PROMPT_VERSION));
+    Some(format!("{} {}", name?, version?))
 }
 
 /// The checks of a step, and whether each of them finally failed: a later one of its type that passed has mended it.

@@ -1,7 +1,8 @@
-//! Names beside those that spans have: of log records.
+//! Names beside those that every span has: of log records, and the keys that Phoenix reads
+//! ([OpenInference](https://github.com/Arize-ai/openinference)) and Langfuse.
 
 use super::name::Cardinality::{High, Low};
-use super::name::Source::{Core, GenAi};
+use super::name::Source::{Core, GenAi, Langfuse, OpenInference};
 use super::name::{Name, name};
 
 /// Evaluation name.
@@ -36,6 +37,42 @@ pub const EXCEPTION_MESSAGE: Name = name(
 );
 const EVALUATIONS: &str = "log record `gen_ai.evaluation.result`";
 
+/// Span kind for Phoenix.
+pub const OPENINFERENCE_SPAN_KIND: Name = name(
+    "openinference.span.kind",
+    "string",
+    "all but server, with `--compatibility-keys`",
+    "`AGENT`, `CHAIN`, `LLM` or `TOOL`",
+    OpenInference,
+    Low,
+);
+/// Model for Phoenix.
+pub const LLM_MODEL_NAME: Name =
+    name("llm.model_name", "string", COMPATIBLE_CHAT, "the model asked", OpenInference, Low);
+/// Tokens read, for Phoenix.
+pub const LLM_TOKEN_COUNT_PROMPT: Name =
+    name("llm.token_count.prompt", "int, tokens", COMPATIBLE_CHAT, "tokens read", OpenInference, High);
+/// Tokens written, for Phoenix.
+pub const LLM_TOKEN_COUNT_COMPLETION: Name =
+    name("llm.token_count.completion", "int, tokens", COMPATIBLE_CHAT, "tokens written", OpenInference, High);
+/// Level for Langfuse.
+pub const LANGFUSE_OBSERVATION_LEVEL: Name = name(
+    "langfuse.observation.level",
+    "string",
+    "where a check finally failed, with `--compatibility-keys`",
+    "`WARNING`",
+    Langfuse,
+    Low,
+);
+/// Prompt name for Langfuse.
+pub const LANGFUSE_OBSERVATION_PROMPT_NAME: Name =
+    name("langfuse.observation.prompt.name", "string", COMPATIBLE_CHAT, INSTEAD_OF_PROMPT, Langfuse, Low);
+/// Prompt version for Langfuse.
+pub const LANGFUSE_OBSERVATION_PROMPT_VERSION: Name =
+    name("langfuse.observation.prompt.version", "string", COMPATIBLE_CHAT, INSTEAD_OF_PROMPT, Langfuse, Low);
+const COMPATIBLE_CHAT: &str = "chat, with `--compatibility-keys`";
+const INSTEAD_OF_PROMPT: &str = "instead of `gen_ai.prompt.*`, which Langfuse takes for the input";
+
 /// Every key of this file.
 pub const ATTRIBUTES: &[Name] = &[
     GEN_AI_EVALUATION_NAME,
@@ -44,6 +81,13 @@ pub const ATTRIBUTES: &[Name] = &[
     GEN_AI_EVALUATION_EXPLANATION,
     EXCEPTION_TYPE,
     EXCEPTION_MESSAGE,
+    OPENINFERENCE_SPAN_KIND,
+    LLM_MODEL_NAME,
+    LLM_TOKEN_COUNT_PROMPT,
+    LLM_TOKEN_COUNT_COMPLETION,
+    LANGFUSE_OBSERVATION_LEVEL,
+    LANGFUSE_OBSERVATION_PROMPT_NAME,
+    LANGFUSE_OBSERVATION_PROMPT_VERSION,
 ];
 
 /// Log record of a check, beside its event.
