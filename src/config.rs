@@ -145,6 +145,10 @@ pub struct Settings {
     /// Write the metrics of model calls also under the names that older dashboards read
     #[arg(long, global = true, env = "EXPENSE_AGENT_METRICS_OLD_NAMES", value_parser = BoolishValueParser::new())]
     pub metrics_old_names: bool,
+    /// Put keys on spans that Phoenix and Langfuse read beside the GenAI conventions, or instead of them
+    #[arg(long, global = true, env = "EXPENSE_AGENT_COMPATIBILITY_KEYS", value_parser = BoolishValueParser::new())]
+    pub compatibility_keys: bool,
+
     /// Let the model see card numbers, addresses and keys as they were written; otherwise it sees `[CARD]` and the like
     #[arg(long, global = true, env = "EXPENSE_AGENT_RAW_PROMPTS", value_parser = BoolishValueParser::new())]
     pub raw_prompts: bool,
@@ -358,6 +362,7 @@ impl Config {
         let mut telemetry = TelemetrySettings::parse(variables, &mut faults);
         telemetry.metrics.max_tenants = settings.metrics_tenants;
         telemetry.metrics.has_old_names = settings.metrics_old_names;
+        telemetry.has_compatibility_keys = settings.compatibility_keys;
         telemetry.queue.max_bytes = settings.telemetry_queue_bytes;
         telemetry.sampling = Sampling {
             ratio: settings.telemetry_keep_ratio,

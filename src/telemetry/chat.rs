@@ -6,13 +6,17 @@ use std::time::Instant;
 use async_trait::async_trait;
 use opentelemetry::KeyValue;
 use opentelemetry::context::FutureExt;
+use opentelemetry::logs::Severity;
 use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
 
 use crate::domain::decision::Cost;
 use crate::llm::{Answer, ChatModel, ChatRequest, ModelInfo, Reply, Retry, Speaker};
 use crate::telemetry::content;
+use crate::telemetry::log_records::LogEvent;
 use crate::telemetry::names;
+use crate::telemetry::names::twins;
 use crate::telemetry::record::{count, strings, usd};
+use crate::telemetry::settings::Captures;
 use crate::telemetry::span::{Event, Failure, LiveSpan, Projection};
 
 /// A model with a span for every call.
@@ -46,7 +50,7 @@ impl<M: ChatModel> ChatModel for TracedModel<M> {
             time.add_call(span.began(), Instant::now());
         }
         span.finish(
-            |captures_content| project(&request, &reply, captures_content),
+            |captures| project(info, &request, &reply, captures),
             |metrics, ended| metrics.called(&request, &reply, ended),
         );
         reply
@@ -78,10 +82,13 @@ fn known_at_start(info: &ModelInfo, request: &ChatRequest<'_>) -> Vec<KeyValue> 
     attributes
 }
 
-fn project(request: &ChatRequest<'_>, reply: &Reply, captures_content: bool) -> Projection {
+fn project(info: &ModelInfo, request: &ChatRequest<'_>, reply: &Reply, captures: Captures) -> Projection {
     let mut attributes = vec![names::LLM_RETRY_COUNT.with(count(reply.retries.len() as u64))];
     let mut events: Vec<Event> = reply.retries.iter().map(retry_event).collect();
-    let mut content = if captures_content { asked(request) } else { Vec::new() };
+    let mut log_events = Vec::new();
+    if captures.in_events {
+        log_events.push(details(info, request, reply));
+    }
     let failure = match &reply.answer {
         Ok(answer) => {
             attributes.extend(answered(answer));
@@ -89,25 +96,42 @@ fn project(request: &ChatRequest<'_>, reply: &Reply, captures_content: bool) -> 
                 Some(cost) => attributes.extend(priced(cost)),
                 None => events.push(Event { name: names::EVENT_COST_UNKNOWN, at: None, attributes: Vec::new() }),
             }
-            if captures_content {
-                content.push(names::GEN_AI_OUTPUT_MESSAGES.with(content::output(answer)));
-                content.extend(answer.text.as_deref().map(|text| names::OUTPUT_VALUE.with(content::text(text))));
-            }
             None
         }
         Err(error) => Some(Failure { kind: error.error_type(), message: error.to_string() }),
     };
-    Projection { attributes, content, events, failure, ..Projection::default() }
+    let mut content = Vec::new();
+    if captures.on_spans {
+        content.extend(messages(request, reply));
+        content.extend(shown_values(request, reply));
+    }
+    log_events.extend(failure.as_ref().map(|failure| LogEvent::exception(&failure.kind, &failure.message)));
+    Projection { attributes, content, events, log_events, failure, ..Projection::default() }
 }
 
-fn asked(request: &ChatRequest<'_>) -> Vec<KeyValue> {
-    let facts = request.messages.iter().find(|message| message.speaker == Speaker::User);
+/// The call with its content, as a log record.
+fn details(info: &ModelInfo, request: &ChatRequest<'_>, reply: &Reply) -> LogEvent {
+    let mut attributes = known_at_start(info, request);
+    attributes.extend(reply.answer.iter().flat_map(answered));
+    attributes.extend(messages(request, reply));
+    LogEvent { name: twins::EVENT_GEN_AI_OPERATION_DETAILS, severity: Severity::Info, attributes }
+}
+
+fn messages(request: &ChatRequest<'_>, reply: &Reply) -> Vec<KeyValue> {
     let mut attributes = vec![
         names::GEN_AI_SYSTEM_INSTRUCTIONS.with(content::instructions(request.prompt.text)),
         names::GEN_AI_INPUT_MESSAGES.with(content::input(request.messages)),
     ];
-    attributes.extend(facts.map(|facts| names::INPUT_VALUE.with(content::text(&facts.text))));
+    attributes.extend(reply.answer.iter().map(|answer| names::GEN_AI_OUTPUT_MESSAGES.with(content::output(answer))));
     attributes
+}
+
+/// Facts and answer, where LLM UIs look for them.
+fn shown_values(request: &ChatRequest<'_>, reply: &Reply) -> Vec<KeyValue> {
+    let facts = request.messages.iter().find(|message| message.speaker == Speaker::User);
+    let answer = reply.answer.as_ref().ok().and_then(|answer| answer.text.as_deref());
+    let input = facts.map(|facts| names::INPUT_VALUE.with(content::text(&facts.text)));
+    input.into_iter().chain(answer.map(|text| names::OUTPUT_VALUE.with(content::text(text)))).collect()
 }
 
 fn answered(answer: &Answer) -> Vec<KeyValue> {

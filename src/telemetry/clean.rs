@@ -33,11 +33,7 @@ fn clean_attributes(attributes: &mut [KeyValue], pseudonyms: &Pseudonyms) {
     for KeyValue { key, value, .. } in attributes {
         match value {
             Value::String(text) => {
-                let cleaned = match names::IDENTITIES.iter().any(|name| name.key == key.as_str()) {
-                    true => pseudonyms.name(role(key.as_str()), text.as_str()),
-                    false => redact(text.as_str()),
-                };
-                if let Cow::Owned(cleaned) = cleaned {
+                if let Cow::Owned(cleaned) = cleaned(key.as_str(), text.as_str(), pseudonyms) {
                     *text = cleaned.into();
                 }
             }
@@ -50,6 +46,14 @@ fn clean_attributes(attributes: &mut [KeyValue], pseudonyms: &Pseudonyms) {
             }
             _ => {}
         }
+    }
+}
+
+/// What may leave of a text that stands below a key.
+pub(super) fn cleaned<'a>(key: &str, text: &'a str, pseudonyms: &Pseudonyms) -> Cow<'a, str> {
+    match names::IDENTITIES.iter().any(|name| name.key == key) {
+        true => pseudonyms.name(role(key), text),
+        false => redact(text),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Log lines: text for people, JSON for machines, each with the ids of the trace and span it was written in. `RUST_LOG`
-//! filters what is printed and nothing else: no log filter can take a span away. Every line is redacted as a whole.
+//! filters what is printed and nothing else: no log filter can take a span away, or a record that is sent. Every line that is
+//! printed is redacted as a whole; those that are sent pass `log_records`.
 
 use std::fmt;
 use std::io::{IsTerminal, Write};
@@ -7,6 +8,7 @@ use std::io::{IsTerminal, Write};
 use json_subscriber::fmt::Layer as JsonLayer;
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt, TracerProvider};
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{EnvFilter, ParseError, Targets};
@@ -17,6 +19,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::redact::redact;
+use crate::telemetry::names::twins;
 use crate::telemetry::provider::{SCOPE, Telemetry};
 
 /// What is printed when `RUST_LOG` says nothing.
@@ -61,11 +64,19 @@ pub fn init(filter: Option<&str>, format: LogFormat, sdk_level: &str, telemetry:
             layer.event_format(WithTraceIds(Format::default())).with_filter(filter).boxed()
         }
     };
-    tracing_subscriber::registry().with(printed).with(span_layer(telemetry)).try_init()?;
+    tracing_subscriber::registry()
+        .with(printed)
+        .with(span_layer(telemetry))
+        .with(record_layer(telemetry))
+        .try_init()?;
     // The standard hook would print the message past all layers. It may hold anything, and the place says enough.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
-        tracing::error!(place, "a part of the program panicked");
+        tracing::error!(
+            { twins::EXCEPTION_TYPE.key } = "panic",
+            { twins::EXCEPTION_MESSAGE.key } = place,
+            "a part of the program panicked"
+        );
     }));
     Ok(())
 }
@@ -81,6 +92,12 @@ fn span_layer<S: Subscriber + for<'a> LookupSpan<'a>>(telemetry: &Telemetry) -> 
         .with_target(false)
         .with_error_events_to_status(false)
         .with_error_records_to_exceptions(false)
+        .with_filter(Targets::new().with_target("expense_agent", Level::INFO))
+}
+
+/// Sends this crate's own lines as log records, which say what span they were written in. Its filter is fixed as well.
+fn record_layer<S: Subscriber + for<'a> LookupSpan<'a>>(telemetry: &Telemetry) -> impl Layer<S> {
+    OpenTelemetryTracingBridge::new(telemetry.logger_provider())
         .with_filter(Targets::new().with_target("expense_agent", Level::INFO))
 }
 

@@ -4,13 +4,16 @@
 //! Spans of the decision tree are made with the OpenTelemetry API directly; logs, start-up and libraries go through
 //! `tracing`, which `logs` puts beside them. A span that ends goes from `processor` through `pipeline`: it is encoded
 //! (`encode`), waits for a verdict where not all are kept (`undecided`) and then to be sent (`queue`), and leaves (`sender`,
-//! `transport`).
+//! `transport`). What is said in log records passes `log_records`, and leaves by `log_exporter`.
 
 pub mod chat;
 mod clean;
+mod compatibility;
 mod content;
 pub mod encode;
 pub mod identity;
+mod log_exporter;
+mod log_records;
 pub mod logs;
 pub mod metrics;
 pub mod names;

@@ -12,6 +12,7 @@ use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use crate::redact::pseudonym::Pseudonyms;
 use crate::telemetry::clean::clean;
+use crate::telemetry::compatibility;
 use crate::telemetry::content;
 use crate::telemetry::names;
 
@@ -22,11 +23,17 @@ pub(super) struct Composite<S> {
     pseudonyms: Pseudonyms,
     /// `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT`, in characters, which the SDK itself ignores.
     max_value_chars: Option<usize>,
+    has_compatibility_keys: bool,
 }
 
 impl<S: SpanProcessor> Composite<S> {
-    pub(super) fn new(sink: S, pseudonyms: Pseudonyms, max_value_chars: Option<usize>) -> Self {
-        Self { sink, pseudonyms, max_value_chars }
+    pub(super) fn new(
+        sink: S,
+        pseudonyms: Pseudonyms,
+        max_value_chars: Option<usize>,
+        has_compatibility_keys: bool,
+    ) -> Self {
+        Self { sink, pseudonyms, max_value_chars, has_compatibility_keys }
     }
 
     fn bound(&self, attributes: &mut [KeyValue]) {
@@ -57,6 +64,9 @@ impl<S: SpanProcessor> SpanProcessor for Composite<S> {
     }
 
     fn on_end(&self, mut span: SpanData) {
+        if self.has_compatibility_keys {
+            compatibility::add(&mut span);
+        }
         // Before anything is cut: half a card number is not found.
         clean(&mut span, &self.pseudonyms);
         self.bound(&mut span.attributes);

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use opentelemetry::logs::LoggerProvider;
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::logs::{BatchLogProcessor, LogProcessor, SdkLoggerProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SimpleSpanProcessor, SpanProcessor};
@@ -14,6 +16,7 @@ use tokio::runtime::Runtime;
 
 use crate::redact::pseudonym::Pseudonyms;
 use crate::telemetry::Instruments;
+use crate::telemetry::log_records;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::readers::{self, Push};
 use crate::telemetry::pipeline::Pipeline;
@@ -28,6 +31,9 @@ use crate::telemetry::transport::{Transport, TransportError};
 pub(super) const SCOPE: &str = "expense-agent";
 /// What is queued has this long to be delivered when the program stops.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// No log records leave.
+const NO_RECORDS: Option<BatchLogProcessor> = None;
 
 /// Traces or metrics cannot be exported as the variables ask.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +52,7 @@ pub enum TelemetryError {
 pub struct Telemetry {
     provider: SdkTracerProvider,
     meters: SdkMeterProvider,
+    loggers: SdkLoggerProvider,
     instruments: Instruments,
     /// The senders' own thread. Shutdown waits for it, so it must not be a thread of the application.
     runtime: Option<Runtime>,
@@ -58,8 +65,8 @@ impl Telemetry {
     /// When the exporter cannot be set up.
     pub fn start(settings: &TelemetrySettings, pseudonyms: Pseudonyms) -> Result<Self, TelemetryError> {
         let resource = resource(settings);
-        if !settings.exports && settings.metrics.exporter.is_none() {
-            return Ok(Self::build(settings, pseudonyms, resource, None::<Pipeline>, None, None));
+        if !settings.exports && settings.metrics.exporter.is_none() && settings.logs.is_none() {
+            return Ok(Self::build(settings, pseudonyms, resource, None::<Pipeline>, None, None, NO_RECORDS));
         }
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).thread_name("otlp").enable_all().build();
@@ -73,8 +80,9 @@ impl Telemetry {
             false => None,
         };
         let push = readers::push(&settings.metrics, &runtime)?;
+        let records = settings.logs.as_ref().map(|logs| log_records::sink(logs, pseudonyms.clone(), &runtime));
         let queue = pipeline.as_ref().map(Pipeline::queue);
-        let mut telemetry = Self::build(settings, pseudonyms, resource, pipeline, queue, push);
+        let mut telemetry = Self::build(settings, pseudonyms, resource, pipeline, queue, push, records.transpose()?);
         telemetry.runtime = Some(runtime);
         Ok(telemetry)
     }
@@ -85,7 +93,15 @@ impl Telemetry {
         pseudonyms: Pseudonyms,
         exporter: impl opentelemetry_sdk::trace::SpanExporter + 'static,
     ) -> Self {
-        Self::build(settings, pseudonyms, resource(settings), Some(SimpleSpanProcessor::new(exporter)), None, None)
+        Self::build(
+            settings,
+            pseudonyms,
+            resource(settings),
+            Some(SimpleSpanProcessor::new(exporter)),
+            None,
+            None,
+            NO_RECORDS,
+        )
     }
 
     fn build(
@@ -95,6 +111,7 @@ impl Telemetry {
         sink: Option<impl SpanProcessor + 'static>,
         queue: Option<Arc<Queue>>,
         push: Option<Push>,
+        records: Option<impl LogProcessor + 'static>,
     ) -> Self {
         let Limits { span_attributes, event_attributes, link_attributes, value_chars } = settings.limits;
         let mut builder = SdkTracerProvider::builder().with_resource(resource.clone());
@@ -114,9 +131,16 @@ impl Telemetry {
             builder = builder.with_max_attributes_per_link(max);
         }
         if let Some(sink) = sink {
-            builder = builder.with_span_processor(Composite::new(sink, pseudonyms, value_chars));
+            builder = builder.with_span_processor(Composite::new(
+                sink,
+                pseudonyms,
+                value_chars,
+                settings.has_compatibility_keys,
+            ));
         }
         let provider = builder.build();
+        let sends_records = records.is_some();
+        let loggers = log_records::provider(resource.clone(), records);
         let (meters, page) = readers::provider(settings, resource, push);
         let metrics = Metrics::new(meters.meter(SCOPE), &settings.metrics);
         if let Some(queue) = &queue {
@@ -125,11 +149,12 @@ impl Telemetry {
         let scope = Scope {
             tracer: provider.tracer(SCOPE),
             metrics: Arc::new(metrics),
-            captures_content: settings.captures_content,
+            logger: sends_records.then(|| loggers.logger(SCOPE)),
+            captures: settings.captures,
         };
         let reasons = Arc::new(Reasons::new(settings.sampling));
         let instruments = Instruments { scope, propagators: settings.propagators.clone().into(), queue, reasons, page };
-        Self { provider, meters, instruments, runtime: None }
+        Self { provider, meters, loggers, instruments, runtime: None }
     }
 
     /// What the service makes spans with, and measures.
@@ -147,6 +172,10 @@ impl Telemetry {
         &self.provider
     }
 
+    pub(super) fn logger_provider(&self) -> &SdkLoggerProvider {
+        &self.loggers
+    }
+
     /// Delivers what is queued and stops. Blocks for up to five seconds, so it must not be called on a thread of an
     /// asynchronous runtime.
     pub fn shutdown(self) {
@@ -154,6 +183,7 @@ impl Telemetry {
         std::thread::scope(|both| {
             // Whoever pushes metrics has said it when the last push failed.
             both.spawn(|| self.meters.shutdown_with_timeout(SHUTDOWN_TIMEOUT));
+            both.spawn(|| self.loggers.shutdown_with_timeout(SHUTDOWN_TIMEOUT));
             if let Err(error) = self.provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT) {
                 tracing::warn!(%error, "some traces were not delivered before the stop");
             }

@@ -1,5 +1,6 @@
 //! What each step's result looks like on its span. Projections only: everything here was computed by the chain.
 
+use opentelemetry::logs::Severity;
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -14,21 +15,24 @@ use crate::chain::resolve::{ResolveError, Resolved};
 use crate::domain::decision::{Decision, Ruling, Validation, failed_types};
 use crate::ledger::LedgerError;
 use crate::telemetry::content;
+use crate::telemetry::log_records::LogEvent;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
+use crate::telemetry::names::twins;
+use crate::telemetry::settings::Captures;
 use crate::telemetry::span::{Ended, Event, Failure, Projection, linked};
 
 /// A step's result that can be written on a span, and measured.
 pub(crate) trait Record {
-    /// What to write; prompts and answers only where content is captured.
-    fn project(&self, captures_content: bool) -> Projection;
+    /// What to write; prompts and answers only where they are captured.
+    fn project(&self, captures: Captures) -> Projection;
 
     /// What it is worth to the metrics, beside the time it took.
     fn measure(&self, metrics: &Metrics, ended: &Ended<'_>);
 }
 
 impl Record for Classification {
-    fn project(&self, _: bool) -> Projection {
+    fn project(&self, _: Captures) -> Projection {
         model_step(&self.run)
     }
 
@@ -38,7 +42,7 @@ impl Record for Classification {
 }
 
 impl Record for Advice {
-    fn project(&self, _: bool) -> Projection {
+    fn project(&self, _: Captures) -> Projection {
         model_step(&self.run)
     }
 
@@ -48,7 +52,7 @@ impl Record for Advice {
 }
 
 impl Record for Result<Lookup, LedgerError> {
-    fn project(&self, captures_content: bool) -> Projection {
+    fn project(&self, captures: Captures) -> Projection {
         let lookup = match self {
             Ok(lookup) => lookup,
             Err(error) => return ledger_failure(error),
@@ -56,7 +60,7 @@ impl Record for Result<Lookup, LedgerError> {
         let mut projection = checked_step(&lookup.run);
         let Projection { attributes, content, .. } = &mut projection;
         attributes.push(names::EXPENSE_CATEGORY.with(lookup.category.clone()));
-        if captures_content {
+        if captures.on_spans {
             let arguments = json!({"category": lookup.category});
             content.push(names::GEN_AI_TOOL_CALL_ARGUMENTS.with(content::value(arguments)));
         }
@@ -72,7 +76,7 @@ impl Record for Result<Lookup, LedgerError> {
                 names::EXPENSE_POLICY_VERDICT.with(<&'static str>::from(verdict.ruling)),
                 names::EXPENSE_VIOLATIONS.with(strings(broken)),
             ]);
-            if captures_content {
+            if captures.on_spans {
                 content.push(names::GEN_AI_TOOL_CALL_RESULT.with(content::value(json!(found.facts.policy))));
             }
         }
@@ -87,7 +91,7 @@ impl Record for Result<Lookup, LedgerError> {
 }
 
 impl Record for Result<Recorded, LedgerError> {
-    fn project(&self, _: bool) -> Projection {
+    fn project(&self, _: Captures) -> Projection {
         let recorded = match self {
             Ok(recorded) => recorded,
             Err(error) => return ledger_failure(error),
@@ -128,7 +132,7 @@ impl Record for Result<Recorded, LedgerError> {
 }
 
 impl Record for Result<Resolved, ResolveError> {
-    fn project(&self, _: bool) -> Projection {
+    fn project(&self, _: Captures) -> Projection {
         let resolved = match self {
             Ok(resolved) => resolved,
             Err(ResolveError::Ledger(error)) => return ledger_failure(error),
@@ -190,7 +194,8 @@ fn checked_step(run: &StepRun) -> Projection {
     };
     let attributes = status(&run.validations).into_iter().collect();
     let events = run.validations.iter().map(validation_event).collect();
-    Projection { attributes, events, failure, ..Projection::default() }
+    let log_events = run.validations.iter().map(evaluation).collect();
+    Projection { attributes, events, log_events, failure, ..Projection::default() }
 }
 
 fn status(validations: &[Validation]) -> Option<KeyValue> {
@@ -215,9 +220,26 @@ fn validation_event(validation: &Validation) -> Event {
     Event { name, at: None, attributes }
 }
 
+/// A check as the GenAI conventions have it, whose scores and labels are the same for every evaluation.
+fn evaluation(validation: &Validation) -> LogEvent {
+    let (score, label, severity) = match validation.passed {
+        true => (1.0, "pass", Severity::Info),
+        false => (0.0, "fail", Severity::Warn),
+    };
+    let mut attributes = vec![
+        twins::GEN_AI_EVALUATION_NAME.with(<&'static str>::from(validation.kind)),
+        twins::GEN_AI_EVALUATION_SCORE_VALUE.with(score),
+        twins::GEN_AI_EVALUATION_SCORE_LABEL.with(label),
+        twins::GEN_AI_EVALUATION_EXPLANATION.with(validation.message.clone()),
+    ];
+    attributes.extend(validation.response_id.clone().map(|id| names::GEN_AI_RESPONSE_ID.with(id)));
+    LogEvent { name: twins::EVENT_GEN_AI_EVALUATION_RESULT, severity, attributes }
+}
+
 fn ledger_failure(error: &LedgerError) -> Projection {
     let failure = Failure { kind: "ledger".to_owned(), message: error.to_string() };
-    Projection { failure: Some(failure), ..Projection::default() }
+    let log_events = vec![LogEvent::exception(&failure.kind, &failure.message)];
+    Projection { failure: Some(failure), log_events, ..Projection::default() }
 }
 
 /// A list of texts as one attribute value.

@@ -93,6 +93,8 @@ pub enum Signal {
     Traces,
     /// Metrics.
     Metrics,
+    /// Log records.
+    Logs,
 }
 
 /// Where a signal goes, and how.
@@ -131,6 +133,15 @@ pub struct MetricSettings {
     pub has_old_names: bool,
 }
 
+/// Where prompts and answers are put; nowhere, unless the operator asks for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Captures {
+    /// On spans.
+    pub on_spans: bool,
+    /// In log records beside them.
+    pub in_events: bool,
+}
+
 /// Telemetry as the operator asked for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TelemetrySettings {
@@ -142,6 +153,8 @@ pub struct TelemetrySettings {
     pub exporter: ExporterSettings,
     /// Metrics.
     pub metrics: MetricSettings,
+    /// Where log records go, unless `OTEL_LOGS_EXPORTER` is `none`.
+    pub logs: Option<ExporterSettings>,
     /// What may wait for the exporter of spans.
     pub queue: Bounds,
     /// Which traces are kept.
@@ -156,8 +169,10 @@ pub struct TelemetrySettings {
     pub limits: Limits,
     /// Resource attributes, `service.name` among them.
     pub resource: Vec<KeyValue>,
-    /// `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` asks for content on spans.
-    pub captures_content: bool,
+    /// `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`.
+    pub captures: Captures,
+    /// Whether spans also carry the keys that some LLM backends read instead of the GenAI conventions.
+    pub has_compatibility_keys: bool,
     /// `OTEL_LOG_LEVEL`: how much the SDK says of itself.
     pub sdk_log_level: String,
     /// Values that are ignored, as the specification asks, each with what would be accepted: to be logged.
@@ -171,7 +186,11 @@ impl TelemetrySettings {
         let mut reader = Reader { variables, faults, ignored: Vec::new() };
         let is_disabled = reader.boolean("OTEL_SDK_DISABLED");
         let exporter = reader.one_of("OTEL_TRACES_EXPORTER", &["otlp", "none"]).unwrap_or("otlp");
-        reader.one_of("OTEL_LOGS_EXPORTER", &["none", "otlp"]);
+        let sends_logs = !is_disabled && reader.one_of("OTEL_LOGS_EXPORTER", &["otlp", "none"]) != Some("none");
+        for name in ["OTEL_BLRP_MAX_QUEUE_SIZE", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "OTEL_BLRP_SCHEDULE_DELAY"] {
+            // The SDK reads them, and would take a zero.
+            reader.above_zero(name);
+        }
         let value_chars = ["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"];
         let n_attributes = reader.number("OTEL_ATTRIBUTE_COUNT_LIMIT");
         Self {
@@ -186,6 +205,7 @@ impl TelemetrySettings {
             schedule_delay: reader.above_zero("OTEL_BSP_SCHEDULE_DELAY").map_or(SCHEDULE_DELAY, millis),
             exporter: reader.exporter(Signal::Traces),
             metrics: reader.metrics(is_disabled),
+            logs: sends_logs.then(|| reader.exporter(Signal::Logs)),
             propagators: reader.propagators(),
             has_sampler: reader.one_of("OTEL_TRACES_SAMPLER", &SAMPLERS).is_some(),
             limits: Limits {
@@ -196,7 +216,8 @@ impl TelemetrySettings {
                 value_chars: value_chars.into_iter().find_map(|name| reader.number(name)).map(size),
             },
             resource: reader.resource(),
-            captures_content: reader.captures_content(),
+            captures: reader.captures(),
+            has_compatibility_keys: false,
             sdk_log_level: reader
                 .one_of("OTEL_LOG_LEVEL", &["off", "error", "warn", "info", "debug", "trace"])
                 .unwrap_or("off")
@@ -293,6 +314,7 @@ impl<'a> Reader<'a> {
         let timeout = match signal {
             Signal::Traces => "OTEL_BSP_EXPORT_TIMEOUT",
             Signal::Metrics => "OTEL_METRIC_EXPORT_TIMEOUT",
+            Signal::Logs => "OTEL_BLRP_EXPORT_TIMEOUT",
         };
         let timeout = self.exporter_text(signal, "TIMEOUT").map_or(timeout.to_owned(), |(name, _)| name);
         ExporterSettings {
@@ -429,21 +451,20 @@ impl<'a> Reader<'a> {
         attributes.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect()
     }
 
-    fn captures_content(&mut self) -> bool {
+    fn captures(&mut self) -> Captures {
         let name = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT";
-        let Some(given) = self.text(name) else { return false };
-        match given.to_ascii_uppercase().as_str() {
-            "NO_CONTENT" | "FALSE" => false,
-            "SPAN_ONLY" | "TRUE" => true,
-            "EVENT_ONLY" | "SPAN_AND_EVENT" => {
-                self.fault(name, given, "SPAN_ONLY or NO_CONTENT: events are log records, which are not exported yet");
-                false
-            }
+        let Some(given) = self.text(name) else { return Captures::default() };
+        let (on_spans, in_events) = match given.to_ascii_uppercase().as_str() {
+            "NO_CONTENT" | "FALSE" => (false, false),
+            "SPAN_ONLY" | "TRUE" => (true, false),
+            "EVENT_ONLY" => (false, true),
+            "SPAN_AND_EVENT" => (true, true),
             _ => {
-                self.fault(name, given, "NO_CONTENT or SPAN_ONLY");
-                false
+                self.fault(name, given, "NO_CONTENT, SPAN_ONLY, EVENT_ONLY or SPAN_AND_EVENT");
+                (false, false)
             }
-        }
+        };
+        Captures { on_spans, in_events }
     }
 }
 

@@ -11,11 +11,14 @@ use opentelemetry::trace::{
     SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer,
 };
 use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::logs::SdkLogger;
 use opentelemetry_sdk::trace::SdkTracer;
 
+use crate::telemetry::log_records::LogEvent;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
 use crate::telemetry::request_time::RequestTime;
+use crate::telemetry::settings::Captures;
 
 /// What makes spans of a request's work, and measures it. It travels in the request's context, so no global is needed and tests with
 /// exporters of their own can run side by side.
@@ -25,8 +28,10 @@ pub(super) struct Scope {
     pub(super) tracer: SdkTracer,
     /// Measures.
     pub(super) metrics: Arc<Metrics>,
-    /// Whether prompts and answers are put on spans.
-    pub(super) captures_content: bool,
+    /// Sends log records, where they are exported.
+    pub(super) logger: Option<SdkLogger>,
+    /// Where prompts and answers are put.
+    pub(super) captures: Captures,
 }
 
 /// What is written on a span when its work is done.
@@ -38,6 +43,8 @@ pub(crate) struct Projection {
     pub(super) content: Vec<KeyValue>,
     /// Events in order.
     pub(super) events: Vec<Event>,
+    /// What is said beside it in log records.
+    pub(super) log_events: Vec<LogEvent>,
     /// Spans of other traces that it is about.
     pub(super) links: Vec<SpanContext>,
     /// Why the span is red.
@@ -138,11 +145,10 @@ impl LiveSpan {
         self.context.get::<Arc<RequestTime>>().map(|time| &**time)
     }
 
-    /// Ends the span with what its work came to, and measures that. `project` is told whether prompts and answers belong
-    /// on the span.
+    /// Ends the span with what its work came to, and measures that. `project` is told where prompts and answers belong.
     pub(super) fn finish(
         mut self,
-        project: impl FnOnce(bool) -> Projection,
+        project: impl FnOnce(Captures) -> Projection,
         measure: impl FnOnce(&Metrics, &Ended<'_>),
     ) {
         self.end(project, measure);
@@ -159,26 +165,33 @@ impl LiveSpan {
     }
 
     /// Ends the span, unless it has ended.
-    pub(super) fn end(&mut self, project: impl FnOnce(bool) -> Projection, measure: impl FnOnce(&Metrics, &Ended<'_>)) {
+    pub(super) fn end(
+        &mut self,
+        project: impl FnOnce(Captures) -> Projection,
+        measure: impl FnOnce(&Metrics, &Ended<'_>),
+    ) {
         if !std::mem::replace(&mut self.is_open, false) {
             return;
         }
         let now = Instant::now();
         if let Some(scope) = self.context.get::<Scope>() {
-            let projection = project(scope.captures_content);
+            let projection = project(scope.captures);
             let took = now.saturating_duration_since(self.began);
             measure(&scope.metrics, &Ended { span: self, projection: &projection, took });
-            self.write(projection);
+            self.write(projection, scope.logger.as_ref());
         }
         self.note_own_time(now);
     }
 
-    fn write(&self, projection: Projection) {
+    fn write(&self, projection: Projection, logger: Option<&SdkLogger>) {
         let span = self.context.span();
         span.set_attributes(projection.attributes);
         for event in projection.events {
             let at = event.at.unwrap_or_else(SystemTime::now);
             span.add_event_with_timestamp(event.name, at, event.attributes);
+        }
+        if let Some(logger) = logger {
+            projection.log_events.into_iter().for_each(|event| event.emit(logger, span.span_context()));
         }
         for link in projection.links {
             span.add_link(link, Vec::new());

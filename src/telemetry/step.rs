@@ -22,7 +22,7 @@ where
     let span = LiveSpan::start(span_name(step), SpanKind::Internal, known_at_start(step));
     let output = work.with_context(span.context()).await;
     span.finish(
-        |captures_content| output.project(captures_content),
+        |captures| output.project(captures),
         |metrics, ended| {
             metrics.stepped(step, ended);
             output.measure(metrics, ended);

@@ -28,6 +28,7 @@ const USER_AGENT: &str = concat!("expense-agent/", env!("CARGO_PKG_VERSION"));
 /// The methods of gRPC.
 const EXPORT_TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const EXPORT_METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+const EXPORT_LOGS: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 const PROTOBUF: &str = "application/x-protobuf";
 /// How often a connection is asked for a sign of life while something is under way, and how long that may take: the peer
 /// of a broken one would otherwise be waited for until the kernel gives up, a quarter of an hour later.
@@ -129,6 +130,7 @@ impl GrpcTransport {
         let method = PathAndQuery::from_static(match settings.signal {
             Signal::Traces => EXPORT_TRACES,
             Signal::Metrics => EXPORT_METRICS,
+            Signal::Logs => EXPORT_LOGS,
         });
         Ok(Self { client, method, metadata, timeout: settings.timeout })
     }

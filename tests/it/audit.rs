@@ -128,7 +128,8 @@ async fn an_audit_says_how_often_and_where_the_reasoning_failed() {
     let report = decided.report(&[]).await;
     assert_eq!(report["semantic_errors"], json!({"failed": 3, "of": 8, "percent": "37.5"}));
     assert_eq!(report["by_tenant"]["acme"], json!({"failed": 1, "of": 2, "percent": "50"}));
-    assert_eq!(report["by_type"]["answer_schema"]["failed"], 1, "the repaired one");
+    assert_eq!(report["by_type"]["answer_schema"], json!({"failed": 0, "of": 13, "percent": "0"}), "one was repaired");
+    assert_eq!(report["by_type"]["category_membership"], json!({"failed": 2, "of": 7, "percent": "28.57"}));
     assert_eq!(report["by_prompt"]["classify 1"], json!({"failed": 2, "of": 7, "percent": "28.57"}));
     let failing = report["failing"].as_array().unwrap();
     let ids: Vec<_> = failing.iter().map(|failing| &failing["id"]).collect();
@@ -202,7 +203,12 @@ async fn a_real_jaeger_and_the_ledger_tell_the_same() {
         skip("no real Jaeger; name one in JAEGER_QUERY_URL, JAEGER_OTLP_GRPC and JAEGER_OTLP_HTTP");
         return;
     };
-    let decided = eight_ways(&[("OTEL_EXPORTER_OTLP_ENDPOINT", jaeger.otlp_grpc())]).await;
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", jaeger.otlp_grpc());
+    // The prompts of its traces have other keys.
+    let decided = eight_ways(&[endpoint, ("EXPENSE_AGENT_COMPATIBILITY_KEYS", "true")]).await;
+    let [found, kept] = both_reports(&decided, &jaeger).await;
+    assert_eq!(found, kept);
+    let decided = eight_ways(&[endpoint]).await;
     let [found, kept] = both_reports(&decided, &jaeger).await;
     assert_eq!(found, kept);
     assert_eq!(found["failing"].as_array().unwrap().len(), 3);

@@ -10,6 +10,7 @@ use expense_agent::cli::Cli;
 use expense_agent::telemetry::names;
 use expense_agent::telemetry::names::metrics::{self, Metric};
 use expense_agent::telemetry::names::name::{Name, Source};
+use expense_agent::telemetry::names::twins;
 use regex::Regex;
 
 /// A file or folder of the project.
@@ -70,9 +71,9 @@ fn names_table() -> String {
     table(["Key", "Value", "On", "Meaning", "Source", "Cardinality"], attributes().map(row))
 }
 
-/// Every attribute key, those on metrics alone last.
+/// Every attribute key, those of log records, of some backends and of metrics last.
 fn attributes() -> impl Iterator<Item = &'static Name> {
-    names::ALL.iter().chain(metrics::ATTRIBUTES)
+    names::ALL.iter().chain(twins::ATTRIBUTES).chain(metrics::ATTRIBUTES)
 }
 
 /// Metrics.
@@ -92,7 +93,12 @@ fn metrics_table() -> String {
 /// Events.
 fn events_table() -> String {
     let row = |(event, on, meaning): &(&str, &str, &str)| [as_code(event), (*on).to_owned(), (*meaning).to_owned()];
-    table(["Event", "On", "Meaning"], names::EVENTS.iter().map(row))
+    table(["Event", "On", "Meaning"], events().map(row))
+}
+
+/// Every event name, those of log records last.
+fn events() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
+    names::EVENTS.iter().chain(twins::EVENTS)
 }
 
 /// A document with this text between the two markers of a block; None if it has no such block.
@@ -181,8 +187,8 @@ fn every_name_is_listed_once_and_written_somewhere() {
     let keys: BTreeSet<_> = attributes().map(|name| name.key).collect();
     assert_eq!(keys.len(), attributes().count(), "a key is listed twice");
     assert_eq!(keys, found(r#"\bname\(\s*"([^"]+)""#, &source), "ALL differs from the keys that are defined");
-    let events: BTreeSet<_> = names::EVENTS.iter().map(|(event, _, _)| *event).collect();
-    assert_eq!(events.len(), names::EVENTS.len(), "an event is in EVENTS twice");
+    let events: BTreeSet<_> = self::events().map(|(event, _, _)| *event).collect();
+    assert_eq!(events.len(), self::events().count(), "an event is listed twice");
     assert_eq!(events, found(r#"const EVENT_\w+: &str = "([^"]+)""#, &source), "EVENTS differs from those defined");
     let metrics: BTreeSet<_> = metrics::ALL.iter().map(|metric| metric.key).collect();
     assert_eq!(metrics, found(r#"\bmetric\(\s*"([^"]+)""#, &source), "ALL differs from the metrics that are defined");

@@ -185,7 +185,8 @@ async fn settings_that_cannot_work_are_refused_together() {
     let variables = [
         ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
         ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "key.pem"),
-        ("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "EVENT_ONLY"),
+        ("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "ALL"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "0"),
         ("EXPENSE_AGENT_LISTEN", "0.0.0.0:8000"),
         ("EXPENSE_AGENT_TRACE_URL", "jaeger"),
         ("EXPENSE_AGENT_DEADLINE", "0s"),

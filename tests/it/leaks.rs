@@ -172,6 +172,7 @@ async fn nothing_leaks(protocol: &str, content: &str, log_format: &str) {
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+        ("OTEL_LOGS_EXPORTER", "otlp"),
         ("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", content),
         // Written to the log, with what stands in it.
         ("OTEL_TRACES_SAMPLER", all.as_str()),
@@ -198,6 +199,7 @@ async fn nothing_leaks(protocol: &str, content: &str, log_format: &str) {
     }
     let is_json = |line: &str| serde_json::from_str::<Value>(line).is_ok();
     assert!(log_format == "text" || log.lines().all(is_json), "{log}");
+    assert!(receiver.records().len() > CANARIES.len(), "log records were searched as well");
     // It was all there to be found.
     for (canary, kind) in CANARIES {
         assert!(sent.contains(kind) && log.contains(kind), "{canary} did not get as far as {kind}");
@@ -217,12 +219,12 @@ async fn run_pseudonym(user_id: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_leaks_over_grpc_with_content() {
-    nothing_leaks("grpc", "SPAN_ONLY", "json").await;
+    nothing_leaks("grpc", "SPAN_AND_EVENT", "json").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_leaks_over_http_with_content() {
-    nothing_leaks("http/protobuf", "SPAN_ONLY", "text").await;
+    nothing_leaks("http/protobuf", "SPAN_AND_EVENT", "text").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

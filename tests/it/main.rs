@@ -44,3 +44,4 @@ mod splits;
 mod tenants;
 mod tls;
 mod traces;
+mod twins;

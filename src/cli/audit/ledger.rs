@@ -43,7 +43,7 @@ fn run(decision: &Decision) -> Run {
         is_override: decision.is_override,
         cost_usd: decision.cost_usd,
         failed_types: decision.failed_types().iter().map(ToString::to_string).collect(),
-        checks: decision.validations.iter().map(|check| (check.kind.to_string(), !check.passed)).collect(),
+        checks: decision.validations.iter().map(|check| (check.kind.to_string(), check.finally_failed())).collect(),
         prompts: prompts
             .map(|(step, prompt)| (format!("{} {}", prompt.name, prompt.version), has_failed(step)))
             .collect(),

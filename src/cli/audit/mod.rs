@@ -1,5 +1,5 @@
 //! `audit`: how often the reasoning failed in a span of time, by what and where, and the traces to look at. What is asked
-//! for stands here; what is found is a [`Report`](report::Report), filled from the ledger or from a Jaeger, and shown as
+//! for stands here; what is found is a [`Report`], filled from the ledger or from a Jaeger, and shown as
 //! text or JSON.
 
 mod jaeger;

@@ -38,7 +38,7 @@ pub struct Run {
     pub cost_usd: Option<Decimal>,
     /// Types of the checks that finally failed.
     pub failed_types: Vec<String>,
-    /// Every check: its type, and whether it failed, repaired ones included.
+    /// Every check: its type, and whether it finally failed.
     pub checks: Vec<(String, bool)>,
     /// Name and version of each step's prompt, and whether a check of that step finally failed.
     pub prompts: Vec<(String, bool)>,
@@ -145,7 +145,7 @@ pub struct Report {
     pub overrides: u64,
     /// What the decisions cost whose cost is known.
     pub cost_usd: Decimal,
-    /// Checks that failed of all of a type, repaired ones included.
+    /// Checks that finally failed, of all of a type.
     pub by_type: Rates,
     /// Semantic errors by category.
     pub by_category: Rates,

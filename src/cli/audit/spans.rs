@@ -12,6 +12,7 @@ use crate::cli::audit::report::Run;
 use crate::domain::decision::Step;
 use crate::telemetry::names;
 use crate::telemetry::names::name::Name;
+use crate::telemetry::names::twins;
 use crate::telemetry::step::span_name;
 
 /// An answer: groups of groups of spans, those of a trace anywhere among them.
@@ -124,23 +125,36 @@ impl<'a> Tree<'a> {
             is_override: value(own, names::EXPENSE_OVERRIDE, "boolValue").and_then(Value::as_bool).unwrap_or_default(),
             cost_usd: cost.and_then(Decimal::from_f64),
             failed_types: texts(own, names::VALIDATION_FAILED_TYPES),
-            checks: self.below(agent).flat_map(|step| step.events.iter().filter_map(check)).collect(),
+            checks: self.below(agent).flat_map(checks).collect(),
             prompts: self.below(agent).filter_map(|step| Some((prompt_of(step)?, has_failed(step)))).collect(),
         })
     }
 }
 
+/// Name and version of a prompt, under the keys of the conventions or those that stand in their place.
 fn prompt(chat: &[Attribute]) -> Option<String> {
-    Some(format!("{} {}", text(chat, names::GEN_AI_PROMPT_NAME)?, text(chat, names::GEN_AI_PROMPT_VERSION)?))
+    let name = text(chat, names::GEN_AI_PROMPT_NAME).or_else(|| text(chat, twins::LANGFUSE_OBSERVATION_PROMPT_NAME));
+    let version = text(chat, names::GEN_AI_PROMPT_VERSION);
+    let version = version.or_else(|| text(chat, twins::LANGFUSE_OBSERVATION_PROMPT_VERSION));
+    Some(format!("{} {}", name?, version?))
 }
 
+/// The checks of a step, and whether each of them finally failed: a later one of its type that passed has mended it.
+fn checks(step: &Span) -> Vec<(String, bool)> {
+    let made: Vec<_> = step.events.iter().filter_map(check).collect();
+    let is_mended = |at: usize, kind: &str| made[at..].iter().any(|(later, passed)| later == kind && *passed);
+    let finally = |(at, (kind, passed)): (usize, &(String, bool))| (kind.clone(), !passed && !is_mended(at, kind));
+    made.iter().enumerate().map(finally).collect()
+}
+
+/// The type of a check, and whether it passed.
 fn check(event: &Event) -> Option<(String, bool)> {
-    let has_failed = match event.name.as_str() {
-        names::EVENT_VALIDATION_PASSED => false,
-        names::EVENT_VALIDATION_FAILED => true,
+    let passed = match event.name.as_str() {
+        names::EVENT_VALIDATION_PASSED => true,
+        names::EVENT_VALIDATION_FAILED => false,
         _ => return None,
     };
-    Some((text(&event.attributes, names::VALIDATION_TYPE)?, has_failed))
+    Some((text(&event.attributes, names::VALIDATION_TYPE)?, passed))
 }
 
 fn has_failed(step: &Span) -> bool {

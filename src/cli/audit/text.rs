@@ -21,7 +21,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let rate = report.semantic_errors;
     writeln!(out, "semantic error rate: {rate} ({failed} of {of} decisions with a check that failed for good)")?;
     let tables = [
-        ("failed checks by type, repaired ones included", &report.by_type),
+        ("checks that failed for good, by type", &report.by_type),
         ("semantic errors by category", &report.by_category),
         ("semantic errors by tenant", &report.by_tenant),
         ("semantic errors by model", &report.by_model),

@@ -8,6 +8,7 @@
 
 pub mod metrics;
 pub mod name;
+pub mod twins;
 
 use name::Cardinality::{High, Low};
 use name::Source::{Core, GenAi, Ours};

@@ -11,6 +11,12 @@ pub enum Source {
     /// OpenTelemetry's GenAI semantic conventions.
     #[strum(to_string = "GenAI")]
     GenAi,
+    /// OpenInference, which Phoenix reads.
+    #[strum(to_string = "OpenInference")]
+    OpenInference,
+    /// Langfuse.
+    #[strum(to_string = "Langfuse")]
+    Langfuse,
     /// This project.
     #[strum(to_string = "ours")]
     Ours,

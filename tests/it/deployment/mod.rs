@@ -42,9 +42,13 @@ const OTHER_VARIABLES: [&str; 7] = [
 ];
 
 /// What `telemetry::settings` reads, and the SDK after it.
-const OTEL_VARIABLES: [&str; 26] = [
+const OTEL_VARIABLES: [&str; 30] = [
     "OTEL_ATTRIBUTE_COUNT_LIMIT",
     "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+    "OTEL_BLRP_EXPORT_TIMEOUT",
+    "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
+    "OTEL_BLRP_MAX_QUEUE_SIZE",
+    "OTEL_BLRP_SCHEDULE_DELAY",
     "OTEL_BSP_EXPORT_TIMEOUT",
     "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
     "OTEL_BSP_MAX_QUEUE_SIZE",
@@ -72,8 +76,8 @@ const OTEL_VARIABLES: [&str; 26] = [
 ];
 
 /// What the exporter reads, each for all signals and for one alone.
-const EXPORTER_PREFIXES: [&str; 3] =
-    ["OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_METRICS_", "OTEL_EXPORTER_OTLP_"];
+const EXPORTER_PREFIXES: [&str; 4] =
+    ["OTEL_EXPORTER_OTLP_LOGS_", "OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_METRICS_", "OTEL_EXPORTER_OTLP_"];
 const EXPORTER_SUFFIXES: [&str; 9] = [
     "CERTIFICATE",
     "CLIENT_CERTIFICATE",

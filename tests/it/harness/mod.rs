@@ -8,6 +8,7 @@ pub(crate) mod full_page;
 pub(crate) mod jaeger;
 pub(crate) mod key_file;
 pub(crate) mod mortal_receiver;
+pub(crate) mod otlp_logs;
 pub(crate) mod otlp_metrics;
 pub(crate) mod otlp_receiver;
 pub(crate) mod policy_folder;

@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use flate2::read::GzDecoder;
 use opentelemetry::trace::{SpanKind, Status};
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::LogsServiceServer;
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::MetricsServiceServer;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
@@ -32,6 +33,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint};
 
+use super::otlp_logs::{self, LogsInbox, ReceivedRecord};
 use super::otlp_metrics::{self, MetricsInbox, ReceivedMetric};
 use super::poll;
 use super::server::Server;
@@ -68,14 +70,20 @@ impl OtlpReceiver {
         self.inbox.spans()
     }
 
-    /// Every export so far as bytes, with everything that a backend could read out of it.
+    /// Every export of spans and log records so far as bytes, with everything that a backend could read out of it.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        self.inbox.lock().taken.iter().flat_map(|export| export.request.encode_to_vec()).collect()
+        let spans = self.inbox.lock().taken.iter().flat_map(|export| export.request.encode_to_vec()).collect();
+        [spans, self.inbox.logs.bytes()].concat()
     }
 
     /// All metrics received so far, as often as they were pushed.
     pub(crate) fn metrics(&self) -> Vec<ReceivedMetric> {
         self.inbox.metrics.metrics()
+    }
+
+    /// All log records received so far.
+    pub(crate) fn records(&self) -> Vec<ReceivedRecord> {
+        self.inbox.logs.records()
     }
 
     /// The headers, or the gRPC metadata, of every export so far.
@@ -161,6 +169,7 @@ pub(crate) struct ReceivedEvent {
 pub(crate) struct Inbox {
     exports: Arc<Mutex<Exports>>,
     metrics: MetricsInbox,
+    logs: LogsInbox,
 }
 
 #[derive(Default)]
@@ -184,9 +193,11 @@ impl Inbox {
 
     /// The same for a server of gRPC.
     pub(crate) fn routes(&self) -> Routes {
+        let logs = LogsServiceServer::new(self.logs.clone()).accept_compressed(CompressionEncoding::Gzip);
         let metrics = MetricsServiceServer::new(self.metrics.clone()).accept_compressed(CompressionEncoding::Gzip);
         Routes::new(TraceServiceServer::new(self.clone()).accept_compressed(CompressionEncoding::Gzip))
             .add_service(metrics)
+            .add_service(logs)
     }
 
     /// The receiver over HTTP.
@@ -194,6 +205,7 @@ impl Inbox {
         Router::new()
             .route("/v1/traces", post(export_over_http))
             .with_state(self.clone())
+            .route("/v1/logs", post(otlp_logs::export_over_http).with_state(self.logs.clone()))
             .route("/v1/metrics", post(otlp_metrics::export_over_http).with_state(self.metrics.clone()))
             .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES))
     }
@@ -323,7 +335,8 @@ pub(crate) fn read_attributes(owner: &str, attributes: &[KeyValue]) -> BTreeMap<
     read
 }
 
-fn read_value(value: &AnyValue) -> Value {
+/// A value of an attribute, or the body of a record.
+pub(crate) fn read_value(value: &AnyValue) -> Value {
     match &value.value {
         None => Value::Null,
         Some(WireValue::StringValue(text)) => text.as_str().into(),
@@ -362,7 +375,8 @@ pub(crate) fn time_of(unix_nanos: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_nanos(unix_nanos)
 }
 
-fn hex(id: &[u8]) -> String {
+/// An id as hex digits.
+pub(crate) fn hex(id: &[u8]) -> String {
     id.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").expect("a string takes every write");
         text

@@ -1,0 +1,84 @@
+//! Log records on their way to a backend, by the transport that spans take: some attempts for each batch, and a word when
+//! they begin to fail and when they succeed again, not with every one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
+use opentelemetry_proto::transform::logs::tonic::group_logs_by_resource_and_scope;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::logs::{LogBatch, LogExporter};
+use prost::Message;
+use tokio::runtime::{Handle, Runtime};
+
+use crate::telemetry::settings::ExporterSettings;
+use crate::telemetry::transport::{Failure, Transport, TransportError};
+
+/// How often a failure that may pass is tried again, and the first pause before that; each next one is twice as long.
+const MAX_RETRIES: usize = 3;
+const MIN_PAUSE: Duration = Duration::from_millis(100);
+
+/// Sends what the queue of the SDK holds, a batch at a time.
+#[derive(Debug)]
+pub(super) struct Exporter {
+    transport: Arc<Transport>,
+    /// Where the transport is used; the thread of the queue has no runtime.
+    runtime: Handle,
+    resource: ResourceAttributesWithSchema,
+    /// For the log, so without a password.
+    endpoint: String,
+    is_failing: AtomicBool,
+}
+
+impl Exporter {
+    /// Sets the transport up, on a runtime that must not be the application's.
+    pub(super) fn build(settings: &ExporterSettings, runtime: &Runtime) -> Result<Self, TransportError> {
+        let _entered = runtime.enter();
+        Ok(Self {
+            transport: Arc::new(Transport::build(settings)?),
+            runtime: runtime.handle().clone(),
+            resource: ResourceAttributesWithSchema::default(),
+            endpoint: settings.shown_endpoint.clone(),
+            is_failing: AtomicBool::new(false),
+        })
+    }
+
+    async fn deliver(&self, of_resource: Vec<u8>) -> Result<(), String> {
+        let transport = Arc::clone(&self.transport);
+        let delivering = self.runtime.spawn(async move {
+            let attempt = || transport.export(of_resource.clone());
+            let pauses = ExponentialBuilder::new().with_min_delay(MIN_PAUSE).with_max_times(MAX_RETRIES).with_jitter();
+            attempt.retry(pauses).when(|failure| matches!(failure, Failure::Passing(_))).await
+        });
+        match delivering.await.map_err(|error| error.to_string())?.map_err(|failure| failure.to_string())? {
+            0 => Ok(()),
+            n_rejected => Err(format!("the backend takes {n_rejected} of them not")),
+        }
+    }
+}
+
+impl LogExporter for Exporter {
+    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
+        let of_resource = group_logs_by_resource_and_scope(&batch, &self.resource);
+        let result = self.deliver(of_resource.first().map(Message::encode_to_vec).unwrap_or_default()).await;
+        let (endpoint, was_failing) = (&self.endpoint, self.is_failing.swap(result.is_err(), Ordering::Relaxed));
+        match &result {
+            Err(error) if !was_failing => tracing::warn!(
+                endpoint,
+                error,
+                "log records cannot be delivered; decisions go on. Name a backend that takes them in \
+                 OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, or turn them off with OTEL_LOGS_EXPORTER=none; Jaeger takes none"
+            ),
+            Ok(()) if was_failing => tracing::info!(endpoint, "log records are delivered again"),
+            _ => {}
+        }
+        result.map_err(OTelSdkError::InternalFailure)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.resource = resource.into();
+    }
+}

@@ -1,0 +1,86 @@
+//! The log part of the OTLP receiver: what a backend gets to see of log records, over gRPC and over HTTP.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::LogsService;
+use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
+use prost::Message;
+use serde_json::Value;
+
+use super::otlp_receiver::{hex, plain, read_attributes, read_value};
+
+/// Every delivery so far, shared by both transports and the test.
+#[derive(Clone, Default)]
+pub(crate) struct LogsInbox(Arc<Mutex<Vec<ExportLogsServiceRequest>>>);
+
+/// A log record as a backend reads it.
+#[derive(Clone, Debug)]
+pub(crate) struct ReceivedRecord {
+    /// The event's name, or the place of a log line.
+    pub(crate) event_name: String,
+    pub(crate) severity: String,
+    pub(crate) body: Value,
+    /// 32 lower-case hex digits, empty outside of any trace.
+    pub(crate) trace_id: String,
+    /// 16 lower-case hex digits.
+    pub(crate) span_id: String,
+    pub(crate) attributes: BTreeMap<String, Value>,
+    pub(crate) resource: BTreeMap<String, Value>,
+}
+
+impl LogsInbox {
+    /// The records of every delivery so far, in order of arrival.
+    pub(crate) fn records(&self) -> Vec<ReceivedRecord> {
+        self.0.lock().unwrap().iter().flat_map(read).collect()
+    }
+
+    /// Every delivery so far as bytes.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.0.lock().unwrap().iter().flat_map(Message::encode_to_vec).collect()
+    }
+
+    fn take(&self, request: ExportLogsServiceRequest) {
+        self.0.lock().unwrap().push(request);
+    }
+}
+
+#[tonic::async_trait]
+impl LogsService for LogsInbox {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportLogsServiceRequest>,
+    ) -> Result<tonic::Response<ExportLogsServiceResponse>, tonic::Status> {
+        self.take(request.into_inner());
+        Ok(tonic::Response::new(ExportLogsServiceResponse::default()))
+    }
+}
+
+/// `POST /v1/logs`.
+pub(crate) async fn export_over_http(State(inbox): State<LogsInbox>, headers: HeaderMap, body: Bytes) -> Vec<u8> {
+    inbox.take(ExportLogsServiceRequest::decode(&plain(&headers, &body)[..]).expect("log records in protobuf"));
+    ExportLogsServiceResponse::default().encode_to_vec()
+}
+
+fn read(request: &ExportLogsServiceRequest) -> Vec<ReceivedRecord> {
+    let mut received = Vec::new();
+    for group in &request.resource_logs {
+        let resource = group.resource.as_ref().map_or(&[][..], |resource| &resource.attributes);
+        let resource = read_attributes("the resource", resource);
+        for record in group.scope_logs.iter().flat_map(|scope| &scope.log_records) {
+            received.push(ReceivedRecord {
+                event_name: record.event_name.clone(),
+                severity: record.severity_text.clone(),
+                body: record.body.as_ref().map_or(Value::Null, read_value),
+                trace_id: hex(&record.trace_id),
+                span_id: hex(&record.span_id),
+                attributes: read_attributes(&format!("the record `{}`", record.event_name), &record.attributes),
+                resource: resource.clone(),
+            });
+        }
+    }
+    received
+}
