@@ -2,6 +2,7 @@
 //! contract is in `error`.
 
 pub mod admission;
+pub mod batch;
 pub mod docs;
 pub mod error;
 pub mod expenses;
@@ -33,6 +34,7 @@ use crate::reload::Reloaded;
 use crate::rulebook::Folder;
 use crate::telemetry::sampling::Sampling;
 use crate::telemetry::{Instruments, server};
+use batch::Single;
 
 /// What handlers share; cheap to clone.
 #[derive(Clone)]
@@ -72,22 +74,32 @@ impl AppState {
 
 /// All routes. Probes and metrics stand outside the traced part: they would drown the decisions.
 pub fn router(state: AppState, instruments: Instruments) -> Router {
+    let expenses = OpenApiRouter::new().routes(routes!(expenses::create, expenses::list));
+    // The lines of a batch go the way of single requests.
+    let (single, _) = expenses.clone().layer(from_fn(admission::require_identity)).split_for_parts();
+    let single = Single(traced(single, &state, &instruments).with_state(state.clone()));
     let (api, openapi) = OpenApiRouter::with_openapi(docs::Contract::openapi())
-        .routes(routes!(expenses::create, expenses::list))
+        .merge(expenses)
         .routes(routes!(expenses::get))
+        .routes(routes!(batch::create))
+        .layer(Extension(single))
         .routes(routes!(resolutions::create))
         .routes(routes!(policies::list))
         .layer(from_fn(admission::require_identity))
         .split_for_parts();
+    let traced = traced(api.merge(docs::pages(openapi)), &state, &instruments);
     let untraced =
-        health::routes().merge(metrics::routes()).layer(Extension(instruments.clone())).layer(from_fn(error::render));
-    let traced = api
-        .merge(docs::pages(openapi))
+        health::routes().merge(metrics::routes()).layer(Extension(instruments)).layer(from_fn(error::render));
+    untraced.merge(traced).with_state(state)
+}
+
+/// Routes with all that stands around a handler, the outermost last.
+fn traced(routes: Router<AppState>, state: &AppState, instruments: &Instruments) -> Router<AppState> {
+    routes
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn_with_state(state.clone(), limits::within_deadline))
         .layer(from_fn(error::render))
-        .layer(from_fn_with_state((instruments, state.access.clone()), server::trace));
-    untraced.merge(traced).with_state(state)
+        .layer(from_fn_with_state((instruments.clone(), state.access.clone()), server::trace))
 }

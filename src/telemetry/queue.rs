@@ -2,9 +2,11 @@
 //! One lock holds both, so that a snapshot always adds up:
 //! `started = exported + sampled_out + dropped + in_flight`.
 
+use std::collections::HashSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use opentelemetry::trace::TraceId;
 use serde::Serialize;
 use tokio::sync::Notify;
 
@@ -56,6 +58,10 @@ impl Batch {
     fn n_bytes(&self) -> usize {
         self.0.iter().map(Trace::n_bytes).sum()
     }
+
+    fn trace_ids(&self) -> HashSet<TraceId> {
+        self.0.iter().flat_map(|trace| trace.spans.first()).map(|span| span.trace_id).collect()
+    }
 }
 
 /// The queue.
@@ -92,6 +98,7 @@ struct State {
 struct Sending {
     n_spans: usize,
     n_bytes: usize,
+    trace_ids: HashSet<TraceId>,
 }
 
 impl Queue {
@@ -153,7 +160,7 @@ impl Queue {
         let overdue = state.undecided.as_mut().map(|undecided| undecided.forward_overdue(Instant::now()));
         overdue.into_iter().flatten().for_each(|span| state.waiting.push(span));
         let batch = Batch(state.waiting.take(max_message_bytes, self.bounds.max_batch_spans));
-        state.sending = Sending { n_spans: batch.n_spans(), n_bytes: batch.n_bytes() };
+        state.sending = Sending { n_spans: batch.n_spans(), n_bytes: batch.n_bytes(), trace_ids: batch.trace_ids() };
         (!batch.0.is_empty()).then_some(batch)
     }
 
@@ -243,9 +250,10 @@ impl State {
         verdict.kept.into_iter().for_each(|span| self.waiting.push(span));
     }
 
-    /// What is under way cannot go; what failed, and then what may yet fail, goes last.
+    /// What is under way cannot go, and the rest of its traces does not go before others do; what failed, and then what may
+    /// yet fail, goes last.
     fn evict(&mut self) -> Option<Trace> {
-        let evicted = self.waiting.pop_ordinary().or_else(|| self.waiting.pop_oldest());
+        let evicted = self.waiting.pop_ordinary(&self.sending.trace_ids).or_else(|| self.waiting.pop_oldest());
         evicted.or_else(|| self.undecided.as_mut().and_then(Undecided::pop_oldest))
     }
 

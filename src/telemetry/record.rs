@@ -1,6 +1,5 @@
 //! What each step's result looks like on its span. Projections only: everything here was computed by the chain.
 
-use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -17,7 +16,7 @@ use crate::ledger::LedgerError;
 use crate::telemetry::content;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
-use crate::telemetry::span::{Ended, Event, Failure, Projection};
+use crate::telemetry::span::{Ended, Event, Failure, Projection, linked};
 
 /// A step's result that can be written on a span, and measured.
 pub(crate) trait Record {
@@ -146,7 +145,11 @@ impl Record for Result<Resolved, ResolveError> {
             attributes.push(names::EXPENSE_RESOLUTION_EXCEPTIONS.with(strings(resolution.exceptions.iter().cloned())));
         }
         attributes.extend(record_hash.clone().map(|hash| names::EXPENSE_RECORD_HASH.with(hash)));
-        Projection { attributes, links: span_of(decision).into_iter().collect(), ..Projection::default() }
+        Projection {
+            attributes,
+            links: linked(&decision.trace_id, &decision.span_id).into_iter().collect(),
+            ..Projection::default()
+        }
     }
 
     fn measure(&self, metrics: &Metrics, ended: &Ended<'_>) {
@@ -158,13 +161,6 @@ impl Record for Result<Resolved, ResolveError> {
 
 fn refused(code: &'static str) -> Projection {
     Projection { attributes: vec![names::EXPENSE_RESOLUTION_REFUSED.with(code)], ..Projection::default() }
-}
-
-/// The span of the request that a decision answered.
-fn span_of(decision: &Decision) -> Option<SpanContext> {
-    let trace_id = TraceId::from_hex(&decision.trace_id).ok()?;
-    let span_id = SpanId::from_hex(&decision.span_id).ok()?;
-    Some(SpanContext::new(trace_id, span_id, TraceFlags::SAMPLED, true, TraceState::default()))
 }
 
 /// What the server span and the agent span both say of a decision.

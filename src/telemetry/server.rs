@@ -29,7 +29,7 @@ use crate::telemetry::record::outcome_attributes;
 use crate::telemetry::request_time::RequestTime;
 use crate::telemetry::sampling::{Reason, Reasons};
 use crate::telemetry::settings::Propagator;
-use crate::telemetry::span::{Failure, LiveSpan, Projection};
+use crate::telemetry::span::{Failure, LiveSpan, Projection, linked};
 
 /// Characters of a path or a user agent that are kept.
 const MAX_CHARS: usize = 512;
@@ -50,6 +50,10 @@ impl RequestTrace {
         self.employee.get_or_init(|| user_id.to_owned());
     }
 }
+
+/// The batch that a request is a line of: an extension of the request. Its span links to the batch's.
+#[derive(Clone, Debug)]
+pub struct LineOf(pub RequestTrace);
 
 /// The decision an answer tells of: an extension of the response, from which the server span reads its outcome.
 #[derive(Clone, Debug)]
@@ -83,6 +87,11 @@ pub async fn trace(
     let span = LiveSpan::start_in(parent, name, SpanKind::Server, known_at_start(&request, &caller, method, route));
 
     let context = span.context();
+    if let Some(batch) =
+        request.extensions().get::<LineOf>().and_then(|LineOf(batch)| linked(&batch.trace_id, &batch.span_id))
+    {
+        context.span().add_link(batch, Vec::new());
+    }
     let (trace_id, span_id, traceresponse) = {
         let current = context.span();
         let current = current.span_context();

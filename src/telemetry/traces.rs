@@ -153,9 +153,13 @@ impl Traces {
         self.remove(oldest)
     }
 
-    /// Takes the oldest trace away that has ended without a failed check.
-    pub fn pop_ordinary(&mut self) -> Option<Trace> {
-        let oldest = *self.ordinary.first()?;
+    /// Takes the oldest trace away that has ended without a failed check, but for some that are spared.
+    pub fn pop_ordinary(&mut self, spared: &HashSet<TraceId>) -> Option<Trace> {
+        let is_spared = |age: &&i64| {
+            let first = self.by_age.get(age).and_then(|trace| trace.spans.first());
+            first.is_some_and(|span| spared.contains(&span.trace_id))
+        };
+        let oldest = *self.ordinary.iter().find(|age| !is_spared(age))?;
         self.remove(oldest)
     }
 

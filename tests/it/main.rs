@@ -8,6 +8,7 @@ mod amounts;
 mod api;
 mod architecture;
 mod audit;
+mod batch;
 mod budget;
 mod chain;
 mod collector;

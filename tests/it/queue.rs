@@ -163,3 +163,24 @@ fn a_bound_on_the_number_of_spans_holds() {
     }
     assert_eq!(numbers(&queue.take(usize::MAX).unwrap()), [7, 8, 9]);
 }
+
+#[test]
+fn what_comes_of_a_trace_that_is_under_way_is_not_given_up_before_others() {
+    let bounds = Bounds { max_bytes: 12_000, max_spans: None, max_batch_spans: 512 };
+    let queue = Queue::new(bounds, Ratio::ALL);
+    let end = |number, trace, is_local_root| {
+        queue.start();
+        queue.end(ended(number, trace, 1_000, is_local_root, false));
+    };
+    end(0, 0, false);
+    let under_way = queue.take(usize::MAX).unwrap();
+    // Its root ends while the first part cannot be delivered, and then there is no more room.
+    end(1, 0, true);
+    for number in 2..20 {
+        end(number, u8::try_from(number).unwrap(), true);
+    }
+    queue.give_back(under_way);
+    let kept = numbers(&queue.take(usize::MAX).unwrap());
+    assert_eq!(kept[..2], [0, 1], "it is whole again: {kept:?}");
+    assert!(kept.len() < 12, "others went: {kept:?}");
+}

@@ -1,0 +1,170 @@
+//! Many expenses in one request: a line of JSON each, answered by a line each, in order. A line is a request of its own to
+//! `POST /v1/expenses`, made in this process: it has its own trace, deadline and answer, and one that is wrong stops none
+//! of the others. Lines are read no faster than they are decided and their answers taken.
+
+use std::io;
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, Extension, Request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, TryStreamExt};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio_util::bytes::BytesMut;
+use tokio_util::codec::{Decoder, FramedRead, LinesCodec, LinesCodecError};
+use tokio_util::io::StreamReader;
+use tower::ServiceExt;
+use utoipa::ToSchema;
+
+use crate::http::error::Problem;
+use crate::http::limits::MAX_BODY_BYTES;
+use crate::http::once;
+use crate::telemetry::server::{LineOf, RequestTrace};
+
+/// Lines of one batch that are worked on at once.
+const N_AT_ONCE: usize = 16;
+/// JSON lines.
+const NDJSON: &str = "application/x-ndjson";
+/// Bytes of one answer, which this process writes itself.
+const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+/// What a line has of its batch: who asks.
+const PASSED_ON: [HeaderName; 2] = [header::AUTHORIZATION, HeaderName::from_static("baggage")];
+
+/// The routes for one expense at a time, which lines go through.
+#[derive(Clone)]
+pub struct Single(pub Router);
+
+/// The answer to one line.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LineAnswer {
+    /// Which line, from 1.
+    pub line: usize,
+    /// The status that the expense would have been answered with alone.
+    pub status: u16,
+    /// The decision, or the problem.
+    #[schema(value_type = Object)]
+    pub body: Box<RawValue>,
+}
+
+/// Decide many expenses.
+///
+/// One JSON object a line; blank lines are skipped. Every line is answered by one line, in order: `{"line", "status",
+/// "body"}`, with the body that it would have been answered with alone. With an `Idempotency-Key` each line has the key
+/// `KEY-LINE`, so a batch that broke off can be sent again.
+#[utoipa::path(
+    post, path = "/v1/expenses/batch", tag = "expenses", operation_id = "create_batch",
+    request_body(content = String, content_type = "application/x-ndjson"),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Begins the key of every line")),
+    responses(
+        (status = 200, description = "A line for each, as soon as it and those before it are decided", body = LineAnswer, content_type = "application/x-ndjson"),
+        (status = 400, description = "An idempotency key that is none", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No API key that is in force, where one is asked for", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON lines by its type", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn create(
+    Extension(single): Extension<Single>,
+    Extension(trace): Extension<RequestTrace>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if content_type.is_none_or(|value| value.split(';').next().unwrap_or_default().trim() != NDJSON) {
+        let detail = "the body is not JSON lines by its type; send `Content-Type: application/x-ndjson`";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
+    }
+    let key = once::key(request.headers())?;
+    let batch = Batch { single, trace, key, headers: passed_on(request.headers()), peer: peer(&request) };
+    let bytes = request.into_body().into_data_stream().map_err(io::Error::other);
+    let lines = FramedRead::new(StreamReader::new(bytes), Lines(LinesCodec::new_with_max_length(MAX_BODY_BYTES)));
+    let answers = lines
+        .enumerate()
+        .filter(|(_, line)| std::future::ready(!matches!(line, Ok(Ok(line)) if line.trim().is_empty())))
+        .map(move |(index, line)| batch.clone().answer(index + 1, line))
+        .buffered(N_AT_ONCE);
+    Ok(([(header::CONTENT_TYPE, NDJSON)], Body::from_stream(answers)).into_response())
+}
+
+/// A line with more bytes than a body may have.
+struct TooLong;
+
+/// Lines, of which one that is too long is no end of the others.
+struct Lines(LinesCodec);
+
+impl Lines {
+    fn item(decoded: Result<Option<String>, LinesCodecError>) -> io::Result<Option<Result<String, TooLong>>> {
+        match decoded {
+            Ok(line) => Ok(line.map(Ok)),
+            Err(LinesCodecError::MaxLineLengthExceeded) => Ok(Some(Err(TooLong))),
+            Err(LinesCodecError::Io(error)) => Err(error),
+        }
+    }
+}
+
+impl Decoder for Lines {
+    type Item = Result<String, TooLong>;
+    type Error = io::Error;
+
+    fn decode(&mut self, bytes: &mut BytesMut) -> io::Result<Option<Self::Item>> {
+        Self::item(self.0.decode(bytes))
+    }
+
+    fn decode_eof(&mut self, bytes: &mut BytesMut) -> io::Result<Option<Self::Item>> {
+        Self::item(self.0.decode_eof(bytes))
+    }
+}
+
+/// What the lines of one batch have in common.
+#[derive(Clone)]
+struct Batch {
+    single: Single,
+    trace: RequestTrace,
+    key: Option<String>,
+    headers: HeaderMap,
+    peer: Option<ConnectInfo<SocketAddr>>,
+}
+
+impl Batch {
+    /// Decides one line; a body that broke off ends the answer as well.
+    async fn answer(self, line: usize, read: io::Result<Result<String, TooLong>>) -> io::Result<String> {
+        let Ok(body) = read? else {
+            let detail = format!("the line is larger than {MAX_BODY_BYTES} bytes; write one expense a line");
+            let problem = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail);
+            return written(line, StatusCode::PAYLOAD_TOO_LARGE, serde_json::to_string(&problem)?);
+        };
+        let response = self.single.0.clone().oneshot(self.request(line, body)).await.map_err(io::Error::other)?;
+        let status = response.status();
+        let bytes = to_bytes(response.into_body(), MAX_ANSWER_BYTES).await.map_err(io::Error::other)?;
+        written(line, status, String::from_utf8(bytes.to_vec()).map_err(io::Error::other)?)
+    }
+
+    fn request(&self, line: usize, body: String) -> Request {
+        let mut request = Request::post("/v1/expenses").body(Body::from(body)).unwrap_or_default();
+        *request.headers_mut() = self.headers.clone();
+        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(key) = self.key.as_ref().and_then(|key| HeaderValue::from_str(&format!("{key}-{line}")).ok()) {
+            request.headers_mut().insert("idempotency-key", key);
+        }
+        request.extensions_mut().insert(LineOf(self.trace.clone()));
+        if let Some(peer) = self.peer {
+            request.extensions_mut().insert(peer);
+        }
+        request
+    }
+}
+
+fn written(line: usize, status: StatusCode, body: String) -> io::Result<String> {
+    let answer = LineAnswer { line, status: status.as_u16(), body: RawValue::from_string(body)? };
+    Ok(serde_json::to_string(&answer)? + "\n")
+}
+
+fn passed_on(headers: &HeaderMap) -> HeaderMap {
+    let of = |name: &HeaderName| headers.get_all(name).iter().cloned().map(|value| (name.clone(), value)).collect();
+    PASSED_ON.iter().flat_map(|name| -> Vec<_> { of(name) }).collect()
+}
+
+fn peer(request: &Request) -> Option<ConnectInfo<SocketAddr>> {
+    request.extensions().get().copied()
+}

@@ -1,0 +1,118 @@
+//! Batches: a line for a line, in order, whatever the lines hold.
+
+use std::collections::HashSet;
+
+use expense_agent::config::Config;
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+
+use crate::harness::key_file::{KeyFile, entry};
+use crate::harness::{TestApp, config};
+
+const NDJSON: (&str, &str) = ("content-type", "application/x-ndjson");
+
+/// Posts a batch, and gives its answers.
+async fn post(app: &TestApp, body: impl Into<reqwest::Body>, headers: &[(&str, &str)]) -> Vec<Value> {
+    let headers = [&[NDJSON], headers].concat();
+    let request = app.request(reqwest::Method::POST, "/v1/expenses/batch", &headers).body(body);
+    let response = request.send().await.unwrap();
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["content-type"]),
+        (200, &"application/x-ndjson".parse().unwrap())
+    );
+    let text = response.text().await.unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn ride(n: usize) -> Value {
+    json!({"transaction": format!("Uber ride {n}"), "amount": "45.00", "date": "2026-03-14", "user_id": "ana"})
+}
+
+#[tokio::test]
+async fn every_line_is_answered_in_order_and_a_bad_one_stops_none() {
+    let app = TestApp::spawn().await;
+    let long = format!("{{\"transaction\": \"{}\"}}", "x".repeat(70_000));
+    let body = [
+        ride(1).to_string(),
+        String::new(),
+        "not json".to_owned(),
+        json!({"transaction": "Coffee", "amount": "0"}).to_string(),
+        long,
+        ride(6).to_string(),
+        "\r".to_owned(),
+        // The last line needs no end.
+        ride(8).to_string(),
+    ]
+    .join("\n");
+    let answers = post(&app, body, &[]).await;
+    let shown: Vec<_> = answers.iter().map(|answer| (answer["line"].clone(), answer["status"].clone())).collect();
+    assert_eq!(json!(shown), json!([[1, 201], [3, 400], [4, 422], [5, 413], [6, 201], [8, 201]]));
+    assert_eq!(
+        (&answers[1]["body"]["code"], &answers[3]["body"]["code"]),
+        (&json!("not_json"), &json!("body_too_large"))
+    );
+    assert_eq!(answers[2]["body"]["errors"][0]["field"], "amount");
+    let recorded = app.get("/v1/expenses").await.body["decisions"].as_array().unwrap().len();
+    assert_eq!(recorded, 3);
+    assert_eq!(answers[0]["body"]["transaction"], "Uber ride 1");
+}
+
+#[tokio::test]
+async fn every_line_has_a_trace_of_its_own_that_links_to_the_batchs() {
+    let app = TestApp::spawn().await;
+    let body: String = (0..5).map(|n| format!("{}\n", ride(n))).collect();
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let answers = post(&app, body, &[("traceparent", traceparent)]).await;
+    let spans = app.ended_spans();
+    let batch = spans.iter().find(|span| span.name == "POST /v1/expenses/batch").unwrap();
+    assert_eq!(batch.span_context.trace_id().to_string(), "0af7651916cd43dd8448eb211c80319c");
+    let mut trace_ids = HashSet::new();
+    for answer in &answers {
+        let line = app.trace(&answer["body"]["trace_id"]);
+        let root = line.iter().find(|span| span.name == "POST /v1/expenses").unwrap();
+        assert_eq!(line.len(), 7);
+        let link = &root.links.links[0].span_context;
+        assert_eq!((link.trace_id(), link.span_id()), (batch.span_context.trace_id(), batch.span_context.span_id()));
+        trace_ids.insert(root.span_context.trace_id());
+    }
+    assert_eq!(trace_ids.len(), 5);
+}
+
+#[tokio::test]
+async fn a_batch_sent_again_decides_nothing_twice() {
+    let app = TestApp::spawn().await;
+    let body: String = (0..40).map(|n| format!("{}\n", ride(n))).collect();
+    let key = [("idempotency-key", "march")];
+    let first = post(&app, body.clone(), &key).await;
+    let again = post(&app, body, &key).await;
+    assert_eq!(first, again);
+    assert_eq!(app.get("/v1/expenses?limit=200").await.body["decisions"].as_array().unwrap().len(), 40);
+}
+
+#[tokio::test]
+async fn lines_are_read_no_faster_than_answers_are_taken() {
+    let app = TestApp::spawn().await;
+    // Endless: it ends only when nobody takes answers any more.
+    let lines = futures_util::stream::iter(0..).map(|n| Ok::<_, std::io::Error>(format!("{}\n", ride(n))));
+    let request = app.request(reqwest::Method::POST, "/v1/expenses/batch", &[NDJSON]);
+    let response = request.body(reqwest::Body::wrap_stream(lines)).send().await.unwrap();
+    let mut answers = response.bytes_stream();
+    for _ in 0..10 {
+        assert!(!answers.next().await.unwrap().unwrap().is_empty());
+    }
+    drop(answers);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_batch_acts_for_the_tenant_of_its_key_alone() {
+    let keys = KeyFile::new(&[entry("acme", "acme", "ea_acme", "")]);
+    let app = TestApp::with(Config { api_keys: Some(keys.path.clone()), ..config() }).await;
+    let refused = app.request(reqwest::Method::POST, "/v1/expenses/batch", &[NDJSON]).body(ride(1).to_string());
+    assert_eq!(refused.send().await.unwrap().status(), 401);
+    let headers = [("authorization", "Bearer ea_acme"), ("baggage", "tenant.id=zeta")];
+    let answers = post(&app, ride(1).to_string(), &headers).await;
+    assert_eq!((&answers[0]["status"], &answers[0]["body"]["tenant_id"]), (&json!(201), &json!("acme")));
+    let wrong_type = app.request(reqwest::Method::POST, "/v1/expenses/batch", &headers).json(&ride(1));
+    assert_eq!(wrong_type.send().await.unwrap().status(), 415);
+}
