@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use opentelemetry_otlp::ExporterBuildError;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use prost::bytes::Bytes;
@@ -44,6 +45,9 @@ pub enum TransportError {
     /// The HTTP client cannot be made.
     #[error("the OTLP exporter for {0} cannot be built")]
     Http(String, #[source] reqwest::Error),
+    /// The exporter of metrics cannot be made.
+    #[error("the OTLP exporter for {0} cannot be built")]
+    Metrics(String, #[source] ExporterBuildError),
 }
 
 /// Why a message was not taken.
@@ -111,19 +115,10 @@ pub(super) struct GrpcTransport {
 impl GrpcTransport {
     fn build(settings: &ExporterSettings) -> Result<Self, TransportError> {
         let unbuilt = |error| TransportError::Grpc(settings.shown_endpoint.clone(), error);
-        let TlsFiles { certificate, client_certificate, client_key } = &settings.tls;
         let endpoint = Endpoint::from_shared(settings.endpoint.clone()).map_err(unbuilt)?;
         let mut endpoint = endpoint.user_agent(USER_AGENT).map_err(unbuilt)?;
         if endpoint.uri().scheme_str() == Some("https") {
-            let mut tls = ClientTlsConfig::new();
-            tls = match certificate {
-                Some(file) => tls.ca_certificate(Certificate::from_pem(read(file)?)),
-                None => tls.with_enabled_roots(),
-            };
-            if let (Some(certificate), Some(key)) = (client_certificate, client_key) {
-                tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
-            }
-            endpoint = endpoint.tls_config(tls).map_err(unbuilt)?;
+            endpoint = endpoint.tls_config(grpc_tls(&settings.tls)?).map_err(unbuilt)?;
         }
         let endpoint = endpoint.http2_keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE);
         let mut client = Grpc::new(endpoint.connect_lazy());
@@ -166,6 +161,45 @@ fn of_status(status: &Status) -> Failure {
     }
 }
 
+/// Whom a gRPC client trusts, and as whom it is known.
+pub(super) fn grpc_tls(files: &TlsFiles) -> Result<ClientTlsConfig, TransportError> {
+    let TlsFiles { certificate, client_certificate, client_key } = files;
+    let mut tls = ClientTlsConfig::new();
+    tls = match certificate {
+        Some(file) => tls.ca_certificate(Certificate::from_pem(read(file)?)),
+        None => tls.with_enabled_roots(),
+    };
+    if let (Some(certificate), Some(key)) = (client_certificate, client_key) {
+        tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
+    }
+    Ok(tls)
+}
+
+/// The same of an HTTP client; what is absent is left as it is.
+pub(super) struct HttpTls {
+    pub(super) trusted: Option<Vec<reqwest::Certificate>>,
+    pub(super) identity: Option<reqwest::Identity>,
+}
+
+impl HttpTls {
+    pub(super) fn read(settings: &ExporterSettings) -> Result<Self, TransportError> {
+        let unbuilt = |error| TransportError::Http(settings.shown_endpoint.clone(), error);
+        let TlsFiles { certificate, client_certificate, client_key } = &settings.tls;
+        let trusted = match certificate {
+            Some(file) => Some(reqwest::Certificate::from_pem_bundle(&read(file)?).map_err(unbuilt)?),
+            None => None,
+        };
+        let identity = match (client_certificate, client_key) {
+            (Some(certificate), Some(key)) => {
+                let pem = [read(certificate)?, read(key)?].concat();
+                Some(reqwest::Identity::from_pem(&pem).map_err(unbuilt)?)
+            }
+            _ => None,
+        };
+        Ok(Self { trusted, identity })
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct HttpTransport {
     client: reqwest::Client,
@@ -177,17 +211,15 @@ pub(super) struct HttpTransport {
 impl HttpTransport {
     fn build(settings: &ExporterSettings) -> Result<Self, TransportError> {
         let unbuilt = |error| TransportError::Http(settings.shown_endpoint.clone(), error);
-        let TlsFiles { certificate, client_certificate, client_key } = &settings.tls;
         let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, PROTOBUF.parse().expect("a media type is a header"))]);
         headers.extend(settings.headers.clone());
         let mut client = reqwest::Client::builder().user_agent(USER_AGENT).default_headers(headers);
-        if let Some(file) = certificate {
-            let trusted = reqwest::Certificate::from_pem_bundle(&read(file)?).map_err(unbuilt)?;
+        let HttpTls { trusted, identity } = HttpTls::read(settings)?;
+        if let Some(trusted) = trusted {
             client = client.tls_certs_only(trusted);
         }
-        if let (Some(certificate), Some(key)) = (client_certificate, client_key) {
-            let pem = [read(certificate)?, read(key)?].concat();
-            client = client.identity(reqwest::Identity::from_pem(&pem).map_err(unbuilt)?);
+        if let Some(identity) = identity {
+            client = client.identity(identity);
         }
         let ExporterSettings { endpoint, gzip, timeout, .. } = settings;
         Ok(Self { client: client.build().map_err(unbuilt)?, url: endpoint.clone(), gzip: *gzip, timeout: *timeout })

@@ -1,76 +1,119 @@
-//! Metrics on their way to a backend. What was not delivered is part of the next push, so nothing waits and nothing is tried
-//! twice; that pushes begin to fail is said once, and not with every one.
+//! Metrics on their way to a backend, by the exporter of opentelemetry-otlp. What was not delivered is part of the next
+//! push, so nothing waits; that pushes begin to fail is said once, and not with every one.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
+use opentelemetry_otlp::{
+    Compression, ExporterBuildError, MetricExporter, Protocol as OtlpProtocol, WithExportConfig, WithHttpConfig,
+    WithTonicConfig,
+};
+use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
-use prost::Message;
-use tokio::runtime::Handle;
+use reqwest::header::{HeaderName, HeaderValue};
 
-use crate::telemetry::transport::Transport;
+use crate::telemetry::settings::{ExporterSettings, Protocol};
+use crate::telemetry::transport::{HttpTls, TransportError, grpc_tls};
 
 /// What pushes.
 #[derive(Debug)]
 pub(in crate::telemetry) struct Pusher {
-    transport: Arc<Transport>,
-    /// Where it is used; the thread that asks for a push has no runtime.
-    runtime: Handle,
-    temporality: Temporality,
+    exporter: MetricExporter,
     /// For the log, so without a password.
     endpoint: String,
     is_failing: AtomicBool,
 }
 
 impl Pusher {
-    pub(super) fn new(transport: Transport, runtime: Handle, temporality: Temporality, endpoint: String) -> Self {
-        Self { transport: Arc::new(transport), runtime, temporality, endpoint, is_failing: AtomicBool::new(false) }
+    /// Sets the exporter up, inside the runtime that it is used with.
+    pub(super) fn build(settings: &ExporterSettings, temporality: Temporality) -> Result<Self, TransportError> {
+        let exporter = match settings.protocol {
+            Protocol::Grpc => over_grpc(settings, temporality)?,
+            Protocol::HttpProtobuf => over_http(settings, temporality)?,
+        };
+        let endpoint = settings.shown_endpoint.clone();
+        let exporter = exporter.map_err(|error| TransportError::Metrics(endpoint.clone(), error))?;
+        Ok(Self { exporter, endpoint, is_failing: AtomicBool::new(false) })
     }
+}
 
-    async fn push(&self, of_resource: Vec<u8>) -> Result<(), String> {
-        let transport = Arc::clone(&self.transport);
-        let pushing = self.runtime.spawn(async move { transport.export(of_resource).await });
-        let pushed = pushing.await.map_err(|error| error.to_string())?;
-        match pushed.map_err(|failure| failure.to_string())? {
-            0 => Ok(()),
-            n_rejected => Err(format!("the backend takes {n_rejected} of the data points not")),
-        }
+/// An exporter, unless it cannot be made of settings that can be read.
+type Built = Result<MetricExporter, ExporterBuildError>;
+
+fn over_grpc(settings: &ExporterSettings, temporality: Temporality) -> Result<Built, TransportError> {
+    let mut builder = MetricExporter::builder()
+        .with_tonic()
+        .with_endpoint(&settings.endpoint)
+        .with_timeout(settings.timeout)
+        .with_metadata(MetadataMap::from_headers(settings.headers.clone()));
+    if settings.endpoint.starts_with("https:") {
+        builder = builder.with_tls_config(grpc_tls(&settings.tls)?);
     }
+    if settings.gzip {
+        builder = builder.with_compression(Compression::Gzip);
+    }
+    Ok(builder.with_temporality(temporality).build())
+}
+
+fn over_http(settings: &ExporterSettings, temporality: Temporality) -> Result<Built, TransportError> {
+    let HttpTls { trusted, identity } = HttpTls::read(settings)?;
+    let mut client = reqwest::blocking::Client::builder();
+    if let Some(trusted) = trusted {
+        client = client.tls_certs_only(trusted);
+    }
+    if let Some(identity) = identity {
+        client = client.identity(identity);
+    }
+    // The client blocks, so it is made on a thread where that is allowed.
+    let client = thread::scope(|scope| scope.spawn(|| client.build()).join());
+    let client = client.expect("a client that cannot be made is an error and no panic");
+    let client = client.map_err(|error| TransportError::Http(settings.shown_endpoint.clone(), error))?;
+    let header = |(name, value): (&HeaderName, &HeaderValue)| Some((name.to_string(), value.to_str().ok()?.to_owned()));
+    let headers: HashMap<String, String> = settings.headers.iter().filter_map(header).collect();
+    let mut builder = MetricExporter::builder()
+        .with_http()
+        .with_protocol(OtlpProtocol::HttpBinary)
+        .with_endpoint(&settings.endpoint)
+        .with_timeout(settings.timeout)
+        .with_headers(headers)
+        .with_http_client(client);
+    if settings.gzip {
+        builder = builder.with_compression(Compression::Gzip);
+    }
+    Ok(builder.with_temporality(temporality).build())
 }
 
 impl PushMetricExporter for Pusher {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        let request = ExportMetricsServiceRequest::from(metrics);
-        let of_resource = request.resource_metrics.first().map(Message::encode_to_vec).unwrap_or_default();
-        let result = self.push(of_resource).await;
+        let result = self.exporter.export(metrics).await;
         let (endpoint, was_failing) = (&self.endpoint, self.is_failing.swap(result.is_err(), Ordering::Relaxed));
         match &result {
             Err(error) if !was_failing => tracing::warn!(
                 endpoint,
-                error,
+                %error,
                 "metrics cannot be delivered; decisions go on, and /metrics shows them all the same. Name a backend that \
                  takes them in OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, or turn this off with OTEL_METRICS_EXPORTER=none"
             ),
             Ok(()) if was_failing => tracing::info!(endpoint, "metrics are delivered again"),
             _ => {}
         }
-        result.map_err(OTelSdkError::InternalFailure)
+        result
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
+        self.exporter.force_flush()
     }
 
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
     }
 
     fn temporality(&self) -> Temporality {
-        self.temporality
+        self.exporter.temporality()
     }
 }

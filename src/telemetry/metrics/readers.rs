@@ -9,7 +9,7 @@ use crate::telemetry::metrics::push::Pusher;
 use crate::telemetry::names;
 use crate::telemetry::names::metrics as list;
 use crate::telemetry::settings::{MetricSettings, TelemetrySettings};
-use crate::telemetry::transport::{Transport, TransportError};
+use crate::telemetry::transport::TransportError;
 
 /// Series of a metric at most, beyond which the SDK puts all into one; its own default.
 const MAX_SERIES: usize = 2_000;
@@ -58,8 +58,6 @@ pub(in crate::telemetry) type Push = PeriodicReader<Pusher>;
 pub(in crate::telemetry) fn push(settings: &MetricSettings, runtime: &Runtime) -> Result<Option<Push>, TransportError> {
     let Some(exporter) = &settings.exporter else { return Ok(None) };
     let _entered = runtime.enter();
-    let transport = Transport::build(exporter)?;
-    let endpoint = exporter.shown_endpoint.clone();
-    let pusher = Pusher::new(transport, runtime.handle().clone(), settings.temporality, endpoint);
+    let pusher = Pusher::build(exporter, settings.temporality)?;
     Ok(Some(PeriodicReader::builder(pusher).with_interval(settings.interval).build()))
 }
