@@ -29,6 +29,9 @@ pub struct SpanCounts {
     pub in_flight: u64,
 }
 
+/// Traces that are remembered as given up, at most.
+const MAX_GIVEN_UP: usize = 4_096;
+
 /// How much may wait, and how much goes at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -87,6 +90,8 @@ struct State {
     undecided: Option<Undecided>,
     waiting: Traces,
     sending: Sending,
+    /// Traces that were given up before they had ended: what comes of them later goes as well.
+    given_up: HashSet<TraceId>,
     /// Nobody takes batches any more.
     is_abandoned: bool,
     /// Nothing is taken in any more.
@@ -142,10 +147,15 @@ impl Queue {
             state.dropped += 1;
             return;
         }
+        if state.is_of_given_up(&span) {
+            state.dropped += 1;
+            return;
+        }
         state.admit(span);
         while state.exceeds(&self.bounds) {
             let Some(evicted) = state.evict() else { break };
             state.dropped += count(evicted.spans.len());
+            state.note_given_up(&evicted);
         }
         let is_filled = state.waiting.n_spans() >= self.bounds.max_batch_spans;
         drop(state);
@@ -242,6 +252,23 @@ impl Queue {
 }
 
 impl State {
+    /// Whether a span is the rest of a trace that was given up; its local root is the last of it.
+    fn is_of_given_up(&mut self, span: &EndedSpan) -> bool {
+        match span.is_local_root {
+            true => self.given_up.remove(&span.trace_id),
+            false => self.given_up.contains(&span.trace_id),
+        }
+    }
+
+    fn note_given_up(&mut self, evicted: &Trace) {
+        let Some(first) = evicted.spans.first().filter(|_| !evicted.has_local_root()) else { return };
+        // Roots that never end must not fill the memory.
+        if self.given_up.len() >= MAX_GIVEN_UP {
+            self.given_up.clear();
+        }
+        self.given_up.insert(first.trace_id);
+    }
+
     /// Takes a span in, and passes on what its trace is kept with.
     fn admit(&mut self, span: EndedSpan) {
         let Some(undecided) = &mut self.undecided else { return self.waiting.push(span) };

@@ -58,6 +58,11 @@ impl Trace {
         self.spans.first().map(|span| span.at)
     }
 
+    /// Whether the span is here with which this process began its part of it.
+    pub fn has_local_root(&self) -> bool {
+        self.has_local_root
+    }
+
     /// Whether it can be spared before others: nothing failed in it, and nothing of it is still to come that might.
     fn is_ordinary(&self) -> bool {
         self.has_local_root && !self.has_failed_validation

@@ -37,7 +37,7 @@ async fn whatever_is_changed_past_the_service_is_found_and_named() {
             "its record, or one before it, is not what it was",
         ),
         (
-            "UPDATE chain SET hash = REPLACE(hash, 'a', 'b') WHERE seq = 2",
+            "UPDATE chain SET hash = SUBSTR(hash, 2) || SUBSTR(hash, 1, 1) WHERE seq = 2",
             2,
             "its record, or one before it, is not what it was",
         ),
