@@ -71,33 +71,7 @@ impl Ledger {
     /// # Errors
     /// When the database cannot be read.
     pub async fn list(&self, tenant_id: &str, filter: &Filter, page: PageRequest) -> Result<Page, LedgerError> {
-        let outcome = filter.outcome.map(|outcome| outcome.to_string());
-        let failed = filter.failed_validation.map(|kind| kind.to_string());
-        let after = page.after.map(|after| after.to_string());
-        let pending = filter.pending.map(|role| role.to_string());
-        let mut sql = format!("{SELECT} WHERE decision.tenant_id = $1");
-        let mut values = vec![tenant_id.to_owned()];
-        let conditions = [
-            ("decision.outcome =", outcome),
-            ("decision.category =", filter.category.clone()),
-            ("decision.user_id =", filter.user_id.clone()),
-            ("decision.id <", after),
-            ("decision.pending_role =", pending),
-        ];
-        for (condition, value) in conditions.into_iter().filter_map(|(condition, value)| Some((condition, value?))) {
-            values.push(value);
-            sql.push_str(&format!(" AND {condition} ${}", values.len()));
-        }
-        if let Some(kind) = failed {
-            values.push(kind);
-            let n = values.len();
-            sql.push_str(&format!(
-                " AND decision.id IN (SELECT decision_id FROM failed_validation WHERE tenant_id = $1 AND type = ${n})"
-            ));
-        }
-        // One more than asked for tells whether there is a next page.
-        sql.push_str(&format!(" ORDER BY decision.id DESC LIMIT {}", u64::from(page.limit) + 1));
-        // Values are bound; what is put together here are the conditions above and nothing of the caller's.
+        let (sql, values) = select(tenant_id, filter, page);
         let query = values.iter().fold(sqlx::query_as(AssertSqlSafe(sql)), |query, value| query.bind(value));
         let rows: Vec<Row> = query.fetch_all(&self.readers).await?;
         let n_asked = usize::try_from(page.limit).unwrap_or(usize::MAX);
@@ -116,6 +90,51 @@ impl Ledger {
         let rows: Vec<(String, i64)> = sqlx::query_as(sql).fetch_all(&self.readers).await?;
         Ok(rows.into_iter().filter_map(|(role, n)| Some((role.parse().ok()?, u64::try_from(n).ok()?))).collect())
     }
+}
+
+/// The statement that reads a page, and the values to bind; nothing of the caller's stands in its text. No filter reads
+/// more the more decisions there are, but for pairs of them that hardly ever hold together.
+fn select(tenant_id: &str, filter: &Filter, page: PageRequest) -> (String, Vec<String>) {
+    let pending = filter.pending.map(|role| role.to_string());
+    // What one employee handed in, or what waits for a role, is little whatever else is asked for, so their indexes are
+    // taken. SQLite, which does not count what a condition leaves, would take any; appending nothing to a column keeps it
+    // from that column's.
+    let is_little = filter.user_id.is_some() || pending.is_some();
+    let unindexed = |holds| if holds { " || ''" } else { "" };
+    let columns = [
+        ("decision.user_id", "", filter.user_id.clone()),
+        ("decision.pending_role", unindexed(filter.user_id.is_some()), pending),
+        ("decision.outcome", unindexed(is_little), filter.outcome.map(|outcome| outcome.to_string())),
+        ("decision.category", unindexed(is_little), filter.category.clone()),
+    ];
+    let is_unfiltered = columns.iter().all(|(_, _, value)| value.is_none());
+    let mut sql = format!("{SELECT} WHERE decision.tenant_id = $1");
+    let mut values = vec![tenant_id.to_owned()];
+    for (column, nothing, value) in columns {
+        let Some(value) = value else { continue };
+        values.push(value);
+        sql.push_str(&format!(" AND {column}{nothing} = ${}", values.len()));
+    }
+    let mut before = String::new();
+    if let Some(after) = page.after {
+        values.push(after.to_string());
+        sql.push_str(&format!(" AND decision.id < ${}", values.len()));
+        before = format!(" AND decision_id < ${}", values.len());
+    }
+    // One more than asked for tells whether there is a next page.
+    let n_rows = u64::from(page.limit) + 1;
+    if let Some(kind) = filter.failed_validation {
+        values.push(kind.to_string());
+        let failed =
+            format!("SELECT decision_id FROM failed_validation WHERE tenant_id = $1 AND type = ${}", values.len());
+        // Alone it tells its newest; beside others it is asked of each decision. All that ever failed is never read.
+        sql.push_str(&match is_unfiltered {
+            true => format!(" AND decision.id IN ({failed}{before} ORDER BY decision_id DESC LIMIT {n_rows})"),
+            false => format!(" AND EXISTS ({failed} AND decision_id = decision.id)"),
+        });
+    }
+    sql.push_str(&format!(" ORDER BY decision.id DESC LIMIT {n_rows}"));
+    (sql, values)
 }
 
 /// A decision's document, and its resolution's.

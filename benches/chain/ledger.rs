@@ -1,0 +1,45 @@
+//! The stores against each other, without traces: few and many clients, and the same rows wanted by all.
+
+use super::Bench;
+use super::load::{Pace, People};
+use super::report::{Summary, Table};
+use super::store::Kind;
+use super::subject::{Set, Subject, take_turns};
+
+/// Clients that wait for their answers.
+pub(crate) const N_CLIENTS: [usize; 3] = [1, 16, 256];
+
+/// Measures and tells.
+pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
+    let crowds = [
+        ("16 tenants", People::default()),
+        ("one tenant", People { n_tenants: 1, ..People::default() }),
+        ("one employee", People { n_tenants: 1, n_users: 1 }),
+    ];
+    let mut subjects = Vec::new();
+    for kind in Kind::available(&bench.arguments) {
+        for (crowd, people) in crowds {
+            let set = Set { kind, traces: false, people };
+            let name = format!("{kind}, {crowd}");
+            subjects.push(Subject::service(bench, &bench.arguments.services[0], name, set).await?);
+        }
+    }
+    let paces = N_CLIENTS.map(Pace::Saturation);
+    take_turns(bench, &mut subjects, &paces).await?;
+    let mut columns = vec![String::new()];
+    columns.extend(N_CLIENTS.iter().flat_map(|n_clients| {
+        ["decisions/s", "p50 ms", "p99 ms", "CPU µs each"].map(|figure| format!("{n_clients}: {figure}"))
+    }));
+    let rows = subjects.iter().map(|subject| {
+        let mut row = vec![subject.name.clone()];
+        for pace in paces {
+            let summary = Summary::of(subject, pace)?;
+            let percentiles: Vec<_> = summary.percentiles().collect();
+            row.push(format!("{:.0}", summary.per_second[0]));
+            row.extend([percentiles[0].clone(), percentiles[2].clone(), summary.cpu.as_micros().to_string()]);
+        }
+        Ok(row)
+    });
+    let title = "## Stores, without traces, by the number of clients".to_owned();
+    Ok(vec![Table { title, columns, rows: rows.collect::<anyhow::Result<_>>()? }])
+}

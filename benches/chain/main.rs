@@ -1,0 +1,60 @@
+//! The whole chain under load: load, model endpoint and trace backend stand here, the service is a process of its own, and
+//! what it costs is read from `/proc`. All that is compared takes turns within one run, because a machine is never as
+//! fast twice; trust the ratios, not the figures. What a scenario measures stands in the file of its name.
+
+#![expect(clippy::float_arithmetic, reason = "times and ratios; no amount of money is computed here")]
+
+mod arguments;
+mod fake_openai;
+mod floor;
+mod growth;
+mod ledger;
+mod load;
+mod otlp_sink;
+mod process;
+mod report;
+mod server;
+mod store;
+mod subject;
+mod syncs;
+mod whole;
+
+use std::io::Write;
+
+use anyhow::Context;
+use clap::Parser;
+
+use arguments::{Arguments, Scenario};
+use fake_openai::FakeOpenAi;
+use report::Report;
+
+/// What every scenario works with.
+struct Bench {
+    arguments: Arguments,
+    model: FakeOpenAi,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    if let Some(upstream) = arguments.floor {
+        return floor::serve(upstream).await;
+    }
+    let mut report = Report::begin()?;
+    let bench = Bench { model: FakeOpenAi::spawn(arguments.model_latency).await?, arguments };
+    for scenario in &bench.arguments.scenarios {
+        let tables = match scenario {
+            Scenario::Whole => whole::run(&bench).await?,
+            Scenario::Ledger => ledger::run(&bench).await?,
+            Scenario::Syncs => syncs::run(&bench).await?,
+            Scenario::Growth => growth::run(&bench).await?,
+        };
+        report.tables.extend(tables);
+    }
+    let text = report.end()?;
+    std::io::stdout().write_all(text.as_bytes())?;
+    if let Some(file) = &bench.arguments.write {
+        std::fs::write(file, text).with_context(|| format!("{} cannot be written", file.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! Where a measured service keeps its ledger: each has a place of its own, which goes away with it.
+
+use anyhow::Context;
+use clap::ValueEnum;
+use sqlx::{AnyPool, AssertSqlSafe};
+use tempfile::TempDir;
+use tokio::process::Command;
+use uuid::Uuid;
+
+use super::arguments::Arguments;
+
+/// A kind of store.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, strum::Display)]
+pub(crate) enum Kind {
+    /// SQLite on a tmpfs: the service has no store without files, and this one has no disk to wait for.
+    #[strum(to_string = "SQLite in memory")]
+    Memory,
+    /// SQLite on a disk.
+    #[strum(to_string = "SQLite")]
+    Sqlite,
+    /// A Postgres.
+    #[strum(to_string = "Postgres")]
+    Postgres,
+}
+
+impl Kind {
+    /// The kinds that are asked for and can be had.
+    pub(crate) fn available(arguments: &Arguments) -> impl Iterator<Item = Self> + use<'_> {
+        let has_postgres = arguments.postgres.is_some();
+        arguments.stores.iter().copied().filter(move |kind| *kind != Self::Postgres || has_postgres)
+    }
+}
+
+/// One ledger's place.
+pub(crate) struct Store {
+    /// For reaching into the database past the service.
+    pub(crate) url: String,
+    /// A Postgres's server, and the database that was made in it.
+    database: Option<(String, String)>,
+    folder: TempDir,
+}
+
+impl Store {
+    /// Makes a place for an empty ledger.
+    pub(crate) async fn make(kind: Kind, arguments: &Arguments) -> anyhow::Result<Self> {
+        let parent = if kind == Kind::Memory { &arguments.memory } else { &arguments.disk };
+        let folder = TempDir::new_in(parent)?;
+        if kind != Kind::Postgres {
+            let url = format!("sqlite://{}", folder.path().join("ledger.sqlite").display());
+            return Ok(Self { url, database: None, folder });
+        }
+        let server = arguments.postgres.clone().context("no Postgres is named")?;
+        let (base, _) = server.rsplit_once('/').context("the URL of a Postgres ends with the name of a database")?;
+        let name = format!("bench_{}", Uuid::new_v4().simple());
+        execute(&server, format!("CREATE DATABASE {name}")).await?;
+        Ok(Self { url: format!("{base}/{name}"), database: Some((server, name)), folder })
+    }
+
+    /// Tells a service to keep its ledger here.
+    pub(crate) fn hand_to(&self, command: &mut Command) {
+        command.arg("--data").arg(self.folder.path());
+        if self.database.is_some() {
+            command.env("DATABASE_URL", &self.url);
+        }
+    }
+
+    /// Takes the place away, once no service uses it.
+    pub(crate) async fn remove(self) -> anyhow::Result<()> {
+        match self.database {
+            Some((server, name)) => execute(&server, format!("DROP DATABASE {name}")).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Runs statements in a database.
+pub(crate) async fn execute(url: &str, sql: String) -> anyhow::Result<()> {
+    let pool = connect(url).await?;
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&pool).await?;
+    pool.close().await;
+    Ok(())
+}
+
+/// Opens a database past the service.
+pub(crate) async fn connect(url: &str) -> anyhow::Result<AnyPool> {
+    sqlx::any::install_default_drivers();
+    Ok(AnyPool::connect(url).await?)
+}

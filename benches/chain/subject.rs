@@ -1,0 +1,167 @@
+//! What is measured: a process under load, with all that was measured of it so far. Subjects take turns.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use tokio::process::Command;
+
+use super::Bench;
+use super::load::{Answered, Meals, Pace, People, drive};
+use super::otlp_sink::OtlpSink;
+use super::process::Process;
+use super::store::{Kind, Store};
+
+/// Spans of a decision: of the request, the agent, three steps and two calls of the model.
+const SPANS_OF_A_DECISION: u64 = 7;
+/// Spans of the service's start.
+const SPANS_OF_A_START: u64 = 1;
+/// How long a subject is under load before anything counts.
+const WARM_UP: Duration = Duration::from_secs(1);
+
+/// How a measured service differs from another.
+#[derive(Clone, Copy)]
+pub(crate) struct Set {
+    /// Where its ledger is.
+    pub(crate) kind: Kind,
+    /// Whether it sends traces.
+    pub(crate) traces: bool,
+    /// Whose expenses it gets.
+    pub(crate) people: People,
+}
+
+/// One process under load.
+pub(crate) struct Subject {
+    /// What the tables call it.
+    pub(crate) name: String,
+    /// What was measured, load by load.
+    pub(crate) samples: Vec<Sample>,
+    /// Spans that were sent and did not arrive; known once it has stopped, of a service that sends any.
+    pub(crate) n_spans_lost: Option<u64>,
+    /// The most memory it had; known once it has stopped.
+    pub(crate) peak_kib: u64,
+    running: Option<Running>,
+}
+
+/// A process, and what it works with.
+struct Running {
+    process: Process,
+    meals: Meals,
+    sink: Option<OtlpSink>,
+    store: Option<Store>,
+    n_decisions: u64,
+    n_failed: u64,
+}
+
+/// One load, and what it took.
+pub(crate) struct Sample {
+    /// The load.
+    pub(crate) pace: Pace,
+    /// What came of it.
+    pub(crate) answered: Answered,
+    /// Of the process.
+    pub(crate) cpu: Duration,
+    /// What the process held more after it.
+    pub(crate) grown_kib: i64,
+}
+
+impl Subject {
+    /// The bare proxy.
+    pub(crate) async fn floor(bench: &Bench) -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.env_clear().args(["--floor", &bench.model.base_url]);
+        let process = Process::start(command).await?;
+        Self::warm("bare proxy".to_owned(), process, People::default(), None, None).await
+    }
+
+    /// A service, warmed up.
+    pub(crate) async fn service(bench: &Bench, program: &Path, name: String, set: Set) -> anyhow::Result<Self> {
+        let store = Store::make(set.kind, &bench.arguments).await?;
+        let mut command = service(program, &bench.model.base_url, &store);
+        let sink = if set.traces { Some(OtlpSink::spawn().await?) } else { None };
+        if let Some(sink) = &sink {
+            command.env_remove("OTEL_SDK_DISABLED").env("OTEL_EXPORTER_OTLP_ENDPOINT", &sink.endpoint);
+        }
+        Self::warm(name, Process::start(command).await?, set.people, sink, Some(store)).await
+    }
+
+    async fn warm(
+        name: String,
+        process: Process,
+        people: People,
+        sink: Option<OtlpSink>,
+        store: Option<Store>,
+    ) -> anyhow::Result<Self> {
+        let meals = Meals::new(&process.url, people)?;
+        if store.is_some() {
+            let decision: Value = meals.next().send().await?.json().await?;
+            ensure!(decision["outcome"] == "approved", "what is to be approved is answered with {decision}");
+        }
+        let answered = drive(&meals, Pace::Saturation(4), WARM_UP).await?;
+        let n_decisions = answered.n_decisions() + u64::from(store.is_some());
+        let running = Running { process, meals, sink, store, n_decisions, n_failed: answered.n_failed };
+        Ok(Self { name, samples: Vec::new(), n_spans_lost: None, peak_kib: 0, running: Some(running) })
+    }
+
+    async fn measure(&mut self, pace: Pace, duration: Duration) -> anyhow::Result<()> {
+        let running = self.running.as_mut().context("a subject is stopped last")?;
+        let before = running.process.usage()?;
+        let answered = drive(&running.meals, pace, duration).await?;
+        let after = running.process.usage()?;
+        running.n_decisions += answered.n_decisions();
+        running.n_failed += answered.n_failed;
+        let grown_kib = i64::try_from(after.resident_kib)? - i64::try_from(before.resident_kib)?;
+        self.samples.push(Sample { pace, answered, cpu: after.cpu - before.cpu, grown_kib });
+        Ok(())
+    }
+
+    /// Stops the process, and counts what is then there.
+    async fn stop(&mut self) -> anyhow::Result<()> {
+        let Some(Running { process, sink, store, n_decisions, n_failed, .. }) = self.running.take() else {
+            return Ok(());
+        };
+        self.peak_kib = process.usage()?.peak_kib;
+        process.stop().await?;
+        // A request that failed has fewer spans than a decision; how many depends on where it failed.
+        let n_sent = n_decisions * SPANS_OF_A_DECISION + SPANS_OF_A_START;
+        self.n_spans_lost = sink.filter(|_| n_failed == 0).map(|sink| n_sent.saturating_sub(sink.n_spans()));
+        match store {
+            Some(store) => store.remove().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// The command of a service that asks the benchmark's model and sends no traces, without anything of this process's
+/// environment.
+pub(crate) fn service(program: &Path, model_url: &str, store: &Store) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().envs([
+        ("OPENAI_BASE_URL", model_url),
+        ("OTEL_SDK_DISABLED", "true"),
+        ("EXPENSE_AGENT_POLICIES", concat!(env!("CARGO_MANIFEST_DIR"), "/policies")),
+        ("EXPENSE_AGENT_PSEUDONYM_KEY", "the key of the benchmark"),
+        ("RUST_LOG", "warn"),
+    ]);
+    command.args(["--listen", "127.0.0.1:0"]);
+    store.hand_to(&mut command);
+    command
+}
+
+/// Puts every subject under every load, round by round, each round beginning with another one; then stops them all.
+pub(crate) async fn take_turns(bench: &Bench, subjects: &mut [Subject], paces: &[Pace]) -> anyhow::Result<()> {
+    for _ in 0..bench.arguments.rounds {
+        for pace in paces {
+            for subject in &mut *subjects {
+                subject.measure(*pace, bench.arguments.duration).await?;
+            }
+        }
+        subjects.rotate_left(1);
+    }
+    subjects.rotate_right(bench.arguments.rounds % subjects.len());
+    for subject in subjects {
+        subject.stop().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! Parts of a decision on their own: what each takes, and what it allocates. The whole chain is measured in `chain`.
+
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::Request;
+use axum::middleware::from_fn_with_state;
+use axum::routing::post;
+use divan::{AllocProfiler, Bencher};
+use expense_agent::chain::prompt::{CLASSIFY, classification_schema};
+use expense_agent::keys::access::Access;
+use expense_agent::llm::{Answer, AnswerSchema, ChatModel, ChatRequest, ModelInfo, Reply, Usage};
+use expense_agent::policy::evaluate::{self, RuleFacts, Subject, evaluate};
+use expense_agent::redact::pseudonym::Pseudonyms;
+use expense_agent::redact::redact;
+use expense_agent::rulebook::{Folder, Rulebook};
+use expense_agent::telemetry::chat::TracedModel;
+use expense_agent::telemetry::provider::Telemetry;
+use expense_agent::telemetry::server;
+use expense_agent::telemetry::settings::{TelemetrySettings, Variables};
+use jiff::civil::date;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use rust_decimal::Decimal;
+use tokio::time::Instant;
+use tower::ServiceExt;
+
+#[global_allocator]
+static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
+
+/// The shipped policies and prices.
+static RULEBOOK: LazyLock<Rulebook> = LazyLock::new(|| {
+    let folder = Folder::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/policies")));
+    folder.expect("the shipped policies are sound").shared
+});
+
+/// A meal within its cap.
+const MEAL: Subject<'_> = Subject {
+    amount: Decimal::from_parts(2_450, 0, 0, false, 2),
+    receipt: true,
+    date: date(2026, 3, 14),
+    today: date(2026, 3, 15),
+    mcc: Some("5812"),
+    merchant: Some("Caffe Nero"),
+    transaction: "Lunch with the team",
+};
+
+fn main() {
+    divan::main();
+}
+
+/// The verdict on an expense, by policy; the rules are put beside their usage first, as for every decision.
+#[divan::bench(args = ["meals", "office", "other", "travel"])]
+fn engine(bencher: Bencher, category: &str) {
+    let policy = RULEBOOK.policies.in_force(category, MEAL.date).expect("the category is shipped");
+    bencher.bench(|| {
+        let usage = evaluate::Usage::default();
+        let rules: Vec<RuleFacts> = policy.rules.iter().map(|rule| RuleFacts::new(rule, &usage)).collect();
+        evaluate(&rules, black_box(&MEAL))
+    });
+}
+
+/// What merchant code, merchant and words speak for.
+#[divan::bench]
+fn evidence(bencher: Bencher) {
+    bencher.bench(|| RULEBOOK.policies.evidence(MEAL.mcc, MEAL.merchant, black_box(MEAL.transaction)));
+}
+
+/// Texts as they leave: a word, a sentence, one that holds what must not leave, and the facts of a prompt.
+#[divan::bench(args = ["word", "sentence", "findings", "prompt"])]
+fn redaction(bencher: Bencher, text: &str) {
+    let text = match text {
+        "word" => "policy_lookup".to_owned(),
+        "sentence" => "One trip costs at most 500.00, limit included. 150.00 of this expense is above it.".to_owned(),
+        "findings" => "Dinner, paid with 4111 1111 1111 1111, receipt to ana@example.com".to_owned(),
+        _ => RULEBOOK.policies.iter().map(|policy| policy.text.as_str()).collect(),
+    };
+    bencher.bench(|| redact(black_box(&text)).into_owned());
+}
+
+/// Tokens to money.
+#[divan::bench]
+fn cost(bencher: Bencher) {
+    let answer = answer();
+    bencher.bench(|| RULEBOOK.prices.cost("openai", black_box(&answer), MEAL.today));
+}
+
+/// A request that does nothing, through the middleware that makes its span.
+#[divan::bench(args = ["without traces", "with traces"])]
+fn server_span(bencher: Bencher, traces: &str) {
+    answered(bencher, traces, Router::new().route("/", post(async || "")));
+}
+
+/// The same with a call of a model that answers at once, and the span of that call.
+#[divan::bench(args = ["without traces", "with traces"])]
+fn server_and_chat_span(bencher: Bencher, traces: &str) {
+    let model = (TracedModel::new(Ready::new(), false), RULEBOOK.clone());
+    answered(bencher, traces, Router::new().route("/", post(ask)).with_state(std::sync::Arc::new(model)));
+}
+
+/// Times one request at a time through the middleware. Spans are cleaned as they end, and then thrown away.
+fn answered(bencher: Bencher, traces: &str, router: Router) {
+    let variables: Variables = match traces {
+        "with traces" => Variables::new(),
+        _ => [("OTEL_SDK_DISABLED".to_owned(), "true".to_owned())].into(),
+    };
+    let settings = TelemetrySettings::parse(&variables, &mut Vec::new());
+    let telemetry = Telemetry::with_exporter(&settings, Pseudonyms::new("the key of the benches".into()), Nowhere);
+    let router = router.layer(from_fn_with_state((telemetry.instruments(), Access::Anonymous), server::trace));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    bencher.bench_local(|| {
+        let request = Request::post("/").body(Body::empty()).expect("a request");
+        runtime.block_on(router.clone().oneshot(request))
+    });
+}
+
+async fn ask(State(model): State<std::sync::Arc<(TracedModel<Ready>, Rulebook)>>) {
+    static SCHEMA: LazyLock<AnswerSchema> =
+        LazyLock::new(|| classification_schema(["meals", "office", "other", "travel"].into_iter()));
+    let (model, rulebook) = &*model;
+    let request = ChatRequest {
+        prompt: &CLASSIFY,
+        messages: &[],
+        schema: &SCHEMA,
+        deadline: Instant::now(),
+        rulebook,
+        traceparent: None,
+    };
+    model.chat(&request).await;
+}
+
+/// A model that answers at once.
+struct Ready {
+    info: ModelInfo,
+}
+
+impl Ready {
+    fn new() -> Self {
+        let model = "gpt-4o-mini".to_owned();
+        let info =
+            ModelInfo { provider: "openai", model, server: None, max_tokens: None, temperature: None, seed: None };
+        Self { info }
+    }
+}
+
+#[async_trait::async_trait]
+impl ChatModel for Ready {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    async fn chat(&self, _: &ChatRequest<'_>) -> Reply {
+        Reply::new(Ok(answer()))
+    }
+}
+
+fn answer() -> Answer {
+    Answer {
+        id: Some("chatcmpl-1".to_owned()),
+        model: "gpt-4o-mini".to_owned(),
+        finish_reason: Some("stop".to_owned()),
+        usage: Some(Usage { input_tokens: 700, output_tokens: 40, ..Usage::default() }),
+        ..Answer::default()
+    }
+}
+
+/// Throws spans away.
+#[derive(Debug)]
+struct Nowhere;
+
+impl SpanExporter for Nowhere {
+    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+        Ok(())
+    }
+}
