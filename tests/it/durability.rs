@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -189,6 +190,59 @@ async fn a_service_does_not_start_on_a_ledger_it_cannot_write_to() {
     let app = TestApp::with(Config { store, ..config() }).await;
     app.decide(paper(1)).await;
     app.stop().await;
+}
+
+/// The files of an SQLite ledger, which nobody may write to while this is here, not even who has them open. All but the
+/// index of the journal: it is shared memory, and the kernel ends whoever touches that.
+struct Frozen(Vec<PathBuf>);
+
+impl Frozen {
+    /// `None`, and a word why, where files cannot be frozen.
+    fn freeze(store: &TestStore) -> Option<Self> {
+        let is_index = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "sqlite-shm");
+        let frozen = Self(store.files().into_iter().filter(|file| !is_index(file)).collect());
+        let is_frozen = frozen.change("+i");
+        if !is_frozen {
+            skip(
+                "on files that cannot be written to; run it as root, on ext4 or another file system that knows `chattr +i`",
+            );
+        }
+        is_frozen.then_some(frozen)
+    }
+
+    fn change(&self, attribute: &str) -> bool {
+        let output = std::process::Command::new("chattr").arg(attribute).args(&self.0).output();
+        output.is_ok_and(|output| output.status.success())
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.change("-i");
+    }
+}
+
+#[tokio::test]
+async fn an_sqlite_ledger_that_becomes_read_only_is_a_503_and_needs_no_restart() {
+    let store = TestStore::sqlite();
+    let app = TestApp::with(Config { store: store.store.clone(), ..config() }).await;
+    let first = app.decide(paper(1)).await;
+    let Some(frozen) = Frozen::freeze(&store) else { return };
+    let refused = app.post(paper(2)).await;
+    assert_eq!((refused.status, &refused.body["code"]), (503, &json!("ledger_unavailable")));
+    assert_eq!(refused.headers["retry-after"], "1");
+    let ready = app.get("/readyz").await;
+    assert_eq!((ready.status, &ready.body["checks"]["ledger"]), (503, &json!("failed")));
+    let path = format!("/v1/expenses/{}", first["id"].as_str().unwrap());
+    assert_eq!(app.get(&path).await.body, first, "it can be read");
+    drop(frozen);
+    poll::until(Duration::from_secs(10), "it can be written to again", async || {
+        let ready = app.get("/readyz").await;
+        if ready.status == 200 { Ok(()) } else { Err(ready.body) }
+    })
+    .await;
+    app.decide(paper(3)).await;
+    assert_eq!(decisions(&app.url).await.len(), 2);
 }
 
 #[tokio::test]
