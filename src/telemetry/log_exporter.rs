@@ -2,7 +2,6 @@
 //! they begin to fail and when they succeed again, not with every one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -14,12 +13,17 @@ use opentelemetry_sdk::logs::{LogBatch, LogExporter};
 use prost::Message;
 use tokio::runtime::{Handle, Runtime};
 
+use crate::telemetry::outage::Outage;
 use crate::telemetry::settings::ExporterSettings;
 use crate::telemetry::transport::{Failure, Transport, TransportError};
 
 /// How often a failure that may pass is tried again, and the first pause before that; each next one is twice as long.
 const MAX_RETRIES: usize = 3;
 const MIN_PAUSE: Duration = Duration::from_millis(100);
+
+/// What is said beside a failure.
+const ADVICE: &str = ". Name a backend that takes them in OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, or turn them off with \
+    OTEL_LOGS_EXPORTER=none; Jaeger takes none";
 
 /// Sends what the queue of the SDK holds, a batch at a time.
 #[derive(Debug)]
@@ -28,9 +32,7 @@ pub(super) struct Exporter {
     /// Where the transport is used; the thread of the queue has no runtime.
     runtime: Handle,
     resource: ResourceAttributesWithSchema,
-    /// For the log, so without a password.
-    endpoint: String,
-    is_failing: AtomicBool,
+    outage: Outage,
 }
 
 impl Exporter {
@@ -41,8 +43,7 @@ impl Exporter {
             transport: Arc::new(Transport::build(settings)?),
             runtime: runtime.handle().clone(),
             resource: ResourceAttributesWithSchema::default(),
-            endpoint: settings.shown_endpoint.clone(),
-            is_failing: AtomicBool::new(false),
+            outage: Outage::new("log records", ADVICE, settings.shown_endpoint.clone()),
         })
     }
 
@@ -64,17 +65,7 @@ impl LogExporter for Exporter {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
         let of_resource = group_logs_by_resource_and_scope(&batch, &self.resource);
         let result = self.deliver(of_resource.first().map(Message::encode_to_vec).unwrap_or_default()).await;
-        let (endpoint, was_failing) = (&self.endpoint, self.is_failing.swap(result.is_err(), Ordering::Relaxed));
-        match &result {
-            Err(error) if !was_failing => tracing::warn!(
-                endpoint,
-                error,
-                "log records cannot be delivered; decisions go on. Name a backend that takes them in \
-                 OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, or turn them off with OTEL_LOGS_EXPORTER=none; Jaeger takes none"
-            ),
-            Ok(()) if was_failing => tracing::info!(endpoint, "log records are delivered again"),
-            _ => {}
-        }
+        self.outage.note(&result);
         result.map_err(OTelSdkError::InternalFailure)
     }
 

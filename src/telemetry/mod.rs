@@ -17,6 +17,7 @@ mod log_records;
 pub mod logs;
 pub mod metrics;
 pub mod names;
+mod outage;
 mod pipeline;
 mod processor;
 pub mod provider;

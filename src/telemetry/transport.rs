@@ -1,4 +1,4 @@
-//! The way to the backend: OTLP over gRPC or over HTTP, with spans or metrics that are encoded already. One attempt each;
+//! The way to the backend: OTLP over gRPC or over HTTP, with spans or log records that are encoded already. One attempt each;
 //! what to do when it fails is the sender's to know.
 
 use std::io::Write;
@@ -83,8 +83,8 @@ impl Transport {
         })
     }
 
-    /// Sends one message: a `ResourceSpans`, or a `ResourceMetrics`. Returns how many of its spans or data points the
-    /// backend took the message without.
+    /// Sends one message: a `ResourceSpans`, or a `ResourceLogs`. Returns how many of its spans or records the backend
+    /// took the message without.
     pub(super) async fn export(&self, of_resource: Vec<u8>) -> Result<u64, Failure> {
         let request = ExportRequest { of_resource: of_resource.into() };
         let (response, timeout) = match self {
@@ -97,8 +97,8 @@ impl Transport {
     }
 }
 
-/// An `ExportTraceServiceRequest` whose one field is encoded already. Requests and answers of metrics look the same on the
-/// wire.
+/// An `ExportTraceServiceRequest` whose one field is encoded already. Requests and answers of log records look the same on
+/// the wire.
 #[derive(Clone, PartialEq, prost::Message)]
 struct ExportRequest {
     #[prost(bytes = "bytes", tag = "1")]

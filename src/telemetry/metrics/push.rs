@@ -2,7 +2,6 @@
 //! push, so nothing waits; that pushes begin to fail is said once, and not with every one.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -17,16 +16,19 @@ use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use reqwest::header::{HeaderName, HeaderValue};
 
+use crate::telemetry::outage::Outage;
 use crate::telemetry::settings::{ExporterSettings, Protocol};
 use crate::telemetry::transport::{HttpTls, TransportError, grpc_tls};
+
+/// What is said beside a failure.
+const ADVICE: &str = ", and /metrics shows them all the same. Name a backend that takes them in \
+    OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, or turn this off with OTEL_METRICS_EXPORTER=none";
 
 /// What pushes.
 #[derive(Debug)]
 pub(in crate::telemetry) struct Pusher {
     exporter: MetricExporter,
-    /// For the log, so without a password.
-    endpoint: String,
-    is_failing: AtomicBool,
+    outage: Outage,
 }
 
 impl Pusher {
@@ -38,7 +40,7 @@ impl Pusher {
         };
         let endpoint = settings.shown_endpoint.clone();
         let exporter = exporter.map_err(|error| TransportError::Metrics(endpoint.clone(), error))?;
-        Ok(Self { exporter, endpoint, is_failing: AtomicBool::new(false) })
+        Ok(Self { exporter, outage: Outage::new("metrics", ADVICE, endpoint) })
     }
 }
 
@@ -91,17 +93,7 @@ fn over_http(settings: &ExporterSettings, temporality: Temporality) -> Result<Bu
 impl PushMetricExporter for Pusher {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         let result = self.exporter.export(metrics).await;
-        let (endpoint, was_failing) = (&self.endpoint, self.is_failing.swap(result.is_err(), Ordering::Relaxed));
-        match &result {
-            Err(error) if !was_failing => tracing::warn!(
-                endpoint,
-                %error,
-                "metrics cannot be delivered; decisions go on, and /metrics shows them all the same. Name a backend that \
-                 takes them in OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, or turn this off with OTEL_METRICS_EXPORTER=none"
-            ),
-            Ok(()) if was_failing => tracing::info!(endpoint, "metrics are delivered again"),
-            _ => {}
-        }
+        self.outage.note(&result);
         result
     }
 
