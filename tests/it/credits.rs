@@ -48,56 +48,70 @@ async fn a_credit_frees_at_most_the_share_of_its_purchase() {
 
 #[tokio::test]
 async fn a_credit_of_what_was_denied_frees_nothing() {
-    let app = TestApp::spawn().await;
-    let denied = app.decide(meal("80.00")).await;
-    assert_eq!(app.decide(credit("-80.00", &denied)).await["reimbursable"], "0.00");
-    assert_eq!(used(&app).await, "0.00");
+    on_each_store(async |store| {
+        let app = on(&store).await;
+        let denied = app.decide(meal("80.00")).await;
+        assert_eq!(app.decide(credit("-80.00", &denied)).await["reimbursable"], "0.00");
+        assert_eq!(used(&app).await, "0.00");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_credit_in_foreign_money_frees_what_its_purchase_was_taken_for() {
-    let app = TestApp::spawn().await;
-    let mut lunch = meal("40.00");
-    lunch["currency"] = "EUR".into();
-    let lunch = app.decide(lunch).await;
-    assert_eq!(lunch["converted_amount"]["amount"], "43.40");
-    let mut back = credit("-40.00", &lunch);
-    back["currency"] = "EUR".into();
-    let back = app.decide(back).await;
-    assert_eq!((&back["converted_amount"]["amount"], &back["reimbursable"]), (&json!("-43.40"), &json!("-43.40")));
-    assert_eq!(used(&app).await, "0.00");
+    on_each_store(async |store| {
+        let app = on(&store).await;
+        let mut lunch = meal("40.00");
+        lunch["currency"] = "EUR".into();
+        let lunch = app.decide(lunch).await;
+        assert_eq!(lunch["converted_amount"]["amount"], "43.40");
+        let mut back = credit("-40.00", &lunch);
+        back["currency"] = "EUR".into();
+        let back = app.decide(back).await;
+        assert_eq!((&back["converted_amount"]["amount"], &back["reimbursable"]), (&json!("-43.40"), &json!("-43.40")));
+        assert_eq!(used(&app).await, "0.00");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_amount_below_zero_names_its_purchase_and_only_one_of_the_same_employee() {
-    let app = TestApp::spawn().await;
-    let lunch = app.decide(meal("60.00")).await;
-    let back = app.decide(credit("-10.00", &lunch)).await;
-    let with = |field: &str, value: Value| {
-        let mut body = credit("-10.00", &lunch);
-        body[field] = value;
-        body
-    };
-    for (body, field, said) in [
-        (with("refunds", Value::Null), "amount", "name the purchase it refunds in `refunds`"),
-        (with("amount", "10.00".into()), "amount", "a credit is below zero"),
-        (with("amount", "-0.00".into()), "amount", "the amount is zero"),
-        (with("amount", "--1".into()), "amount", "write up to 12 digits"),
-        (with("refunds", "lunch".into()), "refunds", "write the id that the purchase was answered with"),
-        (with("refunds", "01890a5d-ac96-774b-bcce-b302099a8057".into()), "refunds", "has no such purchase"),
-        (with("refunds", back["id"].clone()), "refunds", "has no such purchase"),
-        (with("user_id", "ben".into()), "refunds", "has no such purchase"),
-        (with("currency", "EUR".into()), "refunds", "has no such purchase"),
-    ] {
-        let reply = app.post(body.clone()).await;
-        assert_eq!((reply.status, &reply.body["errors"][0]["field"]), (422, &json!(field)), "{body} {}", reply.body);
-        let message = reply.body["errors"][0]["message"].as_str().unwrap();
-        assert!(message.contains(said), "{message}");
-    }
-    let reply = app.post_with(credit("-10.00", &lunch), &[("baggage", "tenant.id=acme")]).await;
-    assert_eq!(reply.status, 422, "another tenant's purchase is none of this one's");
-    let number = json!({"transaction": "Credit", "amount": -9.5, "user_id": "ana", "refunds": lunch["id"]});
-    assert_eq!(app.decide(number).await["amount"], "-9.50");
+    on_each_store(async |store| {
+        let app = on(&store).await;
+        let lunch = app.decide(meal("60.00")).await;
+        let back = app.decide(credit("-10.00", &lunch)).await;
+        let with = |field: &str, value: Value| {
+            let mut body = credit("-10.00", &lunch);
+            body[field] = value;
+            body
+        };
+        for (body, field, said) in [
+            (with("refunds", Value::Null), "amount", "name the purchase it refunds in `refunds`"),
+            (with("amount", "10.00".into()), "amount", "a credit is below zero"),
+            (with("amount", "-0.00".into()), "amount", "the amount is zero"),
+            (with("amount", "--1".into()), "amount", "write up to 12 digits"),
+            (with("refunds", "lunch".into()), "refunds", "write the id that the purchase was answered with"),
+            (with("refunds", "01890a5d-ac96-774b-bcce-b302099a8057".into()), "refunds", "has no such purchase"),
+            (with("refunds", back["id"].clone()), "refunds", "has no such purchase"),
+            (with("user_id", "ben".into()), "refunds", "has no such purchase"),
+            (with("currency", "EUR".into()), "refunds", "has no such purchase"),
+        ] {
+            let reply = app.post(body.clone()).await;
+            assert_eq!(
+                (reply.status, &reply.body["errors"][0]["field"]),
+                (422, &json!(field)),
+                "{body} {}",
+                reply.body
+            );
+            let message = reply.body["errors"][0]["message"].as_str().unwrap();
+            assert!(message.contains(said), "{message}");
+        }
+        let reply = app.post_with(credit("-10.00", &lunch), &[("baggage", "tenant.id=acme")]).await;
+        assert_eq!(reply.status, 422, "another tenant's purchase is none of this one's");
+        let number = json!({"transaction": "Credit", "amount": -9.5, "user_id": "ana", "refunds": lunch["id"]});
+        assert_eq!(app.decide(number).await["amount"], "-9.50");
+    })
+    .await;
 }
 
 proptest! {

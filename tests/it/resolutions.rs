@@ -158,15 +158,18 @@ async fn an_expense_in_review_is_approved_by_the_rules_and_above_a_cap_by_the_ro
 
 #[tokio::test]
 async fn a_person_files_an_expense_in_review_under_another_category() {
-    let office = Office::on_sqlite().await;
-    let odd = office.decide(odd_meal("60.00")).await;
-    let mut body = by("ben", "approve", "manager");
-    body["category"] = "yachts".into();
-    let unknown = office.settle("ea_manager", &odd, body.clone()).await;
-    assert_eq!((unknown.status, &unknown.body["errors"][0]["field"]), (422, &json!("category")));
-    body["category"] = "travel".into();
-    let reply = office.settle("ea_manager", &odd, body).await;
-    assert_eq!((reply.status, &reply.body["resolution"]["category"]), (201, &json!("travel")), "{:#}", reply.body);
+    on_each_store(async |store| {
+        let office = Office::on(&store).await;
+        let odd = office.decide(odd_meal("60.00")).await;
+        let mut body = by("ben", "approve", "manager");
+        body["category"] = "yachts".into();
+        let unknown = office.settle("ea_manager", &odd, body.clone()).await;
+        assert_eq!((unknown.status, &unknown.body["errors"][0]["field"]), (422, &json!("category")));
+        body["category"] = "travel".into();
+        let reply = office.settle("ea_manager", &odd, body).await;
+        assert_eq!((reply.status, &reply.body["resolution"]["category"]), (201, &json!("travel")), "{:#}", reply.body);
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -247,20 +250,23 @@ async fn of_many_who_settle_at_once_one_does() {
 
 #[tokio::test]
 async fn the_queue_of_a_role_holds_what_is_open_for_it() {
-    let office = Office::on_sqlite().await;
-    let laptop = office.decide(laptop("1000.00")).await;
-    let meal = office.decide(odd_meal("60.00")).await;
-    let gift = office.decide(json!({"transaction": "Retirement gift", "amount": "30.00", "user_id": "ana"})).await;
-    let queue = async |role: &str| {
-        let page = office.get(&format!("/v1/expenses?pending={role}")).await;
-        page["decisions"].as_array().unwrap().iter().map(|decision| decision["id"].clone()).collect::<Vec<_>>()
-    };
-    assert_eq!(queue("manager").await, [meal["id"].clone(), laptop["id"].clone()]);
-    assert_eq!(queue("vp").await, [gift["id"].clone()]);
-    assert_eq!(queue("cfo").await, Vec::<Value>::new());
-    office.settle("ea_vp", &gift, by("ben", "approve", "vp")).await;
-    assert_eq!(queue("vp").await, Vec::<Value>::new());
-    assert_eq!(office.get("/v1/expenses?pending=boss").await["code"], "unknown_filter");
+    on_each_store(async |store| {
+        let office = Office::on(&store).await;
+        let laptop = office.decide(laptop("1000.00")).await;
+        let meal = office.decide(odd_meal("60.00")).await;
+        let gift = office.decide(json!({"transaction": "Retirement gift", "amount": "30.00", "user_id": "ana"})).await;
+        let queue = async |role: &str| {
+            let page = office.get(&format!("/v1/expenses?pending={role}")).await;
+            page["decisions"].as_array().unwrap().iter().map(|decision| decision["id"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(queue("manager").await, [meal["id"].clone(), laptop["id"].clone()]);
+        assert_eq!(queue("vp").await, [gift["id"].clone()]);
+        assert_eq!(queue("cfo").await, Vec::<Value>::new());
+        office.settle("ea_vp", &gift, by("ben", "approve", "vp")).await;
+        assert_eq!(queue("vp").await, Vec::<Value>::new());
+        assert_eq!(office.get("/v1/expenses?pending=boss").await["code"], "unknown_filter");
+    })
+    .await;
 }
 
 #[tokio::test]
