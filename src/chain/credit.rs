@@ -14,19 +14,17 @@ impl Chain {
     pub(super) async fn record_credit(&self, case: &Case, purchase: &Entry) -> Result<Recorded, LedgerError> {
         let started = Instant::now();
         let mut decision = self.conclude_credit(case, purchase);
-        let effect = Effect::Free(Box::new(purchase.clone()));
-        let record_hash = self.ledger.record(&mut decision, &effect, case.key.as_ref()).await?;
+        let record_hash = self.ledger.record(&mut decision, Effect::Free(purchase), case.key.as_ref()).await?;
         Ok(Recorded { decision, record_hash, record_duration: started.elapsed(), n_caps_moved: 0 })
     }
 
     fn conclude_credit(&self, case: &Case, purchase: &Entry) -> Decision {
         let expense = &case.expense;
-        let Entry { decision: bought, resolution } = purchase;
-        let filed = resolution.as_ref().and_then(|resolution| resolution.category.clone());
+        let bought = &purchase.decision;
         Decision {
             id: case.id,
             outcome: Outcome::Approved,
-            category: filed.or_else(|| bought.category.clone()),
+            category: purchase.category().map(str::to_owned),
             reason: format!("Gives {} {} back of purchase {}.", -expense.amount, expense.currency, bought.id),
             approver: None,
             reviewer: None,

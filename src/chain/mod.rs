@@ -127,8 +127,8 @@ impl Chain {
             decision.cap_moved = n_caps_moved > 0;
             decision.is_override &= !decision.cap_moved;
             let found = lookup.as_ref().and_then(|lookup| lookup.found.as_ref());
-            let effect = found.map_or(Effect::None, |found| Effect::Take(found.reservation.clone()));
-            match self.ledger.record(&mut decision, &effect, case.key.as_ref()).await {
+            let effect = found.map_or(Effect::None, |found| Effect::Take(&found.reservation));
+            match self.ledger.record(&mut decision, effect, case.key.as_ref()).await {
                 Ok(record_hash) => {
                     let record_duration = started.elapsed();
                     return Ok(Recorded { decision, record_hash, record_duration, n_caps_moved });

@@ -2,7 +2,6 @@
 //! of the expense is his. An approval of an expense in review goes through the same rules as the machine's would have.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -297,7 +296,7 @@ fn case_of(request: &Request, expense: Expense) -> Case {
         trace_id: request.trace_id.clone(),
         span_id: String::new(),
         // No model is asked.
-        model_deadline: tokio::time::Instant::now() + Duration::ZERO,
+        model_deadline: tokio::time::Instant::now(),
         key: None,
         rulebook: request.rulebook.clone(),
         expense,

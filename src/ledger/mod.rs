@@ -128,14 +128,14 @@ pub struct Reservation {
 }
 
 /// What a decision does to the caps.
-#[derive(Clone, Debug)]
-pub enum Effect {
+#[derive(Clone, Copy, Debug)]
+pub enum Effect<'a> {
     /// Nothing: no policy was found.
     None,
     /// It takes its share, when it is approved or pending approval.
-    Take(Reservation),
+    Take(&'a Reservation),
     /// It gives back of the share of the purchase it refunds, all of that at most.
-    Free(Box<Entry>),
+    Free(&'a Entry),
 }
 
 /// Where decisions are kept.
@@ -255,14 +255,15 @@ impl Ledger {
     }
 
     /// Records a decision, takes its share of the caps, binds its idempotency key and seals it: all of it or nothing. What
-    /// may have been handed in before, and what a credit frees, is noted in the decision on the way. Gives the hash of the record.
+    /// may have been handed in before, and what a credit frees, is noted in the decision on the way. Gives the hash of the
+    /// record.
     ///
     /// # Errors
     /// [`RecordError::CapMoved`] when a cap cannot hold the expense any more.
     pub async fn record(
         &self,
         decision: &mut Decision,
-        effect: &Effect,
+        effect: Effect<'_>,
         key: Option<&KeyClaim>,
     ) -> Result<String, RecordError> {
         let mut tries = Tries::default();
@@ -330,7 +331,7 @@ async fn probe(part: &mut Part) -> Result<(), RecordError> {
 async fn record(
     part: &mut Part,
     decision: &mut Decision,
-    effect: &Effect,
+    effect: Effect<'_>,
     key: Option<&KeyClaim>,
 ) -> Result<String, RecordError> {
     let transaction = part.transaction();

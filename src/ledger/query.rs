@@ -34,6 +34,14 @@ pub struct Entry {
     pub resolution: Option<Resolution>,
 }
 
+impl Entry {
+    /// What it is filed under: what a person said, else what the machine found.
+    pub fn category(&self) -> Option<&str> {
+        let said = self.resolution.as_ref().and_then(|resolution| resolution.category.as_deref());
+        said.or(self.decision.category.as_deref())
+    }
+}
+
 /// Which part of a list is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct PageRequest {

@@ -188,10 +188,8 @@ pub(super) async fn refund(
     purchase: &Entry,
 ) -> Result<Decimal, sqlx::Error> {
     let (amount, currency) = credit.policy_amount();
-    let Entry { decision, resolution } = purchase;
-    let filed = resolution.as_ref().and_then(|resolution| resolution.category.as_deref());
-    let category = filed.or(decision.category.as_deref()).unwrap_or_default();
-    let freed_minor = free(transaction, decision, category, money::to_minor(-amount, currency)).await?;
+    let category = purchase.category().unwrap_or_default();
+    let freed_minor = free(transaction, &purchase.decision, category, money::to_minor(-amount, currency)).await?;
     Ok(money::from_minor(-freed_minor, currency))
 }
 
