@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, AnyPool};
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
+use crate::ledger::db::{Connection, DbError, Pool, Transaction};
 use crate::ledger::seal::{self, Head};
 use crate::ledger::{LedgerError, RecordError};
 
@@ -64,7 +64,7 @@ fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
 /// All writing to one database.
 #[derive(Clone, Debug)]
 pub(super) struct Batches {
-    pool: AnyPool,
+    pool: Pool,
     manner: Manner,
     file: Option<OpenFile>,
     lanes: Arc<[Lane]>,
@@ -89,33 +89,57 @@ struct Lane {
     proof: Proof,
 }
 
-/// A transaction on a connection of its own. Unless it is committed the connection is closed with it, which takes back
-/// what it did: a database that failed may have ended the transaction by itself, and a connection that doubts where it
-/// stands is worth nothing.
-#[derive(Debug)]
-struct Transaction {
-    connection: PoolConnection<Any>,
-    is_committed: bool,
-}
-
-impl Transaction {
-    async fn begin(pool: &AnyPool, statement: &'static str) -> Result<Self, sqlx::Error> {
-        let mut transaction = Self { connection: pool.acquire().await?, is_committed: false };
-        sqlx::raw_sql(statement).execute(&mut *transaction.connection).await?;
-        Ok(transaction)
+impl Lane {
+    async fn enter(&self) -> Part {
+        self.n_waiting.fetch_add(1, Ordering::AcqRel);
+        let waiting = Waiting { lane: self, has_entered: false };
+        let open = Arc::clone(&self.open).lock_owned().await;
+        waiting.enter();
+        Part { open, lane: self.clone(), has_left: false }
     }
 
-    async fn commit(mut self) -> Result<(), sqlx::Error> {
-        sqlx::raw_sql("COMMIT").execute(&mut *self.connection).await?;
-        self.is_committed = true;
-        Ok(())
+    /// Commits what is open, in a task of its own: a caller that goes away must not leave the others in the dark.
+    fn commit(&self, open: &mut Option<Batch>) {
+        let Some(Batch { transaction, committed, has_failed, .. }) = open.take() else { return };
+        let proof = self.proof.clone();
+        tokio::spawn(async move {
+            let result = transaction.commit().await.map_err(Arc::new);
+            proof.set((result.is_ok() && !has_failed).then(Instant::now));
+            committed.send_replace(Some(result));
+        });
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.n_waiting.load(Ordering::Acquire) > 0
     }
 }
 
-impl Drop for Transaction {
+/// A writer that waits for its turn.
+struct Waiting<'a> {
+    lane: &'a Lane,
+    has_entered: bool,
+}
+
+impl Waiting<'_> {
+    fn enter(mut self) {
+        self.has_entered = true;
+        self.lane.n_waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Drop for Waiting<'_> {
+    /// One that goes away before its turn was counted on to end the batch of those before it.
     fn drop(&mut self) {
-        if !self.is_committed {
-            self.connection.close_on_drop();
+        let Ok(runtime) = Handle::try_current() else { return };
+        if !self.has_entered {
+            let lane = self.lane.clone();
+            runtime.spawn(async move {
+                let mut open = lane.open.lock().await;
+                lane.n_waiting.fetch_sub(1, Ordering::AcqRel);
+                if !lane.is_awaited() {
+                    lane.commit(&mut open);
+                }
+            });
         }
     }
 }
@@ -130,11 +154,11 @@ struct Batch {
     has_failed: bool,
     heads: HashMap<String, Head>,
     /// How the commit went; dropped without a word when the transaction was given up.
-    committed: watch::Sender<Option<Result<(), Arc<sqlx::Error>>>>,
+    committed: watch::Sender<Option<Result<(), Arc<DbError>>>>,
 }
 
 impl Batches {
-    pub(super) fn new(pool: AnyPool, manner: Manner, file: Option<OpenFile>) -> Self {
+    pub(super) fn new(pool: Pool, manner: Manner, file: Option<OpenFile>) -> Self {
         let proof = Proof::default();
         let lanes = (0..manner.n_lanes).map(|_| Lane { proof: proof.clone(), ..Lane::default() }).collect();
         Self { pool, manner, file, lanes, proof }
@@ -152,15 +176,7 @@ impl Batches {
         tenant_id.hash(&mut hasher);
         let n_lanes = u64::try_from(self.lanes.len()).unwrap_or(1);
         let lane = usize::try_from(hasher.finish() % n_lanes).unwrap_or(0);
-        let lane = self.lanes[lane].clone();
-        lane.n_waiting.fetch_add(1, Ordering::AcqRel);
-        // In a task of its own: whoever is counted as waiting also comes in, even when its caller has gone away.
-        let entering = tokio::spawn(async move {
-            let open = Arc::clone(&lane.open).lock_owned().await;
-            lane.n_waiting.fetch_sub(1, Ordering::AcqRel);
-            Part { open, lane, has_left: false }
-        });
-        let mut part = entering.await.map_err(|_| LedgerError::Interrupted)?;
+        let mut part = self.lanes[lane].enter().await;
         if !self.manner.mixes_tenants && part.open.as_ref().is_some_and(|batch| batch.tenant_id != tenant_id) {
             part.commit();
         }
@@ -183,19 +199,13 @@ impl Batches {
         // Before the savepoint: what is taken back behind it must not unlock the tenant.
         seal::lock(&mut part, tenant_id).await?;
         // Never released: the next one of this name hides it, and a commit ends them all.
-        sqlx::raw_sql("SAVEPOINT part").execute(part.transaction()).await?;
+        part.transaction().run("SAVEPOINT part").await?;
         Ok(part)
     }
 
     /// Clears away what rows held before: in the database's journal, and where rows were.
-    pub(super) async fn forget(&self) -> Result<(), sqlx::Error> {
-        sqlx::raw_sql(self.manner.forget).execute(&self.pool).await?;
-        Ok(())
-    }
-
-    /// Lets go of the database after the last write.
-    pub(super) async fn close(&self) {
-        self.pool.close().await;
+    pub(super) async fn forget(&self) -> Result<(), DbError> {
+        self.pool.acquire().await?.run(self.manner.forget).await
     }
 }
 
@@ -212,8 +222,12 @@ impl Part {
         self.open.as_mut().expect("a part is handed out with its batch, which only its end takes away")
     }
 
+    fn commit(&mut self) {
+        self.lane.commit(&mut self.open);
+    }
+
     /// Where its statements go.
-    pub(super) fn transaction(&mut self) -> &mut AnyConnection {
+    pub(super) fn transaction(&mut self) -> &mut Connection {
         &mut self.batch().transaction.connection
     }
 
@@ -228,14 +242,14 @@ impl Part {
             self.batch().has_failed |= matches!(error, RecordError::Ledger(LedgerError::Database(_)));
             // A database that failed may have given the transaction up by itself; then this fails as well, and the others
             // begin anew.
-            let taken_back = sqlx::raw_sql("ROLLBACK TO SAVEPOINT part").execute(self.transaction()).await;
+            let taken_back = self.transaction().run("ROLLBACK TO SAVEPOINT part").await;
             if taken_back.is_err() {
                 return result;
             }
         }
         self.has_left = true;
         let mut committed = self.batch().committed.subscribe();
-        if self.lane.n_waiting.load(Ordering::Acquire) == 0 || self.batch().n_parts >= MAX_PARTS {
+        if !self.lane.is_awaited() || self.batch().n_parts >= MAX_PARTS {
             self.commit();
         }
         drop(self);
@@ -245,17 +259,6 @@ impl Part {
             Some(Err(error)) => Err(LedgerError::Database(Arc::clone(error)).into()),
             _ => result,
         }
-    }
-
-    /// Commits the batch, in a task of its own: a caller that goes away must not leave the others in the dark.
-    fn commit(&mut self) {
-        let Some(Batch { transaction, committed, has_failed, .. }) = self.open.take() else { return };
-        let proof = self.lane.proof.clone();
-        tokio::spawn(async move {
-            let result = transaction.commit().await.map_err(Arc::new);
-            proof.set((result.is_ok() && !has_failed).then(Instant::now));
-            committed.send_replace(Some(result));
-        });
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::cmp::Reverse;
 
-use sqlx::AnyConnection;
-
 use crate::domain::decision::{Decision, Duplicate, Outcome};
 use crate::domain::money;
-use crate::ledger::{LedgerError, query};
+use crate::ledger::LedgerError;
+use crate::ledger::db::{Connection, query};
+use crate::ledger::query::read;
 use crate::policy::duplicate::similarity;
 
 /// How many earlier decisions with the same amount are looked at, the newest first.
@@ -14,11 +14,11 @@ const MAX_CANDIDATES: i64 = 20;
 
 /// Earlier decisions, approved or pending approval, about what may be the same purchase; the most alike come first. Inside
 /// the transaction that records the decision, so that of two at once the second one finds the first.
-pub(super) async fn find(transaction: &mut AnyConnection, decision: &Decision) -> Result<Vec<Duplicate>, LedgerError> {
+pub(super) async fn find(transaction: &mut Connection, decision: &Decision) -> Result<Vec<Duplicate>, LedgerError> {
     let expense = &decision.expense;
     let first_day = expense.date.yesterday().unwrap_or(expense.date);
     let last_day = expense.date.tomorrow().unwrap_or(expense.date);
-    let documents: Vec<String> = sqlx::query_scalar(
+    let documents: Vec<(String,)> = query(
         "SELECT document FROM decision WHERE tenant_id = $1 AND user_id = $2 AND currency = $3 AND amount_minor = $4
          AND expense_date BETWEEN $5 AND $6 AND COALESCE(standing, outcome) IN ($7, $8) ORDER BY id DESC LIMIT $9",
     )
@@ -31,11 +31,11 @@ pub(super) async fn find(transaction: &mut AnyConnection, decision: &Decision) -
     .bind(Outcome::Approved.to_string())
     .bind(Outcome::NeedsApproval.to_string())
     .bind(MAX_CANDIDATES)
-    .fetch_all(&mut *transaction)
+    .fetch_all(transaction)
     .await?;
     let mut duplicates = Vec::new();
-    for document in &documents {
-        let earlier: Decision = query::read(document)?;
+    for (document,) in &documents {
+        let earlier: Decision = read(document)?;
         let score = similarity(expense, &earlier.expense);
         duplicates.extend(score.map(|score| Duplicate { id: earlier.id, score }));
     }

@@ -5,7 +5,9 @@
 use serde_json::Value;
 
 use crate::ledger::batch::Part;
-use crate::ledger::{Ledger, LedgerError, RecordError, Tries, query, seal};
+use crate::ledger::db::query;
+use crate::ledger::query::read;
+use crate::ledger::{Ledger, LedgerError, RecordError, Tries, seal};
 
 /// Records that are erased in one write.
 const PAGE: i64 = 100;
@@ -39,10 +41,10 @@ impl Ledger {
 async fn erase_some(part: &mut Part, tenant_id: &str, user_id: &str) -> Result<u64, RecordError> {
     let transaction = part.transaction();
     // Names of merchants are kept there to find split purchases by.
-    sqlx::query("DELETE FROM merchant_usage WHERE tenant_id = $1 AND user_id = $2")
+    query("DELETE FROM merchant_usage WHERE tenant_id = $1 AND user_id = $2")
         .bind(tenant_id)
         .bind(user_id)
-        .execute(&mut *transaction)
+        .execute(transaction)
         .await?;
     let mut n_erased = 0;
     for (select, update) in [
@@ -61,14 +63,14 @@ async fn erase_some(part: &mut Part, tenant_id: &str, user_id: &str) -> Result<u
         ),
     ] {
         let rows: Vec<(String, String, String)> =
-            sqlx::query_as(select).bind(tenant_id).bind(user_id).bind(PAGE).fetch_all(&mut *transaction).await?;
+            query(select).bind(tenant_id).bind(user_id).bind(PAGE).fetch_all(transaction).await?;
         for (id, salt, document) in rows {
-            let mut record: Value = query::read(&document)?;
+            let mut record: Value = read(&document)?;
             seal::seal(&mut record, &salt);
-            sqlx::query(update).bind(record.to_string()).bind(&id).execute(&mut *transaction).await?;
+            query(update).bind(record.to_string()).bind(&id).execute(transaction).await?;
             // Without its salt a text cannot be guessed from its hash.
             let forget = "UPDATE chain SET salt = NULL WHERE record_id = $1";
-            sqlx::query(forget).bind(id).execute(&mut *transaction).await?;
+            query(forget).bind(id).execute(transaction).await?;
             n_erased += 1;
         }
     }

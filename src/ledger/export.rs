@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use crate::ledger::query::{self, Row};
+use crate::ledger::db::query;
+use crate::ledger::query::{Row, entry};
 use crate::ledger::{Entry, Ledger, LedgerError};
 
 /// Decisions that are read at a time.
@@ -51,16 +52,16 @@ impl Ledger {
              LEFT JOIN chain ON chain.record_id = decision.id
              WHERE decision.id {comparison} $1 AND decision.id < $2 AND {of_tenant} ORDER BY decision.id LIMIT $4"
         ));
-        let rows: Vec<(String, Option<String>, Option<String>)> = sqlx::query_as(sql)
+        let rows: Vec<(String, Option<String>, Option<String>)> = query(sql)
             .bind(from.to_string())
             .bind(first_id(period.until).to_string())
             .bind(tenant_id.unwrap_or_default())
             .bind(PAGE)
-            .fetch_all(&self.readers)
+            .fetch_all(&mut self.pool.acquire().await?)
             .await?;
         let exported = |(decision, resolution, record_hash): (String, Option<String>, Option<String>)| {
             let row: Row = (decision, resolution);
-            Ok(Exported { entry: query::entry(row)?, record_hash })
+            Ok(Exported { entry: entry(row)?, record_hash })
         };
         rows.into_iter().map(exported).collect()
     }

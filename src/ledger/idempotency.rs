@@ -2,11 +2,11 @@
 //! decision in the transaction that records it, so two requests, in one process or in two, never both decide.
 
 use jiff::Timestamp;
-use sqlx::AnyConnection;
 use uuid::Uuid;
 
 use crate::domain::decision::Decision;
 use crate::ledger::batch::Part;
+use crate::ledger::db::{Connection, query};
 use crate::ledger::{Entry, Ledger, LedgerError, RecordError, Tries};
 
 /// A request's hold on a key.
@@ -90,13 +90,13 @@ enum Claimed {
 
 async fn try_claim(part: &mut Part, claim: &KeyClaim, now: Timestamp) -> Result<Claimed, RecordError> {
     let transaction = part.transaction();
-    sqlx::query("DELETE FROM idempotency WHERE tenant_id = $1 AND expires_at <= $2")
+    query("DELETE FROM idempotency WHERE tenant_id = $1 AND expires_at <= $2")
         .bind(&claim.tenant_id)
         .bind(now.as_millisecond())
-        .execute(&mut *transaction)
+        .execute(transaction)
         .await?;
     // A lease that ran out was held by a process that is gone.
-    let taken = sqlx::query(
+    let taken = query(
         "INSERT INTO idempotency (tenant_id, idem_key, fingerprint, leased_until, expires_at)
          VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (tenant_id, idem_key) DO UPDATE SET fingerprint = excluded.fingerprint,
@@ -109,22 +109,22 @@ async fn try_claim(part: &mut Part, claim: &KeyClaim, now: Timestamp) -> Result<
     .bind(claim.leased_until.as_millisecond())
     .bind(claim.expires_at.as_millisecond())
     .bind(now.as_millisecond())
-    .execute(&mut *transaction)
+    .execute(transaction)
     .await?;
-    if taken.rows_affected() == 1 {
+    if taken == 1 {
         return Ok(Claimed::Now);
     }
     let (fingerprint, decision_id): (String, Option<String>) =
-        sqlx::query_as("SELECT fingerprint, decision_id FROM idempotency WHERE tenant_id = $1 AND idem_key = $2")
+        query("SELECT fingerprint, decision_id FROM idempotency WHERE tenant_id = $1 AND idem_key = $2")
             .bind(&claim.tenant_id)
             .bind(&claim.key)
-            .fetch_one(&mut *transaction)
+            .fetch_one(transaction)
             .await?;
     Ok(Claimed::Before { fingerprint, decision_id: decision_id.and_then(|id| id.parse().ok()) })
 }
 
 async fn give_back(part: &mut Part, claim: &KeyClaim) -> Result<(), RecordError> {
-    sqlx::query(
+    query(
         "DELETE FROM idempotency WHERE tenant_id = $1 AND idem_key = $2 AND leased_until = $3 AND decision_id IS NULL",
     )
     .bind(&claim.tenant_id)
@@ -137,11 +137,11 @@ async fn give_back(part: &mut Part, claim: &KeyClaim) -> Result<(), RecordError>
 
 /// Binds a key to its decision, in the transaction that records it.
 pub(super) async fn bind(
-    transaction: &mut AnyConnection,
+    transaction: &mut Connection,
     claim: &KeyClaim,
     decision: &Decision,
 ) -> Result<(), RecordError> {
-    let bound = sqlx::query(
+    let bound = query(
         "UPDATE idempotency SET decision_id = $1
          WHERE tenant_id = $2 AND idem_key = $3 AND leased_until = $4 AND decision_id IS NULL",
     )
@@ -149,9 +149,9 @@ pub(super) async fn bind(
     .bind(&claim.tenant_id)
     .bind(&claim.key)
     .bind(claim.leased_until.as_millisecond())
-    .execute(&mut *transaction)
+    .execute(transaction)
     .await?;
-    match bound.rows_affected() {
+    match bound {
         1 => Ok(()),
         _ => Err(LedgerError::KeyLost.into()),
     }

@@ -3,6 +3,7 @@
 //! Decides nothing; what a cap is stands in `policy`.
 
 mod batch;
+mod db;
 mod duplicates;
 mod erase;
 mod export;
@@ -17,27 +18,31 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rust_decimal::Decimal;
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyConnection, AnyPool};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::PgPoolOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection as _, SqliteConnection};
 
 use crate::domain::decision::{Decision, Outcome, Window};
 use crate::domain::money::{self, Currency};
 use batch::{Batches, Manner, OpenFile, Part};
+use db::{Connection, Pool, query};
+
+pub use db::DbError;
 
 pub use export::{Exported, Period};
 pub use idempotency::{KeyClaim, KeyState};
 pub use query::{Entry, Filter, Page, PageRequest};
 pub use resolutions::Share;
 
+/// The tables, step by step, in SQL that both databases understand.
+static MIGRATIONS: Migrator = sqlx::migrate!("src/ledger/migrations");
 /// The name of an SQLite ledger in its folder.
 const SQLITE_FILE: &str = "ledger.sqlite";
 /// How long a request waits for a connection before the ledger counts as down.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections for reading; SQLite in WAL mode lets them read while one writes.
-const N_READERS: u32 = 4;
 /// Connections of one replica to Postgres, whose own limit is a hundred unless told.
 const N_POSTGRES: u32 = 16;
 /// Transactions of one replica that are open on Postgres at once, each for another tenant.
@@ -52,13 +57,13 @@ const PROBE_BYTES: usize = 128 * 1024;
 pub enum LedgerError {
     /// The folder cannot be made, or the database cannot be opened.
     #[error("the ledger {0} cannot be opened")]
-    Open(String, #[source] sqlx::Error),
+    Open(String, #[source] DbError),
     /// The tables cannot be brought up to date.
     #[error("the ledger's tables cannot be brought up to date")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
+    Migrate(#[source] MigrateError),
     /// The database failed; shared by all whose writes failed with it.
     #[error("the ledger failed")]
-    Database(#[source] Arc<sqlx::Error>),
+    Database(#[source] Arc<DbError>),
     /// Its file was removed or replaced, so whatever is written is lost at the next start.
     #[error("the ledger's file was removed or replaced under the service; put it back, or start the service anew")]
     Gone,
@@ -90,8 +95,8 @@ pub enum RecordError {
     Ledger(#[from] LedgerError),
 }
 
-impl From<sqlx::Error> for LedgerError {
-    fn from(error: sqlx::Error) -> Self {
+impl From<DbError> for LedgerError {
+    fn from(error: DbError) -> Self {
         Self::Database(Arc::new(error))
     }
 }
@@ -106,9 +111,27 @@ impl From<RecordError> for LedgerError {
     }
 }
 
-impl From<sqlx::Error> for RecordError {
-    fn from(error: sqlx::Error) -> Self {
+impl From<DbError> for RecordError {
+    fn from(error: DbError) -> Self {
         Self::Ledger(error.into())
+    }
+}
+
+/// Why a ledger cannot be opened.
+enum OpenFault {
+    Database(DbError),
+    Tables(MigrateError),
+}
+
+impl From<sqlx::Error> for OpenFault {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl From<MigrateError> for OpenFault {
+    fn from(error: MigrateError) -> Self {
+        Self::Tables(error)
     }
 }
 
@@ -170,7 +193,7 @@ impl fmt::Display for Store {
 #[derive(Clone, Debug)]
 pub struct Ledger {
     batches: Batches,
-    readers: AnyPool,
+    pool: Pool,
 }
 
 impl Ledger {
@@ -179,59 +202,57 @@ impl Ledger {
     /// # Errors
     /// When the folder cannot be made, or the database cannot be opened or brought up to date.
     pub async fn open(store: &Store) -> Result<Self, LedgerError> {
-        sqlx::any::install_default_drivers();
-        let opened = match store {
+        match store {
             Store::Sqlite(folder) => Self::open_sqlite(folder).await,
             Store::Postgres(url) => Self::open_postgres(url).await,
-        };
-        let (writer, manner, readers) = opened.map_err(|error| LedgerError::Open(store.to_string(), error))?;
-        sqlx::migrate!("src/ledger/migrations").run(&writer).await?;
-        let file = match store {
-            Store::Sqlite(folder) => Some(OpenFile::of(folder.join(SQLITE_FILE)).map_err(sqlx::Error::Io)?),
-            Store::Postgres(_) => None,
-        };
-        Ok(Self { batches: Batches::new(writer, manner, file), readers })
+        }
+        .map_err(|fault| match fault {
+            OpenFault::Database(error) => LedgerError::Open(store.to_string(), error),
+            OpenFault::Tables(error) => LedgerError::Migrate(error),
+        })
     }
 
-    async fn open_sqlite(folder: &Path) -> Result<(AnyPool, Manner, AnyPool), sqlx::Error> {
+    async fn open_sqlite(folder: &Path) -> Result<Self, OpenFault> {
         // Full sync: what was answered survives a power cut, not just a crash. What is erased is overwritten.
         const SET_UP: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
                               PRAGMA busy_timeout = 10000; PRAGMA secure_delete = ON;";
-        tokio::fs::create_dir_all(folder).await?;
-        let file = folder.join(SQLITE_FILE);
-        let path = file.to_str().ok_or_else(|| sqlx::Error::Configuration("the folder's name is no Unicode".into()))?;
-        let path = utf8_percent_encode(path, NON_ALPHANUMERIC).to_string();
-        let writer = pool(1, SET_UP).connect(&format!("sqlite://{path}?mode=rwc")).await?;
-        let readers = pool(N_READERS, SET_UP).connect(&format!("sqlite://{path}?mode=rw")).await?;
-        // The write lock is taken at once, so that a write can't fail for it later.
-        Ok((
-            writer,
-            Manner {
-                begin: "BEGIN IMMEDIATE",
-                n_lanes: 1,
-                forget: "PRAGMA wal_checkpoint(TRUNCATE)",
-                mixes_tenants: true,
-            },
-            readers,
-        ))
+        let manner = Manner {
+            // The write lock is taken at once, so that a write can't fail for it later.
+            begin: "BEGIN IMMEDIATE",
+            n_lanes: 1,
+            forget: "PRAGMA wal_checkpoint(TRUNCATE)",
+            mixes_tenants: true,
+        };
+        tokio::fs::create_dir_all(folder).await.map_err(sqlx::Error::Io)?;
+        let path = folder.join(SQLITE_FILE);
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let mut connection = SqliteConnection::connect_with(&options).await?;
+        sqlx::raw_sql(SET_UP).execute(&mut connection).await?;
+        MIGRATIONS.run(&mut connection).await?;
+        connection.close().await?;
+        let file = OpenFile::of(path.clone()).map_err(sqlx::Error::Io)?;
+        let pool = Pool::sqlite(path, SET_UP);
+        Ok(Self { batches: Batches::new(pool.clone(), manner, Some(file)), pool })
     }
 
-    async fn open_postgres(url: &SecretString) -> Result<(AnyPool, Manner, AnyPool), sqlx::Error> {
+    async fn open_postgres(url: &SecretString) -> Result<Self, OpenFault> {
         const SET_UP: &str = "SET statement_timeout = '10s'; SET lock_timeout = '10s';
                               SET idle_in_transaction_session_timeout = '15s';";
-        let pool = pool(N_POSTGRES, SET_UP).connect(url.expose_secret()).await?;
-        // Who writes for a tenant has locked it, so no stricter isolation is needed.
-        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
-        Ok((
-            pool.clone(),
-            Manner {
-                begin,
-                n_lanes: N_LANES,
-                forget: "VACUUM decision, resolution, chain, merchant_usage",
-                mixes_tenants: false,
-            },
-            pool,
-        ))
+        let manner = Manner {
+            // Who writes for a tenant has locked it, so no stricter isolation is needed.
+            begin: "BEGIN ISOLATION LEVEL READ COMMITTED",
+            n_lanes: N_LANES,
+            forget: "VACUUM decision, resolution, chain, merchant_usage",
+            mixes_tenants: false,
+        };
+        let options = PgPoolOptions::new().max_connections(N_POSTGRES).acquire_timeout(ACQUIRE_TIMEOUT);
+        let options = options.after_connect(|connection, _| {
+            Box::pin(async move { sqlx::raw_sql(SET_UP).execute(connection).await.map(drop) })
+        });
+        let pool = options.connect(url.expose_secret()).await?;
+        MIGRATIONS.run(&pool).await?;
+        let pool = Pool::Postgres(pool);
+        Ok(Self { batches: Batches::new(pool.clone(), manner, None), pool })
     }
 
     /// Whether a decision could be recorded now: writes as much as one takes, and empties it again, unless a write went
@@ -279,20 +300,8 @@ impl Ledger {
 
     /// Lets go of the database after the last write.
     pub async fn close(&self) {
-        self.readers.close().await;
-        self.batches.close().await;
+        self.pool.close().await;
     }
-}
-
-fn pool(n_connections: u32, set_up: &'static str) -> AnyPoolOptions {
-    AnyPoolOptions::new().max_connections(n_connections).acquire_timeout(ACQUIRE_TIMEOUT).after_connect(
-        move |connection, _| {
-            Box::pin(async move {
-                sqlx::raw_sql(set_up).execute(connection).await?;
-                Ok(())
-            })
-        },
-    )
 }
 
 /// How often a write was tried.
@@ -303,14 +312,11 @@ struct Tries {
 
 impl Tries {
     /// Whether a write may succeed when it is tried again as it was: the database gave one of two competing transactions
-    /// up, by SQLSTATE a serialisation failure or a deadlock, or another write took this one down with it.
+    /// up, or another write took this one down with it.
     fn again<T>(&mut self, result: &Result<T, RecordError>) -> bool {
         let is_conflict = match result {
             Err(RecordError::Ledger(LedgerError::Interrupted)) => true,
-            Err(RecordError::Ledger(LedgerError::Database(error))) => {
-                let code = error.as_database_error().and_then(|error| error.code());
-                code.is_some_and(|code| code == "40001" || code == "40P01")
-            }
+            Err(RecordError::Ledger(LedgerError::Database(error))) => error.is_conflict(),
             _ => false,
         };
         self.n_conflicts += 1;
@@ -321,10 +327,10 @@ impl Tries {
 /// A write that leaves nothing behind, and still needs all that a write needs: the lock, a free page and the disk.
 async fn probe(part: &mut Part) -> Result<(), RecordError> {
     let filler = "0".repeat(PROBE_BYTES);
-    sqlx::query("INSERT INTO probe (filler) VALUES ($1)").bind(filler).execute(part.transaction()).await?;
-    sqlx::query("DELETE FROM probe").execute(part.transaction()).await?;
+    query("INSERT INTO probe (filler) VALUES ($1)").bind(filler).execute(part.transaction()).await?;
+    query("DELETE FROM probe").execute(part.transaction()).await?;
     // Changes nothing; the tables have to be there all the same.
-    sqlx::query("UPDATE cap_usage SET used_minor = used_minor WHERE 1 = 0").execute(part.transaction()).await?;
+    query("UPDATE cap_usage SET used_minor = used_minor WHERE 1 = 0").execute(part.transaction()).await?;
     Ok(())
 }
 
@@ -354,11 +360,11 @@ async fn record(
     Ok(seal::append(part, &decision.tenant_id, &decision.id.to_string(), decision).await?)
 }
 
-async fn insert(transaction: &mut AnyConnection, decision: &Decision, share_minor: i64) -> Result<(), sqlx::Error> {
+async fn insert(transaction: &mut Connection, decision: &Decision, share_minor: i64) -> Result<(), DbError> {
     let document = serde_json::to_string(decision).expect("a decision holds nothing that JSON cannot");
     let id = decision.id.to_string();
     let expense = &decision.expense;
-    sqlx::query(
+    query(
         "INSERT INTO decision (id, tenant_id, user_id, outcome, category, trace_id, document, amount_minor, currency,
          expense_date, standing, pending_role, share_minor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $4, $11, $12)",
     )
@@ -366,7 +372,7 @@ async fn insert(transaction: &mut AnyConnection, decision: &Decision, share_mino
     .bind(&decision.tenant_id)
     .bind(&expense.user_id)
     .bind(decision.outcome.to_string())
-    .bind(&decision.category)
+    .bind(decision.category.as_deref())
     .bind(&decision.trace_id)
     .bind(document)
     .bind(money::to_minor(expense.amount, expense.currency))
@@ -374,14 +380,14 @@ async fn insert(transaction: &mut AnyConnection, decision: &Decision, share_mino
     .bind(expense.date.to_string())
     .bind(decision.pending().map(|role| role.to_string()))
     .bind(share_minor)
-    .execute(&mut *transaction)
+    .execute(transaction)
     .await?;
     for kind in decision.failed_types() {
-        sqlx::query("INSERT INTO failed_validation (tenant_id, type, decision_id) VALUES ($1, $2, $3)")
+        query("INSERT INTO failed_validation (tenant_id, type, decision_id) VALUES ($1, $2, $3)")
             .bind(&decision.tenant_id)
             .bind(kind.to_string())
             .bind(&id)
-            .execute(&mut *transaction)
+            .execute(transaction)
             .await?;
     }
     Ok(())

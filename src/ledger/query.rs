@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::domain::decision::{Decision, Outcome, Role, ValidationType};
 use crate::domain::resolution::Resolution;
+use crate::ledger::db::query;
 use crate::ledger::{Ledger, LedgerError};
 
 /// Which decisions are asked for; all that is set has to hold.
@@ -70,7 +71,7 @@ impl Ledger {
         // tenant's row before refusing it, and the time that takes tells it from an id that does not exist.
         let sql = AssertSqlSafe(format!("{SELECT} WHERE decision.tenant_id = $1 AND decision.id BETWEEN $2 AND $2"));
         let row: Option<Row> =
-            sqlx::query_as(sql).bind(tenant_id).bind(id.to_string()).fetch_optional(&self.readers).await?;
+            query(sql).bind(tenant_id).bind(id.to_string()).fetch_optional(&mut self.pool.acquire().await?).await?;
         row.map(entry).transpose()
     }
 
@@ -80,8 +81,8 @@ impl Ledger {
     /// When the database cannot be read.
     pub async fn list(&self, tenant_id: &str, filter: &Filter, page: PageRequest) -> Result<Page, LedgerError> {
         let (sql, values) = select(tenant_id, filter, page);
-        let query = values.iter().fold(sqlx::query_as(AssertSqlSafe(sql)), |query, value| query.bind(value));
-        let rows: Vec<Row> = query.fetch_all(&self.readers).await?;
+        let query = values.iter().fold(query(AssertSqlSafe(sql)), |query, value| query.bind(value));
+        let rows: Vec<Row> = query.fetch_all(&mut self.pool.acquire().await?).await?;
         let n_asked = usize::try_from(page.limit).unwrap_or(usize::MAX);
         let has_more = rows.len() > n_asked;
         let entries: Vec<Entry> = rows.into_iter().take(n_asked).map(entry).collect::<Result<_, _>>()?;
@@ -95,7 +96,7 @@ impl Ledger {
     /// When the database cannot be read.
     pub async fn pending_by_role(&self) -> Result<BTreeMap<Role, u64>, LedgerError> {
         let sql = "SELECT pending_role, COUNT(*) FROM decision WHERE pending_role IS NOT NULL GROUP BY pending_role";
-        let rows: Vec<(String, i64)> = sqlx::query_as(sql).fetch_all(&self.readers).await?;
+        let rows: Vec<(String, i64)> = query(sql).fetch_all(&mut self.pool.acquire().await?).await?;
         Ok(rows.into_iter().filter_map(|(role, n)| Some((role.parse().ok()?, u64::try_from(n).ok()?))).collect())
     }
 }

@@ -7,6 +7,7 @@ use crate::domain::decision::{Decision, Outcome};
 use crate::domain::money;
 use crate::domain::resolution::{Action, Resolution};
 use crate::ledger::batch::Part;
+use crate::ledger::db::query;
 use crate::ledger::{Ledger, RecordError, Reservation, Tries, seal, usage};
 
 /// What a resolution does to what the expense takes of the caps.
@@ -53,7 +54,7 @@ async fn resolve(
         Action::Deny => Outcome::Denied.to_string(),
         Action::Withdraw => "withdrawn".to_owned(),
     };
-    let settled = sqlx::query(
+    let settled = query(
         "UPDATE decision SET standing = $1, pending_role = NULL
          WHERE tenant_id = $2 AND id = $3 AND COALESCE(standing, outcome) = $4 AND $4 IN ('needs_approval', 'needs_review')
          AND NOT EXISTS (SELECT 1 FROM resolution WHERE decision_id = $3)",
@@ -62,9 +63,9 @@ async fn resolve(
     .bind(&decision.tenant_id)
     .bind(decision.id.to_string())
     .bind(decision.outcome.to_string())
-    .execute(&mut *transaction)
+    .execute(transaction)
     .await?;
-    if settled.rows_affected() == 0 {
+    if settled == 0 {
         return Err(RecordError::Settled);
     }
     match share {
@@ -80,12 +81,12 @@ async fn resolve(
     }
     let id = resolution.id.to_string();
     let document = serde_json::to_string(resolution).expect("a resolution holds nothing that JSON cannot");
-    sqlx::query("INSERT INTO resolution (id, decision_id, tenant_id, document) VALUES ($1, $2, $3, $4)")
+    query("INSERT INTO resolution (id, decision_id, tenant_id, document) VALUES ($1, $2, $3, $4)")
         .bind(&id)
         .bind(decision.id.to_string())
         .bind(&decision.tenant_id)
         .bind(document)
-        .execute(&mut *transaction)
+        .execute(transaction)
         .await?;
     Ok(seal::append(part, &decision.tenant_id, &id, resolution).await?)
 }

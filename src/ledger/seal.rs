@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::ledger::batch::Part;
+use crate::ledger::db::{DbError, query};
 use crate::ledger::{Ledger, LedgerError};
 
 /// The hash that the first record of a chain follows.
@@ -31,11 +32,11 @@ pub(super) struct Head {
 }
 
 /// Locks a tenant for the rest of the transaction, and finds the end of its chain. From here on nobody else writes for it.
-pub(super) async fn lock(part: &mut Part, tenant_id: &str) -> Result<(), sqlx::Error> {
+pub(super) async fn lock(part: &mut Part, tenant_id: &str) -> Result<(), DbError> {
     if part.heads().contains_key(tenant_id) {
         return Ok(());
     }
-    let (seq, hash) = sqlx::query_as(
+    let (seq, hash) = query(
         "INSERT INTO chain_head (tenant_id, seq, hash) VALUES ($1, 0, $2)
          ON CONFLICT (tenant_id) DO UPDATE SET seq = chain_head.seq RETURNING seq, hash",
     )
@@ -54,7 +55,7 @@ pub(super) async fn append(
     tenant_id: &str,
     record_id: &str,
     record: &impl Serialize,
-) -> Result<String, sqlx::Error> {
+) -> Result<String, DbError> {
     let mut salt = [0; 16];
     getrandom::fill(&mut salt).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
     let salt = hex::encode(salt);
@@ -62,7 +63,7 @@ pub(super) async fn append(
     seal(&mut value, &salt);
     let head = &part.heads()[tenant_id];
     let next = Head { seq: head.seq + 1, hash: hash_of(head.seq + 1, &head.hash, &value) };
-    sqlx::query("INSERT INTO chain (tenant_id, seq, record_id, salt, hash) VALUES ($1, $2, $3, $4, $5)")
+    query("INSERT INTO chain (tenant_id, seq, record_id, salt, hash) VALUES ($1, $2, $3, $4, $5)")
         .bind(tenant_id)
         .bind(next.seq)
         .bind(record_id)
@@ -70,7 +71,7 @@ pub(super) async fn append(
         .bind(&next.hash)
         .execute(part.transaction())
         .await?;
-    sqlx::query("UPDATE chain_head SET seq = $1, hash = $2 WHERE tenant_id = $3")
+    query("UPDATE chain_head SET seq = $1, hash = $2 WHERE tenant_id = $3")
         .bind(next.seq)
         .bind(&next.hash)
         .bind(tenant_id)
@@ -151,7 +152,8 @@ impl Ledger {
     pub async fn tenants(&self) -> Result<Vec<String>, LedgerError> {
         let sql =
             "SELECT tenant_id FROM chain_head WHERE seq > 0 UNION SELECT tenant_id FROM decision ORDER BY tenant_id";
-        Ok(sqlx::query_scalar(sql).fetch_all(&self.readers).await?)
+        let tenants: Vec<(String,)> = query(sql).fetch_all(&mut self.pool.acquire().await?).await?;
+        Ok(tenants.into_iter().map(|(tenant_id,)| tenant_id).collect())
     }
 
     /// Walks the chain of a tenant from its beginning, and looks for a hash in it that some trace holds.
@@ -160,9 +162,9 @@ impl Ledger {
     /// When the database cannot be read.
     pub async fn walk(&self, tenant_id: &str, wanted: Option<&str>) -> Result<Walk, LedgerError> {
         // The end is read first: records that are made during the walk come after it.
-        let end: Option<(i64, String)> = sqlx::query_as("SELECT seq, hash FROM chain_head WHERE tenant_id = $1")
+        let end: Option<(i64, String)> = query("SELECT seq, hash FROM chain_head WHERE tenant_id = $1")
             .bind(tenant_id)
-            .fetch_optional(&self.readers)
+            .fetch_optional(&mut self.pool.acquire().await?)
             .await?;
         let (n_wanted, end_hash) = end.unwrap_or((0, GENESIS.to_owned()));
         let mut walk = Walk {
@@ -204,8 +206,8 @@ impl Ledger {
         Ok(walk)
     }
 
-    async fn links(&self, tenant_id: &str, after: i64) -> Result<Vec<Link>, sqlx::Error> {
-        sqlx::query_as(
+    async fn links(&self, tenant_id: &str, after: i64) -> Result<Vec<Link>, DbError> {
+        query(
             "SELECT chain.seq, chain.record_id, chain.salt, chain.hash,
              COALESCE(decision.document, resolution.document) AS document
              FROM chain LEFT JOIN decision ON decision.id = chain.record_id
@@ -215,26 +217,27 @@ impl Ledger {
         .bind(tenant_id)
         .bind(after)
         .bind(PAGE)
-        .fetch_all(&self.readers)
+        .fetch_all(&mut self.pool.acquire().await?)
         .await
     }
 
     /// Decisions that no chain holds: slipped in past the service when they are younger than the first that one holds.
-    async fn look_for_unchained(&self, walk: &mut Walk) -> Result<(), sqlx::Error> {
+    async fn look_for_unchained(&self, walk: &mut Walk) -> Result<(), DbError> {
         let unchained = "FROM decision WHERE tenant_id = $1
              AND NOT EXISTS (SELECT 1 FROM chain WHERE chain.record_id = decision.id)";
-        let slipped_in: Option<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+        let slipped_in: Option<(String,)> = query(sqlx::AssertSqlSafe(format!(
             "SELECT id {unchained} AND id > (SELECT record_id FROM chain WHERE tenant_id = $1 AND seq = 1)
              ORDER BY id LIMIT 1"
         )))
         .bind(&walk.tenant_id)
-        .fetch_optional(&self.readers)
+        .fetch_optional(&mut self.pool.acquire().await?)
         .await?;
-        walk.broken = slipped_in.map(|id| Broken::at(walk.n_records, &id, "it is in the ledger and in no chain"));
-        walk.n_unchained = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT COUNT(*) {unchained}")))
+        walk.broken = slipped_in.map(|(id,)| Broken::at(walk.n_records, &id, "it is in the ledger and in no chain"));
+        let (n_unchained,): (i64,) = query(sqlx::AssertSqlSafe(format!("SELECT COUNT(*) {unchained}")))
             .bind(&walk.tenant_id)
-            .fetch_one(&self.readers)
+            .fetch_one(&mut self.pool.acquire().await?)
             .await?;
+        walk.n_unchained = n_unchained;
         Ok(())
     }
 }
@@ -247,6 +250,20 @@ struct Link {
     salt: Option<String>,
     hash: String,
     document: Option<String>,
+}
+
+impl TryFrom<&rusqlite::Row<'_>> for Link {
+    type Error = rusqlite::Error;
+
+    fn try_from(row: &rusqlite::Row<'_>) -> Result<Self, Self::Error> {
+        Ok(Self {
+            seq: row.get("seq")?,
+            record_id: row.get("record_id")?,
+            salt: row.get("salt")?,
+            hash: row.get("hash")?,
+            document: row.get("document")?,
+        })
+    }
 }
 
 impl Link {

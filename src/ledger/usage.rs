@@ -3,11 +3,11 @@
 use jiff::ToSpan;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
-use sqlx::{AnyConnection, AnyExecutor};
 
 use crate::domain::decision::{Decision, Outcome, Window};
 use crate::domain::expense::Expense;
 use crate::domain::money::{self, Currency};
+use crate::ledger::db::{Connection, DbError, query};
 use crate::ledger::{Entry, Ledger, LedgerError, RecordError, Reservation};
 use crate::policy::Policy;
 use crate::policy::evaluate::{Purchase, Usage};
@@ -30,8 +30,9 @@ impl Ledger {
     /// When the database cannot be read.
     pub async fn usage(&self, tenant_id: &str, policy: &Policy, expense: &Expense) -> Result<Usage, LedgerError> {
         let mut usage = Usage::default();
+        let mut db = self.pool.acquire().await?;
         for (window, key) in windows(expense) {
-            let used_minor: Option<i64> = sqlx::query_scalar(
+            let used_minor: Option<(i64,)> = query(
                 "SELECT used_minor FROM cap_usage WHERE tenant_id = $1 AND user_id = $2 AND category = $3
                  AND currency = $4 AND time_window = $5 AND window_key = $6",
             )
@@ -41,9 +42,9 @@ impl Ledger {
             .bind(policy.currency.code())
             .bind(window.to_string())
             .bind(key)
-            .fetch_optional(&self.readers)
+            .fetch_optional(&mut db)
             .await?;
-            let used = money::from_minor(used_minor.unwrap_or(0), policy.currency);
+            let used = money::from_minor(used_minor.map_or(0, |(minor,)| minor), policy.currency);
             match window {
                 Window::Day => usage.day = used,
                 Window::Trip => usage.trip = used,
@@ -53,7 +54,7 @@ impl Ledger {
         }
         if let Some(days) = policy.splits().map(|(days, _)| days).max() {
             let account = Account { tenant_id, category: &policy.category, currency: policy.currency };
-            usage.purchases = purchases(&self.readers, &account, expense, days).await?;
+            usage.purchases = purchases(&mut db, &account, expense, days).await?;
         }
         Ok(usage)
     }
@@ -68,14 +69,14 @@ struct Account<'a> {
 
 /// What an expense's employee already has approved, or pending approval, at its merchant within some days.
 async fn purchases(
-    db: impl AnyExecutor<'_>,
+    db: &mut Connection,
     account: &Account<'_>,
     expense: &Expense,
     days: u16,
-) -> Result<Vec<Purchase>, sqlx::Error> {
+) -> Result<Vec<Purchase>, DbError> {
     let Some(merchant) = expense.merchant.as_deref().and_then(normalised) else { return Ok(Vec::new()) };
     let span = i64::from(days).days();
-    let rows: Vec<(String, i64)> = sqlx::query_as(
+    let rows: Vec<(String, i64)> = query(
         "SELECT expense_date, amount_minor FROM merchant_usage WHERE tenant_id = $1 AND user_id = $2 AND category = $3
          AND currency = $4 AND merchant = $5 AND expense_date BETWEEN $6 AND $7",
     )
@@ -99,7 +100,7 @@ async fn purchases(
 /// Adds an expense to its windows, as long as every cap can hold it, and to the purchases at its merchant. Gives its share
 /// in minor units.
 pub(super) async fn reserve(
-    transaction: &mut AnyConnection,
+    transaction: &mut Connection,
     decision: &Decision,
     reservation: &Reservation,
 ) -> Result<i64, RecordError> {
@@ -110,7 +111,7 @@ pub(super) async fn reserve(
         let caps = caps.iter().filter(|(capped, _)| *capped == window);
         let limit = caps.map(|(_, max)| money::to_minor(*max, *currency)).min().unwrap_or(i64::MAX);
         // The first use of a window inserts its row, every later one has to fit beside what is there.
-        let taken = sqlx::query(
+        let taken = query(
             "INSERT INTO cap_usage (tenant_id, user_id, category, currency, time_window, window_key, used_minor)
              VALUES ($1, $2, $3, $4, $5, $6, $7)
              ON CONFLICT (tenant_id, user_id, category, currency, time_window, window_key)
@@ -125,9 +126,9 @@ pub(super) async fn reserve(
         .bind(key)
         .bind(amount_minor)
         .bind(limit)
-        .execute(&mut *transaction)
+        .execute(transaction)
         .await?;
-        if taken.rows_affected() == 0 {
+        if taken == 0 {
             return Err(RecordError::CapMoved);
         }
     }
@@ -136,7 +137,7 @@ pub(super) async fn reserve(
     if decision.outcome == Outcome::Approved
         && let Some(days) = splits.iter().map(|(days, _)| *days).max()
     {
-        let purchases = purchases(&mut *transaction, &account, expense, days).await?;
+        let purchases = purchases(transaction, &account, expense, days).await?;
         let usage = Usage { purchases, ..Usage::default() };
         let is_split = |(days, limit): &(u16, Decimal)| {
             let used = usage.at_merchant(*days, *limit);
@@ -151,14 +152,11 @@ pub(super) async fn reserve(
 }
 
 /// What a decision takes of its windows, in minor units of its policy's currency.
-pub(super) async fn share_of(
-    transaction: &mut AnyConnection,
-    decision: &Decision,
-) -> Result<(i64, Currency), sqlx::Error> {
-    let share: Option<i64> = sqlx::query_scalar("SELECT share_minor FROM decision WHERE tenant_id = $1 AND id = $2")
+pub(super) async fn share_of(transaction: &mut Connection, decision: &Decision) -> Result<(i64, Currency), DbError> {
+    let (share,): (Option<i64>,) = query("SELECT share_minor FROM decision WHERE tenant_id = $1 AND id = $2")
         .bind(&decision.tenant_id)
         .bind(decision.id.to_string())
-        .fetch_one(&mut *transaction)
+        .fetch_one(transaction)
         .await?;
     let (amount, currency) = decision.policy_amount();
     let takes_share = matches!(decision.outcome, Outcome::Approved | Outcome::NeedsApproval);
@@ -167,15 +165,15 @@ pub(super) async fn share_of(
 
 /// Notes what a decision takes of its windows.
 pub(super) async fn set_share(
-    transaction: &mut AnyConnection,
+    transaction: &mut Connection,
     decision: &Decision,
     share_minor: i64,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE decision SET share_minor = $1 WHERE tenant_id = $2 AND id = $3")
+) -> Result<(), DbError> {
+    query("UPDATE decision SET share_minor = $1 WHERE tenant_id = $2 AND id = $3")
         .bind(share_minor)
         .bind(&decision.tenant_id)
         .bind(decision.id.to_string())
-        .execute(&mut *transaction)
+        .execute(transaction)
         .await?;
     Ok(())
 }
@@ -183,10 +181,10 @@ pub(super) async fn set_share(
 /// Frees what a credit gives back of the share of its purchase. Gives what is taken back,
 /// below zero, in the currency of the purchase's policy.
 pub(super) async fn refund(
-    transaction: &mut AnyConnection,
+    transaction: &mut Connection,
     credit: &Decision,
     purchase: &Entry,
-) -> Result<Decimal, sqlx::Error> {
+) -> Result<Decimal, DbError> {
     let (amount, currency) = credit.policy_amount();
     let category = purchase.category().unwrap_or_default();
     let freed_minor = free(transaction, &purchase.decision, category, money::to_minor(-amount, currency)).await?;
@@ -196,18 +194,18 @@ pub(super) async fn refund(
 /// Gives some of a decision's share back to its windows and to the purchases at its merchant, all of it at most. Gives
 /// what was freed, in minor units.
 pub(super) async fn free(
-    transaction: &mut AnyConnection,
+    transaction: &mut Connection,
     decision: &Decision,
     category: &str,
     wanted_minor: i64,
-) -> Result<i64, sqlx::Error> {
+) -> Result<i64, DbError> {
     let (share_minor, currency) = share_of(transaction, decision).await?;
     let freed_minor = wanted_minor.clamp(0, share_minor);
     if freed_minor == 0 {
         return Ok(0);
     }
     for (window, key) in windows(&decision.expense) {
-        sqlx::query(
+        query(
             "UPDATE cap_usage SET used_minor = used_minor - $1 WHERE tenant_id = $2 AND user_id = $3 AND category = $4
              AND currency = $5 AND time_window = $6 AND window_key = $7",
         )
@@ -218,10 +216,10 @@ pub(super) async fn free(
         .bind(currency.code())
         .bind(window.to_string())
         .bind(key)
-        .execute(&mut *transaction)
+        .execute(transaction)
         .await?;
     }
-    sqlx::query(
+    query(
         "UPDATE merchant_usage SET amount_minor = amount_minor - $1 WHERE tenant_id = $2 AND user_id = $3
          AND category = $4 AND decision_id = $5",
     )
@@ -230,7 +228,7 @@ pub(super) async fn free(
     .bind(&decision.expense.user_id)
     .bind(category)
     .bind(decision.id.to_string())
-    .execute(&mut *transaction)
+    .execute(transaction)
     .await?;
     set_share(transaction, decision, share_minor - freed_minor).await?;
     Ok(freed_minor)
@@ -238,14 +236,14 @@ pub(super) async fn free(
 
 /// Notes what was bought at the merchant that an expense names.
 async fn add_purchase(
-    transaction: &mut AnyConnection,
+    transaction: &mut Connection,
     account: &Account<'_>,
     decision: &Decision,
     amount_minor: i64,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), DbError> {
     let expense = &decision.expense;
     let Some(merchant) = expense.merchant.as_deref().and_then(normalised) else { return Ok(()) };
-    sqlx::query(
+    query(
         "INSERT INTO merchant_usage (tenant_id, user_id, category, currency, merchant, expense_date, decision_id,
          amount_minor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
@@ -257,7 +255,7 @@ async fn add_purchase(
     .bind(expense.date.to_string())
     .bind(decision.id.to_string())
     .bind(amount_minor)
-    .execute(&mut *transaction)
+    .execute(transaction)
     .await?;
     Ok(())
 }

@@ -1,0 +1,324 @@
+//! One way to ask either database. SQLite is asked on the spot: a statement takes microseconds, less than handing it to
+//! another thread and back would. What may wait for the disk or for another process, the beginning and the end of a
+//! [`Transaction`], goes where waiting keeps nobody up. Knows no tables.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{OpenFlags, params_from_iter};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::{Arguments as _, PgPool, Postgres, SqlSafeStr, SqlStr};
+
+/// Statements that a connection to SQLite keeps ready: more than there are.
+const N_PREPARED: usize = 64;
+
+/// A database failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// SQLite, in this process.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// Postgres, or the tables of either.
+    #[error(transparent)]
+    Sqlx(#[from] sqlx::Error),
+    /// The program stopped meanwhile.
+    #[error("the program stopped meanwhile")]
+    Stopped(#[from] tokio::task::JoinError),
+}
+
+impl DbError {
+    /// Whether one of two transactions that compete was given up, by SQLSTATE a serialisation failure or a deadlock, and
+    /// may go well when it is tried again.
+    pub(super) fn is_conflict(&self) -> bool {
+        let Self::Sqlx(error) = self else { return false };
+        let code = error.as_database_error().and_then(|error| error.code());
+        code.is_some_and(|code| code == "40001" || code == "40P01")
+    }
+}
+
+/// A value of a statement.
+#[derive(Clone, Debug)]
+pub(super) enum Value<'a> {
+    /// Nothing, in a column of texts.
+    Null,
+    /// A whole number.
+    Integer(i64),
+    /// A text.
+    Text(Cow<'a, str>),
+}
+
+impl From<i64> for Value<'_> {
+    fn from(number: i64) -> Self {
+        Self::Integer(number)
+    }
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl<'a> From<&'a String> for Value<'a> {
+    fn from(text: &'a String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<String> for Value<'_> {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+impl rusqlite::ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Integer(number) => ValueRef::Integer(*number),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+        }))
+    }
+}
+
+/// What a row of either database can be read as: any tuple of columns.
+pub(super) trait Columns:
+    for<'r> sqlx::FromRow<'r, PgRow> + for<'r> TryFrom<&'r rusqlite::Row<'r>, Error = rusqlite::Error> + Send + Unpin
+{
+}
+
+impl<T> Columns for T where
+    T: for<'r> sqlx::FromRow<'r, PgRow>
+        + for<'r> TryFrom<&'r rusqlite::Row<'r>, Error = rusqlite::Error>
+        + Send
+        + Unpin
+{
+}
+
+/// A statement and its values.
+#[derive(Debug)]
+pub(super) struct Query<'a> {
+    sql: SqlStr,
+    values: Vec<Value<'a>>,
+}
+
+/// A statement, without values so far.
+pub(super) fn query<'a>(sql: impl SqlSafeStr) -> Query<'a> {
+    Query { sql: sql.into_sql_str(), values: Vec::new() }
+}
+
+impl<'a> Query<'a> {
+    /// With the value of its next parameter.
+    pub(super) fn bind(mut self, value: impl Into<Value<'a>>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    /// Runs it, and gives how many rows it changed.
+    pub(super) async fn execute(self, db: &mut Connection) -> Result<u64, DbError> {
+        match db {
+            Connection::Sqlite(lent) => {
+                let n_rows = lent.get().prepare_cached(self.sql.as_str())?.execute(params_from_iter(&self.values))?;
+                Ok(n_rows.try_into().unwrap_or(u64::MAX))
+            }
+            Connection::Postgres(connection) => {
+                let arguments = self.arguments()?;
+                Ok(sqlx::query_with(self.sql, arguments).execute(&mut **connection).await?.rows_affected())
+            }
+        }
+    }
+
+    /// All of its rows.
+    pub(super) async fn fetch_all<T: Columns>(self, db: &mut Connection) -> Result<Vec<T>, DbError> {
+        match db {
+            Connection::Sqlite(lent) => {
+                let mut statement = lent.get().prepare_cached(self.sql.as_str())?;
+                let rows = statement.query_map(params_from_iter(&self.values), |row| T::try_from(row))?;
+                Ok(rows.collect::<Result<_, _>>()?)
+            }
+            Connection::Postgres(connection) => {
+                let arguments = self.arguments()?;
+                Ok(sqlx::query_as_with(self.sql, arguments).fetch_all(&mut **connection).await?)
+            }
+        }
+    }
+
+    /// Its first row, if there is one.
+    pub(super) async fn fetch_optional<T: Columns>(self, db: &mut Connection) -> Result<Option<T>, DbError> {
+        Ok(self.fetch_all(db).await?.into_iter().next())
+    }
+
+    /// Its first row, which has to be there.
+    pub(super) async fn fetch_one<T: Columns>(self, db: &mut Connection) -> Result<T, DbError> {
+        self.fetch_optional(db).await?.ok_or_else(|| sqlx::Error::RowNotFound.into())
+    }
+
+    fn arguments(&self) -> Result<PgArguments, DbError> {
+        let mut arguments = PgArguments::default();
+        for value in &self.values {
+            let added = match value {
+                Value::Null => arguments.add(None::<&str>),
+                Value::Integer(number) => arguments.add(number),
+                Value::Text(text) => arguments.add(&**text),
+            };
+            added.map_err(sqlx::Error::Encode)?;
+        }
+        Ok(arguments)
+    }
+}
+
+/// Connections to one database.
+#[derive(Clone, Debug)]
+pub(super) enum Pool {
+    /// To a file. None is held for longer than it takes, so there are hardly more of them than threads.
+    Sqlite(Arc<SqliteFile>),
+    /// To a server.
+    Postgres(PgPool),
+}
+
+impl Pool {
+    /// Of a database in a file that is there; every connection begins with a statement.
+    pub(super) fn sqlite(path: PathBuf, set_up: &'static str) -> Self {
+        Self::Sqlite(Arc::new(SqliteFile { path, set_up, idle: Mutex::new(Some(Vec::new())) }))
+    }
+
+    /// A connection that nobody else uses.
+    pub(super) async fn acquire(&self) -> Result<Connection, DbError> {
+        Ok(match self {
+            Self::Sqlite(file) => Connection::Sqlite(Lent { connection: Some(file.take()?), home: Arc::clone(file) }),
+            Self::Postgres(pool) => Connection::Postgres(pool.acquire().await?),
+        })
+    }
+
+    /// Closes all connections, those in use when they come back.
+    pub(super) async fn close(&self) {
+        match self {
+            Self::Sqlite(file) => *file.idle() = None,
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// A database in a file, and the connections to it that nobody uses; `None` once it is closed.
+#[derive(Debug)]
+pub(super) struct SqliteFile {
+    path: PathBuf,
+    set_up: &'static str,
+    idle: Mutex<Option<Vec<rusqlite::Connection>>>,
+}
+
+impl SqliteFile {
+    fn take(&self) -> rusqlite::Result<rusqlite::Connection> {
+        if let Some(connection) = self.idle().as_mut().and_then(Vec::pop) {
+            return Ok(connection);
+        }
+        let connection = rusqlite::Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.execute_batch(self.set_up)?;
+        connection.set_prepared_statement_cache_capacity(N_PREPARED);
+        Ok(connection)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Option<Vec<rusqlite::Connection>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection to a file, which goes back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Lent {
+    connection: Option<rusqlite::Connection>,
+    home: Arc<SqliteFile>,
+}
+
+impl Lent {
+    fn get(&self) -> &rusqlite::Connection {
+        self.connection.as_ref().expect("only closing it takes it away, and nobody asks it afterwards")
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let connection = self.connection.take();
+        if let Some(idle) = &mut *self.home.idle() {
+            idle.extend(connection);
+        }
+    }
+}
+
+/// A connection to either database.
+#[derive(Debug)]
+pub(super) enum Connection {
+    /// To a file.
+    Sqlite(Lent),
+    /// To a server.
+    Postgres(PoolConnection<Postgres>),
+}
+
+impl Connection {
+    /// Runs statements without values.
+    pub(super) async fn run(&mut self, sql: &'static str) -> Result<(), DbError> {
+        match self {
+            Self::Sqlite(lent) => lent.get().execute_batch(sql)?,
+            Self::Postgres(connection) => {
+                sqlx::raw_sql(sql).execute(&mut **connection).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A transaction on a connection of its own. Unless it is committed the connection is closed with it, which takes back
+/// what it did: a database that failed may have ended the transaction by itself, and a connection that doubts where it
+/// stands is worth nothing.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    /// Where its statements go.
+    pub(super) connection: Connection,
+    is_committed: bool,
+}
+
+impl Transaction {
+    /// Begins with a statement.
+    pub(super) async fn begin(pool: &Pool, statement: &'static str) -> Result<Self, DbError> {
+        Self { connection: pool.acquire().await?, is_committed: false }.wait(statement).await
+    }
+
+    /// All of it is on disk when this returns.
+    pub(super) async fn commit(self) -> Result<(), DbError> {
+        self.wait("COMMIT").await?.is_committed = true;
+        Ok(())
+    }
+
+    /// Runs a statement that may wait for the disk, or for another process.
+    async fn wait(mut self, statement: &'static str) -> Result<Self, DbError> {
+        if let Connection::Sqlite(_) = self.connection {
+            let run = move || match &self.connection {
+                Connection::Sqlite(lent) => lent.get().execute_batch(statement).map(|()| self),
+                Connection::Postgres(_) => Ok(self),
+            };
+            return Ok(tokio::task::spawn_blocking(run).await??);
+        }
+        self.connection.run(statement).await?;
+        Ok(self)
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if !self.is_committed {
+            match &mut self.connection {
+                Connection::Sqlite(lent) => lent.connection = None,
+                Connection::Postgres(connection) => connection.close_on_drop(),
+            }
+        }
+    }
+}
