@@ -30,6 +30,9 @@ pub(super) struct Manner {
     pub(super) begin: &'static str,
     /// How many transactions may be open at once.
     pub(super) n_lanes: usize,
+    /// Ends the savepoint of a part that went well, where that is worth a statement: SQLite copies a page for every one that
+    /// is open when the page changes. A commit ends them all.
+    pub(super) release: Option<&'static str>,
     /// Clears away what rows held before, as far as the database can.
     pub(super) forget: &'static str,
     /// Whether tenants share a transaction. Where several are open at once they must not: each locks its tenant, and two
@@ -90,22 +93,22 @@ struct Lane {
 }
 
 impl Lane {
-    async fn enter(&self) -> Part {
+    /// Waits for its turn.
+    async fn enter(&self) -> OwnedMutexGuard<Option<Batch>> {
         self.n_waiting.fetch_add(1, Ordering::AcqRel);
         let waiting = Waiting { lane: self, has_entered: false };
         let open = Arc::clone(&self.open).lock_owned().await;
         waiting.enter();
-        Part { open, lane: self.clone(), has_left: false }
+        open
     }
 
-    /// Commits what is open, in a task of its own: a caller that goes away must not leave the others in the dark.
+    /// Commits what is open.
     fn commit(&self, open: &mut Option<Batch>) {
         let Some(Batch { transaction, committed, has_failed, .. }) = open.take() else { return };
         let proof = self.proof.clone();
-        tokio::spawn(async move {
-            let result = transaction.commit().await.map_err(Arc::new);
+        transaction.commit(move |result| {
             proof.set((result.is_ok() && !has_failed).then(Instant::now));
-            committed.send_replace(Some(result));
+            committed.send_replace(Some(result.map_err(Arc::new)));
         });
     }
 
@@ -176,7 +179,8 @@ impl Batches {
         tenant_id.hash(&mut hasher);
         let n_lanes = u64::try_from(self.lanes.len()).unwrap_or(1);
         let lane = usize::try_from(hasher.finish() % n_lanes).unwrap_or(0);
-        let mut part = self.lanes[lane].enter().await;
+        let lane = self.lanes[lane].clone();
+        let mut part = Part { open: lane.enter().await, lane, release: self.manner.release, has_left: false };
         if !self.manner.mixes_tenants && part.open.as_ref().is_some_and(|batch| batch.tenant_id != tenant_id) {
             part.commit();
         }
@@ -198,7 +202,6 @@ impl Batches {
         part.batch().n_parts += 1;
         // Before the savepoint: what is taken back behind it must not unlock the tenant.
         seal::lock(&mut part, tenant_id).await?;
-        // Never released: the next one of this name hides it, and a commit ends them all.
         part.transaction().run("SAVEPOINT part").await?;
         Ok(part)
     }
@@ -214,6 +217,7 @@ impl Batches {
 pub(super) struct Part {
     open: OwnedMutexGuard<Option<Batch>>,
     lane: Lane,
+    release: Option<&'static str>,
     has_left: bool,
 }
 
@@ -238,14 +242,15 @@ impl Part {
 
     /// Ends the write with what came of it, once all that it rests on is on disk. What was refused is taken back.
     pub(super) async fn leave<T>(mut self, result: Result<T, RecordError>) -> Result<T, RecordError> {
-        if let Err(error) = &result {
-            self.batch().has_failed |= matches!(error, RecordError::Ledger(LedgerError::Database(_)));
-            // A database that failed may have given the transaction up by itself; then this fails as well, and the others
-            // begin anew.
-            let taken_back = self.transaction().run("ROLLBACK TO SAVEPOINT part").await;
-            if taken_back.is_err() {
-                return result;
-            }
+        let is_database = |error: &RecordError| matches!(error, RecordError::Ledger(LedgerError::Database(_)));
+        self.batch().has_failed |= result.as_ref().is_err_and(is_database);
+        let end = if result.is_ok() { self.release } else { Some("ROLLBACK TO SAVEPOINT part") };
+        // A database that failed may have given the transaction up by itself; then this fails as well, and the others begin
+        // anew.
+        if let Some(end) = end
+            && let Err(error) = self.transaction().run(end).await
+        {
+            return result.and(Err(error.into()));
         }
         self.has_left = true;
         let mut committed = self.batch().committed.subscribe();

@@ -5,15 +5,20 @@
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{OpenFlags, params_from_iter};
+use rusqlite::{ErrorCode, OpenFlags, params_from_iter};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Arguments as _, PgPool, Postgres, SqlSafeStr, SqlStr};
+use tokio::runtime::Handle;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 /// Statements that a connection to SQLite keeps ready: more than there are.
 const N_PREPARED: usize = 64;
+/// How long another process that writes to the same file is waited for.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A database failed.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +31,7 @@ pub enum DbError {
     Sqlx(#[from] sqlx::Error),
     /// The program stopped meanwhile.
     #[error("the program stopped meanwhile")]
-    Stopped(#[from] tokio::task::JoinError),
+    Stopped(#[from] JoinError),
 }
 
 impl DbError {
@@ -36,6 +41,10 @@ impl DbError {
         let Self::Sqlx(error) = self else { return false };
         let code = error.as_database_error().and_then(|error| error.code());
         code.is_some_and(|code| code == "40001" || code == "40P01")
+    }
+
+    fn is_busy(&self) -> bool {
+        matches!(self, Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy))
     }
 }
 
@@ -222,6 +231,7 @@ impl SqliteFile {
             return Ok(connection);
         }
         let connection = rusqlite::Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.execute_batch(self.set_up)?;
         connection.set_prepared_statement_cache_capacity(N_PREPARED);
         Ok(connection)
@@ -268,11 +278,22 @@ impl Connection {
     pub(super) async fn run(&mut self, sql: &'static str) -> Result<(), DbError> {
         match self {
             Self::Sqlite(lent) => lent.get().execute_batch(sql)?,
-            Self::Postgres(connection) => {
-                sqlx::raw_sql(sql).execute(&mut **connection).await?;
-            }
+            Self::Postgres(connection) => drop(sqlx::raw_sql(sql).execute(&mut **connection).await?),
         }
         Ok(())
+    }
+
+    /// The same, unless it would have to wait for another process.
+    async fn run_unless_busy(&mut self, sql: &'static str) -> Result<(), DbError> {
+        let Self::Sqlite(lent) = self else { return self.run(sql).await };
+        lent.get().busy_timeout(Duration::ZERO)?;
+        let result = lent.get().execute_batch(sql);
+        lent.get().busy_timeout(BUSY_TIMEOUT)?;
+        Ok(result?)
+    }
+
+    fn is_sqlite(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
     }
 }
 
@@ -289,26 +310,32 @@ pub(super) struct Transaction {
 impl Transaction {
     /// Begins with a statement.
     pub(super) async fn begin(pool: &Pool, statement: &'static str) -> Result<Self, DbError> {
-        Self { connection: pool.acquire().await?, is_committed: false }.wait(statement).await
-    }
-
-    /// All of it is on disk when this returns.
-    pub(super) async fn commit(self) -> Result<(), DbError> {
-        self.wait("COMMIT").await?.is_committed = true;
-        Ok(())
-    }
-
-    /// Runs a statement that may wait for the disk, or for another process.
-    async fn wait(mut self, statement: &'static str) -> Result<Self, DbError> {
-        if let Connection::Sqlite(_) = self.connection {
-            let run = move || match &self.connection {
-                Connection::Sqlite(lent) => lent.get().execute_batch(statement).map(|()| self),
-                Connection::Postgres(_) => Ok(self),
-            };
-            return Ok(tokio::task::spawn_blocking(run).await??);
+        let mut begun = Self { connection: pool.acquire().await?, is_committed: false };
+        let begin = begun.connection.run_unless_busy(statement).await;
+        if !begin.as_ref().is_err_and(DbError::is_busy) {
+            return begin.map(|()| begun);
         }
-        self.connection.run(statement).await?;
-        Ok(self)
+        // Another process writes.
+        let wait = async move { begun.connection.run(statement).await.map(|()| begun) };
+        spawn(true, wait).await?
+    }
+
+    /// Commits, whatever becomes of the caller, and says how it went; where it went well, all of it is on disk.
+    pub(super) fn commit(mut self, tell: impl FnOnce(Result<(), DbError>) + Send + 'static) {
+        spawn(self.connection.is_sqlite(), async move {
+            let result = self.connection.run("COMMIT").await;
+            self.is_committed = result.is_ok();
+            drop(self);
+            tell(result);
+        });
+    }
+}
+
+/// Work in a task of its own; what waits without giving way, as SQLite does, on a thread of its own.
+fn spawn<T: Send + 'static>(is_sqlite: bool, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    match is_sqlite {
+        true => spawn_blocking(|| Handle::current().block_on(work)),
+        false => tokio::spawn(work),
     }
 }
 
