@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use rust_decimal::Decimal;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -356,15 +357,20 @@ async fn record(
         _ => 0,
     };
     decision.duplicates = duplicates::find(transaction, decision).await?;
-    insert(transaction, decision, share_minor).await?;
+    let record = json!(decision);
+    insert(transaction, decision, record.to_string(), share_minor).await?;
     if let Some(claim) = key {
         idempotency::bind(transaction, claim, decision).await?;
     }
-    Ok(seal::append(part, &decision.tenant_id, &decision.id.to_string(), decision).await?)
+    Ok(seal::append(part, &decision.tenant_id, &decision.id.to_string(), record).await?)
 }
 
-async fn insert(transaction: &mut Connection, decision: &Decision, share_minor: i64) -> Result<(), DbError> {
-    let document = serde_json::to_string(decision).expect("a decision holds nothing that JSON cannot");
+async fn insert(
+    transaction: &mut Connection,
+    decision: &Decision,
+    document: String,
+    share_minor: i64,
+) -> Result<(), DbError> {
     let id = decision.id.to_string();
     let expense = &decision.expense;
     query(

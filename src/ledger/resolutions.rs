@@ -2,6 +2,7 @@
 //! write.
 
 use rust_decimal::Decimal;
+use serde_json::json;
 
 use crate::domain::decision::{Decision, Outcome};
 use crate::domain::money;
@@ -80,13 +81,13 @@ async fn resolve(
         }
     }
     let id = resolution.id.to_string();
-    let document = serde_json::to_string(resolution).expect("a resolution holds nothing that JSON cannot");
+    let record = json!(resolution);
     query("INSERT INTO resolution (id, decision_id, tenant_id, document) VALUES ($1, $2, $3, $4)")
         .bind(&id)
         .bind(decision.id.to_string())
         .bind(&decision.tenant_id)
-        .bind(document)
+        .bind(record.to_string())
         .execute(transaction)
         .await?;
-    Ok(seal::append(part, &decision.tenant_id, &id, resolution).await?)
+    Ok(seal::append(part, &decision.tenant_id, &id, record).await?)
 }

@@ -3,7 +3,7 @@
 //! that they can be erased and the chain still holds. Making and walking a chain is here; erasing is in `erase`.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::ledger::batch::Part;
@@ -54,15 +54,14 @@ pub(super) async fn append(
     part: &mut Part,
     tenant_id: &str,
     record_id: &str,
-    record: &impl Serialize,
+    mut record: Value,
 ) -> Result<String, DbError> {
     let mut salt = [0; 16];
     getrandom::fill(&mut salt).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
     let salt = hex::encode(salt);
-    let mut value = json!(record);
-    seal(&mut value, &salt);
+    seal(&mut record, &salt);
     let head = &part.heads()[tenant_id];
-    let next = Head { seq: head.seq + 1, hash: hash_of(head.seq + 1, &head.hash, &value) };
+    let next = Head { seq: head.seq + 1, hash: hash_of(head.seq + 1, &head.hash, &record) };
     query("INSERT INTO chain (tenant_id, seq, record_id, salt, hash) VALUES ($1, $2, $3, $4, $5)")
         .bind(tenant_id)
         .bind(next.seq)
@@ -111,9 +110,20 @@ fn seal_at(value: &mut Value, path: &[&str], salt: &str, place: &mut String) {
 }
 
 fn hash_of(seq: i64, previous: &str, sealed: &Value) -> String {
-    let link = json!({"seq": seq, "previous": previous, "record": sealed});
-    let canonical = serde_json_canonicalizer::to_vec(&link).expect("a JSON value without floats has a canonical form");
-    hex::encode(Sha256::digest(canonical))
+    hex::encode(Sha256::digest(canonical(seq, previous, sealed)))
+}
+
+/// A record and its place, as the bytes that are hashed: their canonical JSON. serde_json keeps the members of an object
+/// sorted and writes texts and whole numbers as RFC 8785 asks, several times faster than a writer made for it; a test
+/// compares the two.
+pub fn canonical(seq: i64, previous: &str, record: &Value) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Sealed<'a> {
+        previous: &'a str,
+        record: &'a Value,
+        seq: i64,
+    }
+    serde_json::to_vec(&Sealed { previous, record, seq }).expect("a JSON value can be written")
 }
 
 /// What walking one tenant's chain found.

@@ -2,7 +2,8 @@
 
 use expense_agent::config::Config;
 use expense_agent::ledger::Ledger;
-use expense_agent::ledger::seal::Broken;
+use expense_agent::ledger::seal::{Broken, canonical};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::harness::binary::{run, text};
@@ -212,4 +213,29 @@ async fn a_period_is_exported_as_a_table_or_as_lines_of_json() {
     assert_eq!((none.status.code(), text(none.stdout).as_str()), (Some(0), ""));
     let wrong = run(&["export", "--data", &folder, "--from", "2026-03-15", "--to", "2026-03-14"], &[]).await;
     assert!(text(wrong.stderr).contains("--to 2026-03-14 is before --from 2026-03-15"));
+}
+
+/// Any JSON without broken numbers, which no record holds. Names of members are those of fields.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        (-(1_i64 << 53)..(1_i64 << 53)).prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 64, 8, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
+            prop::collection::btree_map("[A-Za-z_.]{0,12}", inner, 0..8)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_record_is_hashed_in_its_canonical_form(record in any_json(), seq in 1..1_i64 << 53) {
+        let link = json!({"seq": seq, "previous": "00ff", "record": &record});
+        prop_assert_eq!(canonical(seq, "00ff", &record), serde_json_canonicalizer::to_vec(&link).unwrap());
+    }
 }
