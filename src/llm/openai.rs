@@ -8,14 +8,14 @@ use async_openai::config::OpenAIConfig;
 use async_openai::error::OpenAIError;
 use async_openai::middleware::HttpRequestFactory;
 use async_openai::traits::RequestOptionsBuilder;
-use async_openai::types::chat::{ResponseFormat, ResponseFormatJsonSchema};
 use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::llm::{Answer, ChatModel, ChatRequest, ModelError, ModelInfo, Reply, Retry, Usage};
+use crate::llm::{Answer, AnswerSchema, ChatModel, ChatRequest, ModelError, ModelInfo, Reply, Retry, Usage};
 use crate::redact::redact;
 
 /// The most of a response that is read. A structured answer takes a few hundred bytes; an endpoint that sends a
@@ -222,13 +222,27 @@ struct ErrorDetail {
 struct CompletionRequest<'a> {
     model: &'a str,
     messages: Vec<RoleMessage<'a>>,
-    response_format: ResponseFormat,
+    response_format: ResponseFormat<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_completion_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<i64>,
+}
+
+/// As async-openai has it, but borrowed: a schema is a large value to copy for every call.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ResponseFormat<'a> {
+    JsonSchema { json_schema: JsonSchema<'a> },
+}
+
+#[derive(Serialize)]
+struct JsonSchema<'a> {
+    name: &'a str,
+    schema: &'a Value,
+    strict: bool,
 }
 
 #[derive(Serialize)]
@@ -242,16 +256,11 @@ impl<'a> CompletionRequest<'a> {
         let system = RoleMessage { role: "system".to_owned(), content: request.prompt.text };
         let said = request.messages.iter();
         let said = said.map(|message| RoleMessage { role: message.speaker.to_string(), content: &message.text });
-        let json_schema = ResponseFormatJsonSchema {
-            description: None,
-            name: request.schema.name.to_owned(),
-            schema: request.schema.schema.clone(),
-            strict: Some(true),
-        };
+        let AnswerSchema { name, schema } = request.schema;
         Self {
             model: &info.model,
             messages: std::iter::once(system).chain(said).collect(),
-            response_format: ResponseFormat::JsonSchema { json_schema },
+            response_format: ResponseFormat::JsonSchema { json_schema: JsonSchema { name, schema, strict: true } },
             max_completion_tokens: info.max_tokens,
             temperature: info.temperature,
             seed: info.seed,
