@@ -10,6 +10,10 @@ use expense_agent::cli::{
 };
 use expense_agent::config::{Config, environment};
 use expense_agent::redact::redact;
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Tells a gate that the audit was done and what it found is too bad, unlike 1 (not done) and 2 (not understood).
 const ABOVE_LIMIT: u8 = 3;
