@@ -76,7 +76,7 @@ pub(crate) struct Arguments {
 /// What can be measured.
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Scenario {
-    /// The service beside a bare proxy, with and without traces, on each store
+    /// The service beside a bare proxy, with and without telemetry, on each store
     Whole,
     /// Decisions on each store with few and many clients, and where all want the same rows
     Ledger,
@@ -84,4 +84,6 @@ pub(crate) enum Scenario {
     Syncs,
     /// What requests take with few and many decisions in the ledger
     Growth,
+    /// What telemetry adds to a decision, signal by signal, and the memory that waiting spans take
+    Telemetry,
 }

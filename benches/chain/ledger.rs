@@ -1,10 +1,10 @@
-//! The stores against each other, without traces: few and many clients, and the same rows wanted by all.
+//! The stores against each other, without telemetry: few and many clients, and the same rows wanted by all.
 
 use super::Bench;
 use super::load::{Pace, People};
 use super::report::{Summary, Table};
 use super::store::Kind;
-use super::subject::{Set, Subject, take_turns};
+use super::subject::{Sends, Set, Subject, take_turns};
 
 /// Clients that wait for their answers.
 pub(crate) const N_CLIENTS: [usize; 3] = [1, 16, 256];
@@ -19,7 +19,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
     let mut subjects = Vec::new();
     for kind in Kind::available(&bench.arguments) {
         for (crowd, people) in crowds {
-            let set = Set { kind, traces: false, people };
+            let set = Set { kind, sends: Sends::Nothing, people };
             let name = format!("{kind}, {crowd}");
             subjects.push(Subject::service(bench, &bench.arguments.services[0], name, set).await?);
         }
@@ -40,6 +40,6 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
         }
         Ok(row)
     });
-    let title = "## Stores, without traces, by the number of clients".to_owned();
+    let title = "## Stores, without telemetry, by the number of clients".to_owned();
     Ok(vec![Table { title, columns, rows: rows.collect::<anyhow::Result<_>>()? }])
 }

@@ -17,6 +17,7 @@ mod server;
 mod store;
 mod subject;
 mod syncs;
+mod telemetry;
 mod whole;
 
 use std::io::Write;
@@ -48,6 +49,7 @@ async fn main() -> anyhow::Result<()> {
             Scenario::Ledger => ledger::run(&bench).await?,
             Scenario::Syncs => syncs::run(&bench).await?,
             Scenario::Growth => growth::run(&bench).await?,
+            Scenario::Telemetry => telemetry::run(&bench).await?,
         };
         report.tables.extend(tables);
     }

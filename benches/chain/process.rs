@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -17,6 +17,8 @@ const TICK: Duration = Duration::from_millis(10);
 pub(crate) struct Process {
     /// Where it listens.
     pub(crate) url: String,
+    /// From its start until it could decide.
+    pub(crate) start: Duration,
     child: Child,
     pid: u32,
 }
@@ -35,6 +37,7 @@ pub(crate) struct Usage {
 impl Process {
     /// Starts a program, and waits until it says where it listens.
     pub(crate) async fn start(mut command: Command) -> anyhow::Result<Self> {
+        let begun = Instant::now();
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
         let pid = child.id().context("the process has ended")?;
         let mut lines = BufReader::new(child.stdout.take().context("its output is piped")?).lines();
@@ -42,7 +45,7 @@ impl Process {
         let line = line.context("the process ended instead of listening")?;
         let url = line.strip_prefix("listening on ").and_then(|rest| rest.split(';').next());
         let url = url.with_context(|| format!("the process says \"{line}\""))?.to_owned();
-        Ok(Self { url, child, pid })
+        Ok(Self { url, start: begun.elapsed(), child, pid })
     }
 
     /// What it has taken so far.

@@ -20,13 +20,49 @@ const SPANS_OF_A_START: u64 = 1;
 /// How long a subject is under load before anything counts.
 const WARM_UP: Duration = Duration::from_secs(1);
 
+/// What a service sends.
+#[derive(Clone, Copy, PartialEq, Eq, strum::Display)]
+pub(crate) enum Sends {
+    /// Nothing: the SDK is disabled.
+    #[strum(to_string = "telemetry off")]
+    Nothing,
+    /// Traces alone.
+    #[strum(to_string = "traces")]
+    Traces,
+    /// Traces, metrics and log records.
+    #[strum(to_string = "telemetry on")]
+    Everything,
+    /// The same, of which a tenth of the ordinary traces is kept.
+    #[strum(to_string = "telemetry on, tail sampling")]
+    Sampled,
+}
+
+impl Sends {
+    /// Whether every span arrives.
+    fn is_complete(self) -> bool {
+        matches!(self, Self::Traces | Self::Everything)
+    }
+
+    /// Tells a service where to send it, which sends nothing unless it is told.
+    pub(crate) fn hand_to(self, command: &mut Command, endpoint: &str) {
+        let more: &[_] = match self {
+            Self::Nothing => return,
+            Self::Traces => &[("OTEL_METRICS_EXPORTER", "none"), ("OTEL_LOGS_EXPORTER", "none")],
+            Self::Everything => &[],
+            Self::Sampled => &[("EXPENSE_AGENT_TELEMETRY_KEEP_RATIO", "0.1")],
+        };
+        command.env_remove("OTEL_SDK_DISABLED").env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
+        command.envs(more.iter().copied());
+    }
+}
+
 /// How a measured service differs from another.
 #[derive(Clone, Copy)]
 pub(crate) struct Set {
     /// Where its ledger is.
     pub(crate) kind: Kind,
-    /// Whether it sends traces.
-    pub(crate) traces: bool,
+    /// What it sends.
+    pub(crate) sends: Sends,
     /// Whose expenses it gets.
     pub(crate) people: People,
 }
@@ -37,8 +73,10 @@ pub(crate) struct Subject {
     pub(crate) name: String,
     /// What was measured, load by load.
     pub(crate) samples: Vec<Sample>,
-    /// Spans that were sent and did not arrive; known once it has stopped, of a service that sends any.
+    /// Spans that were sent and did not arrive; known once it has stopped, of a service that sends them all.
     pub(crate) n_spans_lost: Option<u64>,
+    /// How long it took to start, on an empty ledger.
+    pub(crate) start: Duration,
     /// The most memory it had; known once it has stopped.
     pub(crate) peak_kib: u64,
     running: Option<Running>,
@@ -79,10 +117,9 @@ impl Subject {
     pub(crate) async fn service(bench: &Bench, program: &Path, name: String, set: Set) -> anyhow::Result<Self> {
         let store = Store::make(set.kind, &bench.arguments).await?;
         let mut command = service(program, &bench.model.base_url, &store);
-        let sink = if set.traces { Some(OtlpSink::spawn().await?) } else { None };
-        if let Some(sink) = &sink {
-            command.env_remove("OTEL_SDK_DISABLED").env("OTEL_EXPORTER_OTLP_ENDPOINT", &sink.endpoint);
-        }
+        let sink = OtlpSink::spawn().await?;
+        set.sends.hand_to(&mut command, &sink.endpoint);
+        let sink = Some(sink).filter(|_| set.sends.is_complete());
         Self::warm(name, Process::start(command).await?, set.people, sink, Some(store)).await
     }
 
@@ -100,8 +137,9 @@ impl Subject {
         }
         let answered = drive(&meals, Pace::Saturation(4), WARM_UP).await?;
         let n_decisions = answered.n_decisions() + u64::from(store.is_some());
+        let start = process.start;
         let running = Running { process, meals, sink, store, n_decisions, n_failed: answered.n_failed };
-        Ok(Self { name, samples: Vec::new(), n_spans_lost: None, peak_kib: 0, running: Some(running) })
+        Ok(Self { name, samples: Vec::new(), n_spans_lost: None, start, peak_kib: 0, running: Some(running) })
     }
 
     async fn measure(&mut self, pace: Pace, duration: Duration) -> anyhow::Result<()> {
@@ -133,7 +171,7 @@ impl Subject {
     }
 }
 
-/// The command of a service that asks the benchmark's model and sends no traces, without anything of this process's
+/// The command of a service that asks the benchmark's model and sends nothing, without anything of this process's
 /// environment.
 pub(crate) fn service(program: &Path, model_url: &str, store: &Store) -> Command {
     let mut command = Command::new(program);

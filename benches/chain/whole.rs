@@ -1,10 +1,10 @@
-//! The service beside the bare proxy: on each store, with and without traces, at saturation and by timetables.
+//! The service beside the bare proxy: on each store, with and without telemetry, at saturation and by timetables.
 
 use super::Bench;
 use super::load::{Pace, People};
 use super::report::{Summary, Table};
 use super::store::Kind;
-use super::subject::{Set, Subject, take_turns};
+use super::subject::{Sends, Set, Subject, take_turns};
 
 /// Measures and tells.
 pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
@@ -13,11 +13,11 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
     paces.extend(bench.arguments.rates.iter().map(|rate| Pace::Rate(*rate)));
     let mut subjects = vec![Subject::floor(bench).await?];
     for kind in Kind::available(&bench.arguments) {
-        for traces in [false, true] {
+        for sends in [Sends::Nothing, Sends::Everything] {
             for (n_build, program) in bench.arguments.services.iter().enumerate() {
                 let build = if n_build == 0 { String::new() } else { format!(", build {}", n_build + 1) };
-                let name = format!("{kind}, {} traces{build}", if traces { "with" } else { "no" });
-                let set = Set { kind, traces, people: People::default() };
+                let name = format!("{kind}, {sends}{build}");
+                let set = Set { kind, sends, people: People::default() };
                 subjects.push(Subject::service(bench, program, name, set).await?);
             }
         }
@@ -42,6 +42,7 @@ fn table(subjects: &[Subject], pace: Pace) -> anyhow::Result<Table> {
         "p99.9 ms",
         "CPU µs each",
         "× floor",
+        "start ms",
         "memory MiB",
         "growth bytes each",
         "failed",
@@ -61,6 +62,7 @@ fn table(subjects: &[Subject], pace: Pace) -> anyhow::Result<Table> {
         row.extend([
             summary.cpu.as_micros().to_string(),
             format!("{:.1}", summary.cpu.div_duration_f64(floor.cpu)),
+            subject.start.as_millis().to_string(),
             (subject.peak_kib >> 10).to_string(),
             summary.grown_bytes.to_string(),
             summary.answered.n_failed.to_string(),

@@ -1,0 +1,88 @@
+//! What telemetry adds to a decision, one signal after the other, and what spans take that nobody fetches. The ledger is in
+//! memory, so that nothing outweighs what is looked for. Redaction can't be turned off; `benches/parts` measures it alone.
+
+use super::Bench;
+use super::load::{Meals, Pace, People, drive};
+use super::process::Process;
+use super::report::{Summary, Table};
+use super::store::{Kind, Store};
+use super::subject::{Sends, Set, Subject, service, take_turns};
+
+/// Spans that wait when memory is measured: as many as queues that count spans are often allowed.
+const N_WAITING: u64 = 65_536;
+
+/// Measures and tells.
+pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
+    Ok(vec![cpu(bench).await?, memory(bench).await?])
+}
+
+async fn cpu(bench: &Bench) -> anyhow::Result<Table> {
+    let mut subjects = Vec::new();
+    for sends in [Sends::Nothing, Sends::Traces, Sends::Everything, Sends::Sampled] {
+        let set = Set { kind: Kind::Memory, sends, people: People::default() };
+        subjects.push(Subject::service(bench, &bench.arguments.services[0], sends.to_string(), set).await?);
+    }
+    let mut paces = vec![Pace::Saturation(bench.arguments.clients)];
+    paces.extend(bench.arguments.rates.iter().map(|rate| Pace::Rate(*rate)));
+    take_turns(bench, &mut subjects, &paces).await?;
+    let mut columns = vec![String::new()];
+    let mut rows: Vec<_> = subjects.iter().map(|subject| vec![subject.name.clone()]).collect();
+    for pace in paces {
+        let of = match pace {
+            Pace::Saturation(n_clients) => format!("{n_clients} clients"),
+            Pace::Rate(rate) => format!("{rate}/s"),
+        };
+        columns.extend(
+            ["decisions/s", "p50 ms", "p99 ms", "CPU µs each", "added"].map(|figure| format!("{of}: {figure}")),
+        );
+        let without = Summary::of(&subjects[0], pace)?.cpu;
+        for (row, subject) in rows.iter_mut().zip(&subjects) {
+            let summary = Summary::of(subject, pace)?;
+            let percentiles: Vec<_> = summary.percentiles().collect();
+            row.push(format!("{:.0}", summary.per_second[0]));
+            row.extend([percentiles[0].clone(), percentiles[2].clone(), summary.cpu.as_micros().to_string()]);
+            row.push((summary.cpu.as_micros().cast_signed() - without.as_micros().cast_signed()).to_string());
+        }
+    }
+    Ok(Table { title: "## What telemetry adds".to_owned(), columns, rows })
+}
+
+/// Memory without a backend, once so many spans have ended: with the queue's usual bound, and with room for all.
+async fn memory(bench: &Bench) -> anyhow::Result<Table> {
+    let mut rows = Vec::new();
+    for (name, sends, queue_bytes) in [
+        ("telemetry off", Sends::Nothing, None),
+        ("no backend, room for 16 MiB", Sends::Traces, None),
+        ("no backend, room for all", Sends::Traces, Some("268435456")),
+    ] {
+        let store = Store::make(Kind::Memory, &bench.arguments).await?;
+        let mut command = service(&bench.arguments.services[0], &bench.model.base_url, &store);
+        // Nobody ever listens on the port of discard.
+        sends.hand_to(&mut command, "http://127.0.0.1:9");
+        command.envs(queue_bytes.map(|bytes| ("EXPENSE_AGENT_TELEMETRY_QUEUE_BYTES", bytes)));
+        command.env("RUST_LOG", "error");
+        let process = Process::start(command).await?;
+        let meals = Meals::new(&process.url, People::default())?;
+        let mut n_decisions = 0;
+        while n_decisions * 7 < N_WAITING {
+            let pace = Pace::Saturation(bench.arguments.clients);
+            n_decisions += drive(&meals, pace, bench.arguments.duration / 4).await?.n_decisions();
+        }
+        let usage = process.usage()?;
+        let spans = reqwest::get(format!("{}/readyz?verbose", process.url)).await?.json::<serde_json::Value>().await?;
+        let spans = &spans["spans"];
+        rows.push(vec![
+            name.to_owned(),
+            n_decisions.to_string(),
+            spans["in_flight"].to_string(),
+            spans["dropped"].to_string(),
+            (usage.resident_kib >> 10).to_string(),
+            (usage.peak_kib >> 10).to_string(),
+        ]);
+        process.stop().await?;
+        store.remove().await?;
+    }
+    let columns =
+        ["", "decisions", "spans waiting", "spans lost", "memory MiB", "most MiB"].map(str::to_owned).to_vec();
+    Ok(Table { title: "## Memory while nobody takes spans".to_owned(), columns, rows })
+}
