@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::harness::binary::Service;
 use crate::harness::mortal_receiver::MortalReceiver;
 use crate::harness::otlp_receiver::{Manner, ReceivedSpan};
+use crate::harness::receiver_process::ReceiverProcess;
 use crate::harness::{TestApp, config, poll, pseudonyms, telemetry_settings};
 
 const PROTOCOLS: [&str; 2] = ["grpc", "http/protobuf"];
@@ -80,12 +81,14 @@ async fn shut_down(telemetry: Telemetry) {
     tokio::task::spawn_blocking(|| telemetry.shutdown()).await.unwrap();
 }
 
+/// A receiver of its own process is killed twice with SIGKILL while decisions are made, each time owing an answer.
 async fn killed_twice_under_load(protocol: &str) {
-    let mut receiver = MortalReceiver::spawn().await;
+    let mut receiver = ReceiverProcess::dead();
     let endpoint = receiver.endpoint(protocol);
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+        ("OTEL_METRICS_EXPORTER", "none"),
         ("OTEL_BSP_SCHEDULE_DELAY", "10"),
     ];
     let service = Service::start(&[], &variables).await;
@@ -99,23 +102,35 @@ async fn killed_twice_under_load(protocol: &str) {
         }
         trace_ids
     };
-    let kills = async {
-        for _ in 0..2 {
-            receiver.kill_under_way().await;
-            receiver.revive().await;
-        }
+    let lives = async {
+        receiver.live_and_be_killed(10).await;
+        receiver.live_and_be_killed(10).await;
+        receiver.live(usize::MAX).await;
         is_over.store(true, Ordering::Relaxed);
     };
-    let (trace_ids, ()) = tokio::join!(join_all((0..4).map(|_| load())), kills);
+    let (trace_ids, ()) = tokio::join!(join_all((0..4).map(|_| load())), lives);
+    let counts = poll::until(PATIENCE, "settled spans", async || {
+        let counts = service.get("/readyz?verbose").await["spans"].clone();
+        if counts["in_flight"] == 0 { Ok(counts) } else { Err(counts) }
+    })
+    .await;
     let (ended, log) = service.stop().await;
     assert!(ended.success(), "{log}");
-    let mut received: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for span in receiver.spans() {
-        received.entry(span.trace_id).or_default().insert(span.span_id);
+
+    let received = receiver.spans();
+    let trace_ids: Vec<_> = trace_ids.concat();
+    for trace_id in &trace_ids {
+        let n_spans = received.keys().filter(|(of_trace, _)| of_trace == trace_id).count();
+        assert_eq!(n_spans, N_SPANS, "{trace_id}: {log}");
     }
-    for trace_id in trace_ids.iter().flatten() {
-        assert_eq!(received.get(trace_id).map(BTreeSet::len), Some(N_SPANS), "{trace_id}: {log}");
-    }
+    // The start of the service is a span as well.
+    let n_started = trace_ids.len() * N_SPANS + 1;
+    assert_eq!(received.len(), n_started);
+    let expected = json!({
+        "started": n_started, "exported": n_started, "sampled_out": 0, "dropped": 0, "in_flight": 0,
+    });
+    assert_eq!(counts, expected);
+    assert!(received.values().any(|n_times| *n_times > 1), "what was not acknowledged comes again");
     assert!(!log.contains("lost") && !log.contains("not delivered"), "{log}");
 }
 

@@ -63,6 +63,11 @@ impl Service {
         (response.status().as_u16(), response.json().await.unwrap())
     }
 
+    /// Gets the JSON of a path.
+    pub(crate) async fn get(&self, path: &str) -> serde_json::Value {
+        reqwest::get(format!("{}{path}", self.url)).await.unwrap().json().await.unwrap()
+    }
+
     /// Sends a signal by its name.
     pub(crate) async fn signal(&self, name: &str) {
         let pid = self.child.id().expect("the service is running");

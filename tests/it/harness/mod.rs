@@ -13,6 +13,7 @@ pub(crate) mod otlp_metrics;
 pub(crate) mod otlp_receiver;
 pub(crate) mod policy_folder;
 pub(crate) mod poll;
+pub(crate) mod receiver_process;
 pub(crate) mod server;
 pub(crate) mod store;
 pub(crate) mod trace_tree;

@@ -1,5 +1,6 @@
 //! An OTLP receiver that can be killed in the middle of whatever it does, and come back on its ports: it lives on a runtime
-//! of its own, and when that goes, every socket is closed at once, as those of a killed process are.
+//! of its own, and when that goes, every socket is closed at once, as those of a killed process are. A test can tell it how
+//! to behave; `receiver_process` is one that cannot be told, and can be killed for real.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -21,7 +22,7 @@ pub(crate) struct MortalReceiver {
 }
 
 /// A socket bound to a port, or to a free one.
-fn bound(port: u16) -> std::io::Result<TcpSocket> {
+pub(super) fn bound(port: u16) -> std::io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
     socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
@@ -69,14 +70,6 @@ impl MortalReceiver {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
-    }
-
-    /// Kills it while an export waits for its answer.
-    pub(crate) async fn kill_under_way(&mut self) {
-        self.behave(Manner::Hang);
-        self.hanging(1).await;
-        self.kill();
-        self.behave(Manner::Take);
     }
 
     /// Waits until so many more exports are without an answer.
