@@ -20,6 +20,7 @@ use crate::keys::access::Access;
 use crate::keys::{ApiKeys, KeyFile};
 use crate::ledger::{Ledger, LedgerError};
 use crate::llm::ChatModel;
+use crate::llm::breaker::{Breaker, Guarded};
 use crate::llm::cost::Priced;
 use crate::llm::fault::Faults;
 use crate::llm::offline::Offline;
@@ -65,7 +66,8 @@ impl App {
     pub async fn build(config: &Config, clock: Clock, instruments: Instruments) -> Result<Self, BuildError> {
         let reloads = ReloadRequests::default();
         let folder = folder(config, &reloads).map_err(BuildError::Policies)?;
-        let model = model(config, clock.clone())?;
+        let breaker = breaker(config);
+        let model = model(config, clock.clone(), breaker.clone())?;
         let access = access(config, clock.clone(), &reloads).map_err(BuildError::Keys)?;
         let ledger = Ledger::open(&config.store).await?;
         tracing::info!(model = model.info().model, policies = %folder.now(), api_keys = %access, "ready to decide");
@@ -73,6 +75,7 @@ impl App {
             chain: Chain { model, ledger, redacts_prompts: !config.raw_prompts },
             folder,
             access,
+            breaker,
             clock,
             trace_url: config.trace_url.clone(),
             sampling: config.telemetry.sampling,
@@ -84,6 +87,9 @@ impl App {
             is_draining: Arc::new(AtomicBool::new(false)),
         };
         watch_reloads(&state, &instruments);
+        if let Some(breaker) = &state.breaker {
+            instruments.watch_breaker(&state.chain.model.info().model, breaker);
+        }
         let router = router(state.clone(), instruments.clone());
         Ok(Self { state, instruments, router, drain_timeout: config.drain_timeout, reloads })
     }
@@ -158,19 +164,28 @@ fn watch_reloads(state: &AppState, instruments: &Instruments) {
     }
 }
 
-/// The model as it was asked for: priced, and with a span for every call.
-fn model(config: &Config, clock: Clock) -> Result<Arc<dyn ChatModel>, BuildError> {
-    let propagates = config.propagate_to_model;
-    Ok(match &config.model {
+/// What keeps calls from a model that is down; the one in this process has no use for it.
+fn breaker(config: &Config) -> Option<Arc<Breaker>> {
+    let limits = config.model_breaker.filter(|_| matches!(config.model, ModelConfig::OpenAi(_)))?;
+    Some(Arc::new(Breaker::new(limits)))
+}
+
+/// The model as it was asked for: behind its breaker, priced, and with a span for every call.
+fn model(config: &Config, clock: Clock, breaker: Option<Arc<Breaker>>) -> Result<Arc<dyn ChatModel>, BuildError> {
+    let openai = match &config.model {
         ModelConfig::Offline { faults, fault_seed } => {
-            let model = Offline::new(Faults::new(faults, *fault_seed));
-            Arc::new(TracedModel::new(Priced::new(model, clock), propagates))
+            return Ok(traced(Offline::new(Faults::new(faults, *fault_seed)), config, clock));
         }
-        ModelConfig::OpenAi(openai) => {
-            let model = OpenAi::new(OpenAiConfig::clone(openai))?;
-            Arc::new(TracedModel::new(Priced::new(model, clock), propagates))
-        }
+        ModelConfig::OpenAi(openai) => OpenAi::new(OpenAiConfig::clone(openai))?,
+    };
+    Ok(match breaker {
+        Some(breaker) => traced(Guarded::new(openai, breaker), config, clock),
+        None => traced(openai, config, clock),
     })
+}
+
+fn traced(model: impl ChatModel + 'static, config: &Config, clock: Clock) -> Arc<dyn ChatModel> {
+    Arc::new(TracedModel::new(Priced::new(model, clock), config.propagate_to_model))
 }
 
 /// Who is let in: everyone, or the holders of keys.

@@ -15,7 +15,8 @@ use rust_decimal::Decimal;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::ledger::Store;
-use crate::llm::fault::{FaultKind, FaultRate};
+use crate::llm::breaker::BreakerLimits;
+use crate::llm::fault::{self, FaultRate};
 use crate::llm::offline;
 use crate::llm::openai::OpenAiConfig;
 use crate::telemetry::logs::LogFormat;
@@ -94,6 +95,18 @@ pub struct Settings {
     #[arg(long, global = true, env = "EXPENSE_AGENT_MODEL_RETRIES", default_value_t = 3, value_name = "COUNT")]
     pub model_retries: usize,
 
+    /// Calls in a row that get no answer from the model's endpoint, retries included, after which it is left alone for a
+    /// while and expenses that need it go to review at once; 0 never leaves it alone
+    #[arg(long, global = true, env = "EXPENSE_AGENT_MODEL_BREAKER_FAILURES", default_value_t = 5, value_name = "N")]
+    pub model_breaker_failures: u32,
+
+    /// How long it is left alone before one call is let through to see whether it answers again
+    #[arg(
+        long, global = true, env = "EXPENSE_AGENT_MODEL_BREAKER_COOL_DOWN", default_value = "10s", value_name = "TIME",
+        value_parser = humantime::parse_duration
+    )]
+    pub model_breaker_cool_down: Duration,
+
     /// Send the trace context (`traceparent`, never baggage) to the model's endpoint
     #[arg(long, global = true, env = "EXPENSE_AGENT_PROPAGATE_TO_MODEL", value_parser = BoolishValueParser::new())]
     pub propagate_to_model: bool,
@@ -101,7 +114,7 @@ pub struct Settings {
     /// Make the offline model fail: FAULT:RATE, such as misclassify:0.12; may be given several times
     #[arg(
         long, global = true, env = "EXPENSE_AGENT_MODEL_FAULT", value_delimiter = ',', value_name = "FAULT:RATE",
-        long_help = fault_help()
+        long_help = fault::help()
     )]
     pub model_fault: Vec<FaultRate>,
 
@@ -201,15 +214,6 @@ pub struct Settings {
     pub log_format: LogFormat,
 }
 
-fn fault_help() -> String {
-    use strum::VariantNames;
-    format!(
-        "Make the offline model fail: FAULT:RATE, such as misclassify:0.12; may be given several times.\n\
-             Faults: {}",
-        FaultKind::VARIANTS.join(", ")
-    )
-}
-
 /// A model, and how to reach it.
 #[derive(Clone, Debug)]
 pub enum ModelConfig {
@@ -260,6 +264,8 @@ pub struct Config {
     pub store: Store,
     /// The model.
     pub model: ModelConfig,
+    /// When the model's endpoint is left alone; absent, never.
+    pub model_breaker: Option<BreakerLimits>,
     /// Whether the model's endpoint sees the trace id.
     pub propagate_to_model: bool,
     /// Links to the trace UI.
@@ -319,6 +325,7 @@ impl Config {
         let limits = [
             ("--deadline", settings.deadline),
             ("--model-timeout", settings.model_timeout),
+            ("--model-breaker-cool-down", settings.model_breaker_cool_down),
             ("--drain-timeout", settings.drain_timeout),
             ("--reload-interval", settings.reload_interval),
         ];
@@ -377,6 +384,7 @@ impl Config {
                 policies: settings.policies,
                 store,
                 model,
+                model_breaker: BreakerLimits::new(settings.model_breaker_failures, settings.model_breaker_cool_down),
                 propagate_to_model: settings.propagate_to_model,
                 trace_url,
                 deadline: settings.deadline,

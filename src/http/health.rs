@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::http::AppState;
 use crate::telemetry::Instruments;
@@ -46,6 +47,7 @@ async fn ready(
     let mut body = json!({"status": word, "checks": checks});
     if parameters.contains_key("verbose") {
         body["spans"] = json!(instruments.span_counts());
+        body["model_breaker"] = json!(app.breaker.map(|breaker| breaker.state(Instant::now()).to_string()));
     }
     (status, Json(body))
 }

@@ -30,6 +30,7 @@ use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::config::TraceUrl;
 use crate::keys::access::Access;
+use crate::llm::breaker::Breaker;
 use crate::reload::Reloaded;
 use crate::rulebook::Folder;
 use crate::telemetry::sampling::Sampling;
@@ -45,6 +46,8 @@ pub struct AppState {
     pub folder: Reloaded<Folder>,
     /// Who is let in.
     pub access: Access,
+    /// What keeps calls from a model that is down, if anything does.
+    pub breaker: Option<Arc<Breaker>>,
     /// Tells the time.
     pub clock: Clock,
     /// Where a trace can be looked at.

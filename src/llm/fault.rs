@@ -36,6 +36,14 @@ pub struct FaultRate {
     pub per_million: u32,
 }
 
+/// How faults are asked for, and which there are.
+pub fn help() -> String {
+    format!(
+        "Make the offline model fail: FAULT:RATE, such as misclassify:0.12; may be given several times.\nFaults: {}",
+        FaultKind::VARIANTS.join(", ")
+    )
+}
+
 /// The text names no fault, or no rate.
 #[derive(Debug, thiserror::Error)]
 #[error("write a fault and its rate from 0 to 1, such as \"misclassify:0.12\"; faults are {}", FaultKind::VARIANTS.join(", "))]

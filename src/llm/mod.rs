@@ -1,6 +1,7 @@
 //! The model seam: what is asked of a language model and what comes back. Two implementations stand behind
 //! [`ChatModel`], `openai` and `offline`; an answer that makes no sense is a value here, not an error.
 
+pub mod breaker;
 pub mod cost;
 pub mod fault;
 pub mod offline;
@@ -154,6 +155,9 @@ pub enum ModelError {
     /// The endpoint's answer is no chat completion.
     #[error("the model's endpoint answered with something that is no chat completion")]
     InvalidResponse,
+    /// The endpoint was not asked.
+    #[error("the model is not asked, because its last calls got no answer")]
+    CircuitOpen,
 }
 
 fn detail(code: Option<&str>) -> String {
@@ -168,6 +172,16 @@ impl ModelError {
             Self::Connection => "connection".to_owned(),
             Self::Status { status, .. } => status.to_string(),
             Self::InvalidResponse => "invalid_response".to_owned(),
+            Self::CircuitOpen => "circuit_open".to_owned(),
+        }
+    }
+
+    /// Whether the endpoint is down, and not just of another opinion.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Timeout | Self::Connection => true,
+            Self::Status { status, .. } => *status >= 500,
+            Self::InvalidResponse | Self::CircuitOpen => false,
         }
     }
 }

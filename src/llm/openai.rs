@@ -148,7 +148,7 @@ impl Failure {
             ModelError::Timeout | ModelError::Connection => true,
             ModelError::Status { code: Some(code), .. } if code == "insufficient_quota" => false,
             ModelError::Status { status, .. } => matches!(status, 408 | 409 | 429 | 500..),
-            ModelError::InvalidResponse => false,
+            ModelError::InvalidResponse | ModelError::CircuitOpen => false,
         }
     }
 }

@@ -9,6 +9,7 @@ mod api;
 mod architecture;
 mod audit;
 mod batch;
+mod breaker;
 mod budget;
 mod chain;
 mod collector;

@@ -69,6 +69,7 @@ async fn a_panic_is_a_500_with_a_red_tree_and_the_service_goes_on() {
         },
         folder: policies(),
         access: Access::Anonymous,
+        breaker: None,
         clock: Clock::system(),
         trace_url: None,
         sampling: Sampling::default(),

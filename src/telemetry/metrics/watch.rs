@@ -1,18 +1,21 @@
-//! Figures that others keep and that are only looked at: what waits for a person, what files were reloaded, what became
-//! of spans.
+//! Figures that others keep and that are only looked at: what waits for a person, what files were reloaded, whether the
+//! model is asked, what became of spans.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use strum::IntoEnumIterator;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::domain::decision::Role;
 use crate::ledger::Ledger;
+use crate::llm::breaker::{Breaker, BreakerState};
+use crate::redact::redact;
 use crate::reload::Tally;
 use crate::telemetry::Instruments;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::names;
 use crate::telemetry::names::metrics as list;
 use crate::telemetry::queue::{Queue, SpanCounts};
 
@@ -56,6 +59,25 @@ impl Instruments {
         stale
             .with_callback(move |observer| {
                 observer.observe(tally().is_stale.into(), &[list::EXPENSE_RELOAD_FILES.with(files)]);
+            })
+            .build();
+    }
+
+    /// Shows what the breaker of a model does with calls.
+    pub fn watch_breaker(&self, model: &str, breaker: &Arc<Breaker>) {
+        let metric = list::EXPENSE_MODEL_BREAKER_STATE;
+        let gauge = self.scope.metrics.meter.u64_observable_gauge(metric.key);
+        let model = names::GEN_AI_REQUEST_MODEL.with(redact(model).into_owned());
+        let breaker = Arc::clone(breaker);
+        gauge
+            .with_unit(metric.unit)
+            .with_description(metric.meaning)
+            .with_callback(move |observer| {
+                let now = breaker.state(Instant::now());
+                for state in BreakerState::iter() {
+                    let series = [model.clone(), list::EXPENSE_BREAKER_STATE.with(state.to_string())];
+                    observer.observe((state == now).into(), &series);
+                }
             })
             .build();
     }

@@ -24,6 +24,9 @@ pub const TELEMETRY_RESULT: Name =
 /// Whom a decision waits for.
 pub const EXPENSE_PENDING_ROLE: Name =
     name("expense.pending.role", "string", "metrics", "the lowest role that can settle it", Ours, Low);
+/// State of the breaker.
+pub const EXPENSE_BREAKER_STATE: Name =
+    name("expense.breaker.state", "string", "metrics", "`closed`, `half_open` or `open`", Ours, Low);
 /// Reloaded files.
 pub const EXPENSE_RELOAD_FILES: Name =
     name("expense.reload.files", "string", "metrics", "`policies` or `api_keys`", Ours, Low);
@@ -38,6 +41,7 @@ pub const ATTRIBUTES: &[Name] = &[
     VALIDATION_RESULT,
     TELEMETRY_RESULT,
     EXPENSE_PENDING_ROLE,
+    EXPENSE_BREAKER_STATE,
     EXPENSE_RELOAD_FILES,
     EXPENSE_RELOAD_RESULT,
     GEN_AI_TOKEN_TYPE,
@@ -258,6 +262,17 @@ pub const GEN_AI_EXECUTE_TOOL_DURATION: Metric = metric(
     GenAi,
 );
 
+/// Whether the model is asked. One series for each state, of which one is 1: a query names the state and not a number,
+/// and the average over a time is the share of it.
+pub const EXPENSE_MODEL_BREAKER_STATE: Metric = metric(
+    "expense.model.breaker.state",
+    Kind::Gauge,
+    "{breaker}",
+    &[names::GEN_AI_REQUEST_MODEL, EXPENSE_BREAKER_STATE],
+    "1 for the state the model's breaker is in, else 0: `closed` lets calls through, `open` none, `half_open` one",
+    Ours,
+);
+
 /// Decisions.
 pub const EXPENSE_DECISIONS: Metric = metric(
     "expense.decisions",
@@ -405,6 +420,7 @@ pub const ALL: &[Metric] = &[
     GEN_AI_CLIENT_INFERENCE_USAGE_OUTPUT_TOKENS,
     GEN_AI_CLIENT_OPERATION_DURATION,
     GEN_AI_CLIENT_TOKEN_USAGE,
+    EXPENSE_MODEL_BREAKER_STATE,
     EXPENSE_DECISIONS,
     EXPENSE_VALIDATIONS,
     EXPENSE_COST,

@@ -61,7 +61,7 @@ pub const ERROR_TYPE: Name = name(
     "error.type",
     "string",
     "all, `retry`",
-    "class of the failure: a status, `timeout`, `connection`, `invalid_response`, `validation_failed`, `ledger`, `cancelled`, `panic`",
+    "class of the failure: a status, `timeout`, `connection`, `invalid_response`, `circuit_open`, `validation_failed`, `ledger`, `cancelled`, `panic`",
     Core,
     Low,
 );

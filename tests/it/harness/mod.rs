@@ -71,6 +71,7 @@ pub(crate) fn config() -> Config {
         policies: shipped_policies(),
         store: Store::Sqlite(PathBuf::new()),
         model: ModelConfig::Offline { faults: Vec::new(), fault_seed: 1 },
+        model_breaker: None,
         propagate_to_model: false,
         trace_url: TraceUrl::parse("http://localhost:16686"),
         deadline: Duration::from_secs(30),

@@ -1,0 +1,190 @@
+//! A model that is plainly down is left alone: when the breaker opens, what a caller and a trace then show, how one call
+//! finds out that the model answers again, and what does not open it. Time is handed in, or the cool-down is none or endless.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use expense_agent::config::{Config, ModelConfig};
+use expense_agent::llm::breaker::{Breaker, BreakerLimits, BreakerState};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::harness::fake_openai::{FakeOpenAi, Reply};
+use crate::harness::full_page::{category, decision, expense};
+use crate::harness::{TestApp, assert_golden, config, openai, poll};
+
+const COOL_DOWN: Duration = Duration::from_secs(10);
+const ENDLESS: Duration = Duration::from_secs(3600);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn limits(max_failures: u32, cool_down: Duration) -> BreakerLimits {
+    BreakerLimits::new(max_failures, cool_down).unwrap()
+}
+
+/// A service that asks its model once for each answer.
+async fn app(fake: &FakeOpenAi, model_breaker: Option<BreakerLimits>) -> TestApp {
+    let ModelConfig::OpenAi(mut model) = openai(fake) else { unreachable!("the fake is an OpenAI") };
+    model.max_retries = 0;
+    TestApp::with(Config { model: ModelConfig::OpenAi(model), model_breaker, ..config() }).await
+}
+
+fn ride() -> Value {
+    expense("Uber ride to the client", "45.00")
+}
+
+fn approval() -> [Reply; 2] {
+    [category("travel"), decision("approved", "travel-trip-cap")]
+}
+
+/// Why the first call of a decision got no answer.
+fn call_error(decision: &Value) -> &Value {
+    &decision["steps"][0]["calls"][0]["error"]
+}
+
+/// What the service says of its breaker, to a person and to Prometheus.
+async fn state(app: &TestApp) -> Value {
+    let state = app.get("/readyz?verbose").await.body["model_breaker"].clone();
+    let page = app.metrics().await;
+    let of = |state: &str| page.sum("expense_model_breaker_state", &[("expense_breaker_state", state)]);
+    let shown: Vec<_> = ["closed", "half_open", "open"].into_iter().filter(|state| of(state) == 1.0).collect();
+    assert_eq!(json!(shown), json!([state]), "{}", page.text);
+    state
+}
+
+#[test]
+fn a_breaker_opens_after_so_many_failures_in_a_row_and_lets_one_probe_through() {
+    let breaker = Breaker::new(limits(3, COOL_DOWN));
+    let began = Instant::now();
+    let call = |has_answered, now| breaker.admit(now).unwrap().settle(has_answered, now);
+    // An answer in between begins the count anew.
+    [false, false, true, false, false].into_iter().for_each(|has_answered| call(has_answered, began));
+    assert_eq!(breaker.state(began), BreakerState::Closed);
+    call(false, began);
+    let almost = began + COOL_DOWN - Duration::from_nanos(1);
+    for now in [began, almost] {
+        assert!(breaker.admit(now).is_none());
+        assert_eq!(breaker.state(now), BreakerState::Open);
+    }
+
+    let now = began + COOL_DOWN;
+    assert_eq!(breaker.state(now), BreakerState::HalfOpen);
+    let probe = breaker.admit(now).unwrap();
+    assert!(breaker.admit(now + COOL_DOWN).is_none(), "a second probe beside the first");
+    assert_eq!(breaker.state(now), BreakerState::HalfOpen);
+    probe.settle(false, now);
+    assert!(breaker.admit(now).is_none());
+    assert_eq!(breaker.state(now), BreakerState::Open);
+
+    let now = now + COOL_DOWN;
+    call(true, now);
+    assert_eq!(breaker.state(now), BreakerState::Closed);
+    // All of the count again, not the one failure of a probe.
+    [false, false].into_iter().for_each(|has_answered| call(has_answered, now));
+    assert_eq!(breaker.state(now), BreakerState::Closed);
+}
+
+#[tokio::test]
+async fn a_probe_that_is_given_up_leaves_the_next_call_to_be_one() {
+    let breaker = Breaker::new(limits(1, Duration::ZERO));
+    breaker.admit(Instant::now()).unwrap().settle(false, Instant::now());
+    drop(breaker.admit(Instant::now()).unwrap());
+    breaker.admit(Instant::now()).unwrap().settle(true, Instant::now());
+    assert_eq!(breaker.state(Instant::now()), BreakerState::Closed);
+}
+
+#[test]
+fn of_calls_that_began_before_only_an_answer_counts() {
+    let breaker = Breaker::new(limits(1, COOL_DOWN));
+    let began = Instant::now();
+    let [first, second, third, fourth] = std::array::from_fn(|_| breaker.admit(began).unwrap());
+    first.settle(false, began);
+    // Open for no longer than it was.
+    second.settle(false, began + COOL_DOWN / 2);
+    let probe = breaker.admit(began + COOL_DOWN).unwrap();
+    third.settle(false, began + COOL_DOWN);
+    assert_eq!(breaker.state(began + COOL_DOWN), BreakerState::HalfOpen);
+    fourth.settle(true, began + COOL_DOWN);
+    assert_eq!(breaker.state(began + COOL_DOWN), BreakerState::Closed);
+    drop(probe);
+    assert_eq!(breaker.state(began + COOL_DOWN), BreakerState::Closed);
+}
+
+#[tokio::test]
+async fn a_model_that_is_down_is_not_asked_and_the_trace_says_so() {
+    let fake = FakeOpenAi::spawn().await;
+    fake.script([Reply::status(503), Reply::close()]);
+    let app = app(&fake, Some(limits(2, ENDLESS))).await;
+    assert_eq!(state(&app).await, "closed");
+    for error in ["503", "connection"] {
+        assert_eq!(call_error(&app.decide(ride()).await), error);
+    }
+    assert_eq!(state(&app).await, "open");
+    assert_eq!(app.get("/readyz").await.status, 200);
+
+    let refused = app.decide(ride()).await;
+    assert_eq!(fake.requests().len(), 2);
+    assert_eq!(call_error(&refused), "circuit_open");
+    assert_eq!([&refused["outcome"], &refused["agent_outcome"]], ["needs_review", "error"]);
+    assert_eq!(
+        refused["reason"],
+        "A person has to look at this expense: the model is not asked, because its last calls got no answer."
+    );
+    assert_golden("model_left_alone", &app.tree(&refused));
+    let page = app.metrics().await;
+    let calls = |error| page.sum("gen_ai_client_inference_duration_seconds_count", &[("error_type", error)]);
+    assert_eq!([calls("503"), calls("connection"), calls("circuit_open")], [1.0; 3]);
+}
+
+#[tokio::test]
+async fn one_call_finds_out_whether_the_model_answers_again() {
+    let fake = FakeOpenAi::spawn().await;
+    let app = app(&fake, Some(limits(2, Duration::ZERO))).await;
+    let gate = Arc::new(Notify::new());
+    let [label, ruling] = approval();
+    fake.script([Reply::status(500), Reply::status(500), Reply::status(500), Reply::held(&gate, label), ruling]);
+    // The third is a probe, and fails.
+    for _ in 0..3 {
+        assert_eq!(call_error(&app.decide(ride()).await), "500");
+    }
+    assert_eq!(state(&app).await, "half_open");
+
+    let others = async {
+        let is_asked = async || if fake.requests().len() == 4 { Ok(()) } else { Err(fake.requests().len()) };
+        poll::until(PATIENCE, "probe under way", is_asked).await;
+        assert_eq!(call_error(&app.decide(ride()).await), "circuit_open");
+        gate.notify_one();
+    };
+    let (probe, ()) = tokio::join!(app.decide(ride()), others);
+    assert_eq!(probe["outcome"], "approved");
+    assert_eq!(state(&app).await, "closed");
+    fake.script(approval());
+    assert_eq!(app.decide(ride()).await["outcome"], "approved");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_answers_is_not_down_whatever_it_says() {
+    let fake = FakeOpenAi::spawn().await;
+    let app = app(&fake, Some(limits(2, ENDLESS))).await;
+    let page = Reply::raw(200, "text/html", "<html>the proxy's page</html>");
+    for reply in [Reply::status(401), Reply::status(422), Reply::status(429), page, Reply::content("nonsense")] {
+        // An outage that is over with the next answer.
+        fake.script([Reply::status(503)]);
+        assert_eq!(call_error(&app.decide(ride()).await), "503");
+        fake.always(reply);
+        app.decide(ride()).await;
+        assert_eq!(state(&app).await, "closed");
+    }
+}
+
+#[tokio::test]
+async fn without_a_breaker_every_decision_asks() {
+    let fake = FakeOpenAi::spawn().await;
+    fake.always(Reply::status(503));
+    let app = app(&fake, BreakerLimits::new(0, COOL_DOWN)).await;
+    assert_eq!(app.get("/readyz?verbose").await.body["model_breaker"], Value::Null);
+    for n_requests in 1..=10 {
+        assert_eq!(call_error(&app.decide(ride()).await), "503");
+        assert_eq!(fake.requests().len(), n_requests);
+    }
+}
