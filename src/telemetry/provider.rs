@@ -133,7 +133,7 @@ impl Telemetry {
         if let Some(sink) = sink {
             builder = builder.with_span_processor(Composite::new(
                 sink,
-                pseudonyms,
+                pseudonyms.clone(),
                 value_chars,
                 settings.has_compatibility_keys,
             ));
@@ -142,7 +142,7 @@ impl Telemetry {
         let sends_records = records.is_some();
         let loggers = log_records::provider(resource.clone(), records);
         let (meters, page) = readers::provider(settings, resource, push);
-        let metrics = Metrics::new(meters.meter(SCOPE), &settings.metrics);
+        let metrics = Metrics::new(meters.meter(SCOPE), &settings.metrics, pseudonyms);
         if let Some(queue) = &queue {
             metrics.watch_spans(queue);
         }

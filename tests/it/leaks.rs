@@ -1,5 +1,5 @@
 //! Canaries: one secret of each kind, planted wherever a caller or a model can put a text, and looked for in every byte that
-//! leaves the real program: OTLP over both protocols, log lines in both formats, answers, and prompts.
+//! leaves the real program: OTLP over both protocols, log lines in both formats, metrics, answers, and prompts.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, Method};
@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::binary::{Service, run};
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
+use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::otlp_receiver::OtlpReceiver;
 
 /// One of each kind, and what stands in its place.
@@ -182,13 +183,15 @@ async fn nothing_leaks(protocol: &str, content: &str, log_format: &str) {
         ("RUST_LOG", "info,expense_agent=trace"),
         KEY,
     ];
-    let service = Service::start(&[], &variables).await;
+    let service = Service::start(&["--metrics-tenants", "100"], &variables).await;
     let run = Run { service: &service, client: Client::new() };
     for (canary, _) in CANARIES {
         let n_runs = script(&fake, canary);
         run.decided(canary, n_runs).await;
         run.refused(canary).await;
     }
+    let metrics = run.client.get(format!("{}/metrics", service.url)).send().await.unwrap().text().await.unwrap();
+    assert_clean("the metrics", &metrics);
     let (ended, log) = service.stop().await;
     assert!(ended.success(), "{log}");
     let sent = String::from_utf8_lossy(&receiver.bytes()).into_owned();
@@ -200,6 +203,7 @@ async fn nothing_leaks(protocol: &str, content: &str, log_format: &str) {
     let is_json = |line: &str| serde_json::from_str::<Value>(line).is_ok();
     assert!(log_format == "text" || log.lines().all(is_json), "{log}");
     assert!(receiver.records().len() > CANARIES.len(), "log records were searched as well");
+    assert!(!receiver.metrics().is_empty(), "metrics were searched as well");
     // It was all there to be found.
     for (canary, kind) in CANARIES {
         assert!(sent.contains(kind) && log.contains(kind), "{canary} did not get as far as {kind}");
@@ -207,7 +211,9 @@ async fn nothing_leaks(protocol: &str, content: &str, log_format: &str) {
     let user = receiver.spans().into_iter().find(|span| span.attributes.contains_key("user.id")).unwrap();
     let shown = run_pseudonym(CANARIES[0].0).await;
     assert_eq!(user.attributes["user.id"], shown);
-    assert_eq!(user.attributes["tenant.id"].as_str().map(|name| name.replace("tenant-", "user-")), Some(shown));
+    let tenant = user.attributes["tenant.id"].as_str().unwrap();
+    assert_eq!(tenant.replace("tenant-", "user-"), shown);
+    assert!(metrics.contains(&format!("tenant_id=\"{tenant}\"")), "{metrics}");
 }
 
 /// What the program says somebody is called in traces.
@@ -238,6 +244,52 @@ async fn nothing_leaks_over_http_without_content() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_batches_hold_and_persons_write_leaks_no_more() {
+    let receiver = OtlpReceiver::spawn().await;
+    let keys = KeyFile::new(&[entry("boss", "acme", "ea_boss", "roles = [\"manager\"]")]);
+    let endpoint = receiver.grpc_endpoint();
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_LOGS_EXPORTER", "otlp"),
+        ("RUST_LOG", "info,expense_agent=trace"),
+    ];
+    let service = Service::start(&["--api-keys", keys.name()], &variables).await;
+    let client = Client::new();
+    let post = async |path: &str, content_type: &str, body: String| {
+        let request = client.post(format!("{}{path}", service.url)).header("content-type", content_type).body(body);
+        let response = request.bearer_auth("ea_boss").send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    };
+    for (canary, _) in CANARIES {
+        let laptop = json!({"transaction": format!("Laptop, {canary}"), "amount": "600.00", "user_id": canary});
+        let lines = format!("{laptop}\n{{\"amount\": {canary}\n{}\n", json!({"amount": canary, canary: canary}));
+        let (_, answers) = post("/v1/expenses/batch", "application/x-ndjson", lines).await;
+        let (decided, refused) = answers.split_once('\n').unwrap();
+        assert_eq!(refused.lines().count(), 2);
+        assert_clean("the answers to lines that were refused", refused);
+
+        let decided: Value = serde_json::from_str(decided).unwrap();
+        let path = format!("/v1/expenses/{}/resolution", decided["body"]["id"].as_str().unwrap());
+        let senseless = json!({"action": canary, "role": canary, "actor": canary, "amount": canary, canary: canary});
+        let (status, problem) = post(&path, "application/json", senseless.to_string()).await;
+        assert_eq!(status, 422, "{problem}");
+        assert_clean("the answer to a resolution that was refused", &problem);
+        let actor = format!("boss of {canary}");
+        let sensible = json!({"action": "approve", "role": "manager", "actor": actor, "reason": canary});
+        let (status, resolved) = post(&path, "application/json", sensible.to_string()).await;
+        assert_eq!(status, 201, "{resolved}");
+    }
+    let (ended, log) = service.stop().await;
+    assert!(ended.success(), "{log}");
+    assert_clean("the log", &log);
+    assert_clean("OTLP", &String::from_utf8_lossy(&receiver.bytes()));
+    let settled = receiver.spans().into_iter().filter(|span| span.name == "resolve_expense");
+    let actors: Vec<_> = settled.map(|span| span.attributes["user.id"].clone()).collect();
+    assert_eq!(actors.len(), CANARIES.len());
+    assert!(actors.iter().all(|actor| actor.as_str().unwrap().starts_with("user-")), "{actors:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn names_of_spans_and_what_their_events_say_are_redacted_as_well() {
     let (receiver, fake) = (OtlpReceiver::spawn().await, FakeOpenAi::spawn().await);
     // The name of a model is in the name of a span, and in a log line that becomes an event of the span `start`.
@@ -247,6 +299,9 @@ async fn names_of_spans_and_what_their_events_say_are_redacted_as_well() {
     let service = Service::start(&arguments, &variables).await;
     fake.on_classify([Reply::refusal("No.")]);
     service.post(json!({"transaction": "Taxi", "amount": "5.00"})).await;
+    let metrics = reqwest::get(format!("{}/metrics", service.url)).await.unwrap().text().await.unwrap();
+    assert_clean("the metrics", &metrics);
+    assert!(metrics.contains("gen_ai_request_model=\"[EMAIL]\""), "{metrics}");
     let (_, log) = service.stop().await;
     assert_clean("the log", &log);
     assert_clean("OTLP", &String::from_utf8_lossy(&receiver.bytes()));

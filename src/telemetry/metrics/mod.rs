@@ -11,7 +11,8 @@ mod watch;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
 
-use crate::redact::redact;
+use crate::redact::pseudonym::Pseudonyms;
+use crate::telemetry::clean::cleaned;
 use crate::telemetry::names;
 use crate::telemetry::names::metrics::{self as list, Metric};
 use crate::telemetry::settings::MetricSettings;
@@ -23,6 +24,7 @@ use tenants::Tenants;
 pub(crate) struct Metrics {
     meter: Meter,
     tenants: Tenants,
+    pseudonyms: Pseudonyms,
     request_duration: Histogram<f64>,
     agent_duration: Histogram<f64>,
     tool_duration: Histogram<f64>,
@@ -51,9 +53,10 @@ struct OldNames {
 
 impl Metrics {
     /// Makes the instruments.
-    pub(super) fn new(meter: Meter, settings: &MetricSettings) -> Self {
+    pub(super) fn new(meter: Meter, settings: &MetricSettings, pseudonyms: Pseudonyms) -> Self {
         Self {
             tenants: Tenants::new(settings.max_tenants),
+            pseudonyms,
             request_duration: list::HTTP_SERVER_REQUEST_DURATION.histogram(&meter),
             agent_duration: list::GEN_AI_INVOKE_AGENT_DURATION.histogram(&meter),
             tool_duration: list::GEN_AI_EXECUTE_TOOL_DURATION.histogram(&meter),
@@ -78,12 +81,18 @@ impl Metrics {
         }
     }
 
-    /// The series of a metric that an ended span counts for.
+    /// The series of a metric that an ended span counts for. No processor stands between metrics and their ways out, so the
+    /// two texts that could hold anything are cleaned here.
     fn series(&self, metric: &Metric, ended: &Ended<'_>) -> Vec<KeyValue> {
         let attributes = metric.attributes.iter().filter_map(|name| match name.key {
             key if key == names::ERROR_TYPE.key => ended.error_type().map(|kind| name.with(kind.to_owned())),
-            // No processor stands between metrics and their ways out.
-            key if key == names::TENANT_ID.key => Some(name.with(self.tenants.series(&redact(ended.tenant()?))?)),
+            key if key == names::TENANT_ID.key => {
+                Some(name.with(self.tenants.series(&cleaned(key, ended.tenant()?, &self.pseudonyms))?))
+            }
+            key if key == names::GEN_AI_REQUEST_MODEL.key => {
+                let model = ended.attribute(key)?.value.as_str();
+                Some(name.with(cleaned(key, &model, &self.pseudonyms).into_owned()))
+            }
             key => ended.attribute(key).cloned(),
         });
         attributes.collect()

@@ -34,6 +34,11 @@ impl MetricsInbox {
         self.0.lock().unwrap().iter().flat_map(read).collect()
     }
 
+    /// Every push so far as bytes.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        self.0.lock().unwrap().iter().flat_map(Message::encode_to_vec).collect()
+    }
+
     fn take(&self, request: ExportMetricsServiceRequest) {
         self.0.lock().unwrap().push(request);
     }

@@ -72,10 +72,10 @@ impl OtlpReceiver {
         self.inbox.spans()
     }
 
-    /// Every export of spans and log records so far as bytes, with everything that a backend could read out of it.
+    /// Every export so far as bytes, with everything that a backend could read out of it.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let spans = self.inbox.lock().taken.iter().flat_map(|export| export.request.encode_to_vec()).collect();
-        [spans, self.inbox.logs.bytes()].concat()
+        [spans, self.inbox.logs.bytes(), self.inbox.metrics.bytes()].concat()
     }
 
     /// All metrics received so far, as often as they were pushed.
