@@ -91,7 +91,7 @@ impl Record for Result<Lookup, LedgerError> {
 }
 
 impl Record for Result<Recorded, LedgerError> {
-    fn project(&self, _: Captures) -> Projection {
+    fn project(&self, captures: Captures) -> Projection {
         let recorded = match self {
             Ok(recorded) => recorded,
             Err(error) => return ledger_failure(error),
@@ -121,7 +121,14 @@ impl Record for Result<Recorded, LedgerError> {
             attributes.push(names::VALIDATION_FAILED_TYPES.with(strings(failed.iter().map(ToString::to_string))));
         }
         let moved = |_| Event { name: names::EVENT_CAP_MOVED, at: None, attributes: Vec::new() };
-        Projection { attributes, events: (0..recorded.n_caps_moved).map(moved).collect(), ..Projection::default() }
+        let events = (0..recorded.n_caps_moved).map(moved).collect();
+        let mut content = Vec::new();
+        if captures.on_spans {
+            let said = format!("{}: {}", decision.outcome, decision.reason);
+            content.push(names::INPUT_VALUE.with(content::text(&decision.expense.transaction)));
+            content.push(names::OUTPUT_VALUE.with(content::text(&said)));
+        }
+        Projection { attributes, content, events, ..Projection::default() }
     }
 
     fn measure(&self, metrics: &Metrics, ended: &Ended<'_>) {

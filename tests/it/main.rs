@@ -32,6 +32,7 @@ mod leaks;
 mod ledger;
 mod metrics;
 mod panics;
+mod phoenix;
 mod policy;
 mod queue;
 mod rates;

@@ -204,6 +204,8 @@ async fn with_the_switch_spans_say_what_the_backends_read() {
         ])
     );
     assert!(!sent.keys().iter().any(|key| key.starts_with("gen_ai.prompt")), "Langfuse would take it for the input");
+    let no_tokens = sent.keys().into_iter().filter(|key| key.starts_with("gen_ai.usage.") && !key.ends_with("_tokens"));
+    assert_eq!(no_tokens.count(), 0, "Langfuse would take it for tokens");
     let (kind, level) = ("openinference.span.kind", "langfuse.observation.level");
     let warning = |kind_of: &str| BTreeMap::from([(kind, json!(kind_of)), (level, json!("WARNING"))]);
     assert_eq!(theirs("invoke_agent expense_agent"), warning("AGENT"));

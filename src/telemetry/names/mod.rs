@@ -335,11 +335,23 @@ pub const GEN_AI_TOOL_CALL_ARGUMENTS: Name =
 pub const GEN_AI_TOOL_CALL_RESULT: Name =
     name("gen_ai.tool.call.result", "string, JSON", "execute_tool, with content", "what was found", GenAi, High);
 /// Input for LLM UIs.
-pub const INPUT_VALUE: Name =
-    name("input.value", "string", "chat, with content", "the facts, where LLM UIs look for them", Ours, High);
+pub const INPUT_VALUE: Name = name(
+    "input.value",
+    "string",
+    "invoke_agent, chat, with content",
+    "the facts, of a run its transaction, where LLM UIs look for them",
+    Ours,
+    High,
+);
 /// Output for LLM UIs.
-pub const OUTPUT_VALUE: Name =
-    name("output.value", "string", "chat, with content", "the answer, where LLM UIs look for it", Ours, High);
+pub const OUTPUT_VALUE: Name = name(
+    "output.value",
+    "string",
+    "invoke_agent, chat, with content",
+    "the answer, of a run its outcome and why, where LLM UIs look for it",
+    Ours,
+    High,
+);
 
 /// Every attribute key, in the order of the tree.
 pub const ALL: &[Name] = &[
