@@ -158,9 +158,13 @@ async fn without_a_receiver_decisions_go_on_within_a_bound_and_the_loss_is_exact
         app.decide(ride()).await;
         assert!(queue.n_bytes() <= max_bytes);
     }
-    let verbose = app.get("/readyz?verbose").await.body;
-    assert!(verbose["spans"]["dropped"].as_u64().unwrap() > 0, "{verbose}");
+    let spans = app.get("/readyz?verbose").await.body["spans"].clone();
+    assert!(spans["dropped"].as_u64().unwrap() > 0, "{spans}");
     assert_eq!(app.get("/readyz").await.body.get("spans"), None);
+    let page = app.metrics().await;
+    assert_eq!(page.sum("telemetry_spans_total", &[("telemetry_result", "dropped")]), spans["dropped"]);
+    assert_eq!(page.sum("telemetry_spans_in_flight", &[]), spans["in_flight"]);
+    assert_eq!(page.sum("telemetry_queue_memory_bytes", &[]), queue.n_bytes() as f64);
     receiver.revive().await;
     let counts = settled(&queue).await;
     let n_received = span_ids(&receiver.spans()).len() as u64;

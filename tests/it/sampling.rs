@@ -117,6 +117,11 @@ async fn a_trace_that_is_not_kept_is_linked_to_its_decision() {
     assert_eq!(app.get(&path).await.body["id"], ordinary["id"]);
     let review = app.decide(json!({"transaction": "Uber ride", "amount": "45.00", "date": "1999-12-31"})).await;
     assert!(review["trace_url"].as_str().unwrap().ends_with(review["trace_id"].as_str().unwrap()));
+    // What is measured is measured of all.
+    let page = app.metrics().await;
+    assert_eq!(page.sum("expense_decisions_total", &[]), 2.0);
+    let posted = [("http_request_method", "POST")];
+    assert_eq!(page.sum("http_server_request_duration_seconds_count", &posted), 2.0);
     app.stop().await;
     let spans = receiver.spans();
     assert!(spans.iter().all(|span| span.trace_id == review["trace_id"]));
