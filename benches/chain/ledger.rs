@@ -2,7 +2,7 @@
 
 use super::Bench;
 use super::load::{Pace, People};
-use super::report::{Summary, Table};
+use super::report::{Summary, Table, percentiles};
 use super::store::Kind;
 use super::subject::{Sends, Set, Subject, take_turns};
 
@@ -34,7 +34,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
         let mut row = vec![subject.name.clone()];
         for pace in paces {
             let summary = Summary::of(subject, pace)?;
-            let percentiles: Vec<_> = summary.percentiles().collect();
+            let percentiles: Vec<_> = percentiles(&summary.answered).collect();
             row.push(format!("{:.0}", summary.per_second[0]));
             row.extend([percentiles[0].clone(), percentiles[2].clone(), summary.cpu.as_micros().to_string()]);
         }

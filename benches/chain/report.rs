@@ -107,12 +107,12 @@ impl Summary {
             answered,
         })
     }
+}
 
-    /// Median, 90th, 99th and 99.9th percentile in milliseconds.
-    pub(crate) fn percentiles(&self) -> impl Iterator<Item = String> {
-        [50.0, 90.0, 99.0, 99.9].into_iter().map(|percent| {
-            let micros = self.answered.latencies.value_at_percentile(percent);
-            format!("{:.2}", micros as f64 / 1_000.0)
-        })
-    }
+/// Median, 90th, 99th and 99.9th percentile in milliseconds.
+pub(crate) fn percentiles(answered: &Answered) -> impl Iterator<Item = String> {
+    [50.0, 90.0, 99.0, 99.9].into_iter().map(|percent| {
+        let micros = answered.latencies.value_at_percentile(percent);
+        format!("{:.2}", micros as f64 / 1_000.0)
+    })
 }

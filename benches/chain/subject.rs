@@ -14,7 +14,7 @@ use super::process::Process;
 use super::store::{Kind, Store};
 
 /// Spans of a decision: of the request, the agent, three steps and two calls of the model.
-const SPANS_OF_A_DECISION: u64 = 7;
+pub(crate) const SPANS_OF_A_DECISION: u64 = 7;
 /// Spans of the service's start.
 const SPANS_OF_A_START: u64 = 1;
 /// How long a subject is under load before anything counts.

@@ -1,12 +1,12 @@
-//! What telemetry adds to a decision, one signal after the other, and what spans take that nobody fetches. The ledger is in
+//! What telemetry adds to a decision, one signal after the other, and what it takes while nobody fetches spans. The ledger is in
 //! memory, so that nothing outweighs what is looked for. Redaction can't be turned off; `benches/parts` measures it alone.
 
 use super::Bench;
-use super::load::{Meals, Pace, People, drive};
+use super::load::{Answered, Meals, Pace, People, drive};
 use super::process::Process;
-use super::report::{Summary, Table};
+use super::report::{Summary, Table, percentiles};
 use super::store::{Kind, Store};
-use super::subject::{Sends, Set, Subject, service, take_turns};
+use super::subject::{SPANS_OF_A_DECISION, Sends, Set, Subject, service, take_turns};
 
 /// Spans that wait when memory is measured: as many as queues that count spans are often allowed.
 const N_WAITING: u64 = 65_536;
@@ -38,7 +38,7 @@ async fn cpu(bench: &Bench) -> anyhow::Result<Table> {
         let without = Summary::of(&subjects[0], pace)?.cpu;
         for (row, subject) in rows.iter_mut().zip(&subjects) {
             let summary = Summary::of(subject, pace)?;
-            let percentiles: Vec<_> = summary.percentiles().collect();
+            let percentiles: Vec<_> = percentiles(&summary.answered).collect();
             row.push(format!("{:.0}", summary.per_second[0]));
             row.extend([percentiles[0].clone(), percentiles[2].clone(), summary.cpu.as_micros().to_string()]);
             row.push((summary.cpu.as_micros().cast_signed() - without.as_micros().cast_signed()).to_string());
@@ -47,7 +47,8 @@ async fn cpu(bench: &Bench) -> anyhow::Result<Table> {
     Ok(Table { title: "## What telemetry adds".to_owned(), columns, rows })
 }
 
-/// Memory without a backend, once so many spans have ended: with the queue's usual bound, and with room for all.
+/// Latency and memory without a backend, until so many spans have ended: with the queue's usual bound, and with room for
+/// all.
 async fn memory(bench: &Bench) -> anyhow::Result<Table> {
     let mut rows = Vec::new();
     for (name, sends, queue_bytes) in [
@@ -63,17 +64,20 @@ async fn memory(bench: &Bench) -> anyhow::Result<Table> {
         command.env("RUST_LOG", "error");
         let process = Process::start(command).await?;
         let meals = Meals::new(&process.url, People::default())?;
-        let mut n_decisions = 0;
-        while n_decisions * 7 < N_WAITING {
+        let mut answered = Answered::nothing()?;
+        while answered.n_decisions() * SPANS_OF_A_DECISION < N_WAITING {
             let pace = Pace::Saturation(bench.arguments.clients);
-            n_decisions += drive(&meals, pace, bench.arguments.duration / 4).await?.n_decisions();
+            answered.add(&drive(&meals, pace, bench.arguments.duration / 4).await?)?;
         }
+        let percentiles: Vec<_> = percentiles(&answered).collect();
         let usage = process.usage()?;
         let spans = reqwest::get(format!("{}/readyz?verbose", process.url)).await?.json::<serde_json::Value>().await?;
         let spans = &spans["spans"];
         rows.push(vec![
             name.to_owned(),
-            n_decisions.to_string(),
+            answered.n_decisions().to_string(),
+            percentiles[0].clone(),
+            percentiles[2].clone(),
             spans["in_flight"].to_string(),
             spans["dropped"].to_string(),
             (usage.resident_kib >> 10).to_string(),
@@ -82,7 +86,8 @@ async fn memory(bench: &Bench) -> anyhow::Result<Table> {
         process.stop().await?;
         store.remove().await?;
     }
-    let columns =
-        ["", "decisions", "spans waiting", "spans lost", "memory MiB", "most MiB"].map(str::to_owned).to_vec();
-    Ok(Table { title: "## Memory while nobody takes spans".to_owned(), columns, rows })
+    let columns = ["", "decisions", "p50 ms", "p99 ms", "spans waiting", "spans lost", "memory MiB", "most MiB"]
+        .map(str::to_owned)
+        .to_vec();
+    Ok(Table { title: "## While nobody takes spans".to_owned(), columns, rows })
 }

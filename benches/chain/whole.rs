@@ -2,7 +2,7 @@
 
 use super::Bench;
 use super::load::{Pace, People};
-use super::report::{Summary, Table};
+use super::report::{Summary, Table, percentiles};
 use super::store::Kind;
 use super::subject::{Sends, Set, Subject, take_turns};
 
@@ -58,7 +58,7 @@ fn table(subjects: &[Subject], pace: Pace) -> anyhow::Result<Table> {
             format!("{least:.0} to {most:.0}"),
             format!("{:.2}", median / floor.per_second[0]),
         ];
-        row.extend(summary.percentiles());
+        row.extend(percentiles(&summary.answered));
         row.extend([
             summary.cpu.as_micros().to_string(),
             format!("{:.1}", summary.cpu.div_duration_f64(floor.cpu)),
