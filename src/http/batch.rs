@@ -11,7 +11,7 @@ use axum::extract::{ConnectInfo, Extension, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, TryStreamExt};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio_util::bytes::BytesMut;
 use tokio_util::codec::{Decoder, FramedRead, LinesCodec, LinesCodecError};
@@ -27,7 +27,9 @@ use crate::telemetry::server::{LineOf, RequestTrace};
 /// Lines of one batch that are worked on at once.
 const N_AT_ONCE: usize = 16;
 /// JSON lines.
-const NDJSON: &str = "application/x-ndjson";
+pub const NDJSON: &str = "application/x-ndjson";
+/// Where batches are posted to.
+pub const PATH: &str = "/v1/expenses/batch";
 /// Bytes of one answer, which this process writes itself.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 /// What a line has of its batch: who asks.
@@ -37,23 +39,48 @@ const PASSED_ON: [HeaderName; 2] = [header::AUTHORIZATION, HeaderName::from_stat
 #[derive(Clone)]
 pub struct Single(pub Router);
 
+/// A line with an idempotency key of its own; any other line is the expense itself.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyedLine {
+    /// The key.
+    pub idempotency_key: String,
+    /// What the line would be without it.
+    pub expense: Box<RawValue>,
+}
+
 /// The answer to one line.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct LineAnswer {
     /// Which line, from 1.
     pub line: usize,
     /// The status that the expense would have been answered with alone.
     pub status: u16,
+    /// Whether the decision was there before, by the line's key; absent when not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
     /// The decision, or the problem.
     #[schema(value_type = Object)]
     pub body: Box<RawValue>,
+}
+
+impl LineAnswer {
+    /// The answer to a line that cannot even be asked about.
+    ///
+    /// # Errors
+    /// None that can occur: a problem is plain JSON.
+    pub fn refused(line: usize, problem: &Problem) -> serde_json::Result<Self> {
+        let body = serde_json::value::to_raw_value(problem)?;
+        Ok(Self { line, status: problem.status, replayed: false, body })
+    }
 }
 
 /// Decide many expenses.
 ///
 /// One JSON object a line; blank lines are skipped. Every line is answered by one line, in order: `{"line", "status",
 /// "body"}`, with the body that it would have been answered with alone. With an `Idempotency-Key` each line has the key
-/// `KEY-LINE`, so a batch that broke off can be sent again.
+/// `KEY-LINE`, so a batch that broke off can be sent again. A line `{"idempotency_key", "expense"}` has a key of its own,
+/// which goes first. What was decided before has `"replayed": true`.
 #[utoipa::path(
     post, path = "/v1/expenses/batch", tag = "expenses", operation_id = "create_batch",
     request_body(content = String, content_type = "application/x-ndjson"),
@@ -131,33 +158,47 @@ impl Batch {
     async fn answer(self, line: usize, read: io::Result<Result<String, TooLong>>) -> io::Result<String> {
         let Ok(body) = read? else {
             let detail = format!("the line is larger than {MAX_BODY_BYTES} bytes; write one expense a line");
-            let problem = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail);
-            return written(line, StatusCode::PAYLOAD_TOO_LARGE, serde_json::to_string(&problem)?);
+            return refused(line, &Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail));
         };
-        let response = self.single.0.clone().oneshot(self.request(line, body)).await.map_err(io::Error::other)?;
-        let status = response.status();
+        let request = match self.request(line, body) {
+            Ok(request) => request,
+            Err(problem) => return refused(line, &problem),
+        };
+        let response = self.single.0.clone().oneshot(request).await.map_err(io::Error::other)?;
+        let (status, replayed) = (response.status(), response.headers().contains_key(once::REPLAYED));
         let bytes = to_bytes(response.into_body(), MAX_ANSWER_BYTES).await.map_err(io::Error::other)?;
-        written(line, status, String::from_utf8(bytes.to_vec()).map_err(io::Error::other)?)
+        let body = String::from_utf8(bytes.to_vec()).map_err(io::Error::other)?;
+        written(&LineAnswer { line, status: status.as_u16(), replayed, body: RawValue::from_string(body)? })
     }
 
-    fn request(&self, line: usize, body: String) -> Request {
+    /// A line as a request of its own.
+    fn request(&self, line: usize, body: String) -> Result<Request, Problem> {
+        let (key, body) = match serde_json::from_str(&body) {
+            Ok(KeyedLine { idempotency_key, expense }) => (Some(idempotency_key), expense.get().to_owned()),
+            Err(_) => (self.key.as_ref().map(|key| format!("{key}-{line}")), body),
+        };
         let mut request = Request::post("/v1/expenses").body(Body::from(body)).unwrap_or_default();
         *request.headers_mut() = self.headers.clone();
         request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(key) = self.key.as_ref().and_then(|key| HeaderValue::from_str(&format!("{key}-{line}")).ok()) {
-            request.headers_mut().insert("idempotency-key", key);
+        if let Some(key) = key {
+            let key = HeaderValue::from_str(&key).map_err(|_| once::no_key())?;
+            request.headers_mut().insert(once::KEY, key);
         }
         request.extensions_mut().insert(LineOf(self.trace.clone()));
         if let Some(peer) = self.peer {
             request.extensions_mut().insert(peer);
         }
-        request
+        Ok(request)
     }
 }
 
-fn written(line: usize, status: StatusCode, body: String) -> io::Result<String> {
-    let answer = LineAnswer { line, status: status.as_u16(), body: RawValue::from_string(body)? };
-    Ok(serde_json::to_string(&answer)? + "\n")
+/// A line that became no request, so it has no trace of its own.
+fn refused(line: usize, problem: &Problem) -> io::Result<String> {
+    written(&LineAnswer::refused(line, problem)?)
+}
+
+fn written(answer: &LineAnswer) -> io::Result<String> {
+    Ok(serde_json::to_string(answer)? + "\n")
 }
 
 fn passed_on(headers: &HeaderMap) -> HeaderMap {

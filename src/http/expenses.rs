@@ -142,7 +142,7 @@ pub async fn create(
     let body = DecisionBody::new(&app, answer.entry);
     let decision = Arc::clone(&body.decision);
     let location = path_of(&decision);
-    let replay = answer.is_replay.then_some([("idempotency-replayed", "true")]);
+    let replay = answer.is_replay.then_some([(once::REPLAYED, "true")]);
     let headers = [(header::LOCATION, location)];
     Ok((StatusCode::CREATED, headers, replay, Extension(Decided(decision)), Json(body)).into_response())
 }

@@ -11,6 +11,11 @@ use crate::clock::Clock;
 use crate::http::error::Problem;
 use crate::ledger::{Entry, KeyState};
 
+/// The header that a request brings its key in.
+pub const KEY: &str = "idempotency-key";
+/// The header that says of an answer that it was there before.
+pub const REPLAYED: &str = "idempotency-replayed";
+
 /// Characters a key may have.
 const MAX_KEY_CHARS: usize = 255;
 /// How often a request looks whether the one that holds its key has decided.
@@ -21,14 +26,17 @@ const POLL: Duration = Duration::from_millis(25);
 /// # Errors
 /// When it is not 1 to 255 visible ASCII characters.
 pub fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let Some(value) = headers.get(KEY) else { return Ok(None) };
     let is_key =
         |text: &&str| (1..=MAX_KEY_CHARS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     let key = value.to_str().ok().filter(is_key).map(|key| Some(key.to_owned()));
-    key.ok_or_else(|| {
-        let detail = format!("`Idempotency-Key` cannot be read; send 1 to {MAX_KEY_CHARS} visible ASCII characters");
-        Problem::new(StatusCode::BAD_REQUEST, "invalid_idempotency_key", detail)
-    })
+    key.ok_or_else(no_key)
+}
+
+/// The key cannot be read.
+pub fn no_key() -> Problem {
+    let detail = format!("`Idempotency-Key` cannot be read; send 1 to {MAX_KEY_CHARS} visible ASCII characters");
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_idempotency_key", detail)
 }
 
 /// A decision, and whether it was there before.

@@ -83,10 +83,36 @@ async fn a_batch_sent_again_decides_nothing_twice() {
     let app = TestApp::spawn().await;
     let body: String = (0..40).map(|n| format!("{}\n", ride(n))).collect();
     let key = [("idempotency-key", "march")];
-    let first = post(&app, body.clone(), &key).await;
+    let mut first = post(&app, body.clone(), &key).await;
     let again = post(&app, body, &key).await;
+    first.iter_mut().for_each(|answer| answer["replayed"] = true.into());
     assert_eq!(first, again);
     assert_eq!(app.get("/v1/expenses?limit=200").await.body["decisions"].as_array().unwrap().len(), 40);
+}
+
+#[tokio::test]
+async fn a_line_may_bring_a_key_of_its_own() {
+    let app = TestApp::spawn().await;
+    let keyed = |key: &str, expense: Value| json!({"idempotency_key": key, "expense": expense});
+    let first = post(&app, keyed("taxi-1", ride(1)).to_string(), &[]).await;
+    assert_eq!((&first[0]["status"], &first[0]["replayed"]), (&json!(201), &Value::Null));
+    let more = [
+        ride(1),
+        keyed("taxi-1", ride(1)),
+        keyed("taxi-1", ride(2)),
+        keyed("", ride(3)),
+        keyed("no\nheader", ride(3)),
+        // No line with a key, because something is missing.
+        json!({"idempotency_key": "taxi-2"}),
+    ];
+    let more = post(&app, more.map(|line| line.to_string()).join("\n"), &[("idempotency-key", "march")]).await;
+    let shown: Vec<_> = more.iter().map(|answer| (&answer["status"], &answer["body"]["code"])).collect();
+    let bad_key = json!([400, "invalid_idempotency_key"]);
+    let expected =
+        json!([[201, null], [201, null], [409, "idempotency_conflict"], bad_key, bad_key, [422, "invalid_expense"]]);
+    assert_eq!(json!(shown), expected);
+    assert_eq!((&more[1]["body"], &more[1]["replayed"]), (&first[0]["body"], &json!(true)));
+    assert_ne!(more[0]["body"]["id"], first[0]["body"]["id"], "without one it has the batch's");
 }
 
 #[tokio::test]
