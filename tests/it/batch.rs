@@ -1,13 +1,18 @@
 //! Batches: a line for a line, in order, whatever the lines hold.
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use expense_agent::config::Config;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
+use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::key_file::{KeyFile, entry};
-use crate::harness::{TestApp, config};
+use crate::harness::{TestApp, config, openai, poll};
 
 const NDJSON: (&str, &str) = ("content-type", "application/x-ndjson");
 
@@ -113,6 +118,73 @@ async fn a_line_may_bring_a_key_of_its_own() {
     assert_eq!(json!(shown), expected);
     assert_eq!((&more[1]["body"], &more[1]["replayed"]), (&first[0]["body"], &json!(true)));
     assert_ne!(more[0]["body"]["id"], first[0]["body"]["id"], "without one it has the batch's");
+}
+
+#[tokio::test]
+async fn sixteen_lines_are_worked_on_at_once_and_no_more() {
+    const AT_ONCE: usize = 16;
+    let fake = FakeOpenAi::spawn().await;
+    let gate = Arc::new(Notify::new());
+    let travel = Reply::content(json!({"category": "travel", "confidence": 0.9, "rationale": "It says so."}));
+    fake.on_classify(vec![Reply::held(&gate, travel.clone()); AT_ONCE]);
+    fake.on_classify(vec![travel; 24]);
+    let approved = json!({"decision": "approved", "reason": "By the rules.", "cited_rules": ["travel-trip-cap"]});
+    fake.on_decide(vec![Reply::content(approved); 40]);
+    // One more than these would be refused.
+    let app = TestApp::with(Config { model: openai(&fake), max_in_flight: AT_ONCE, ..config() }).await;
+    let body: String = (0..40).map(|n| format!("{}\n", ride(n))).collect();
+    let let_go = async {
+        poll::until(Duration::from_secs(30), "as many as there may be", async || match fake.requests().len() {
+            AT_ONCE => Ok(()),
+            n => Err(n),
+        })
+        .await;
+        (0..AT_ONCE).for_each(|_| gate.notify_one());
+        gate.notify_waiters();
+    };
+    let (answers, ()) = tokio::join!(post(&app, body, &[]), let_go);
+    assert_eq!((answers.len(), answers.iter().filter(|answer| answer["status"] == 201).count()), (40, 40));
+}
+
+/// Counts looks at a number that does not grow.
+async fn standstill(number: &AtomicUsize) -> usize {
+    const N_LOOKS: usize = 50;
+    let (mut last, mut n_same) = (0, 0);
+    poll::until(Duration::from_secs(60), "end of the growth", async || {
+        let now = number.load(Ordering::Relaxed);
+        n_same = if now == last { n_same + 1 } else { 0 };
+        last = now;
+        if n_same == N_LOOKS && now > 0 { Ok(now) } else { Err(now) }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_no_answers_is_read_from_no_further() {
+    const N_LINES: usize = 100_000;
+    // What the two ends of a connection hold for each other at most, with room to spare.
+    const MAX_BYTES: usize = 64 * 1024 * 1024;
+    let app = TestApp::spawn().await;
+    // As much to say of a line as there can be, and nothing to decide.
+    let fields: Vec<_> = (0..32).map(|n| format!("\"{n:0>100}\": 0")).collect();
+    let line = format!("{{{}}}\n", fields.join(","));
+    let n_bytes = line.len();
+    let n_read = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&n_read);
+    let lines = futures_util::stream::iter(0..N_LINES).map(move |_| {
+        counting.fetch_add(1, Ordering::Relaxed);
+        Ok::<_, std::io::Error>(line.clone())
+    });
+    let request = app.request(reqwest::Method::POST, "/v1/expenses/batch", &[NDJSON]);
+    let mut response = request.body(reqwest::Body::wrap_stream(lines)).send().await.unwrap();
+    let n_before = standstill(&n_read).await;
+    assert!(n_before * n_bytes < MAX_BYTES, "{n_before} lines of {n_bytes} bytes were read, and no answer was taken");
+    // It goes on where answers are taken.
+    while n_read.load(Ordering::Relaxed) == n_before {
+        assert!(response.chunk().await.unwrap().is_some());
+    }
+    drop(response);
+    app.stop().await;
 }
 
 #[tokio::test]
