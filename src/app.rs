@@ -147,6 +147,15 @@ impl App {
         self.state.chain.ledger.close().await;
         served
     }
+
+    /// Lets some work use the routes without a listener, then finishes what is under way.
+    pub async fn without_listener<T>(self, work: impl AsyncFnOnce(Router) -> T) -> T {
+        let done = work(self.router).await;
+        self.state.decisions.close();
+        self.state.decisions.wait().await;
+        self.state.chain.ledger.close().await;
+        done
+    }
 }
 
 /// What every tenant's expenses are judged by, for as long as the service runs.

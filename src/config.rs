@@ -28,7 +28,7 @@ const DEFAULT_OPENAI_MODEL: &str = "gpt-4o-mini";
 /// The longest any time limit may be.
 const MAX_LIMIT: Duration = Duration::from_secs(3600);
 /// The longest an idempotency key may be remembered.
-const MAX_RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
+pub const MAX_RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
 /// The most tenants that may have metrics of their own.
 const MAX_METRICS_TENANTS: usize = 1_000;
 /// The shortest key of pseudonyms: shorter ones can be guessed.

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use expense_agent::cli::audit::AboveLimit;
+use expense_agent::cli::decide::Undecided;
 use expense_agent::cli::{
-    Cli, Command, KeysCommand, LedgerCommand, PoliciesCommand, audit, demo, export, healthcheck, keys, ledger,
+    Cli, Command, KeysCommand, LedgerCommand, PoliciesCommand, audit, decide, demo, export, healthcheck, keys, ledger,
     policies, pseudonym, serve,
 };
 use expense_agent::config::{Config, environment};
@@ -15,8 +16,8 @@ use mimalloc::MiMalloc;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Tells a gate that the audit was done and what it found is too bad, unlike 1 (not done) and 2 (not understood).
-const ABOVE_LIMIT: u8 = 3;
+/// Tells a gate that the work was done and what came of it is not good enough, unlike 1 (not done) and 2 (not understood).
+const DONE_BUT: u8 = 3;
 
 fn main() -> ExitCode {
     let Cli { command, settings } = Cli::parse();
@@ -39,6 +40,9 @@ fn main() -> ExitCode {
             configured(settings).and_then(|config| pseudonym::run(&config, &user_id, &mut out))
         }
         Command::Serve => configured(settings).and_then(|config| serve::run(&config, &mut out)),
+        Command::Decide(wanted) => {
+            configured(settings).and_then(|config| decide::run(&config, &wanted, &mut out, &mut anstream::stderr()))
+        }
         Command::Demo { url } => configured(settings).and_then(|config| demo::run(&config, url, &mut out)),
     };
     match result {
@@ -46,7 +50,8 @@ fn main() -> ExitCode {
         Err(error) => {
             // It may repeat a setting, and lands where logs land.
             anstream::eprintln!("error: {}", redact(&format!("{error:#}")));
-            if error.is::<AboveLimit>() { ExitCode::from(ABOVE_LIMIT) } else { ExitCode::FAILURE }
+            let is_done = error.is::<AboveLimit>() || error.is::<Undecided>();
+            if is_done { ExitCode::from(DONE_BUT) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::cli::audit::report::Rate;
-use crate::cli::serve::start_telemetry;
+use crate::cli::serve::decide_here;
 use crate::clock::Clock;
 use crate::config::{Config, ModelConfig};
 use crate::domain::decision::{Decision, Outcome, Ruling, Step};
@@ -34,26 +34,20 @@ const YELLOW: Style = AnsiColor::Yellow.on_default();
 /// # Errors
 /// When the service does not answer, or answers with anything but decisions.
 pub fn run(config: &Config, url: Option<Url>, out: &mut dyn Write) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
     if let Some(url) = url {
         if matches!(&config.model, ModelConfig::Offline { faults, .. } if !faults.is_empty()) {
             bail!("--model-fault acts in this process only; start the service at {url} with it, or leave the URL out");
         }
         // Employees of their own for every run, so that an earlier one has not used up their caps.
         let run_id = Uuid::new_v4().simple().to_string();
+        let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
         return runtime.block_on(post_all(&url, &format!("-{}", &run_id[..8]), out));
     }
-    let quiet = config.log_filter.clone().unwrap_or_else(|| "warn".to_owned());
-    let config = Config { log_filter: Some(quiet), ..config.clone() };
-    let telemetry = start_telemetry(&config, Pseudonyms::new(new_key()?))?;
-    let shown = runtime.block_on(decide_here(config, telemetry.instruments(), out));
-    drop(runtime);
-    telemetry.shutdown();
-    shown
+    decide_here(config, Pseudonyms::new(new_key()?), async |config, instruments| serve(config, instruments, out).await)
 }
 
 /// A service of the demo's own: the same router, on a free port, with a ledger that goes away with it.
-async fn decide_here(config: Config, instruments: Instruments, out: &mut dyn Write) -> anyhow::Result<()> {
+async fn serve(config: Config, instruments: Instruments, out: &mut dyn Write) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     // Only the demo itself is asked anything here, and it holds no key.
     let config = Config { store: Store::Sqlite(folder.path().to_owned()), api_keys: None, ..config };

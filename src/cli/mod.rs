@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, each printing to a writer it is handed.
 
 pub mod audit;
+pub mod decide;
 pub mod demo;
 pub mod export;
 pub mod healthcheck;
@@ -65,6 +66,8 @@ pub enum Command {
         /// The id, as the ledger has it
         user_id: String,
     },
+    /// Decide the expenses of a file, a table or JSON lines, and answer each row by a line of JSON
+    Decide(decide::Decide),
     /// Post a few dozen transactions and show each decision as a tree
     Demo {
         /// A running service, such as http://127.0.0.1:8000; without one, the demo decides by itself and forgets

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::redact::pseudonym::{Pseudonyms, new_key};
 use crate::reload::ReloadRequests;
+use crate::telemetry::Instruments;
 use crate::telemetry::logs;
 use crate::telemetry::provider::Telemetry;
 
@@ -42,13 +43,32 @@ pub fn run(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When the exporter cannot be built, or the log filter cannot be read.
-pub fn start_telemetry(config: &Config, pseudonyms: Pseudonyms) -> anyhow::Result<Telemetry> {
+fn start_telemetry(config: &Config, pseudonyms: Pseudonyms) -> anyhow::Result<Telemetry> {
     let telemetry = Telemetry::start(&config.telemetry, pseudonyms)?;
     logs::init(config.log_filter.as_deref(), config.log_format, &config.telemetry.sdk_log_level, &telemetry)?;
     for ignored in &config.telemetry.ignored {
         tracing::warn!("{ignored}");
     }
     Ok(telemetry)
+}
+
+/// Decides in this process, with a service's telemetry, but without its log lines unless they are asked for.
+///
+/// # Errors
+/// When telemetry cannot start, or the work fails.
+pub fn decide_here(
+    config: &Config,
+    pseudonyms: Pseudonyms,
+    work: impl AsyncFnOnce(Config, Instruments) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let quiet = config.log_filter.clone().unwrap_or_else(|| "warn".to_owned());
+    let config = Config { log_filter: Some(quiet), ..config.clone() };
+    let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
+    let telemetry = start_telemetry(&config, pseudonyms)?;
+    let done = runtime.block_on(work(config, telemetry.instruments()));
+    drop(runtime);
+    telemetry.shutdown();
+    done
 }
 
 async fn serve(config: &Config, telemetry: &Telemetry, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -72,7 +92,10 @@ async fn serve(config: &Config, telemetry: &Telemetry, out: &mut dyn Write) -> a
 }
 
 /// SIGTERM from an orchestrator, or Ctrl-C from a person. Both are listened for from here on, not from the first poll on.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()> + use<>> {
+///
+/// # Errors
+/// When the operating system does not let them be listened for.
+pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()> + use<>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {

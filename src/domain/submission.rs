@@ -17,7 +17,8 @@ use crate::domain::money::Currency;
 pub const MAX_MERCHANT_CHARS: usize = 200;
 
 const EXAMPLE: &str = r#"{"transaction": "Taxi", "amount": "45.00"}"#;
-const FIELDS: [&str; 10] =
+/// The fields that a submission may have.
+pub const FIELDS: [&str; 10] =
     ["transaction", "amount", "currency", "merchant", "mcc", "date", "trip_id", "receipt", "user_id", "refunds"];
 
 /// The body of `POST /v1/expenses`, as a client writes it.

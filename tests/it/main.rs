@@ -15,6 +15,7 @@ mod chain;
 mod collector;
 mod commands;
 mod credits;
+mod decide;
 mod delivery;
 mod deployment;
 mod documentation;

@@ -1,0 +1,84 @@
+//! What came of the rows of a file, counted for the person who sent them.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use serde::Deserialize;
+
+use crate::domain::body::FieldFault;
+use crate::domain::decision::Outcome;
+use crate::http::batch::LineAnswer;
+
+/// Kinds of faults that are listed; a file with more was not written for this service.
+const MAX_FAULTS: usize = 20;
+
+/// The counts.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// Rows that were answered.
+    pub n_rows: usize,
+    by_outcome: BTreeMap<String, usize>,
+    n_replayed: usize,
+    /// How many rows have a fault, and the first of them.
+    by_fault: BTreeMap<String, (usize, usize)>,
+}
+
+/// What is counted of an answer.
+#[derive(Deserialize)]
+struct Counted {
+    outcome: Option<Outcome>,
+    #[serde(default)]
+    detail: String,
+    #[serde(default)]
+    errors: Vec<FieldFault>,
+}
+
+impl Tally {
+    /// Takes one answer in.
+    ///
+    /// # Errors
+    /// When it is neither a decision nor a problem.
+    pub(super) fn add(&mut self, answer: &LineAnswer) -> serde_json::Result<()> {
+        let counted: Counted = serde_json::from_str(answer.body.get())?;
+        self.n_rows += 1;
+        self.n_replayed += usize::from(answer.replayed);
+        if let Some(outcome) = counted.outcome {
+            *self.by_outcome.entry(outcome.to_string()).or_default() += 1;
+            return Ok(());
+        }
+        let faults = counted.errors.iter().map(|fault| format!("{}: {}", fault.field, fault.message));
+        let detail = counted.errors.is_empty().then_some(counted.detail);
+        for fault in faults.chain(detail) {
+            self.by_fault.entry(fault).or_insert((0, answer.line)).0 += 1;
+        }
+        Ok(())
+    }
+
+    /// Rows that were answered with something else than a decision.
+    pub(super) fn n_undecided(&self) -> usize {
+        self.n_rows - self.by_outcome.values().sum::<usize>()
+    }
+
+    /// Writes the counts, the most frequent fault first.
+    ///
+    /// # Errors
+    /// When nobody reads them.
+    pub(super) fn sum_up(&self, notes: &mut dyn Write) -> std::io::Result<()> {
+        let outcomes = self.by_outcome.iter().map(|(outcome, n)| format!("{n} {outcome}"));
+        let undecided = (self.n_undecided() > 0).then(|| format!("{} without a decision", self.n_undecided()));
+        let counts: Vec<_> = outcomes.chain(undecided).collect();
+        writeln!(notes, "{} rows: {}", self.n_rows, counts.join(", "))?;
+        if self.n_replayed > 0 {
+            writeln!(notes, "{} of them had been decided before", self.n_replayed)?;
+        }
+        let mut faults: Vec<_> = self.by_fault.iter().collect();
+        faults.sort_by_key(|(_, (n, first))| (std::cmp::Reverse(*n), *first));
+        for (fault, (n, first)) in faults.iter().take(MAX_FAULTS) {
+            writeln!(notes, "{n} × {fault} (first in row {first})")?;
+        }
+        match faults.len().saturating_sub(MAX_FAULTS) {
+            0 => Ok(()),
+            n_more => writeln!(notes, "and {n_more} other faults"),
+        }
+    }
+}
