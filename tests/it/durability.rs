@@ -222,6 +222,17 @@ impl Drop for Frozen {
     }
 }
 
+/// The service decides again, and has forgotten nothing of what it decided before.
+async fn assert_goes_on(app: &TestApp) {
+    poll::until(Duration::from_secs(10), "it can be written to again", async || {
+        let ready = app.get("/readyz").await;
+        if ready.status == 200 { Ok(()) } else { Err(ready.body) }
+    })
+    .await;
+    app.decide(paper(3)).await;
+    assert_eq!(decisions(&app.url).await.len(), 2);
+}
+
 #[tokio::test]
 async fn an_sqlite_ledger_that_becomes_read_only_is_a_503_and_needs_no_restart() {
     let store = TestStore::sqlite();
@@ -236,13 +247,7 @@ async fn an_sqlite_ledger_that_becomes_read_only_is_a_503_and_needs_no_restart()
     let path = format!("/v1/expenses/{}", first["id"].as_str().unwrap());
     assert_eq!(app.get(&path).await.body, first, "it can be read");
     drop(frozen);
-    poll::until(Duration::from_secs(10), "it can be written to again", async || {
-        let ready = app.get("/readyz").await;
-        if ready.status == 200 { Ok(()) } else { Err(ready.body) }
-    })
-    .await;
-    app.decide(paper(3)).await;
-    assert_eq!(decisions(&app.url).await.len(), 2);
+    assert_goes_on(&app).await;
 }
 
 #[tokio::test]
@@ -283,13 +288,7 @@ async fn a_postgres_that_becomes_read_only_is_a_503_and_needs_no_restart() {
             )
             .await;
         store.execute(end_sessions).await;
-        poll::until(Duration::from_secs(10), "it can be written to again", async || {
-            let ready = app.get("/readyz").await;
-            if ready.status == 200 { Ok(()) } else { Err(ready.body) }
-        })
-        .await;
-        app.decide(paper(3)).await;
-        assert_eq!(decisions(&app.url).await.len(), 2);
+        assert_goes_on(&app).await;
     })
     .await;
 }
