@@ -9,6 +9,7 @@ mod database;
 mod manifest;
 mod network;
 mod policies;
+mod watching;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,6 +27,9 @@ const MANIFEST: &str = "k8s-manifest.yaml";
 const COMPOSE: &str = "docker-compose.yml";
 const DOCKERFILE: &str = "Dockerfile";
 const VARIABLES: &str = ".env.example";
+const PROMETHEUS: &str = "deploy/prometheus.yml";
+const DATASOURCE: &str = "deploy/grafana/datasource.yaml";
+const DASHBOARDS: &str = "deploy/grafana/dashboards.yaml";
 
 /// The agent's name: of its service and image in Compose, and of its container, Deployment and Service in Kubernetes.
 const AGENT: &str = "expense-agent";
@@ -98,7 +102,7 @@ type Texts = BTreeMap<&'static str, String>;
 
 /// The files as they ship. Read once, so that a test that writes one of them anew disturbs no other.
 static SHIPPED: LazyLock<Texts> = LazyLock::new(|| {
-    [MANIFEST, COMPOSE, DOCKERFILE, VARIABLES]
+    [MANIFEST, COMPOSE, DOCKERFILE, VARIABLES, PROMETHEUS, DATASOURCE, DASHBOARDS]
         .into_iter()
         .map(|name| (name, fs::read_to_string(of_project(name)).unwrap()))
         .collect()
@@ -110,6 +114,12 @@ struct Files {
     manifest: Vec<Value>,
     /// The Compose file.
     compose: Value,
+    /// The configuration of Prometheus.
+    prometheus: Value,
+    /// Where Grafana reads.
+    datasource: Value,
+    /// Where Grafana finds the dashboard.
+    dashboards: Value,
     /// `ENV` of the Dockerfile.
     image_env: BTreeMap<String, String>,
     /// `EXPOSE` of the Dockerfile.
@@ -127,6 +137,7 @@ impl Files {
         let documents = |name| {
             yaml_serde::Deserializer::from_str(&texts[name]).map(|document| Value::deserialize(document).unwrap())
         };
+        let document = |name| documents(name).next().unwrap();
         let dockerfile = texts[DOCKERFILE].replace("\\\n", " ");
         let instructions = |name: &str| {
             let lines = dockerfile.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -140,7 +151,10 @@ impl Files {
         let database_urls = |text| database_url.find_iter(text).map(|found| found.as_str().to_owned()).collect();
         Self {
             manifest: documents(MANIFEST).collect(),
-            compose: documents(COMPOSE).next().unwrap(),
+            compose: document(COMPOSE),
+            prometheus: document(PROMETHEUS),
+            datasource: document(DATASOURCE),
+            dashboards: document(DASHBOARDS),
             image_env: instructions("ENV").iter().map(|given| pair(given).unwrap()).collect(),
             image_ports: instructions("EXPOSE"),
             variables: variable.captures_iter(&texts[VARIABLES]).map(|found| found[1].to_owned()).collect(),
