@@ -209,7 +209,7 @@ fn the_agent_alone_reaches_postgres() {
             (caller, "ingress:\n    -\n", "Postgres listens to others than the agent"),
             (caller, &other, "Postgres does not listen to the agent"),
             (to, &elsewhere, "the agent may not call Postgres"),
-            ("5432}\n  egress: []", "5432}\n  egress:\n    - {}", "Postgres may call somebody"),
+            ("5432}\n---", "5432}\n  egress:\n    - {}\n---", "Postgres may call somebody"),
             (
                 "app.kubernetes.io/name: postgres\n  policyTypes: [Ingress, Egress]",
                 "app.kubernetes.io/name: postgres\n  policyTypes: [Ingress]",

@@ -113,11 +113,7 @@ fn every_port_that_a_network_policy_opens_is_one_of_a_container() {
         MANIFEST,
         &[
             ("port: 8000}", "port: web}", r#"NetworkPolicy expense-agent: no container opens the port "web""#),
-            (
-                "port: 16686}\n  egress",
-                "port: 16687}\n  egress",
-                "NetworkPolicy jaeger: no container opens the port 16687",
-            ),
+            ("port: 16686}\n---", "port: 16687}\n---", "NetworkPolicy jaeger: no container opens the port 16687"),
             (
                 "port: 4317}\n    # The model's",
                 "port: 4316}\n    # The model's",
