@@ -1,0 +1,163 @@
+"""What rehearse.sh asks the cluster over HTTP: a pod inside it runs this file, with Python's standard library alone.
+
+load URL RATE            posts so many expenses a second until /tmp/stop exists, and writes a line to /tmp/answers for each
+burst URL SECONDS        posts as many as 32 clients can, one after the other; they count as the load's
+report FROM              what became of the load's requests from that number on: how many, and how each first try failed
+traces FROM TO JAEGER    how many of the traces of these a Jaeger has, of how many
+spans HOST…              of these replicas together: spans started, exported, dropped, and those that wait
+compare URL              whether the ledger holds each answered decision once, and no other of the load's
+ask URL [BODY [BAGGAGE]] one request; prints status, Retry-After and body
+race URL URL             twenty meals of 10.00 at once, half of them to each, by one employee on one day
+resource JAEGER TRACE    the resource's attributes and the spans of a trace, as soon as it is there
+"""
+
+import collections, concurrent.futures, http.client, itertools, json, os, sys, threading, time, urllib.error, urllib.request
+
+ANSWERS, STOP = "/tmp/answers", "/tmp/stop"
+EXPENSES = "/v1/expenses"
+
+
+def ask(url, body=None, headers=None, timeout=40):
+    """Status, headers and text of an answer, whatever its status is."""
+    headers = {"content-type": "application/json", "connection": "close", **(headers or {})}
+    request = urllib.request.Request(url, body.encode() if body else None, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            return answer.status, answer.headers, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers, error.read().decode()
+
+
+def ask_json(url, **more):
+    status, _, text = ask(url, **more)
+    assert status == 200, f"{url}: {status} {text}"
+    return json.loads(text)
+
+
+def settle(url, user, key):
+    """Posts an expense until it is answered, each time with the same key, and writes down what came of it."""
+    body, failed = json.dumps({"transaction": "Printer paper", "amount": "0.01", "user_id": user}), []
+    while True:
+        try:
+            status, headers, text = ask(url + EXPENSES, body, {"idempotency-key": key})
+            if status == 201:
+                break
+            failed.append(f"{status} with Retry-After" if headers["retry-after"] else str(status))
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            failed.append(type(getattr(error, "reason", error)).__name__)
+        time.sleep(0.5)
+    decision = json.loads(text)
+    line = json.dumps({"id": decision["id"], "trace_id": decision["trace_id"], "failed": failed})
+    with open(ANSWERS, "a") as file:
+        file.write(line + "\n")
+
+
+def many(url, user, n_threads, pause, is_over):
+    def work(worker):
+        for n in itertools.count():
+            if is_over():
+                return
+            begun = time.time()
+            settle(url, f"{user}-{worker}", f"{user}-{worker}-{n}")
+            time.sleep(max(0, begun + pause - time.time()))
+
+    threads = [threading.Thread(target=work, args=[worker]) for worker in range(n_threads)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def load(url, rate):
+    """One thread for each request of a second."""
+    open(ANSWERS, "w").close()
+    many(url, "load", rate, 1, lambda: os.path.exists(STOP))
+    open(STOP + "ped", "w").close()
+    threading.Event().wait()
+
+
+def burst(url, seconds):
+    end = time.time() + seconds
+    many(url, "load-burst", 32, 0, lambda: time.time() > end)
+
+
+def answers(since=0):
+    with open(ANSWERS) as file:
+        return [json.loads(line) for line in itertools.islice(file, since, None) if line.endswith("\n")]
+
+
+def report(since):
+    these = answers(since)
+    reasons = collections.Counter(reason for answer in these for reason in answer["failed"])
+    said = ", ".join(f"{n} x {reason}" for reason, n in reasons.most_common()) or "none"
+    print(len(these), sum(bool(answer["failed"]) for answer in these), said)
+
+
+def traces(since, until, jaeger):
+    these = answers(since)[: until - since]
+    has = lambda answer: ask(f"{jaeger}/api/v3/traces/{answer['trace_id']}")[0] == 200
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        print(sum(pool.map(has, these)), len(these))
+
+
+def spans(hosts):
+    counts = [ask_json(f"http://{host}:8000/readyz?verbose")["spans"] for host in hosts]
+    total = {key: sum(count[key] for count in counts) for key in counts[0]}
+    assert total["started"] == total["exported"] + total["sampled_out"] + total["dropped"] + total["in_flight"], total
+    print(total["started"], total["exported"], total["dropped"], total["in_flight"])
+
+
+def compare(url):
+    recorded, cursor = collections.Counter(), ""
+    while cursor is not None:
+        page = ask_json(f"{url}{EXPENSES}?limit=200{cursor}")
+        recorded.update(d["id"] for d in page["decisions"] if (d["user_id"] or "").startswith("load-"))
+        cursor = page["next_cursor"] and f"&cursor={page['next_cursor']}"
+    answered = collections.Counter(answer["id"] for answer in answers())
+    print(len(answered), len(answered - recorded), len(recorded - answered))
+
+
+def race(*urls):
+    user = f"race-{time.time_ns()}"
+    body = json.dumps({"transaction": "Lunch", "amount": "10.00", "user_id": user})
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        replies = pool.map(lambda n: ask(urls[n % len(urls)] + EXPENSES, body), range(20))
+        outcomes = collections.Counter(json.loads(text)["outcome"] for _, _, text in replies)
+    print(outcomes["approved"], outcomes["denied"])
+
+
+def resource(jaeger, trace):
+    for _ in range(60):
+        status, _, text = ask(f"{jaeger}/api/v3/traces/{trace}")
+        if status == 200 and '"decide"' in text:
+            break
+        time.sleep(0.5)
+    found = json.loads(text)["result"]["resourceSpans"]
+    keys = {pair["key"]: next(iter(pair["value"].values())) for part in found for pair in part["resource"]["attributes"]}
+    spans = [span["name"] for part in found for scope in part["scopeSpans"] for span in scope["spans"]]
+    print(len(spans), *(f"{key}={value}" for key, value in sorted(keys.items()) if key.startswith("k8s.")))
+
+
+match sys.argv[1:]:
+    case ["load", url, rate]:
+        load(url, int(rate))
+    case ["burst", url, seconds]:
+        burst(url, float(seconds))
+    case ["report", since]:
+        report(int(since))
+    case ["traces", since, until, jaeger]:
+        traces(int(since), int(until), jaeger)
+    case ["spans", *hosts]:
+        spans(hosts)
+    case ["compare", url]:
+        compare(url)
+    case ["ask", url, *more]:
+        body, baggage = (more + ["", ""])[:2]
+        status, headers, text = ask(url, body or None, {"baggage": baggage} if baggage else {})
+        print(status, headers["retry-after"] or "-", text)
+    case ["race", *urls]:
+        race(*urls)
+    case ["resource", jaeger, trace]:
+        resource(jaeger, trace)
+    case _:
+        sys.exit(__doc__)
