@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Rehearses on a cluster what can happen to the service there, under a steady load, and says what it saw:
 #   deploy/rehearse.sh KUBECONFIG IMAGE [NEXT_IMAGE]
-# IMAGE and NEXT_IMAGE are names under which the nodes know, or can pull, the agent's image; without the second one no image
-# is changed. Needs bash, diff and kubectl here, and a cluster that has no namespace `expense-agent` yet and lets its user run a
-# pod as root: kind, or any other. Takes about ten minutes. Exit code 1 when a step did not hold.
+# IMAGE and NEXT_IMAGE are names under which the nodes know, or can pull, the agent's image; without the second one no
+# image is changed. Needs bash, diff and kubectl here, and a cluster that has no namespace `expense-agent` yet and lets its
+# user run a pod as root: kind, or any other. Takes about ten minutes. Exit code 1 when a step did not hold.
 #   KEEP=1             leaves everything as it is at the end, and does not clean up
 #   RATE=10            expenses a second
 #   LOAD_IMAGE=…       an image with Python 3.10 or newer, python:3.13-alpine unless it is set
@@ -47,7 +47,11 @@ until_so() {
 
 # The agent's pods that are not about to go: name, address, whether ready, restarts.
 pods() {
-  k get pods -l app.kubernetes.io/name=expense-agent -o go-template='{{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}} {{.status.podIP}} {{range .status.conditions}}{{if eq .type "Ready"}}{{.status}}{{end}}{{end}} {{range .status.containerStatuses}}{{.restartCount}}{{end}}{{"\n"}}{{end}}{{end}}'
+  local ready='{{range .status.conditions}}{{if eq .type "Ready"}}{{.status}}{{end}}{{end}}'
+  local restarts='{{range .status.containerStatuses}}{{.restartCount}}{{end}}'
+  local pod="{{.metadata.name}} {{.status.podIP}} $ready $restarts"'{{"\n"}}'
+  k get pods -l app.kubernetes.io/name=expense-agent \
+    -o go-template="{{range .items}}{{if not .metadata.deletionTimestamp}}$pod{{end}}{{end}}"
 }
 names() { pods | cut -d' ' -f1; }
 addresses() { pods | cut -d' ' -f2; }
@@ -65,6 +69,7 @@ each_says() {
 # A line of Python as root on the node of the helper.
 on_node() { kubectl -n expense-agent-rehearsal exec "$HELPER" -- python3 -c "$1"; }
 
+# Hardly more spans wait than the load makes in a second.
 nothing_waits() { [ "$(load spans $(addresses) | cut -d' ' -f4)" -lt "$((RATE * 10))" ]; }
 
 # From `under_load` to `undisturbed`, no request of the load may have needed a second try.

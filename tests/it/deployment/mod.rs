@@ -6,6 +6,7 @@ mod agent;
 mod agreement;
 mod compose;
 mod database;
+mod guide;
 mod manifest;
 mod network;
 mod policies;

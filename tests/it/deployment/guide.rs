@@ -1,0 +1,68 @@
+//! The operator's guide, `deploy/README.md`: it has a paragraph for every alert, and its links lead somewhere.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use regex::Regex;
+use serde_json::Value;
+
+use super::{list, of_project, text};
+
+const GUIDE: &str = "deploy/README.md";
+
+/// The alerts for which there is a heading, and a paragraph below it.
+fn explained(guide: &str) -> BTreeSet<&str> {
+    let paragraph = Regex::new(r"(?m)^### (ExpenseAgent\w+)\n\n\w").unwrap();
+    paragraph.captures_iter(guide).map(|found| found.get(1).unwrap().as_str()).collect()
+}
+
+#[test]
+fn every_alert_has_its_paragraph() {
+    let guide = fs::read_to_string(of_project(GUIDE)).unwrap();
+    let alerts: Value = yaml_serde::from_str(&fs::read_to_string(of_project("deploy/alerts.yaml")).unwrap()).unwrap();
+    let rules = list(&alerts["groups"]).iter().flat_map(|group| list(&group["rules"]));
+    let alerts: BTreeSet<_> = rules.map(|rule| text(&rule["alert"])).collect();
+    assert!(!alerts.is_empty());
+    assert_eq!(
+        explained(&guide),
+        alerts,
+        "{GUIDE} explains those on the left, deploy/alerts.yaml has those on the right"
+    );
+}
+
+#[test]
+fn a_heading_alone_explains_no_alert() {
+    let guide = "### ExpenseAgentOne\n\nIt means this.\n\n### ExpenseAgentTwo\n\n### ExpenseAgentThree\n";
+    assert_eq!(explained(guide), BTreeSet::from(["ExpenseAgentOne"]));
+}
+
+/// The files and headings that a document's links name, those inside the project.
+fn links(document: &str) -> BTreeSet<&str> {
+    let link = Regex::new(r"\]\(([^)\s]+)\)").unwrap();
+    let targets = link.captures_iter(document).map(|found| found.get(1).unwrap().as_str());
+    targets.filter(|target| !target.contains("://")).collect()
+}
+
+/// How the web shows the headings of a document as anchors.
+fn anchors(document: &str) -> BTreeSet<String> {
+    let headings = document.lines().filter_map(|line| line.strip_prefix('#')).map(|line| line.trim_start_matches('#'));
+    let kept = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+    let anchor = |heading: &str| heading.trim().to_lowercase().replace(' ', "-").chars().filter(|c| kept(*c)).collect();
+    headings.map(anchor).collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    for (name, folder) in [(GUIDE, "deploy"), ("README.md", ".")] {
+        let document = fs::read_to_string(of_project(name)).unwrap();
+        for link in links(&document) {
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() { of_project(name) } else { of_project(folder).join(path) };
+            assert!(target.exists(), "{name} links to {link}, which is not there");
+            if !anchor.is_empty() {
+                let there = anchors(&fs::read_to_string(&target).unwrap());
+                assert!(there.contains(anchor), "{name} links to {link}, and no heading is that");
+            }
+        }
+    }
+}
