@@ -281,7 +281,9 @@ impl Connection {
     pub(super) async fn run(&mut self, sql: &'static str) -> Result<(), DbError> {
         match self {
             Self::Sqlite(lent) => lent.get().execute_batch(sql)?,
-            Self::Postgres(connection) => drop(sqlx::raw_sql(sql).execute(&mut **connection).await?),
+            Self::Postgres(connection) => {
+                sqlx::raw_sql(sql).execute(&mut **connection).await?;
+            }
         }
         Ok(())
     }

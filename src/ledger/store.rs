@@ -1,0 +1,136 @@
+//! Where a ledger is kept, and opening it there: SQLite in a folder, or a Postgres. The tables are brought up to date on
+//! the way, and each database says in what manner its transactions are made.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::PgPoolOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection as _, SqliteConnection};
+
+use crate::ledger::batch::{Batches, Manner, OpenFile};
+use crate::ledger::db::{DbError, Pool};
+use crate::ledger::{Ledger, LedgerError};
+
+/// The tables, step by step, in SQL that both databases understand.
+static MIGRATIONS: Migrator = sqlx::migrate!("src/ledger/migrations");
+/// The name of an SQLite ledger in its folder.
+const SQLITE_FILE: &str = "ledger.sqlite";
+/// How long a request waits for a connection before the ledger counts as down.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections of one replica to Postgres, whose own limit is a hundred unless told.
+const N_POSTGRES: u32 = 16;
+/// Transactions of one replica that are open on Postgres at once, each for another tenant.
+const N_LANES: usize = 8;
+
+/// Where decisions are kept.
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// One SQLite file in this folder: for one replica.
+    Sqlite(PathBuf),
+    /// A Postgres that replicas share, by its URL, which may hold a password.
+    Postgres(SecretString),
+}
+
+impl Store {
+    /// Whether there is something to open, as far as one can tell without opening it.
+    pub fn exists(&self) -> bool {
+        match self {
+            Self::Sqlite(folder) => folder.join(SQLITE_FILE).is_file(),
+            Self::Postgres(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(folder) => write!(f, "in {}", folder.display()),
+            Self::Postgres(_) => f.write_str("of DATABASE_URL"),
+        }
+    }
+}
+
+impl Ledger {
+    /// Opens the ledger, makes it if it is not there, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, or the database cannot be opened or brought up to date.
+    pub async fn open(store: &Store) -> Result<Self, LedgerError> {
+        match store {
+            Store::Sqlite(folder) => Self::open_sqlite(folder).await,
+            Store::Postgres(url) => Self::open_postgres(url).await,
+        }
+        .map_err(|fault| match fault {
+            OpenFault::Database(error) => LedgerError::Open(store.to_string(), error),
+            OpenFault::Tables(error) => LedgerError::Migrate(error),
+        })
+    }
+
+    async fn open_sqlite(folder: &Path) -> Result<Self, OpenFault> {
+        // Full sync: what was answered survives a power cut, not just a crash. What is erased is overwritten. What is kept
+        // to take a part of a transaction back by is in memory: in a file it takes longer than the part itself.
+        const SET_UP: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+                              PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;";
+        let manner = Manner {
+            // The write lock is taken at once, so that a write can't fail for it later.
+            begin: "BEGIN IMMEDIATE",
+            n_lanes: 1,
+            release: Some("RELEASE SAVEPOINT part"),
+            forget: "PRAGMA wal_checkpoint(TRUNCATE)",
+            mixes_tenants: true,
+        };
+        tokio::fs::create_dir_all(folder).await.map_err(sqlx::Error::Io)?;
+        let path = folder.join(SQLITE_FILE);
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let mut connection = SqliteConnection::connect_with(&options).await?;
+        sqlx::raw_sql(SET_UP).execute(&mut connection).await?;
+        MIGRATIONS.run(&mut connection).await?;
+        connection.close().await?;
+        let file = OpenFile::of(path.clone()).map_err(sqlx::Error::Io)?;
+        let pool = Pool::sqlite(path, SET_UP);
+        Ok(Self { batches: Batches::new(pool.clone(), manner, Some(file)), pool })
+    }
+
+    async fn open_postgres(url: &SecretString) -> Result<Self, OpenFault> {
+        const SET_UP: &str = "SET statement_timeout = '10s'; SET lock_timeout = '10s';
+                              SET idle_in_transaction_session_timeout = '15s';";
+        let manner = Manner {
+            // Who writes for a tenant has locked it, so no stricter isolation is needed.
+            begin: "BEGIN ISOLATION LEVEL READ COMMITTED",
+            n_lanes: N_LANES,
+            release: None,
+            forget: "VACUUM decision, resolution, chain, merchant_usage",
+            mixes_tenants: false,
+        };
+        let options = PgPoolOptions::new().max_connections(N_POSTGRES).acquire_timeout(ACQUIRE_TIMEOUT);
+        let options = options.after_connect(|connection, _| {
+            Box::pin(async move { sqlx::raw_sql(SET_UP).execute(connection).await.map(drop) })
+        });
+        let pool = options.connect(url.expose_secret()).await?;
+        MIGRATIONS.run(&pool).await?;
+        let pool = Pool::Postgres(pool);
+        Ok(Self { batches: Batches::new(pool.clone(), manner, None), pool })
+    }
+}
+
+/// Why a ledger cannot be opened.
+enum OpenFault {
+    Database(DbError),
+    Tables(MigrateError),
+}
+
+impl From<sqlx::Error> for OpenFault {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl From<MigrateError> for OpenFault {
+    fn from(error: MigrateError) -> Self {
+        Self::Tables(error)
+    }
+}
