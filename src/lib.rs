@@ -20,8 +20,8 @@
 //! - No text leaves (spans, logs, problems) without redaction, and none that could not be redacted.
 //! - Every span that began is exported, sampled out, dropped or in flight, and counted as that.
 //! - No binary float touches an amount.
-//! - OpenTelemetry is imported under `telemetry` alone, async-openai in `llm::openai` alone, and the environment is read
-//!   in `config` alone.
+//! - OpenTelemetry is imported under `telemetry` alone, async-openai in `llm::openai` alone, sqlx and rusqlite under
+//!   `ledger` alone, and the environment is read in `config` alone.
 
 pub mod domain;
 

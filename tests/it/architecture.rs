@@ -13,6 +13,8 @@ const MAX_LINES: usize = 500;
 const OPENTELEMETRY: &str = r"\b(?:tracing_)?opentelemetry";
 /// The OpenAI client.
 const ASYNC_OPENAI: &str = r"\basync_openai\b";
+/// Both ways to a database.
+const DATABASE: &str = r"\b(?:sqlx|rusqlite)\b";
 /// Whatever reads variables: paths into `std::env`, but not `env!`, which reads them when compiling; and clap's `env`.
 const ENVIRONMENT: &str = r"\benv\s*::|\bstd::env\s*[;,]|(?s:#\[arg\([^\]]*\benv\b)";
 /// Whatever observes the business from outside.
@@ -94,6 +96,11 @@ fn async_openai_is_known_in_the_openai_file_alone() {
 }
 
 #[test]
+fn databases_are_known_in_the_ledger_alone() {
+    assert_used_only_in(DATABASE, &["src/ledger/"], "SQL belongs behind src/ledger");
+}
+
+#[test]
 fn the_environment_is_read_in_config_alone() {
     assert_used_only_in(ENVIRONMENT, &["src/config.rs"], "variables are read in src/config.rs and handed on");
 }
@@ -155,6 +162,7 @@ fn a_use_is_found_and_a_mention_is_not() {
         (OPENTELEMETRY, "use opentelemetry_sdk::Resource;"),
         (OPENTELEMETRY, "tracing_opentelemetry::layer()"),
         (ASYNC_OPENAI, "fn of(client: &'a async_openai::Client) {}"),
+        (DATABASE, "let row: rusqlite::Row = row;"),
         (ENVIRONMENT, "std::env::var(NAME)"),
         (ENVIRONMENT, "use std::env;"),
         (ENVIRONMENT, "#[arg(long, env = NAME)]"),
