@@ -15,8 +15,6 @@ use crate::ledger::batch::{Batches, Manner, OpenFile};
 use crate::ledger::db::{DbError, Pool};
 use crate::ledger::{Ledger, LedgerError};
 
-/// The tables, step by step, in SQL that both databases understand.
-static MIGRATIONS: Migrator = sqlx::migrate!("src/ledger/migrations");
 /// The name of an SQLite ledger in its folder.
 const SQLITE_FILE: &str = "ledger.sqlite";
 /// How long a request waits for a connection before the ledger counts as down.
@@ -88,7 +86,7 @@ impl Ledger {
         let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
         let mut connection = SqliteConnection::connect_with(&options).await?;
         sqlx::raw_sql(SET_UP).execute(&mut connection).await?;
-        MIGRATIONS.run(&mut connection).await?;
+        migrations().run(&mut connection).await?;
         connection.close().await?;
         let file = OpenFile::of(path.clone()).map_err(sqlx::Error::Io)?;
         let pool = Pool::sqlite(path, SET_UP);
@@ -111,10 +109,18 @@ impl Ledger {
             Box::pin(async move { sqlx::raw_sql(SET_UP).execute(connection).await.map(drop) })
         });
         let pool = options.connect(url.expose_secret()).await?;
-        MIGRATIONS.run(&pool).await?;
+        migrations().run(&pool).await?;
         let pool = Pool::Postgres(pool);
         Ok(Self { batches: Batches::new(pool.clone(), manner, None), pool })
     }
+}
+
+/// The tables, step by step, in SQL that both databases understand. A later version may have been here: a step only adds,
+/// so this one goes on beside it and after it.
+fn migrations() -> Migrator {
+    let mut migrations = sqlx::migrate!("src/ledger/migrations");
+    migrations.set_ignore_missing(true);
+    migrations
 }
 
 /// Why a ledger cannot be opened.

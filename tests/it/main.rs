@@ -48,3 +48,4 @@ mod tenants;
 mod tls;
 mod traces;
 mod twins;
+mod versions;
