@@ -105,7 +105,10 @@ kind: Namespace
 metadata:
   name: expense-agent-rehearsal
   labels: {pod-security.kubernetes.io/enforce: privileged}
----
+YAML
+  # A new namespace gets its service account a moment later.
+  until_so 30 "a namespace" kubectl -n expense-agent-rehearsal get serviceaccount default
+  kubectl apply -f - >/dev/null <<YAML
 apiVersion: v1
 kind: Pod
 metadata: {name: $1, namespace: expense-agent-rehearsal}
