@@ -14,6 +14,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Arguments as _, PgPool, Postgres, SqlSafeStr, SqlStr};
 use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 /// Statements that a connection to SQLite keeps ready: more than there are.
@@ -198,7 +199,8 @@ pub(super) enum Pool {
 impl Pool {
     /// Of a database in a file that is there; every connection begins with a statement.
     pub(super) fn sqlite(path: PathBuf, set_up: &'static str) -> Self {
-        Self::Sqlite(Arc::new(SqliteFile { path, set_up, idle: Mutex::new(Some(Vec::new())) }))
+        let (idle, turn) = (Mutex::new(Some(Vec::new())), Arc::new(Semaphore::new(1)));
+        Self::Sqlite(Arc::new(SqliteFile { path, set_up, idle, turn }))
     }
 
     /// A connection that nobody else uses.
@@ -207,6 +209,14 @@ impl Pool {
             Self::Sqlite(file) => Connection::Sqlite(Lent { connection: Some(file.take()?), home: Arc::clone(file) }),
             Self::Postgres(pool) => Connection::Postgres(pool.acquire().await?),
         })
+    }
+
+    /// Waits until nobody of this process writes, where only one can: SQLite itself would sleep a while, and look again.
+    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        match self {
+            Self::Sqlite(file) => Arc::clone(&file.turn).acquire_owned().await.ok(),
+            Self::Postgres(_) => None,
+        }
     }
 
     /// Closes all connections, those in use when they come back.
@@ -224,6 +234,7 @@ pub(super) struct SqliteFile {
     path: PathBuf,
     set_up: &'static str,
     idle: Mutex<Option<Vec<rusqlite::Connection>>>,
+    turn: Arc<Semaphore>,
 }
 
 impl SqliteFile {
@@ -310,12 +321,14 @@ pub(super) struct Transaction {
     /// Where its statements go.
     pub(super) connection: Connection,
     is_committed: bool,
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Transaction {
     /// Begins with a statement.
     pub(super) async fn begin(pool: &Pool, statement: &'static str) -> Result<Self, DbError> {
-        let mut begun = Self { connection: pool.acquire().await?, is_committed: false };
+        let turn = pool.turn().await;
+        let mut begun = Self { connection: pool.acquire().await?, is_committed: false, _turn: turn };
         let begin = begun.connection.run_unless_busy(statement).await;
         if !begin.as_ref().is_err_and(DbError::is_busy) {
             return begin.map(|()| begun);
