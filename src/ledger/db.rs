@@ -16,10 +16,11 @@ use sqlx::{Arguments as _, PgPool, Postgres, SqlSafeStr, SqlStr};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::time::timeout;
 
 /// Statements that a connection to SQLite keeps ready: more than there are.
 const N_PREPARED: usize = 64;
-/// How long another process that writes to the same file is waited for.
+/// How long others that write to the same file are waited for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A database failed.
@@ -212,11 +213,13 @@ impl Pool {
     }
 
     /// Waits until nobody of this process writes, where only one can: SQLite itself would sleep a while, and look again.
-    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        match self {
-            Self::Sqlite(file) => Arc::clone(&file.turn).acquire_owned().await.ok(),
-            Self::Postgres(_) => None,
-        }
+    ///
+    /// # Errors
+    /// When that takes as long as no commit does on a disk that works.
+    async fn turn(&self) -> Result<Option<OwnedSemaphorePermit>, DbError> {
+        let Self::Sqlite(file) = self else { return Ok(None) };
+        let turn = timeout(BUSY_TIMEOUT, Arc::clone(&file.turn).acquire_owned()).await;
+        turn.map(Result::ok).map_err(|_| sqlx::Error::PoolTimedOut.into())
     }
 
     /// Closes all connections, those in use when they come back.
@@ -327,7 +330,7 @@ pub(super) struct Transaction {
 impl Transaction {
     /// Begins with a statement.
     pub(super) async fn begin(pool: &Pool, statement: &'static str) -> Result<Self, DbError> {
-        let turn = pool.turn().await;
+        let turn = pool.turn().await?;
         let mut begun = Self { connection: pool.acquire().await?, is_committed: false, _turn: turn };
         let begin = begun.connection.run_unless_busy(statement).await;
         if !begin.as_ref().is_err_and(DbError::is_busy) {
