@@ -127,6 +127,11 @@ impl Queue {
         }
     }
 
+    /// The most memory that what has ended and is not delivered may take.
+    pub fn max_bytes(&self) -> usize {
+        self.bounds.max_bytes
+    }
+
     /// Memory of what has ended and is not delivered.
     pub fn n_bytes(&self) -> usize {
         self.lock().n_bytes()

@@ -13,6 +13,8 @@ use crate::telemetry::transport::{Failure, Transport};
 
 /// Spans of one message, in bytes: half of what receivers take by default over gRPC.
 const MAX_MESSAGE_BYTES: usize = 2 * 1024 * 1024;
+/// Messages that a full queue makes at least.
+const MESSAGES_OF_A_QUEUE: usize = 4;
 /// However small the messages that a backend asks for, no smaller ones are made of many spans.
 const MIN_MESSAGE_BYTES: usize = 64 * 1024;
 /// How often a backend may refuse a message before it is given up. Anything else is tried until there is no more room.
@@ -55,6 +57,9 @@ impl Sender {
         endpoint: String,
         stop: watch::Receiver<bool>,
     ) -> Self {
+        // What is under way cannot be given up, so it leaves room for what can: a full queue would otherwise have nothing to
+        // give up but what failed.
+        let max_message_bytes = MAX_MESSAGE_BYTES.min(queue.max_bytes() / MESSAGES_OF_A_QUEUE);
         Self {
             queue,
             transport,
@@ -62,7 +67,7 @@ impl Sender {
             schedule_delay,
             endpoint,
             stop,
-            max_message_bytes: MAX_MESSAGE_BYTES,
+            max_message_bytes,
             pauses: pauses(),
             n_refusals: 0,
             n_last_attempts: 0,
