@@ -1,6 +1,6 @@
 //! Group commit: all writes that wait when the ledger is free share one transaction, and so one sync of the disk. Each is
-//! a [`Part`] behind a savepoint of its own, so one that is refused takes nothing from the others. Knows no decisions;
-//! what is written stands in the files beside.
+//! a [`Part`] of it, which is refused before it has written anything, and so takes nothing from the others: savepoints
+//! would cost every part more than its writes. Knows no decisions; what is written stands in the files beside.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -30,9 +30,6 @@ pub(super) struct Manner {
     pub(super) begin: &'static str,
     /// How many transactions may be open at once.
     pub(super) n_lanes: usize,
-    /// Ends the savepoint of a part that went well, where that is worth a statement: SQLite copies a page for every one that
-    /// is open when the page changes. A commit ends them all.
-    pub(super) release: Option<&'static str>,
     /// Clears away what rows held before, as far as the database can.
     pub(super) forget: &'static str,
     /// Whether tenants share a transaction. Where several are open at once they must not: each locks its tenant, and two
@@ -104,10 +101,10 @@ impl Lane {
 
     /// Commits what is open.
     fn commit(&self, open: &mut Option<Batch>) {
-        let Some(Batch { transaction, committed, has_failed, .. }) = open.take() else { return };
+        let Some(Batch { transaction, committed, .. }) = open.take() else { return };
         let proof = self.proof.clone();
         transaction.commit(move |result| {
-            proof.set((result.is_ok() && !has_failed).then(Instant::now));
+            proof.set(result.is_ok().then(Instant::now));
             committed.send_replace(Some(result.map_err(Arc::new)));
         });
     }
@@ -153,8 +150,6 @@ struct Batch {
     transaction: Transaction,
     tenant_id: String,
     n_parts: usize,
-    /// Whether the database failed one of them.
-    has_failed: bool,
     heads: HashMap<String, Head>,
     /// How the commit went; dropped without a word when the transaction was given up.
     committed: watch::Sender<Option<Result<(), Arc<DbError>>>>,
@@ -180,7 +175,7 @@ impl Batches {
         let n_lanes = u64::try_from(self.lanes.len()).unwrap_or(1);
         let lane = usize::try_from(hasher.finish() % n_lanes).unwrap_or(0);
         let lane = self.lanes[lane].clone();
-        let mut part = Part { open: lane.enter().await, lane, release: self.manner.release, has_left: false };
+        let mut part = Part { open: lane.enter().await, lane, has_left: false };
         if !self.manner.mixes_tenants && part.open.as_ref().is_some_and(|batch| batch.tenant_id != tenant_id) {
             part.commit();
         }
@@ -194,15 +189,12 @@ impl Batches {
                 transaction,
                 tenant_id: tenant_id.to_owned(),
                 n_parts: 0,
-                has_failed: false,
                 heads: HashMap::new(),
                 committed: watch::Sender::new(None),
             });
         }
         part.batch().n_parts += 1;
-        // Before the savepoint: what is taken back behind it must not unlock the tenant.
         seal::lock(&mut part, tenant_id).await?;
-        part.transaction().run("SAVEPOINT part").await?;
         Ok(part)
     }
 
@@ -217,7 +209,6 @@ impl Batches {
 pub(super) struct Part {
     open: OwnedMutexGuard<Option<Batch>>,
     lane: Lane,
-    release: Option<&'static str>,
     has_left: bool,
 }
 
@@ -240,17 +231,11 @@ impl Part {
         &mut self.batch().heads
     }
 
-    /// Ends the write with what came of it, once all that it rests on is on disk. What was refused is taken back.
+    /// Ends the write with what came of it, once all that it rests on is on disk. One that failed may have written half of
+    /// what it wanted, and takes the whole transaction back.
     pub(super) async fn leave<T>(mut self, result: Result<T, RecordError>) -> Result<T, RecordError> {
-        let is_database = |error: &RecordError| matches!(error, RecordError::Ledger(LedgerError::Database(_)));
-        self.batch().has_failed |= result.as_ref().is_err_and(is_database);
-        let end = if result.is_ok() { self.release } else { Some("ROLLBACK TO SAVEPOINT part") };
-        // A database that failed may have given the transaction up by itself; then this fails as well, and the others begin
-        // anew.
-        if let Some(end) = end
-            && let Err(error) = self.transaction().run(end).await
-        {
-            return result.and(Err(error.into()));
+        if result.as_ref().is_err_and(|error| !error.is_refusal()) {
+            return result;
         }
         self.has_left = true;
         let mut committed = self.batch().committed.subscribe();

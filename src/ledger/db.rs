@@ -3,10 +3,12 @@
 //! [`Transaction`], goes where waiting keeps nobody up. Knows no tables.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{ErrorCode, OpenFlags, params_from_iter};
@@ -22,6 +24,8 @@ use tokio::time::timeout;
 const N_PREPARED: usize = 64;
 /// How long others that write to the same file are waited for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// A sync that takes less has written to no disk.
+const AT_ONCE: Duration = Duration::from_micros(20);
 
 /// A database failed.
 #[derive(Debug, thiserror::Error)]
@@ -201,7 +205,8 @@ impl Pool {
     /// Of a database in a file that is there; every connection begins with a statement.
     pub(super) fn sqlite(path: PathBuf, set_up: &'static str) -> Self {
         let (idle, turn) = (Mutex::new(Some(Vec::new())), Arc::new(Semaphore::new(1)));
-        Self::Sqlite(Arc::new(SqliteFile { path, set_up, idle, turn }))
+        let syncs_at_once = path.parent().and_then(sync_time).is_some_and(|time| time < AT_ONCE);
+        Self::Sqlite(Arc::new(SqliteFile { path, set_up, syncs_at_once, idle, turn }))
     }
 
     /// A connection that nobody else uses.
@@ -236,8 +241,22 @@ impl Pool {
 pub(super) struct SqliteFile {
     path: PathBuf,
     set_up: &'static str,
+    /// Whether there is no disk to wait for, so that a commit would be handed to another thread for nothing.
+    syncs_at_once: bool,
     idle: Mutex<Option<Vec<rusqlite::Connection>>>,
     turn: Arc<Semaphore>,
+}
+
+/// How long the syncs of a folder take at least; `None` where that cannot be told.
+fn sync_time(folder: &Path) -> Option<Duration> {
+    const N_TRIES: usize = 3;
+    let mut file = tempfile::tempfile_in(folder).ok()?;
+    let mut sync = || {
+        let begun = Instant::now();
+        file.write_all(&[0; 4096]).and_then(|()| file.sync_data()).ok()?;
+        Some(begun.elapsed())
+    };
+    (0..N_TRIES).filter_map(|_| sync()).min()
 }
 
 impl SqliteFile {
@@ -291,10 +310,14 @@ pub(super) enum Connection {
 }
 
 impl Connection {
-    /// Runs statements without values.
+    /// Runs a statement without values, whatever rows it gives.
     pub(super) async fn run(&mut self, sql: &'static str) -> Result<(), DbError> {
         match self {
-            Self::Sqlite(lent) => lent.get().execute_batch(sql)?,
+            Self::Sqlite(lent) => {
+                let mut statement = lent.get().prepare_cached(sql)?;
+                let mut rows = statement.query(())?;
+                while rows.next()?.is_some() {}
+            }
             Self::Postgres(connection) => {
                 sqlx::raw_sql(sql).execute(&mut **connection).await?;
             }
@@ -306,13 +329,10 @@ impl Connection {
     async fn run_unless_busy(&mut self, sql: &'static str) -> Result<(), DbError> {
         let Self::Sqlite(lent) = self else { return self.run(sql).await };
         lent.get().busy_timeout(Duration::ZERO)?;
-        let result = lent.get().execute_batch(sql);
+        let result = self.run(sql).await;
+        let Self::Sqlite(lent) = self else { return result };
         lent.get().busy_timeout(BUSY_TIMEOUT)?;
-        Ok(result?)
-    }
-
-    fn is_sqlite(&self) -> bool {
-        matches!(self, Self::Sqlite(_))
+        result
     }
 }
 
@@ -343,12 +363,21 @@ impl Transaction {
 
     /// Commits, whatever becomes of the caller, and says how it went; where it went well, all of it is on disk.
     pub(super) fn commit(mut self, tell: impl FnOnce(Result<(), DbError>) + Send + 'static) {
-        spawn(self.connection.is_sqlite(), async move {
+        let file = match &self.connection {
+            Connection::Sqlite(lent) => Some(Arc::clone(&lent.home)),
+            Connection::Postgres(_) => None,
+        };
+        let commit = async move {
             let result = self.connection.run("COMMIT").await;
             self.is_committed = result.is_ok();
             drop(self);
             tell(result);
-        });
+        };
+        match file {
+            // SQLite never gives way, so this is the whole of it.
+            Some(file) if file.syncs_at_once => drop(commit.now_or_never()),
+            file => drop(spawn(file.is_some(), commit)),
+        }
     }
 }
 

@@ -80,6 +80,13 @@ pub enum RecordError {
     Ledger(#[from] LedgerError),
 }
 
+impl RecordError {
+    /// Whether the write was refused, before it had written anything, and nothing failed.
+    fn is_refusal(&self) -> bool {
+        matches!(self, Self::CapMoved | Self::Settled | Self::Ledger(LedgerError::KeyLost))
+    }
+}
+
 impl From<DbError> for LedgerError {
     fn from(error: DbError) -> Self {
         Self::Database(Arc::new(error))
@@ -223,22 +230,26 @@ async fn record(
 ) -> Result<String, RecordError> {
     let transaction = part.transaction();
     // Windows count what is approved and what is pending approval; nothing else takes a share.
-    let share_minor = match (effect, decision.outcome) {
-        (Effect::Take(reservation), Outcome::Approved | Outcome::NeedsApproval) => {
-            usage::reserve(transaction, decision, reservation).await?
-        }
-        (Effect::Free(purchase), _) => {
-            decision.reimbursable = Some(usage::refund(transaction, decision, purchase).await?);
-            0
-        }
-        _ => 0,
+    let taken = match (effect, decision.outcome) {
+        (Effect::Take(reservation), Outcome::Approved | Outcome::NeedsApproval) => Some(reservation),
+        _ => None,
     };
-    decision.duplicates = duplicates::find(transaction, decision).await?;
-    let record = json!(decision);
-    insert(transaction, decision, record.to_string(), share_minor).await?;
+    if let Some(reservation) = taken {
+        usage::check(transaction, decision, reservation).await?;
+    }
     if let Some(claim) = key {
         idempotency::bind(transaction, claim, decision).await?;
     }
+    let share_minor = match taken {
+        Some(reservation) => usage::take(transaction, decision, reservation).await?,
+        None => 0,
+    };
+    if let Effect::Free(purchase) = effect {
+        decision.reimbursable = Some(usage::refund(transaction, decision, purchase).await?);
+    }
+    decision.duplicates = duplicates::find(transaction, decision).await?;
+    let record = json!(decision);
+    insert(transaction, decision, record.to_string(), share_minor).await?;
     Ok(seal::append(part, &decision.tenant_id, &decision.id.to_string(), record).await?)
 }
 

@@ -55,23 +55,31 @@ async fn resolve(
         Action::Deny => Outcome::Denied.to_string(),
         Action::Withdraw => "withdrawn".to_owned(),
     };
-    let settled = query(
-        "UPDATE decision SET standing = $1, pending_role = NULL
-         WHERE tenant_id = $2 AND id = $3 AND COALESCE(standing, outcome) = $4 AND $4 IN ('needs_approval', 'needs_review')
-         AND NOT EXISTS (SELECT 1 FROM resolution WHERE decision_id = $3)",
+    let open: Option<(String,)> = query(
+        "SELECT id FROM decision
+         WHERE tenant_id = $1 AND id = $2 AND COALESCE(standing, outcome) = $3 AND $3 IN ('needs_approval', 'needs_review')
+         AND NOT EXISTS (SELECT 1 FROM resolution WHERE decision_id = $2)",
     )
-    .bind(standing)
     .bind(&decision.tenant_id)
     .bind(decision.id.to_string())
     .bind(decision.outcome.to_string())
-    .execute(transaction)
+    .fetch_optional(transaction)
     .await?;
-    if settled == 0 {
+    if open.is_none() {
         return Err(RecordError::Settled);
     }
+    if let Share::Take(reservation) = share {
+        usage::check(transaction, decision, reservation).await?;
+    }
+    query("UPDATE decision SET standing = $1, pending_role = NULL WHERE tenant_id = $2 AND id = $3")
+        .bind(standing)
+        .bind(&decision.tenant_id)
+        .bind(decision.id.to_string())
+        .execute(transaction)
+        .await?;
     match share {
         Share::Take(reservation) => {
-            let share_minor = usage::reserve(transaction, decision, reservation).await?;
+            let share_minor = usage::take(transaction, decision, reservation).await?;
             usage::set_share(transaction, decision, share_minor).await?;
         }
         Share::Keep(kept) => {

@@ -92,21 +92,29 @@ fn seal_at(value: &mut Value, path: &[&str], salt: &str, place: &mut String) {
     match (path, value) {
         ([], Value::String(text)) => {
             // The place tells equal texts apart.
-            let hash = Sha256::digest(format!("{salt}\0{place}\0{text}"));
+            let hash = [salt, "\0", place, "\0", text].into_iter().fold(Sha256::new(), Digest::chain_update).finalize();
             *text = format!("sha256:{}", hex::encode(hash));
         }
         (["*", rest @ ..], Value::Array(items)) => {
             for (index, item) in items.iter_mut().enumerate() {
-                seal_at(item, rest, salt, &mut format!("{place}/{index}"));
+                seal_below(item, rest, salt, place, &index.to_string());
             }
         }
         ([name, rest @ ..], Value::Object(members)) => {
             if let Some(member) = members.get_mut(*name) {
-                seal_at(member, rest, salt, &mut format!("{place}/{name}"));
+                seal_below(member, rest, salt, place, name);
             }
         }
         _ => {}
     }
+}
+
+fn seal_below(value: &mut Value, path: &[&str], salt: &str, place: &mut String, name: &str) {
+    let n_bytes = place.len();
+    place.push('/');
+    place.push_str(name);
+    seal_at(value, path, salt, place);
+    place.truncate(n_bytes);
 }
 
 fn hash_of(seq: i64, previous: &str, sealed: &Value) -> String {

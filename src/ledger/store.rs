@@ -70,14 +70,13 @@ impl Ledger {
 
     async fn open_sqlite(folder: &Path) -> Result<Self, OpenFault> {
         // Full sync: what was answered survives a power cut, not just a crash. What is erased is overwritten. What is kept
-        // to take a part of a transaction back by is in memory: in a file it takes longer than the part itself.
+        // to take a statement back by is in memory.
         const SET_UP: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
                               PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;";
         let manner = Manner {
             // The write lock is taken at once, so that a write can't fail for it later.
             begin: "BEGIN IMMEDIATE",
             n_lanes: 1,
-            release: Some("RELEASE SAVEPOINT part"),
             forget: "PRAGMA wal_checkpoint(TRUNCATE)",
             mixes_tenants: true,
         };
@@ -100,7 +99,6 @@ impl Ledger {
             // Who writes for a tenant has locked it, so no stricter isolation is needed.
             begin: "BEGIN ISOLATION LEVEL READ COMMITTED",
             n_lanes: N_LANES,
-            release: None,
             forget: "VACUUM decision, resolution, chain, merchant_usage",
             mixes_tenants: false,
         };

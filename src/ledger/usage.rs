@@ -3,11 +3,12 @@
 use jiff::ToSpan;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
+use sqlx::AssertSqlSafe;
 
 use crate::domain::decision::{Decision, Outcome, Window};
 use crate::domain::expense::Expense;
 use crate::domain::money::{self, Currency};
-use crate::ledger::db::{Connection, DbError, query};
+use crate::ledger::db::{Connection, DbError, Query, query};
 use crate::ledger::{Entry, Ledger, LedgerError, RecordError, Reservation};
 use crate::policy::Policy;
 use crate::policy::evaluate::{Purchase, Usage};
@@ -29,22 +30,12 @@ impl Ledger {
     /// # Errors
     /// When the database cannot be read.
     pub async fn usage(&self, tenant_id: &str, policy: &Policy, expense: &Expense) -> Result<Usage, LedgerError> {
+        let account =
+            Account { tenant_id, user_id: &expense.user_id, category: &policy.category, currency: policy.currency };
         let mut usage = Usage::default();
         let mut db = self.pool.acquire().await?;
-        for (window, key) in windows(expense) {
-            let used_minor: Option<(i64,)> = query(
-                "SELECT used_minor FROM cap_usage WHERE tenant_id = $1 AND user_id = $2 AND category = $3
-                 AND currency = $4 AND time_window = $5 AND window_key = $6",
-            )
-            .bind(tenant_id)
-            .bind(&expense.user_id)
-            .bind(&policy.category)
-            .bind(policy.currency.code())
-            .bind(window.to_string())
-            .bind(key)
-            .fetch_optional(&mut db)
-            .await?;
-            let used = money::from_minor(used_minor.map_or(0, |(minor,)| minor), policy.currency);
+        for (window, used_minor) in used(&mut db, &account, &windows(expense)).await? {
+            let used = money::from_minor(used_minor, policy.currency);
             match window {
                 Window::Day => usage.day = used,
                 Window::Trip => usage.trip = used,
@@ -53,18 +44,38 @@ impl Ledger {
             }
         }
         if let Some(days) = policy.splits().map(|(days, _)| days).max() {
-            let account = Account { tenant_id, category: &policy.category, currency: policy.currency };
             usage.purchases = purchases(&mut db, &account, expense, days).await?;
         }
         Ok(usage)
     }
 }
 
-/// Whose purchases count, beside the employee.
+/// What shares are counted for.
 struct Account<'a> {
     tenant_id: &'a str,
+    user_id: &'a str,
     category: &'a str,
     currency: Currency,
+}
+
+/// What is used of some windows; of one that is not listed, nothing.
+async fn used(
+    db: &mut Connection,
+    account: &Account<'_>,
+    windows: &[(Window, String)],
+) -> Result<Vec<(Window, i64)>, DbError> {
+    let of_window = |n: usize| {
+        format!(
+            "SELECT time_window, used_minor FROM cap_usage WHERE tenant_id = $1 AND user_id = $2 AND category = $3
+             AND currency = $4 AND time_window = ${} AND window_key = ${}",
+            n * 2 + 5,
+            n * 2 + 6
+        )
+    };
+    let sql = (0..windows.len()).map(of_window).collect::<Vec<_>>().join(" UNION ALL ");
+    let rows: Vec<(String, i64)> = bind(account.query(sql), windows).fetch_all(db).await?;
+    let parsed = |(window, used_minor): (String, i64)| Some((window.parse().ok()?, used_minor));
+    Ok(rows.into_iter().filter_map(parsed).collect())
 }
 
 /// What an expense's employee already has approved, or pending approval, at its merchant within some days.
@@ -81,7 +92,7 @@ async fn purchases(
          AND currency = $4 AND merchant = $5 AND expense_date BETWEEN $6 AND $7",
     )
     .bind(account.tenant_id)
-    .bind(&expense.user_id)
+    .bind(account.user_id)
     .bind(account.category)
     .bind(account.currency.code())
     .bind(merchant)
@@ -97,42 +108,55 @@ async fn purchases(
     rows.into_iter().map(purchase).collect()
 }
 
-/// Adds an expense to its windows, as long as every cap can hold it, and to the purchases at its merchant. Gives its share
-/// in minor units.
-pub(super) async fn reserve(
+impl<'a> Account<'a> {
+    /// What a reservation is made on.
+    fn of(decision: &'a Decision, reservation: &'a Reservation) -> Self {
+        Self {
+            tenant_id: &decision.tenant_id,
+            user_id: &decision.expense.user_id,
+            category: &reservation.category,
+            currency: reservation.currency,
+        }
+    }
+
+    /// A statement whose first four parameters are the account.
+    fn query(&self, sql: String) -> Query<'a> {
+        let query = query(AssertSqlSafe(sql)).bind(self.tenant_id).bind(self.user_id).bind(self.category);
+        query.bind(self.currency.code())
+    }
+}
+
+/// With windows and their keys as its next parameters.
+fn bind<'a>(query: Query<'a>, windows: &'a [(Window, String)]) -> Query<'a> {
+    windows.iter().fold(query, |query, (window, key)| query.bind(<&'static str>::from(window)).bind(key))
+}
+
+/// Whether every cap can hold an expense. Nobody else writes for the tenant until the transaction ends, so what fits now
+/// can be taken.
+///
+/// # Errors
+/// [`RecordError::CapMoved`] when one cannot.
+pub(super) async fn check(
     transaction: &mut Connection,
     decision: &Decision,
     reservation: &Reservation,
-) -> Result<i64, RecordError> {
+) -> Result<(), RecordError> {
     let expense = &decision.expense;
-    let Reservation { category, amount, currency, caps, splits } = reservation;
+    let Reservation { amount, currency, caps, splits, .. } = reservation;
+    let account = Account::of(decision, reservation);
     let amount_minor = money::to_minor(*amount, *currency);
-    for (window, key) in windows(expense) {
-        let caps = caps.iter().filter(|(capped, _)| *capped == window);
-        let limit = caps.map(|(_, max)| money::to_minor(*max, *currency)).min().unwrap_or(i64::MAX);
-        // The first use of a window inserts its row, every later one has to fit beside what is there.
-        let taken = query(
-            "INSERT INTO cap_usage (tenant_id, user_id, category, currency, time_window, window_key, used_minor)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)
-             ON CONFLICT (tenant_id, user_id, category, currency, time_window, window_key)
-             DO UPDATE SET used_minor = cap_usage.used_minor + excluded.used_minor
-             WHERE cap_usage.used_minor + excluded.used_minor <= $8",
-        )
-        .bind(&decision.tenant_id)
-        .bind(&expense.user_id)
-        .bind(category)
-        .bind(currency.code())
-        .bind(window.to_string())
-        .bind(key)
-        .bind(amount_minor)
-        .bind(limit)
-        .execute(transaction)
-        .await?;
-        if taken == 0 {
-            return Err(RecordError::CapMoved);
-        }
+    let windows = windows(expense);
+    let used = if caps.is_empty() { Vec::new() } else { used(transaction, &account, &windows).await? };
+    let holds = |(capped, max): &(Window, Decimal)| {
+        let used = used.iter().find(|(window, _)| window == capped).map_or(0, |(_, used_minor)| *used_minor);
+        let sum = used.checked_add(amount_minor);
+        // An expense without a trip counts in no other one.
+        windows.iter().all(|(window, _)| window != capped)
+            || sum.is_some_and(|sum| sum <= money::to_minor(*max, *currency))
+    };
+    if !caps.iter().all(holds) {
+        return Err(RecordError::CapMoved);
     }
-    let account = Account { tenant_id: &decision.tenant_id, category, currency: *currency };
     // What somebody has to approve anyway is not approved behind anyone's back.
     if decision.outcome == Outcome::Approved
         && let Some(days) = splits.iter().map(|(days, _)| *days).max()
@@ -147,6 +171,27 @@ pub(super) async fn reserve(
             return Err(RecordError::CapMoved);
         }
     }
+    Ok(())
+}
+
+/// Adds an expense, which was checked, to its windows and to the purchases at its merchant. Gives its share in minor units.
+pub(super) async fn take(
+    transaction: &mut Connection,
+    decision: &Decision,
+    reservation: &Reservation,
+) -> Result<i64, DbError> {
+    let account = Account::of(decision, reservation);
+    let amount_minor = money::to_minor(reservation.amount, reservation.currency);
+    let windows = windows(&decision.expense);
+    // In the order they are bound in: SQLite numbers parameters as it meets them.
+    let row = |n: usize| format!("($1, $2, $3, $4, $5, ${}, ${})", n * 2 + 6, n * 2 + 7);
+    let rows = (0..windows.len()).map(row).collect::<Vec<_>>().join(", ");
+    let sql = format!(
+        "INSERT INTO cap_usage (tenant_id, user_id, category, currency, used_minor, time_window, window_key)
+         VALUES {rows} ON CONFLICT (tenant_id, user_id, category, currency, time_window, window_key)
+         DO UPDATE SET used_minor = cap_usage.used_minor + excluded.used_minor"
+    );
+    bind(account.query(sql).bind(amount_minor), &windows).execute(transaction).await?;
     add_purchase(transaction, &account, decision, amount_minor).await?;
     Ok(amount_minor)
 }
@@ -248,7 +293,7 @@ async fn add_purchase(
          amount_minor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(account.tenant_id)
-    .bind(&expense.user_id)
+    .bind(account.user_id)
     .bind(account.category)
     .bind(account.currency.code())
     .bind(merchant)
