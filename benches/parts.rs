@@ -120,7 +120,7 @@ fn answered(bencher: Bencher, traces: &str, router: Router) {
 
 async fn ask(State(model): State<std::sync::Arc<(TracedModel<Ready>, Rulebook)>>) {
     static SCHEMA: LazyLock<AnswerSchema> =
-        LazyLock::new(|| classification_schema(["meals", "office", "other", "travel"].into_iter()));
+        LazyLock::new(|| classification_schema(&["meals", "office", "other", "travel"]));
     let (model, rulebook) = &*model;
     let request = ChatRequest {
         prompt: &CLASSIFY,

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use crate::chain::ask::{Asked, Question, StepRun, ask};
 use crate::chain::prompt::{self, CategoryAnswer, CategoryFacts, ClassifyFacts};
 use crate::chain::validate;
-use crate::chain::{Case, Chain, to_facts};
+use crate::chain::{Case, Chain, to_text};
 use crate::domain::decision::Step;
 use crate::policy::Policies;
 
@@ -32,12 +32,12 @@ pub async fn classify(chain: &Chain, case: &Case) -> Classification {
     let expense = &case.expense;
     let policies = &case.rulebook.policies;
     let categories: Vec<&str> = policies.categories().collect();
-    let schema = prompt::classification_schema(categories.iter().copied());
-    let facts = ClassifyFacts { categories: choice(policies, expense.date), expense: expense.into() };
+    let schema = prompt::classification_schema(&categories);
+    let facts = ClassifyFacts { categories: choice(policies, expense.date), expense: chain.shown(&expense.into()) };
     let question = Question {
         step: Step::Classify,
         prompt: &prompt::CLASSIFY,
-        facts: to_facts(chain, &facts),
+        facts: to_text(&facts),
         schema: &schema,
         rulebook: &case.rulebook,
         deadline: case.model_deadline,

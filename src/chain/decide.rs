@@ -3,9 +3,9 @@
 
 use crate::chain::ask::{Asked, Question, StepRun, ask};
 use crate::chain::lookup::Found;
-use crate::chain::prompt::{self, DecisionAnswer};
+use crate::chain::prompt::{self, DecideFacts, DecisionAnswer};
 use crate::chain::validate;
-use crate::chain::{Case, Chain, to_facts};
+use crate::chain::{Case, Chain, to_text};
 use crate::domain::decision::{Ruling, Step, ValidationType};
 
 /// What the model advises.
@@ -32,10 +32,11 @@ impl Advice {
 pub async fn decide(chain: &Chain, case: &Case, found: &Found) -> Advice {
     let rules = &found.facts.policy.rules;
     let schema = prompt::decision_schema(rules);
+    let facts = DecideFacts { expense: chain.shown(&found.facts.expense), ..found.facts.clone() };
     let question = Question {
         step: Step::Decide,
         prompt: &prompt::DECIDE,
-        facts: to_facts(chain, &found.facts),
+        facts: to_text(&facts),
         schema: &schema,
         rulebook: &case.rulebook,
         deadline: case.model_deadline,

@@ -24,7 +24,6 @@ use crate::domain::decision::{AgentOutcome, Decision, ModelCall, Outcome, Role, 
 use crate::domain::expense::Expense;
 use crate::ledger::{Effect, Entry, KeyClaim, Ledger, LedgerError, RecordError};
 use crate::llm::ChatModel;
-use crate::redact::redact;
 use crate::rulebook::Rulebook;
 use crate::telemetry::step::step;
 use ask::StepRun;
@@ -32,6 +31,7 @@ use classify::{Classification, classify};
 use combine::combine;
 use decide::{Advice, decide};
 use lookup::{Lookup, lookup};
+use prompt::ExpenseFacts;
 
 /// How often a verdict is computed anew because a cap was taken while the model thought. Each time another expense got
 /// its answer, so a run that loses this often stands in a queue that moves.
@@ -142,6 +142,12 @@ impl Chain {
         }
     }
 
+    /// An expense as the model sees it; the rest of a prompt was written by the operator. Redaction is for the model alone:
+    /// the verdict of the policy code rests on what the employee wrote.
+    fn shown(&self, expense: &ExpenseFacts) -> ExpenseFacts {
+        if self.redacts_prompts { expense.redacted() } else { expense.clone() }
+    }
+
     /// The decision that follows from the steps: the one value everything else shows.
     fn conclude(
         &self,
@@ -215,9 +221,7 @@ fn agent_outcome(outcome: Outcome, runs: &[&StepRun]) -> AgentOutcome {
     }
 }
 
-/// Facts as the JSON text that a prompt holds. Redaction is for the model alone: the verdict of the policy code rests on
-/// what the employee wrote.
-fn to_facts(chain: &Chain, facts: &impl Serialize) -> String {
-    let facts = serde_json::to_string(facts).expect("facts are plain texts and decimals, which JSON can hold");
-    if chain.redacts_prompts { redact(&facts).into_owned() } else { facts }
+/// Facts as the JSON text that a prompt holds.
+fn to_text(facts: &impl Serialize) -> String {
+    serde_json::to_string(facts).expect("facts are plain texts and decimals, which JSON can hold")
 }

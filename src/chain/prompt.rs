@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::value::to_raw_value;
 use strum::{EnumString, IntoStaticStr, VariantNames};
 
 use crate::domain::decision::Ruling;
@@ -15,6 +15,7 @@ use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::domain::money::Currency;
 use crate::llm::{AnswerSchema, Prompt};
 use crate::policy::evaluate::{RuleFacts, Subject};
+use crate::redact::redact;
 
 /// Instructions of the step classify.
 pub static CLASSIFY: LazyLock<Prompt> =
@@ -52,6 +53,14 @@ pub struct ExpenseFacts {
     pub date: Date,
     /// Whether a receipt is attached.
     pub receipt: bool,
+}
+
+impl ExpenseFacts {
+    /// With personal data and secrets taken out of what the employee wrote.
+    pub fn redacted(&self) -> Self {
+        let merchant = self.merchant.as_deref().map(|merchant| redact(merchant).into_owned());
+        Self { transaction: redact(&self.transaction).into_owned(), merchant, ..self.clone() }
+    }
 }
 
 impl From<&Expense> for ExpenseFacts {
@@ -187,36 +196,86 @@ fn is_sentence(text: &str) -> bool {
 }
 
 /// The form of a classification, with the loaded categories as the only labels.
-pub fn classification_schema<'a>(categories: impl Iterator<Item = &'a str>) -> AnswerSchema {
-    let properties = json!({
-        "category": {"type": "string", "enum": categories.collect::<Vec<_>>()},
-        "confidence": {"type": "number", "minimum": 0, "maximum": 1},
-        "rationale": {"type": "string"},
-    });
-    answer_schema(Schema::Classification, properties)
+pub fn classification_schema(categories: &[&str]) -> AnswerSchema {
+    #[derive(Serialize)]
+    struct Properties<'a> {
+        category: Labels<'a>,
+        confidence: Share,
+        rationale: Text,
+    }
+    let properties = Properties { category: Labels::of(categories), confidence: SHARE, rationale: TEXT };
+    answer_schema(Schema::Classification, &["category", "confidence", "rationale"], properties)
 }
 
 /// The form of a decision, with the rules of one policy as the only citations.
 pub fn decision_schema(rules: &[RuleFacts]) -> AnswerSchema {
+    #[derive(Serialize)]
+    struct Properties<'a> {
+        cited_rules: List<Labels<'a>>,
+        decision: Labels<'a>,
+        reason: Text,
+    }
     let ids: Vec<&str> = rules.iter().map(|facts| facts.rule.id.as_str()).collect();
-    let properties = json!({
-        "decision": {"type": "string", "enum": Ruling::VARIANTS},
-        "reason": {"type": "string"},
-        "cited_rules": {"type": "array", "items": {"type": "string", "enum": ids}},
-    });
-    answer_schema(Schema::Decision, properties)
+    let cited_rules = List { kind: "array", items: Labels::of(&ids) };
+    let properties = Properties { cited_rules, decision: Labels::of(Ruling::VARIANTS), reason: TEXT };
+    answer_schema(Schema::Decision, &["cited_rules", "decision", "reason"], properties)
 }
 
-fn answer_schema(schema: Schema, properties: Value) -> AnswerSchema {
-    let required: Vec<&String> = properties.as_object().into_iter().flat_map(serde_json::Map::keys).collect();
-    let required = json!(required);
-    AnswerSchema {
-        name: schema.into(),
-        schema: json!({
-            "type": "object",
-            "properties": properties,
-            "required": required,
-            "additionalProperties": false,
-        }),
+/// An object of which every property is required, and no other one allowed.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Object<'a, P> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    properties: P,
+    required: &'a [&'a str],
+    additional_properties: bool,
+}
+
+/// One of some texts.
+#[derive(Serialize)]
+struct Labels<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    r#enum: &'a [&'a str],
+}
+
+impl<'a> Labels<'a> {
+    fn of(labels: &'a [&'a str]) -> Self {
+        Self { kind: "string", r#enum: labels }
     }
+}
+
+/// Any text.
+#[derive(Serialize)]
+struct Text {
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+const TEXT: Text = Text { kind: "string" };
+
+/// A number from 0 to 1.
+#[derive(Serialize)]
+struct Share {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    minimum: u8,
+    maximum: u8,
+}
+
+const SHARE: Share = Share { kind: "number", minimum: 0, maximum: 1 };
+
+/// Any number of items.
+#[derive(Serialize)]
+struct List<T> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    items: T,
+}
+
+fn answer_schema(schema: Schema, required: &[&str], properties: impl Serialize) -> AnswerSchema {
+    let object = Object { kind: "object", properties, required, additional_properties: false };
+    let schema_text = to_raw_value(&object).expect("names and numbers can be written as JSON");
+    AnswerSchema { name: schema.into(), schema: schema_text }
 }

@@ -10,7 +10,7 @@ pub mod openai;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use crate::domain::decision::{Cost, ModelCall, PromptRef};
@@ -62,12 +62,12 @@ pub struct Message {
 }
 
 /// The form the answer has to have.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct AnswerSchema {
     /// The schema's name, by which a provider caches it.
     pub name: &'static str,
     /// JSON Schema, in the strict subset that providers enforce.
-    pub schema: Value,
+    pub schema: Box<RawValue>,
 }
 
 /// One question to the model.
