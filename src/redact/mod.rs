@@ -11,6 +11,8 @@ pub mod pseudonym;
 mod words;
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::panic::catch_unwind;
 use std::sync::LazyLock;
@@ -26,6 +28,9 @@ const MAX_BYTES: usize = 1 << 20;
 /// How often a text is searched until nothing more is found. A replacement can lay open what stood beside it, but hardly
 /// twice; a text that goes on like that is withheld.
 const MAX_ROUNDS: usize = 8;
+/// Texts that a thread remembers as clean, and how long they may be.
+const N_KNOWN: usize = 128;
+const MAX_KNOWN_BYTES: usize = 64;
 /// The fewest digits that a card, an IBAN, a phone or a social-security number has.
 const MIN_DIGITS: usize = 7;
 
@@ -84,12 +89,42 @@ static ANY_RULE: LazyLock<RegexSet> = LazyLock::new(|| {
 /// when there was nothing to replace.
 pub fn redact(text: &str) -> Cow<'_, str> {
     let is_short = text.len() <= MAX_BYTES;
-    if is_short && !may_hold_findings(text) {
+    if is_short && (!may_hold_findings(text) || numbers::is_id(text) || is_known(text)) {
         return text.into();
     }
     // A search that panics withholds its text, like one that finds no end.
     let searched = if is_short { catch_unwind(|| search(text)).ok().flatten() } else { None };
-    searched.unwrap_or_else(|| WITHHELD.to_owned().into())
+    let redacted = searched.unwrap_or_else(|| WITHHELD.to_owned().into());
+    if matches!(redacted, Cow::Borrowed(_)) {
+        remember(text);
+    }
+    redacted
+}
+
+/// Short texts that were searched by this thread and held nothing, the last ones, each in the place that its hash gives it.
+type Known = [String; N_KNOWN];
+
+thread_local! {
+    static KNOWN: RefCell<Known> = const { RefCell::new([const { String::new() }; N_KNOWN]) };
+}
+
+fn place(text: &str) -> usize {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    usize::try_from(hasher.finish() % N_KNOWN as u64).unwrap_or(0)
+}
+
+/// Whether a text was searched just now: names of models, rules and prompts come with every decision.
+fn is_known(text: &str) -> bool {
+    let is_known = |known: &RefCell<Known>| known.borrow()[place(text)] == text;
+    // A thread that ends remembers nothing.
+    text.len() <= MAX_KNOWN_BYTES && KNOWN.try_with(is_known).unwrap_or(false)
+}
+
+fn remember(text: &str) {
+    if text.len() <= MAX_KNOWN_BYTES {
+        let _ = KNOWN.try_with(|known| text.clone_into(&mut known.borrow_mut()[place(text)]));
+    }
 }
 
 /// A look at the bytes, because most texts are short words and numbers in which nothing can be found. It may say yes too

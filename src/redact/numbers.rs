@@ -50,6 +50,21 @@ static ID: LazyLock<Regex> = LazyLock::new(|| {
 /// The longest id.
 const MAX_ID: usize = 64;
 
+/// Whether a text is an id and nothing else, in which nothing is found: a UUID, or hex digits of a hash or a trace. Not
+/// sixteen of them, which may be a bank account.
+pub(super) fn is_id(text: &str) -> bool {
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let has_shape = match text.len() {
+        36 => text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => is_hex(byte),
+        }),
+        32 | 64 => text.bytes().all(is_hex),
+        _ => false,
+    };
+    has_shape && text.bytes().any(|byte| byte.is_ascii_alphabetic())
+}
+
 /// The id that a number is a part of. Without a letter it is no id but a number.
 fn id_around(text: &str, range: &Range<usize>) -> Option<Range<usize>> {
     // Only as far as an id that holds the number could go: the text may be long, and full of numbers.

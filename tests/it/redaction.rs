@@ -212,6 +212,22 @@ proptest! {
     }
 
     #[test]
+    fn ids_survive_alone_and_in_a_text(digits in "[0-9]{63}", letter in "[a-f]", at in 0..64usize) {
+        let mut hash = digits;
+        hash.insert_str(at, &letter);
+        for n in [32, 64] {
+            let id = &hash[64 - n..];
+            let uuid = [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..32]].join("-");
+            for id in [id, &uuid].into_iter().filter(|id| id.contains(&letter)) {
+                // Alone it is known by its shape, and in a text by a search.
+                for text in [id.to_owned(), format!("id {id}")] {
+                    prop_assert_eq!(redact(&text), text.as_str());
+                }
+            }
+        }
+    }
+
+    #[test]
     fn amounts_survive(amount in "[1-9][0-9]{0,2}(,[0-9]{3}){0,3}\\.[0-9]{2}", plain in "[1-9][0-9]{0,11}(\\.[0-9]{2})?", mark in "(USD |\\$|€)?") {
         for text in [format!("{mark}{amount}"), format!("{mark}{plain}"), format!("{plain} {mark}{amount}")] {
             prop_assert_eq!(redact(&text), text.as_str());
