@@ -1,18 +1,20 @@
 //! Log records on their way to a backend, by the transport that spans take: some attempts for each batch, and a word when
-//! they begin to fail and when they succeed again, not with every one.
+//! they begin to fail and when they succeed again, not with every one. What must not leave is taken out as they are written,
+//! because the SDK lets nobody change a record.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
-use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
-use opentelemetry_proto::transform::logs::tonic::group_logs_by_resource_and_scope;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::logs::{LogBatch, LogExporter};
-use prost::Message;
 use tokio::runtime::{Handle, Runtime};
 
+use crate::redact::WITHHELD;
+use crate::redact::pseudonym::Pseudonyms;
+use crate::telemetry::clean::cleaned;
+use crate::telemetry::encode::Records;
 use crate::telemetry::outage::Outage;
 use crate::telemetry::settings::ExporterSettings;
 use crate::telemetry::transport::{Failure, Transport, TransportError};
@@ -31,18 +33,24 @@ pub(super) struct Exporter {
     transport: Arc<Transport>,
     /// Where the transport is used; the thread of the queue has no runtime.
     runtime: Handle,
-    resource: ResourceAttributesWithSchema,
+    records: Records,
+    pseudonyms: Pseudonyms,
     outage: Outage,
 }
 
 impl Exporter {
     /// Sets the transport up, on a runtime that must not be the application's.
-    pub(super) fn build(settings: &ExporterSettings, runtime: &Runtime) -> Result<Self, TransportError> {
+    pub(super) fn build(
+        settings: &ExporterSettings,
+        pseudonyms: Pseudonyms,
+        runtime: &Runtime,
+    ) -> Result<Self, TransportError> {
         let _entered = runtime.enter();
         Ok(Self {
             transport: Arc::new(Transport::build(settings)?),
             runtime: runtime.handle().clone(),
-            resource: ResourceAttributesWithSchema::default(),
+            records: Records::default(),
+            pseudonyms,
             outage: Outage::new("log records", ADVICE, settings.shown_endpoint.clone()),
         })
     }
@@ -63,13 +71,16 @@ impl Exporter {
 
 impl LogExporter for Exporter {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
-        let of_resource = group_logs_by_resource_and_scope(&batch, &self.resource);
-        let result = self.deliver(of_resource.first().map(Message::encode_to_vec).unwrap_or_default()).await;
+        let result = self.deliver(self.records.message(batch.iter(), &|key, text| match text {
+            Some(text) => cleaned(key, text, &self.pseudonyms),
+            None => WITHHELD.into(),
+        }));
+        let result = result.await;
         self.outage.note(&result);
         result.map_err(OTelSdkError::InternalFailure)
     }
 
     fn set_resource(&mut self, resource: &Resource) {
-        self.resource = resource.into();
+        self.records = Records::new(resource);
     }
 }

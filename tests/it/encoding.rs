@@ -1,13 +1,17 @@
-//! Spans as bytes: whatever a span holds, a receiver that uses the generated types reads what those would have sent.
+//! Spans and log records as bytes: whatever one holds, a receiver that uses the generated types reads what those would have sent.
 
 use std::time::{Duration, SystemTime};
 
-use expense_agent::telemetry::encode::{self, Head};
+use expense_agent::telemetry::encode::{self, Head, Records};
+use opentelemetry::logs::{AnyValue, LogRecord, Logger, LoggerProvider, Severity};
 use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
-use opentelemetry::{Array, InstrumentationScope, KeyValue, StringValue, Value};
+use opentelemetry::{Array, InstrumentationScope, Key, KeyValue, StringValue, Value};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::logs::v1::ResourceLogs;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
+use opentelemetry_proto::transform::logs::tonic::group_logs_by_resource_and_scope;
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::logs::{LogBatch, SdkLoggerProvider};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -104,5 +108,56 @@ proptest! {
         // As the one field of a request.
         let request = ExportTraceServiceRequest { resource_spans: vec![ResourceSpans::decode(&message[..]).unwrap()] };
         prop_assert_eq!(ExportTraceServiceRequest::decode(&request.encode_to_vec()[..]).unwrap(), request);
+    }
+}
+
+/// A log record with all that one can hold.
+fn any_value() -> impl Strategy<Value = AnyValue> {
+    let plain = prop_oneof![
+        any::<bool>().prop_map(AnyValue::Boolean),
+        any::<i64>().prop_map(AnyValue::Int),
+        (-1e300..1e300).prop_map(AnyValue::Double),
+        ".{0,300}".prop_map(AnyValue::from),
+    ];
+    plain.prop_recursive(2, 8, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(|values| values.into_iter().collect()),
+            vec((".{1,9}".prop_map(Key::from), inner), 0..4).prop_map(|members| members.into_iter().collect()),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_log_record_is_read_as_the_generated_types_would_send_it(
+        name in prop::option::of(Just("gen_ai.evaluation.result")),
+        target in prop::option::of(prop::sample::select(vec!["expense_agent", "expense_agent::reload"])),
+        (at, observed_at) in (prop::option::of(time()), time()),
+        severity in prop::option::of(prop::sample::select(vec![Severity::Trace, Severity::Info, Severity::Warn, Severity::Fatal4])),
+        body in prop::option::of(any_value()),
+        pairs in vec((".{0,20}", any_value()), 0..6),
+        context in prop::option::of(context()),
+    ) {
+        let provider = SdkLoggerProvider::builder().build();
+        let mut record = provider.logger("").create_log_record();
+        name.into_iter().for_each(|name| record.set_event_name(name));
+        target.into_iter().for_each(|target| record.set_target(target));
+        at.into_iter().for_each(|at| record.set_timestamp(at));
+        record.set_observed_timestamp(observed_at);
+        if let Some(severity) = severity {
+            record.set_severity_number(severity);
+            record.set_severity_text(severity.name());
+        }
+        body.into_iter().for_each(|body| record.set_body(body));
+        record.add_attributes(pairs);
+        if let Some(context) = context {
+            record.set_trace_context(context.trace_id(), context.span_id(), Some(context.trace_flags()));
+        }
+        let scope = InstrumentationScope::builder("expense-agent").build();
+        let resource = Resource::builder_empty().with_attribute(KeyValue::new("service.name", "test")).build();
+        let sent = Records::new(&resource).message([(&record, &scope)].into_iter(), &|_, text| text.unwrap_or_default().into());
+        let records = [(&record, &scope)];
+        let expected = group_logs_by_resource_and_scope(&LogBatch::new(&records), &(&resource).into());
+        prop_assert_eq!(vec![ResourceLogs::decode(&*sent).unwrap()], expected);
     }
 }

@@ -1,7 +1,10 @@
-//! Spans as the bytes that OTLP sends: protobuf, written once and by hand when a span ends, because the way through the
+//! Spans and log records as the bytes that OTLP sends: protobuf, written once and by hand, a span when it ends, because the way through the
 //! generated types costs ten times as much. Repeated fields of protobuf may be put one after another, so any number of
 //! encoded spans becomes a message by being copied behind a head. A test compares each field with the generated types.
 //! The fields are those of [trace.proto](https://github.com/open-telemetry/opentelemetry-proto).
+
+mod record;
+mod wire;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,11 +13,8 @@ use opentelemetry::{Array, KeyValue, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
 
-/// The kinds of protobuf's fields that OTLP uses.
-const VARINT: u32 = 0;
-const FIXED_64: u32 = 1;
-const LENGTH: u32 = 2;
-const FIXED_32: u32 = 5;
+pub use record::{Clean, Records};
+use wire::{FIXED_64, LENGTH, VARINT, bytes, fixed_32, fixed_64, message, number, tag, text, varint};
 
 /// The flags say whether a parent, or a linked span, is of another process.
 const HAS_IS_REMOTE: u32 = 0x100;
@@ -62,14 +62,7 @@ pub struct Head {
 impl Head {
     /// The head for spans of one scope.
     pub fn new(resource: &Resource, scope: &str) -> Self {
-        let mut head = Self { resource: Vec::new(), scope: Vec::new() };
-        message(&mut head.resource, 1, |buf| {
-            for (key, value) in resource {
-                message(buf, 1, |buf| write_attribute(buf, key.as_str(), value));
-            }
-        });
-        message(&mut head.scope, 1, |buf| text(buf, 1, scope));
-        head
+        Self { resource: encode_resource(resource), scope: encode_scope(scope) }
     }
 
     /// The field `resource_spans` of an `ExportTraceServiceRequest` with these spans.
@@ -86,6 +79,24 @@ impl Head {
         spans.for_each(|span| buf.extend_from_slice(span));
         buf
     }
+}
+
+/// The field `resource` of `ResourceSpans` or `ResourceLogs`.
+fn encode_resource(resource: &Resource) -> Vec<u8> {
+    let mut buf = Vec::new();
+    message(&mut buf, 1, |buf| {
+        for (key, value) in resource {
+            message(buf, 1, |buf| write_attribute(buf, key.as_str(), value));
+        }
+    });
+    buf
+}
+
+/// The field `scope` of `ScopeSpans` or `ScopeLogs`.
+fn encode_scope(name: &str) -> Vec<u8> {
+    let mut buf = Vec::new();
+    message(&mut buf, 1, |buf| text(buf, 1, name));
+    buf
 }
 
 fn write_event(buf: &mut Vec<u8>, event: &Event) {
@@ -165,68 +176,6 @@ fn write_int(buf: &mut Vec<u8>, number: i64) {
 fn write_double(buf: &mut Vec<u8>, number: f64) {
     tag(buf, 4, FIXED_64);
     buf.extend_from_slice(&number.to_le_bytes());
-}
-
-// A plain field is left out where it has its default, as protobuf has it.
-
-fn bytes(buf: &mut Vec<u8>, field: u32, bytes: &[u8]) {
-    if !bytes.is_empty() {
-        tag(buf, field, LENGTH);
-        varint(buf, bytes.len() as u64);
-        buf.extend_from_slice(bytes);
-    }
-}
-
-fn text(buf: &mut Vec<u8>, field: u32, text: &str) {
-    bytes(buf, field, text.as_bytes());
-}
-
-fn number(buf: &mut Vec<u8>, field: u32, number: u64) {
-    if number != 0 {
-        tag(buf, field, VARINT);
-        varint(buf, number);
-    }
-}
-
-fn fixed_64(buf: &mut Vec<u8>, field: u32, number: u64) {
-    tag(buf, field, FIXED_64);
-    buf.extend_from_slice(&number.to_le_bytes());
-}
-
-fn fixed_32(buf: &mut Vec<u8>, field: u32, number: u32) {
-    tag(buf, field, FIXED_32);
-    buf.extend_from_slice(&number.to_le_bytes());
-}
-
-/// A message within a message. Its length is known once it is written, so one byte is kept free for it; where that is too
-/// little, the message moves.
-fn message(buf: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
-    tag(buf, field, LENGTH);
-    let at = buf.len();
-    buf.push(0);
-    write(buf);
-    let n_bytes = buf.len() - at - 1;
-    match u8::try_from(n_bytes) {
-        Ok(short) if short < 0x80 => buf[at] = short,
-        _ => {
-            let mut length = Vec::with_capacity(10);
-            varint(&mut length, n_bytes as u64);
-            buf.splice(at..=at, length);
-        }
-    }
-}
-
-fn tag(buf: &mut Vec<u8>, field: u32, wire_type: u32) {
-    varint(buf, (field << 3 | wire_type).into());
-}
-
-/// Seven bits a byte, the lowest first; the top bit says that more follow.
-fn varint(buf: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        buf.push(number.to_le_bytes()[0] | 0x80);
-        number >>= 7;
-    }
-    buf.push(number.to_le_bytes()[0]);
 }
 
 fn kind(kind: &SpanKind) -> u64 {
