@@ -51,7 +51,7 @@ pub enum BuildError {
 
 /// The service, ready to be served.
 pub struct App {
-    state: AppState,
+    state: Arc<AppState>,
     instruments: Instruments,
     router: Router,
     drain_timeout: Duration,
@@ -71,7 +71,7 @@ impl App {
         let access = access(config, clock.clone(), &reloads).map_err(BuildError::Keys)?;
         let ledger = Ledger::open(&config.store).await?;
         tracing::info!(model = model.info().model, policies = %folder.now(), api_keys = %access, "ready to decide");
-        let state = AppState {
+        let state = Arc::new(AppState {
             chain: Chain { model, ledger, redacts_prompts: !config.raw_prompts },
             folder,
             access,
@@ -84,8 +84,8 @@ impl App {
             redacts_ledger: config.redact_ledger,
             slots: Arc::new(Semaphore::new(config.max_in_flight)),
             decisions: TaskTracker::new(),
-            is_draining: Arc::new(AtomicBool::new(false)),
-        };
+            is_draining: AtomicBool::new(false),
+        });
         watch_reloads(&state, &instruments);
         if let Some(breaker) = &state.breaker {
             instruments.watch_breaker(&state.chain.model.info().model, breaker);
@@ -108,7 +108,7 @@ impl App {
         listener: TcpListener,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
-        let is_draining = Arc::clone(&self.state.is_draining);
+        let state = Arc::clone(&self.state);
         let draining = Arc::new(Notify::new());
         let has_begun = Arc::clone(&draining);
         let service = self.router.into_make_service_with_connect_info::<SocketAddr>();
@@ -121,7 +121,7 @@ impl App {
         let server = axum::serve(listener, service).with_graceful_shutdown(async move {
             stop.await;
             tracing::info!("stopping: no new requests, those under way are finished");
-            is_draining.store(true, Ordering::Relaxed);
+            state.is_draining.store(true, Ordering::Relaxed);
             has_begun.notify_one();
         });
         let decisions = &self.state.decisions;

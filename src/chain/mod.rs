@@ -70,7 +70,7 @@ pub struct Case {
     /// The expense.
     pub expense: Expense,
     /// The purchase that it refunds, when it is a credit.
-    pub refunds: Option<Entry>,
+    pub refunds: Option<Box<Entry>>,
 }
 
 /// A decision that is in the ledger.

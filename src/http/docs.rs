@@ -1,5 +1,7 @@
 //! The contract as OpenAPI, and a page to try it. The page's assets are in the binary: no other host is asked.
 
+use std::sync::Arc;
+
 use axum::Router;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -30,6 +32,6 @@ impl Modify for ApiKey {
 }
 
 /// `/openapi.json` and `/docs`.
-pub fn pages(contract: utoipa::openapi::OpenApi) -> Router<AppState> {
+pub fn pages(contract: utoipa::openapi::OpenApi) -> Router<Arc<AppState>> {
     SwaggerUi::new("/docs").url("/openapi.json", contract).into()
 }

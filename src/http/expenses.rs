@@ -88,7 +88,7 @@ pub struct DecisionPage {
     ),
 )]
 pub async fn create(
-    State(app): State<AppState>,
+    State(app): State<Arc<AppState>>,
     Extension(trace): Extension<RequestTrace>,
     Extension(identity): Extension<Identity>,
     Extension(arrived): Extension<Arrived>,
@@ -103,7 +103,7 @@ pub async fn create(
     trace.is_about(&expense.user_id);
     let expense = if app.redacts_ledger { expense.redacted() } else { expense };
     let refunds = match expense.refunds {
-        Some(id) => Some(purchase(&app, &identity.tenant_id, id, &expense).await?),
+        Some(id) => Some(Box::new(purchase(&app, &identity.tenant_id, id, &expense).await?)),
         None => None,
     };
     // A queue would only make all requests late. The place is taken once the body is here, so that slow uploads take
@@ -131,10 +131,10 @@ pub async fn create(
         refunds,
     };
     // In a task of its own: a client that goes away does not stop a decision that was accepted.
-    let (chain, clock, deadline) = (app.chain.clone(), app.clock.clone(), arrived.0 + app.deadline);
+    let (shared, deadline) = (Arc::clone(&app), arrived.0 + app.deadline);
     let user_id = case.expense.user_id.clone();
     let work = app.decisions.spawn(as_user(&user_id, async move {
-        let answer = once::decide(&chain, &clock, case, deadline).await;
+        let answer = once::decide(&shared.chain, &shared.clock, case, deadline).await;
         drop(place);
         answer
     }));
@@ -172,7 +172,7 @@ async fn purchase(app: &AppState, tenant_id: &str, id: Uuid, credit: &Expense) -
     ),
 )]
 pub async fn get(
-    State(app): State<AppState>,
+    State(app): State<Arc<AppState>>,
     Extension(identity): Extension<Identity>,
     Path(id): Path<String>,
 ) -> Result<Json<DecisionBody>, Problem> {
@@ -212,7 +212,7 @@ pub async fn find(app: &AppState, tenant_id: &str, id: &str) -> Result<Entry, Pr
     ),
 )]
 pub async fn list(
-    State(app): State<AppState>,
+    State(app): State<Arc<AppState>>,
     Extension(identity): Extension<Identity>,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Json<DecisionPage>, Problem> {

@@ -1,6 +1,8 @@
 //! Probes: whether the process lives, and whether it can decide. Neither asks the model or the trace backend: a service
 //! without them still answers, and taking it out of rotation would help nobody.
 
+use std::sync::Arc;
+
 use std::collections::HashMap;
 
 use axum::extract::{Query, State};
@@ -14,7 +16,7 @@ use crate::http::AppState;
 use crate::telemetry::Instruments;
 
 /// The routes of the probes.
-pub fn routes() -> Router<AppState> {
+pub fn routes() -> Router<Arc<AppState>> {
     Router::new().route("/healthz", get(live)).route("/readyz", get(ready))
 }
 
@@ -23,7 +25,7 @@ async fn live() -> Json<Value> {
 }
 
 async fn ready(
-    State(app): State<AppState>,
+    State(app): State<Arc<AppState>>,
     Extension(instruments): Extension<Instruments>,
     Query(parameters): Query<HashMap<String, String>>,
 ) -> (StatusCode, Json<Value>) {
@@ -47,7 +49,7 @@ async fn ready(
     let mut body = json!({"status": word, "checks": checks});
     if parameters.contains_key("verbose") {
         body["spans"] = json!(instruments.span_counts());
-        body["model_breaker"] = json!(app.breaker.map(|breaker| breaker.state(Instant::now()).to_string()));
+        body["model_breaker"] = json!(app.breaker.as_ref().map(|breaker| breaker.state(Instant::now()).to_string()));
     }
     (status, Json(body))
 }

@@ -1,5 +1,7 @@
 //! What keeps one request from taking the service down: a deadline, and a bound on its body.
 
+use std::sync::Arc;
+
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -18,7 +20,7 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 pub struct Arrived(pub Instant);
 
 /// Answers before the deadline, with a problem if with nothing else.
-pub async fn within_deadline(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
+pub async fn within_deadline(State(app): State<Arc<AppState>>, mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(Arrived(Instant::now()));
     match tokio::time::timeout(app.deadline, next.run(request)).await {
         Ok(response) => response,

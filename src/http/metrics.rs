@@ -2,6 +2,8 @@
 //! for no API key, because scrapers have none; it names no user, and tenants only where that is switched on. Like the probes
 //! it is not traced.
 
+use std::sync::Arc;
+
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -15,7 +17,7 @@ use crate::telemetry::Instruments;
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The route of the page.
-pub fn routes() -> Router<AppState> {
+pub fn routes() -> Router<Arc<AppState>> {
     Router::new().route("/metrics", get(show))
 }
 

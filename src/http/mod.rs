@@ -37,8 +37,7 @@ use crate::telemetry::sampling::Sampling;
 use crate::telemetry::{Instruments, server};
 use batch::Single;
 
-/// What handlers share; cheap to clone.
-#[derive(Clone)]
+/// What handlers share.
 pub struct AppState {
     /// Decides.
     pub chain: Chain,
@@ -65,7 +64,7 @@ pub struct AppState {
     /// Decisions under way, which outlive a client that goes away.
     pub decisions: TaskTracker,
     /// Set when the service begins to stop.
-    pub is_draining: Arc<AtomicBool>,
+    pub is_draining: AtomicBool,
 }
 
 impl AppState {
@@ -76,7 +75,7 @@ impl AppState {
 }
 
 /// All routes. Probes and metrics stand outside the traced part: they would drown the decisions.
-pub fn router(state: AppState, instruments: Instruments) -> Router {
+pub fn router(state: Arc<AppState>, instruments: Instruments) -> Router {
     let expenses = OpenApiRouter::new().routes(routes!(expenses::create, expenses::list));
     // The lines of a batch go the way of single requests.
     let (single, _) = expenses.clone().layer(from_fn(admission::require_identity)).split_for_parts();
@@ -97,7 +96,7 @@ pub fn router(state: AppState, instruments: Instruments) -> Router {
 }
 
 /// Routes with all that stands around a handler, the outermost last.
-fn traced(routes: Router<AppState>, state: &AppState, instruments: &Instruments) -> Router<AppState> {
+fn traced(routes: Router<Arc<AppState>>, state: &Arc<AppState>, instruments: &Instruments) -> Router<Arc<AppState>> {
     routes
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)

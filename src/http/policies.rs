@@ -1,5 +1,7 @@
 //! The policies that hold for the caller's tenant, with version and content hash.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Extension, State};
 use serde::Serialize;
@@ -27,7 +29,7 @@ pub struct PolicyList {
         (status = 401, description = "No API key that is in force, where one is asked for", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn list(State(app): State<AppState>, Extension(identity): Extension<Identity>) -> Json<PolicyList> {
+pub async fn list(State(app): State<Arc<AppState>>, Extension(identity): Extension<Identity>) -> Json<PolicyList> {
     let folder = app.folder.now().value;
     let policies = &folder.rulebook(&identity.tenant_id).policies;
     Json(PolicyList { policies: policies.iter().cloned().collect() })

@@ -1,5 +1,7 @@
 //! Resolutions: a person settles an expense that the machine left open.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
@@ -37,7 +39,7 @@ use crate::telemetry::server::RequestTrace;
     ),
 )]
 pub async fn create(
-    State(app): State<AppState>,
+    State(app): State<Arc<AppState>>,
     Extension(trace): Extension<RequestTrace>,
     Extension(identity): Extension<Identity>,
     Path(id): Path<String>,

@@ -1,6 +1,8 @@
 //! The one thing of this folder that the chain imports: `step` makes a span of a part of the story. What is written
 //! on the span and measured is read off the step's result, so nobody reports success or failure by hand, and `?` cannot lose it.
 
+use std::pin::Pin;
+
 use opentelemetry::KeyValue;
 use opentelemetry::context::FutureExt;
 use opentelemetry::trace::SpanKind;
@@ -13,22 +15,25 @@ use crate::telemetry::span::LiveSpan;
 /// The agent's name, on its span and on its tools'.
 const AGENT: &str = "expense_agent";
 
-/// Runs a step inside a span of its own, and writes its result on the span.
-pub(crate) async fn step<F>(step: Step, work: F) -> F::Output
+/// Runs a step inside a span of its own, and writes its result on the span. In a box: steps are nested, and a future is
+/// copied whenever one around it is begun.
+pub(crate) fn step<'a, F>(step: Step, work: F) -> Pin<Box<dyn Future<Output = F::Output> + Send + 'a>>
 where
-    F: Future,
+    F: Future + Send + 'a,
     F::Output: Record,
 {
-    let span = LiveSpan::start(span_name(step), SpanKind::Internal, known_at_start(step));
-    let output = work.with_context(span.context()).await;
-    span.finish(
-        |captures| output.project(captures),
-        |metrics, ended| {
-            metrics.stepped(step, ended);
-            output.measure(metrics, ended);
-        },
-    );
-    output
+    Box::pin(async move {
+        let span = LiveSpan::start(span_name(step), SpanKind::Internal, known_at_start(step));
+        let output = work.with_context(span.context()).await;
+        span.finish(
+            |captures| output.project(captures),
+            |metrics, ended| {
+                metrics.stepped(step, ended);
+                output.measure(metrics, ended);
+            },
+        );
+        output
+    })
 }
 
 /// What the span of a step is called.
