@@ -78,9 +78,9 @@ async fn a_panic_is_a_500_with_a_red_tree_and_the_service_goes_on() {
         redacts_ledger: false,
         slots: Arc::new(Semaphore::new(1)),
         decisions: TaskTracker::new(),
-        is_draining: Arc::new(AtomicBool::new(false)),
+        is_draining: AtomicBool::new(false),
     };
-    let router = router(state, telemetry.instruments());
+    let router = router(Arc::new(state), telemetry.instruments());
     // Twice, with one place: a panic gives its place back.
     for _ in 0..2 {
         let request = Request::post("/v1/expenses").header(header::CONTENT_TYPE, "application/json");
