@@ -33,7 +33,7 @@ pub async fn classify(chain: &Chain, case: &Case) -> Classification {
     let policies = &case.rulebook.policies;
     let categories: Vec<&str> = policies.categories().collect();
     let schema = prompt::classification_schema(&categories);
-    let facts = ClassifyFacts { categories: choice(policies, expense.date), expense: chain.shown(&expense.into()) };
+    let facts = ClassifyFacts { categories: choice(policies, expense.date), expense: chain.shown(expense) };
     let question = Question {
         step: Step::Classify,
         prompt: &prompt::CLASSIFY,

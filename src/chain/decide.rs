@@ -32,7 +32,7 @@ impl Advice {
 pub async fn decide(chain: &Chain, case: &Case, found: &Found) -> Advice {
     let rules = &found.facts.policy.rules;
     let schema = prompt::decision_schema(rules);
-    let facts = DecideFacts { expense: chain.shown(&found.facts.expense), ..found.facts.clone() };
+    let facts = DecideFacts { expense: chain.shown(&case.expense), ..found.facts.clone() };
     let question = Question {
         step: Step::Decide,
         prompt: &prompt::DECIDE,

@@ -144,8 +144,8 @@ impl Chain {
 
     /// An expense as the model sees it; the rest of a prompt was written by the operator. Redaction is for the model alone:
     /// the verdict of the policy code rests on what the employee wrote.
-    fn shown(&self, expense: &ExpenseFacts) -> ExpenseFacts {
-        if self.redacts_prompts { expense.redacted() } else { expense.clone() }
+    fn shown(&self, expense: &Expense) -> ExpenseFacts {
+        if self.redacts_prompts { (&expense.clone().redacted()).into() } else { expense.into() }
     }
 
     /// The decision that follows from the steps: the one value everything else shows.

@@ -15,7 +15,6 @@ use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::domain::money::Currency;
 use crate::llm::{AnswerSchema, Prompt};
 use crate::policy::evaluate::{RuleFacts, Subject};
-use crate::redact::redact;
 
 /// Instructions of the step classify.
 pub static CLASSIFY: LazyLock<Prompt> =
@@ -53,14 +52,6 @@ pub struct ExpenseFacts {
     pub date: Date,
     /// Whether a receipt is attached.
     pub receipt: bool,
-}
-
-impl ExpenseFacts {
-    /// With personal data and secrets taken out of what the employee wrote.
-    pub fn redacted(&self) -> Self {
-        let merchant = self.merchant.as_deref().map(|merchant| redact(merchant).into_owned());
-        Self { transaction: redact(&self.transaction).into_owned(), merchant, ..self.clone() }
-    }
 }
 
 impl From<&Expense> for ExpenseFacts {

@@ -205,7 +205,7 @@ impl Pool {
     /// Of a database in a file that is there; every connection begins with a statement.
     pub(super) fn sqlite(path: PathBuf, set_up: &'static str) -> Self {
         let (idle, turn) = (Mutex::new(Some(Vec::new())), Arc::new(Semaphore::new(1)));
-        let syncs_at_once = path.parent().and_then(sync_time).is_some_and(|time| time < AT_ONCE);
+        let syncs_at_once = path.parent().is_some_and(syncs_at_once);
         Self::Sqlite(Arc::new(SqliteFile { path, set_up, syncs_at_once, idle, turn }))
     }
 
@@ -247,16 +247,15 @@ pub(super) struct SqliteFile {
     turn: Arc<Semaphore>,
 }
 
-/// How long the syncs of a folder take at least; `None` where that cannot be told.
-fn sync_time(folder: &Path) -> Option<Duration> {
+/// Whether a sync of a file in a folder has no disk to wait for. One that is late says nothing, so there are some tries.
+fn syncs_at_once(folder: &Path) -> bool {
     const N_TRIES: usize = 3;
-    let mut file = tempfile::tempfile_in(folder).ok()?;
-    let mut sync = || {
+    let Ok(mut file) = tempfile::tempfile_in(folder) else { return false };
+    (0..N_TRIES).any(|_| {
         let begun = Instant::now();
-        file.write_all(&[0; 4096]).and_then(|()| file.sync_data()).ok()?;
-        Some(begun.elapsed())
-    };
-    (0..N_TRIES).filter_map(|_| sync()).min()
+        let synced = file.write_all(&[0; 4096]).and_then(|()| file.sync_data());
+        synced.is_ok() && begun.elapsed() < AT_ONCE
+    })
 }
 
 impl SqliteFile {
@@ -289,6 +288,14 @@ impl Lent {
     fn get(&self) -> &rusqlite::Connection {
         self.connection.as_ref().expect("only closing it takes it away, and nobody asks it afterwards")
     }
+
+    /// Runs a statement without values, whatever rows it gives.
+    fn run(&self, sql: &str) -> rusqlite::Result<()> {
+        let mut statement = self.get().prepare_cached(sql)?;
+        let mut rows = statement.query(())?;
+        while rows.next()?.is_some() {}
+        Ok(())
+    }
 }
 
 impl Drop for Lent {
@@ -310,14 +317,10 @@ pub(super) enum Connection {
 }
 
 impl Connection {
-    /// Runs a statement without values, whatever rows it gives.
+    /// Runs a statement without values.
     pub(super) async fn run(&mut self, sql: &'static str) -> Result<(), DbError> {
         match self {
-            Self::Sqlite(lent) => {
-                let mut statement = lent.get().prepare_cached(sql)?;
-                let mut rows = statement.query(())?;
-                while rows.next()?.is_some() {}
-            }
+            Self::Sqlite(lent) => lent.run(sql)?,
             Self::Postgres(connection) => {
                 sqlx::raw_sql(sql).execute(&mut **connection).await?;
             }
@@ -329,10 +332,9 @@ impl Connection {
     async fn run_unless_busy(&mut self, sql: &'static str) -> Result<(), DbError> {
         let Self::Sqlite(lent) = self else { return self.run(sql).await };
         lent.get().busy_timeout(Duration::ZERO)?;
-        let result = self.run(sql).await;
-        let Self::Sqlite(lent) = self else { return result };
+        let result = lent.run(sql);
         lent.get().busy_timeout(BUSY_TIMEOUT)?;
-        result
+        Ok(result?)
     }
 }
 

@@ -3,7 +3,7 @@
 use jiff::ToSpan;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, SqlSafeStr};
 
 use crate::domain::decision::{Decision, Outcome, Window};
 use crate::domain::expense::Expense;
@@ -58,6 +58,24 @@ struct Account<'a> {
     currency: Currency,
 }
 
+impl<'a> Account<'a> {
+    /// What a reservation is made on.
+    fn of(decision: &'a Decision, reservation: &'a Reservation) -> Self {
+        Self {
+            tenant_id: &decision.tenant_id,
+            user_id: &decision.expense.user_id,
+            category: &reservation.category,
+            currency: reservation.currency,
+        }
+    }
+
+    /// A statement whose first four parameters are the account.
+    fn query(&self, sql: impl SqlSafeStr) -> Query<'a> {
+        let query = query(sql).bind(self.tenant_id).bind(self.user_id).bind(self.category);
+        query.bind(self.currency.code())
+    }
+}
+
 /// What is used of some windows; of one that is not listed, nothing.
 async fn used(
     db: &mut Connection,
@@ -73,9 +91,12 @@ async fn used(
         )
     };
     let sql = (0..windows.len()).map(of_window).collect::<Vec<_>>().join(" UNION ALL ");
-    let rows: Vec<(String, i64)> = bind(account.query(sql), windows).fetch_all(db).await?;
-    let parsed = |(window, used_minor): (String, i64)| Some((window.parse().ok()?, used_minor));
-    Ok(rows.into_iter().filter_map(parsed).collect())
+    let rows: Vec<(String, i64)> = bind(account.query(AssertSqlSafe(sql)), windows).fetch_all(db).await?;
+    let parsed = |(window, used_minor): (String, i64)| {
+        let window = window.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        Ok((window, used_minor))
+    };
+    rows.into_iter().map(parsed).collect()
 }
 
 /// What an expense's employee already has approved, or pending approval, at its merchant within some days.
@@ -87,14 +108,10 @@ async fn purchases(
 ) -> Result<Vec<Purchase>, DbError> {
     let Some(merchant) = expense.merchant.as_deref().and_then(normalised) else { return Ok(Vec::new()) };
     let span = i64::from(days).days();
-    let rows: Vec<(String, i64)> = query(
+    let rows: Vec<(String, i64)> = account.query(
         "SELECT expense_date, amount_minor FROM merchant_usage WHERE tenant_id = $1 AND user_id = $2 AND category = $3
          AND currency = $4 AND merchant = $5 AND expense_date BETWEEN $6 AND $7",
     )
-    .bind(account.tenant_id)
-    .bind(account.user_id)
-    .bind(account.category)
-    .bind(account.currency.code())
     .bind(merchant)
     .bind(expense.date.saturating_sub(span).to_string())
     .bind(expense.date.saturating_add(span).to_string())
@@ -106,24 +123,6 @@ async fn purchases(
         Ok(Purchase { n_days_apart, amount: money::from_minor(amount_minor, account.currency) })
     };
     rows.into_iter().map(purchase).collect()
-}
-
-impl<'a> Account<'a> {
-    /// What a reservation is made on.
-    fn of(decision: &'a Decision, reservation: &'a Reservation) -> Self {
-        Self {
-            tenant_id: &decision.tenant_id,
-            user_id: &decision.expense.user_id,
-            category: &reservation.category,
-            currency: reservation.currency,
-        }
-    }
-
-    /// A statement whose first four parameters are the account.
-    fn query(&self, sql: String) -> Query<'a> {
-        let query = query(AssertSqlSafe(sql)).bind(self.tenant_id).bind(self.user_id).bind(self.category);
-        query.bind(self.currency.code())
-    }
 }
 
 /// With windows and their keys as its next parameters.
@@ -191,7 +190,7 @@ pub(super) async fn take(
          VALUES {rows} ON CONFLICT (tenant_id, user_id, category, currency, time_window, window_key)
          DO UPDATE SET used_minor = cap_usage.used_minor + excluded.used_minor"
     );
-    bind(account.query(sql).bind(amount_minor), &windows).execute(transaction).await?;
+    bind(account.query(AssertSqlSafe(sql)).bind(amount_minor), &windows).execute(transaction).await?;
     add_purchase(transaction, &account, decision, amount_minor).await?;
     Ok(amount_minor)
 }
@@ -288,19 +287,16 @@ async fn add_purchase(
 ) -> Result<(), DbError> {
     let expense = &decision.expense;
     let Some(merchant) = expense.merchant.as_deref().and_then(normalised) else { return Ok(()) };
-    query(
-        "INSERT INTO merchant_usage (tenant_id, user_id, category, currency, merchant, expense_date, decision_id,
+    account
+        .query(
+            "INSERT INTO merchant_usage (tenant_id, user_id, category, currency, merchant, expense_date, decision_id,
          amount_minor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-    )
-    .bind(account.tenant_id)
-    .bind(account.user_id)
-    .bind(account.category)
-    .bind(account.currency.code())
-    .bind(merchant)
-    .bind(expense.date.to_string())
-    .bind(decision.id.to_string())
-    .bind(amount_minor)
-    .execute(transaction)
-    .await?;
+        )
+        .bind(merchant)
+        .bind(expense.date.to_string())
+        .bind(decision.id.to_string())
+        .bind(amount_minor)
+        .execute(transaction)
+        .await?;
     Ok(())
 }

@@ -71,11 +71,11 @@ impl Exporter {
 
 impl LogExporter for Exporter {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
-        let result = self.deliver(self.records.message(batch.iter(), &|key, text| match text {
+        let message = self.records.message(batch.iter(), &|key, text| match text {
             Some(text) => cleaned(key, text, &self.pseudonyms),
             None => WITHHELD.into(),
-        }));
-        let result = result.await;
+        });
+        let result = self.deliver(message).await;
         self.outage.note(&result);
         result.map_err(OTelSdkError::InternalFailure)
     }
