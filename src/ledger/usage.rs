@@ -17,10 +17,17 @@ use crate::policy::evidence::normalised;
 /// The windows an expense counts in, each by its key. Without a trip the expense is a trip of its own, which nothing
 /// else ever counts in.
 fn windows(expense: &Expense) -> Vec<(Window, String)> {
-    let mut windows =
-        vec![(Window::Day, expense.date.to_string()), (Window::Year, format!("{:04}", expense.date.year()))];
+    let mut windows = vec![(Window::Day, day_key(expense.date)), (Window::Year, year_key(expense.date))];
     windows.extend(expense.trip_id.clone().map(|trip_id| (Window::Trip, trip_id)));
     windows
+}
+
+fn day_key(date: Date) -> String {
+    date.to_string()
+}
+
+fn year_key(date: Date) -> String {
+    format!("{:04}", date.year())
 }
 
 impl Ledger {
@@ -32,21 +39,11 @@ impl Ledger {
     pub async fn usage(&self, tenant_id: &str, policy: &Policy, expense: &Expense) -> Result<Usage, LedgerError> {
         let account =
             Account { tenant_id, user_id: &expense.user_id, category: &policy.category, currency: policy.currency };
-        let mut usage = Usage::default();
-        let mut db = self.pool.acquire().await?;
-        for (window, used_minor) in used(&mut db, &account, &windows(expense)).await? {
-            let used = money::from_minor(used_minor, policy.currency);
-            match window {
-                Window::Day => usage.day = used,
-                Window::Trip => usage.trip = used,
-                Window::Year => usage.year = used,
-                Window::Expense | Window::Merchant => {}
-            }
+        let days = policy.splits().map(|(days, _)| days).max();
+        if policy.caps().next().is_none() && days.is_none() {
+            return Ok(Usage::default());
         }
-        if let Some(days) = policy.splits().map(|(days, _)| days).max() {
-            usage.purchases = purchases(&mut db, &account, expense, days).await?;
-        }
-        Ok(usage)
+        Ok(used(&mut self.pool.acquire().await?, &account, expense, days).await?)
     }
 }
 
@@ -76,53 +73,54 @@ impl<'a> Account<'a> {
     }
 }
 
-/// What is used of some windows; of one that is not listed, nothing.
+/// What is used of the windows that an expense counts in, and what was bought at its merchant within some days.
 async fn used(
     db: &mut Connection,
     account: &Account<'_>,
-    windows: &[(Window, String)],
-) -> Result<Vec<(Window, i64)>, DbError> {
-    let of_window = |n: usize| {
-        format!(
-            "SELECT time_window, used_minor FROM cap_usage WHERE tenant_id = $1 AND user_id = $2 AND category = $3
-             AND currency = $4 AND time_window = ${} AND window_key = ${}",
-            n * 2 + 5,
-            n * 2 + 6
-        )
-    };
-    let sql = (0..windows.len()).map(of_window).collect::<Vec<_>>().join(" UNION ALL ");
-    let rows: Vec<(String, i64)> = bind(account.query(AssertSqlSafe(sql)), windows).fetch_all(db).await?;
-    let parsed = |(window, used_minor): (String, i64)| {
-        let window = window.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-        Ok((window, used_minor))
-    };
-    rows.into_iter().map(parsed).collect()
-}
-
-/// What an expense's employee already has approved, or pending approval, at its merchant within some days.
-async fn purchases(
-    db: &mut Connection,
-    account: &Account<'_>,
     expense: &Expense,
-    days: u16,
-) -> Result<Vec<Purchase>, DbError> {
-    let Some(merchant) = expense.merchant.as_deref().and_then(normalised) else { return Ok(Vec::new()) };
-    let span = i64::from(days).days();
-    let rows: Vec<(String, i64)> = account.query(
-        "SELECT expense_date, amount_minor FROM merchant_usage WHERE tenant_id = $1 AND user_id = $2 AND category = $3
-         AND currency = $4 AND merchant = $5 AND expense_date BETWEEN $6 AND $7",
-    )
-    .bind(merchant)
-    .bind(expense.date.saturating_sub(span).to_string())
-    .bind(expense.date.saturating_add(span).to_string())
-    .fetch_all(db)
-    .await?;
-    let purchase = |(date, amount_minor): (String, i64)| {
-        let date: Date = date.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-        let n_days_apart = (date - expense.date).get_days().unsigned_abs();
-        Ok(Purchase { n_days_apart, amount: money::from_minor(amount_minor, account.currency) })
-    };
-    rows.into_iter().map(purchase).collect()
+    days: Option<u16>,
+) -> Result<Usage, DbError> {
+    // One statement, because each has the database look anew at what others have written. Nothing equals NULL.
+    const USED: &str = "
+        SELECT time_window, '', used_minor FROM cap_usage WHERE tenant_id = $1 AND user_id = $2 AND category = $3
+          AND currency = $4 AND time_window = 'day' AND window_key = $5
+        UNION ALL
+        SELECT time_window, '', used_minor FROM cap_usage WHERE tenant_id = $1 AND user_id = $2 AND category = $3
+          AND currency = $4 AND time_window = 'year' AND window_key = $6
+        UNION ALL
+        SELECT time_window, '', used_minor FROM cap_usage WHERE tenant_id = $1 AND user_id = $2 AND category = $3
+          AND currency = $4 AND time_window = 'trip' AND window_key = $7
+        UNION ALL
+        SELECT 'merchant', expense_date, amount_minor FROM merchant_usage WHERE tenant_id = $1 AND user_id = $2
+          AND category = $3 AND currency = $4 AND merchant = $8 AND expense_date BETWEEN $9 AND $10";
+    let span = i64::from(days.unwrap_or_default()).days();
+    let merchant = days.and(expense.merchant.as_deref()).and_then(normalised);
+    let rows: Vec<(String, String, i64)> = account
+        .query(USED)
+        .bind(day_key(expense.date))
+        .bind(year_key(expense.date))
+        .bind(expense.trip_id.as_ref())
+        .bind(merchant)
+        .bind(expense.date.saturating_sub(span).to_string())
+        .bind(expense.date.saturating_add(span).to_string())
+        .fetch_all(db)
+        .await?;
+    let mut usage = Usage::default();
+    for (window, date, minor) in rows {
+        let amount = money::from_minor(minor, account.currency);
+        match window.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))? {
+            Window::Day => usage.day = amount,
+            Window::Trip => usage.trip = amount,
+            Window::Year => usage.year = amount,
+            Window::Merchant => {
+                let date: Date = date.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+                let n_days_apart = (date - expense.date).get_days().unsigned_abs();
+                usage.purchases.push(Purchase { n_days_apart, amount });
+            }
+            Window::Expense => {}
+        }
+    }
+    Ok(usage)
 }
 
 /// With windows and their keys as its next parameters.
@@ -141,34 +139,27 @@ pub(super) async fn check(
     reservation: &Reservation,
 ) -> Result<(), RecordError> {
     let expense = &decision.expense;
-    let Reservation { amount, currency, caps, splits, .. } = reservation;
-    let account = Account::of(decision, reservation);
-    let amount_minor = money::to_minor(*amount, *currency);
-    let windows = windows(expense);
-    let used = if caps.is_empty() { Vec::new() } else { used(transaction, &account, &windows).await? };
-    let holds = |(capped, max): &(Window, Decimal)| {
-        let used = used.iter().find(|(window, _)| window == capped).map_or(0, |(_, used_minor)| *used_minor);
-        let sum = used.checked_add(amount_minor);
-        // An expense without a trip counts in no other one.
-        windows.iter().all(|(window, _)| window != capped)
-            || sum.is_some_and(|sum| sum <= money::to_minor(*max, *currency))
-    };
-    if !caps.iter().all(holds) {
-        return Err(RecordError::CapMoved);
-    }
+    let Reservation { amount, caps, splits, .. } = reservation;
     // What somebody has to approve anyway is not approved behind anyone's back.
-    if decision.outcome == Outcome::Approved
-        && let Some(days) = splits.iter().map(|(days, _)| *days).max()
-    {
-        let purchases = purchases(transaction, &account, expense, days).await?;
-        let usage = Usage { purchases, ..Usage::default() };
-        let is_split = |(days, limit): &(u16, Decimal)| {
-            let used = usage.at_merchant(*days, *limit);
-            !used.is_zero() && used + amount > *limit
-        };
-        if splits.iter().any(is_split) {
-            return Err(RecordError::CapMoved);
-        }
+    let splits = if decision.outcome == Outcome::Approved { &splits[..] } else { &[] };
+    let days = splits.iter().map(|(days, _)| *days).max();
+    if caps.is_empty() && days.is_none() {
+        return Ok(());
+    }
+    let usage = used(transaction, &Account::of(decision, reservation), expense, days).await?;
+    // An expense without a trip counts in no other one, and none moves what one alone may be.
+    let counts_in = |window: Window| match window {
+        Window::Day | Window::Year => true,
+        Window::Trip => expense.trip_id.is_some(),
+        Window::Expense | Window::Merchant => false,
+    };
+    let holds = |(window, max): &(Window, Decimal)| !counts_in(*window) || usage.of(*window) + amount <= *max;
+    let is_split = |(days, limit): &(u16, Decimal)| {
+        let used = usage.at_merchant(*days, *limit);
+        !used.is_zero() && used + amount > *limit
+    };
+    if !caps.iter().all(holds) || splits.iter().any(is_split) {
+        return Err(RecordError::CapMoved);
     }
     Ok(())
 }
