@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::ledger::batch::Part;
 use crate::ledger::db::query;
 use crate::ledger::query::read;
-use crate::ledger::{Ledger, LedgerError, RecordError, Tries, seal};
+use crate::ledger::{Ledger, LedgerError, RecordError, Tries, seal, text_of};
 
 /// Records that are erased in one write.
 const PAGE: i64 = 100;
@@ -67,7 +67,7 @@ async fn erase_some(part: &mut Part, tenant_id: &str, user_id: &str) -> Result<u
         for (id, salt, document) in rows {
             let mut record: Value = read(&document)?;
             seal::seal(&mut record, &salt);
-            query(update).bind(record.to_string()).bind(&id).execute(transaction).await?;
+            query(update).bind(text_of(&record)).bind(&id).execute(transaction).await?;
             // Without its salt a text cannot be guessed from its hash.
             let forget = "UPDATE chain SET salt = NULL WHERE record_id = $1";
             query(forget).bind(id).execute(transaction).await?;

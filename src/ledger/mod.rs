@@ -17,7 +17,7 @@ mod usage;
 use std::sync::Arc;
 
 use rust_decimal::Decimal;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::migrate::MigrateError;
 
 use crate::domain::decision::{Decision, Outcome, Window};
@@ -249,8 +249,13 @@ async fn record(
     }
     decision.duplicates = duplicates::find(transaction, decision).await?;
     let record = json!(decision);
-    insert(transaction, decision, record.to_string(), share_minor).await?;
+    insert(transaction, decision, text_of(&record), share_minor).await?;
     Ok(seal::append(part, &decision.tenant_id, &decision.id.to_string(), record).await?)
+}
+
+/// A record as the text that is kept of it; several times faster than its `to_string`.
+fn text_of(record: &Value) -> String {
+    serde_json::to_string(record).expect("a JSON value can be written")
 }
 
 async fn insert(

@@ -9,7 +9,7 @@ use crate::domain::money;
 use crate::domain::resolution::{Action, Resolution};
 use crate::ledger::batch::Part;
 use crate::ledger::db::query;
-use crate::ledger::{Ledger, RecordError, Reservation, Tries, seal, usage};
+use crate::ledger::{Ledger, RecordError, Reservation, Tries, seal, text_of, usage};
 
 /// What a resolution does to what the expense takes of the caps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ async fn resolve(
         .bind(&id)
         .bind(decision.id.to_string())
         .bind(&decision.tenant_id)
-        .bind(record.to_string())
+        .bind(text_of(&record))
         .execute(transaction)
         .await?;
     Ok(seal::append(part, &decision.tenant_id, &id, record).await?)
