@@ -204,15 +204,19 @@ pub(super) enum Pool {
 impl Pool {
     /// Of a database in a file that is there; every connection begins with a statement.
     pub(super) fn sqlite(path: PathBuf, set_up: &'static str) -> Self {
-        let (idle, turn) = (Mutex::new(Some(Vec::new())), Arc::new(Semaphore::new(1)));
+        let (idle, turn) = (Mutex::new(Some(Idle::default())), Arc::new(Semaphore::new(1)));
         let syncs_at_once = path.parent().is_some_and(syncs_at_once);
         Self::Sqlite(Arc::new(SqliteFile { path, set_up, syncs_at_once, idle, turn }))
     }
 
-    /// A connection that nobody else uses.
+    /// A connection that nobody else uses, to read with.
     pub(super) async fn acquire(&self) -> Result<Connection, DbError> {
+        self.connection(Use::Reads).await
+    }
+
+    async fn connection(&self, usage: Use) -> Result<Connection, DbError> {
         Ok(match self {
-            Self::Sqlite(file) => Connection::Sqlite(Lent { connection: Some(file.take()?), home: Arc::clone(file) }),
+            Self::Sqlite(file) => Connection::Sqlite(SqliteFile::lend(file, usage)?),
             Self::Postgres(pool) => Connection::Postgres(pool.acquire().await?),
         })
     }
@@ -243,8 +247,32 @@ pub(super) struct SqliteFile {
     set_up: &'static str,
     /// Whether there is no disk to wait for, so that a commit would be handed to another thread for nothing.
     syncs_at_once: bool,
-    idle: Mutex<Option<Vec<rusqlite::Connection>>>,
+    idle: Mutex<Option<Idle>>,
     turn: Arc<Semaphore>,
+}
+
+/// What a connection is for. A connection forgets all pages it has read as soon as another one has written, so there is
+/// one that writes and does nothing else.
+#[derive(Clone, Copy, Debug)]
+enum Use {
+    Reads,
+    Writes,
+}
+
+/// Connections that nobody uses.
+#[derive(Debug, Default)]
+struct Idle {
+    readers: Vec<rusqlite::Connection>,
+    writers: Vec<rusqlite::Connection>,
+}
+
+impl Idle {
+    fn of(&mut self, usage: Use) -> &mut Vec<rusqlite::Connection> {
+        match usage {
+            Use::Reads => &mut self.readers,
+            Use::Writes => &mut self.writers,
+        }
+    }
 }
 
 /// Whether a sync of a file in a folder has no disk to wait for. One that is late says nothing, so there are some tries.
@@ -259,11 +287,16 @@ fn syncs_at_once(folder: &Path) -> bool {
 }
 
 impl SqliteFile {
-    fn take(&self) -> rusqlite::Result<rusqlite::Connection> {
-        if let Some(connection) = self.idle().as_mut().and_then(Vec::pop) {
-            return Ok(connection);
-        }
-        let connection = rusqlite::Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    fn lend(file: &Arc<Self>, usage: Use) -> rusqlite::Result<Lent> {
+        let idle = file.idle().as_mut().and_then(|idle| idle.of(usage).pop());
+        let connection = idle.map_or_else(|| file.connect(), Ok)?;
+        Ok(Lent { connection: Some(connection), usage, home: Arc::clone(file) })
+    }
+
+    fn connect(&self) -> rusqlite::Result<rusqlite::Connection> {
+        // Nobody uses a connection that is lent to another, so it need not guard itself.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = rusqlite::Connection::open_with_flags(&self.path, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.execute_batch(self.set_up)?;
         // Otherwise it plans a statement anew whenever other values are bound.
@@ -272,7 +305,7 @@ impl SqliteFile {
         Ok(connection)
     }
 
-    fn idle(&self) -> MutexGuard<'_, Option<Vec<rusqlite::Connection>>> {
+    fn idle(&self) -> MutexGuard<'_, Option<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -281,6 +314,7 @@ impl SqliteFile {
 #[derive(Debug)]
 pub(super) struct Lent {
     connection: Option<rusqlite::Connection>,
+    usage: Use,
     home: Arc<SqliteFile>,
 }
 
@@ -302,7 +336,7 @@ impl Drop for Lent {
     fn drop(&mut self) {
         let connection = self.connection.take();
         if let Some(idle) = &mut *self.home.idle() {
-            idle.extend(connection);
+            idle.of(self.usage).extend(connection);
         }
     }
 }
@@ -353,7 +387,7 @@ impl Transaction {
     /// Begins with a statement.
     pub(super) async fn begin(pool: &Pool, statement: &'static str) -> Result<Self, DbError> {
         let turn = pool.turn().await?;
-        let mut begun = Self { connection: pool.acquire().await?, is_committed: false, _turn: turn };
+        let mut begun = Self { connection: pool.connection(Use::Writes).await?, is_committed: false, _turn: turn };
         let begin = begun.connection.run_unless_busy(statement).await;
         if !begin.as_ref().is_err_and(DbError::is_busy) {
             return begin.map(|()| begun);
