@@ -1,8 +1,10 @@
 //! Two versions on one ledger, as they are while one replaces the other, and after it was taken back.
 
 use expense_agent::config::Config;
+use expense_agent::domain::decision::Role;
 use expense_agent::ledger::Ledger;
 use serde_json::json;
+use sqlx::{AnyPool, AssertSqlSafe, Row};
 
 use crate::harness::store::on_each_store;
 use crate::harness::{TestApp, config};
@@ -23,6 +25,47 @@ async fn a_version_starts_on_tables_that_a_later_one_has_brought_up_to_date() {
         let app = TestApp::with(Config { store: store.store.clone(), ..config() }).await;
         let decided = app.post(json!({"transaction": "Uber ride", "amount": "45.00", "user_id": "ana"})).await;
         assert_eq!(decided.status, 201, "{:#}", decided.body);
+    })
+    .await;
+}
+
+/// The tables that the next version keeps another way, each with a row.
+const ROWS: [(&str, &str); 5] = [
+    ("cap_usage", "'acme', 'ana', 'meals', 'USD', 'day', '2026-03-14', '7000'"),
+    ("merchant_usage", "'acme', 'ana', 'meals', 'USD', 'diner', '2026-03-14', 'd1', '7000'"),
+    ("chain", "'acme', '1', 'd1', 'salt', 'hash'"),
+    ("failed_validation", "'acme', 'evidence', 'd1'"),
+    ("idempotency", "'acme', 'key', 'print', 'd1', '1', '2'"),
+];
+
+#[tokio::test]
+async fn what_an_earlier_version_noted_is_there_when_its_tables_were_brought_up_to_date() {
+    on_each_store(async |store| {
+        sqlx::any::install_default_drivers();
+        let created = if store.url.starts_with("sqlite") { "?mode=rwc" } else { "" };
+        let pool = AnyPool::connect(&format!("{}{created}", store.url)).await.unwrap();
+        let mut earlier = sqlx::migrate!("src/ledger/migrations");
+        earlier.migrations.to_mut().retain(|migration| migration.version <= 8);
+        earlier.run(&pool).await.unwrap();
+        store
+            .execute(
+                "INSERT INTO decision (id, tenant_id, user_id, outcome, trace_id, document, pending_role)
+                 VALUES ('d1', 'acme', 'ana', 'needs_approval', 't', '{}', 'manager')",
+            )
+            .await;
+        for (table, row) in ROWS {
+            sqlx::raw_sql(AssertSqlSafe(format!("INSERT INTO {table} VALUES ({row})"))).execute(&pool).await.unwrap();
+        }
+        let ledger = Ledger::open(&store.store).await.unwrap();
+        for (table, row) in ROWS {
+            let columns = row.split(", ").count();
+            let found = sqlx::raw_sql(AssertSqlSafe(format!("SELECT * FROM {table}"))).fetch_one(&pool).await.unwrap();
+            let text = |n| found.try_get::<String, _>(n).or_else(|_| found.try_get::<i64, _>(n).map(|n| n.to_string()));
+            let found: Vec<String> = (0..columns).map(|n| format!("'{}'", text(n).unwrap())).collect();
+            assert_eq!(found.join(", "), row, "{table}");
+        }
+        assert_eq!(ledger.pending_by_role().await.unwrap(), [(Role::Manager, 1)].into());
+        pool.close().await;
     })
     .await;
 }
