@@ -1,9 +1,8 @@
 //! Probes: whether the process lives, and whether it can decide. Neither asks the model or the trace backend: a service
 //! without them still answers, and taking it out of rotation would help nobody.
 
-use std::sync::Arc;
-
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use axum::extract::{Query, State};
 use axum::http::StatusCode;

@@ -211,12 +211,12 @@ impl Pool {
 
     /// A connection that nobody else uses, to read with.
     pub(super) async fn acquire(&self) -> Result<Connection, DbError> {
-        self.connection(Use::Reads).await
+        self.connection(Purpose::Reads).await
     }
 
-    async fn connection(&self, usage: Use) -> Result<Connection, DbError> {
+    async fn connection(&self, purpose: Purpose) -> Result<Connection, DbError> {
         Ok(match self {
-            Self::Sqlite(file) => Connection::Sqlite(SqliteFile::lend(file, usage)?),
+            Self::Sqlite(file) => Connection::Sqlite(SqliteFile::lend(file, purpose)?),
             Self::Postgres(pool) => Connection::Postgres(pool.acquire().await?),
         })
     }
@@ -254,7 +254,7 @@ pub(super) struct SqliteFile {
 /// What a connection is for. A connection forgets all pages it has read as soon as another one has written, so there is
 /// one that writes and does nothing else.
 #[derive(Clone, Copy, Debug)]
-enum Use {
+enum Purpose {
     Reads,
     Writes,
 }
@@ -267,10 +267,10 @@ struct Idle {
 }
 
 impl Idle {
-    fn of(&mut self, usage: Use) -> &mut Vec<rusqlite::Connection> {
-        match usage {
-            Use::Reads => &mut self.readers,
-            Use::Writes => &mut self.writers,
+    fn of(&mut self, purpose: Purpose) -> &mut Vec<rusqlite::Connection> {
+        match purpose {
+            Purpose::Reads => &mut self.readers,
+            Purpose::Writes => &mut self.writers,
         }
     }
 }
@@ -287,10 +287,10 @@ fn syncs_at_once(folder: &Path) -> bool {
 }
 
 impl SqliteFile {
-    fn lend(file: &Arc<Self>, usage: Use) -> rusqlite::Result<Lent> {
-        let idle = file.idle().as_mut().and_then(|idle| idle.of(usage).pop());
+    fn lend(file: &Arc<Self>, purpose: Purpose) -> rusqlite::Result<Lent> {
+        let idle = file.idle().as_mut().and_then(|idle| idle.of(purpose).pop());
         let connection = idle.map_or_else(|| file.connect(), Ok)?;
-        Ok(Lent { connection: Some(connection), usage, home: Arc::clone(file) })
+        Ok(Lent { connection: Some(connection), purpose, home: Arc::clone(file) })
     }
 
     fn connect(&self) -> rusqlite::Result<rusqlite::Connection> {
@@ -314,7 +314,7 @@ impl SqliteFile {
 #[derive(Debug)]
 pub(super) struct Lent {
     connection: Option<rusqlite::Connection>,
-    usage: Use,
+    purpose: Purpose,
     home: Arc<SqliteFile>,
 }
 
@@ -336,7 +336,7 @@ impl Drop for Lent {
     fn drop(&mut self) {
         let connection = self.connection.take();
         if let Some(idle) = &mut *self.home.idle() {
-            idle.of(self.usage).extend(connection);
+            idle.of(self.purpose).extend(connection);
         }
     }
 }
@@ -387,7 +387,7 @@ impl Transaction {
     /// Begins with a statement.
     pub(super) async fn begin(pool: &Pool, statement: &'static str) -> Result<Self, DbError> {
         let turn = pool.turn().await?;
-        let mut begun = Self { connection: pool.connection(Use::Writes).await?, is_committed: false, _turn: turn };
+        let mut begun = Self { connection: pool.connection(Purpose::Writes).await?, is_committed: false, _turn: turn };
         let begin = begun.connection.run_unless_busy(statement).await;
         if !begin.as_ref().is_err_and(DbError::is_busy) {
             return begin.map(|()| begun);

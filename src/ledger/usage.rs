@@ -40,10 +40,8 @@ impl Ledger {
         let account =
             Account { tenant_id, user_id: &expense.user_id, category: &policy.category, currency: policy.currency };
         let days = policy.splits().map(|(days, _)| days).max();
-        if policy.caps().next().is_none() && days.is_none() {
-            return Ok(Usage::default());
-        }
-        Ok(used(&mut self.pool.acquire().await?, &account, expense, days).await?)
+        let mut db = self.pool.acquire().await?;
+        Ok(used(&mut db, &account, expense, policy.caps().next().is_some(), days).await?)
     }
 }
 
@@ -73,13 +71,18 @@ impl<'a> Account<'a> {
     }
 }
 
-/// What is used of the windows that an expense counts in, and what was bought at its merchant within some days.
+/// What is used of the windows that an expense counts in, where any is capped, and what was bought at its merchant within
+/// some days.
 async fn used(
     db: &mut Connection,
     account: &Account<'_>,
     expense: &Expense,
+    is_capped: bool,
     days: Option<u16>,
 ) -> Result<Usage, DbError> {
+    if !is_capped && days.is_none() {
+        return Ok(Usage::default());
+    }
     // One statement, because each has the database look anew at what others have written. Nothing equals NULL.
     const USED: &str = "
         SELECT time_window, '', used_minor FROM cap_usage WHERE tenant_id = $1 AND user_id = $2 AND category = $3
@@ -143,10 +146,8 @@ pub(super) async fn check(
     // What somebody has to approve anyway is not approved behind anyone's back.
     let splits = if decision.outcome == Outcome::Approved { &splits[..] } else { &[] };
     let days = splits.iter().map(|(days, _)| *days).max();
-    if caps.is_empty() && days.is_none() {
-        return Ok(());
-    }
-    let usage = used(transaction, &Account::of(decision, reservation), expense, days).await?;
+    let account = Account::of(decision, reservation);
+    let usage = used(transaction, &account, expense, !caps.is_empty(), days).await?;
     // An expense without a trip counts in no other one, and none moves what one alone may be.
     let counts_in = |window: Window| match window {
         Window::Day | Window::Year => true,

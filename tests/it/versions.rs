@@ -4,7 +4,7 @@ use expense_agent::config::Config;
 use expense_agent::domain::decision::Role;
 use expense_agent::ledger::Ledger;
 use serde_json::json;
-use sqlx::{AnyPool, AssertSqlSafe, Row};
+use sqlx::{AssertSqlSafe, Row};
 
 use crate::harness::store::on_each_store;
 use crate::harness::{TestApp, config};
@@ -41,9 +41,7 @@ const ROWS: [(&str, &str); 5] = [
 #[tokio::test]
 async fn what_an_earlier_version_noted_is_there_when_its_tables_were_brought_up_to_date() {
     on_each_store(async |store| {
-        sqlx::any::install_default_drivers();
-        let created = if store.url.starts_with("sqlite") { "?mode=rwc" } else { "" };
-        let pool = AnyPool::connect(&format!("{}{created}", store.url)).await.unwrap();
+        let pool = store.connect().await;
         let mut earlier = sqlx::migrate!("src/ledger/migrations");
         earlier.migrations.to_mut().retain(|migration| migration.version <= 8);
         earlier.run(&pool).await.unwrap();
@@ -54,7 +52,7 @@ async fn what_an_earlier_version_noted_is_there_when_its_tables_were_brought_up_
             )
             .await;
         for (table, row) in ROWS {
-            sqlx::raw_sql(AssertSqlSafe(format!("INSERT INTO {table} VALUES ({row})"))).execute(&pool).await.unwrap();
+            store.execute(AssertSqlSafe(format!("INSERT INTO {table} VALUES ({row})"))).await;
         }
         let ledger = Ledger::open(&store.store).await.unwrap();
         for (table, row) in ROWS {

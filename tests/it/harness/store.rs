@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use expense_agent::ledger::Store;
-use sqlx::AnyPool;
+use sqlx::{AnyPool, SqlSafeStr};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use super::jaeger::skip;
 pub(crate) struct TestStore {
     pub(crate) store: Store,
     /// For reaching into the database past the service.
-    pub(crate) url: String,
+    url: String,
     folder: Option<TempDir>,
 }
 
@@ -22,7 +22,7 @@ impl TestStore {
     /// An SQLite ledger.
     pub(crate) fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", folder.path().join("ledger.sqlite").display());
+        let url = format!("sqlite://{}?mode=rwc", folder.path().join("ledger.sqlite").display());
         Self { store: Store::Sqlite(folder.path().to_owned()), url, folder: Some(folder) }
     }
 
@@ -49,11 +49,16 @@ impl TestStore {
     }
 
     /// Runs a statement past the service.
-    pub(crate) async fn execute(&self, sql: &'static str) {
-        sqlx::any::install_default_drivers();
-        let pool = AnyPool::connect(&self.url).await.unwrap();
+    pub(crate) async fn execute(&self, sql: impl SqlSafeStr) {
+        let pool = self.connect().await;
         sqlx::raw_sql(sql).execute(&pool).await.unwrap();
         pool.close().await;
+    }
+
+    /// Connections past the service.
+    pub(crate) async fn connect(&self) -> AnyPool {
+        sqlx::any::install_default_drivers();
+        AnyPool::connect(&self.url).await.unwrap()
     }
 }
 

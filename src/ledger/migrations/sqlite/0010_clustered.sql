@@ -1,5 +1,5 @@
--- The same tables, kept in the order of their keys as on no other database they can be: a row is one entry of one tree, not
--- a row and an entry that leads to it.
+-- The same tables, each in the order of its key, which only SQLite knows how to keep: a row is one entry of one tree, not a
+-- row in one and the way to it in another.
 CREATE TABLE clustered (
     tenant_id     TEXT   NOT NULL,
     user_id       TEXT   NOT NULL,
