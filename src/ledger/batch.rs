@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tokio::task::yield_now;
 
 use crate::ledger::db::{Connection, DbError, Pool, Transaction};
 use crate::ledger::seal::{self, Head};
@@ -236,6 +237,10 @@ impl Part {
     pub(super) async fn leave<T>(mut self, result: Result<T, RecordError>) -> Result<T, RecordError> {
         if result.as_ref().is_err_and(|error| !error.is_refusal()) {
             return result;
+        }
+        if !self.lane.is_awaited() {
+            // Whoever is ready to write now may join, and shares its pages as well as its sync.
+            yield_now().await;
         }
         self.has_left = true;
         let mut committed = self.batch().committed.subscribe();
