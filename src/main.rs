@@ -11,10 +11,10 @@ use expense_agent::cli::{
 };
 use expense_agent::config::{Config, environment};
 use expense_agent::redact::redact;
-use mimalloc::MiMalloc;
+use tikv_jemallocator::Jemalloc;
 
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Tells a gate that the work was done and what came of it is not good enough, unlike 1 (not done) and 2 (not understood).
 const DONE_BUT: u8 = 3;
