@@ -54,6 +54,7 @@ pub struct App {
     state: Arc<AppState>,
     instruments: Instruments,
     router: Router,
+    linger: Option<Duration>,
     drain_timeout: Duration,
     reloads: ReloadRequests,
 }
@@ -91,7 +92,8 @@ impl App {
             instruments.watch_breaker(&state.chain.model.info().model, breaker);
         }
         let router = router(state.clone(), instruments.clone());
-        Ok(Self { state, instruments, router, drain_timeout: config.drain_timeout, reloads })
+        let (linger, drain_timeout) = (config.linger, config.drain_timeout);
+        Ok(Self { state, instruments, router, linger, drain_timeout, reloads })
     }
 
     /// Where to ask for a look at the files that may change while the service runs.
@@ -99,7 +101,7 @@ impl App {
         self.reloads.clone()
     }
 
-    /// Serves until `stop` is done, then finishes what is under way, within the drain timeout.
+    /// Serves until `stop` is done, and lingers; then finishes what is under way, within the drain timeout.
     ///
     /// # Errors
     /// When the listener fails.
@@ -120,8 +122,15 @@ impl App {
         });
         let server = axum::serve(listener, service).with_graceful_shutdown(async move {
             stop.await;
-            tracing::info!("stopping: no new requests, those under way are finished");
             state.is_draining.store(true, Ordering::Relaxed);
+            if let Some(linger) = self.linger {
+                tracing::info!(
+                    ?linger,
+                    "stopping: requests are still taken, and callers told to leave their connections"
+                );
+                tokio::time::sleep(linger).await;
+            }
+            tracing::info!("stopping: no new requests, those under way are finished");
             has_begun.notify_one();
         });
         let decisions = &self.state.decisions;

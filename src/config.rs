@@ -133,7 +133,11 @@ pub struct Settings {
     )]
     pub deadline: Duration,
 
-    /// How long requests may go on after the signal to stop
+    /// How long new requests are still taken after the signal to stop, and callers told to leave their connections
+    #[arg(long, global = true, env = "EXPENSE_AGENT_LINGER", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub linger: Option<Duration>,
+
+    /// How long requests may go on after that
     #[arg(
         long, global = true, env = "EXPENSE_AGENT_DRAIN_TIMEOUT", default_value = "30s", value_name = "TIME",
         value_parser = humantime::parse_duration
@@ -272,7 +276,9 @@ pub struct Config {
     pub trace_url: Option<TraceUrl>,
     /// Limit of one request.
     pub deadline: Duration,
-    /// How long requests may go on after the signal to stop.
+    /// How long new requests are still taken after the signal to stop.
+    pub linger: Option<Duration>,
+    /// How long requests may go on after that.
     pub drain_timeout: Duration,
     /// How long an idempotency key is remembered.
     pub key_retention: Duration,
@@ -326,6 +332,7 @@ impl Config {
             ("--deadline", settings.deadline),
             ("--model-timeout", settings.model_timeout),
             ("--model-breaker-cool-down", settings.model_breaker_cool_down),
+            ("--linger", settings.linger.unwrap_or(MAX_LIMIT)),
             ("--drain-timeout", settings.drain_timeout),
             ("--reload-interval", settings.reload_interval),
         ];
@@ -388,6 +395,7 @@ impl Config {
                 propagate_to_model: settings.propagate_to_model,
                 trace_url,
                 deadline: settings.deadline,
+                linger: settings.linger,
                 drain_timeout: settings.drain_timeout,
                 key_retention: settings.key_retention,
                 max_in_flight: settings.max_in_flight,

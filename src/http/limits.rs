@@ -1,10 +1,11 @@
-//! What keeps one request from taking the service down: a deadline, and a bound on its body.
+//! What keeps one request from taking the service down: a deadline, and a bound on its body; and what keeps one from
+//! going down with the service.
 
 use std::sync::Arc;
 
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
@@ -26,6 +27,18 @@ pub async fn within_deadline(State(app): State<Arc<AppState>>, mut request: Requ
         Ok(response) => response,
         Err(_) => Problem::deadline_exceeded().into_response(),
     }
+}
+
+/// Has callers leave their connections while the service stops: one that asked again on a connection that closes just then
+/// could not tell whether it was heard.
+pub async fn say_farewell(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+    // HTTP/2 has a frame for it, which is sent when the listener closes.
+    let has_header = request.version() <= Version::HTTP_11;
+    let mut response = next.run(request).await;
+    if has_header && app.is_draining() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// The bytes of a JSON body, of the right type and size.

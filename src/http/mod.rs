@@ -92,7 +92,8 @@ pub fn router(state: Arc<AppState>, instruments: Instruments) -> Router {
     let traced = traced(api.merge(docs::pages(openapi)), &state, &instruments);
     let untraced =
         health::routes().merge(metrics::routes()).layer(Extension(instruments)).layer(from_fn(error::render));
-    untraced.merge(traced).with_state(state)
+    let farewell = from_fn_with_state(state.clone(), limits::say_farewell);
+    untraced.merge(traced).layer(farewell).with_state(state)
 }
 
 /// Routes with all that stands around a handler, the outermost last.

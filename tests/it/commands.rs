@@ -1,5 +1,6 @@
 //! The program as a person runs it: subcommands, exit codes, and how it stops.
 
+use reqwest::header::HeaderValue;
 use serde_json::json;
 
 use crate::harness::assert_golden;
@@ -97,4 +98,35 @@ async fn a_stop_signal_lets_requests_finish_and_turns_new_ones_away() {
     let (ended, log) = service.ended().await;
     assert!(ended.success(), "{log}");
     assert!(reqwest::get(format!("{url}/readyz")).await.is_err());
+}
+
+#[tokio::test]
+async fn a_service_that_lingers_answers_and_has_callers_leave_their_connections() {
+    let service = Service::start(&["--linger", "10min"], &[QUIET]).await;
+    let client = reqwest::Client::new();
+    let body = json!({"transaction": "Taxi", "amount": "5.00"});
+    let answer = async || client.post(format!("{}/v1/expenses", service.url)).json(&body).send().await.unwrap();
+    let kept = answer().await;
+    assert_eq!(kept.headers().get("connection"), None);
+    kept.bytes().await.unwrap();
+    service.signal("TERM").await;
+    poll::until(Duration::from_secs(10), "the service is told", async || {
+        let ready = reqwest::get(format!("{}/readyz", service.url)).await.unwrap();
+        if ready.status() == 503 { Ok(()) } else { Err(ready.status()) }
+    })
+    .await;
+    // The first comes by the connection that was kept, the second by one of its own.
+    for _ in 0..2 {
+        let answer = answer().await;
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["connection"]),
+            (201, &HeaderValue::from_static("close"))
+        );
+        answer.bytes().await.unwrap();
+    }
+    service.signal("KILL").await;
+
+    let service = Service::start(&["--linger", "10ms"], &[QUIET]).await;
+    let (ended, log) = service.stop().await;
+    assert!(ended.success(), "{log}");
 }

@@ -125,7 +125,7 @@ fn every_url_of_the_agent_leads_to_a_service() {
 }
 
 fn grace(files: &Files) -> Vec<String> {
-    let needed = time_to_stop(variable(files, "EXPENSE_AGENT_DRAIN_TIMEOUT"));
+    let needed = time_to_stop(|name| variable(files, name));
     // Compose kills after ten seconds when nothing else is said.
     let given = service(files, AGENT)["stop_grace_period"].as_str().unwrap_or("10s");
     let given = humantime::parse_duration(given).unwrap();

@@ -198,10 +198,12 @@ fn default_of(variable: &str) -> String {
     flag.get_default_values()[0].to_str().unwrap().to_owned()
 }
 
-/// The longest the agent takes from the signal to its end, with this drain timeout or the default one.
-fn time_to_stop(drain_timeout: Option<&str>) -> Duration {
-    let drain_timeout = drain_timeout.map_or_else(|| default_of("EXPENSE_AGENT_DRAIN_TIMEOUT"), str::to_owned);
-    humantime::parse_duration(&drain_timeout).unwrap() + LAST_SPANS
+/// The longest the agent takes from the signal to its end, with these variables.
+fn time_to_stop<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> Duration {
+    let name = "EXPENSE_AGENT_DRAIN_TIMEOUT";
+    let drain_timeout = variable(name).map_or_else(|| default_of(name), str::to_owned);
+    let times = [variable("EXPENSE_AGENT_LINGER").unwrap_or("0s"), &drain_timeout];
+    times.map(|time| humantime::parse_duration(time).unwrap()).iter().sum::<Duration>() + LAST_SPANS
 }
 
 /// Whether the program, or a library of its, reads a variable.

@@ -75,6 +75,7 @@ pub(crate) fn config() -> Config {
         propagate_to_model: false,
         trace_url: TraceUrl::parse("http://localhost:16686"),
         deadline: Duration::from_secs(30),
+        linger: None,
         drain_timeout: Duration::from_secs(10),
         key_retention: Duration::from_secs(24 * 3600),
         max_in_flight: 1024,
