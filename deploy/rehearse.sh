@@ -308,6 +308,7 @@ k scale statefulset/expense-agent-postgres --replicas=1 >/dev/null
 until_so 180 "Postgres gone" are_ready 2
 sleep 5
 read -r N N_FAILED REASONS <<<"$(load report "$FROM")"
+[ "$N" -ge "$RATE" ] || fail "Postgres gone and back" "the load stands still: $N requests were answered"
 saw "Postgres gone and back" "503 ledger_unavailable with Retry-After from both, no replica ready; ready again without a restart; $N requests, $N_FAILED of them answered on another try ($REASONS)"
 [ "$(restarts)" = "$RESTARTS" ] || fail "Postgres gone and back" "pods were restarted"
 
