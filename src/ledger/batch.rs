@@ -29,7 +29,7 @@ const PROOF_AGE: Duration = Duration::from_secs(1);
 pub(super) struct Manner {
     /// The statement a transaction begins with.
     pub(super) begin: &'static str,
-    /// How many transactions may be open at once.
+    /// How many queues writers stand in, each tenant's in the same one.
     pub(super) n_lanes: usize,
     /// Clears away what rows held before, as far as the database can.
     pub(super) forget: &'static str,

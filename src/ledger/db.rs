@@ -197,8 +197,8 @@ impl<'a> Query<'a> {
 pub(super) enum Pool {
     /// To a file. None is held for longer than it takes, so there are hardly more of them than threads.
     Sqlite(Arc<SqliteFile>),
-    /// To a server.
-    Postgres(PgPool),
+    /// To a server, with a permit for each transaction that may be open at once.
+    Postgres(PgPool, Arc<Semaphore>),
 }
 
 impl Pool {
@@ -209,6 +209,11 @@ impl Pool {
         Self::Sqlite(Arc::new(SqliteFile { path, set_up, syncs_at_once, idle, turn }))
     }
 
+    /// Of a server, with so many transactions open at once.
+    pub(super) fn postgres(pool: PgPool, n_open: usize) -> Self {
+        Self::Postgres(pool, Arc::new(Semaphore::new(n_open)))
+    }
+
     /// A connection that nobody else uses, to read with.
     pub(super) async fn acquire(&self) -> Result<Connection, DbError> {
         self.connection(Purpose::Reads).await
@@ -217,17 +222,21 @@ impl Pool {
     async fn connection(&self, purpose: Purpose) -> Result<Connection, DbError> {
         Ok(match self {
             Self::Sqlite(file) => Connection::Sqlite(SqliteFile::lend(file, purpose)?),
-            Self::Postgres(pool) => Connection::Postgres(pool.acquire().await?),
+            Self::Postgres(pool, _) => Connection::Postgres(pool.acquire().await?),
         })
     }
 
-    /// Waits until nobody of this process writes, where only one can: SQLite itself would sleep a while, and look again.
+    /// Waits until this process may begin a transaction. SQLite has one at a time, and would sleep a while itself, and look
+    /// again; on a server, transactions leave connections to those who read.
     ///
     /// # Errors
     /// When that takes as long as no commit does on a disk that works.
     async fn turn(&self) -> Result<Option<OwnedSemaphorePermit>, DbError> {
-        let Self::Sqlite(file) = self else { return Ok(None) };
-        let turn = timeout(BUSY_TIMEOUT, Arc::clone(&file.turn).acquire_owned()).await;
+        let turns = match self {
+            Self::Sqlite(file) => &file.turn,
+            Self::Postgres(_, turns) => turns,
+        };
+        let turn = timeout(BUSY_TIMEOUT, Arc::clone(turns).acquire_owned()).await;
         turn.map(Result::ok).map_err(|_| sqlx::Error::PoolTimedOut.into())
     }
 
@@ -235,7 +244,7 @@ impl Pool {
     pub(super) async fn close(&self) {
         match self {
             Self::Sqlite(file) => *file.idle() = None,
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres(pool, _) => pool.close().await,
         }
     }
 }

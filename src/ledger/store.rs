@@ -22,7 +22,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections of one replica to Postgres, whose own limit is a hundred unless told.
 const N_POSTGRES: u32 = 16;
 /// Transactions of one replica that are open on Postgres at once, each for another tenant.
-const N_LANES: usize = 8;
+const N_OPEN: usize = 8;
+/// Queues of those who write to Postgres, by their tenant: so many that tenants seldom share one, which has to commit
+/// whenever the tenant changes.
+const N_LANES: usize = 1024;
 
 /// Where decisions are kept.
 #[derive(Clone, Debug)]
@@ -110,7 +113,7 @@ impl Ledger {
         });
         let pool = options.connect(url.expose_secret()).await?;
         migrations().run(&pool).await?;
-        let pool = Pool::Postgres(pool);
+        let pool = Pool::postgres(pool, N_OPEN);
         Ok(Self { batches: Batches::new(pool.clone(), manner, None), pool })
     }
 }
