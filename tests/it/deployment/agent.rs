@@ -142,7 +142,9 @@ fn no_replica_goes_before_its_successor_serves() {
 }
 
 fn grace(files: &Files) -> Vec<String> {
-    let needed = time_to_stop(|name| variable(files, name));
+    let before = &container(files)["lifecycle"]["preStop"]["sleep"]["seconds"];
+    let before = Duration::from_secs(before.as_u64().unwrap_or_default());
+    let needed = before + time_to_stop(|name| variable(files, name));
     // Kubernetes kills after 30 seconds when nothing else is said.
     let given = &deployment(files)["spec"]["template"]["spec"]["terminationGracePeriodSeconds"];
     let given = Duration::from_secs(given.as_u64().unwrap_or(30));
@@ -158,6 +160,11 @@ fn the_agent_is_not_killed_while_it_stops() {
         &[
             (grace_period, "terminationGracePeriodSeconds: 40", "stopping takes up to 40s, and 40s are given"),
             (grace_period, "restartPolicy: Always", "stopping takes up to 40s, and 30s are given"),
+            (
+                "volumeMounts:\n            - name: policies\n",
+                "lifecycle: {preStop: {sleep: {seconds: 10}}}\n          volumeMounts:\n            - name: policies\n",
+                "stopping takes up to 50s, and 45s are given",
+            ),
             (
                 "LINGER\n              value: 5s",
                 "LINGER\n              value: 15s",
