@@ -332,11 +332,11 @@ impl Config {
             ("--deadline", settings.deadline),
             ("--model-timeout", settings.model_timeout),
             ("--model-breaker-cool-down", settings.model_breaker_cool_down),
-            ("--linger", settings.linger.unwrap_or(MAX_LIMIT)),
             ("--drain-timeout", settings.drain_timeout),
             ("--reload-interval", settings.reload_interval),
         ];
-        for (flag, _) in limits.into_iter().filter(|(_, limit)| limit.is_zero() || *limit > MAX_LIMIT) {
+        let limits = limits.into_iter().chain(settings.linger.map(|linger| ("--linger", linger)));
+        for (flag, _) in limits.filter(|(_, limit)| limit.is_zero() || *limit > MAX_LIMIT) {
             faults.push(format!("{flag} is out of range; write a time above zero and up to an hour, such as \"30s\""));
         }
         if settings.key_retention < MAX_LIMIT || settings.key_retention > MAX_RETENTION {
