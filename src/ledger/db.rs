@@ -192,26 +192,34 @@ impl<'a> Query<'a> {
     }
 }
 
-/// Connections to one database.
+/// Connections to one database, and a permit for each transaction that this process may have open on it at once.
 #[derive(Clone, Debug)]
-pub(super) enum Pool {
+pub(super) struct Pool {
+    connections: Connections,
+    turns: Arc<Semaphore>,
+}
+
+#[derive(Clone, Debug)]
+enum Connections {
     /// To a file. None is held for longer than it takes, so there are hardly more of them than threads.
     Sqlite(Arc<SqliteFile>),
-    /// To a server, with a permit for each transaction that may be open at once.
-    Postgres(PgPool, Arc<Semaphore>),
+    /// To a server.
+    Postgres(PgPool),
 }
 
 impl Pool {
     /// Of a database in a file that is there; every connection begins with a statement.
     pub(super) fn sqlite(path: PathBuf, set_up: &'static str) -> Self {
-        let (idle, turn) = (Mutex::new(Some(Idle::default())), Arc::new(Semaphore::new(1)));
+        let idle = Mutex::new(Some(Idle::default()));
         let syncs_at_once = path.parent().is_some_and(syncs_at_once);
-        Self::Sqlite(Arc::new(SqliteFile { path, set_up, syncs_at_once, idle, turn }))
+        let file = SqliteFile { path, set_up, syncs_at_once, idle };
+        // It has one transaction at a time, and would sleep a while for it itself, and look again.
+        Self { connections: Connections::Sqlite(Arc::new(file)), turns: Arc::new(Semaphore::new(1)) }
     }
 
-    /// Of a server, with so many transactions open at once.
+    /// Of a server, with so many transactions open at once, which leave connections to those who read.
     pub(super) fn postgres(pool: PgPool, n_open: usize) -> Self {
-        Self::Postgres(pool, Arc::new(Semaphore::new(n_open)))
+        Self { connections: Connections::Postgres(pool), turns: Arc::new(Semaphore::new(n_open)) }
     }
 
     /// A connection that nobody else uses, to read with.
@@ -220,44 +228,38 @@ impl Pool {
     }
 
     async fn connection(&self, purpose: Purpose) -> Result<Connection, DbError> {
-        Ok(match self {
-            Self::Sqlite(file) => Connection::Sqlite(SqliteFile::lend(file, purpose)?),
-            Self::Postgres(pool, _) => Connection::Postgres(pool.acquire().await?),
+        Ok(match &self.connections {
+            Connections::Sqlite(file) => Connection::Sqlite(SqliteFile::lend(file, purpose)?),
+            Connections::Postgres(pool) => Connection::Postgres(pool.acquire().await?),
         })
     }
 
-    /// Waits until this process may begin a transaction. SQLite has one at a time, and would sleep a while itself, and look
-    /// again; on a server, transactions leave connections to those who read.
+    /// Waits until this process may begin a transaction.
     ///
     /// # Errors
     /// When that takes as long as no commit does on a disk that works.
     async fn turn(&self) -> Result<Option<OwnedSemaphorePermit>, DbError> {
-        let turns = match self {
-            Self::Sqlite(file) => &file.turn,
-            Self::Postgres(_, turns) => turns,
-        };
-        let turn = timeout(BUSY_TIMEOUT, Arc::clone(turns).acquire_owned()).await;
+        let turn = timeout(BUSY_TIMEOUT, Arc::clone(&self.turns).acquire_owned()).await;
         turn.map(Result::ok).map_err(|_| sqlx::Error::PoolTimedOut.into())
     }
 
     /// Closes all connections, those in use when they come back.
     pub(super) async fn close(&self) {
-        match self {
-            Self::Sqlite(file) => *file.idle() = None,
-            Self::Postgres(pool, _) => pool.close().await,
+        match &self.connections {
+            Connections::Sqlite(file) => *file.idle() = None,
+            Connections::Postgres(pool) => pool.close().await,
         }
     }
 }
 
 /// A database in a file, and the connections to it that nobody uses; `None` once it is closed.
 #[derive(Debug)]
-pub(super) struct SqliteFile {
+struct SqliteFile {
     path: PathBuf,
     set_up: &'static str,
     /// Whether there is no disk to wait for, so that a commit would be handed to another thread for nothing.
     syncs_at_once: bool,
     idle: Mutex<Option<Idle>>,
-    turn: Arc<Semaphore>,
 }
 
 /// What a connection is for. A connection forgets all pages it has read as soon as another one has written, so there is
