@@ -168,8 +168,8 @@ impl Ledger {
     /// # Errors
     /// When the database cannot be read.
     pub async fn tenants(&self) -> Result<Vec<String>, LedgerError> {
-        let sql =
-            "SELECT tenant_id FROM chain_head WHERE seq > 0 UNION SELECT tenant_id FROM decision ORDER BY tenant_id";
+        let sql = "SELECT tenant_id FROM chain_head WHERE seq > 0 UNION SELECT tenant_id FROM decision
+                   UNION SELECT tenant_id FROM resolution ORDER BY tenant_id";
         let tenants: Vec<(String,)> = query(sql).fetch_all(&mut self.pool.acquire().await?).await?;
         Ok(tenants.into_iter().map(|(tenant_id,)| tenant_id).collect())
     }
@@ -199,7 +199,7 @@ impl Ledger {
                 walk.broken = Some(Broken::at(walk.n_records + 1, "", "it is gone, and all that followed it"));
             }
             for link in links {
-                match link.check(walk.n_records + 1, &walk.head) {
+                match link.check(tenant_id, walk.n_records + 1, &walk.head) {
                     Ok(()) => {
                         walk.n_records += 1;
                         walk.has_hash |= wanted == Some(&link.hash);
@@ -227,7 +227,9 @@ impl Ledger {
     async fn links(&self, tenant_id: &str, after: i64) -> Result<Vec<Link>, DbError> {
         query(
             "SELECT chain.seq, chain.record_id, chain.salt, chain.hash,
-             COALESCE(decision.document, resolution.document) AS document
+             COALESCE(decision.document, resolution.document) AS document,
+             COALESCE(decision.tenant_id, resolution.tenant_id) AS tenant_id,
+             COALESCE(decision.id, resolution.decision_id) AS expense_id
              FROM chain LEFT JOIN decision ON decision.id = chain.record_id
              LEFT JOIN resolution ON resolution.id = chain.record_id
              WHERE chain.tenant_id = $1 AND chain.seq > $2 ORDER BY chain.seq LIMIT $3",
@@ -239,22 +241,20 @@ impl Ledger {
         .await
     }
 
-    /// Decisions that no chain holds: slipped in past the service when they are younger than the first that one holds.
+    /// Records that no chain holds. Resolutions are younger than the chain, so one was slipped in past the service; and so
+    /// was a decision that is younger than the first one that a chain holds.
     async fn look_for_unchained(&self, walk: &mut Walk) -> Result<(), DbError> {
-        let unchained = "FROM decision WHERE tenant_id = $1
-             AND NOT EXISTS (SELECT 1 FROM chain WHERE chain.record_id = decision.id)";
-        let slipped_in: Option<(String,)> = query(sqlx::AssertSqlSafe(format!(
-            "SELECT id {unchained} AND id > (SELECT record_id FROM chain WHERE tenant_id = $1 AND seq = 1)
-             ORDER BY id LIMIT 1"
-        )))
+        let (slipped_in, n_unchained): (Option<String>, i64) = query(
+            "SELECT MIN(CASE WHEN is_resolution = 1
+               OR id > (SELECT record_id FROM chain WHERE tenant_id = $1 AND seq = 1) THEN id END), COUNT(*)
+             FROM (SELECT id, tenant_id, 0 AS is_resolution FROM decision
+                   UNION ALL SELECT id, tenant_id, 1 AS is_resolution FROM resolution) AS record
+             WHERE tenant_id = $1 AND NOT EXISTS (SELECT 1 FROM chain WHERE chain.record_id = record.id)",
+        )
         .bind(&walk.tenant_id)
-        .fetch_optional(&mut self.pool.acquire().await?)
+        .fetch_one(&mut self.pool.acquire().await?)
         .await?;
-        walk.broken = slipped_in.map(|(id,)| Broken::at(walk.n_records, &id, "it is in the ledger and in no chain"));
-        let (n_unchained,): (i64,) = query(sqlx::AssertSqlSafe(format!("SELECT COUNT(*) {unchained}")))
-            .bind(&walk.tenant_id)
-            .fetch_one(&mut self.pool.acquire().await?)
-            .await?;
+        walk.broken = slipped_in.map(|id| Broken::at(walk.n_records, &id, "it is in the ledger and in no chain"));
         walk.n_unchained = n_unchained;
         Ok(())
     }
@@ -268,6 +268,8 @@ struct Link {
     salt: Option<String>,
     hash: String,
     document: Option<String>,
+    tenant_id: Option<String>,
+    expense_id: Option<String>,
 }
 
 impl TryFrom<&rusqlite::Row<'_>> for Link {
@@ -280,18 +282,30 @@ impl TryFrom<&rusqlite::Row<'_>> for Link {
             salt: row.get("salt")?,
             hash: row.get("hash")?,
             document: row.get("document")?,
+            tenant_id: row.get("tenant_id")?,
+            expense_id: row.get("expense_id")?,
         })
     }
 }
 
 impl Link {
-    fn check(&self, seq: i64, previous: &str) -> Result<(), Broken> {
+    fn check(&self, tenant_id: &str, seq: i64, previous: &str) -> Result<(), Broken> {
         let broken = |fault| Err(Broken::at(seq, &self.record_id, fault));
         if self.seq != seq {
             return broken("the one before it is gone");
         }
         let Some(document) = &self.document else { return broken("its record is gone") };
         let Ok(mut record) = serde_json::from_str(document) else { return broken("its record is not JSON") };
+        // What a record is found by stands beside it. A resolution names the expense that it settles.
+        let is_in_place = |record: &Value| {
+            let expense_id = record.get("expense_id").unwrap_or(&record["id"]);
+            let found_by = [(&self.tenant_id, &record["tenant_id"]), (&self.expense_id, expense_id)];
+            self.tenant_id.as_deref() == Some(tenant_id)
+                && found_by.into_iter().all(|(column, written)| column.as_deref() == written.as_str())
+        };
+        if !is_in_place(&record) {
+            return broken("its record stands at another tenant or expense than its own");
+        }
         if let Some(salt) = &self.salt {
             seal(&mut record, salt);
         }

@@ -57,6 +57,18 @@ async fn whatever_is_changed_past_the_service_is_found_and_named() {
             5,
             "it is in the ledger and in no chain",
         ),
+        (
+            "INSERT INTO resolution (id, decision_id, tenant_id, document)
+             SELECT '00000000-0000-7000-8000-000000000000', id, tenant_id, '{}'
+             FROM decision WHERE id = (SELECT record_id FROM chain WHERE seq = 2)",
+            5,
+            "it is in the ledger and in no chain",
+        ),
+        (
+            "UPDATE decision SET tenant_id = 'acme' WHERE id = (SELECT record_id FROM chain WHERE seq = 2)",
+            2,
+            "its record stands at another tenant or expense than its own",
+        ),
     ] {
         on_each_store(async |store| {
             let app = on(&store).await;
@@ -71,6 +83,31 @@ async fn whatever_is_changed_past_the_service_is_found_and_named() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn an_approval_that_is_moved_to_another_expense_is_found_and_named() {
+    on_each_store(async |store| {
+        let keys = KeyFile::new(&[entry("keys", "default", "ea_keys", "roles = [\"manager\"]")]);
+        let app =
+            TestApp::with(Config { store: store.store.clone(), api_keys: Some(keys.path.clone()), ..config() }).await;
+        let key = [("authorization", "Bearer ea_keys")];
+        let mut pending = Vec::new();
+        for amount in ["510.00", "900.00"] {
+            let body = json!({"transaction": "Laptop", "amount": amount, "user_id": "ana"});
+            pending.push(app.post_with(body, &key).await.body);
+        }
+        let path = format!("/v1/expenses/{}/resolution", pending[0]["id"].as_str().unwrap());
+        let approve = json!({"action": "approve", "role": "manager", "actor": "ben", "reason": "Agreed."});
+        assert_eq!(app.post_to(&path, approve, &key).await.status, 201);
+        app.stop().await;
+        assert_eq!(broken(&store).await, None);
+        let other = pending[1]["id"].as_str().unwrap();
+        store.execute(sqlx::AssertSqlSafe(format!("UPDATE resolution SET decision_id = '{other}'"))).await;
+        let found = broken(&store).await.expect("nobody noticed");
+        assert_eq!((found.seq, found.fault), (3, "its record stands at another tenant or expense than its own"));
+    })
+    .await;
 }
 
 #[tokio::test]
