@@ -201,7 +201,7 @@ impl Batches {
 
     /// Clears away what rows held before: in the database's journal, and where rows were.
     pub(super) async fn forget(&self) -> Result<(), DbError> {
-        self.pool.acquire().await?.run(self.manner.forget).await
+        self.pool.acquire().await?.forget(self.manner.forget).await
     }
 }
 

@@ -24,6 +24,8 @@ use tokio::time::timeout;
 const N_PREPARED: usize = 64;
 /// How long others that write to the same file are waited for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Lets a statement of Postgres run as long as it takes.
+pub(super) const UNLIMITED: &str = "SET statement_timeout = 0";
 /// A sync that takes less has written to no disk.
 const AT_ONCE: Duration = Duration::from_micros(20);
 
@@ -36,6 +38,9 @@ pub enum DbError {
     /// Postgres, or the tables of either.
     #[error(transparent)]
     Sqlx(#[from] sqlx::Error),
+    /// Somebody reads what stands in the journal alone, so it cannot be emptied.
+    #[error("the journal cannot be emptied while somebody reads the ledger; run it again when nobody does")]
+    Read,
     /// The program stopped meanwhile.
     #[error("the program stopped meanwhile")]
     Stopped(#[from] JoinError),
@@ -380,6 +385,25 @@ impl Connection {
         let result = lent.run(sql);
         lent.get().busy_timeout(BUSY_TIMEOUT)?;
         Ok(result?)
+    }
+
+    /// Clears away what rows held before, with a statement that may take its time.
+    pub(super) async fn forget(mut self, sql: &'static str) -> Result<(), DbError> {
+        match &mut self {
+            Self::Sqlite(lent) => {
+                let is_read: bool = lent.get().query_row(sql, (), |row| row.get(0))?;
+                if is_read {
+                    return Err(DbError::Read);
+                }
+            }
+            Self::Postgres(connection) => {
+                // It would go back without a limit.
+                connection.close_on_drop();
+                sqlx::raw_sql(UNLIMITED).execute(&mut **connection).await?;
+                sqlx::raw_sql(sql).execute(&mut **connection).await?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, SqliteConnection};
 
 use crate::ledger::batch::{Batches, Manner, OpenFile};
-use crate::ledger::db::{DbError, Pool};
+use crate::ledger::db::{DbError, Pool, UNLIMITED};
 use crate::ledger::{Ledger, LedgerError};
 
 /// The name of an SQLite ledger in its folder.
@@ -112,7 +112,11 @@ impl Ledger {
             Box::pin(async move { sqlx::raw_sql(SET_UP).execute(connection).await.map(drop) })
         });
         let pool = options.connect(url.expose_secret()).await?;
-        migrations().run(&pool).await?;
+        // An index of a large table takes longer than any request may.
+        let mut connection = pool.acquire().await?.detach();
+        sqlx::raw_sql(UNLIMITED).execute(&mut connection).await?;
+        migrations().run(&mut connection).await?;
+        connection.close().await?;
         let pool = Pool::postgres(pool, N_OPEN);
         Ok(Self { batches: Batches::new(pool.clone(), manner, None), pool })
     }

@@ -190,10 +190,21 @@ async fn what_is_erased_is_in_no_byte_of_the_ledger_and_the_chain_still_holds() 
             json!({"transaction": "Uber ride to Xanadu-canary", "merchant": "Xanadu-canary Cabs", "amount": "45.00",
                    "user_id": user, "mcc": "5812"})
         };
-        let (hers, his) = (app.decide(body("ana")).await, app.decide(body("ben")).await);
+        let key = [("idempotency-key", "hers")];
+        let (hers, his) = (app.post_with(body("ana"), &key).await.body, app.decide(body("ben")).await);
+        let fingerprints = async || {
+            let pool = store.connect().await;
+            let sql = "SELECT fingerprint FROM idempotency";
+            let fingerprints: Vec<(String,)> = sqlx::query_as(sql).fetch_all(&pool).await.unwrap();
+            pool.close().await;
+            fingerprints
+        };
+        assert_eq!(fingerprints().await[0].0.len(), 64);
         let ledger = Ledger::open(&store.store).await.unwrap();
         assert_eq!(ledger.erase("default", "ana").await.unwrap(), 1);
         assert_eq!(ledger.erase("default", "ana").await.unwrap(), 0, "there is nothing left");
+        assert_eq!(fingerprints().await, [(String::new(),)], "nobody can try which text a hash is of");
+        assert_eq!(app.post_with(body("ana"), &key).await.status, 409);
         let walk = ledger.walk("default", None).await.unwrap();
         assert_eq!((walk.broken, walk.n_records), (None, 2));
         let read =
@@ -215,6 +226,39 @@ async fn what_is_erased_is_in_no_byte_of_the_ledger_and_the_chain_still_holds() 
         assert_eq!(broken(&store).await, None);
     })
     .await;
+}
+
+#[tokio::test]
+async fn erasing_goes_through_more_records_than_one_write_takes() {
+    on_each_store(async |store| {
+        let app = on(&store).await;
+        futures_util::future::join_all((0..120).map(|n| app.decide(ride(n)))).await;
+        app.stop().await;
+        let ledger = Ledger::open(&store.store).await.unwrap();
+        assert_eq!(ledger.erase("default", "ana").await.unwrap(), 120);
+        assert_eq!(ledger.erase("default", "ana").await.unwrap(), 0);
+        ledger.close().await;
+        assert_eq!(broken(&store).await, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn erasing_says_so_when_somebody_who_reads_keeps_the_texts_in_the_journal() {
+    let store = TestStore::sqlite();
+    let app = on(&store).await;
+    app.decide(ride(1)).await;
+    let pool = store.connect().await;
+    let mut reader = pool.begin().await.unwrap();
+    sqlx::query("SELECT document FROM decision").fetch_all(&mut *reader).await.unwrap();
+    let ledger = Ledger::open(&store.store).await.unwrap();
+    let error = format!("{:?}", ledger.erase("default", "ana").await.unwrap_err());
+    assert!(error.contains("Read"), "{error}");
+    reader.rollback().await.unwrap();
+    assert_eq!(ledger.erase("default", "ana").await.unwrap(), 0, "now the journal is empty as well");
+    ledger.close().await;
+    pool.close().await;
+    app.stop().await;
 }
 
 #[tokio::test]
