@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use rust_decimal::Decimal;
 use serde_json::error::Category as JsonFault;
 
-use crate::chain::amounts::{self, Named};
+use crate::chain::amounts;
 use crate::chain::prompt::{Answerable, DecideFacts};
 use crate::domain::decision::{Ruling, Step, Validation, ValidationType};
 use crate::llm::Answer;
@@ -146,19 +146,21 @@ pub fn citation_grounding(at: &Answered, cited: &[String], rules: &[RuleFacts]) 
     at.checked(ValidationType::CitationGrounding, input, retrieved, result)
 }
 
-/// `amount_grounding`: every amount in the model's reason stands in the input or is a fact of the policy.
+/// `amount_grounding`: every amount in the model's reason stands in the input or is a fact of the policy. What the employee
+/// wrote holds more numbers than amounts, such as pieces of a card's, so of the input the amount alone is told.
 pub fn amount_grounding(at: &Answered, reason: &str, shown: &DecideFacts) -> Validation {
     let subject = shown.subject();
+    let written: BTreeSet<_> =
+        [Some(subject.transaction), subject.merchant].into_iter().flatten().flat_map(amounts::numbers).collect();
     let mut facts = BTreeSet::from([shown.expense.amount]);
     facts.extend(shown.converted_amount.iter().flat_map(|converted| [converted.amount, converted.rate]));
-    for text in [subject.transaction, &shown.policy.text] {
-        facts.extend(amounts::numbers(text));
-    }
+    facts.extend(amounts::numbers(&shown.policy.text));
     for finding in shown.policy.rules.iter().map(|rule| rule.assess(&subject)) {
+        facts.extend(amounts::numbers(&finding.message));
         facts.extend([finding.limit, finding.used, finding.allowable, finding.exceeded]);
     }
-    let is_invented = |named: &Named| named.value.is_none_or(|value| !facts.contains(&value));
-    let invented = amounts::named(reason).into_iter().find(is_invented);
+    let is_given = |value: &Decimal| facts.contains(value) || written.contains(value);
+    let invented = amounts::named(reason).into_iter().find(|named| !named.value.as_ref().is_some_and(is_given));
     let expected = facts.iter().filter(|fact| !fact.is_zero()).map(Decimal::to_string).collect();
     let (input, result) = match invented {
         None => (None, Ok("every amount in the reason is in the input or the policy".to_owned())),

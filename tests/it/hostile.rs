@@ -107,6 +107,22 @@ async fn an_answer_to_decide_that_cannot_be_used_leaves_the_engine_alone() {
 }
 
 #[tokio::test]
+async fn amounts_in_what_the_employee_wrote_are_known_and_its_numbers_told_to_nobody() {
+    let fake = FakeOpenAi::spawn().await;
+    fake.on_classify([category("meals")]);
+    fake.on_decide([Reply::content(
+        json!({"decision": "approved", "reason": "Lunch at Only $5 Pizza.", "cited_rules": ["meals-day-cap"]}),
+    )]);
+    let lunch =
+        json!({"transaction": "Lunch, paid with 4012 8888 8888 1881", "merchant": "Only $5 Pizza", "amount": "15.00"});
+    let decision = app(&fake).await.decide(lunch).await;
+    assert_eq!(decision["outcome"], "approved", "{decision:#}");
+    let validations = decision["validations"].as_array().unwrap();
+    let check = validations.iter().find(|check| check["type"] == "amount_grounding").unwrap();
+    assert_eq!(check["expected"], json!(["15.00", "25.00", "75.00"]), "no piece of a card's number");
+}
+
+#[tokio::test]
 async fn a_finish_reason_nobody_knows_does_not_throw_the_answer_away() {
     let fake = FakeOpenAi::spawn().await;
     fake.on_classify([category("travel").finish_reason("quantum_decoherence")]);
