@@ -148,9 +148,9 @@ pub struct Verdict {
     pub ruling: Ruling,
     /// The rules that speak against approving, the strictest first.
     pub findings: Vec<Finding>,
-    /// Who has to agree, when approval is asked for.
+    /// Who has to agree, also where another rule denies and nobody is asked.
     pub approver: Option<Role>,
-    /// What has to be handed in.
+    /// What has to be handed in, likewise.
     pub missing: Vec<Missing>,
 }
 
@@ -208,9 +208,5 @@ pub fn evaluate(rules: &[RuleFacts], subject: &Subject<'_>) -> Verdict {
     // A stable sort keeps the order of the file among equals.
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.effect));
     let ruling = findings.first().map_or(Ruling::Approved, |finding| finding.effect);
-    if ruling == Ruling::Denied {
-        approver = None;
-        missing.clear();
-    }
     Verdict { ruling, findings, approver, missing }
 }

@@ -132,6 +132,12 @@ fn other_needs_a_vice_president_for_any_amount() {
     assert_eq!(verdict("other", "0.01", Usage::default(), true).approver, Some(Role::Vp));
 }
 
+#[test]
+fn who_has_to_agree_is_told_where_a_cap_denies_as_well() {
+    let above_both = verdict("office", "2500.01", Usage::default(), true);
+    assert_eq!((above_both.ruling, above_both.approver), (Ruling::Denied, Some(Role::Manager)));
+}
+
 proptest! {
     #[test]
     fn no_approval_goes_past_a_cap(amount in 1_i64..1_000_000, used in 0_i64..1_000_000) {
