@@ -192,6 +192,11 @@ impl<'a, 'i> Table<'a, 'i> {
         self.entries.remove(key)
     }
 
+    /// Where a key stands that was not taken yet; where the table begins, when it is absent.
+    pub(crate) fn at(&self, key: &str) -> usize {
+        self.entries.get(key).map_or(self.start, |(at, _)| *at)
+    }
+
     /// `Some(None)` when the key is absent, `None` when its value is wrong (the fault is noted).
     pub(crate) fn optional<T>(
         &mut self,

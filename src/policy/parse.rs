@@ -54,6 +54,7 @@ pub fn category(text: &str) -> Option<String> {
 fn parse_file(source: &mut Source<'_>, claims: &mut Claims) -> Option<Policy> {
     let document = source.document()?;
     let mut table = Table::new(document.get_ref(), 0);
+    let [from_at, to_at, catch_all_at] = ["effective_from", "effective_to", "catch_all"].map(|key| table.at(key));
     let category = table.required(source, "category", NAME, |value| name(value.as_str()?));
     let version = table.required(source, "version", "a version such as \"1\"", filled_text);
     let effective_from = table.required(source, "effective_from", DATE, date);
@@ -78,14 +79,19 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims) -> Option<Policy> {
     if let (Some(from), Some(Some(to))) = (effective_from, effective_to)
         && to < from
     {
-        source.fault(0, format!("`effective_to` {to} is before `effective_from` {from}; write a later day"));
+        source.fault(to_at, format!("`effective_to` {to} is before `effective_from` {from}; write a later day"));
     }
     if let Some(from) = effective_from {
         // Two versions that begin on one day would leave open which of them is in force.
-        claims.claim(source, 0, &format!("`effective_from` {from} of `{owner}`"), &source.file.display().to_string());
+        claims.claim(
+            source,
+            from_at,
+            &format!("`effective_from` {from} of `{owner}`"),
+            &source.file.display().to_string(),
+        );
     }
     if catch_all == Some(Some(true)) {
-        claims.claim(source, 0, "`catch_all`", &owner);
+        claims.claim(source, catch_all_at, "`catch_all`", &owner);
     }
     Some(Policy {
         category: category?,
@@ -190,10 +196,14 @@ fn parse_evidence(
             claim(source, *at, &format!("the merchant category code {code}"));
         }
     }
-    for (kind, phrases) in [("merchant", &merchant), ("transaction", &transaction)] {
-        for (at, phrase) in phrases {
-            claim(source, *at, &format!("the {kind} phrase \"{phrase}\""));
-        }
+    for (at, phrase) in &merchant {
+        claim(source, *at, &format!("the phrase \"{phrase}\""));
+    }
+    for (at, phrase) in &transaction {
+        // A text is searched for both kinds, so that one category may call a thing by one phrase twice, and no two may.
+        let is_merchant = merchant.iter().any(|(_, known)| known == phrase);
+        let kind = if is_merchant { "transaction phrase" } else { "phrase" };
+        claim(source, *at, &format!("the {kind} \"{phrase}\""));
     }
     Some(Evidence { mcc: values(mcc), merchant: values(merchant), transaction: values(transaction) })
 }

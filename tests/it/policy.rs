@@ -285,7 +285,14 @@ fn a_file_that_is_not_toml_is_named_with_its_line() {
 fn files_that_contradict_each_other_are_named() {
     let travel = MEALS.replace("\"meals\"", "\"travel\"");
     let again = MEALS.replace("75.00", "80.00");
-    let faults = faults_of(&[("policies/a.toml", MEALS), ("policies/b.toml", &travel), ("policies/c.toml", &again)]);
+    // One category's merchant is a word of another one's transactions.
+    let word = travel.replace("merchant = ", "transaction = ");
+    let faults = faults_of(&[
+        ("policies/a.toml", MEALS),
+        ("policies/b.toml", &travel),
+        ("policies/c.toml", &again),
+        ("policies/d.toml", &word),
+    ]);
     assert_golden("faults_between_policy_files", &faults);
 }
 
