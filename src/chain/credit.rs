@@ -6,15 +6,21 @@ use std::time::Instant;
 use crate::chain::{Case, Chain, Recorded};
 use crate::domain::decision::{AgentOutcome, Decision, Outcome};
 use crate::domain::expense::ConvertedAmount;
-use crate::domain::money;
-use crate::ledger::{Effect, Entry, LedgerError};
+use crate::ledger::{Effect, Entry, LedgerError, RecordError};
 
 impl Chain {
     /// Records a credit, and gives its part of the purchase's share of the caps back.
     pub(super) async fn record_credit(&self, case: &Case, purchase: &Entry) -> Result<Recorded, LedgerError> {
         let started = Instant::now();
         let mut decision = self.conclude_credit(case, purchase);
-        let record_hash = self.ledger.record(&mut decision, Effect::Free(purchase), case.key.as_ref()).await?;
+        let record_hash = match self.ledger.record(&mut decision, Effect::Free(purchase), case.key.as_ref()).await {
+            // What it is filed under, and how much it has taken, is what the person said.
+            Err(RecordError::Settled) if purchase.resolution.is_none() => {
+                let settled = self.ledger.get(&case.tenant_id, purchase.decision.id).await?;
+                return Box::pin(self.record_credit(case, &settled.ok_or(LedgerError::Contended)?)).await;
+            }
+            result => result?,
+        };
         Ok(Recorded { decision, record_hash, record_duration: started.elapsed(), n_caps_moved: 0 })
     }
 
@@ -51,10 +57,10 @@ impl Chain {
             tenant_id: case.tenant_id.clone(),
             received_at: case.received_at,
             expense: expense.clone(),
-            converted_amount: bought.converted_amount.as_ref().map(|bought| {
-                // At the purchase's rate, or a rate that moved would free more than was taken.
-                let amount = money::convert(-expense.amount, bought.rate, bought.currency).unwrap_or(bought.amount);
-                ConvertedAmount { amount: -amount, ..bought.clone() }
+            // At the purchase's rate, or a rate that moved would free more than was taken.
+            converted_amount: purchase.converted_amount().map(|bought| {
+                let back = bought.of(-expense.amount);
+                ConvertedAmount { amount: -back.amount, ..back }
             }),
         }
     }

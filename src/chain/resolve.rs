@@ -10,8 +10,7 @@ use uuid::Uuid;
 use crate::chain::lookup::{Found, lookup};
 use crate::chain::{Case, Chain, MAX_RECORD_ATTEMPTS};
 use crate::domain::decision::{Decision, Finding, Outcome, Role, Ruling, Step};
-use crate::domain::expense::Expense;
-use crate::domain::money;
+use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::domain::resolution::{Action, Resolution, Settlement};
 use crate::keys::ApiKey;
 use crate::ledger::{Entry, LedgerError, RecordError, Share};
@@ -96,13 +95,20 @@ impl Chain {
             match (request.settlement.action, decision.outcome) {
                 (Action::Approve, Outcome::NeedsReview) => self.approve_reviewed(request, actor, amount).await,
                 (Action::Approve, _) => {
-                    let kept = kept_share(decision, amount);
-                    let resolution = resolution_of(request, actor, decision.category.clone(), amount, &[]);
-                    self.settle(decision, resolution, &Share::Keep(kept)).await.map_err(ResolveError::from)
+                    let converted_amount = decision.converted_amount.as_ref().map(|all| all.of(amount));
+                    let kept = converted_amount.as_ref().map_or(amount, |converted| converted.amount);
+                    let approval = Approval {
+                        amount,
+                        converted_amount,
+                        category: decision.category.clone(),
+                        exceptions: Vec::new(),
+                    };
+                    let resolution = resolution_of(request, actor, Some(approval));
+                    Ok(self.settle(&request.entry, resolution, &Share::Keep(kept)).await?)
                 }
                 (Action::Deny | Action::Withdraw, _) => {
-                    let resolution = resolution_of(request, actor, None, amount, &[]);
-                    self.settle(decision, resolution, &Share::Keep(Decimal::ZERO)).await.map_err(ResolveError::from)
+                    let resolution = resolution_of(request, actor, None);
+                    Ok(self.settle(&request.entry, resolution, &Share::Keep(Decimal::ZERO)).await?)
                 }
             }
         })
@@ -135,8 +141,14 @@ impl Chain {
             reservation.caps.retain(|(window, max)| {
                 !set_aside.iter().any(|finding| finding.window == *window && finding.limit == *max)
             });
-            let resolution = resolution_of(request, actor.clone(), Some(category.clone()), amount, &set_aside);
-            match self.settle(decision, resolution, &Share::Take(reservation)).await {
+            let approval = Approval {
+                amount,
+                converted_amount: found.facts.converted_amount.clone(),
+                category: Some(category.clone()),
+                exceptions: set_aside.iter().map(|finding| finding.rule.clone()).collect(),
+            };
+            let resolution = resolution_of(request, actor.clone(), Some(approval));
+            match self.settle(&request.entry, resolution, &Share::Take(reservation)).await {
                 Err(RecordError::CapMoved) => {}
                 result => return Ok(result?),
             }
@@ -144,14 +156,9 @@ impl Chain {
         Err(LedgerError::Contended.into())
     }
 
-    async fn settle(
-        &self,
-        decision: &Decision,
-        resolution: Resolution,
-        share: &Share,
-    ) -> Result<Resolved, RecordError> {
-        let record_hash = self.ledger.resolve(decision, &resolution, share).await?;
-        Ok(Resolved { decision: decision.clone(), resolution, record_hash: Some(record_hash) })
+    async fn settle(&self, open: &Entry, resolution: Resolution, share: &Share) -> Result<Resolved, RecordError> {
+        let record_hash = self.ledger.resolve(open, &resolution, share).await?;
+        Ok(Resolved { decision: open.decision.clone(), resolution, record_hash: Some(record_hash) })
     }
 }
 
@@ -234,13 +241,6 @@ fn approved_amount(decision: &Decision, settlement: &Settlement) -> Result<Decim
     (amount <= all).then_some(amount).ok_or_else(|| ResolveError::Field { field: "amount", message: message() })
 }
 
-/// What an expense that has taken its share of the caps keeps of it, in the policy's currency.
-fn kept_share(decision: &Decision, amount: Decimal) -> Decimal {
-    let Some(converted) = &decision.converted_amount else { return amount };
-    // Less than what was converted before cannot be too large.
-    money::convert(amount, converted.rate, converted.currency).unwrap_or(converted.amount)
-}
-
 /// The findings that deny, when the role may set every one of their rules aside.
 fn set_aside(found: &Found, role: Role) -> Result<Vec<Finding>, ResolveError> {
     if let Some(approver) = found.verdict.approver {
@@ -261,13 +261,15 @@ fn set_aside(found: &Found, role: Role) -> Result<Vec<Finding>, ResolveError> {
     Ok(broken)
 }
 
-fn resolution_of(
-    request: &Request,
-    actor: String,
-    category: Option<String>,
+/// What is approved.
+struct Approval {
     amount: Decimal,
-    set_aside: &[Finding],
-) -> Resolution {
+    converted_amount: Option<ConvertedAmount>,
+    category: Option<String>,
+    exceptions: Vec<String>,
+}
+
+fn resolution_of(request: &Request, actor: String, approval: Option<Approval>) -> Resolution {
     let Settlement { action, role, reason, .. } = &request.settlement;
     Resolution {
         id: Uuid::now_v7(),
@@ -277,9 +279,10 @@ fn resolution_of(
         actor,
         api_key: request.key.id.clone(),
         reason: reason.clone(),
-        amount: (*action == Action::Approve).then_some(amount),
-        category,
-        exceptions: set_aside.iter().map(|finding| finding.rule.clone()).collect(),
+        amount: approval.as_ref().map(|approval| approval.amount),
+        converted_amount: approval.as_ref().and_then(|approval| approval.converted_amount.clone()),
+        category: approval.as_ref().and_then(|approval| approval.category.clone()),
+        exceptions: approval.map(|approval| approval.exceptions).unwrap_or_default(),
         tenant_id: request.entry.decision.tenant_id.clone(),
         trace_id: request.trace_id.clone(),
         resolved_at: request.received_at,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::money::Currency;
+use crate::domain::money::{self, Currency};
 use crate::redact::redact;
 
 /// The employee of an expense that names none, in its body or in its baggage.
@@ -28,6 +28,15 @@ pub struct ConvertedAmount {
     /// The day from which on the rate counts.
     #[schema(value_type = String, format = Date, example = "2026-01-01")]
     pub rate_date: Date,
+}
+
+impl ConvertedAmount {
+    /// Another amount of the same purchase, at the same rate.
+    pub fn of(&self, amount: Decimal) -> Self {
+        // Less than what was converted before cannot be too large, and no more than that is ever taken or given back.
+        let amount = money::convert(amount, self.rate, self.currency).unwrap_or(self.amount);
+        Self { amount, ..self.clone() }
+    }
 }
 
 /// One transaction an employee asks to have paid.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::domain::body::{BodyError, Fields, ID, MAX_ID_CHARS, TEXT, free_text, line, string};
 use crate::domain::decision::Role;
+use crate::domain::expense::ConvertedAmount;
 use crate::domain::money::Currency;
 
 const EXAMPLE: &str = r#"{"action": "approve", "role": "manager", "actor": "ben", "reason": "Agreed"}"#;
@@ -113,6 +114,9 @@ pub struct Resolution {
     /// What is paid, in the expense's currency; absent unless it was approved.
     #[schema(value_type = Option<String>, example = "400.00")]
     pub amount: Option<Decimal>,
+    /// That amount in the policy's currency; absent when it is in that currency already.
+    #[serde(default)]
+    pub converted_amount: Option<ConvertedAmount>,
     /// What it is filed under; absent unless it was approved.
     pub category: Option<String>,
     /// The rules that were set aside for it.

@@ -154,11 +154,15 @@ async fn purchase(app: &AppState, tenant_id: &str, id: Uuid, credit: &Expense) -
         (&purchase.user_id, purchase.currency, purchase.refunds) == (&credit.user_id, credit.currency, None)
     };
     let entry = app.chain.ledger.get(tenant_id, id).await?.filter(of_this_credit);
-    entry.ok_or_else(|| {
-        let message = "this employee has no such purchase in this currency; write the id that it was answered with";
-        let fault = FieldFault { field: "refunds".to_owned(), message: message.to_owned() };
-        Problem::body(BodyError::Faults(vec![fault]), "invalid_expense")
-    })
+    let is_open = |entry: &Entry| entry.decision.outcome == Outcome::NeedsReview && entry.resolution.is_none();
+    let message = match entry {
+        Some(entry) if !is_open(&entry) => return Ok(entry),
+        // An approval would take all of it, whatever has come back by then.
+        Some(_) => "this purchase waits for its review; have that settled first, then send the credit",
+        None => "this employee has no such purchase in this currency; write the id that it was answered with",
+    };
+    let fault = FieldFault { field: "refunds".to_owned(), message: message.to_owned() };
+    Err(Problem::body(BodyError::Faults(vec![fault]), "invalid_expense"))
 }
 
 /// Read a decision again, with every step, check, token count and cost.

@@ -72,7 +72,7 @@ pub enum RecordError {
     /// Another expense took the cap since the verdict; nothing was recorded.
     #[error("the cap was taken meanwhile")]
     CapMoved,
-    /// Somebody else has settled the expense; nothing was recorded.
+    /// Somebody else has settled the expense, or the purchase that it refunds; nothing was recorded.
     #[error("the expense is settled")]
     Settled,
     /// The ledger failed.
@@ -168,7 +168,8 @@ impl Ledger {
     /// record.
     ///
     /// # Errors
-    /// [`RecordError::CapMoved`] when a cap cannot hold the expense any more.
+    /// [`RecordError::CapMoved`] when a cap cannot hold the expense any more, [`RecordError::Settled`] when the purchase that
+    /// a credit refunds was settled since it was read.
     pub async fn record(
         &self,
         decision: &mut Decision,
@@ -229,6 +230,11 @@ async fn record(
     key: Option<&KeyClaim>,
 ) -> Result<String, RecordError> {
     let transaction = part.transaction();
+    if let Effect::Free(purchase) = effect
+        && resolutions::is_settled(transaction, &purchase.decision).await? != purchase.resolution.is_some()
+    {
+        return Err(RecordError::Settled);
+    }
     // Windows count what is approved and what is pending approval; nothing else takes a share.
     let taken = match (effect, decision.outcome) {
         (Effect::Take(reservation), Outcome::Approved | Outcome::NeedsApproval) => Some(reservation),

@@ -7,6 +7,7 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use crate::domain::decision::{Decision, Outcome, Role, ValidationType};
+use crate::domain::expense::ConvertedAmount;
 use crate::domain::resolution::Resolution;
 use crate::ledger::db::query;
 use crate::ledger::{Ledger, LedgerError};
@@ -40,6 +41,17 @@ impl Entry {
     pub fn category(&self) -> Option<&str> {
         let said = self.resolution.as_ref().and_then(|resolution| resolution.category.as_deref());
         said.or(self.decision.category.as_deref())
+    }
+
+    /// Its amount in the currency of the policy that it was approved under, where that is another one.
+    pub fn converted_amount(&self) -> Option<&ConvertedAmount> {
+        let by_machine = self.decision.converted_amount.as_ref();
+        let Some(approved) = self.resolution.as_ref().filter(|resolution| resolution.category.is_some()) else {
+            return by_machine;
+        };
+        // Earlier versions did not note it, and a policy of another category has a currency of its own.
+        let is_same_policy = approved.category == self.decision.category;
+        approved.converted_amount.as_ref().or(by_machine.filter(|_| is_same_policy))
     }
 }
 

@@ -8,8 +8,8 @@ use crate::domain::decision::{Decision, Outcome};
 use crate::domain::money;
 use crate::domain::resolution::{Action, Resolution};
 use crate::ledger::batch::Part;
-use crate::ledger::db::query;
-use crate::ledger::{Ledger, RecordError, Reservation, Tries, seal, text_of, usage};
+use crate::ledger::db::{Connection, DbError, query};
+use crate::ledger::{Entry, Ledger, RecordError, Reservation, Tries, seal, text_of, usage};
 
 /// What a resolution does to what the expense takes of the caps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,16 +25,11 @@ impl Ledger {
     ///
     /// # Errors
     /// [`RecordError::Settled`] when somebody else was faster, [`RecordError::CapMoved`] when a cap cannot hold the expense.
-    pub async fn resolve(
-        &self,
-        decision: &Decision,
-        resolution: &Resolution,
-        share: &Share,
-    ) -> Result<String, RecordError> {
+    pub async fn resolve(&self, open: &Entry, resolution: &Resolution, share: &Share) -> Result<String, RecordError> {
         let mut tries = Tries::default();
         loop {
-            let mut part = self.batches.enter(&decision.tenant_id).await?;
-            let result = resolve(&mut part, decision, resolution, share).await;
+            let mut part = self.batches.enter(&open.decision.tenant_id).await?;
+            let result = resolve(&mut part, open, resolution, share).await;
             let result = part.leave(result).await;
             if !tries.again(&result) {
                 return result;
@@ -43,12 +38,20 @@ impl Ledger {
     }
 }
 
+/// Whether somebody has settled a decision.
+pub(super) async fn is_settled(transaction: &mut Connection, decision: &Decision) -> Result<bool, DbError> {
+    let sql = "SELECT id FROM resolution WHERE decision_id = $1";
+    let settled: Option<(String,)> = query(sql).bind(decision.id.to_string()).fetch_optional(transaction).await?;
+    Ok(settled.is_some())
+}
+
 async fn resolve(
     part: &mut Part,
-    decision: &Decision,
+    entry: &Entry,
     resolution: &Resolution,
     share: &Share,
 ) -> Result<String, RecordError> {
+    let decision = &entry.decision;
     let transaction = part.transaction();
     let standing = match resolution.action {
         Action::Approve => Outcome::Approved.to_string(),
@@ -83,9 +86,9 @@ async fn resolve(
             usage::set_share(transaction, decision, share_minor).await?;
         }
         Share::Keep(kept) => {
-            let (taken_minor, currency) = usage::share_of(transaction, decision).await?;
-            let category = decision.category.as_deref().unwrap_or_default();
-            usage::free(transaction, decision, category, taken_minor - money::to_minor(*kept, currency)).await?;
+            let taken_minor = usage::share_of(transaction, decision).await?;
+            let (_, currency) = decision.policy_amount();
+            usage::free(transaction, entry, taken_minor - money::to_minor(*kept, currency)).await?;
         }
     }
     let id = resolution.id.to_string();

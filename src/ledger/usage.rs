@@ -172,8 +172,26 @@ pub(super) async fn take(
     reservation: &Reservation,
 ) -> Result<i64, DbError> {
     let account = Account::of(decision, reservation);
-    let amount_minor = money::to_minor(reservation.amount, reservation.currency);
-    let windows = windows(&decision.expense);
+    let share_minor = money::to_minor(reservation.amount, reservation.currency);
+    add(transaction, &account, &decision.expense, share_minor).await?;
+    if let Some(merchant) = decision.expense.merchant.as_deref().and_then(normalised) {
+        let sql =
+            "INSERT INTO merchant_usage (tenant_id, user_id, category, currency, merchant, expense_date, decision_id,
+                   amount_minor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        let query = account.query(sql).bind(merchant).bind(day_key(decision.expense.date));
+        query.bind(decision.id.to_string()).bind(share_minor).execute(transaction).await?;
+    }
+    Ok(share_minor)
+}
+
+/// Adds to the windows of an expense, or takes away from them, in minor units.
+async fn add(
+    transaction: &mut Connection,
+    account: &Account<'_>,
+    expense: &Expense,
+    minor: i64,
+) -> Result<(), DbError> {
+    let windows = windows(expense);
     // In the order they are bound in: SQLite numbers parameters as it meets them.
     let row = |n: usize| format!("($1, $2, $3, $4, $5, ${}, ${})", n * 2 + 6, n * 2 + 7);
     let rows = (0..windows.len()).map(row).collect::<Vec<_>>().join(", ");
@@ -182,13 +200,12 @@ pub(super) async fn take(
          VALUES {rows} ON CONFLICT (tenant_id, user_id, category, currency, time_window, window_key)
          DO UPDATE SET used_minor = cap_usage.used_minor + excluded.used_minor"
     );
-    bind(account.query(AssertSqlSafe(sql)).bind(amount_minor), &windows).execute(transaction).await?;
-    add_purchase(transaction, &account, decision, amount_minor).await?;
-    Ok(amount_minor)
+    bind(account.query(AssertSqlSafe(sql)).bind(minor), &windows).execute(transaction).await?;
+    Ok(())
 }
 
 /// What a decision takes of its windows, in minor units of its policy's currency.
-pub(super) async fn share_of(transaction: &mut Connection, decision: &Decision) -> Result<(i64, Currency), DbError> {
+pub(super) async fn share_of(transaction: &mut Connection, decision: &Decision) -> Result<i64, DbError> {
     let (share,): (Option<i64>,) = query("SELECT share_minor FROM decision WHERE tenant_id = $1 AND id = $2")
         .bind(&decision.tenant_id)
         .bind(decision.id.to_string())
@@ -196,7 +213,7 @@ pub(super) async fn share_of(transaction: &mut Connection, decision: &Decision) 
         .await?;
     let (amount, currency) = decision.policy_amount();
     let takes_share = matches!(decision.outcome, Outcome::Approved | Outcome::NeedsApproval);
-    Ok((share.unwrap_or(if takes_share { money::to_minor(amount, currency) } else { 0 }), currency))
+    Ok(share.unwrap_or(if takes_share { money::to_minor(amount, currency) } else { 0 }))
 }
 
 /// Notes what a decision takes of its windows.
@@ -222,73 +239,44 @@ pub(super) async fn refund(
     purchase: &Entry,
 ) -> Result<Decimal, DbError> {
     let (amount, currency) = credit.policy_amount();
-    let category = purchase.category().unwrap_or_default();
-    let freed_minor = free(transaction, &purchase.decision, category, money::to_minor(-amount, currency)).await?;
+    let freed_minor = free(transaction, purchase, money::to_minor(-amount, currency)).await?;
     Ok(money::from_minor(-freed_minor, currency))
 }
 
-/// Gives some of a decision's share back to its windows and to the purchases at its merchant, all of it at most. Gives
+/// Gives some of an expense's share back to its windows and to the purchases at its merchant, all of it at most. Gives
 /// what was freed, in minor units.
-pub(super) async fn free(
-    transaction: &mut Connection,
-    decision: &Decision,
-    category: &str,
-    wanted_minor: i64,
-) -> Result<i64, DbError> {
-    let (share_minor, currency) = share_of(transaction, decision).await?;
+pub(super) async fn free(transaction: &mut Connection, entry: &Entry, wanted_minor: i64) -> Result<i64, DbError> {
+    let decision = &entry.decision;
+    let share_minor = share_of(transaction, decision).await?;
     let freed_minor = wanted_minor.clamp(0, share_minor);
     if freed_minor == 0 {
         return Ok(0);
     }
-    for (window, key) in windows(&decision.expense) {
+    let expense = &decision.expense;
+    let account = Account {
+        tenant_id: &decision.tenant_id,
+        user_id: &expense.user_id,
+        category: entry.category().unwrap_or_default(),
+        currency: entry.converted_amount().map_or(expense.currency, |converted| converted.currency),
+    };
+    add(transaction, &account, expense, -freed_minor).await?;
+    if let Some(merchant) = expense.merchant.as_deref().and_then(normalised) {
+        // A merchant that was erased is not there any more.
         query(
-            "UPDATE cap_usage SET used_minor = used_minor - $1 WHERE tenant_id = $2 AND user_id = $3 AND category = $4
-             AND currency = $5 AND time_window = $6 AND window_key = $7",
+            "UPDATE merchant_usage SET amount_minor = amount_minor - $1 WHERE tenant_id = $2 AND user_id = $3
+             AND category = $4 AND currency = $5 AND merchant = $6 AND expense_date = $7 AND decision_id = $8",
         )
         .bind(freed_minor)
-        .bind(&decision.tenant_id)
-        .bind(&decision.expense.user_id)
-        .bind(category)
-        .bind(currency.code())
-        .bind(window.to_string())
-        .bind(key)
+        .bind(account.tenant_id)
+        .bind(account.user_id)
+        .bind(account.category)
+        .bind(account.currency.code())
+        .bind(merchant)
+        .bind(day_key(expense.date))
+        .bind(decision.id.to_string())
         .execute(transaction)
         .await?;
     }
-    query(
-        "UPDATE merchant_usage SET amount_minor = amount_minor - $1 WHERE tenant_id = $2 AND user_id = $3
-         AND category = $4 AND decision_id = $5",
-    )
-    .bind(freed_minor)
-    .bind(&decision.tenant_id)
-    .bind(&decision.expense.user_id)
-    .bind(category)
-    .bind(decision.id.to_string())
-    .execute(transaction)
-    .await?;
     set_share(transaction, decision, share_minor - freed_minor).await?;
     Ok(freed_minor)
-}
-
-/// Notes what was bought at the merchant that an expense names.
-async fn add_purchase(
-    transaction: &mut Connection,
-    account: &Account<'_>,
-    decision: &Decision,
-    amount_minor: i64,
-) -> Result<(), DbError> {
-    let expense = &decision.expense;
-    let Some(merchant) = expense.merchant.as_deref().and_then(normalised) else { return Ok(()) };
-    account
-        .query(
-            "INSERT INTO merchant_usage (tenant_id, user_id, category, currency, merchant, expense_date, decision_id,
-         amount_minor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        )
-        .bind(merchant)
-        .bind(expense.date.to_string())
-        .bind(decision.id.to_string())
-        .bind(amount_minor)
-        .execute(transaction)
-        .await?;
-    Ok(())
 }

@@ -1,6 +1,7 @@
 //! What a person settles: who may, what it does to the caps, and what is left of it in the ledger and in the traces.
 
-use expense_agent::config::Config;
+use expense_agent::config::{Config, ModelConfig};
+use expense_agent::ledger::{Effect, Ledger, RecordError};
 use serde_json::{Value, json};
 
 use crate::harness::key_file::{KeyFile, entry};
@@ -27,10 +28,13 @@ struct Office {
 
 impl Office {
     async fn on(store: &TestStore) -> Self {
+        Self::with_model(store, config().model).await
+    }
+
+    async fn with_model(store: &TestStore, model: ModelConfig) -> Self {
         let keys = keys();
-        let app =
-            TestApp::with(Config { api_keys: Some(keys.path.clone()), store: store.store.clone(), ..config() }).await;
-        Self { app, _keys: keys, _store: None }
+        let config = Config { api_keys: Some(keys.path.clone()), store: store.store.clone(), model, ..config() };
+        Self { app: TestApp::with(config).await, _keys: keys, _store: None }
     }
 
     async fn on_sqlite() -> Self {
@@ -168,6 +172,46 @@ async fn a_person_files_an_expense_in_review_under_another_category() {
         body["category"] = "travel".into();
         let reply = office.settle("ea_manager", &odd, body).await;
         assert_eq!((reply.status, &reply.body["resolution"]["category"]), (201, &json!("travel")), "{:#}", reply.body);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_credit_frees_what_a_person_approved_under_the_category_and_the_rate_of_the_approval() {
+    on_each_store(async |store| {
+        // The machine finds neither category nor rate, so that all is the person's.
+        let faults = vec!["garbage:1".parse().unwrap()];
+        let lost = Office::with_model(&store, ModelConfig::Offline { faults, fault_seed: 1 }).await;
+        let mut lunch = odd_meal("40.00");
+        lunch["currency"] = "EUR".into();
+        let lunch = lost.decide(lunch).await;
+        assert_eq!((&lunch["category"], &lunch["converted_amount"]), (&Value::Null, &Value::Null));
+        let office = Office::on(&store).await;
+        let mut credit = json!({"transaction": "Credit note", "amount": "-10.00", "currency": "EUR", "user_id": "ana",
+                                "refunds": lunch["id"]});
+        let early = office.app.post_with(credit.clone(), &[("authorization", "Bearer ea_feed")]).await;
+        assert_eq!((early.status, &early.body["errors"][0]["field"]), (422, &json!("refunds")));
+        assert!(early.body["errors"][0]["message"].as_str().unwrap().contains("waits for its review"));
+
+        let ledger = Ledger::open(&store.store).await.unwrap();
+        let stale = ledger.get("acme", lunch["id"].as_str().unwrap().parse().unwrap()).await.unwrap().unwrap();
+        let approved = office.settle("ea_manager", &lunch, as_a_meal("manager")).await;
+        assert_eq!(approved.status, 201, "{:#}", approved.body);
+        assert_eq!(approved.body["resolution"]["converted_amount"]["amount"], "43.40");
+        let mut late = stale.decision.clone();
+        late.id = uuid::Uuid::now_v7();
+        let refused = ledger.record(&mut late, Effect::Free(&stale), None).await;
+        assert!(matches!(refused, Err(RecordError::Settled)), "what was read of a purchase has to be so still");
+        ledger.close().await;
+
+        let meal = json!({"transaction": "Dinner", "date": "2026-03-14", "user_id": "ana", "receipt": true});
+        assert_eq!(office.used(meal.clone()).await, "43.40");
+        let back = office.decide(credit.clone()).await;
+        assert_eq!((&back["category"], &back["reimbursable"]), (&json!("meals"), &json!("-10.85")), "{back:#}");
+        assert_eq!(office.used(meal.clone()).await, "32.55");
+        credit["amount"] = "-30.00".into();
+        assert_eq!(office.decide(credit).await["reimbursable"], "-32.55");
+        assert_eq!(office.used(meal).await, "0.00");
     })
     .await;
 }
