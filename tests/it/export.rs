@@ -10,6 +10,7 @@ use crate::harness::assert_golden;
 use crate::harness::binary::{Service, run};
 use crate::harness::jaeger::{Jaeger, skip};
 use crate::harness::otlp_receiver::OtlpReceiver;
+use crate::harness::server::Nobody;
 use crate::harness::store::TestStore;
 use crate::harness::trace_tree::{self, TreeSpan};
 
@@ -83,9 +84,8 @@ async fn start_up_is_a_trace_of_its_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_that_is_not_there_is_one_warning_and_no_harm() {
-    // A port that nobody listens on: it was free a moment ago, and is not handed out again so soon.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let endpoint = format!("http://127.0.0.1:{port}");
+    let nobody = Nobody::new();
+    let endpoint = nobody.origin();
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("OTEL_BSP_SCHEDULE_DELAY", "50"),

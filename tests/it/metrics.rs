@@ -22,7 +22,7 @@ use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::full_page::{EMPLOYEE, category, decision, expense, full_page};
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::otlp_receiver::OtlpReceiver;
-use crate::harness::server::Server;
+use crate::harness::server::{Nobody, Server};
 use crate::harness::store::{TestStore, on_each_store};
 use crate::harness::{TestApp, assert_golden, config, poll, pseudonyms, telemetry_settings};
 
@@ -427,8 +427,8 @@ async fn a_receiver_that_fails_costs_one_warning() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_who_listens_costs_one_warning_and_none_costs_nothing() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let endpoint = format!("http://{free}");
+    let nobody = Nobody::new();
+    let endpoint = nobody.origin();
     for (exporter, n_warnings) in [("otlp", 1), ("none", 0), ("prometheus", 0)] {
         let variables = [
             ("OTEL_TRACES_EXPORTER", "none"),

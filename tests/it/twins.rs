@@ -9,6 +9,7 @@ use crate::harness::binary::Service;
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::otlp_logs::ReceivedRecord;
 use crate::harness::otlp_receiver::{OtlpReceiver, ReceivedSpan};
+use crate::harness::server::Nobody;
 
 /// What left a service that decided on one flight, which its model took for a meal.
 struct Sent {
@@ -160,9 +161,8 @@ async fn log_records_can_be_turned_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_that_takes_no_log_records_is_one_warning_and_no_harm() {
-    // A port that nobody listens on: it was free a moment ago, and is not handed out again so soon.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let endpoint = format!("http://127.0.0.1:{port}");
+    let nobody = Nobody::new();
+    let endpoint = nobody.origin();
     let variables = [("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", endpoint.as_str()), ("OTEL_BLRP_SCHEDULE_DELAY", "50")];
     let sent = sent(&[], &variables, wrong_category()).await;
     assert_eq!(sent.records.len(), 0);

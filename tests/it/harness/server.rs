@@ -1,10 +1,10 @@
 //! A router on a free loopback port, served over HTTP/1.1 and HTTP/2 until its owner drops it.
-//! What the routes answer lives with its two users: `fake_openai.rs` and `otlp_receiver.rs`.
+//! What the routes answer lives with its two users: `fake_openai.rs` and `otlp_receiver.rs`. And a port without a server.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use axum::Router;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// A server of one test's own; dropping it closes the port and every idle connection.
@@ -28,5 +28,22 @@ impl Server {
     /// The address with its scheme and no path, such as `http://127.0.0.1:41234`.
     pub(crate) fn origin(&self) -> String {
         format!("http://{}", self.address)
+    }
+}
+
+/// A port that nobody listens on, and that nobody else gets while this lives.
+pub(crate) struct Nobody(TcpSocket);
+
+impl Nobody {
+    /// Takes a free port of 127.0.0.1.
+    pub(crate) fn new() -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free loopback port");
+        Self(socket)
+    }
+
+    /// The address with its scheme and no path.
+    pub(crate) fn origin(&self) -> String {
+        format!("http://{}", self.0.local_addr().expect("the port just bound"))
     }
 }
