@@ -56,7 +56,7 @@ pub struct Settings {
     )]
     pub reload_interval: Duration,
 
-    /// Without API keys, let anyone who reaches the service use it, as the tenant he says he is
+    /// Without API keys, let anyone who reaches the service use it, as the tenant they say they are
     #[arg(long, global = true, env = "EXPENSE_AGENT_ALLOW_ANONYMOUS", value_parser = BoolishValueParser::new())]
     pub allow_anonymous: bool,
 

@@ -1,5 +1,5 @@
-//! What is written down equals the code: the generated tables of README.md, and the keys and events of the golden
-//! traces. `INSTA_UPDATE=always` writes the tables anew.
+//! What is written down equals the code: the generated tables of README.md and deploy/telemetry.md, and the keys and events
+//! of the golden traces. `INSTA_UPDATE=always` writes the tables anew.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,9 +13,17 @@ use expense_agent::telemetry::names::name::{Name, Source};
 use expense_agent::telemetry::names::twins;
 use regex::Regex;
 
+/// Where the tables of names stand.
+const TELEMETRY: &str = "deploy/telemetry.md";
+
 /// A file or folder of the project.
 fn of_project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The text of a file of the project.
+fn document(path: &str) -> String {
+    fs::read_to_string(of_project(path)).unwrap()
 }
 
 /// The Rust files below a folder as one text, those of one folder in one piece.
@@ -112,36 +120,50 @@ fn with_block(document: &str, block: &str, text: &str) -> Option<String> {
 
 /// One test for all blocks: two that rewrote one file side by side would undo each other's work.
 #[test]
-fn the_tables_of_the_readme_are_those_of_the_code() {
-    let path = of_project("README.md");
-    let mut readme = fs::read_to_string(&path).unwrap();
+fn the_tables_of_the_documents_are_those_of_the_code() {
     let mut stale = Vec::new();
     let blocks = [
-        ("settings", settings_table()),
-        ("names", names_table()),
-        ("events", events_table()),
-        ("metrics", metrics_table()),
+        ("README.md", "settings", settings_table()),
+        (TELEMETRY, "names", names_table()),
+        (TELEMETRY, "events", events_table()),
+        (TELEMETRY, "metrics", metrics_table()),
     ];
-    for (block, table) in blocks {
-        let fresh = with_block(&readme, block, &table);
+    for (file, block, table) in blocks {
+        let written = document(file);
+        let fresh = with_block(&written, block, &table);
         let fresh = fresh.unwrap_or_else(|| {
-            panic!("README.md has no block `{block}`; write <!-- begin: {block} --> and <!-- end: {block} --> into it")
+            panic!("{file} has no block `{block}`; write <!-- begin: {block} --> and <!-- end: {block} --> into it")
         });
-        if fresh != readme {
-            let missing = table.lines().find(|line| !readme.lines().any(|written| written == *line));
-            stale.push(format!("{block}: {}", missing.unwrap_or("a line too many, or lines in another order")));
-            readme = fresh;
+        if fresh != written {
+            let missing = table.lines().find(|line| !written.lines().any(|written| written == *line));
+            stale.push(format!(
+                "{block} of {file}: {}",
+                missing.unwrap_or("a line too many, or lines in another order")
+            ));
+        }
+        if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+            fs::write(of_project(file), fresh).unwrap();
+            stale.clear();
         }
     }
-    if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
-        fs::write(&path, readme).unwrap();
-    } else {
-        assert!(
-            stale.is_empty(),
-            "these blocks of README.md differ from the code, first here:\n  {}\n\
-             INSTA_UPDATE=always cargo test documentation:: writes them anew",
-            stale.join("\n  ")
-        );
+    assert!(
+        stale.is_empty(),
+        "these blocks differ from the code, first here:\n  {}\n\
+         INSTA_UPDATE=always cargo test documentation:: writes them anew",
+        stale.join("\n  ")
+    );
+}
+
+/// A guide that names a test which is gone would promise what nobody checks.
+#[test]
+fn every_test_that_is_said_to_hold_an_invariant_exists() {
+    let guide = document("tests/README.md");
+    let named = Regex::new(r"`(\w+)::(\w+)`").unwrap();
+    let named: Vec<_> = named.captures_iter(&guide).map(|found| found.extract::<2>().1).collect();
+    assert!(!named.is_empty(), "tests/README.md names no test");
+    for [module, test] in named {
+        let file = document(&format!("tests/it/{module}.rs"));
+        assert!(file.contains(&format!("fn {test}(")), "tests/README.md names {module}::{test}, which is not there");
     }
 }
 

@@ -1,5 +1,5 @@
 //! Every attribute key and event name this service writes, in one place: type and unit, where it stands, what it means,
-//! which convention it is from, and how many values it takes. README's table shows this list, and a test keeps it so.
+//! which convention it is from, and how many values it takes. deploy/telemetry.md shows it as a table, and a test keeps it so.
 //!
 //! Sources: [semantic conventions 1.45](https://opentelemetry.io/docs/specs/semconv/), the
 //! [GenAI conventions](https://github.com/open-telemetry/semantic-conventions-genai) at development version 1.42, and
@@ -162,13 +162,13 @@ pub const EXPENSE_RESOLUTION_ACTION: Name =
     name("expense.resolution.action", "string", "resolve_expense", "`approve`, `deny` or `withdraw`", Ours, Low);
 /// Resolution role.
 pub const EXPENSE_RESOLUTION_ROLE: Name =
-    name("expense.resolution.role", "string", "resolve_expense", "the role in which he did it", Ours, Low);
+    name("expense.resolution.role", "string", "resolve_expense", "the role in which it was done", Ours, Low);
 /// Resolution exceptions.
 pub const EXPENSE_RESOLUTION_EXCEPTIONS: Name =
-    name("expense.resolution.exceptions", "string[]", "resolve_expense", "the rules he set aside", Ours, Low);
+    name("expense.resolution.exceptions", "string[]", "resolve_expense", "the rules that were set aside", Ours, Low);
 /// Resolution refusal.
 pub const EXPENSE_RESOLUTION_REFUSED: Name =
-    name("expense.resolution.refused", "string", "resolve_expense", "code of the problem he got", Ours, Low);
+    name("expense.resolution.refused", "string", "resolve_expense", "code of the problem answered", Ours, Low);
 /// Validation status.
 pub const VALIDATION_STATUS: Name = name(
     "validation.status",

@@ -53,7 +53,9 @@ fn anchors(document: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_link_leads_somewhere() {
-    for (name, folder) in [(GUIDE, "deploy"), ("README.md", ".")] {
+    let documents =
+        [(GUIDE, "deploy"), ("deploy/telemetry.md", "deploy"), ("README.md", "."), ("tests/README.md", "tests")];
+    for (name, folder) in documents {
         let document = fs::read_to_string(of_project(name)).unwrap();
         for link in links(&document) {
             let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
