@@ -1,5 +1,5 @@
-//! What is written down equals the code: the generated tables of README.md and deploy/telemetry.md, and the keys and events
-//! of the golden traces. `INSTA_UPDATE=always` writes the tables anew.
+//! What is written down equals the code: the generated tables of README.md and deploy/telemetry.md, the excerpts from golden
+//! files, and the keys and events of the golden traces. `INSTA_UPDATE=always` writes the tables anew.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,6 +12,8 @@ use expense_agent::telemetry::names::metrics::{self, Metric};
 use expense_agent::telemetry::names::name::{Name, Source};
 use expense_agent::telemetry::names::twins;
 use regex::Regex;
+
+use crate::deployment::{EXPORTER_SUFFIXES, OTEL_VARIABLES};
 
 /// Where the tables of names stand.
 const TELEMETRY: &str = "deploy/telemetry.md";
@@ -201,6 +203,80 @@ fn every_key_and_event_of_a_golden_trace_is_listed() {
     }
     assert!(n_traces > 0, "tests/golden has no trace");
     assert!(unlisted.is_empty(), "src/telemetry/names does not list\n{}", unlisted.join("\n"));
+}
+
+/// The blocks of code of a document that follow a paragraph which names their golden file, each with that file.
+fn golden_excerpts(document: &str) -> Vec<(&str, &str)> {
+    let golden = Regex::new(r"\((tests/golden/\w+\.snap)\)").unwrap();
+    let paragraphs: Vec<&str> = document.split("\n\n").collect();
+    let pairs = paragraphs.windows(2).filter_map(|pair| {
+        let file = golden.captures(pair[0])?.get(1).unwrap().as_str();
+        Some((file, pair[1].strip_prefix("```\n")?.strip_suffix("\n```")?))
+    });
+    pairs.collect()
+}
+
+/// The lines of a golden text, an event in one line as the excerpts show it: its name, type and message.
+fn in_short(golden: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let (mut event, mut message) = (String::new(), "");
+    for line in golden.lines() {
+        if line.trim_start().starts_with("* ") {
+            event = line.to_owned();
+        } else if let Some(text) = line.trim_start().strip_prefix("validation.message = ") {
+            message = text;
+        } else if let Some(kind) = line.trim_start().strip_prefix("validation.type = ") {
+            lines.push(format!("{event} {} {message}", kind.trim_matches('"')));
+        } else {
+            lines.push(line.to_owned());
+        }
+    }
+    lines
+}
+
+/// Blanks inside a line align columns and say nothing; those before it say where it belongs.
+fn without_columns(line: &str) -> String {
+    let indent = line.len() - line.trim_start().len();
+    line[..indent].to_owned() + &line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The first line of an excerpt that is not in the golden text after the ones before it.
+fn strange_line<'e>(excerpt: &'e str, golden: &str) -> Option<&'e str> {
+    let mut golden = in_short(golden).into_iter().map(|line| without_columns(&line));
+    excerpt.lines().find(|line| !golden.any(|known| known == without_columns(line)))
+}
+
+#[test]
+fn every_line_of_an_excerpt_stands_in_its_golden_file() {
+    let readme = document("README.md");
+    let excerpts = golden_excerpts(&readme);
+    assert_eq!(excerpts.len(), 3, "README.md shows two traces and the faults of a policy file");
+    for (file, excerpt) in excerpts {
+        let strange = strange_line(excerpt, &document(file));
+        assert_eq!(strange, None, "{file} has no such line, or not in this place");
+    }
+}
+
+#[test]
+fn a_line_that_is_not_in_the_golden_file_is_found() {
+    let golden = "a [SERVER] UNSET\n    x = 1\n    * passed\n        validation.message = \"m\"\n        \
+                  validation.type = \"t\"\n  b [INTERNAL] UNSET\n      x = 2\n";
+    assert_eq!(
+        strange_line("a [SERVER] UNSET\n    * passed  t  \"m\"\n  b [INTERNAL] UNSET\n      x = 2", golden),
+        None
+    );
+    assert_eq!(strange_line("a [SERVER] UNSET\n    x = 2", golden), Some("    x = 2"));
+    assert_eq!(strange_line("a [SERVER] UNSET\n    * passed  t  \"n\"", golden), Some("    * passed  t  \"n\""));
+}
+
+#[test]
+fn every_variable_of_opentelemetry_is_explained() {
+    let (code, guide) = (document("src/telemetry/settings.rs"), document(TELEMETRY));
+    let read = found(r#""(OTEL_[A-Z_]*[A-Z])""#, &code).into_iter().chain(OTEL_VARIABLES).map(str::to_owned);
+    // Those of an exporter are put together from the signal and a suffix.
+    let of_exporters = EXPORTER_SUFFIXES.map(|suffix| format!("OTEL_EXPORTER_OTLP_{suffix}"));
+    let missing: Vec<_> = read.chain(of_exporters).filter(|name| !guide.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "{TELEMETRY} does not explain {}", missing.join(", "));
 }
 
 #[test]

@@ -47,7 +47,7 @@ const OTHER_VARIABLES: [&str; 7] = [
 ];
 
 /// What `telemetry::settings` reads, and the SDK after it.
-const OTEL_VARIABLES: [&str; 30] = [
+pub(crate) const OTEL_VARIABLES: [&str; 30] = [
     "OTEL_ATTRIBUTE_COUNT_LIMIT",
     "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
     "OTEL_BLRP_EXPORT_TIMEOUT",
@@ -83,7 +83,7 @@ const OTEL_VARIABLES: [&str; 30] = [
 /// What the exporter reads, each for all signals and for one alone.
 const EXPORTER_PREFIXES: [&str; 4] =
     ["OTEL_EXPORTER_OTLP_LOGS_", "OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_METRICS_", "OTEL_EXPORTER_OTLP_"];
-const EXPORTER_SUFFIXES: [&str; 9] = [
+pub(crate) const EXPORTER_SUFFIXES: [&str; 9] = [
     "CERTIFICATE",
     "CLIENT_CERTIFICATE",
     "CLIENT_KEY",
