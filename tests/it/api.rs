@@ -1,10 +1,12 @@
 //! The HTTP contract: what is taken, what is refused and in which words, and what can be read back. A refused request
 //! leaves nothing behind.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use expense_agent::config::Config;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::harness::fake_openai::{FakeOpenAi, Reply as ModelReply};
 use crate::harness::{Reply, TestApp, assert_golden, config, openai, poll};
@@ -300,34 +302,30 @@ async fn one_request_too_many_is_told_to_come_back() {
 
 #[tokio::test]
 async fn a_client_that_goes_away_does_not_stop_its_decision() {
-    let fake = FakeOpenAi::spawn().await;
-    fake.always(ModelReply::delayed(
-        Duration::from_millis(300),
-        ModelReply::content(json!({"category": "travel", "confidence": 1, "rationale": ""})),
-    ));
+    let (fake, gate) = (FakeOpenAi::spawn().await, Arc::new(Notify::new()));
+    let travel = ModelReply::content(json!({"category": "travel", "confidence": 1, "rationale": ""}));
+    fake.script([ModelReply::held(&gate, travel.clone()), travel.clone(), travel]);
     let app = TestApp::with_openai(&fake).await;
-    let impatient = app
-        .request(reqwest::Method::POST, "/v1/expenses", &[])
-        .json(&json!({"transaction": "Taxi", "amount": 1}))
-        .timeout(Duration::from_millis(100))
-        .send()
-        .await;
-    assert!(impatient.unwrap_err().is_timeout());
+    app.leave_once_the_model_is_asked(&fake, json!({"transaction": "Taxi", "amount": 1})).await;
+    // Only then may the model answer, or the decision could be there before the service sees that the client is not.
+    let server = poll::until(Duration::from_secs(10), "end of the server span", async || {
+        app.ended_spans().into_iter().find(|span| span.name == "POST /v1/expenses").ok_or("not yet")
+    })
+    .await;
+    gate.notify_one();
     let decision = poll::until(Duration::from_secs(10), "the decision is recorded", async || {
         let page = app.get("/v1/expenses").await.body;
         page["decisions"].get(0).cloned().ok_or(page)
     })
     .await;
-    let server = poll::until(Duration::from_secs(10), "the server span has ended", async || {
-        let spans = app.trace(&decision["trace_id"]);
-        spans.into_iter().find(|span| span.name == "POST /v1/expenses").ok_or("not yet")
-    })
-    .await;
+    assert_eq!(decision["trace_id"], server.span_context.trace_id().to_string());
     let error_type = server.attributes.iter().find(|attribute| attribute.key.as_str() == "error.type").unwrap();
     assert_eq!(error_type.value.as_str(), "cancelled");
     assert!(server.attributes.iter().any(|attribute| attribute.key.as_str() == "user.id"));
-    let agent =
-        app.trace(&decision["trace_id"]).into_iter().find(|span| span.name.starts_with("invoke_agent")).unwrap();
+    let agent = poll::until(Duration::from_secs(10), "end of the agent's span", async || {
+        app.ended_spans().into_iter().find(|span| span.name.starts_with("invoke_agent")).ok_or("not yet")
+    })
+    .await;
     assert!(!agent.attributes.iter().any(|attribute| attribute.key.as_str() == "error.type"));
 }
 

@@ -267,6 +267,18 @@ impl TestApp {
         reply.body
     }
 
+    /// Posts an expense, and hangs up when its model has been asked.
+    pub(crate) async fn leave_once_the_model_is_asked(&self, fake: &FakeOpenAi, body: Value) {
+        let request = self.request(reqwest::Method::POST, "/v1/expenses", &[]).json(&body);
+        let asked = poll::until(Duration::from_secs(10), "question for the model", async || {
+            if fake.requests().is_empty() { Err("none yet") } else { Ok(()) }
+        });
+        tokio::select! {
+            reply = request.send() => panic!("answered before the client could leave: {reply:?}"),
+            () = asked => {}
+        }
+    }
+
     /// Every span that has ended.
     pub(crate) fn ended_spans(&self) -> Vec<SpanData> {
         self.spans.get_finished_spans().unwrap()
