@@ -2,8 +2,8 @@
 # Rehearses on a cluster what can happen to the service there, under a steady load, and says what it saw:
 #   deploy/rehearse.sh KUBECONFIG IMAGE [NEXT_IMAGE]
 # IMAGE and NEXT_IMAGE are names under which the nodes know, or can pull, the agent's image; without the second one no
-# image is changed. Needs bash, diff and kubectl here, and a cluster that has no namespace `expense-agent` yet and lets its
-# user run a pod as root: kind, or any other. Takes about ten minutes. Exit code 1 when a step did not hold.
+# image is changed. Needs bash, diff and kubectl here, and a cluster that has no namespace `expense-agent` nor anything called
+# `expense-agent-rehearsal` yet, and lets its user run a pod as root: kind, or any other. Ten minutes; 1 when a step fails.
 #   KEEP=1             leaves everything as it is at the end, and does not clean up
 #   RATE=10            expenses a second
 #   LOAD_IMAGE=…       an image with Python 3.10 or newer, python:3.13-alpine unless it is set
@@ -93,7 +93,10 @@ change_meals() {
 
 # ---- The cluster, and what the script itself needs there
 
-kubectl get namespace expense-agent >/dev/null 2>&1 && fail "an empty cluster" "there is a namespace expense-agent already"
+# What is deleted at the end has to be of this run's own making.
+FOUND=$(kubectl get namespace/expense-agent namespace/expense-agent-rehearsal persistentvolume/expense-agent-rehearsal \
+  --ignore-not-found -o name)
+[ -z "$FOUND" ] || fail "an empty cluster" "there already is ${FOUND//$'\n'/, }"
 HAS_BEGUN=1
 NODE=$(kubectl get nodes -o jsonpath='{.items[0].metadata.name}')
 saw "the cluster" "$(kubectl version -o yaml | sed -n '/serverVersion/,$s/.*gitVersion: //p'), $(kubectl get nodes -o name | wc -l) node(s)"
@@ -205,6 +208,9 @@ kubectl diff -f "$WORK/manifest.yaml" >"$WORK/diff" || fail "a second apply" "wo
 kubectl apply -f "$WORK/manifest.yaml" >/dev/null
 [ "$(pods)" = "$PODS" ] || fail "a second apply" "replaced pods"
 saw "a second apply" "changes nothing"
+
+# The steps below count two pods, so nothing else may change their number from here on.
+k delete horizontalpodautoscaler expense-agent >/dev/null
 
 # ---- Under way
 
