@@ -25,7 +25,7 @@ fn file(name: &str) -> String {
 fn alert_queries() -> Vec<String> {
     let rules: Value = yaml_serde::from_str(&file("alerts.yaml")).unwrap();
     let rules = rules["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap());
-    let advised = Regex::new(r"(?:sum|max) by \([^)]*\) \((?:[^()]|\([^()]*\))*\)").unwrap();
+    let advised = Regex::new(r"(?:sum|max|min) by \([^)]*\) \((?:[^()]|\([^()]*\))*\)").unwrap();
     let queries = rules.flat_map(|rule| {
         let text = rule["annotations"]["description"].as_str().unwrap();
         let advised = advised.find_iter(text).map(|query| query.as_str().to_owned());
