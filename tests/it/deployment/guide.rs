@@ -6,7 +6,7 @@ use std::fs;
 use regex::Regex;
 use serde_json::Value;
 
-use super::{list, of_project, text};
+use super::{AGENT, COMPOSE, list, of_project, text};
 
 const GUIDE: &str = "deploy/README.md";
 
@@ -34,6 +34,22 @@ fn every_alert_has_its_paragraph() {
 fn a_heading_alone_explains_no_alert() {
     let guide = "### ExpenseAgentOne\n\nIt means this.\n\n### ExpenseAgentTwo\n\n### ExpenseAgentThree\n";
     assert_eq!(explained(guide), BTreeSet::from(["ExpenseAgentOne"]));
+}
+
+#[test]
+fn it_names_every_variable_that_compose_hands_over() {
+    let compose: Value = yaml_serde::from_str(&fs::read_to_string(of_project(COMPOSE)).unwrap()).unwrap();
+    let given = compose["services"][AGENT]["environment"].as_object().unwrap().iter();
+    let from_outside = |(name, value): &(&String, &Value)| {
+        value.as_str().is_none_or(|value| value.starts_with(&format!("${{{name}:")))
+    };
+    let handed_over: BTreeSet<_> = given.filter(from_outside).map(|(name, _)| name.as_str()).collect();
+    let guide = fs::read_to_string(of_project(GUIDE)).unwrap();
+    let (_, list) = guide.split_once("These variables reach the service").expect("the guide has the list");
+    let (list, _) = list.split_once("; none is needed").expect("the list has an end");
+    let named = Regex::new(r"`([A-Z_]+)`").unwrap();
+    let named: BTreeSet<_> = named.captures_iter(list).map(|found| found.get(1).unwrap().as_str()).collect();
+    assert_eq!(named, handed_over, "{GUIDE} names those on the left, {COMPOSE} hands over those on the right");
 }
 
 /// The files and headings that a document's links name, those inside the project.
