@@ -117,6 +117,8 @@ pub async fn create(
         leased_until: received_at + app.deadline * 2,
         expires_at: received_at + app.key_retention,
     });
+    // A tenth of the time is kept for the ledger and the way back.
+    let model_time = app.deadline * 9 / 10;
     let case = Case {
         id: Uuid::now_v7(),
         received_at,
@@ -125,8 +127,7 @@ pub async fn create(
         tenant_id: identity.tenant_id,
         trace_id: trace.trace_id,
         span_id: trace.span_id,
-        // A tenth of the time is kept for the ledger and the way back.
-        model_deadline: arrived.0 + app.deadline * 9 / 10,
+        model_deadline: arrived.0 + model_time,
         expense,
         refunds,
     };
@@ -134,7 +135,7 @@ pub async fn create(
     let (shared, deadline) = (Arc::clone(&app), arrived.0 + app.deadline);
     let user_id = case.expense.user_id.clone();
     let work = app.decisions.spawn(as_user(&user_id, async move {
-        let answer = once::decide(&shared.chain, &shared.clock, case, deadline).await;
+        let answer = once::decide(&shared.chain, &shared.clock, case, deadline, model_time).await;
         drop(place);
         answer
     }));

@@ -51,7 +51,13 @@ pub struct Answer {
 ///
 /// # Errors
 /// When the key was used with another body, the ledger fails, or the other request takes too long.
-pub async fn decide(chain: &Chain, clock: &Clock, case: Case, deadline: Instant) -> Result<Answer, Problem> {
+pub async fn decide(
+    chain: &Chain,
+    clock: &Clock,
+    mut case: Case,
+    deadline: Instant,
+    model_time: Duration,
+) -> Result<Answer, Problem> {
     if let Some(claim) = &case.key {
         loop {
             match chain.ledger.claim(claim, clock.now()).await? {
@@ -59,7 +65,12 @@ pub async fn decide(chain: &Chain, clock: &Clock, case: Case, deadline: Instant)
                 KeyState::Decided(entry) => return Ok(Answer { entry: *entry, is_replay: true }),
                 KeyState::OtherBody => return Err(other_body()),
                 KeyState::UnderWay if Instant::now() >= deadline => return Err(Problem::deadline_exceeded()),
-                KeyState::UnderWay => tokio::time::sleep(POLL).await,
+                KeyState::UnderWay => {
+                    tokio::time::sleep(POLL).await;
+                    // The wait was none of the model's: out of time, it would bind the key to a review for ever. A wait
+                    // ends at the deadline, so this ends within the lease; the answer may come too late, and is kept.
+                    case.model_deadline = Instant::now() + model_time;
+                }
             }
         }
     }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::store::on_each_store;
-use crate::harness::{TestApp, config};
+use crate::harness::{TestApp, config, openai, poll};
 
 const KEY: (&str, &str) = ("idempotency-key", "7f1c-42");
 
@@ -124,6 +124,36 @@ async fn a_process_that_died_with_a_key_holds_it_no_longer_than_its_lease() {
         ledger.release(&claim).await.unwrap();
         let again = app.post_with(ride(), &[("idempotency-key", "orphan")]).await;
         assert_eq!(again.body["id"], reply.body["id"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_request_that_waited_for_its_key_has_the_models_time_all_the_same() {
+    on_each_store(async |store| {
+        let fake = slow_model().await;
+        let deadline = Duration::from_secs(2);
+        let config = Config { store: store.store.clone(), model: openai(&fake), deadline, ..config() };
+        let app = TestApp::with(config).await;
+        // Held past the time that the model would have had.
+        let ledger = Ledger::open(&store.store).await.unwrap();
+        let now = Timestamp::now();
+        let claim = KeyClaim {
+            tenant_id: "default".to_owned(),
+            key: KEY.1.to_owned(),
+            fingerprint: fingerprint(&ride()),
+            leased_until: now + Duration::from_millis(1_900),
+            expires_at: now + Duration::from_secs(3600),
+        };
+        assert!(matches!(ledger.claim(&claim, now).await.unwrap(), KeyState::Claimed));
+        // The first is answered at its own deadline at the latest; its decision goes on, and stands under the key.
+        let reply = poll::until(Duration::from_secs(60), "decision under the key", async || {
+            let reply = app.post_with(ride(), &[KEY]).await;
+            if reply.status == 201 { Ok(reply) } else { Err(reply) }
+        })
+        .await;
+        assert_eq!((&reply.body["outcome"], &reply.body["agent_outcome"]), (&json!("approved"), &json!("success")));
+        assert_eq!(fake.requests().len(), 2);
     })
     .await;
 }
