@@ -13,8 +13,8 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio_util::bytes::BytesMut;
-use tokio_util::codec::{Decoder, FramedRead, LinesCodec, LinesCodecError};
+use tokio_util::bytes::{Bytes, BytesMut};
+use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, Decoder, FramedRead};
 use tokio_util::io::StreamReader;
 use tower::ServiceExt;
 use utoipa::ToSchema;
@@ -105,10 +105,10 @@ pub async fn create(
     let key = once::key(request.headers())?;
     let batch = Batch { single, trace, key, headers: passed_on(request.headers()), peer: peer(&request) };
     let bytes = request.into_body().into_data_stream().map_err(io::Error::other);
-    let lines = FramedRead::new(StreamReader::new(bytes), Lines(LinesCodec::new_with_max_length(MAX_BODY_BYTES)));
+    let lines = FramedRead::new(StreamReader::new(bytes), Lines::new());
     let answers = lines
         .enumerate()
-        .filter(|(_, line)| std::future::ready(!matches!(line, Ok(Ok(line)) if line.trim().is_empty())))
+        .filter(|(_, line)| std::future::ready(!matches!(line, Ok(Ok(line)) if line.trim_ascii().is_empty())))
         .map(move |(index, line)| batch.clone().answer(index + 1, line))
         .buffered(N_AT_ONCE);
     Ok(([(header::CONTENT_TYPE, NDJSON)], Body::from_stream(answers)).into_response())
@@ -117,21 +117,26 @@ pub async fn create(
 /// A line with more bytes than a body may have.
 struct TooLong;
 
-/// Lines, of which one that is too long is no end of the others.
-struct Lines(LinesCodec);
+/// Lines, of which one that is too long is no end of the others. They are bytes: whether one is text, whoever reads it as
+/// JSON finds out.
+struct Lines(AnyDelimiterCodec);
 
 impl Lines {
-    fn item(decoded: Result<Option<String>, LinesCodecError>) -> io::Result<Option<Result<String, TooLong>>> {
+    fn new() -> Self {
+        Self(AnyDelimiterCodec::new_with_max_length(b"\n".to_vec(), Vec::new(), MAX_BODY_BYTES))
+    }
+
+    fn item(decoded: Result<Option<Bytes>, AnyDelimiterCodecError>) -> io::Result<Option<Result<Bytes, TooLong>>> {
         match decoded {
             Ok(line) => Ok(line.map(Ok)),
-            Err(LinesCodecError::MaxLineLengthExceeded) => Ok(Some(Err(TooLong))),
-            Err(LinesCodecError::Io(error)) => Err(error),
+            Err(AnyDelimiterCodecError::MaxChunkLengthExceeded) => Ok(Some(Err(TooLong))),
+            Err(AnyDelimiterCodecError::Io(error)) => Err(error),
         }
     }
 }
 
 impl Decoder for Lines {
-    type Item = Result<String, TooLong>;
+    type Item = Result<Bytes, TooLong>;
     type Error = io::Error;
 
     fn decode(&mut self, bytes: &mut BytesMut) -> io::Result<Option<Self::Item>> {
@@ -155,7 +160,7 @@ struct Batch {
 
 impl Batch {
     /// Decides one line; a body that broke off ends the answer as well.
-    async fn answer(self, line: usize, read: io::Result<Result<String, TooLong>>) -> io::Result<String> {
+    async fn answer(self, line: usize, read: io::Result<Result<Bytes, TooLong>>) -> io::Result<String> {
         let Ok(body) = read? else {
             let detail = format!("the line is larger than {MAX_BODY_BYTES} bytes; write one expense a line");
             return refused(line, &Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail));
@@ -172,9 +177,9 @@ impl Batch {
     }
 
     /// A line as a request of its own.
-    fn request(&self, line: usize, body: String) -> Result<Request, Problem> {
-        let (key, body) = match serde_json::from_str(&body) {
-            Ok(KeyedLine { idempotency_key, expense }) => (Some(idempotency_key), expense.get().to_owned()),
+    fn request(&self, line: usize, body: Bytes) -> Result<Request, Problem> {
+        let (key, body) = match serde_json::from_slice(&body) {
+            Ok(KeyedLine { idempotency_key, expense }) => (Some(idempotency_key), expense.get().to_owned().into()),
             Err(_) => (self.key.as_ref().map(|key| format!("{key}-{line}")), body),
         };
         let mut request = Request::post("/v1/expenses").body(Body::from(body)).unwrap_or_default();

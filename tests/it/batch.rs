@@ -45,18 +45,24 @@ async fn every_line_is_answered_in_order_and_a_bad_one_stops_none() {
         long,
         ride(6).to_string(),
         "\r".to_owned(),
+        "{\"transaction\": \"Caf\u{e9}\", \"amount\": 4}".to_owned(),
         // The last line needs no end.
-        ride(8).to_string(),
+        ride(9).to_string(),
     ]
     .join("\n");
+    // As Latin-1, in which one of the lines is no UTF-8.
+    let body: Vec<u8> = body.chars().map(|c| u8::try_from(c).unwrap()).collect();
     let answers = post(&app, body, &[]).await;
     let shown: Vec<_> = answers.iter().map(|answer| (answer["line"].clone(), answer["status"].clone())).collect();
-    assert_eq!(json!(shown), json!([[1, 201], [3, 400], [4, 422], [5, 413], [6, 201], [8, 201]]));
+    assert_eq!(json!(shown), json!([[1, 201], [3, 400], [4, 422], [5, 413], [6, 201], [8, 400], [9, 201]]));
     assert_eq!(
         (&answers[1]["body"]["code"], &answers[3]["body"]["code"]),
         (&json!("not_json"), &json!("body_too_large"))
     );
     assert_eq!(answers[2]["body"]["errors"][0]["field"], "amount");
+    let alone = app.post_raw(&b"{\"transaction\": \"Caf\xe9\", \"amount\": 4}"[..], Some("application/json")).await;
+    assert_eq!((alone.status, &alone.body["code"]), (400, &json!("not_json")));
+    assert_eq!(answers[5]["body"]["detail"], alone.body["detail"]);
     let recorded = app.get("/v1/expenses").await.body["decisions"].as_array().unwrap().len();
     assert_eq!(recorded, 3);
     assert_eq!(answers[0]["body"]["transaction"], "Uber ride 1");
