@@ -13,6 +13,7 @@ use prost::Message;
 use prost::bytes::Bytes;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use reqwest::redirect::Policy;
 use tonic::client::Grpc;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::http::uri::PathAndQuery;
@@ -215,7 +216,9 @@ impl HttpTransport {
         let unbuilt = |error| TransportError::Http(settings.shown_endpoint.clone(), error);
         let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, PROTOBUF.parse().expect("a media type is a header"))]);
         headers.extend(settings.headers.clone());
-        let mut client = reqwest::Client::builder().user_agent(USER_AGENT).default_headers(headers);
+        // A redirect turns the POST into a GET, whose success would count as a delivery.
+        let client = reqwest::Client::builder().redirect(Policy::none());
+        let mut client = client.user_agent(USER_AGENT).default_headers(headers);
         let HttpTls { trusted, identity } = HttpTls::read(settings)?;
         if let Some(trusted) = trusted {
             client = client.tls_certs_only(trusted);

@@ -6,6 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use axum::Router;
+use axum::http::header::LOCATION;
+use axum::http::{Method, StatusCode};
+use axum::response::IntoResponse;
 use expense_agent::config::Config;
 use expense_agent::telemetry::provider::Telemetry;
 use expense_agent::telemetry::queue::{Queue, SpanCounts};
@@ -19,6 +23,7 @@ use crate::harness::binary::Service;
 use crate::harness::mortal_receiver::MortalReceiver;
 use crate::harness::otlp_receiver::{Manner, ReceivedSpan};
 use crate::harness::receiver_process::ReceiverProcess;
+use crate::harness::server::Server;
 use crate::harness::{TestApp, config, poll, pseudonyms, telemetry_settings};
 
 const PROTOCOLS: [&str; 2] = ["grpc", "http/protobuf"];
@@ -303,6 +308,27 @@ async fn a_stop_delivers_what_waits_and_counts_what_it_cannot() {
         shut_down(telemetry).await;
         assert_eq!(queue.counts(), SpanCounts { started: 30, dropped: 30, ..SpanCounts::default() });
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_on_elsewhere_does_not_count_as_exported() {
+    let elsewhere = |method: Method| async move {
+        match method {
+            Method::POST => (StatusCode::FOUND, [(LOCATION, "/elsewhere")]).into_response(),
+            _ => StatusCode::OK.into_response(),
+        }
+    };
+    let receiver = Server::spawn(Router::new().fallback(elsewhere)).await;
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &*receiver.origin()),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        ("OTEL_METRICS_EXPORTER", "none"),
+    ];
+    let telemetry = Telemetry::start(&telemetry_settings(&variables), pseudonyms()).unwrap();
+    let queue = telemetry.queue().unwrap();
+    trace(&tracer(&telemetry), "", false);
+    shut_down(telemetry).await;
+    assert_eq!(queue.counts(), SpanCounts { started: 3, dropped: 3, ..SpanCounts::default() });
 }
 
 /// Spans that begin, end and are left open on several threads, while the receiver does whatever it likes.

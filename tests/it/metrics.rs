@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::http::{Method, StatusCode};
+use axum::response::IntoResponse;
 use expense_agent::config::Config;
 use expense_agent::telemetry::metrics::tenants::{OTHER, Tenants};
 use expense_agent::telemetry::names;
@@ -396,32 +398,42 @@ async fn metrics_are_pushed_over_either_protocol() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_fails_costs_one_warning() {
-    let n_pushes = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&n_pushes);
-    let receiver = Server::spawn(Router::new().fallback(move || async move {
+/// A receiver that answers every push so, and sees `n_pushes` of them; whatever else it is asked is well.
+async fn answering(status: StatusCode, n_pushes: &Arc<AtomicUsize>) -> Server {
+    let counted = Arc::clone(n_pushes);
+    let answer = move |method: Method| async move {
+        if method != Method::POST {
+            return StatusCode::OK.into_response();
+        }
         counted.fetch_add(1, Ordering::Relaxed);
-        StatusCode::SERVICE_UNAVAILABLE
-    }))
-    .await;
-    let variables = [
-        ("OTEL_TRACES_EXPORTER", "none"),
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.origin()),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
-        ("OTEL_METRIC_EXPORT_INTERVAL", "20"),
-    ];
-    let service = Service::start(&[], &variables).await;
-    poll::until(PATIENCE, "third push", async || {
-        assert_eq!(service.post(expense("Taxi", "5.00")).await.0, 201);
-        let n_pushes = n_pushes.load(Ordering::Relaxed);
-        if n_pushes >= 3 { Ok(()) } else { Err(n_pushes) }
-    })
-    .await;
-    let (ended, log) = service.stop().await;
-    assert!(ended.success(), "{log}");
-    assert_eq!(log.matches("metrics cannot be delivered").count(), 1, "{log}");
-    assert_eq!(log.matches("WARN").count(), 1, "{log}");
+        (status, [(LOCATION, "/elsewhere")]).into_response()
+    };
+    Server::spawn(Router::new().fallback(answer)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_fails_or_sends_on_elsewhere_costs_one_warning() {
+    for status in [StatusCode::SERVICE_UNAVAILABLE, StatusCode::FOUND] {
+        let n_pushes = Arc::new(AtomicUsize::new(0));
+        let receiver = answering(status, &n_pushes).await;
+        let variables = [
+            ("OTEL_TRACES_EXPORTER", "none"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &*receiver.origin()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "20"),
+        ];
+        let service = Service::start(&[], &variables).await;
+        poll::until(PATIENCE, "third push", async || {
+            assert_eq!(service.post(expense("Taxi", "5.00")).await.0, 201);
+            let n_pushes = n_pushes.load(Ordering::Relaxed);
+            if n_pushes >= 3 { Ok(()) } else { Err(n_pushes) }
+        })
+        .await;
+        let (ended, log) = service.stop().await;
+        assert!(ended.success(), "{log}");
+        assert_eq!(log.matches("metrics cannot be delivered").count(), 1, "{status}: {log}");
+        assert_eq!(log.matches("WARN").count(), 1, "{log}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

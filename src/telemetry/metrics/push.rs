@@ -15,6 +15,7 @@ use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::redirect::Policy;
 
 use crate::telemetry::outage::Outage;
 use crate::telemetry::settings::{ExporterSettings, Protocol};
@@ -64,7 +65,8 @@ fn over_grpc(settings: &ExporterSettings, temporality: Temporality) -> Result<Bu
 
 fn over_http(settings: &ExporterSettings, temporality: Temporality) -> Result<Built, TransportError> {
     let HttpTls { trusted, identity } = HttpTls::read(settings)?;
-    let mut client = reqwest::blocking::Client::builder();
+    // A redirect turns the POST into a GET, whose success would count as a delivery.
+    let mut client = reqwest::blocking::Client::builder().redirect(Policy::none());
     if let Some(trusted) = trusted {
         client = client.tls_certs_only(trusted);
     }
