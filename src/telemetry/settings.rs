@@ -1,5 +1,5 @@
 //! The standard `OTEL_*` variables that the SDK leaves to the application, read from a map of variables and checked
-//! before anything starts. What the SDK reads itself (the sampler, limits of counts on spans) is only checked.
+//! before anything starts. Of what the SDK reads itself, the sampler and the sizes of log batches are checked, no more.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -207,10 +207,9 @@ impl TelemetrySettings {
             metrics: reader.metrics(is_disabled),
             logs: sends_logs.then(|| reader.exporter(Signal::Logs)),
             propagators: reader.propagators(),
-            has_sampler: reader.one_of("OTEL_TRACES_SAMPLER", &SAMPLERS).is_some(),
+            has_sampler: reader.has_sampler(),
             limits: Limits {
-                // The span's own limit is the SDK's to read, and goes before the general one.
-                span_attributes: n_attributes.filter(|_| reader.text("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT").is_none()),
+                span_attributes: reader.number("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT").or(n_attributes),
                 event_attributes: reader.number("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT").or(n_attributes),
                 link_attributes: reader.number("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT").or(n_attributes),
                 value_chars: value_chars.into_iter().find_map(|name| reader.number(name)).map(size),
@@ -274,6 +273,17 @@ impl<'a> Reader<'a> {
             self.ignore(name, given, &format!("one of {}", accepted.join(", ")));
         }
         known
+    }
+
+    /// To the letter, blanks and case included: the SDK reads it so.
+    fn has_sampler(&mut self) -> bool {
+        let name = "OTEL_TRACES_SAMPLER";
+        let Some(given) = self.variables.get(name).filter(|given| !given.trim().is_empty()) else { return false };
+        let is_known = SAMPLERS.contains(&given.as_str());
+        if !is_known {
+            self.ignore(name, given, &format!("one of {}", SAMPLERS.join(", ")));
+        }
+        is_known
     }
 
     fn number(&mut self, name: &str) -> Option<u32> {
@@ -375,13 +385,10 @@ impl<'a> Reader<'a> {
         let mut headers = HeaderMap::new();
         for pair in given.split(',').filter(|pair| !pair.trim().is_empty()) {
             match header(pair) {
-                Some((key, value)) => headers.append(key, value),
-                None => {
-                    // It may hold a key, so it is not shown.
-                    self.ignore(&name, "not a header in one place", "pairs such as \"x-team=finance%20ops\"");
-                    continue;
-                }
-            };
+                Some((key, value)) => _ = headers.append(key, value),
+                // It may hold a key, so it is not shown.
+                None => self.ignore(&name, "not a header in one place", "pairs such as \"x-team=finance%20ops\""),
+            }
         }
         headers
     }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use expense_agent::ledger::Store;
 use serde_json::{Value, json};
 
-use crate::harness::assert_golden;
 use crate::harness::binary::{Service, run};
 use crate::harness::jaeger::{Jaeger, skip};
 use crate::harness::otlp_receiver::OtlpReceiver;
 use crate::harness::server::Nobody;
 use crate::harness::store::TestStore;
 use crate::harness::trace_tree::{self, TreeSpan};
+use crate::harness::{assert_golden, telemetry_settings};
 
 /// Spans of one decision.
 const N_SPANS: usize = 7;
@@ -178,6 +178,32 @@ async fn variables_that_make_no_sense_are_ignored_with_a_warning() {
         assert!(log.lines().any(|line| line.contains("WARN") && line.contains(name)), "{name}: {log}");
     }
     assert!(receiver.spans().len() >= N_SPANS);
+}
+
+#[test]
+fn a_limit_for_spans_goes_before_the_general_one_unless_it_makes_no_sense() {
+    for (of_spans, expected) in [("40", 40), ("many", 50)] {
+        let variables = [("OTEL_ATTRIBUTE_COUNT_LIMIT", "50"), ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", of_spans)];
+        assert_eq!(telemetry_settings(&variables).limits.span_attributes, Some(expected));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_caller_switches_a_trace_off_unless_a_sampler_of_this_very_name_lets_him() {
+    for (sampler, is_known) in [("ALWAYS_ON", false), ("always_on ", false), ("parentbased_always_on", true)] {
+        let receiver = OtlpReceiver::spawn().await;
+        let endpoint = receiver.grpc_endpoint();
+        let variables = [("OTEL_TRACES_SAMPLER", sampler), ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str())];
+        let service = Service::start(&[], &variables).await;
+        let request = reqwest::Client::new().post(format!("{}/v1/expenses", service.url)).json(&flight());
+        let off = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+        let answer = request.header("traceparent", off).send().await.unwrap();
+        assert_eq!(answer.status(), 201);
+        let (_, log) = service.stop().await;
+        let n_spans = receiver.spans().iter().filter(|span| off.contains(&span.trace_id)).count();
+        assert_eq!(n_spans, if is_known { 0 } else { N_SPANS }, "{sampler}: {log}");
+        assert_eq!(log.contains("OTEL_TRACES_SAMPLER"), !is_known, "{sampler}: {log}");
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,14 @@ use name::Source::{Core, GenAi, Ours};
 use name::{Name, name};
 
 /// Employee.
-pub const USER_ID: Name = name("user.id", "string", "all", "the employee the expense belongs to", Core, High);
+pub const USER_ID: Name = name(
+    "user.id",
+    "string",
+    "all",
+    "the employee the expense belongs to; of a resolution, the person who settles it",
+    Core,
+    High,
+);
 /// Tenant.
 pub const TENANT_ID: Name = name("tenant.id", "string", "all", "whose policies and caps count", Ours, High);
 /// API key.
