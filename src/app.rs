@@ -151,7 +151,7 @@ impl App {
                 tracing::warn!(n_decisions = decisions.len(), "some requests did not finish before the drain timeout");
                 Ok(())
             }
-            never = self.instruments.watch_pending(&self.state.chain.ledger) => match never {},
+            never = self.instruments.watch_ledger(&self.state.chain.ledger) => match never {},
         };
         self.state.chain.ledger.close().await;
         served

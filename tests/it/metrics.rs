@@ -232,6 +232,23 @@ async fn resolutions_are_counted_and_what_waits_is_shown_by_role() {
 }
 
 #[tokio::test]
+async fn the_ledger_is_ready_while_a_decision_could_be_recorded() {
+    on_each_store(async |store| {
+        let app = TestApp::with(Config { store: store.store.clone(), ..config() }).await;
+        let is_ready = |page: &Page| {
+            let sample = page.samples.iter().find(|sample| sample.name == "expense_ledger_ready");
+            sample.map(|sample| sample.value)
+        };
+        metrics_when(&app, "ready ledger", |page| is_ready(page) == Some(1.0)).await;
+        store.execute("ALTER TABLE cap_usage RENAME TO gone").await;
+        metrics_when(&app, "ledger that is not ready", |page| is_ready(page) == Some(0.0)).await;
+        store.execute("ALTER TABLE gone RENAME TO cap_usage").await;
+        metrics_when(&app, "ledger that is ready again", |page| is_ready(page) == Some(1.0)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn tenants_are_told_apart_up_to_the_bound_and_called_what_traces_call_them() {
     let mut config = config();
     config.telemetry.metrics.max_tenants = 2;

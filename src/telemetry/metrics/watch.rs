@@ -1,4 +1,4 @@
-//! Figures that others keep and that are only looked at: what waits for a person, what files were reloaded, whether the
+//! Figures that others keep and that are only looked at: the ledger, what files were reloaded, whether the
 //! model is asked, what became of spans.
 
 use std::convert::Infallible;
@@ -19,17 +19,18 @@ use crate::telemetry::names;
 use crate::telemetry::names::metrics as list;
 use crate::telemetry::queue::{Queue, SpanCounts};
 
-/// How often the ledger is asked what waits for a person. Nobody who reads metrics sees more, and no reader waits for it.
+/// How often the ledger is looked at. Nobody who reads metrics sees more, and no reader waits for it.
 const PERIOD: Duration = Duration::from_secs(5);
 
 impl Instruments {
-    /// Keeps an eye on the decisions that wait for a person, for as long as it is polled. What the ledger said last stays
-    /// when it fails: that it fails is for readiness to say.
-    pub async fn watch_pending(&self, ledger: &Ledger) -> Infallible {
+    /// Keeps an eye on the ledger for as long as it is polled: whether a decision could be recorded, and how many wait for
+    /// a person. How many it said last stays when it fails.
+    pub async fn watch_ledger(&self, ledger: &Ledger) -> Infallible {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            self.scope.metrics.ledger_ready.record(ledger.check().await.is_ok().into(), &[]);
             let Ok(pending) = ledger.pending_by_role().await else { continue };
             for role in Role::iter() {
                 let n_pending = pending.get(&role).copied().unwrap_or_default();

@@ -343,6 +343,15 @@ pub const EXPENSE_DECISIONS_PENDING: Metric = metric(
     "decisions in the ledger that wait for a person; every replica of a shared ledger says the same",
     Ours,
 );
+/// Readiness of the ledger.
+pub const EXPENSE_LEDGER_READY: Metric = metric(
+    "expense.ledger.ready",
+    Kind::Gauge,
+    "{ledger}",
+    &[],
+    "1 while a decision could be recorded, else 0: what `/readyz` asks of the ledger, looked at every five seconds",
+    Ours,
+);
 /// Time to record.
 pub const EXPENSE_RECORD_DURATION: Metric = metric(
     "expense.record.duration",
@@ -428,6 +437,7 @@ pub const ALL: &[Metric] = &[
     EXPENSE_DECISION_COST,
     EXPENSE_RESOLUTIONS,
     EXPENSE_DECISIONS_PENDING,
+    EXPENSE_LEDGER_READY,
     EXPENSE_RECORD_DURATION,
     EXPENSE_AGENT_OVERHEAD_DURATION,
     EXPENSE_AGENT_TELEMETRY_DURATION,
