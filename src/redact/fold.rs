@@ -124,8 +124,10 @@ fn undo(text: &str) -> Option<(Option<char>, usize)> {
             Some((Some(c), 1 + n_nested * 2 + c.len_utf8() * 3 - 1))
         }
         0x1b if bytes.get(1) == Some(&b'[') => {
-            let n_parameters = bytes[2..].iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b';')).count();
-            Some((None, (n_parameters + 3).min(text.len())))
+            let n_bytes = 2 + bytes[2..].iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b';')).count();
+            // Whatever else stands where its end should be is no part of it, and may be more than a byte.
+            let has_end = bytes.get(n_bytes).is_some_and(|byte| matches!(byte, b'@'..=b'~'));
+            Some((None, n_bytes + usize::from(has_end)))
         }
         _ => None,
     }

@@ -8,7 +8,7 @@ use expense_agent::redact::{WITHHELD, redact};
 use proptest::prelude::*;
 
 /// Texts that must not leave as they are, and what leaves instead.
-const FOUND: [(&str, &str); 62] = [
+const FOUND: [(&str, &str); 64] = [
     ("jane.doe@example.com", "[EMAIL]"),
     ("write to <o'brien+x@mail.example.co.uk>.", "write to <[EMAIL]>."),
     ("josé@exämple.de,ana@b.org", "[EMAIL],[EMAIL]"),
@@ -73,6 +73,8 @@ const FOUND: [(&str, &str); 62] = [
     (r"paid\nDE89370400440532013000\n", r"paid\n[IBAN]\n"),
     ("cashback 5%4111111111111111", "cashback 5%[CARD]"),
     ("\u{1b}[2m=\u{1b}[0mDE89370400440532013000", "\u{1b}[2m=\u{1b}[0m[IBAN]"),
+    ("\u{1b}[1;é jane@example.com", "\u{1b}[1;é [EMAIL]"),
+    ("4111\u{1b}[１111 1111 1111", "[CARD]"),
 ];
 
 /// Texts of this service and of its callers in which nothing is to be found.
@@ -263,9 +265,12 @@ proptest! {
     }
 
     #[test]
-    fn no_text_brings_it_down(text in any::<String>(), digits in "[0-9 ()+./@%\\\\u-]{0,60}") {
+    fn no_text_brings_it_down(
+        text in any::<String>(), digits in "[0-9 ()+./@%\\\\u-]{0,60}", escapes in "([\\\\%\u{1b}][\\[u%]?[0-9a-f;]{0,4}[é４m]?){0,9}",
+    ) {
         // A panic inside would show as a text that is withheld.
         prop_assert_ne!(redact(&text), WITHHELD);
         prop_assert_ne!(redact(&digits), WITHHELD);
+        prop_assert_ne!(redact(&escapes), WITHHELD);
     }
 }
