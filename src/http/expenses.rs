@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::chain::Case;
 use crate::clock::day_of;
-use crate::domain::body::{BodyError, FieldFault};
+use crate::domain::body::{BodyError, FieldFault, MAX_ID_CHARS, is_line};
 use crate::domain::decision::{Decision, Outcome, Role, ValidationType};
 use crate::domain::expense::Expense;
 use crate::domain::resolution::Resolution;
@@ -236,10 +236,16 @@ pub async fn list(
 fn parse_query(parameters: &[(String, String)]) -> Result<(Filter, PageRequest), Problem> {
     let mut filter = Filter::default();
     let mut page = PageRequest { after: None, limit: DEFAULT_PAGE };
-    for (name, value) in parameters {
-        let refused = |accepted: String| {
-            let detail = format!("`{name}` cannot be \"{value}\"; write {accepted}");
-            Problem::new(StatusCode::BAD_REQUEST, "unknown_filter", detail)
+    let unknown = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "unknown_filter", detail);
+    for (index, (name, value)) in parameters.iter().enumerate() {
+        if parameters[..index].iter().any(|(earlier, _)| earlier == name) {
+            return Err(unknown(format!("`{name}` is given twice; write it once")));
+        }
+        let refused = |accepted: String| unknown(format!("`{name}` cannot be \"{value}\"; write {accepted}"));
+        let line = || {
+            let accepted =
+                format!("1 to {MAX_ID_CHARS} characters without control characters, and no blank at either end");
+            Some(value.clone()).filter(|value| is_line(value, MAX_ID_CHARS)).ok_or_else(|| refused(accepted))
         };
         match name.as_str() {
             "outcome" => {
@@ -254,18 +260,17 @@ fn parse_query(parameters: &[(String, String)]) -> Result<(Filter, PageRequest),
                 let role = value.parse().map_err(|_| refused(format!("one of {}", Role::VARIANTS.join(", "))))?;
                 filter.pending = Some(role);
             }
-            "category" => filter.category = Some(value.clone()),
-            "user_id" => filter.user_id = Some(value.clone()),
+            "category" => filter.category = Some(line()?),
+            "user_id" => filter.user_id = Some(line()?),
             "cursor" => page.after = Some(value.parse().map_err(|_| unknown_cursor())?),
             "limit" => {
                 let limit = value.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
                 page.limit = limit.ok_or_else(|| refused(format!("a number from 1 to {MAX_PAGE}")))?;
             }
             _ => {
-                let detail = format!(
+                return Err(unknown(format!(
                     "`{name}` is no filter; there are outcome, category, user_id, failed_validation, pending, cursor and limit"
-                );
-                return Err(Problem::new(StatusCode::BAD_REQUEST, "unknown_filter", detail));
+                )));
             }
         }
     }

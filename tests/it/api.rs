@@ -227,6 +227,11 @@ async fn filters_narrow_the_list_and_unknown_ones_are_refused() {
         ("colour=red", "unknown_filter"),
         ("limit=0", "unknown_filter"),
         ("limit=201", "unknown_filter"),
+        ("user_id=ana&user_id=ben", "unknown_filter"),
+        ("limit=1&limit=2", "unknown_filter"),
+        ("user_id=%00", "unknown_filter"),
+        ("category=meals%0A", "unknown_filter"),
+        ("user_id=", "unknown_filter"),
         ("cursor=abc", "unknown_cursor"),
         ("cursor=01a1fc3f-8232-75b3-ae94-bf307466c95a", "unknown_cursor"),
     ] {

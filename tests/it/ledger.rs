@@ -304,16 +304,17 @@ async fn any_two_filters_hold_together_page_by_page() {
             "pending=manager",
         ];
         for (one, other) in filters.iter().flat_map(|one| filters.iter().map(move |other| (one, other))) {
-            // Of two filters of one name the last would count.
+            // A filter is given once; one and the same stands for itself alone.
             if one != other && one.split('=').next() == other.split('=').next() {
                 continue;
             }
+            let query = if one == other { (*one).to_owned() } else { format!("{one}&{other}") };
             let passing = decisions.iter().filter(|decision| passes(one, decision) && passes(other, decision));
             let expected: Vec<_> = passing.map(|decision| decision["id"].clone()).collect();
             let mut listed = Vec::new();
             let mut cursor = String::new();
             loop {
-                let page = app.get(&format!("/v1/expenses?{one}&{other}&limit=2{cursor}")).await.body;
+                let page = app.get(&format!("/v1/expenses?{query}&limit=2{cursor}")).await.body;
                 listed.extend(page["decisions"].as_array().unwrap().iter().map(|decision| decision["id"].clone()));
                 let Some(next) = page["next_cursor"].as_str() else { break };
                 cursor = format!("&cursor={next}");
