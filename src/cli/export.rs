@@ -109,7 +109,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-const HEADER: [&str; 24] = [
+const HEADER: [&str; 25] = [
     "id",
     "received_at",
     "tenant_id",
@@ -132,11 +132,12 @@ const HEADER: [&str; 24] = [
     "resolution_amount",
     "resolution_actor",
     "resolution_reason",
+    "resolution_category",
     "trace_id",
     "record_hash",
 ];
 
-fn row(Exported { entry: Entry { decision, resolution }, record_hash }: &Exported) -> [String; 24] {
+fn row(Exported { entry: Entry { decision, resolution }, record_hash }: &Exported) -> [String; 25] {
     let expense = &decision.expense;
     let resolved = resolution.as_ref();
     let shown = |amount: Option<rust_decimal::Decimal>| amount.map(|amount| amount.to_string()).unwrap_or_default();
@@ -164,6 +165,7 @@ fn row(Exported { entry: Entry { decision, resolution }, record_hash }: &Exporte
         shown(resolved.and_then(|resolution| resolution.amount)),
         text(resolved.map(|resolution| resolution.actor.as_str())),
         text(resolved.map(|resolution| resolution.reason.as_str())),
+        text(resolved.and_then(|resolution| resolution.category.as_deref())),
         decision.trace_id.clone(),
         record_hash.clone().unwrap_or_default(),
     ]

@@ -1,9 +1,12 @@
 //! What a person settles: who may, what it does to the caps, and what is left of it in the ledger and in the traces.
 
+use std::collections::HashMap;
+
 use expense_agent::config::{Config, ModelConfig};
 use expense_agent::ledger::{Effect, Ledger, RecordError};
 use serde_json::{Value, json};
 
+use crate::harness::binary::run;
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::store::{TestStore, on_each_store};
 use crate::harness::{Reply, TestApp, config};
@@ -214,6 +217,19 @@ async fn a_credit_frees_what_a_person_approved_under_the_category_and_the_rate_o
         assert_eq!(office.used(meal).await, "0.00");
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_table_of_decisions_shows_the_category_that_a_person_chose() {
+    let store = TestStore::sqlite();
+    let office = Office::on(&store).await;
+    let odd = office.decide(odd_meal("60.00")).await;
+    assert_eq!(office.settle("ea_manager", &odd, as_a_meal("manager")).await.status, 201);
+    let today = odd["received_at"].as_str().unwrap().split('T').next().unwrap();
+    let table = run(&["export", "--data", store.folder(), "--from", today, "--to", today], &[]).await.stdout;
+    let rows = csv::Reader::from_reader(&*table).into_deserialize::<HashMap<String, String>>();
+    let row = rows.last().unwrap().unwrap();
+    assert_eq!((&*row["resolution"], &*row["resolution_category"]), ("approve", "meals"));
 }
 
 #[tokio::test]
