@@ -138,6 +138,8 @@ pub async fn render(request: Request, next: Next) -> Response {
     let status = response.status();
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
+        // A page's file that is not there.
+        None if is_refusal(&response) && status == StatusCode::NOT_FOUND => no_such_route().await,
         // The framework refused it before a handler saw it: a path or a query that is no text, a method of a probe.
         None if is_refusal(&response) => {
             Problem::new(status, "malformed_request", "the request cannot be read; /docs shows what can be asked")

@@ -245,6 +245,7 @@ async fn what_does_not_exist_is_a_problem_too() {
     assert_problem(&app.get("/v1/expenses/01a1fc3f-8232-75b3-ae94-bf307466c95a").await, 404, "not_found");
     assert_problem(&app.get("/v1/expenses/7").await, 404, "not_found");
     assert_problem(&app.get("/v2").await, 404, "no_such_route");
+    assert_problem(&app.get("/docs/nope.js").await, 404, "no_such_route");
     assert_problem(&app.get("/v1/expenses/%ff").await, 400, "malformed_request");
     let probe = app.request(reqwest::Method::POST, "/healthz", &[]).send().await.unwrap();
     assert_eq!(probe.status(), 405);
