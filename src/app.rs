@@ -32,6 +32,9 @@ use crate::telemetry::Instruments;
 use crate::telemetry::chat::TracedModel;
 use crate::toml_reader::FileFaults;
 
+/// How long the ledger's connections are waited for at the end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// The service cannot be put together.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
@@ -153,7 +156,8 @@ impl App {
             }
             never = self.instruments.watch_ledger(&self.state.chain.ledger) => match never {},
         };
-        self.state.chain.ledger.close().await;
+        // Whoever was not done by then may never give his connection back.
+        let _closed_or_late = tokio::time::timeout(CLOSE_TIMEOUT, self.state.chain.ledger.close()).await;
         served
     }
 

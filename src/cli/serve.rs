@@ -1,6 +1,7 @@
 //! `serve`: telemetry first and last, the service in between.
 
 use std::io::Write;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -16,6 +17,10 @@ use crate::reload::ReloadRequests;
 use crate::telemetry::Instruments;
 use crate::telemetry::logs;
 use crate::telemetry::provider::Telemetry;
+
+/// How long the program waits at its end for what still runs: a file that is read, a database that is written to. It may
+/// take for ever, and the last spans have to leave within the time that an orchestrator gives.
+const LAST_WORK: Duration = Duration::from_secs(1);
 
 /// Runs the service until it is told to stop.
 ///
@@ -33,7 +38,7 @@ pub fn run(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
     let served = runtime.block_on(serve(config, &telemetry, out));
-    drop(runtime);
+    runtime.shutdown_timeout(LAST_WORK);
     // Last, and off the runtime: the spans of the last requests are still in the queue.
     telemetry.shutdown();
     served
@@ -66,7 +71,7 @@ pub fn decide_here(
     let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
     let telemetry = start_telemetry(&config, pseudonyms)?;
     let done = runtime.block_on(work(config, telemetry.instruments()));
-    drop(runtime);
+    runtime.shutdown_timeout(LAST_WORK);
     telemetry.shutdown();
     done
 }

@@ -1,12 +1,16 @@
 //! The program as a person runs it: subcommands, exit codes, and how it stops.
 
+use std::time::Duration;
+
 use reqwest::header::HeaderValue;
 use serde_json::json;
+use tokio::net::unix::pipe;
+use tokio::process::Command;
 
 use crate::harness::assert_golden;
 use crate::harness::binary::{Service, run, text};
+use crate::harness::policy_folder::copy_shipped;
 use crate::harness::poll;
-use std::time::Duration;
 
 const QUIET: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
 
@@ -98,6 +102,22 @@ async fn a_stop_signal_lets_requests_finish_and_turns_new_ones_away() {
     let (ended, log) = service.ended().await;
     assert!(ended.success(), "{log}");
     assert!(reqwest::get(format!("{url}/readyz")).await.is_err());
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_no_file_that_has_no_end() {
+    let folder = tempfile::tempdir().unwrap();
+    copy_shipped(folder.path());
+    let service = Service::start(&["--policies", folder.path().to_str().unwrap()], &[QUIET]).await;
+    let pipe = folder.path().join("pipe.toml");
+    assert!(Command::new("mkfifo").arg(&pipe).status().await.unwrap().success());
+    service.signal("HUP").await;
+    // It can be opened for writing once the service reads from it, and is read until it is closed.
+    let _writer =
+        poll::until(Duration::from_secs(10), "the pipe is read", async || pipe::OpenOptions::new().open_sender(&pipe))
+            .await;
+    let (ended, log) = service.stop().await;
+    assert!(ended.success(), "{log}");
 }
 
 #[tokio::test]
