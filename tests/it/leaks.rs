@@ -312,6 +312,23 @@ async fn names_of_spans_and_what_their_events_say_are_redacted_as_well() {
 }
 
 #[tokio::test]
+async fn no_log_filter_lets_out_what_a_model_answered() {
+    let fake = FakeOpenAi::spawn().await;
+    // Its client logs an answer that it cannot read, and an error of the server.
+    let unreadable = json!({"choices": "whatever the model says"}).to_string();
+    fake.script([Reply::raw(200, "application/json", unreadable), Reply::status(500)]);
+    let filter = "trace,async_openai=trace,async_openai::error=trace,async_openai::client=trace";
+    let variables = [("OTEL_TRACES_EXPORTER", "none"), ("OPENAI_BASE_URL", &fake.base_url()), ("RUST_LOG", filter)];
+    let service = Service::start(&["--model-retries", "0"], &variables).await;
+    for _ in 0..2 {
+        assert_eq!(service.post(json!({"transaction": "Taxi", "amount": "5.00"})).await.0, 201);
+    }
+    assert_eq!(fake.requests().len(), 2);
+    let (_, log) = service.stop().await;
+    assert!(!log.contains("whatever the model says") && !log.contains("async_openai::"), "{log}");
+}
+
+#[tokio::test]
 async fn the_model_sees_what_the_employee_wrote_when_that_is_switched_on() {
     let fake = FakeOpenAi::spawn().await;
     fake.on_classify([classified("travel", "A taxi.")]);
