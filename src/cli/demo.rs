@@ -41,7 +41,7 @@ pub fn run(config: &Config, url: Option<Url>, out: &mut dyn Write) -> anyhow::Re
         // Employees of their own for every run, so that an earlier one has not used up their caps.
         let run_id = Uuid::new_v4().simple().to_string();
         let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
-        return runtime.block_on(post_all(&url, &format!("-{}", &run_id[..8]), out));
+        return runtime.block_on(post_all(&Client::new(), &url, &format!("-{}", &run_id[..8]), out));
     }
     decide_here(config, Pseudonyms::new(new_key()?), async |config, instruments| serve(config, instruments, out).await)
 }
@@ -59,20 +59,21 @@ async fn serve(config: Config, instruments: Instruments, out: &mut dyn Write) ->
         // Told to stop, or the demo has failed and is gone: both end the service.
         let _told_or_gone = stopped.await;
     }));
-    let shown = post_all(&url, "", out).await;
+    // It is in this process, which no proxy reaches.
+    let client = Client::builder().no_proxy().build()?;
+    let shown = post_all(&client, &url, "", out).await;
     drop(stop);
     serving.await??;
     shown
 }
 
-async fn post_all(url: &Url, user_suffix: &str, out: &mut dyn Write) -> anyhow::Result<()> {
-    let client = Client::new();
+async fn post_all(client: &Client, url: &Url, user_suffix: &str, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut decisions = Vec::new();
     for line in TRANSACTIONS.lines() {
         let mut submission: Submission = serde_json::from_str(line).context("a line of the demo's own data")?;
         let own = |id: String| format!("{id}{user_suffix}");
         submission.user_id = submission.user_id.map(own);
-        let (decision, trace_url) = post(&client, url, &submission).await?;
+        let (decision, trace_url) = post(client, url, &submission).await?;
         show(&decision, trace_url.as_deref(), out)?;
         decisions.push(decision);
     }

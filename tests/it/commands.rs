@@ -34,6 +34,12 @@ async fn every_eighth_tree_is_red_when_the_model_misclassifies_an_eighth() {
 }
 
 #[tokio::test]
+async fn the_demo_asks_no_proxy_for_a_service_of_its_own() {
+    let output = run(&["demo"], &[QUIET, ("http_proxy", "http://127.0.0.1:1")]).await;
+    assert!(output.status.success(), "{}", text(output.stderr));
+}
+
+#[tokio::test]
 async fn the_demo_posts_to_a_running_service() {
     let service = Service::start(&[], &[QUIET]).await;
     for _ in 0..2 {
