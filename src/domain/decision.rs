@@ -448,6 +448,11 @@ impl Decision {
         self.converted_amount.as_ref().map_or(own, |converted| (converted.amount, converted.currency))
     }
 
+    /// The model, if it was asked anything: about a credit it is not.
+    pub fn asked_model(&self) -> Option<&str> {
+        self.steps.iter().any(|step| !step.calls.is_empty()).then_some(&*self.model)
+    }
+
     /// The types of the checks that finally failed, each once, in order.
     pub fn failed_types(&self) -> Vec<ValidationType> {
         failed_types(&self.validations)

@@ -99,7 +99,6 @@ impl Record for Result<Recorded, LedgerError> {
         let decision = &recorded.decision;
         let mut attributes = outcome_attributes(decision);
         attributes.extend([
-            names::GEN_AI_REQUEST_MODEL.with(decision.model.clone()),
             names::GEN_AI_USAGE_INPUT_TOKENS.with(count(decision.input_tokens)),
             names::GEN_AI_USAGE_OUTPUT_TOKENS.with(count(decision.output_tokens)),
             names::EXPENSE_AMOUNT.with(decision.expense.amount.to_string()),
@@ -109,6 +108,7 @@ impl Record for Result<Recorded, LedgerError> {
             names::EXPENSE_RECORD_DURATION.with(recorded.record_duration.as_secs_f64()),
             names::EXPENSE_RECORD_HASH.with(recorded.record_hash.clone()),
         ]);
+        attributes.extend(decision.asked_model().map(|model| names::GEN_AI_REQUEST_MODEL.with(model.to_owned())));
         attributes.extend(decision.category.clone().map(|category| names::EXPENSE_CATEGORY.with(category)));
         let verdict = decision.policy_verdict.map(<&'static str>::from);
         attributes.extend(verdict.map(|verdict| names::EXPENSE_POLICY_VERDICT.with(verdict)));

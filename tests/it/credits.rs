@@ -47,6 +47,19 @@ async fn a_credit_frees_at_most_the_share_of_its_purchase() {
 }
 
 #[tokio::test]
+async fn the_run_of_a_credit_names_no_model() {
+    let app = TestApp::spawn().await;
+    let lunch = app.decide(meal("60.00")).await;
+    let back = app.decide(credit("-25.00", &lunch)).await;
+    for (decision, has_model) in [(lunch, true), (back, false)] {
+        let spans = app.trace(&decision["trace_id"]);
+        let run = spans.iter().find(|span| span.name == "invoke_agent expense_agent").unwrap();
+        let names_it = run.attributes.iter().any(|attribute| attribute.key.as_str() == "gen_ai.request.model");
+        assert_eq!(names_it, has_model, "{}", app.tree(&decision));
+    }
+}
+
+#[tokio::test]
 async fn a_credit_of_what_was_denied_frees_nothing() {
     on_each_store(async |store| {
         let app = on(&store).await;

@@ -37,7 +37,7 @@ fn run(decision: &Decision) -> Run {
         trace_id: decision.trace_id.clone(),
         tenant_id: decision.tenant_id.clone(),
         category: decision.category.clone(),
-        model: decision.model.clone(),
+        model: decision.asked_model().map(str::to_owned),
         outcome: decision.outcome.to_string(),
         agent_outcome: decision.agent_outcome.to_string(),
         is_override: decision.is_override,

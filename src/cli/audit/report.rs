@@ -26,8 +26,8 @@ pub struct Run {
     pub tenant_id: String,
     /// The category, unless there was none.
     pub category: Option<String>,
-    /// The model that was asked.
-    pub model: String,
+    /// The model, if one was asked.
+    pub model: Option<String>,
     /// What became of the expense.
     pub outcome: String,
     /// How the reasoning went.
@@ -151,7 +151,7 @@ pub struct Report {
     pub by_category: Rates,
     /// Semantic errors by tenant.
     pub by_tenant: Rates,
-    /// Semantic errors by model.
+    /// Semantic errors by model, of decisions that one was asked about.
     pub by_model: Rates,
     /// Decisions in which a check of the prompt's own step finally failed, of all that were asked with it.
     pub by_prompt: Rates,
@@ -189,7 +189,9 @@ impl Report {
         let category = run.category.clone().unwrap_or_else(|| NONE.to_owned());
         self.by_category.entry(category).or_default().count(has_failed);
         self.by_tenant.entry(run.tenant_id.clone()).or_default().count(has_failed);
-        self.by_model.entry(run.model).or_default().count(has_failed);
+        if let Some(model) = run.model {
+            self.by_model.entry(model).or_default().count(has_failed);
+        }
         for (rates, counted) in [(&mut self.by_type, run.checks), (&mut self.by_prompt, run.prompts)] {
             counted.into_iter().for_each(|(name, has_failed)| rates.entry(name).or_default().count(has_failed));
         }

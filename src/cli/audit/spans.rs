@@ -119,7 +119,7 @@ impl<'a> Tree<'a> {
             trace_id: agent.trace_id.clone(),
             tenant_id: text(own, names::TENANT_ID)?,
             category: text(own, names::EXPENSE_CATEGORY),
-            model: text(own, names::GEN_AI_REQUEST_MODEL)?,
+            model: text(own, names::GEN_AI_REQUEST_MODEL),
             outcome: text(own, names::EXPENSE_OUTCOME)?,
             agent_outcome: text(own, names::AGENT_OUTCOME)?,
             is_override: value(own, names::EXPENSE_OVERRIDE, "boolValue").and_then(Value::as_bool).unwrap_or_default(),
