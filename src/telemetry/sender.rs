@@ -81,7 +81,7 @@ impl Sender {
     /// Sends until the program stops and nothing waits.
     pub(super) async fn run(mut self) {
         let mut is_last = false;
-        while !is_last {
+        while !is_last && !self.gives_up() {
             is_last = tokio::select! {
                 () = tokio::time::sleep(self.schedule_delay) => false,
                 () = self.queue.filled() => false,

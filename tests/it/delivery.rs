@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -329,6 +329,37 @@ async fn what_is_sent_on_elsewhere_does_not_count_as_exported() {
     trace(&tracer(&telemetry), "", false);
     shut_down(telemetry).await;
     assert_eq!(queue.counts(), SpanCounts { started: 3, dropped: 3, ..SpanCounts::default() });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_that_never_took_anything_is_tried_four_times_when_the_program_stops() {
+    let n_tried = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&n_tried);
+    let receiver = Server::spawn(Router::new().fallback(move || async move {
+        counted.fetch_add(1, Ordering::Relaxed);
+        StatusCode::SERVICE_UNAVAILABLE
+    }))
+    .await;
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &*receiver.origin()),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        ("OTEL_METRICS_EXPORTER", "none"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "10"),
+    ];
+    let telemetry = Telemetry::start(&telemetry_settings(&variables), pseudonyms()).unwrap();
+    trace(&tracer(&telemetry), "", false);
+    // The pause before the next attempt is a second at least.
+    let times = |n_times: u64| {
+        let n_tried = &n_tried;
+        poll::until(PATIENCE, "attempts", async move || match n_tried.load(Ordering::Relaxed) {
+            n if n >= n_times => Ok(()),
+            n => Err(n),
+        })
+    };
+    times(5).await;
+    let n_before = n_tried.load(Ordering::Relaxed);
+    shut_down(telemetry).await;
+    assert_eq!(n_tried.load(Ordering::Relaxed) - n_before, 4);
 }
 
 /// Spans that begin, end and are left open on several threads, while the receiver does whatever it likes.
