@@ -1,15 +1,20 @@
 //! The HTTP seam: every request becomes a server span. Who it is for is settled before the span begins; what came of it
-//! is read off the response. The status is an error from 500 up: a refused request is no fault of the service.
+//! is read off the response, and an answer in parts takes until the last of them. The status is an error from 500 up: a
+//! refused request is no fault of the service.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
+use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use futures_util::StreamExt;
+use futures_util::stream::poll_fn;
 use opentelemetry::context::FutureExt;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{SpanKind, TraceContextExt};
@@ -103,10 +108,18 @@ pub async fn trace(
     if let Some(identity) = &identity {
         request.extensions_mut().insert(identity.clone());
     }
-    let server = ServerSpan { span, trace, identity, reasons: instruments.reasons };
+    let mut server = ServerSpan { span, trace, identity, reasons: instruments.reasons, head: Vec::new() };
     let mut response = next.run(request).with_context(context).await;
-    let took = server.finish(&response);
-    instruments.scope.metrics.own_time(&time, took);
+    let projection = project(&response);
+    if response.body().size_hint().exact().is_some() {
+        let decision = response.extensions().get::<Decided>().map(|Decided(decision)| &**decision);
+        let took = server.finish(projection, decision);
+        instruments.scope.metrics.own_time(&time, took);
+    } else {
+        // No model call is part of it: the lines of a batch are requests of their own.
+        server.head.clone_from(&projection.attributes);
+        response = response.map(|body| server.finish_with(body, projection));
+    }
     let headers = response.headers_mut();
     insert(headers, HeaderName::from_static("traceresponse"), &traceresponse);
     insert(headers, HeaderName::from_static("x-trace-id"), &trace_id);
@@ -119,6 +132,8 @@ struct ServerSpan {
     trace: RequestTrace,
     identity: Option<Identity>,
     reasons: Arc<Reasons>,
+    /// What an answer in parts has begun with.
+    head: Vec<KeyValue>,
 }
 
 impl ServerSpan {
@@ -128,22 +143,34 @@ impl ServerSpan {
     }
 
     /// Ends the span. Gives the time the request took.
-    fn finish(mut self, response: &Response) -> Duration {
+    fn finish(mut self, mut projection: Projection, decision: Option<&Decision>) -> Duration {
         let took = self.span.began().elapsed();
-        let mut projection = project(response);
-        let decision = response.extensions().get::<Decided>().map(|Decided(decision)| &**decision);
         let reason = self.reasons.of(decision, projection.failure.is_some(), took);
         projection.attributes.extend(reason.map(kept_because));
         projection.attributes.extend(self.user());
         self.span.end(|_| projection, Metrics::served);
         took
     }
+
+    /// Ends the span with the last part of a body that is told part by part. One that breaks off, or that nobody waits
+    /// for, is dropped before, and the span with it.
+    fn finish_with(self, body: Body, projection: Projection) -> Body {
+        let mut open = Some((self, projection));
+        let end = poll_fn(move |_| {
+            if let Some((server, projection)) = open.take() {
+                server.finish(projection, None);
+            }
+            Poll::Ready(None)
+        });
+        Body::from_stream(body.into_data_stream().chain(end))
+    }
 }
 
 impl Drop for ServerSpan {
     fn drop(&mut self) {
         let user = self.user();
-        let attributes = user.into_iter().chain([kept_because(Reason::Error)]).collect();
+        let head = std::mem::take(&mut self.head);
+        let attributes = head.into_iter().chain(user).chain([kept_because(Reason::Error)]).collect();
         self.span.give_up(attributes, Metrics::served);
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use expense_agent::config::Config;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::key_file::{KeyFile, entry};
@@ -206,6 +206,37 @@ async fn lines_are_read_no_faster_than_answers_are_taken() {
     }
     drop(answers);
     app.stop().await;
+}
+
+#[tokio::test]
+async fn a_batch_takes_until_its_last_answer_or_until_its_client_leaves() {
+    for is_left in [false, true] {
+        let app = TestApp::spawn().await;
+        let (lines, mut sent) = mpsc::unbounded_channel::<Result<String, std::io::Error>>();
+        let body = futures_util::stream::poll_fn(move |cx| sent.poll_recv(cx));
+        let request = app.request(reqwest::Method::POST, "/v1/expenses/batch", &[NDJSON]);
+        let response = request.body(reqwest::Body::wrap_stream(body));
+        lines.send(Ok(format!("{}\n", ride(1)))).unwrap();
+        let mut response = response.send().await.unwrap();
+        assert!(response.chunk().await.unwrap().is_some());
+        let batch = || app.ended_spans().into_iter().find(|span| span.name == "POST /v1/expenses/batch");
+        assert!(batch().is_none(), "a line may still come");
+        if is_left {
+            drop(response);
+        } else {
+            drop(lines);
+            assert_eq!(response.chunk().await.unwrap(), None);
+        }
+        let batch = poll::until(Duration::from_secs(60), "end of the batch", async || batch().ok_or(())).await;
+        let value = |key: &str| batch.attributes.iter().find(|attribute| attribute.key.as_str() == key);
+        let value = |key: &str| value(key).map(|attribute| attribute.value.as_str().into_owned());
+        assert_eq!(value("http.response.status_code").as_deref(), Some("200"));
+        let error = is_left.then_some("cancelled");
+        assert_eq!(value("error.type").as_deref(), error);
+        let labels = [("http_route", "/v1/expenses/batch"), ("http_response_status_code", "200")];
+        let labels: Vec<_> = labels.into_iter().chain(error.map(|error| ("error_type", error))).collect();
+        assert_eq!(app.metrics().await.sum("http_server_request_duration_seconds_count", &labels), 1.0);
+    }
 }
 
 #[tokio::test]
