@@ -43,67 +43,47 @@ impl Instruments {
     /// Shows what has become of files that may change while the service runs.
     pub fn watch_reloads(&self, files: &'static str, tally: impl Fn() -> Tally + Clone + Send + Sync + 'static) {
         let meter = &self.scope.metrics.meter;
-        let (reloads, stale) = (list::EXPENSE_RELOADS, list::EXPENSE_RELOAD_STALE);
         let now = tally.clone();
-        let reloads =
-            meter.u64_observable_counter(reloads.key).with_unit(reloads.unit).with_description(reloads.meaning);
-        reloads
-            .with_callback(move |observer| {
-                let Tally { n_taken, n_refused, .. } = now();
-                for (result, n_reloads) in [("taken", n_taken), ("refused", n_refused)] {
-                    let series = [list::EXPENSE_RELOAD_FILES.with(files), list::EXPENSE_RELOAD_RESULT.with(result)];
-                    observer.observe(n_reloads, &series);
-                }
-            })
-            .build();
-        let stale = meter.u64_observable_gauge(stale.key).with_unit(stale.unit).with_description(stale.meaning);
-        stale
-            .with_callback(move |observer| {
-                observer.observe(tally().is_stale.into(), &[list::EXPENSE_RELOAD_FILES.with(files)]);
-            })
-            .build();
+        list::EXPENSE_RELOADS.observed_counter(meter, move |observer| {
+            let Tally { n_taken, n_refused, .. } = now();
+            for (result, n_reloads) in [("taken", n_taken), ("refused", n_refused)] {
+                let series = [list::EXPENSE_RELOAD_FILES.with(files), list::EXPENSE_RELOAD_RESULT.with(result)];
+                observer.observe(n_reloads, &series);
+            }
+        });
+        list::EXPENSE_RELOAD_STALE.observed_gauge(meter, move |observer| {
+            observer.observe(tally().is_stale.into(), &[list::EXPENSE_RELOAD_FILES.with(files)]);
+        });
     }
 
     /// Shows what the breaker of a model does with calls.
     pub fn watch_breaker(&self, model: &str, breaker: &Arc<Breaker>) {
-        let metric = list::EXPENSE_MODEL_BREAKER_STATE;
-        let gauge = self.scope.metrics.meter.u64_observable_gauge(metric.key);
         let model = names::GEN_AI_REQUEST_MODEL.with(redact(model).into_owned());
         let breaker = Arc::clone(breaker);
-        gauge
-            .with_unit(metric.unit)
-            .with_description(metric.meaning)
-            .with_callback(move |observer| {
-                let now = breaker.state(Instant::now());
-                for state in BreakerState::iter() {
-                    let series = [model.clone(), list::EXPENSE_BREAKER_STATE.with(state.to_string())];
-                    observer.observe((state == now).into(), &series);
-                }
-            })
-            .build();
+        list::EXPENSE_MODEL_BREAKER_STATE.observed_gauge(&self.scope.metrics.meter, move |observer| {
+            let now = breaker.state(Instant::now());
+            for state in BreakerState::iter() {
+                let series = [model.clone(), list::EXPENSE_BREAKER_STATE.with(state.to_string())];
+                observer.observe((state == now).into(), &series);
+            }
+        });
     }
 }
 
 impl Metrics {
     /// Shows what has become of spans, and what those take that wait.
     pub(in crate::telemetry) fn watch_spans(&self, queue: &Arc<Queue>) {
-        let (spans, open, memory) =
-            (list::TELEMETRY_SPANS, list::TELEMETRY_SPANS_IN_FLIGHT, list::TELEMETRY_QUEUE_MEMORY);
         let (of_spans, of_open, of_memory) = (Arc::clone(queue), Arc::clone(queue), Arc::clone(queue));
-        let spans = self.meter.u64_observable_counter(spans.key).with_unit(spans.unit).with_description(spans.meaning);
-        spans
-            .with_callback(move |observer| {
-                let SpanCounts { exported, sampled_out, dropped, .. } = of_spans.counts();
-                for (result, n_spans) in [("exported", exported), ("sampled_out", sampled_out), ("dropped", dropped)] {
-                    observer.observe(n_spans, &[list::TELEMETRY_RESULT.with(result)]);
-                }
-            })
-            .build();
-        let open = self.meter.u64_observable_gauge(open.key).with_unit(open.unit).with_description(open.meaning);
-        open.with_callback(move |observer| observer.observe(of_open.counts().in_flight, &[])).build();
-        let memory =
-            self.meter.u64_observable_gauge(memory.key).with_unit(memory.unit).with_description(memory.meaning);
-        let n_bytes = move || u64::try_from(of_memory.n_bytes()).unwrap_or(u64::MAX);
-        memory.with_callback(move |observer| observer.observe(n_bytes(), &[])).build();
+        list::TELEMETRY_SPANS.observed_counter(&self.meter, move |observer| {
+            let SpanCounts { exported, sampled_out, dropped, .. } = of_spans.counts();
+            for (result, n_spans) in [("exported", exported), ("sampled_out", sampled_out), ("dropped", dropped)] {
+                observer.observe(n_spans, &[list::TELEMETRY_RESULT.with(result)]);
+            }
+        });
+        list::TELEMETRY_SPANS_IN_FLIGHT
+            .observed_gauge(&self.meter, move |observer| observer.observe(of_open.counts().in_flight, &[]));
+        list::TELEMETRY_QUEUE_MEMORY.observed_gauge(&self.meter, move |observer| {
+            observer.observe(u64::try_from(of_memory.n_bytes()).unwrap_or(u64::MAX), &[]);
+        });
     }
 }

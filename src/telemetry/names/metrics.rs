@@ -2,7 +2,7 @@
 //! metric is by anything of which there are as many as requests or people; by tenant only where that is switched on, and
 //! then within a bound.
 
-use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
+use opentelemetry::metrics::{AsyncInstrument, Counter, Gauge, Histogram, Meter};
 
 use crate::telemetry::names;
 use crate::telemetry::names::name::Cardinality::Low;
@@ -119,6 +119,18 @@ impl Metric {
     /// The instrument that shows how many there are now.
     pub fn gauge(&self, meter: &Meter) -> Gauge<u64> {
         meter.u64_gauge(self.key).with_unit(self.unit).with_description(self.meaning).build()
+    }
+
+    /// The same of things that others count, asked for when somebody reads.
+    pub fn observed_counter(&self, meter: &Meter, observe: impl Fn(&dyn AsyncInstrument<u64>) + Send + Sync + 'static) {
+        let builder = meter.u64_observable_counter(self.key).with_unit(self.unit).with_description(self.meaning);
+        builder.with_callback(observe).build();
+    }
+
+    /// The same of how many there are now.
+    pub fn observed_gauge(&self, meter: &Meter, observe: impl Fn(&dyn AsyncInstrument<u64>) + Send + Sync + 'static) {
+        let builder = meter.u64_observable_gauge(self.key).with_unit(self.unit).with_description(self.meaning);
+        builder.with_callback(observe).build();
     }
 
     /// The instrument that shows how numbers are spread.
