@@ -19,7 +19,7 @@ use crate::config::{Config, ModelConfig};
 use crate::domain::decision::{Decision, Outcome, Ruling, Step};
 use crate::domain::submission::Submission;
 use crate::ledger::Store;
-use crate::redact::pseudonym::{Pseudonyms, new_key};
+use crate::redact::pseudonym::Pseudonyms;
 use crate::telemetry::Instruments;
 
 /// What is posted: one body a line.
@@ -43,7 +43,7 @@ pub fn run(config: &Config, url: Option<Url>, out: &mut dyn Write) -> anyhow::Re
         let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
         return runtime.block_on(post_all(&Client::new(), &url, &format!("-{}", &run_id[..8]), out));
     }
-    decide_here(config, Pseudonyms::new(new_key()?), async |config, instruments| serve(config, instruments, out).await)
+    decide_here(config, Pseudonyms::of_a_new_key()?, async |config, instruments| serve(config, instruments, out).await)
 }
 
 /// A service of the demo's own: the same router, on a free port, with a ledger that goes away with it.

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::cli::pseudonym;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::redact::pseudonym::{Pseudonyms, new_key};
+use crate::redact::pseudonym::Pseudonyms;
 use crate::reload::ReloadRequests;
 use crate::telemetry::Instruments;
 use crate::telemetry::logs;
@@ -29,7 +29,7 @@ const LAST_WORK: Duration = Duration::from_secs(1);
 pub fn run(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
     let kept = pseudonym::load(config)?;
     let is_kept = kept.is_some();
-    let telemetry = start_telemetry(config, kept.map_or_else(|| new_key().map(Pseudonyms::new), Ok)?)?;
+    let telemetry = start_telemetry(config, kept.map_or_else(Pseudonyms::of_a_new_key, Ok)?)?;
     if !is_kept {
         tracing::warn!(
             "without EXPENSE_AGENT_PSEUDONYM_KEY, user ids that are personal data get other pseudonyms with every start \

@@ -33,6 +33,14 @@ impl Pseudonyms {
         Self(key)
     }
 
+    /// Names by a key that nobody else ever has.
+    ///
+    /// # Errors
+    /// When the operating system has no randomness to give.
+    pub fn of_a_new_key() -> Result<Self, getrandom::Error> {
+        new_key().map(Self)
+    }
+
     /// What an id is called outside: itself, or where it is personal data, `role` and a keyed code (HMAC-SHA-256).
     pub fn name<'a>(&self, role: &str, id: &'a str) -> Cow<'a, str> {
         if redact(id) == id {

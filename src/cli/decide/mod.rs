@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::config::{Config, MAX_RETENTION};
 use crate::domain::body::{MAX_ID_CHARS, is_line};
 use crate::domain::submission::FIELDS;
-use crate::redact::pseudonym::{Pseudonyms, new_key};
+use crate::redact::pseudonym::Pseudonyms;
 use agent::Agent;
 use rows::{Row, Rows};
 use tally::Tally;
@@ -148,7 +148,7 @@ pub fn run(config: &Config, wanted: &Decide, out: &mut dyn Write, notes: &mut dy
             runtime.block_on(run.until_stopped(rows, agent))
         }
         None => {
-            let pseudonyms = pseudonym::load(config)?.map_or_else(|| new_key().map(Pseudonyms::new), Ok)?;
+            let pseudonyms = pseudonym::load(config)?.map_or_else(Pseudonyms::of_a_new_key, Ok)?;
             // Whoever may write to the ledger needs no key for it; and a file may be sent again weeks later.
             let config = Config { api_keys: None, key_retention: MAX_RETENTION, ..config.clone() };
             decide_here(&config, pseudonyms, async |config, instruments| {
