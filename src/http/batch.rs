@@ -20,7 +20,7 @@ use tower::ServiceExt;
 use utoipa::ToSchema;
 
 use crate::http::error::Problem;
-use crate::http::limits::MAX_BODY_BYTES;
+use crate::http::limits::{MAX_BODY_BYTES, media_type};
 use crate::http::once;
 use crate::telemetry::server::{LineOf, RequestTrace};
 
@@ -97,8 +97,7 @@ pub async fn create(
     Extension(trace): Extension<RequestTrace>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if content_type.is_none_or(|value| value.split(';').next().unwrap_or_default().trim() != NDJSON) {
+    if media_type(request.headers()) != NDJSON {
         let detail = "the body is not JSON lines by its type; send `Content-Type: application/x-ndjson`";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
     }

@@ -66,7 +66,12 @@ impl<S: Send + Sync> FromRequest<S> for JsonBytes {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
+    let media_type = media_type(headers);
+    media_type == "application/json" || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+}
+
+/// What a body is by its type, without parameters and in small letters; empty when nothing is said.
+pub fn media_type(headers: &HeaderMap) -> String {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

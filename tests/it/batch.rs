@@ -240,6 +240,14 @@ async fn a_batch_takes_until_its_last_answer_or_until_its_client_leaves() {
 }
 
 #[tokio::test]
+async fn the_type_of_a_batch_may_be_written_in_capitals_and_say_more() {
+    let app = TestApp::spawn().await;
+    let headers = [("content-type", "Application/X-NDJSON; charset=utf-8")];
+    let request = app.request(reqwest::Method::POST, "/v1/expenses/batch", &headers).body(ride(1).to_string());
+    assert_eq!(request.send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn a_batch_acts_for_the_tenant_of_its_key_alone() {
     let keys = KeyFile::new(&[entry("acme", "acme", "ea_acme", "")]);
     let app = TestApp::with(Config { api_keys: Some(keys.path.clone()), ..config() }).await;
