@@ -14,6 +14,7 @@ use crate::http::AppState;
 use crate::http::error::Problem;
 use crate::http::expenses::{DecisionBody, find};
 use crate::http::limits::JsonBytes;
+use crate::http::once;
 use crate::ledger::Entry;
 use crate::redact::redact;
 use crate::telemetry::identity::{Identity, as_user};
@@ -65,7 +66,7 @@ pub async fn create(
     let work = app.decisions.spawn(as_user(&actor, async move { chain.resolve(&request).await }));
     let resolved = work.await.map_err(|error| Problem::internal(error.to_string()))??;
     let Resolved { decision, resolution, record_hash } = resolved;
-    let replay = record_hash.is_none().then_some([("idempotency-replayed", "true")]);
+    let replay = record_hash.is_none().then_some([(once::REPLAYED, "true")]);
     let entry = Entry { decision, resolution: Some(resolution) };
     Ok((StatusCode::CREATED, replay, Json(DecisionBody::new(&app, entry))).into_response())
 }
