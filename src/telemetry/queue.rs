@@ -148,11 +148,7 @@ impl Queue {
     pub fn end(&self, span: EndedSpan) {
         let mut state = self.lock();
         state.open = state.open.saturating_sub(1);
-        if state.is_closed {
-            state.dropped += 1;
-            return;
-        }
-        if state.is_of_given_up(&span) {
+        if state.is_closed || state.is_of_given_up(&span) {
             state.dropped += 1;
             return;
         }
