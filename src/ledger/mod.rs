@@ -15,6 +15,7 @@ mod store;
 mod usage;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -140,6 +141,7 @@ pub enum Effect<'a> {
 pub struct Ledger {
     batches: Batches,
     pool: Pool,
+    was_ready: Arc<AtomicBool>,
 }
 
 impl Ledger {
@@ -149,9 +151,17 @@ impl Ledger {
     /// # Errors
     /// When the database cannot be written to.
     pub async fn check(&self) -> Result<(), LedgerError> {
-        if self.batches.has_proof() {
-            return Ok(());
-        }
+        let checked = if self.batches.has_proof() { Ok(()) } else { self.try_write().await };
+        self.was_ready.store(checked.is_ok(), Ordering::Relaxed);
+        checked
+    }
+
+    /// What the last [`Ledger::check`] found; true before the first.
+    pub fn was_ready(&self) -> bool {
+        self.was_ready.load(Ordering::Relaxed)
+    }
+
+    async fn try_write(&self) -> Result<(), LedgerError> {
         let mut tries = Tries::default();
         loop {
             let mut part = self.batches.enter("").await?;

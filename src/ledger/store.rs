@@ -3,6 +3,8 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -94,7 +96,12 @@ impl Ledger {
         connection.close().await?;
         let file = OpenFile::of(path.clone()).map_err(sqlx::Error::Io)?;
         let pool = Pool::sqlite(path, SET_UP);
-        Ok(Self { batches: Batches::new(pool.clone(), manner, Some(file)), pool })
+        Ok(Self::over(pool, manner, Some(file)))
+    }
+
+    fn over(pool: Pool, manner: Manner, file: Option<OpenFile>) -> Self {
+        let was_ready = Arc::new(AtomicBool::new(true));
+        Self { batches: Batches::new(pool.clone(), manner, file), pool, was_ready }
     }
 
     async fn open_postgres(url: &SecretString) -> Result<Self, OpenFault> {
@@ -118,7 +125,7 @@ impl Ledger {
         migrations().run(&mut connection).await?;
         connection.close().await?;
         let pool = Pool::postgres(pool, N_OPEN);
-        Ok(Self { batches: Batches::new(pool.clone(), manner, None), pool })
+        Ok(Self::over(pool, manner, None))
     }
 }
 

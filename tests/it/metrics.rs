@@ -241,8 +241,15 @@ async fn the_ledger_is_ready_while_a_decision_could_be_recorded() {
         };
         metrics_when(&app, "ready ledger", |page| is_ready(page) == Some(1.0)).await;
         store.execute("ALTER TABLE cap_usage RENAME TO gone").await;
+        // A write that went well at the start speaks for the ledger for a moment.
+        poll::until(Duration::from_secs(10), "ledger that is not ready", async || {
+            let ready = app.get("/readyz").await;
+            if ready.status == 503 { Ok(()) } else { Err(ready) }
+        })
+        .await;
         metrics_when(&app, "ledger that is not ready", |page| is_ready(page) == Some(0.0)).await;
         store.execute("ALTER TABLE gone RENAME TO cap_usage").await;
+        assert_eq!(app.get("/readyz").await.status, 200);
         metrics_when(&app, "ledger that is ready again", |page| is_ready(page) == Some(1.0)).await;
     })
     .await;

@@ -24,14 +24,17 @@ const PERIOD: Duration = Duration::from_secs(5);
 
 impl Instruments {
     /// Keeps an eye on the ledger for as long as it is polled: whether a decision could be recorded, and how many wait for
-    /// a person. How many it said last stays when it fails.
+    /// a person. Only who asks for readiness has something written; a service that nobody asks leaves the disk alone. How
+    /// many wait stays as it was when the ledger fails.
     pub async fn watch_ledger(&self, ledger: &Ledger) -> Infallible {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.scope.metrics.ledger_ready.record(ledger.check().await.is_ok().into(), &[]);
-            let Ok(pending) = ledger.pending_by_role().await else { continue };
+            let pending = ledger.pending_by_role().await;
+            let is_ready = pending.is_ok() && ledger.was_ready();
+            self.scope.metrics.ledger_ready.record(is_ready.into(), &[]);
+            let Ok(pending) = pending else { continue };
             for role in Role::iter() {
                 let n_pending = pending.get(&role).copied().unwrap_or_default();
                 let series = [list::EXPENSE_PENDING_ROLE.with(role.to_string())];

@@ -361,7 +361,7 @@ pub const EXPENSE_LEDGER_READY: Metric = metric(
     Kind::Gauge,
     "{ledger}",
     &[],
-    "1 while a decision could be recorded, else 0: what `/readyz` asks of the ledger, looked at every five seconds",
+    "1 while the ledger can be read, looked at every five seconds, and `/readyz` found that it can be written; else 0",
     Ours,
 );
 /// Time to record.
