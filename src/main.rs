@@ -20,9 +20,12 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 const DONE_BUT: u8 = 3;
 
 fn main() -> ExitCode {
-    let Cli { command, settings } = Cli::parse();
+    let Cli { command, mut settings } = Cli::parse();
+    let command = command.unwrap_or(Command::Serve);
+    // Nobody can ask what does not listen.
+    settings.allow_anonymous |= !matches!(command, Command::Serve);
     let mut out = anstream::stdout().lock();
-    let result = match command.unwrap_or(Command::Serve) {
+    let result = match command {
         Command::Healthcheck => healthcheck::run(settings.listen, &mut out),
         Command::Policies { command: PoliciesCommand::Check { dir } } => {
             policies::check(dir.as_ref().unwrap_or(&settings.policies), &mut out)

@@ -318,6 +318,12 @@ async fn keys_that_cannot_be_used_stop_the_start_and_good_ones_may_listen_anywhe
 
     let output = run(&["--listen", "0.0.0.0:0"], &[QUIET]).await;
     assert!(text(output.stderr).contains("name a file of keys with --api-keys, or say --allow-anonymous"));
+    // A command that does not listen is not asked who may ask it.
+    let folder = tempfile::tempdir().unwrap();
+    let verify = ["ledger", "verify", "--data", folder.path().to_str().unwrap()];
+    let output = run(&verify, &[QUIET, ("EXPENSE_AGENT_LISTEN", "0.0.0.0:8000")]).await;
+    let said = text(output.stderr);
+    assert!(said.contains("there is no ledger in "), "{said}");
     // An empty variable is no way to switch the keys off unnoticed.
     let output = run(&["serve"], &[QUIET, ("EXPENSE_AGENT_API_KEYS", "")]).await;
     assert_eq!(output.status.code(), Some(2));
