@@ -383,7 +383,8 @@ pub struct Decision {
     pub findings: Vec<Finding>,
     /// How much of the expense policy lets be paid, in the policy's currency: all of it when it is approved or pending
     /// approval, what every broken rule still allows when it is denied, what a credit takes back, below zero. Absent
-    /// when a person has to decide.
+    /// when a person has to decide. A denial takes nothing of the caps, so what it tells is for a new expense to ask for,
+    /// and nothing to pay by.
     #[schema(example = "500.00")]
     pub reimbursable: Option<Decimal>,
     /// Earlier decisions, approved or pending approval, that may be about the same purchase, the most alike first. A note

@@ -158,22 +158,22 @@ fn the_agent_is_not_killed_while_it_stops() {
         grace,
         MANIFEST,
         &[
-            (grace_period, "terminationGracePeriodSeconds: 40", "stopping takes up to 40s, and 40s are given"),
-            (grace_period, "restartPolicy: Always", "stopping takes up to 40s, and 30s are given"),
+            (grace_period, "terminationGracePeriodSeconds: 40", "stopping takes up to 42s, and 40s are given"),
+            (grace_period, "restartPolicy: Always", "stopping takes up to 42s, and 30s are given"),
             (
                 "volumeMounts:\n            - name: policies\n",
                 "lifecycle: {preStop: {sleep: {seconds: 10}}}\n          volumeMounts:\n            - name: policies\n",
-                "stopping takes up to 50s, and 45s are given",
+                "stopping takes up to 52s, and 45s are given",
             ),
             (
                 "LINGER\n              value: 5s",
                 "LINGER\n              value: 15s",
-                "stopping takes up to 50s, and 45s are given",
+                "stopping takes up to 52s, and 45s are given",
             ),
             (
                 "TIMEOUT\n              value: 30s",
                 "TIMEOUT\n              value: 1m",
-                "stopping takes up to 70s, and 45s are given",
+                "stopping takes up to 72s, and 45s are given",
             ),
         ],
     );

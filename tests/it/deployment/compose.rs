@@ -140,9 +140,9 @@ fn the_agent_is_not_killed_while_it_stops() {
         grace,
         COMPOSE,
         &[
-            (grace_period, "stop_grace_period: 35s", "stopping takes up to 35s, and 35s are given"),
-            (grace_period, "tty: false", "stopping takes up to 35s, and 10s are given"),
-            (drain, "EXPENSE_AGENT_DRAIN_TIMEOUT: 1m", "stopping takes up to 65s, and 45s are given"),
+            (grace_period, "stop_grace_period: 35s", "stopping takes up to 37s, and 35s are given"),
+            (grace_period, "tty: false", "stopping takes up to 37s, and 10s are given"),
+            (drain, "EXPENSE_AGENT_DRAIN_TIMEOUT: 1m", "stopping takes up to 67s, and 45s are given"),
         ],
     );
 }

@@ -95,8 +95,9 @@ pub(crate) const EXPORTER_SUFFIXES: [&str; 9] = [
     "TIMEOUT",
 ];
 
-/// What the program takes at most for its last spans, once requests are finished.
-const LAST_SPANS: Duration = Duration::from_secs(5);
+/// What the program takes at most once requests are finished: for whatever holds the ledger or a file, and for its last
+/// spans.
+const LAST: Duration = Duration::from_secs(2 + 5);
 
 /// Texts of the files by name.
 type Texts = BTreeMap<&'static str, String>;
@@ -203,7 +204,7 @@ fn time_to_stop<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> Duration {
     let name = "EXPENSE_AGENT_DRAIN_TIMEOUT";
     let drain_timeout = variable(name).map_or_else(|| default_of(name), str::to_owned);
     let times = [variable("EXPENSE_AGENT_LINGER").unwrap_or("0s"), &drain_timeout];
-    times.map(|time| humantime::parse_duration(time).unwrap()).iter().sum::<Duration>() + LAST_SPANS
+    times.map(|time| humantime::parse_duration(time).unwrap()).iter().sum::<Duration>() + LAST
 }
 
 /// Whether the program, or a library of its, reads a variable.
