@@ -3,15 +3,13 @@
 //! [`Transaction`], goes where waiting keeps nobody up. Knows no tables.
 
 use std::borrow::Cow;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
-use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{ErrorCode, OpenFlags, params_from_iter};
+use rusqlite::{ErrorCode, params_from_iter};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Arguments as _, PgPool, Postgres, SqlSafeStr, SqlStr};
@@ -20,15 +18,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
-/// Statements that a connection to SQLite keeps ready: more than there are.
-const N_PREPARED: usize = 64;
+use crate::ledger::sqlite::{Lent, Purpose, SqliteFile};
+
 /// How long others that write to the same file are waited for.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Lets a statement of Postgres run as long as it takes.
 pub(super) const UNLIMITED: &str = "SET statement_timeout = 0";
-/// A sync that takes less has written to no disk.
-const AT_ONCE: Duration = Duration::from_micros(20);
-
 /// A database failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
@@ -215,9 +210,7 @@ enum Connections {
 impl Pool {
     /// Of a database in a file that is there; every connection begins with a statement.
     pub(super) fn sqlite(path: PathBuf, set_up: &'static str) -> Self {
-        let idle = Mutex::new(Some(Idle::default()));
-        let syncs_at_once = path.parent().is_some_and(syncs_at_once);
-        let file = SqliteFile { path, set_up, syncs_at_once, idle };
+        let file = SqliteFile::new(path, set_up);
         // It has one transaction at a time, and would sleep a while for it itself, and look again.
         Self { connections: Connections::Sqlite(Arc::new(file)), turns: Arc::new(Semaphore::new(1)) }
     }
@@ -251,108 +244,8 @@ impl Pool {
     /// Closes all connections, those in use when they come back.
     pub(super) async fn close(&self) {
         match &self.connections {
-            Connections::Sqlite(file) => *file.idle() = None,
+            Connections::Sqlite(file) => file.close(),
             Connections::Postgres(pool) => pool.close().await,
-        }
-    }
-}
-
-/// A database in a file, and the connections to it that nobody uses; `None` once it is closed.
-#[derive(Debug)]
-struct SqliteFile {
-    path: PathBuf,
-    set_up: &'static str,
-    /// Whether there is no disk to wait for, so that a commit would be handed to another thread for nothing.
-    syncs_at_once: bool,
-    idle: Mutex<Option<Idle>>,
-}
-
-/// What a connection is for. A connection forgets all pages it has read as soon as another one has written, so there is
-/// one that writes and does nothing else.
-#[derive(Clone, Copy, Debug)]
-enum Purpose {
-    Reads,
-    Writes,
-}
-
-/// Connections that nobody uses.
-#[derive(Debug, Default)]
-struct Idle {
-    readers: Vec<rusqlite::Connection>,
-    writers: Vec<rusqlite::Connection>,
-}
-
-impl Idle {
-    fn of(&mut self, purpose: Purpose) -> &mut Vec<rusqlite::Connection> {
-        match purpose {
-            Purpose::Reads => &mut self.readers,
-            Purpose::Writes => &mut self.writers,
-        }
-    }
-}
-
-/// Whether a sync of a file in a folder has no disk to wait for. One that is late says nothing, so there are some tries.
-fn syncs_at_once(folder: &Path) -> bool {
-    const N_TRIES: usize = 3;
-    let Ok(mut file) = tempfile::tempfile_in(folder) else { return false };
-    (0..N_TRIES).any(|_| {
-        let begun = Instant::now();
-        let synced = file.write_all(&[0; 4096]).and_then(|()| file.sync_data());
-        synced.is_ok() && begun.elapsed() < AT_ONCE
-    })
-}
-
-impl SqliteFile {
-    fn lend(file: &Arc<Self>, purpose: Purpose) -> rusqlite::Result<Lent> {
-        let idle = file.idle().as_mut().and_then(|idle| idle.of(purpose).pop());
-        let connection = idle.map_or_else(|| file.connect(), Ok)?;
-        Ok(Lent { connection: Some(connection), purpose, home: Arc::clone(file) })
-    }
-
-    fn connect(&self) -> rusqlite::Result<rusqlite::Connection> {
-        // Nobody uses a connection that is lent to another, so it need not guard itself.
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = rusqlite::Connection::open_with_flags(&self.path, flags)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.execute_batch(self.set_up)?;
-        // Otherwise it plans a statement anew whenever other values are bound.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-        connection.set_prepared_statement_cache_capacity(N_PREPARED);
-        Ok(connection)
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Option<Idle>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A connection to a file, which goes back when it is dropped.
-#[derive(Debug)]
-pub(super) struct Lent {
-    connection: Option<rusqlite::Connection>,
-    purpose: Purpose,
-    home: Arc<SqliteFile>,
-}
-
-impl Lent {
-    fn get(&self) -> &rusqlite::Connection {
-        self.connection.as_ref().expect("only closing it takes it away, and nobody asks it afterwards")
-    }
-
-    /// Runs a statement without values, whatever rows it gives.
-    fn run(&self, sql: &str) -> rusqlite::Result<()> {
-        let mut statement = self.get().prepare_cached(sql)?;
-        let mut rows = statement.query(())?;
-        while rows.next()?.is_some() {}
-        Ok(())
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        let connection = self.connection.take();
-        if let Some(idle) = &mut *self.home.idle() {
-            idle.of(self.purpose).extend(connection);
         }
     }
 }
@@ -464,7 +357,7 @@ impl Drop for Transaction {
     fn drop(&mut self) {
         if !self.is_committed {
             match &mut self.connection {
-                Connection::Sqlite(lent) => lent.connection = None,
+                Connection::Sqlite(lent) => lent.close(),
                 Connection::Postgres(connection) => connection.close_on_drop(),
             }
         }

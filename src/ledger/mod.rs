@@ -11,6 +11,7 @@ mod idempotency;
 mod query;
 mod resolutions;
 pub mod seal;
+mod sqlite;
 mod store;
 mod usage;
 
