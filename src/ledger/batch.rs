@@ -102,9 +102,9 @@ impl Lane {
 
     /// Commits what is open.
     fn commit(&self, open: &mut Option<Batch>) {
-        let Some(Batch { transaction, committed, .. }) = open.take() else { return };
+        let Some(Batch { transaction, n_parts, committed, .. }) = open.take() else { return };
         let proof = self.proof.clone();
-        transaction.commit(move |result| {
+        transaction.commit(n_parts, move |result| {
             proof.set(result.is_ok().then(Instant::now));
             committed.send_replace(Some(result.map_err(Arc::new)));
         });

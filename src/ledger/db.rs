@@ -325,14 +325,18 @@ impl Transaction {
         spawn(true, wait).await?
     }
 
-    /// Commits, whatever becomes of the caller, and says how it went; where it went well, all of it is on disk.
-    pub(super) fn commit(mut self, tell: impl FnOnce(Result<(), DbError>) + Send + 'static) {
+    /// Commits so many writes, whatever becomes of the caller, and says how it went; where it went well, all of it is on
+    /// disk.
+    pub(super) fn commit(mut self, n_writes: usize, tell: impl FnOnce(Result<(), DbError>) + Send + 'static) {
         let file = match &self.connection {
             Connection::Sqlite(lent) => Some(Arc::clone(&lent.home)),
             Connection::Postgres(_) => None,
         };
         let commit = async move {
-            let result = self.connection.run("COMMIT").await;
+            let result = match &mut self.connection {
+                Connection::Sqlite(lent) => lent.commit(n_writes).map_err(DbError::from),
+                postgres @ Connection::Postgres(_) => postgres.run("COMMIT").await,
+            };
             self.is_committed = result.is_ok();
             drop(self);
             tell(result);

@@ -8,9 +8,13 @@ use std::time::{Duration, Instant};
 
 use rusqlite::OpenFlags;
 use rusqlite::config::DbConfig;
+use tokio::task::spawn_blocking;
 
 use crate::ledger::db::BUSY_TIMEOUT;
 
+/// Writes after which the journal is copied back: so many that a page which most of them change is copied once for all of
+/// them, and so few that the journal stays below some 32 MiB.
+const N_WRITES: usize = 400;
 /// Statements that a connection keeps ready: more than there are.
 const N_PREPARED: usize = 64;
 /// A sync that takes less has written to no disk.
@@ -24,6 +28,19 @@ pub(super) struct SqliteFile {
     /// Whether there is no disk to wait for, so that a commit would be handed to another thread for nothing.
     pub(super) syncs_at_once: bool,
     idle: Mutex<Option<Idle>>,
+    copying: Mutex<Copying>,
+}
+
+/// How far the journal is copied back into the file. That takes as long as dozens of decisions, so most of it is done by
+/// another connection while decisions go on, and the rest, after which the journal begins anew, between two of them.
+#[derive(Clone, Copy, Debug)]
+enum Copying {
+    /// So many writes after the journal began.
+    After(usize),
+    /// Most of it is being copied.
+    Most,
+    /// The rest is to be copied.
+    Rest,
 }
 
 /// What a connection is for. A connection forgets all pages it has read as soon as another one has written, so there is
@@ -67,7 +84,8 @@ impl SqliteFile {
     /// A database in a file that is there; every connection begins with a statement.
     pub(super) fn new(path: PathBuf, set_up: &'static str) -> Self {
         let syncs_at_once = path.parent().is_some_and(syncs_at_once);
-        Self { path, set_up, syncs_at_once, idle: Mutex::new(Some(Idle::default())) }
+        let (idle, copying) = (Mutex::new(Some(Idle::default())), Mutex::new(Copying::After(0)));
+        Self { path, set_up, syncs_at_once, idle, copying }
     }
 
     /// A connection that nobody else uses.
@@ -87,6 +105,32 @@ impl SqliteFile {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.set_prepared_statement_cache_capacity(N_PREPARED);
         Ok(connection)
+    }
+
+    /// Has the journal copied back now and then. One copy that fails leaves it to the next.
+    fn copy_back(self: &Arc<Self>, writer: &Lent, n_writes: usize) {
+        const COPY: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+        let mut copying = self.copying();
+        *copying = match *copying {
+            Copying::After(n_before) if n_before + n_writes < N_WRITES => Copying::After(n_before + n_writes),
+            Copying::After(_) => {
+                let file = Arc::clone(self);
+                spawn_blocking(move || {
+                    let _copied_or_not = Self::lend(&file, Purpose::Reads).and_then(|lent| lent.run(COPY));
+                    *file.copying() = Copying::Rest;
+                });
+                Copying::Most
+            }
+            Copying::Most => Copying::Most,
+            Copying::Rest => {
+                let _copied_or_not = writer.run(COPY);
+                Copying::After(0)
+            }
+        };
+    }
+
+    fn copying(&self) -> MutexGuard<'_, Copying> {
+        self.copying.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Closes all connections, those in use when they come back.
@@ -119,6 +163,13 @@ impl Lent {
         let mut statement = self.get().prepare_cached(sql)?;
         let mut rows = statement.query(())?;
         while rows.next()?.is_some() {}
+        Ok(())
+    }
+
+    /// Commits a transaction of so many writes.
+    pub(super) fn commit(&self, n_writes: usize) -> rusqlite::Result<()> {
+        self.run("COMMIT")?;
+        self.home.copy_back(self, n_writes);
         Ok(())
     }
 

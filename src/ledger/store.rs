@@ -75,9 +75,8 @@ impl Ledger {
 
     async fn open_sqlite(folder: &Path) -> Result<Self, OpenFault> {
         // Full sync: what was answered survives a power cut, not just a crash. What is erased is overwritten. What is kept
-        // to take a statement back by is in memory. The journal grows to 16 MiB before it is copied back, so that a page
-        // that many decisions change is copied once for all of them.
-        const SET_UP: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;
+        // to take a statement back by is in memory. Should nobody have copied the journal back, a commit does at 64 MiB.
+        const SET_UP: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 16000;
                               PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;";
         let manner = Manner {
             // The write lock is taken at once, so that a write can't fail for it later.

@@ -31,6 +31,24 @@ async fn start(store: &TestStore) -> Service {
     }
 }
 
+#[tokio::test]
+async fn the_journal_is_copied_back_however_much_is_decided() {
+    let store = TestStore::sqlite();
+    let app = TestApp::with(Config { store: store.store.clone(), ..config() }).await;
+    let ride =
+        |n: usize| json!({"transaction": "Uber ride", "amount": "45.00", "user_id": format!("user-{}", n % 100)});
+    let size = |name: &str| std::fs::metadata(PathBuf::from(store.folder()).join(name)).unwrap().len() >> 20;
+    let mut n_decided = 0;
+    poll::until(Duration::from_secs(60), "a file that holds what was in the journal", async || {
+        futures_util::future::join_all((n_decided..n_decided + 100).map(|n| app.decide(ride(n)))).await;
+        n_decided += 100;
+        assert!(size("ledger.sqlite-wal") < 40, "the journal has {} MiB", size("ledger.sqlite-wal"));
+        if size("ledger.sqlite") >= 8 { Ok(()) } else { Err(n_decided) }
+    })
+    .await;
+    app.stop().await;
+}
+
 /// Posts small office expenses until the service is gone; gives the decisions that were answered.
 async fn post_until_gone(url: String, n_answered: Arc<AtomicUsize>) -> Vec<Value> {
     let client = reqwest::Client::new();
