@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -16,7 +16,7 @@ use sqlx::{Arguments as _, PgPool, Postgres, SqlSafeStr, SqlStr};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::ledger::sqlite::{Lent, Purpose, SqliteFile};
 
@@ -24,6 +24,9 @@ use crate::ledger::sqlite::{Lent, Purpose, SqliteFile};
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Lets a statement of Postgres run as long as it takes.
 pub(super) const UNLIMITED: &str = "SET statement_timeout = 0";
+/// How long until the journal is tried again that another one copies.
+const RETRY: Duration = Duration::from_millis(50);
+
 /// A database failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
@@ -284,9 +287,13 @@ impl Connection {
     pub(super) async fn forget(mut self, sql: &'static str) -> Result<(), DbError> {
         match &mut self {
             Self::Sqlite(lent) => {
-                let is_read: bool = lent.get().query_row(sql, (), |row| row.get(0))?;
-                if is_read {
-                    return Err(DbError::Read);
+                let begun = Instant::now();
+                // Who copies the journal back is not waited for by SQLite itself.
+                while lent.get().query_row(sql, (), |row| row.get(0))? {
+                    if begun.elapsed() >= BUSY_TIMEOUT {
+                        return Err(DbError::Read);
+                    }
+                    sleep(RETRY).await;
                 }
             }
             Self::Postgres(connection) => {

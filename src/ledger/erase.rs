@@ -94,6 +94,7 @@ async fn erase_page(
 ) -> Result<Page, RecordError> {
     let transaction = part.transaction();
     if after.is_empty() {
+        // Found gone the second time.
         for statement in [
             // Names of merchants are kept there to find split purchases by.
             "DELETE FROM merchant_usage WHERE tenant_id = $1 AND user_id = $2",

@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 use crate::ledger::db::BUSY_TIMEOUT;
 
 /// Writes after which the journal is copied back: so many that a page which most of them change is copied once for all of
-/// them, and so few that the journal stays below some 32 MiB.
+/// them, and so few that of decisions alone it stays below some 32 MiB.
 const N_WRITES: usize = 400;
 /// Statements that a connection keeps ready: more than there are.
 const N_PREPARED: usize = 64;

@@ -110,7 +110,7 @@ impl Ledger {
             // Who writes for a tenant has locked it, so no stricter isolation is needed.
             begin: "BEGIN ISOLATION LEVEL READ COMMITTED",
             n_lanes: N_LANES,
-            forget: "VACUUM decision, resolution, chain, merchant_usage",
+            forget: "VACUUM decision, resolution, chain, merchant_usage, idempotency",
             mixes_tenants: false,
         };
         let options = PgPoolOptions::new().max_connections(N_POSTGRES).acquire_timeout(ACQUIRE_TIMEOUT);
