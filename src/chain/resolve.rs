@@ -98,16 +98,16 @@ impl Chain {
                     let converted_amount = decision.converted_amount.as_ref().map(|all| all.of(amount));
                     let kept = converted_amount.as_ref().map_or(amount, |converted| converted.amount);
                     let approval = Approval {
-                        amount,
+                        amount: Some(amount),
                         converted_amount,
                         category: decision.category.clone(),
                         exceptions: Vec::new(),
                     };
-                    let resolution = resolution_of(request, actor, Some(approval));
+                    let resolution = resolution_of(request, actor, approval);
                     Ok(self.settle(&request.entry, resolution, &Share::Keep(kept)).await?)
                 }
                 (Action::Deny | Action::Withdraw, _) => {
-                    let resolution = resolution_of(request, actor, None);
+                    let resolution = resolution_of(request, actor, Approval::default());
                     Ok(self.settle(&request.entry, resolution, &Share::Keep(Decimal::ZERO)).await?)
                 }
             }
@@ -142,12 +142,12 @@ impl Chain {
                 !set_aside.iter().any(|finding| finding.window == *window && finding.limit == *max)
             });
             let approval = Approval {
-                amount,
+                amount: Some(amount),
                 converted_amount: found.facts.converted_amount.clone(),
                 category: Some(category.clone()),
                 exceptions: set_aside.iter().map(|finding| finding.rule.clone()).collect(),
             };
-            let resolution = resolution_of(request, actor.clone(), Some(approval));
+            let resolution = resolution_of(request, actor.clone(), approval);
             match self.settle(&request.entry, resolution, &Share::Take(reservation)).await {
                 Err(RecordError::CapMoved) => {}
                 result => return Ok(result?),
@@ -218,7 +218,7 @@ fn may_settle(request: &Request, actor: &str, needed: Role) -> Result<(), Resolv
         return Err(ResolveError::Forbidden { code: "role_missing", detail });
     }
     if actor == request.entry.decision.expense.user_id {
-        let detail = "nobody settles an expense of his own; ask somebody else".to_owned();
+        let detail = "nobody settles their own expense; ask somebody else".to_owned();
         return Err(ResolveError::Forbidden { code: "own_expense", detail });
     }
     is_high_enough(role, needed)
@@ -261,16 +261,18 @@ fn set_aside(found: &Found, role: Role) -> Result<Vec<Finding>, ResolveError> {
     Ok(broken)
 }
 
-/// What is approved.
+/// What is approved, if anything.
+#[derive(Default)]
 struct Approval {
-    amount: Decimal,
+    amount: Option<Decimal>,
     converted_amount: Option<ConvertedAmount>,
     category: Option<String>,
     exceptions: Vec<String>,
 }
 
-fn resolution_of(request: &Request, actor: String, approval: Option<Approval>) -> Resolution {
+fn resolution_of(request: &Request, actor: String, approval: Approval) -> Resolution {
     let Settlement { action, role, reason, .. } = &request.settlement;
+    let Approval { amount, converted_amount, category, exceptions } = approval;
     Resolution {
         id: Uuid::now_v7(),
         expense_id: request.entry.decision.id,
@@ -279,10 +281,10 @@ fn resolution_of(request: &Request, actor: String, approval: Option<Approval>) -
         actor,
         api_key: request.key.id.clone(),
         reason: reason.clone(),
-        amount: approval.as_ref().map(|approval| approval.amount),
-        converted_amount: approval.as_ref().and_then(|approval| approval.converted_amount.clone()),
-        category: approval.as_ref().and_then(|approval| approval.category.clone()),
-        exceptions: approval.map(|approval| approval.exceptions).unwrap_or_default(),
+        amount,
+        converted_amount,
+        category,
+        exceptions,
         tenant_id: request.entry.decision.tenant_id.clone(),
         trace_id: request.trace_id.clone(),
         resolved_at: request.received_at,

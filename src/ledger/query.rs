@@ -43,15 +43,13 @@ impl Entry {
         said.or(self.decision.category.as_deref())
     }
 
-    /// Its amount in the currency of the policy that it was approved under, where that is another one.
+    /// Its amount in the currency of the policy that it has its share of, where that is another one: by the person's approval
+    /// of an expense in review, else by the machine's decision.
     pub fn converted_amount(&self) -> Option<&ConvertedAmount> {
-        let by_machine = self.decision.converted_amount.as_ref();
-        let Some(approved) = self.resolution.as_ref().filter(|resolution| resolution.category.is_some()) else {
-            return by_machine;
-        };
-        // Earlier versions did not note it, and a policy of another category has a currency of its own.
-        let is_same_policy = approved.category == self.decision.category;
-        approved.converted_amount.as_ref().or(by_machine.filter(|_| is_same_policy))
+        match &self.resolution {
+            Some(resolution) if self.decision.outcome == Outcome::NeedsReview => resolution.converted_amount.as_ref(),
+            _ => self.decision.converted_amount.as_ref(),
+        }
     }
 }
 
