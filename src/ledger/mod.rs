@@ -157,9 +157,9 @@ impl Ledger {
         checked
     }
 
-    /// What the last [`Ledger::check`] found; true before the first.
+    /// What the last [`Ledger::check`] found, unless a write went well just now; true before the first.
     pub fn was_ready(&self) -> bool {
-        self.was_ready.load(Ordering::Relaxed)
+        self.batches.has_proof() || self.was_ready.load(Ordering::Relaxed)
     }
 
     async fn try_write(&self) -> Result<(), LedgerError> {

@@ -361,7 +361,7 @@ pub const EXPENSE_LEDGER_READY: Metric = metric(
     Kind::Gauge,
     "{ledger}",
     &[],
-    "1 while the ledger can be read, looked at every five seconds, and `/readyz` found that it can be written; else 0",
+    "0 while the ledger cannot be read, looked at every five seconds, or the last `/readyz` found that it cannot be written; else 1",
     Ours,
 );
 /// Time to record.
