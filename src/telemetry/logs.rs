@@ -55,8 +55,8 @@ pub fn init(filter: Option<&str>, format: LogFormat, sdk_level: &str, telemetry:
         .add_directive(format!("opentelemetry={sdk_level}").parse()?)
         .add_directive(format!("opentelemetry_sdk={sdk_level}").parse()?)
         // async-openai logs whole answers when it cannot read them. A directive against it would give way to one for a
-        // longer target, so this is a filter of its own.
-        .and(filter_fn(|metadata| !metadata.target().starts_with("async_openai")));
+        // longer target, so this is a filter of its own; by its level none is held back.
+        .and(filter_fn(|metadata| !metadata.target().starts_with("async_openai")).with_max_level_hint(Level::TRACE));
     let printed = match format {
         LogFormat::Json => json_layer().with_filter(filter).boxed(),
         LogFormat::Text => {

@@ -108,7 +108,7 @@ pub async fn trace(
     if let Some(identity) = &identity {
         request.extensions_mut().insert(identity.clone());
     }
-    let mut server = ServerSpan { span, trace, identity, reasons: instruments.reasons, head: Vec::new() };
+    let server = ServerSpan { span, trace, identity, reasons: instruments.reasons, head: Vec::new() };
     let mut response = next.run(request).with_context(context).await;
     let projection = project(&response);
     if response.body().size_hint().exact().is_some() {
@@ -117,7 +117,6 @@ pub async fn trace(
         instruments.scope.metrics.own_time(&time, took);
     } else {
         // No model call is part of it: the lines of a batch are requests of their own.
-        server.head.clone_from(&projection.attributes);
         response = response.map(|body| server.finish_with(body, projection));
     }
     let headers = response.headers_mut();
@@ -154,7 +153,8 @@ impl ServerSpan {
 
     /// Ends the span with the last part of a body that is told part by part. One that breaks off, or that nobody waits
     /// for, is dropped before, and the span with it.
-    fn finish_with(self, body: Body, projection: Projection) -> Body {
+    fn finish_with(mut self, body: Body, projection: Projection) -> Body {
+        self.head.clone_from(&projection.attributes);
         let mut open = Some((self, projection));
         let end = poll_fn(move |_| {
             if let Some((server, projection)) = open.take() {
