@@ -156,7 +156,7 @@ impl App {
             }
             never = self.instruments.watch_ledger(&self.state.chain.ledger) => match never {},
         };
-        // Whoever was not done by then may never give his connection back.
+        // What was not done by then may never give its connection back.
         let _closed_or_late = tokio::time::timeout(CLOSE_TIMEOUT, self.state.chain.ledger.close()).await;
         served
     }

@@ -1,5 +1,5 @@
 //! A router on a free loopback port, served over HTTP/1.1 and HTTP/2 until its owner drops it.
-//! What the routes answer lives with its two users: `fake_openai.rs` and `otlp_receiver.rs`. And a port without a server.
+//! What the routes answer lives with those who use it. Also a port that nobody serves.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
