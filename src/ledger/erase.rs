@@ -99,7 +99,7 @@ async fn erase_page(
             // Names of merchants are kept there to find split purchases by.
             "DELETE FROM merchant_usage WHERE tenant_id = $1 AND user_id = $2",
             // A short text can be guessed from a hash of it and of fields that stay.
-            "UPDATE idempotency SET fingerprint = '' WHERE tenant_id = $1
+            "UPDATE idempotency SET fingerprint = '' WHERE tenant_id = $1 AND fingerprint <> ''
              AND decision_id IN (SELECT id FROM decision WHERE tenant_id = $1 AND user_id = $2)",
         ] {
             query(statement).bind(tenant_id).bind(user_id).execute(transaction).await?;
