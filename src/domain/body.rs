@@ -21,7 +21,7 @@ pub const MAX_TEXT_CHARS: usize = 2_000;
 const MAX_FAULTS: usize = 32;
 
 /// What is accepted as an id.
-pub(super) const ID: &str = "write 1 to 128 characters without control characters, and no blank at either end";
+pub const ID: &str = "write 1 to 128 characters without control characters, and no blank at either end";
 /// What is accepted as a free text.
 pub(super) const TEXT: &str =
     "write 1 to 2000 characters of text that is not blank and has no control characters but line breaks";

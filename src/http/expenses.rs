@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::chain::Case;
 use crate::clock::day_of;
-use crate::domain::body::{BodyError, FieldFault, MAX_ID_CHARS, is_line};
+use crate::domain::body::{BodyError, FieldFault, ID, MAX_ID_CHARS, is_line};
 use crate::domain::decision::{Decision, Outcome, Role, ValidationType};
 use crate::domain::expense::Expense;
 use crate::domain::resolution::Resolution;
@@ -243,9 +243,8 @@ fn parse_query(parameters: &[(String, String)]) -> Result<(Filter, PageRequest),
         }
         let refused = |accepted: String| unknown(format!("`{name}` cannot be \"{value}\"; write {accepted}"));
         let line = || {
-            let accepted =
-                format!("1 to {MAX_ID_CHARS} characters without control characters, and no blank at either end");
-            Some(value.clone()).filter(|value| is_line(value, MAX_ID_CHARS)).ok_or_else(|| refused(accepted))
+            let no_line = || unknown(format!("`{name}` cannot be \"{value}\"; {ID}"));
+            is_line(value, MAX_ID_CHARS).then(|| value.clone()).ok_or_else(no_line)
         };
         match name.as_str() {
             "outcome" => {
