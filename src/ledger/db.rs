@@ -231,7 +231,8 @@ impl Pool {
     async fn connection(&self, purpose: Purpose) -> Result<Connection, DbError> {
         Ok(match &self.connections {
             Connections::Sqlite(file) => Connection::Sqlite(SqliteFile::lend(file, purpose)?),
-            Connections::Postgres(pool) => Connection::Postgres(pool.acquire().await?),
+            // In a box: it takes four kilobytes, which all that waits for a connection would carry, SQLite's as well.
+            Connections::Postgres(pool) => Connection::Postgres(Box::pin(pool.acquire()).await?),
         })
     }
 

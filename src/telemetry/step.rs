@@ -1,8 +1,6 @@
 //! The one thing of this folder that the chain imports: `step` makes a span of a part of the story. What is written
 //! on the span and measured is read off the step's result, so nobody reports success or failure by hand, and `?` cannot lose it.
 
-use std::pin::Pin;
-
 use opentelemetry::KeyValue;
 use opentelemetry::context::FutureExt;
 use opentelemetry::trace::SpanKind;
@@ -15,14 +13,15 @@ use crate::telemetry::span::LiveSpan;
 /// The agent's name, on its span and on its tools'.
 const AGENT: &str = "expense_agent";
 
-/// Runs a step inside a span of its own, and writes its result on the span. In a box: steps are nested, and a future is
-/// copied whenever one around it is begun.
-pub(crate) fn step<'a, F>(step: Step, work: F) -> Pin<Box<dyn Future<Output = F::Output> + Send + 'a>>
+/// Runs a step inside a span of its own, and writes its result on the span. The work is in a box: steps are nested, and a
+/// future is copied whenever one around it is begun.
+pub(crate) fn step<F>(step: Step, work: F) -> impl Future<Output = F::Output> + Send
 where
-    F: Future + Send + 'a,
-    F::Output: Record,
+    F: Future + Send,
+    F::Output: Record + Send,
 {
-    Box::pin(async move {
+    let work = Box::pin(work);
+    async move {
         let span = LiveSpan::start(span_name(step), SpanKind::Internal, known_at_start(step));
         let output = work.with_context(span.context()).await;
         span.finish(
@@ -33,7 +32,7 @@ where
             },
         );
         output
-    })
+    }
 }
 
 /// What the span of a step is called.
