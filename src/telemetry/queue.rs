@@ -31,6 +31,8 @@ pub struct SpanCounts {
 
 /// Traces that are remembered as given up, at most.
 const MAX_GIVEN_UP: usize = 4_096;
+/// Messages that a full queue makes at least.
+pub(super) const MESSAGES_OF_A_QUEUE: usize = 4;
 
 /// How much may wait, and how much goes at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +160,7 @@ impl Queue {
             state.dropped += count(evicted.spans.len());
             state.note_given_up(&evicted);
         }
-        let is_filled = state.waiting.n_spans() >= self.bounds.max_batch_spans;
+        let is_filled = state.is_filled(&self.bounds);
         drop(state);
         if is_filled {
             self.flush();
@@ -298,6 +300,13 @@ impl State {
     /// Spans that have ended and are not settled.
     fn n_held(&self) -> u64 {
         self.n_queued() + self.undecided.as_ref().map_or(0, |undecided| count(undecided.traces().n_spans()))
+    }
+
+    /// Whether what waits is a whole message, or takes so much of the room that it must not wait for company.
+    fn is_filled(&self, bounds: &Bounds) -> bool {
+        let max_spans = bounds.max_spans.map_or(usize::MAX, |max| max / MESSAGES_OF_A_QUEUE);
+        self.waiting.n_spans() >= bounds.max_batch_spans.min(max_spans)
+            || self.waiting.n_bytes() >= bounds.max_bytes / MESSAGES_OF_A_QUEUE
     }
 
     fn exceeds(&self, bounds: &Bounds) -> bool {

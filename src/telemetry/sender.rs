@@ -8,13 +8,11 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::sync::watch;
 
 use crate::telemetry::encode::Head;
-use crate::telemetry::queue::{Batch, Queue};
+use crate::telemetry::queue::{Batch, MESSAGES_OF_A_QUEUE, Queue};
 use crate::telemetry::transport::{Failure, Transport};
 
 /// Spans of one message, in bytes: half of what receivers take by default over gRPC.
 const MAX_MESSAGE_BYTES: usize = 2 * 1024 * 1024;
-/// Messages that a full queue makes at least.
-const MESSAGES_OF_A_QUEUE: usize = 4;
 /// However small the messages that a backend asks for, no smaller ones are made of many spans.
 const MIN_MESSAGE_BYTES: usize = 64 * 1024;
 /// How often a backend may refuse a message before it is given up. Anything else is tried until there is no more room.

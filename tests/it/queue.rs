@@ -6,6 +6,7 @@ use std::time::Instant;
 use expense_agent::telemetry::queue::{Batch, Bounds, Queue, SpanCounts};
 use expense_agent::telemetry::sampling::Ratio;
 use expense_agent::telemetry::traces::EndedSpan;
+use futures_util::FutureExt;
 use opentelemetry::trace::{SpanId, TraceId};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -162,6 +163,18 @@ fn a_bound_on_the_number_of_spans_holds() {
         queue.end(ended(number, u8::try_from(number).unwrap(), 10, true, false));
     }
     assert_eq!(numbers(&queue.take(usize::MAX).unwrap()), [7, 8, 9]);
+}
+
+#[test]
+fn what_waits_is_sent_before_a_queue_that_is_smaller_than_a_message_is_full() {
+    for (max_bytes, max_spans) in [(usize::MAX, Some(8)), (8_000, None)] {
+        let queue = Queue::new(Bounds { max_bytes, max_spans, max_batch_spans: 512 }, Ratio::ALL);
+        for (number, is_filled) in [(0, false), (1, true)] {
+            queue.start();
+            queue.end(ended(number, u8::try_from(number).unwrap(), 1_000, true, false));
+            assert_eq!(queue.filled().now_or_never().is_some(), is_filled, "{number} {max_spans:?}");
+        }
+    }
 }
 
 #[test]
