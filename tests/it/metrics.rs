@@ -2,6 +2,7 @@
 //! nobody's name in any of it.
 
 use std::collections::BTreeSet;
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -457,6 +458,35 @@ async fn a_receiver_that_fails_or_sends_on_elsewhere_costs_one_warning() {
         assert!(ended.success(), "{log}");
         assert_eq!(log.matches("metrics cannot be delivered").count(), 1, "{status}: {log}");
         assert_eq!(log.matches("WARN").count(), 1, "{log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_never_answers_is_asked_again_when_the_time_is_up() {
+    for protocol in ["grpc", "http/protobuf"] {
+        let n_pushes = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&n_pushes);
+        let never = move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            pending::<()>()
+        };
+        let receiver = Server::spawn(Router::new().fallback(never)).await;
+        let variables = [
+            ("OTEL_TRACES_EXPORTER", "none"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &*receiver.origin()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "50"),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "20"),
+        ];
+        let service = Service::start(&[], &variables).await;
+        poll::until(PATIENCE, "fifth push", async || {
+            let n_pushes = n_pushes.load(Ordering::Relaxed);
+            if n_pushes >= 5 { Ok(()) } else { Err(n_pushes) }
+        })
+        .await;
+        let (ended, log) = service.stop().await;
+        assert!(ended.success(), "{log}");
+        assert_eq!(log.matches("metrics cannot be delivered").count(), 1, "{protocol}: {log}");
     }
 }
 

@@ -66,7 +66,7 @@ fn over_grpc(settings: &ExporterSettings, temporality: Temporality) -> Result<Bu
 fn over_http(settings: &ExporterSettings, temporality: Temporality) -> Result<Built, TransportError> {
     let HttpTls { trusted, identity } = HttpTls::read(settings)?;
     // A redirect turns the POST into a GET, whose success would count as a delivery.
-    let mut client = reqwest::blocking::Client::builder().redirect(Policy::none());
+    let mut client = reqwest::blocking::Client::builder().redirect(Policy::none()).timeout(settings.timeout);
     if let Some(trusted) = trusted {
         client = client.tls_certs_only(trusted);
     }
