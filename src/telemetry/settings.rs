@@ -1,5 +1,5 @@
 //! The standard `OTEL_*` variables that the SDK leaves to the application, read from a map of variables and checked
-//! before anything starts. Of what the SDK reads itself, the sampler and the sizes of log batches are checked, no more.
+//! before anything starts. What the SDK reads itself is checked as well, because it would say nothing of it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -191,6 +191,7 @@ impl TelemetrySettings {
             // The SDK reads them, and would take a zero.
             reader.above_zero(name);
         }
+        let _checked = ["OTEL_SPAN_EVENT_COUNT_LIMIT", "OTEL_SPAN_LINK_COUNT_LIMIT"].map(|name| reader.number(name));
         let value_chars = ["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"];
         let n_attributes = reader.number("OTEL_ATTRIBUTE_COUNT_LIMIT");
         Self {
@@ -282,6 +283,11 @@ impl<'a> Reader<'a> {
         let is_known = SAMPLERS.contains(&given.as_str());
         if !is_known {
             self.ignore(name, given, &format!("one of {}", SAMPLERS.join(", ")));
+        }
+        let name = "OTEL_TRACES_SAMPLER_ARG";
+        let ratio = self.variables.get(name).filter(|ratio| !ratio.is_empty() && given.ends_with("traceidratio"));
+        if let Some(ratio) = ratio.filter(|ratio| !ratio.parse::<f64>().is_ok_and(|ratio| ratio <= 1.0)) {
+            self.ignore(name, ratio, "a number from 0 to 1");
         }
         is_known
     }
@@ -418,17 +424,11 @@ impl<'a> Reader<'a> {
         let given = self.text(name).unwrap_or("tracecontext,baggage");
         let mut propagators = Vec::new();
         for propagator in given.split(',').map(str::trim) {
-            let known = match propagator {
-                "tracecontext" => Propagator::TraceContext,
-                "baggage" => Propagator::Baggage,
-                "none" => continue,
-                other => {
-                    self.ignore(name, other, "tracecontext, baggage or none");
-                    continue;
-                }
-            };
-            if !propagators.contains(&known) {
-                propagators.push(known);
+            match propagator {
+                "tracecontext" => propagators.push(Propagator::TraceContext),
+                "baggage" => propagators.push(Propagator::Baggage),
+                "none" => {}
+                other => self.ignore(name, other, "tracecontext, baggage or none"),
             }
         }
         propagators

@@ -154,12 +154,14 @@ async fn a_real_jaeger_shows_the_tree() {
 }
 
 /// Variables that make no sense, and that the specification wants ignored.
-const SENSELESS: [(&str, &str); 8] = [
+const SENSELESS: [(&str, &str); 10] = [
     ("OTEL_TRACES_SAMPLER", "sometimes"),
     ("OTEL_TRACES_EXPORTER", "zipkin"),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
     ("OTEL_PROPAGATORS", "b3,tracecontext"),
     ("OTEL_ATTRIBUTE_COUNT_LIMIT", "many"),
+    ("OTEL_SPAN_EVENT_COUNT_LIMIT", "many"),
+    ("OTEL_SPAN_LINK_COUNT_LIMIT", "-1"),
     ("OTEL_RESOURCE_ATTRIBUTES", "team"),
     ("OTEL_LOG_LEVEL", "loud"),
     ("OTEL_METRICS_EXPORTER", "statsd"),
@@ -178,6 +180,20 @@ async fn variables_that_make_no_sense_are_ignored_with_a_warning() {
         assert!(log.lines().any(|line| line.contains("WARN") && line.contains(name)), "{name}: {log}");
     }
     assert!(receiver.spans().len() >= N_SPANS);
+}
+
+#[test]
+fn the_share_of_a_sampler_that_is_no_number_is_ignored_with_a_warning() {
+    for (sampler, share, is_ignored) in [
+        ("traceidratio", "10%", true),
+        ("parentbased_traceidratio", "10", true),
+        ("traceidratio", "0.1", false),
+        ("always_on", "10%", false),
+    ] {
+        let variables = [("OTEL_TRACES_SAMPLER", sampler), ("OTEL_TRACES_SAMPLER_ARG", share)];
+        let ignored = telemetry_settings(&variables).ignored;
+        assert_eq!(ignored.iter().any(|text| text.contains("OTEL_TRACES_SAMPLER_ARG")), is_ignored, "{ignored:?}");
+    }
 }
 
 #[test]
