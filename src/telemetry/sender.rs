@@ -171,7 +171,7 @@ impl Sender {
     fn tell_of_loss(&mut self) {
         let n_dropped = self.queue.counts().dropped;
         if n_dropped > self.n_lost_before && !std::mem::replace(&mut self.has_told_of_loss, true) {
-            tracing::warn!(n_dropped, "spans are lost, the oldest whole traces first; /readyz?verbose counts them");
+            tracing::warn!(n_dropped, "spans are lost; /readyz?verbose counts them");
         }
     }
 }
