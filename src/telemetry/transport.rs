@@ -1,7 +1,8 @@
 //! The way to the backend: OTLP over gRPC or over HTTP, with spans or log records that are encoded already. One attempt each;
 //! what to do when it fails is the sender's to know.
 
-use std::io::Write;
+use std::io::ErrorKind::InvalidData;
+use std::io::{Error, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 pub enum TransportError {
     /// A certificate or key cannot be read.
     #[error("{0} cannot be read; name a PEM file")]
-    TlsFile(String, #[source] std::io::Error),
+    TlsFile(String, #[source] Error),
     /// The gRPC client cannot be made.
     #[error("the OTLP exporter for {0} cannot be built")]
     Grpc(String, #[source] tonic::transport::Error),
@@ -169,7 +170,7 @@ pub(super) fn grpc_tls(files: &TlsFiles) -> Result<ClientTlsConfig, TransportErr
     let TlsFiles { certificate, client_certificate, client_key } = files;
     let mut tls = ClientTlsConfig::new();
     tls = match certificate {
-        Some(file) => tls.ca_certificate(Certificate::from_pem(read(file)?)),
+        Some(file) => tls.ca_certificate(Certificate::from_pem(read_trusted(file)?)),
         None => tls.with_enabled_roots(),
     };
     if let (Some(certificate), Some(key)) = (client_certificate, client_key) {
@@ -189,7 +190,7 @@ impl HttpTls {
         let unbuilt = |error| TransportError::Http(settings.shown_endpoint.clone(), error);
         let TlsFiles { certificate, client_certificate, client_key } = &settings.tls;
         let trusted = match certificate {
-            Some(file) => Some(reqwest::Certificate::from_pem_bundle(&read(file)?).map_err(unbuilt)?),
+            Some(file) => Some(reqwest::Certificate::from_pem_bundle(&read_trusted(file)?).map_err(unbuilt)?),
             None => None,
         };
         let identity = match (client_certificate, client_key) {
@@ -263,6 +264,15 @@ fn gzip(body: &[u8]) -> Vec<u8> {
 fn chain(error: &dyn std::error::Error) -> String {
     let sources = std::iter::successors(error.source(), |error| error.source());
     sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
+}
+
+/// Certificates to trust. A file without one is a fault, or whatever a backend shows would be blamed instead.
+fn read_trusted(file: &Path) -> Result<Vec<u8>, TransportError> {
+    let pem = read(file)?;
+    let has_one = reqwest::Certificate::from_pem_bundle(&pem).is_ok_and(|found| !found.is_empty());
+    let none =
+        || TransportError::TlsFile(file.display().to_string(), Error::new(InvalidData, "it holds no certificate"));
+    has_one.then_some(pem).ok_or_else(none)
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, TransportError> {

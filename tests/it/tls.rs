@@ -1,5 +1,6 @@
 //! A backend that speaks TLS, has a certificate of its own authority, and asks its clients for theirs.
 
+use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
@@ -57,5 +58,24 @@ async fn certificates_are_shown_and_checked() {
         telemetry.tracer_provider().tracer("test").start_with_context("span", &Context::new());
         tokio::task::spawn_blocking(|| telemetry.shutdown()).await.unwrap();
         assert_eq!(inbox.spans().len(), n_spans, "{n_variables} variables");
+    }
+}
+
+#[test]
+fn a_file_without_a_certificate_stops_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    let path = file.to_str().unwrap();
+    // A key in the place of a certificate.
+    std::fs::write(&file, KeyPair::generate().unwrap().serialize_pem()).unwrap();
+    for protocol in ["grpc", "http/protobuf"] {
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://localhost:4317"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", path),
+        ];
+        let error = Telemetry::start(&telemetry_settings(&variables), pseudonyms()).unwrap_err();
+        assert_eq!(error.to_string(), format!("{path} cannot be read; name a PEM file"), "{protocol}");
+        assert_eq!(error.source().unwrap().to_string(), "it holds no certificate", "{protocol}");
     }
 }
