@@ -262,9 +262,9 @@ impl<'a> Reader<'a> {
         note(&mut self.ignored, format!("{name} is \"{given}\", which is ignored; write {accepted}"));
     }
 
-    /// The specification takes only `true`, in any case, for true.
-    fn boolean(&self, name: &str) -> bool {
-        self.text(name).is_some_and(|text| text.eq_ignore_ascii_case("true"))
+    /// The specification takes only `true`, in any case, for true, and asks for a warning of all but `false`.
+    fn boolean(&mut self, name: &str) -> bool {
+        self.one_of(name, &["true", "false"]) == Some("true")
     }
 
     fn one_of(&mut self, name: &str, accepted: &[&'static str]) -> Option<&'static str> {

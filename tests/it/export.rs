@@ -154,7 +154,8 @@ async fn a_real_jaeger_shows_the_tree() {
 }
 
 /// Variables that make no sense, and that the specification wants ignored.
-const SENSELESS: [(&str, &str); 10] = [
+const SENSELESS: [(&str, &str); 11] = [
+    ("OTEL_SDK_DISABLED", "1"),
     ("OTEL_TRACES_SAMPLER", "sometimes"),
     ("OTEL_TRACES_EXPORTER", "zipkin"),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
