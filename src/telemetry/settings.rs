@@ -184,7 +184,7 @@ impl TelemetrySettings {
     /// safely is added to `faults`.
     pub fn parse(variables: &Variables, faults: &mut Vec<String>) -> Self {
         let mut reader = Reader { variables, faults, ignored: Vec::new() };
-        let is_disabled = reader.boolean("OTEL_SDK_DISABLED");
+        let is_disabled = reader.boolean("OTEL_SDK_DISABLED") == Some(true);
         let exporter = reader.one_of("OTEL_TRACES_EXPORTER", &["otlp", "none"]).unwrap_or("otlp");
         let sends_logs = !is_disabled && reader.one_of("OTEL_LOGS_EXPORTER", &["otlp", "none"]) != Some("none");
         for name in ["OTEL_BLRP_MAX_QUEUE_SIZE", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "OTEL_BLRP_SCHEDULE_DELAY"] {
@@ -245,13 +245,15 @@ impl<'a> Reader<'a> {
         self.variables.get(name).map(|text| text.trim()).filter(|text| !text.is_empty())
     }
 
-    /// A variable of an exporter: the one for its signal goes before the one for all.
-    fn exporter_text(&self, signal: Signal, suffix: &str) -> Option<(String, &'a str)> {
+    /// A variable of an exporter: the one for its signal goes before the one for all, unless it makes no sense.
+    fn of_exporter<T>(&mut self, signal: Signal, suffix: &str, read: fn(&mut Self, &str) -> Option<T>) -> Option<T> {
         let own = format!("OTEL_EXPORTER_OTLP_{signal}_{suffix}");
-        [own, format!("OTEL_EXPORTER_OTLP_{suffix}")].into_iter().find_map(|name| {
-            let text = self.text(&name)?;
-            Some((name, text))
-        })
+        [own, format!("OTEL_EXPORTER_OTLP_{suffix}")].into_iter().find_map(|name| read(self, &name))
+    }
+
+    /// The same of one that any text makes sense for, with its name.
+    fn exporter_text(&mut self, signal: Signal, suffix: &str) -> Option<(String, &'a str)> {
+        self.of_exporter(signal, suffix, |reader, name| Some((name.to_owned(), reader.text(name)?)))
     }
 
     fn fault(&mut self, name: &str, given: &str, accepted: &str) {
@@ -263,8 +265,8 @@ impl<'a> Reader<'a> {
     }
 
     /// The specification takes only `true`, in any case, for true, and asks for a warning of all but `false`.
-    fn boolean(&mut self, name: &str) -> bool {
-        self.one_of(name, &["true", "false"]) == Some("true")
+    fn boolean(&mut self, name: &str) -> Option<bool> {
+        self.one_of(name, &["true", "false"]).map(|text| text == "true")
     }
 
     fn one_of(&mut self, name: &str, accepted: &[&'static str]) -> Option<&'static str> {
@@ -332,27 +334,23 @@ impl<'a> Reader<'a> {
             Signal::Metrics => "OTEL_METRIC_EXPORT_TIMEOUT",
             Signal::Logs => "OTEL_BLRP_EXPORT_TIMEOUT",
         };
-        let timeout = self.exporter_text(signal, "TIMEOUT").map_or(timeout.to_owned(), |(name, _)| name);
+        let timeout = self.of_exporter(signal, "TIMEOUT", Self::above_zero).or_else(|| self.above_zero(timeout));
         ExporterSettings {
             signal,
             protocol,
             endpoint,
             shown_endpoint,
             headers: self.headers(signal),
-            timeout: self.above_zero(&timeout).map_or(EXPORT_TIMEOUT, millis),
+            timeout: timeout.map_or(EXPORT_TIMEOUT, millis),
             gzip: self.gzip(signal),
             tls: self.tls(signal),
         }
     }
 
     fn protocol(&mut self, signal: Signal) -> Protocol {
-        match self.exporter_text(signal, "PROTOCOL") {
-            None | Some((_, "grpc")) => Protocol::Grpc,
-            Some((_, "http/protobuf")) => Protocol::HttpProtobuf,
-            Some((name, other)) => {
-                self.ignore(&name, other, "grpc or http/protobuf");
-                Protocol::Grpc
-            }
+        match self.of_exporter(signal, "PROTOCOL", |reader, name| reader.one_of(name, &["grpc", "http/protobuf"])) {
+            Some("http/protobuf") => Protocol::HttpProtobuf,
+            _ => Protocol::Grpc,
         }
     }
 
@@ -367,7 +365,7 @@ impl<'a> Reader<'a> {
         let mut endpoint = given.to_owned();
         match protocol {
             Protocol::Grpc if !given.contains("://") => {
-                let is_insecure = self.exporter_text(signal, "INSECURE").is_some_and(|(name, _)| self.boolean(&name));
+                let is_insecure = self.of_exporter(signal, "INSECURE", Self::boolean) == Some(true);
                 endpoint = format!("{}://{given}", if is_insecure { "http" } else { "https" });
             }
             // The variable for one signal names the whole of it.
@@ -400,12 +398,12 @@ impl<'a> Reader<'a> {
     }
 
     fn gzip(&mut self, signal: Signal) -> bool {
-        let Some((name, _)) = self.exporter_text(signal, "COMPRESSION") else { return false };
-        self.one_of(&name, &["gzip", "none"]) == Some("gzip")
+        let given = self.of_exporter(signal, "COMPRESSION", |reader, name| reader.one_of(name, &["gzip", "none"]));
+        given == Some("gzip")
     }
 
     fn tls(&mut self, signal: Signal) -> TlsFiles {
-        let file = |suffix| self.exporter_text(signal, suffix).map(|(_, path)| PathBuf::from(path));
+        let mut file = |suffix| self.exporter_text(signal, suffix).map(|(_, path)| PathBuf::from(path));
         let tls = TlsFiles {
             certificate: file("CERTIFICATE"),
             client_certificate: file("CLIENT_CERTIFICATE"),

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use expense_agent::ledger::Store;
+use expense_agent::telemetry::settings::{ExporterSettings, Protocol};
 use serde_json::{Value, json};
 
 use crate::harness::binary::{Service, run};
@@ -202,6 +203,25 @@ fn a_limit_for_spans_goes_before_the_general_one_unless_it_makes_no_sense() {
     for (of_spans, expected) in [("40", 40), ("many", 50)] {
         let variables = [("OTEL_ATTRIBUTE_COUNT_LIMIT", "50"), ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", of_spans)];
         assert_eq!(telemetry_settings(&variables).limits.span_attributes, Some(expected));
+    }
+}
+
+#[test]
+fn a_variable_for_one_signal_goes_before_the_one_for_all_unless_it_makes_no_sense() {
+    for (protocol, compression, timeout, expected) in [
+        ("grpc", "none", "300", (Protocol::Grpc, false, Duration::from_millis(300))),
+        ("http/json", "brotli", "soon", (Protocol::HttpProtobuf, true, Duration::from_millis(2_000))),
+    ] {
+        let settings = telemetry_settings(&[
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "2000"),
+            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", protocol),
+            ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", compression),
+            ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", timeout),
+        ]);
+        let ExporterSettings { protocol, gzip, timeout, .. } = settings.exporter;
+        assert_eq!((protocol, gzip, timeout), expected);
     }
 }
 
