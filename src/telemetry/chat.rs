@@ -16,6 +16,7 @@ use crate::telemetry::log_records::LogEvent;
 use crate::telemetry::names;
 use crate::telemetry::names::twins;
 use crate::telemetry::record::{count, strings, usd};
+use crate::telemetry::server::address_of;
 use crate::telemetry::settings::Captures;
 use crate::telemetry::span::{Event, Failure, LiveSpan, Projection};
 
@@ -73,7 +74,7 @@ fn known_at_start(info: &ModelInfo, request: &ChatRequest<'_>) -> Vec<KeyValue> 
         names::EXPENSE_PROMPT_HASH.with(request.prompt.hash.clone()),
     ];
     if let Some((host, port)) = &info.server {
-        attributes.push(names::SERVER_ADDRESS.with(host.clone()));
+        attributes.push(names::SERVER_ADDRESS.with(address_of(host).to_owned()));
         attributes.push(names::SERVER_PORT.with(i64::from(*port)));
     }
     attributes.extend(info.temperature.map(|temperature| names::GEN_AI_REQUEST_TEMPERATURE.with(temperature)));

@@ -185,6 +185,11 @@ fn known_method(method: &Method) -> Option<&'static str> {
     KNOWN.into_iter().find(|known| *known == method.as_str())
 }
 
+/// A host without the brackets that an IPv6 address has in a URL.
+pub(super) fn address_of(host: &str) -> &str {
+    host.trim_matches(['[', ']'])
+}
+
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     headers.insert(name, HeaderValue::from_str(value).expect("hex digits and dashes are a header value"));
 }
@@ -215,7 +220,7 @@ fn known_at_start(
     // HTTP/1 names the host in a header, HTTP/2 in the request's target.
     let named = header(header::HOST).and_then(|host| host.parse::<Authority>().ok());
     if let Some(host) = named.or_else(|| request.uri().authority().cloned()) {
-        attributes.push(names::SERVER_ADDRESS.with(cut(host.host())));
+        attributes.push(names::SERVER_ADDRESS.with(cut(address_of(host.host()))));
         attributes.push(names::SERVER_PORT.with(i64::from(host.port_u16().unwrap_or(80))));
     }
     if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {

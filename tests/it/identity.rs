@@ -91,6 +91,14 @@ async fn a_method_nobody_knows_makes_no_span_name() {
 }
 
 #[tokio::test]
+async fn the_address_of_an_ipv6_host_has_no_brackets() {
+    let app = TestApp::spawn().await;
+    let reply = app.post_with(ride(), &[("host", "[::1]:8000")]).await;
+    let addresses = stamped(&app, &reply.body, "server.address");
+    assert!(addresses.contains(&Some("::1".to_owned())), "{addresses:?}");
+}
+
+#[tokio::test]
 async fn baggage_and_trace_context_that_make_no_sense_are_ignored() {
     let app = TestApp::spawn().await;
     let long = format!("user.id={}", "u".repeat(129));
