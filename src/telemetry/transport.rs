@@ -35,6 +35,8 @@ const PROTOBUF: &str = "application/x-protobuf";
 /// How often a connection is asked for a sign of life while something is under way, and how long that may take: the peer
 /// of a broken one would otherwise be waited for until the kernel gives up, a quarter of an hour later.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// The most of an answer that is read over HTTP. What it may say takes a few hundred bytes.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// The exporter cannot be set up as the variables ask.
 #[derive(Debug, thiserror::Error)]
@@ -239,13 +241,18 @@ impl HttpTransport {
             false => request.body(body),
         };
         let passing = |error: reqwest::Error| Failure::Passing(chain(&error.without_url()));
-        let response = request.send().await.map_err(passing)?;
+        let mut response = request.send().await.map_err(passing)?;
         let status = response.status();
         match status {
             _ if status.is_success() => {
-                let body = response.bytes().await.map_err(passing)?;
+                let mut body = Vec::new();
+                while body.len() < MAX_ANSWER_BYTES
+                    && let Some(chunk) = response.chunk().await.map_err(passing)?
+                {
+                    body.extend_from_slice(&chunk);
+                }
                 // The status is the answer; a body that says nothing more is none.
-                Ok(ExportTraceServiceResponse::decode(body).unwrap_or_default())
+                Ok(ExportTraceServiceResponse::decode(&*body).unwrap_or_default())
             }
             StatusCode::PAYLOAD_TOO_LARGE => Err(Failure::TooLarge(status.to_string())),
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Err(Failure::Passing(status.to_string())),

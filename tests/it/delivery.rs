@@ -2,11 +2,13 @@
 //! The counts say at each moment where every span is, and agree with what the backend has.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::http::header::LOCATION;
 use axum::http::{Method, StatusCode};
 use axum::response::IntoResponse;
@@ -329,6 +331,22 @@ async fn what_is_sent_on_elsewhere_does_not_count_as_exported() {
     trace(&tracer(&telemetry), "", false);
     shut_down(telemetry).await;
     assert_eq!(queue.counts(), SpanCounts { started: 3, dropped: 3, ..SpanCounts::default() });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_an_answer_without_an_end_the_beginning_is_enough() {
+    let endless = || async { Body::from_stream(futures_util::stream::repeat(Ok::<_, Infallible>("never the end"))) };
+    let receiver = Server::spawn(Router::new().fallback(endless)).await;
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &*receiver.origin()),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        ("OTEL_METRICS_EXPORTER", "none"),
+    ];
+    let telemetry = Telemetry::start(&telemetry_settings(&variables), pseudonyms()).unwrap();
+    let queue = telemetry.queue().unwrap();
+    trace(&tracer(&telemetry), "", false);
+    shut_down(telemetry).await;
+    assert_eq!(queue.counts(), SpanCounts { started: 3, exported: 3, ..SpanCounts::default() });
 }
 
 #[tokio::test(flavor = "multi_thread")]
