@@ -44,6 +44,7 @@ pub enum Action {
 
 /// The body of `POST /v1/expenses/{id}/resolution`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(example = json!({"action": "approve", "role": "manager", "actor": "ben", "reason": "Agreed with the client."}))]
 pub struct Settlement {
     /// What is to be done.

@@ -78,7 +78,7 @@ pub struct DecisionPage {
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters: the same key and body get the same decision")),
     responses(
         (status = 201, description = "The decision, already in the ledger", body = DecisionBody),
-        (status = 400, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "Not JSON, or an idempotency key that is none", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "No API key that is in force, where one is asked for", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The idempotency key was used with another body", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Larger than 64 KiB", body = Problem, content_type = "application/problem+json"),
@@ -172,8 +172,10 @@ async fn purchase(app: &AppState, tenant_id: &str, id: Uuid, credit: &Expense) -
     params(("id" = String, Path, description = "The decision's id")),
     responses(
         (status = 200, description = "The decision", body = DecisionBody),
+        (status = 400, description = "An id that is no text", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "No API key that is in force, where one is asked for", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such decision", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Out of time, or without a ledger", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub async fn get(
@@ -208,12 +210,13 @@ pub async fn find(app: &AppState, tenant_id: &str, id: &str) -> Result<Entry, Pr
         ("failed_validation" = Option<ValidationType>, Query, description = "Only decisions in which this check finally failed"),
         ("pending" = Option<Role>, Query, description = "Only decisions that are open and that this role can settle, where no lower one can"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
-        ("limit" = Option<u32>, Query, description = "Decisions on the page: 1 to 200, 50 by default"),
+        ("limit" = Option<u32>, Query, description = "Decisions on the page: 1 to 200, 50 by default", minimum = 1, maximum = 200),
     ),
     responses(
         (status = 200, description = "A page of decisions", body = DecisionPage),
         (status = 400, description = "A filter or a cursor that does not exist", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "No API key that is in force, where one is asked for", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Out of time, or without a ledger", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub async fn list(
