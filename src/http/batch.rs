@@ -83,7 +83,7 @@ impl LineAnswer {
 /// which goes first. What was decided before has `"replayed": true`.
 #[utoipa::path(
     post, path = "/v1/expenses/batch", tag = "expenses", operation_id = "create_batch",
-    request_body(content = String, content_type = "application/x-ndjson"),
+    request_body(content = inline(Lines), content_type = "application/x-ndjson"),
     params(("Idempotency-Key" = Option<String>, Header, description = "Begins the key of every line")),
     responses(
         (status = 200, description = "A line for each, as soon as it and those before it are decided", body = LineAnswer, content_type = "application/x-ndjson"),
@@ -118,6 +118,10 @@ struct TooLong;
 
 /// Lines, of which one that is too long is no end of the others. They are bytes: whether one is text, whoever reads it as
 /// JSON finds out.
+///
+/// In the contract they are a file, because a page would put a text of a JSON type in quotes.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary, description = "A JSON object on each line")]
 struct Lines(AnyDelimiterCodec);
 
 impl Lines {

@@ -306,6 +306,8 @@ async fn the_contract_says_what_the_routes_answer() {
         }
     };
     let json = "application/json";
+    let lines = &contract["paths"]["/v1/expenses/batch"]["post"]["requestBody"]["content"]["application/x-ndjson"];
+    assert_eq!(lines["schema"]["format"], "binary", "the page sends a file as it is, and a text in quotes");
     answers(&[
         ("/v1/expenses", "/v1/expenses?limit=0", "", "", 400),
         (of_one, "/v1/expenses/%ff", "", "", 400),
