@@ -47,7 +47,7 @@ fn strangers(query: &str, page: &Page) -> Vec<String> {
     let texts = Regex::new(r#""(?:\\.|[^"\\])*""#).unwrap();
     let spans = Regex::new(r"\[[^\]]*\]").unwrap();
     let grouping = Regex::new(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)").unwrap();
-    let selector = Regex::new(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(\{[^}]*\})?\s*(\()?").unwrap();
+    let selector = Regex::new(r"\b([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(\{[^}]*\})?\s*(\()?").unwrap();
     let word = Regex::new(r"[a-zA-Z_][a-zA-Z0-9_]*").unwrap();
 
     let query = texts.replace_all(query, "_");
@@ -108,7 +108,7 @@ fn a_stranger_in_a_query_is_found() {
         (r#"histogram_quantile(0.95, sum by (le, instance) (rate(b_bucket[$__rate_interval])))"#, ""),
         (r#"sum(rate(d_total{y="q"}[5m]))"#, "metric d_total, label y of d_total"),
         (r#"sum by (z) (a_total{w!="", x=~"q{}"})"#, "label w of a_total, label z"),
-        (r#"max(c) or d"#, "metric d"),
+        (r#"max(c) or d offset 1h"#, "metric d"),
         ("vector(1)", "a metric"),
     ] {
         assert_eq!(strangers(query, &page).join(", "), expected, "{query}");
