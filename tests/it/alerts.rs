@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use regex::Regex;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::exposition::Page;
 use crate::harness::full_page::full_page;
@@ -124,6 +124,29 @@ fn the_dashboard_has_no_two_panels_of_one_id_or_place() {
         (all_of("id").len(), all_of("gridPos").len(), all_of("title").len()),
         (panels.len(), panels.len(), panels.len())
     );
+}
+
+/// Without a point of its own, a panel shows the last one from before, which may be a day old.
+#[test]
+fn what_did_not_happen_is_shown_as_nought() {
+    let healthy = [
+        r#"expense_decisions_total{validation_status="passed", expense_override="false"}"#,
+        r#"expense_decision_cost_total{validation_status="passed"}"#,
+    ];
+    let series = healthy.map(|series| json!({"series": series, "values": "0+1x120"}));
+    let queries = dashboard_queries().into_iter().filter(|query| query.contains("vector(0)"));
+    let cases: Vec<_> = queries
+        .map(|query| json!({"expr": query, "eval_time": "2h", "exp_samples": [{"labels": "{}", "value": 0}]}))
+        .collect();
+    assert_eq!(cases.len(), 3, "errors, overrides and what failures cost");
+    let file = tempfile::Builder::new().suffix(".json").tempfile().unwrap();
+    let tests = json!({"tests": [{"interval": "1m", "input_series": series, "promql_expr_test": cases}]});
+    std::fs::write(file.path(), tests.to_string()).unwrap();
+    let Ok(output) = Command::new("promtool").args(["test", "rules"]).arg(file.path()).output() else {
+        skip("no promtool; Debian has it in the package `prometheus`");
+        return;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
