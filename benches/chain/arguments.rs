@@ -22,11 +22,11 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: usize,
 
-    /// Clients at saturation, in `whole`
+    /// Clients at saturation, in `whole` and `telemetry`
     #[arg(long, default_value_t = 64)]
     pub(crate) clients: usize,
 
-    /// Requests a second, in `whole`; a slower service does not slow them down
+    /// Requests a second, in `whole` and `telemetry`; a slower service does not slow them down
     #[arg(long, value_delimiter = ',', default_values_t = [50, 200])]
     pub(crate) rates: Vec<u32>,
 
