@@ -8,9 +8,10 @@
 #   RATE=10            expenses a second
 #   LOAD_IMAGE=…       an image with Python 3.10 or newer, python:3.13-alpine unless it is set
 set -euo pipefail
-cd "$(dirname "$0")/.."
 [ $# -ge 2 ] || { sed -n '2,9p' "$0"; exit 2; }
 export KUBECONFIG=$1
+[[ $1 == /* ]] || KUBECONFIG=$PWD/$1
+cd "$(dirname "$0")/.."
 IMAGE=$2 NEXT_IMAGE=${3:-} RATE=${RATE:-10} LOAD_IMAGE=${LOAD_IMAGE:-python:3.13-alpine}
 AGENT=http://expense-agent JAEGER=http://jaeger-query:16686 POLICIES=expense-agent-policies
 WORK=$(mktemp -d)

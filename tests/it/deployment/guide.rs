@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::Command;
 
 use regex::Regex;
 use serde_json::Value;
+
+use crate::harness::jaeger::skip;
 
 use super::{AGENT, COMPOSE, list, of_project, text};
 
@@ -34,6 +37,30 @@ fn every_alert_has_its_paragraph() {
 fn a_heading_alone_explains_no_alert() {
     let guide = "### ExpenseAgentOne\n\nIt means this.\n\n### ExpenseAgentTwo\n\n### ExpenseAgentThree\n";
     assert_eq!(explained(guide), BTreeSet::from(["ExpenseAgentOne"]));
+}
+
+/// The server that a kubeconfig names is gone, so the script ends where it first asks it.
+#[test]
+fn the_rehearsal_can_be_started_from_any_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = r#"{"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}"#;
+    let context = r#"{"name": "c", "context": {"cluster": "c", "user": "u"}}"#;
+    let config = format!(r#"{{"clusters": [{cluster}], "contexts": [{context}], "current-context": "c"}}"#);
+    fs::write(folder.path().join("config"), config).unwrap();
+    std::os::unix::fs::symlink(of_project(""), folder.path().join("project")).unwrap();
+    let script = |arguments: &[&str]| {
+        let mut bash = Command::new("bash");
+        bash.arg("project/deploy/rehearse.sh").args(arguments).current_dir(&folder).output().unwrap()
+    };
+    let usage = script(&[]);
+    assert_eq!(usage.status.code(), Some(2));
+    assert!(String::from_utf8(usage.stdout).unwrap().contains("rehearse.sh KUBECONFIG IMAGE"));
+    if Command::new("kubectl").args(["version", "--client"]).output().is_err() {
+        skip("no kubectl");
+        return;
+    }
+    let refused = String::from_utf8(script(&["config", "image"]).stderr).unwrap();
+    assert!(refused.contains("127.0.0.1:9"), "another cluster was asked: {refused}");
 }
 
 #[test]
