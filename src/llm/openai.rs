@@ -10,6 +10,8 @@ use async_openai::middleware::HttpRequestFactory;
 use async_openai::traits::RequestOptionsBuilder;
 use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -194,13 +196,19 @@ async fn send(
     }
     if !status.is_success() {
         let code = serde_json::from_slice::<ErrorBody>(&body).ok().and_then(|body| body.error.code).map(label);
-        let seconds = headers.get(reqwest::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let retry_after = headers.get(reqwest::header::RETRY_AFTER).and_then(|value| wait(value.to_str().ok()?));
         let error = ModelError::Status { status: status.as_u16(), code };
-        return Err(boxed(Failure { error, retry_after: seconds.map(Duration::from_secs) }));
+        return Err(boxed(Failure { error, retry_after }));
     }
     let mut whole = axum::http::Response::new(body);
     *whole.headers_mut() = headers;
     Ok(whole.into())
+}
+
+/// How long a `Retry-After` asks to wait, as seconds or as a date; `None` also when the date has passed.
+fn wait(retry_after: &str) -> Option<Duration> {
+    let seconds = retry_after.parse().map(Duration::from_secs).ok();
+    seconds.or_else(|| rfc2822::parse(retry_after).ok()?.timestamp().duration_since(Timestamp::now()).try_into().ok())
 }
 
 fn boxed(failure: Failure) -> OpenAIError {

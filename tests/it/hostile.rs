@@ -69,6 +69,11 @@ async fn an_answer_to_classify_that_cannot_be_used_is_a_review_that_says_why() {
         ("broken", vec![Reply::status(500), Reply::status(500), Reply::status(500)], "HTTP status 500"),
         ("busy", vec![Reply::status(429), Reply::status(429), Reply::status(429)], "HTTP status 429"),
         ("patience", vec![Reply::status(429).header("retry-after", "3600")], "HTTP status 429"),
+        (
+            "patience until a day",
+            vec![Reply::status(503).header("retry-after", "Wed, 31 Dec 2098 23:59:59 GMT")],
+            "HTTP status 503",
+        ),
         ("quota", vec![Reply::error(429, "insufficient_quota", Some("insufficient_quota"))], "insufficient_quota"),
         ("closed", vec![Reply::close(), Reply::close(), Reply::close()], "could not be reached"),
         ("hanging", vec![Reply::hang()], "did not answer in time"),
