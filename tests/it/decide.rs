@@ -222,7 +222,9 @@ async fn json_lines_come_from_a_pipe_and_may_have_keys_of_their_own() {
     let desk = Desk::new();
     let taxi = json!({"transaction": "Taxi", "amount": 12.5});
     let keyed = json!({"idempotency_key": "card-17", "expense": taxi});
-    let lines = format!("{keyed}\n\nnot json\n{taxi}\n{{\"transaction\": \"Taxi\", \"amount\": \"12.50\"}}\n{taxi}\n");
+    // A mark at the beginning, as in tables.
+    let lines =
+        format!("\u{feff}{keyed}\n\nnot json\n{taxi}\n{{\"transaction\": \"Taxi\", \"amount\": \"12.50\"}}\n{taxi}\n");
     let arguments = ["decide", "-", "--format", "ndjson", "--data", &desk.path("data")];
     let mut child = command(&arguments, &[QUIET, NO_METRICS]);
     let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

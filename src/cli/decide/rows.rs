@@ -110,9 +110,11 @@ fn next_line(input: &mut impl BufRead, number: &mut usize, end: &mut u64) -> io:
         }
         *number += 1;
         *end += u64::try_from(n_bytes).unwrap_or(u64::MAX);
-        let line = match std::str::from_utf8(&bytes) {
-            Ok(text) if text.trim().is_empty() => continue,
-            Ok(text) => Ok(text.trim().to_owned()),
+        // Editors put a byte order mark before the first line, and `cat` before any.
+        let is_around = |c: char| c.is_whitespace() || c == '\u{feff}';
+        let line = match std::str::from_utf8(&bytes).map(|text| text.trim_matches(is_around)) {
+            Ok("") => continue,
+            Ok(text) => Ok(text.to_owned()),
             Err(_) => Err(faulty("body", "the line is no UTF-8; save the file as UTF-8".to_owned())),
         };
         return Ok(Some(Row { number: *number, end: *end, line }));
