@@ -174,6 +174,16 @@ async fn a_table_that_cannot_be_read_is_refused_before_anything_is_decided() {
         ),
         ("transaction,amount,amount", &[], r#"two columns are called "amount""#),
         ("transaction,amount", &["--set", "amount=5"], "amount is set, and read from the column \"amount\" as well"),
+        (
+            "transaction,amount,Net,Gross",
+            &["--column", "amount=Net", "--column", "amount=Gross"],
+            "--column is given twice for amount; choose one",
+        ),
+        (
+            "transaction,amount",
+            &["--set", "currency=USD", "--set", "currency=GBP"],
+            "--set is given twice for currency; choose one",
+        ),
         ("transaction,amount", &["--format", "ndjson", "--set", "currency=GBP"], "are for tables"),
     ] {
         let file = desk.write("table.csv", &format!("{header}\nTaxi,12.00,x\n"));
@@ -181,6 +191,8 @@ async fn a_table_that_cannot_be_read_is_refused_before_anything_is_decided() {
         assert_eq!((refused.code, refused.answers.len()), (Some(1), 0));
         assert!(refused.notes.contains(said), "{}", refused.notes);
     }
+    let empty = desk.decide(&desk.write("empty.csv", ""), &[]).await;
+    assert!(empty.notes.contains("empty.csv is empty; the first row of a table names its columns"), "{}", empty.notes);
     let file = desk.write("table.txt", good);
     assert!(desk.decide(&file, &[]).await.notes.contains("say --format csv or --format ndjson"));
     let table = desk.decide(&file, &["--format", "csv", "--output", &file]).await;

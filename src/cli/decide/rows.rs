@@ -139,9 +139,17 @@ impl Table {
     fn open(input: Input, wanted: &Decide, notes: &mut dyn Write) -> anyhow::Result<Self> {
         let mut reader = ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(input);
         let header = reader.headers().context("the first row cannot be read; save the file as CSV in UTF-8")?.clone();
+        if header.is_empty() {
+            bail!("{} is empty; the first row of a table names its columns", wanted.file.display());
+        }
         let constants: Vec<_> = wanted.set.iter().map(|set| (set.field, set.value.clone())).collect();
         let mut columns = Vec::new();
         for field in FIELDS {
+            for (flag, given) in [("--column", &wanted.column), ("--set", &wanted.set)] {
+                if given.iter().filter(|given| given.field == field).count() > 1 {
+                    bail!("{flag} is given twice for {field}; choose one");
+                }
+            }
             let named = wanted.column.iter().find(|column| column.field == field);
             let name = named.map_or(field, |column| column.value.as_str());
             let mut places = header.iter().enumerate().filter(|(_, column)| *column == name).map(|(place, _)| place);
