@@ -69,7 +69,7 @@ impl fmt::Display for Currency {
 /// An amount is not written as plain digits of its currency.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "write up to {MAX_INTEGER_DIGITS} digits{}, without sign, exponent, blank or separator",
+    "write up to {MAX_INTEGER_DIGITS} digits{}, without plus sign, exponent, blank or separator",
     fraction(*.minor_digits)
 )]
 pub struct AmountError {
