@@ -230,6 +230,24 @@ async fn a_table_of_a_spreadsheet_is_read_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_quote_that_is_never_closed_swallows_no_row_unseen() {
+    let desk = Desk::new();
+    for end in ["", "\n", "\r\n"] {
+        let file = desk.write("table.csv", &format!("amount,transaction\n9,Taxi\n10,\"Lunch\n20,Taxi\n30,Bus{end}"));
+        let decided = desk.decide(&file, &[]).await;
+        assert_eq!((decided.code, decided.answers.len()), (Some(3), 2), "{}", decided.notes);
+        let fault = &decided.answers[1]["body"]["errors"][0];
+        assert!(fault["message"].as_str().unwrap().contains("opens a quote that is never closed"), "{fault}");
+        // As long as the last quote is closed, nothing is amiss.
+        let file = desk.write("closed.csv", &format!("amount,transaction\n9,Taxi\n10,\"Lunch, \"\"late\"\"\"{end}"));
+        let decided = desk.decide(&file, &[]).await;
+        assert_eq!(decided.answers[1]["body"]["transaction"], "Lunch, \"late\"", "{}", decided.notes);
+    }
+    let header = desk.decide(&desk.write("header.csv", "amount,\"transaction\n9,Taxi\n"), &[]).await;
+    assert!(header.notes.contains("the first row opens a quote that is never closed"), "{}", header.notes);
+}
+
+#[tokio::test]
 async fn json_lines_come_from_a_pipe_and_may_have_keys_of_their_own() {
     let desk = Desk::new();
     let taxi = json!({"transaction": "Taxi", "amount": 12.5});

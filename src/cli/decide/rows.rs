@@ -126,6 +126,12 @@ fn faulty(field: &str, message: String) -> Problem {
     Problem::body(BodyError::Faults(vec![fault]), "invalid_expense")
 }
 
+/// A row behind the last one of a table. Where a quote is never closed it is part of another row, like every row before it.
+const END: &str = "\u{0}end\u{0}";
+const BEHIND: &str = "\n\u{0}end\u{0}\n";
+const UNCLOSED: &str =
+    "opens a quote that is never closed, so the rows after it cannot be told from it; close the quote";
+
 /// A table, and where in it each field stands.
 struct Table {
     reader: csv::Reader<Input>,
@@ -137,10 +143,15 @@ struct Table {
 
 impl Table {
     fn open(input: Input, wanted: &Decide, notes: &mut dyn Write) -> anyhow::Result<Self> {
+        let input: Input = Box::new(input.chain(BEHIND.as_bytes()));
         let mut reader = ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(input);
         let header = reader.headers().context("the first row cannot be read; save the file as CSV in UTF-8")?.clone();
-        if header.is_empty() {
-            bail!("{} is empty; the first row of a table names its columns", wanted.file.display());
+        match header.iter().next_back() {
+            Some(END) if header.len() == 1 => {
+                bail!("{} is empty; the first row of a table names its columns", wanted.file.display())
+            }
+            Some(last) if last.ends_with(END) => bail!("the first row {UNCLOSED}"),
+            _ => {}
         }
         let constants: Vec<_> = wanted.set.iter().map(|set| (set.field, set.value.clone())).collect();
         let mut columns = Vec::new();
@@ -188,7 +199,7 @@ impl Table {
 
     fn row(&mut self) -> io::Result<Option<Row>> {
         let mut cells = ByteRecord::new();
-        if !self.reader.read_byte_record(&mut cells)? {
+        if !self.reader.read_byte_record(&mut cells)? || cells == [END][..] {
             return Ok(None);
         }
         // Records are counted, because lines are not where a cell holds line breaks.
@@ -199,6 +210,9 @@ impl Table {
 
     /// A row as JSON: every cell a string, and nothing of it understood but dates of another form and truth values.
     fn expense(&self, cells: &ByteRecord) -> Result<String, Problem> {
+        if cells.iter().next_back().is_some_and(|last| last.ends_with(END.as_bytes())) {
+            return Err(faulty("row", format!("the row {UNCLOSED}")));
+        }
         if cells.len() != self.n_columns {
             let (n_cells, n_columns) = (cells.len(), self.n_columns);
             let message =
