@@ -90,8 +90,13 @@ impl Ledger {
         let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
         let mut connection = SqliteConnection::connect_with(&options).await?;
         sqlx::raw_sql(SET_UP).execute(&mut connection).await?;
-        migrations().run(&mut connection).await?;
-        of_any_version(sqlx::migrate!("src/ledger/migrations/sqlite")).run(&mut connection).await?;
+        // SQLite lets several processes begin with this at once. Whom another one disturbed goes on when it is alone; nobody
+        // else has to wait for those who write.
+        if bring_up_to_date(&mut connection).await.is_err() {
+            let mut alone = connection.begin_with(manner.begin).await?;
+            bring_up_to_date(&mut alone).await?;
+            alone.commit().await?;
+        }
         connection.close().await?;
         let file = OpenFile::of(path.clone()).map_err(sqlx::Error::Io)?;
         let pool = Pool::sqlite(path, SET_UP);
@@ -126,6 +131,12 @@ impl Ledger {
         let pool = Pool::postgres(pool, N_OPEN);
         Ok(Self::over(pool, manner, None))
     }
+}
+
+/// The tables of an SQLite file.
+async fn bring_up_to_date(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
+    migrations().run(&mut *connection).await?;
+    of_any_version(sqlx::migrate!("src/ledger/migrations/sqlite")).run(connection).await
 }
 
 /// The tables, step by step, in SQL that both databases understand.

@@ -3,6 +3,7 @@
 use expense_agent::config::Config;
 use expense_agent::domain::decision::Role;
 use expense_agent::ledger::Ledger;
+use futures_util::future::join_all;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Row};
 
@@ -25,6 +26,16 @@ async fn a_version_starts_on_tables_that_a_later_one_has_brought_up_to_date() {
         let app = TestApp::with(Config { store: store.store.clone(), ..config() }).await;
         let decided = app.post(json!({"transaction": "Uber ride", "amount": "45.00", "user_id": "ana"})).await;
         assert_eq!(decided.status, 201, "{:#}", decided.body);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn several_processes_may_begin_on_a_ledger_that_is_not_there() {
+    on_each_store(async |store| {
+        for opened in join_all((0..8).map(|_| Ledger::open(&store.store))).await {
+            opened.unwrap().close().await;
+        }
     })
     .await;
 }
