@@ -32,7 +32,7 @@ pub(super) fn moment(text: &str) -> Result<Moment, &'static str> {
 /// The period between two ends: a last day is part of it, a last moment is not.
 ///
 /// # Errors
-/// When it ends before it begins, or at the end of time.
+/// When it does not end after it begins, or at the end of time.
 pub(super) fn period(from: Moment, to: Moment) -> anyhow::Result<Period> {
     let begin = |day: Date| anyhow::Ok(day.to_zoned(TimeZone::UTC)?.timestamp());
     let starts_at = match from {
@@ -44,7 +44,7 @@ pub(super) fn period(from: Moment, to: Moment) -> anyhow::Result<Period> {
         Moment::At(moment) => moment,
     };
     if until <= starts_at {
-        bail!("--to {to} is before --from {from}; write a later one");
+        bail!("--to {to} is not after --from {from}; write a later one");
     }
     Ok(Period { from: starts_at, until })
 }

@@ -156,7 +156,9 @@ async fn an_audit_is_of_a_time_and_of_a_tenant() {
     assert_eq!(of(&["--from", "2020-01-01", "--to", "2020-01-31"]).await, 0);
     let refused = async |arguments: &[&str]| decided.audit(arguments).await;
     let (code, _, said) = refused(&["--from", "2020-02-01", "--to", "2020-01-31"]).await;
-    assert_eq!((code, said.contains("--to 2020-01-31 is before --from 2020-02-01")), (Some(1), true), "{said}");
+    assert_eq!((code, said.contains("--to 2020-01-31 is not after --from 2020-02-01")), (Some(1), true), "{said}");
+    let (code, _, said) = refused(&["--from", at(0), "--to", at(0)]).await;
+    assert_eq!((code, said.contains(&format!("--to {} is not after", at(0)))), (Some(1), true), "{said}");
     for arguments in [&["--to", "2020-01-31"][..], &["--from", "yesterday"], &["--last", "1h", "--from", "2020-01-01"]]
     {
         assert_eq!(refused(arguments).await.0, Some(2), "{arguments:?}");

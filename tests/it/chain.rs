@@ -293,7 +293,7 @@ async fn a_period_is_exported_as_a_table_or_as_lines_of_json() {
     let none = export(&["--tenant", "acme", "--format", "ndjson"]).await;
     assert_eq!((none.status.code(), text(none.stdout).as_str()), (Some(0), ""));
     let wrong = run(&["export", "--data", &folder, "--from", "2026-03-15", "--to", "2026-03-14"], &[]).await;
-    assert!(text(wrong.stderr).contains("--to 2026-03-14 is before --from 2026-03-15"));
+    assert!(text(wrong.stderr).contains("--to 2026-03-14 is not after --from 2026-03-15"));
 }
 
 /// Any JSON without broken numbers, which no record holds. Names of members are those of fields.
