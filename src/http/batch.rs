@@ -24,8 +24,8 @@ use crate::http::limits::{MAX_BODY_BYTES, media_type};
 use crate::http::once;
 use crate::telemetry::server::{LineOf, RequestTrace};
 
-/// Lines of one batch that are worked on at once.
-const N_AT_ONCE: usize = 16;
+/// Lines of one batch that are worked on at once, where the service takes as many requests.
+pub const MAX_AT_ONCE: usize = 16;
 /// JSON lines.
 pub const NDJSON: &str = "application/x-ndjson";
 /// Where batches are posted to.
@@ -37,7 +37,12 @@ const PASSED_ON: [HeaderName; 2] = [header::AUTHORIZATION, HeaderName::from_stat
 
 /// The routes for one expense at a time, which lines go through.
 #[derive(Clone)]
-pub struct Single(pub Router);
+pub struct Single {
+    /// The routes.
+    pub routes: Router,
+    /// Lines of one batch that go through them at once: no more than requests may, or a batch would refuse itself.
+    pub n_at_once: usize,
+}
 
 /// A line with an idempotency key of its own; any other line is the expense itself.
 #[derive(Debug, Serialize, Deserialize)]
@@ -102,6 +107,7 @@ pub async fn create(
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
     }
     let key = once::key(request.headers())?;
+    let n_at_once = single.n_at_once;
     let batch = Batch { single, trace, key, headers: passed_on(request.headers()), peer: peer(&request) };
     let bytes = request.into_body().into_data_stream().map_err(io::Error::other);
     let lines = FramedRead::new(StreamReader::new(bytes), Lines::new());
@@ -109,7 +115,7 @@ pub async fn create(
         .enumerate()
         .filter(|(_, line)| std::future::ready(!matches!(line, Ok(Ok(line)) if line.trim_ascii().is_empty())))
         .map(move |(index, line)| batch.clone().answer(index + 1, line))
-        .buffered(N_AT_ONCE);
+        .buffered(n_at_once);
     Ok(([(header::CONTENT_TYPE, NDJSON)], Body::from_stream(answers)).into_response())
 }
 
@@ -172,7 +178,7 @@ impl Batch {
             Ok(request) => request,
             Err(problem) => return refused(line, &problem),
         };
-        let response = self.single.0.clone().oneshot(request).await.map_err(io::Error::other)?;
+        let response = self.single.routes.clone().oneshot(request).await.map_err(io::Error::other)?;
         let (status, replayed) = (response.status(), response.headers().contains_key(once::REPLAYED));
         let bytes = to_bytes(response.into_body(), MAX_ANSWER_BYTES).await.map_err(io::Error::other)?;
         let body = String::from_utf8(bytes.to_vec()).map_err(io::Error::other)?;

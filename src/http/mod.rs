@@ -35,7 +35,7 @@ use crate::reload::Reloaded;
 use crate::rulebook::Folder;
 use crate::telemetry::sampling::Sampling;
 use crate::telemetry::{Instruments, server};
-use batch::Single;
+use batch::{MAX_AT_ONCE, Single};
 
 /// What handlers share.
 pub struct AppState {
@@ -79,7 +79,8 @@ pub fn router(state: Arc<AppState>, instruments: Instruments) -> Router {
     let expenses = OpenApiRouter::new().routes(routes!(expenses::create, expenses::list));
     // The lines of a batch go the way of single requests.
     let (single, _) = expenses.clone().layer(from_fn(admission::require_identity)).split_for_parts();
-    let single = Single(traced(single, &state, &instruments).with_state(state.clone()));
+    let routes = traced(single, &state, &instruments).with_state(state.clone());
+    let single = Single { routes, n_at_once: MAX_AT_ONCE.min(state.slots.available_permits()) };
     let (api, openapi) = OpenApiRouter::with_openapi(docs::Contract::openapi())
         .merge(expenses)
         .routes(routes!(expenses::get))

@@ -127,29 +127,30 @@ async fn a_line_may_bring_a_key_of_its_own() {
 }
 
 #[tokio::test]
-async fn sixteen_lines_are_worked_on_at_once_and_no_more() {
-    const AT_ONCE: usize = 16;
-    let fake = FakeOpenAi::spawn().await;
-    let gate = Arc::new(Notify::new());
-    let travel = Reply::content(json!({"category": "travel", "confidence": 0.9, "rationale": "It says so."}));
-    fake.on_classify(vec![Reply::held(&gate, travel.clone()); AT_ONCE]);
-    fake.on_classify(vec![travel; 24]);
-    let approved = json!({"decision": "approved", "reason": "By the rules.", "cited_rules": ["travel-trip-cap"]});
-    fake.on_decide(vec![Reply::content(approved); 40]);
-    // One more than these would be refused.
-    let app = TestApp::with(Config { model: openai(&fake), max_in_flight: AT_ONCE, ..config() }).await;
-    let body: String = (0..40).map(|n| format!("{}\n", ride(n))).collect();
-    let let_go = async {
-        poll::until(Duration::from_secs(30), "as many as there may be", async || match fake.requests().len() {
-            AT_ONCE => Ok(()),
-            n => Err(n),
-        })
-        .await;
-        (0..AT_ONCE).for_each(|_| gate.notify_one());
-        gate.notify_waiters();
-    };
-    let (answers, ()) = tokio::join!(post(&app, body, &[]), let_go);
-    assert_eq!((answers.len(), answers.iter().filter(|answer| answer["status"] == 201).count()), (40, 40));
+async fn sixteen_lines_are_worked_on_at_once_or_as_many_as_the_service_takes() {
+    for at_once in [16, 4] {
+        let fake = FakeOpenAi::spawn().await;
+        let gate = Arc::new(Notify::new());
+        let travel = Reply::content(json!({"category": "travel", "confidence": 0.9, "rationale": "It says so."}));
+        fake.on_classify(vec![Reply::held(&gate, travel.clone()); at_once]);
+        fake.on_classify(vec![travel; 40 - at_once]);
+        let approved = json!({"decision": "approved", "reason": "By the rules.", "cited_rules": ["travel-trip-cap"]});
+        fake.on_decide(vec![Reply::content(approved); 40]);
+        // One more than these would be refused.
+        let app = TestApp::with(Config { model: openai(&fake), max_in_flight: at_once, ..config() }).await;
+        let body: String = (0..40).map(|n| format!("{}\n", ride(n))).collect();
+        let let_go = async {
+            poll::until(Duration::from_secs(30), "as many as there may be", async || {
+                let n = fake.requests().len();
+                if n == at_once { Ok(()) } else { Err(n) }
+            })
+            .await;
+            (0..at_once).for_each(|_| gate.notify_one());
+            gate.notify_waiters();
+        };
+        let (answers, ()) = tokio::join!(post(&app, body, &[]), let_go);
+        assert_eq!((answers.len(), answers.iter().filter(|answer| answer["status"] == 201).count()), (40, 40));
+    }
 }
 
 /// Counts looks at a number that does not grow.
