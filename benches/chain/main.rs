@@ -28,6 +28,11 @@ use clap::Parser;
 use arguments::{Arguments, Scenario};
 use fake_openai::FakeOpenAi;
 use report::Report;
+use tikv_jemallocator::Jemalloc;
+
+/// The service's, because the bare proxy runs in this program.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// What every scenario works with.
 struct Bench {
