@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 use rust_decimal::Decimal;
 
 use crate::domain::money::Currency;
@@ -23,20 +23,46 @@ static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(pattern).expect("the pattern is a constant, and tests use it")
 });
 
+/// Codes that are understood in small letters as well.
+const CODES: &str = "usd|eur|gbp|chf|cad|aud|jpy|inr|cny|sek|nok|dkk|pln";
+
+/// What may stand between a mark and the number after it.
+const GAP_AFTER_MARK: &str = r"(?P<gap>[\s:*_`~(\[\-–—−]*)";
+/// What may stand between a number and the mark after it.
+const GAP_BEFORE_MARK: &str = r"(?P<gap>[\s*_`)(\]\-–—−]*)";
+
 /// A currency's mark at the end of what stands before a number.
 static MARK_BEFORE: LazyLock<Regex> = LazyLock::new(|| {
-    let pattern = r"(?:\p{Sc}|(?i:\b(?:usd|eur|gbp|chf|cad|aud|jpy|inr|cny|sek|nok|dkk|pln))|\b(?P<code>[A-Z]{3}))[\s:*_(\[\-–—−]*$";
-    Regex::new(pattern).expect("the pattern is a constant, and tests use it")
+    let pattern = format!(r"(?:\p{{Sc}}|(?i:\b(?:{CODES}))|\b(?P<code>[A-Z]{{3}})){GAP_AFTER_MARK}$");
+    Regex::new(&pattern).expect("the pattern is a constant, and tests use it")
 });
 
 /// A multiple, a currency's mark, or both, at the beginning of what stands after a number.
 static MARK_AFTER: LazyLock<Regex> = LazyLock::new(|| {
     let words = "dollars?|euros?|pounds?|francs?|yen|yuan|rupees?|kron(?:a|or|e|er)|zloty|bucks?|cents?|pence";
-    let codes = "usd|eur|gbp|chf|cad|aud|jpy|inr|cny|sek|nok|dkk|pln";
     let pattern = format!(
-        r"^(?P<multiple>\s*(?i:k|m|bn|thousand|million|billion)\b)?[\s*_)(\]\-–—−]*(?:\p{{Sc}}|¢|zł|(?i:(?:(?:us|u\.s\.|canadian|australian|british|swiss|danish|swedish|norwegian|indian|polish)\s+)?(?:{words}|{codes}))\b|(?P<code>[A-Z]{{3}})\b)"
+        r"^(?P<multiple>\s*(?i:k|m|bn|thousand|million|billion)\b)?{GAP_BEFORE_MARK}(?:\p{{Sc}}|¢|zł|(?i:(?:(?:us|u\.s\.|canadian|australian|british|swiss|danish|swedish|norwegian|indian|polish)\s+)?(?:{words}|{CODES}))\b|(?P<code>[A-Z]{{3}})\b)"
     );
     Regex::new(&pattern).expect("the pattern is a constant, and tests use it")
+});
+
+/// A number before a mark, at the end of what stands before the mark.
+static NUMBER_BEFORE: LazyLock<Regex> = LazyLock::new(|| {
+    let pattern = format!(r"\p{{Nd}}{GAP_BEFORE_MARK}$");
+    Regex::new(&pattern).expect("the pattern is a constant, and tests use it")
+});
+
+/// A number after a mark, at the beginning of what stands after the mark.
+static NUMBER_AFTER: LazyLock<Regex> = LazyLock::new(|| {
+    let pattern = format!(r"^{GAP_AFTER_MARK}\p{{Nd}}");
+    Regex::new(&pattern).expect("the pattern is a constant, and tests use it")
+});
+
+/// A multiple at the beginning of what stands after a number, whether or not a mark follows. A letter that stands apart is
+/// none: `$12 M&S lunch`.
+static MULTIPLE: LazyLock<Regex> = LazyLock::new(|| {
+    let pattern = r"^(?i:k|m|bn?|[\s-]*(?:thousand|million|billion))\b";
+    Regex::new(pattern).expect("the pattern is a constant, and tests use it")
 });
 
 /// Every amount a sentence names.
@@ -45,14 +71,27 @@ pub fn named(sentence: &str) -> Vec<Named> {
         let (before, after) = (&sentence[..number.start()], &sentence[number.end()..]);
         let text = number.as_str();
         let is_code = |code: regex::Match<'_>| code.as_str().parse::<Currency>().is_ok();
-        let has_mark_before =
-            MARK_BEFORE.captures(before).is_some_and(|captures| captures.name("code").is_none_or(is_code));
-        let mark_after = MARK_AFTER.captures(after).filter(|captures| captures.name("code").is_none_or(is_code));
-        let is_multiple = mark_after.as_ref().is_some_and(|captures| captures.name("multiple").is_some());
+        let has_mark_before = MARK_BEFORE.captures(before).is_some_and(|mark| {
+            let earlier = &before[..before.len() - mark[0].len()];
+            mark.name("code").is_none_or(is_code) && is_nearest(&mark["gap"], NUMBER_BEFORE.captures(earlier))
+        });
+        let mark_after = MARK_AFTER.captures(after).filter(|mark| {
+            let later = &after[mark[0].len()..];
+            mark.name("code").is_none_or(is_code) && is_nearest(&mark["gap"], NUMBER_AFTER.captures(later))
+        });
+        let marked_multiple = mark_after.as_ref().and_then(|mark| mark.name("multiple"));
+        let multiple = marked_multiple.or_else(|| MULTIPLE.find(after)).map_or("", |multiple| multiple.as_str());
         let is_amount = has_mark_before || mark_after.is_some() || has_two_decimals(before, text, after);
-        is_amount.then(|| Named { text: text.to_owned(), value: value(text).filter(|_| !is_multiple) })
+        let value = value(text).filter(|_| multiple.is_empty());
+        is_amount.then(|| Named { text: format!("{text}{multiple}"), value })
     });
     amounts.collect()
+}
+
+/// Whether a mark between two numbers belongs to this one: not where the other one is nearer, as in `March 14 ($45.00)`
+/// and `45.00 USD (2 nights)`. Where both are as near it belongs to both.
+fn is_nearest(gap: &str, other: Option<Captures<'_>>) -> bool {
+    other.is_none_or(|other| gap.chars().count() <= other["gap"].chars().count())
 }
 
 /// Two decimals make an amount of a bare number, unless it is a share, or a part of a date or a version.
@@ -60,7 +99,7 @@ fn has_two_decimals(before: &str, number: &str, after: &str) -> bool {
     let decimals = number.rsplit(['.', ',']).next().filter(|decimals| decimals.len() < number.len());
     let is_part = before.ends_with('.') || before.ends_with(|c: char| c.is_alphanumeric());
     let goes_on = after.starts_with('.') && after[1..].starts_with(|c: char| c.is_ascii_digit());
-    let is_share = after.trim_start().starts_with('%');
+    let is_share = ["%", "percent", "per cent"].iter().any(|share| after.trim_start().starts_with(share));
     decimals.is_some_and(|decimals| decimals.chars().count() == 2) && !is_part && !goes_on && !is_share
 }
 

@@ -20,6 +20,8 @@ fn an_amount_is_found_however_it_is_marked() {
         "$  80",
         "$**80**",
         "$-80",
+        "$`80`",
+        "USD ~80",
         "$(80)",
         "USD 80",
         "USD80",
@@ -66,6 +68,7 @@ fn groups_and_decimals_are_told_apart() {
         ("$1,000,000.00", "1000000"),
         ("KWD 1.234", "1.234"),
         ("$.80", "0.80"),
+        ("$12 M&S lunch", "12"),
     ] {
         assert_eq!(values(sentence), [Some(dec(expected))], "{sentence}");
     }
@@ -79,10 +82,38 @@ fn every_amount_of_a_sentence_is_found() {
 }
 
 #[test]
+fn a_mark_between_two_numbers_belongs_to_the_nearer_one() {
+    for sentence in [
+        "The ride of March 14 ($45.00) passes.",
+        "The ride of 2026-03-14 (USD 45.00) passes.",
+        "45.00 USD (2 nights)",
+        "45.00 USD - 2 nights",
+        "45.00 USD: 2 nights",
+        "Trip 7 - $45",
+        "(1) $45",
+        "In 2026 $45 were used.",
+    ] {
+        assert_eq!(values(sentence), [Some(dec("45"))], "{sentence}");
+    }
+}
+
+#[test]
 fn what_cannot_be_understood_is_an_amount_nobody_gave() {
-    for sentence in ["80k dollars", "2.5 million dollars", "$８０", "٨٠ dollars"] {
+    for sentence in [
+        "80k dollars",
+        "2.5 million dollars",
+        "$80k",
+        "$80K",
+        "$80 million",
+        "USD 80 thousand",
+        "$2.5bn",
+        "80.00k",
+        "$８０",
+        "٨٠ dollars",
+    ] {
         assert_eq!(values(sentence), [None], "{sentence}");
     }
+    assert_eq!(named("$80 million")[0].text, "80 million", "as written");
 }
 
 #[test]
@@ -91,10 +122,12 @@ fn a_number_that_is_no_amount_is_let_pass() {
         "2 nights",
         "99.99%",
         "99.99 %",
+        "99.99 percent",
         "2026.03.14",
         "2026-03-14",
         "v2.10",
         "rule 7",
+        "rule 7: USD only",
         "3 of 5",
         "ALL 3 items",
         "1.5 hours",
