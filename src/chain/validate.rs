@@ -77,10 +77,15 @@ fn parse_answer<T: Answerable>(schema: &str, answer: &Answer) -> Result<T, Strin
     if text.trim().is_empty() {
         return Err("the answer is empty".to_owned());
     }
+    let other = || format!("the answer is JSON, but no {schema}");
     let parsed: T = serde_json::from_str(text).map_err(|error| match error.classify() {
-        JsonFault::Data => format!("the answer is JSON, but no {schema}"),
+        JsonFault::Data => other(),
         _ => "the answer is not JSON".to_owned(),
     })?;
+    // A list of the right values can be read as well, and is not what was asked for.
+    if text.trim_start().starts_with('[') {
+        return Err(other());
+    }
     match parsed.fault() {
         None => Ok(parsed),
         Some(fault) => Err(format!("the answer is no {schema}: {fault}")),

@@ -47,6 +47,7 @@ async fn an_answer_to_classify_that_cannot_be_used_is_a_review_that_says_why() {
             vec![Reply::content(json!({"category": "travel", "confidence": 1, "rationale": "", "x": 1})); 2],
             "no classification",
         ),
+        ("list", vec![Reply::content(json!(["travel", 1, "It says so."])); 2], "no classification"),
         (
             "too sure",
             vec![Reply::content(json!({"category": "travel", "confidence": 7, "rationale": ""})); 2],
