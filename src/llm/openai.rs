@@ -13,7 +13,7 @@ use backon::{ExponentialBuilder, Retryable};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
@@ -276,13 +276,21 @@ impl<'a> CompletionRequest<'a> {
     }
 }
 
-/// A chat completion, read leniently: an unknown `finish_reason` must not throw a paid answer away.
+/// A chat completion, read leniently: neither an unknown `finish_reason` nor tokens that nobody can count must throw a paid
+/// answer away.
 #[derive(Deserialize)]
 struct Completion {
     id: Option<String>,
     model: Option<String>,
     choices: Vec<Choice>,
+    #[serde(default, deserialize_with = "sensible")]
     usage: Option<TokenUsage>,
+}
+
+/// A usage with counts below zero, or whatever else is none, is like one that is not there.
+fn sensible<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TokenUsage>, D::Error> {
+    let usage = Box::<RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(usage.get()).ok())
 }
 
 #[derive(Default, Deserialize)]

@@ -159,6 +159,31 @@ async fn what_a_model_says_of_itself_is_cut_and_counted_without_overflow() {
 }
 
 #[tokio::test]
+async fn tokens_nobody_can_count_cost_nobody_knows_what_and_the_answer_is_used() {
+    let content = json!({"category": "travel", "confidence": 1, "rationale": ""}).to_string();
+    for usage in [json!({"prompt_tokens": -5, "completion_tokens": 3}), json!({"prompt_tokens": 1.5}), json!("many")] {
+        let fake = FakeOpenAi::spawn().await;
+        let completion = json!({
+            "choices": [{"finish_reason": "stop", "message": {"content": content}}], "usage": usage,
+        });
+        fake.on_classify([Reply::raw(200, "application/json", completion.to_string())]);
+        fake.on_decide([Reply::content(
+            json!({"decision": "approved", "reason": "Fine.", "cited_rules": ["travel-trip-cap"]}),
+        )]);
+        let decision = app(&fake).await.decide(ride()).await;
+        assert_eq!(
+            (&decision["outcome"], &decision["agent_outcome"]),
+            (&json!("approved"), &json!("success")),
+            "{usage}"
+        );
+        assert_eq!(
+            (&decision["steps"][0]["calls"][0]["input_tokens"], &decision["cost_usd"]),
+            (&Value::Null, &Value::Null)
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_passing_fault_is_retried_within_the_call() {
     let fake = FakeOpenAi::spawn().await;
     fake.on_classify([Reply::status(503), Reply::status(429).header("retry-after", "0"), category("travel")]);
