@@ -66,14 +66,19 @@ impl Found {
                 rules: policy.rules.iter().map(|rule| rule.id.clone()).collect(),
             },
             uncorroborated_limit: policy.uncorroborated_limit,
-            verdict,
             reservation: Reservation {
                 category: policy.category.clone(),
                 amount: facts.subject().amount,
                 currency: policy.currency,
                 caps: policy.caps().collect(),
-                splits: policy.splits().collect(),
+                // Those that speak have had their role asked for already.
+                splits: policy
+                    .splits()
+                    .filter(|(id, ..)| !verdict.has_found(id))
+                    .map(|(_, days, limit)| (days, limit))
+                    .collect(),
             },
+            verdict,
             exceptions: policy.exceptions().collect(),
             facts,
         }

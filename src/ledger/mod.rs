@@ -122,7 +122,7 @@ pub struct Reservation {
     pub currency: Currency,
     /// The windows that are capped, each with the most it may hold.
     pub caps: Vec<(Window, Decimal)>,
-    /// The rules on split purchases: the days that count together, and what they may hold without anyone's approval.
+    /// The rules on split purchases that ask nobody yet: the days that count together, and what they may hold so.
     pub splits: Vec<(u16, Decimal)>,
 }
 

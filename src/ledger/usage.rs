@@ -39,7 +39,7 @@ impl Ledger {
     pub async fn usage(&self, tenant_id: &str, policy: &Policy, expense: &Expense) -> Result<Usage, LedgerError> {
         let account =
             Account { tenant_id, user_id: &expense.user_id, category: &policy.category, currency: policy.currency };
-        let days = policy.splits().map(|(days, _)| days).max();
+        let days = policy.splits().map(|(_, days, _)| days).max();
         let mut db = self.pool.acquire().await?;
         Ok(used(&mut db, &account, expense, policy.caps().next().is_some(), days).await?)
     }
@@ -143,8 +143,6 @@ pub(super) async fn check(
 ) -> Result<(), RecordError> {
     let expense = &decision.expense;
     let Reservation { amount, caps, splits, .. } = reservation;
-    // What somebody has to approve anyway is not approved behind anyone's back.
-    let splits = if decision.outcome == Outcome::Approved { &splits[..] } else { &[] };
     let days = splits.iter().map(|(days, _)| *days).max();
     let account = Account::of(decision, reservation);
     let usage = used(transaction, &account, expense, !caps.is_empty(), days).await?;

@@ -155,6 +155,11 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Whether a rule speaks against approving.
+    pub fn has_found(&self, rule: &str) -> bool {
+        self.findings.iter().any(|finding| finding.rule == rule)
+    }
+
     /// The ruling in words, for when the model's reason cannot be used.
     pub fn reason(&self) -> String {
         match self.findings.first() {

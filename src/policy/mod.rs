@@ -53,10 +53,10 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Its rules on split purchases: the days that count together, and the limit.
-    pub fn splits(&self) -> impl Iterator<Item = (u16, Decimal)> {
+    /// Its rules on split purchases: the id of each, the days that count together, and the limit.
+    pub fn splits(&self) -> impl Iterator<Item = (&str, u16, Decimal)> {
         self.rules.iter().filter_map(|rule| match rule.kind {
-            RuleKind::Split { days, limit, .. } => Some((days, limit)),
+            RuleKind::Split { days, limit, .. } => Some((rule.id.as_str(), days, limit)),
             _ => None,
         })
     }

@@ -126,3 +126,15 @@ async fn of_many_parts_at_once_no_more_are_approved_than_the_limit_holds() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_parts_at_once_that_need_a_manager_anyway_those_above_the_limit_need_a_director() {
+    // What each part costs needs a manager, and what two of them cost a director.
+    let rule = SPLIT.replace("500.00", "1000.00");
+    let folder = policies_with("office.toml", &rule);
+    let app = TestApp::with(Config { policies: folder.path().to_owned(), ..config() }).await;
+    let parts = (0..4).map(|_| app.decide(toner("600.00", "Staples", "2026-03-14")));
+    let decisions = futures_util::future::join_all(parts).await;
+    let asked_of = |role: &str| decisions.iter().filter(|decision| decision["approver"] == role).count();
+    assert_eq!((asked_of("manager"), asked_of("director")), (1, 3), "{decisions:#?}");
+}
