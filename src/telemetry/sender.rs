@@ -86,9 +86,10 @@ impl Sender {
                 _ = self.stop.wait_for(|stops| *stops) => true,
             };
             while let Some(batch) = self.queue.take(self.max_message_bytes) {
+                let was_stopping = self.is_stopping();
                 match self.transport.export(self.head.message(batch.spans())).await {
                     Ok(n_rejected) => self.delivered(&batch, n_rejected),
-                    Err(failure) => self.failed(batch, &failure).await,
+                    Err(failure) => self.failed(batch, &failure, was_stopping).await,
                 }
                 self.tell_of_loss();
                 if self.gives_up() {
@@ -119,7 +120,7 @@ impl Sender {
         }
     }
 
-    async fn failed(&mut self, batch: Batch, failure: &Failure) {
+    async fn failed(&mut self, batch: Batch, failure: &Failure, was_stopping: bool) {
         let n_bytes = batch.spans().map(<[u8]>::len).sum::<usize>();
         match failure {
             Failure::TooLarge(_) if n_bytes > MIN_MESSAGE_BYTES && batch.n_spans() > 1 => {
@@ -139,7 +140,7 @@ impl Sender {
                  OTEL_EXPORTER_OTLP_ENDPOINT, or turn traces off with OTEL_TRACES_EXPORTER=none"
             );
         }
-        self.pause().await;
+        self.pause(was_stopping).await;
     }
 
     fn refused(&mut self, batch: Batch) {
@@ -151,19 +152,21 @@ impl Sender {
         self.queue.discard(&batch);
     }
 
-    /// Waits before the next attempt; when the program stops, the pauses begin anew with the shortest.
-    async fn pause(&mut self) {
-        let pause = self.pauses.next().unwrap_or(MAX_PAUSE);
-        if self.is_stopping() {
+    /// Waits between an attempt and the next; when the program stops, the pauses begin anew with the shortest. The last
+    /// attempts are those that begin after the stop.
+    async fn pause(&mut self, was_stopping: bool) {
+        let is_stopping = self.is_stopping();
+        if was_stopping {
             self.n_last_attempts += 1;
-            if !self.gives_up() {
-                tokio::time::sleep(pause).await;
-            }
-            return;
+        } else if is_stopping {
+            // The stop came while the attempt was under way.
+            self.pauses = pauses();
         }
+        let pause = self.pauses.next().unwrap_or(MAX_PAUSE);
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            _ = self.stop.wait_for(|stops| *stops) => self.pauses = pauses(),
+            () = tokio::time::sleep(pause), if !self.gives_up() => {}
+            _ = self.stop.wait_for(|stops| *stops), if !is_stopping => self.pauses = pauses(),
+            else => {}
         }
     }
 
