@@ -37,12 +37,8 @@ impl TestStore {
         entries.map(|entry| entry.unwrap().path()).collect()
     }
 
-    /// A fresh database in the Postgres of a URL.
-    async fn postgres(server: &str) -> Self {
-        sqlx::any::install_default_drivers();
-        let name = format!("test_{}", Uuid::new_v4().simple());
-        let pool = AnyPool::connect(server).await.expect("TEST_DATABASE_URL names a Postgres that is there");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&pool).await.unwrap();
+    /// A database of this name in the Postgres of a URL.
+    fn postgres(server: &str, name: &str) -> Self {
         let (base, _) = server.rsplit_once('/').expect("TEST_DATABASE_URL ends with the name of a database");
         let url = format!("{base}/{name}");
         Self { store: Store::Postgres(url.as_str().into()), url, folder: None }
@@ -62,11 +58,25 @@ impl TestStore {
     }
 }
 
+/// Makes a database on a Postgres, or takes it away.
+async fn administer(server: &str, sql: String) {
+    sqlx::any::install_default_drivers();
+    let pool = AnyPool::connect(server).await.expect("TEST_DATABASE_URL names a Postgres that is there");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&pool).await.unwrap();
+    pool.close().await;
+}
+
 /// Runs a test on every database there is.
 pub(crate) async fn on_each_store(test: impl AsyncFn(TestStore)) {
     test(TestStore::sqlite()).await;
     match std::env::var("TEST_DATABASE_URL") {
-        Ok(server) => test(TestStore::postgres(&server).await).await,
+        Ok(server) => {
+            let name = format!("test_{}", Uuid::new_v4().simple());
+            administer(&server, format!("CREATE DATABASE {name}")).await;
+            test(TestStore::postgres(&server, &name)).await;
+            // By force: whoever was dropped lets go of its connections a little later.
+            administer(&server, format!("DROP DATABASE {name} WITH (FORCE)")).await;
+        }
         Err(_) => skip("on Postgres; name one in TEST_DATABASE_URL, such as postgres://postgres@localhost/postgres"),
     }
 }
