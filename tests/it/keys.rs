@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use expense_agent::clock::Clock;
+use expense_agent::config::Config;
 use expense_agent::keys::{ApiKeys, Digest, parse};
 use jiff::civil::date;
 use opentelemetry::trace::Status;
@@ -13,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::harness::binary::{Service, run, text};
 use crate::harness::key_file::{KeyFile, entry};
-use crate::harness::{Reply, TestApp, assert_golden};
+use crate::harness::{Reply, TestApp, assert_golden, config};
 
 const QUIET: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
 
@@ -103,6 +105,26 @@ fn a_key_counts_through_the_day_it_expires_and_never_once_it_is_revoked() {
     assert!(!is_in_force("expires = \"2026-03-14\"", date(2026, 3, 15)));
     assert!(is_in_force("revoked = false", date(2026, 3, 14)));
     assert!(!is_in_force("revoked = true\nexpires = \"2026-03-14\"", date(2026, 3, 1)));
+}
+
+#[tokio::test]
+async fn a_day_is_utcs_from_its_first_moment_to_its_last() {
+    let file = KeyFile::new(&[
+        entry("old", "acme", "ea_old", "expires = \"2027-12-31\""),
+        entry("new", "acme", "ea_new", "expires = \"2028-02-29\""),
+    ]);
+    for (moment, day, status) in [
+        ("2027-12-31T00:00:00Z", "2027-12-31", 201),
+        ("2027-12-31T23:59:59.999999999Z", "2027-12-31", 201),
+        ("2028-01-01T00:00:00Z", "2028-01-01", 401),
+        ("2028-02-29T23:59:59Z", "2028-02-29", 401),
+    ] {
+        let clock = Clock::fixed(moment.parse().unwrap());
+        let app = TestApp::by(clock, Config { api_keys: Some(file.path.clone()), ..config() }).await;
+        assert_eq!(post(&app, "ea_old").await.status, status, "{moment}");
+        // An expense that names no day is of the day on which it comes in.
+        assert_eq!(post(&app, "ea_new").await.body["date"], day, "{moment}");
+    }
 }
 
 fn bearer(key: &str) -> String {

@@ -152,24 +152,29 @@ impl TestApp {
 
     /// The service with settings of the test's own.
     pub(crate) async fn with(config: Config) -> Self {
+        Self::by(Clock::system(), config).await
+    }
+
+    /// The service by another clock.
+    pub(crate) async fn by(clock: Clock, config: Config) -> Self {
         let spans = InMemorySpanExporter::default();
         let telemetry = Telemetry::with_exporter(&config.telemetry, pseudonyms(), spans.clone());
-        Self::start(config, telemetry, spans).await
+        Self::start(config, clock, telemetry, spans).await
     }
 
     /// The service, its spans sent as its settings say instead of kept in memory.
     pub(crate) async fn exporting(config: Config) -> Self {
         let telemetry = Telemetry::start(&config.telemetry, pseudonyms()).unwrap();
-        Self::start(config, telemetry, InMemorySpanExporter::default()).await
+        Self::start(config, Clock::system(), telemetry, InMemorySpanExporter::default()).await
     }
 
-    async fn start(mut config: Config, telemetry: Telemetry, spans: InMemorySpanExporter) -> Self {
+    async fn start(mut config: Config, clock: Clock, telemetry: Telemetry, spans: InMemorySpanExporter) -> Self {
         let needs_folder = matches!(&config.store, Store::Sqlite(folder) if folder.as_os_str().is_empty());
         let folder = needs_folder.then(|| tempfile::tempdir().unwrap());
         if let Some(folder) = &folder {
             config.store = Store::Sqlite(folder.path().to_owned());
         }
-        let app = App::build(&config, Clock::system(), telemetry.instruments()).await.unwrap();
+        let app = App::build(&config, clock, telemetry.instruments()).await.unwrap();
         let listener = TcpListener::bind(config.listen).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
