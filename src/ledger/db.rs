@@ -18,10 +18,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
-use crate::ledger::sqlite::{Lent, Purpose, SqliteFile};
+use crate::ledger::sqlite::{BUSY_TIMEOUT, Lent, Purpose, SqliteFile};
 
-/// How long others that write to the same file are waited for.
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Lets a statement of Postgres run as long as it takes.
 pub(super) const UNLIMITED: &str = "SET statement_timeout = 0";
 /// How long until the journal is tried again that another one copies.

@@ -10,8 +10,8 @@ use rusqlite::OpenFlags;
 use rusqlite::config::DbConfig;
 use tokio::task::spawn_blocking;
 
-use crate::ledger::db::BUSY_TIMEOUT;
-
+/// How long others that write to the same file are waited for.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Writes after which the journal is copied back: so many that a page which most of them change is copied once for all of
 /// them, and so few that of decisions alone it stays below some 32 MiB.
 const N_WRITES: usize = 400;
