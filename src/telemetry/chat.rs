@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use opentelemetry::KeyValue;
 use opentelemetry::context::FutureExt;
 use opentelemetry::logs::Severity;
-use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
+use opentelemetry::trace::{SpanKind, TraceContextExt};
 
 use crate::domain::decision::Cost;
 use crate::llm::{Answer, ChatModel, ChatRequest, ModelInfo, Reply, Retry, Speaker};
@@ -18,7 +18,7 @@ use crate::telemetry::names::twins;
 use crate::telemetry::record::{count, strings, usd};
 use crate::telemetry::server::address_of;
 use crate::telemetry::settings::Captures;
-use crate::telemetry::span::{Event, Failure, LiveSpan, Projection};
+use crate::telemetry::span::{Event, Failure, LiveSpan, Projection, traceparent};
 
 /// A model with a span for every call.
 pub struct TracedModel<M> {
@@ -56,11 +56,6 @@ impl<M: ChatModel> ChatModel for TracedModel<M> {
         );
         reply
     }
-}
-
-/// W3C trace context of a span.
-pub(super) fn traceparent(span: &SpanContext) -> String {
-    format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags())
 }
 
 fn known_at_start(info: &ModelInfo, request: &ChatRequest<'_>) -> Vec<KeyValue> {

@@ -26,7 +26,6 @@ use crate::domain::decision::Decision;
 use crate::keys::access::{Access, Caller};
 use crate::redact::redact;
 use crate::telemetry::Instruments;
-use crate::telemetry::chat::traceparent;
 use crate::telemetry::identity::{Identity, Members, edge_context, members};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
@@ -34,7 +33,7 @@ use crate::telemetry::record::outcome_attributes;
 use crate::telemetry::request_time::RequestTime;
 use crate::telemetry::sampling::{Reason, Reasons};
 use crate::telemetry::settings::Propagator;
-use crate::telemetry::span::{Failure, LiveSpan, Projection, linked};
+use crate::telemetry::span::{Failure, LiveSpan, Projection, linked, traceparent};
 
 /// Characters of a path or a user agent that are kept.
 const MAX_CHARS: usize = 512;

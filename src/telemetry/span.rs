@@ -20,8 +20,8 @@ use crate::telemetry::names;
 use crate::telemetry::request_time::RequestTime;
 use crate::telemetry::settings::Captures;
 
-/// What makes spans of a request's work, and measures it. It travels in the request's context, so no global is needed and tests with
-/// exporters of their own can run side by side.
+/// What makes spans of a request's work, and measures it. It travels in the request's context, so no global is needed and
+/// tests with exporters of their own can run side by side.
 #[derive(Clone, Debug)]
 pub(super) struct Scope {
     /// Makes the spans.
@@ -221,4 +221,10 @@ impl Drop for LiveSpan {
 pub(super) fn linked(trace_id: &str, span_id: &str) -> Option<SpanContext> {
     let (trace_id, span_id) = (TraceId::from_hex(trace_id).ok()?, SpanId::from_hex(span_id).ok()?);
     Some(SpanContext::new(trace_id, span_id, TraceFlags::SAMPLED, true, TraceState::default()))
+}
+
+/// [W3C trace context](https://www.w3.org/TR/trace-context/#traceparent-header) of a span, for those that go on with its
+/// trace.
+pub(super) fn traceparent(span: &SpanContext) -> String {
+    format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags())
 }
