@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
+use crate::clock::Clock;
 use crate::domain::decision::Cost;
 use crate::llm::{Answer, ChatModel, ChatRequest, ModelInfo, Reply};
 use crate::toml_reader::{Claims, DATE, FileFaults, Source, TEXT, Table, date, filled_list, filled_text};
@@ -106,13 +107,13 @@ fn price(source: &mut Source<'_>, table: &mut Table<'_, '_>, key: &'static str) 
 /// A model whose replies say what they cost, by the prices that came with the question.
 pub struct Priced<M> {
     model: M,
-    today: crate::clock::Clock,
+    clock: Clock,
 }
 
 impl<M: ChatModel> Priced<M> {
     /// Puts prices on a model's replies.
-    pub fn new(model: M, today: crate::clock::Clock) -> Self {
-        Self { model, today }
+    pub fn new(model: M, clock: Clock) -> Self {
+        Self { model, clock }
     }
 }
 
@@ -125,7 +126,7 @@ impl<M: ChatModel> ChatModel for Priced<M> {
     async fn chat(&self, request: &ChatRequest<'_>) -> Reply {
         let mut reply = self.model.chat(request).await;
         if let Ok(answer) = &reply.answer {
-            reply.cost = request.rulebook.prices.cost(self.info().provider, answer, self.today.today());
+            reply.cost = request.rulebook.prices.cost(self.info().provider, answer, self.clock.today());
         }
         reply
     }
