@@ -162,6 +162,7 @@ pub struct Settings {
     /// Write the metrics of model calls also under the names that older dashboards read
     #[arg(long, global = true, env = "EXPENSE_AGENT_METRICS_OLD_NAMES", value_parser = BoolishValueParser::new())]
     pub metrics_old_names: bool,
+
     /// Put keys on spans that Phoenix and Langfuse read beside the GenAI conventions, or instead of them
     #[arg(long, global = true, env = "EXPENSE_AGENT_COMPATIBILITY_KEYS", value_parser = BoolishValueParser::new())]
     pub compatibility_keys: bool,
@@ -181,6 +182,7 @@ pub struct Settings {
         value_parser = |key: &str| Ok::<_, Infallible>(SecretString::from(key))
     )]
     pub pseudonym_key: Option<SecretString>,
+
     /// Memory of spans that wait to be delivered, in bytes; beyond it the oldest traces go, those with a failed check last
     #[arg(
         long, global = true, env = "EXPENSE_AGENT_TELEMETRY_QUEUE_BYTES", default_value_t = DEFAULT_QUEUE_BYTES,

@@ -11,6 +11,7 @@
 //! 8. [`redact`]: what must not leave, whichever way.
 //! 9. [`telemetry`]: how all of it is seen.
 //! 10. [`http`], [`cli`], [`app`], [`config`]: the ways in.
+//! 11. [`clock`], [`reload`], [`toml_reader`]: what several of these stand on.
 //!
 //! What always holds, and is tested:
 //! - No outcome is more lenient than the policy engine's verdict, whatever the model says.

@@ -1,5 +1,6 @@
 //! The one span processor: it stamps identity on every span that begins, of either API, and takes out of every span that
-//! ends what must not leave before it passes it on. One, because each registered processor would get a copy of its own, and what one takes out the next would send.
+//! ends what must not leave before it passes it on. One, because each registered processor would get a copy of its own,
+//! and what one takes out the next would send.
 
 use std::time::Duration;
 

@@ -35,7 +35,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// No log records leave.
 const NO_RECORDS: Option<BatchLogProcessor> = None;
 
-/// Traces or metrics cannot be exported as the variables ask.
+/// Traces, metrics or log records cannot be exported as the variables ask.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The exporter cannot be set up.

@@ -43,7 +43,7 @@ const SAMPLERS: [&str; 6] = [
 /// Environment variables by name; empty ones count as unset, as the specification has it.
 pub type Variables = BTreeMap<String, String>;
 
-/// How spans and metrics are sent.
+/// How a signal is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// OTLP over gRPC.
@@ -110,7 +110,8 @@ pub struct ExporterSettings {
     pub shown_endpoint: String,
     /// `OTEL_EXPORTER_OTLP_HEADERS`; `Debug` shows no values.
     pub headers: HeaderMap,
-    /// `OTEL_EXPORTER_OTLP_TIMEOUT`, else `OTEL_BSP_EXPORT_TIMEOUT` or `OTEL_METRIC_EXPORT_TIMEOUT`: of one attempt.
+    /// Of one attempt: `OTEL_EXPORTER_OTLP_TIMEOUT`, else the signal's own `OTEL_BSP_EXPORT_TIMEOUT`,
+    /// `OTEL_METRIC_EXPORT_TIMEOUT` or `OTEL_BLRP_EXPORT_TIMEOUT`.
     pub timeout: Duration,
     /// `OTEL_EXPORTER_OTLP_COMPRESSION` is `gzip`.
     pub gzip: bool,

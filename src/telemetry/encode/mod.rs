@@ -1,6 +1,7 @@
-//! Spans and log records as the bytes that OTLP sends: protobuf, written once and by hand, a span when it ends, because the way through the
-//! generated types costs ten times as much. Repeated fields of protobuf may be put one after another, so any number of
-//! encoded spans becomes a message by being copied behind a head. A test compares each field with the generated types.
+//! Spans and log records as the bytes that OTLP sends: protobuf, written once and by hand, a span when it ends, because
+//! the way through the generated types costs ten times as much. Repeated fields of protobuf may be put one after another,
+//! so any number of encoded spans becomes a message by being copied behind a head. A test compares each field with the
+//! generated types.
 //! The fields are those of [trace.proto](https://github.com/open-telemetry/opentelemetry-proto).
 
 mod record;
