@@ -12,7 +12,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{ErrorCode, params_from_iter};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::{Arguments as _, PgPool, Postgres, SqlSafeStr, SqlStr};
+use sqlx::{Arguments as _, PgConnection, PgPool, Postgres, SqlSafeStr, SqlStr};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
@@ -20,6 +20,9 @@ use tokio::time::{sleep, timeout};
 
 use crate::ledger::sqlite::{BUSY_TIMEOUT, Lent, Purpose, SqliteFile};
 
+/// How long Postgres is waited for: as long as it keeps a transaction itself that nobody goes on with. A network or a host
+/// that is gone says nothing, not even that it is.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Lets a statement of Postgres run as long as it takes.
 pub(super) const UNLIMITED: &str = "SET statement_timeout = 0";
 /// How long until the journal is tried again that another one copies.
@@ -34,6 +37,9 @@ pub enum DbError {
     /// Postgres, or the tables of either.
     #[error(transparent)]
     Sqlx(#[from] sqlx::Error),
+    /// Postgres, or the network between.
+    #[error("the database has not answered for {} seconds", ANSWER_TIMEOUT.as_secs())]
+    Silent,
     /// Somebody reads what stands in the journal alone, so it cannot be emptied.
     #[error("the journal cannot be emptied while somebody reads the ledger; run it again when nobody does")]
     Read,
@@ -149,7 +155,8 @@ impl<'a> Query<'a> {
             }
             Connection::Postgres(connection) => {
                 let arguments = self.arguments()?;
-                Ok(sqlx::query_with(self.sql, arguments).execute(&mut **connection).await?.rows_affected())
+                let query = sqlx::query_with(self.sql, arguments);
+                Ok(answer(connection, async |server| query.execute(server).await).await?.rows_affected())
             }
         }
     }
@@ -164,7 +171,8 @@ impl<'a> Query<'a> {
             }
             Connection::Postgres(connection) => {
                 let arguments = self.arguments()?;
-                Ok(sqlx::query_as_with(self.sql, arguments).fetch_all(&mut **connection).await?)
+                let query = sqlx::query_as_with(self.sql, arguments);
+                answer(connection, async |server| query.fetch_all(server).await).await
             }
         }
     }
@@ -267,7 +275,7 @@ impl Connection {
         match self {
             Self::Sqlite(lent) => lent.run(sql)?,
             Self::Postgres(connection) => {
-                sqlx::raw_sql(sql).execute(&mut **connection).await?;
+                answer(connection, async |server| sqlx::raw_sql(sql).execute(server).await).await?;
             }
         }
         Ok(())
@@ -304,6 +312,18 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// What a server answers. A connection that gets no answer is worth nothing.
+async fn answer<T>(
+    connection: &mut PoolConnection<Postgres>,
+    ask: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+) -> Result<T, DbError> {
+    let Ok(answer) = timeout(ANSWER_TIMEOUT, ask(connection)).await else {
+        connection.close_on_drop();
+        return Err(DbError::Silent);
+    };
+    Ok(answer?)
 }
 
 /// A transaction on a connection of its own. Unless it is committed the connection is closed with it, which takes back

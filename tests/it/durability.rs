@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::harness::binary::{Service, run, text};
 use crate::harness::jaeger::skip;
 use crate::harness::store::{TestStore, on_each_store};
+use crate::harness::wire::Wire;
 use crate::harness::{TestApp, config, poll};
 
 const N_KILLS: usize = 20;
@@ -307,6 +308,43 @@ async fn a_postgres_that_becomes_read_only_is_a_503_and_needs_no_restart() {
             .await;
         store.execute(end_sessions).await;
         assert_goes_on(&app).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_postgres_that_is_gone_without_a_word_is_waited_for_no_longer_than_it_may_take() {
+    on_each_store(async |store| {
+        let Store::Postgres(url) = &store.store else { return };
+        let mut url = reqwest::Url::parse(url.expose_secret()).unwrap();
+        let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
+        let wire = Wire::to(server).await;
+        url.set_host(Some("127.0.0.1")).unwrap();
+        url.set_port(Some(wire.port())).unwrap();
+        let app = TestApp::with(Config { store: Store::Postgres(url.as_str().into()), ..config() }).await;
+        app.decide(paper(1)).await;
+        let past = store.connect().await;
+        let mut lock = past.begin().await.unwrap();
+        sqlx::raw_sql("SELECT 1 FROM chain_head FOR UPDATE").execute(&mut *lock).await.unwrap();
+        let cut_off = app.post(paper(2));
+        let cut = async {
+            let waits =
+                "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            poll::until(Duration::from_secs(10), "a write that waits for an answer", async || {
+                sqlx::query(waits).fetch_optional(&past).await.unwrap().ok_or("none")
+            })
+            .await;
+            wire.die();
+            lock.rollback().await.unwrap();
+        };
+        let (cut_off, ()) = futures_util::future::join(cut_off, cut).await;
+        assert_eq!((cut_off.status, &cut_off.body["code"]), (503, &json!("ledger_unavailable")));
+        poll::until(Duration::from_secs(60), "the same tenant's next decision", async || {
+            let reply = app.post(paper(3)).await;
+            if reply.status == 201 { Ok(()) } else { Err(reply.body) }
+        })
+        .await;
+        assert_eq!(decisions(&app.url).await.len(), 2, "what was cut off is not there");
     })
     .await;
 }

@@ -17,6 +17,7 @@ pub(crate) mod receiver_process;
 pub(crate) mod server;
 pub(crate) mod store;
 pub(crate) mod trace_tree;
+pub(crate) mod wire;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
