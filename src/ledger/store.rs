@@ -12,6 +12,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, SqliteConnection};
+use tokio::time::timeout;
 
 use crate::ledger::batch::{Batches, Manner, OpenFile};
 use crate::ledger::db::{DbError, Pool, UNLIMITED};
@@ -21,6 +22,8 @@ use crate::ledger::{Ledger, LedgerError};
 const SQLITE_FILE: &str = "ledger.sqlite";
 /// How long a request waits for a connection before the ledger counts as down.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection that was idle may take to show that it is alive, before another one takes its place.
+const ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Connections of one replica to Postgres, whose own limit is a hundred unless told.
 const N_POSTGRES: u32 = 16;
 /// Transactions of one replica that are open on Postgres at once, each for another tenant.
@@ -121,6 +124,10 @@ impl Ledger {
         let options = PgPoolOptions::new().max_connections(N_POSTGRES).acquire_timeout(ACQUIRE_TIMEOUT);
         let options = options.after_connect(|connection, _| {
             Box::pin(async move { sqlx::raw_sql(SET_UP).execute(connection).await.map(drop) })
+        });
+        // The pool's own test waits for a connection that is gone without a word as long as for one of its own.
+        let options = options.test_before_acquire(false).before_acquire(|connection, _| {
+            Box::pin(async move { Ok(timeout(ALIVE_TIMEOUT, connection.ping()).await.is_ok_and(|pong| pong.is_ok())) })
         });
         let pool = options.connect(url.expose_secret()).await?;
         // An index of a large table takes longer than any request may.

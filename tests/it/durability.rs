@@ -345,6 +345,9 @@ async fn a_postgres_that_is_gone_without_a_word_is_waited_for_no_longer_than_it_
         })
         .await;
         assert_eq!(decisions(&app.url).await.len(), 2, "what was cut off is not there");
+        // Connections that were idle meanwhile make way for others, and nobody is refused.
+        wire.die();
+        app.decide(paper(4)).await;
     })
     .await;
 }
