@@ -90,7 +90,7 @@ impl Chain {
     /// Decides about one expense. The decision is in the ledger when this returns.
     ///
     /// # Errors
-    /// When the ledger fails; then nothing was decided.
+    /// When the ledger fails; then nothing is answered.
     pub async fn run(&self, case: &Case) -> Result<Recorded, LedgerError> {
         step(Step::Agent, async {
             if let Some(purchase) = &case.refunds {

@@ -105,7 +105,9 @@ impl Problem {
 
 impl From<LedgerError> for Problem {
     fn from(error: LedgerError) -> Self {
-        let detail = "the ledger cannot be used right now, so nothing was decided; try again in a moment";
+        // A write whose end nobody saw may be recorded.
+        let detail = "the ledger cannot be used right now, so there is no answer; try again in a moment, a decision with the \
+                      `Idempotency-Key` it had";
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "ledger_unavailable", detail);
         Self { cause: Some(chain(&error)), ..problem }
     }
