@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Connection as _, SqliteConnection};
+use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use tokio::time::timeout;
 
 use crate::ledger::batch::{Batches, Manner, OpenFile};
@@ -129,7 +129,15 @@ impl Ledger {
         let options = options.test_before_acquire(false).before_acquire(|connection, _| {
             Box::pin(async move { Ok(timeout(ALIVE_TIMEOUT, connection.ping()).await.is_ok_and(|pong| pong.is_ok())) })
         });
-        let pool = options.connect(url.expose_secret()).await?;
+        let url = url.expose_secret();
+        let pool = match options.connect(url).await {
+            // It tried again until its time was up, and keeps to itself what went wrong.
+            Err(sqlx::Error::PoolTimedOut) => {
+                let cause = timeout(ALIVE_TIMEOUT, PgConnection::connect(url)).await.ok().and_then(Result::err);
+                return Err(cause.unwrap_or(sqlx::Error::PoolTimedOut).into());
+            }
+            pool => pool?,
+        };
         // An index of a large table takes longer than any request may.
         let mut connection = pool.acquire().await?.detach();
         sqlx::raw_sql(UNLIMITED).execute(&mut connection).await?;

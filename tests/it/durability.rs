@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::harness::binary::{Service, run, text};
 use crate::harness::jaeger::skip;
+use crate::harness::server::Nobody;
 use crate::harness::store::{TestStore, on_each_store};
 use crate::harness::wire::Wire;
 use crate::harness::{TestApp, config, poll};
@@ -209,6 +210,15 @@ async fn a_service_does_not_start_on_a_ledger_it_cannot_write_to() {
     let app = TestApp::with(Config { store, ..config() }).await;
     app.decide(paper(1)).await;
     app.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_that_nobody_lets_to_its_postgres_says_why() {
+    let nobody = Nobody::new();
+    let url = nobody.origin().replace("http", "postgres") + "/expense";
+    let output = run(&[], &[("OTEL_TRACES_EXPORTER", "none"), ("DATABASE_URL", &url)]).await;
+    let said = text(output.stderr);
+    assert!(!output.status.success() && said.contains("DATABASE_URL") && said.contains("refused"), "{said}");
 }
 
 /// The files of an SQLite ledger, which nobody may write to while this is here, not even who has them open. All but the
