@@ -15,8 +15,7 @@ use crate::telemetry::content;
 use crate::telemetry::log_records::LogEvent;
 use crate::telemetry::names;
 use crate::telemetry::names::twins;
-use crate::telemetry::record::{count, strings, usd};
-use crate::telemetry::server::address_of;
+use crate::telemetry::record::{address_of, count, strings, usd};
 use crate::telemetry::settings::Captures;
 use crate::telemetry::span::{Event, Failure, LiveSpan, Projection, traceparent};
 

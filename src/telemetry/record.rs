@@ -254,6 +254,11 @@ pub(super) fn strings(texts: impl Iterator<Item = String>) -> Value {
     Value::Array(Array::String(texts.map(StringValue::from).collect()))
 }
 
+/// A host as OpenTelemetry has it, without the brackets that an IPv6 address has in a URL.
+pub(super) fn address_of(host: &str) -> &str {
+    host.trim_matches(['[', ']'])
+}
+
 /// A count as OpenTelemetry has it.
 pub(super) fn count(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)

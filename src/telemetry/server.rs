@@ -29,7 +29,7 @@ use crate::telemetry::Instruments;
 use crate::telemetry::identity::{Identity, Members, edge_context, members};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
-use crate::telemetry::record::outcome_attributes;
+use crate::telemetry::record::{address_of, outcome_attributes};
 use crate::telemetry::request_time::RequestTime;
 use crate::telemetry::sampling::{Reason, Reasons};
 use crate::telemetry::settings::Propagator;
@@ -182,11 +182,6 @@ fn kept_because(reason: Reason) -> KeyValue {
 fn known_method(method: &Method) -> Option<&'static str> {
     const KNOWN: [&str; 9] = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
     KNOWN.into_iter().find(|known| *known == method.as_str())
-}
-
-/// A host without the brackets that an IPv6 address has in a URL.
-pub(super) fn address_of(host: &str) -> &str {
-    host.trim_matches(['[', ']'])
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {

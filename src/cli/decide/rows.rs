@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -128,7 +128,6 @@ fn faulty(field: &str, message: String) -> Problem {
 
 /// A row behind the last one of a table. Where a quote is never closed it is part of another row, like every row before it.
 const END: &str = "\u{0}end\u{0}";
-const BEHIND: &str = "\n\u{0}end\u{0}\n";
 const UNCLOSED: &str =
     "opens a quote that is never closed, so the rows after it cannot be told from it; close the quote";
 
@@ -143,7 +142,7 @@ struct Table {
 
 impl Table {
     fn open(input: Input, wanted: &Decide, notes: &mut dyn Write) -> anyhow::Result<Self> {
-        let input: Input = Box::new(input.chain(BEHIND.as_bytes()));
+        let input: Input = Box::new(input.chain(Cursor::new(format!("\n{END}\n"))));
         let mut reader = ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(input);
         let header = reader.headers().context("the first row cannot be read; save the file as CSV in UTF-8")?.clone();
         match header.iter().next_back() {
