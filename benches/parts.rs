@@ -1,4 +1,5 @@
-//! Parts of a decision on their own: what each takes, and what it allocates. The whole chain is measured in `chain`.
+//! Parts of a decision on their own: what each takes, and what it allocates. The whole chain is
+//! measured in `chain`.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -53,13 +54,21 @@ fn main() {
     divan::main();
 }
 
-/// The verdict on an expense, by policy; the rules are put beside their usage first, as for every decision.
+/// The verdict on an expense, by policy; the rules are put beside their usage first, as for every
+/// decision.
 #[divan::bench(args = ["meals", "office", "other", "travel"])]
 fn engine(bencher: Bencher, category: &str) {
-    let policy = RULEBOOK.policies.in_force(category, MEAL.date).expect("the category is shipped");
+    let policy = RULEBOOK
+        .policies
+        .in_force(category, MEAL.date)
+        .expect("the category is shipped");
     bencher.bench(|| {
         let usage = evaluate::Usage::default();
-        let rules: Vec<RuleFacts> = policy.rules.iter().map(|rule| RuleFacts::new(rule, &usage)).collect();
+        let rules: Vec<RuleFacts> = policy
+            .rules
+            .iter()
+            .map(|rule| RuleFacts::new(rule, &usage))
+            .collect();
         evaluate(&rules, black_box(&MEAL))
     });
 }
@@ -67,17 +76,31 @@ fn engine(bencher: Bencher, category: &str) {
 /// What merchant code, merchant and words speak for.
 #[divan::bench]
 fn evidence(bencher: Bencher) {
-    bencher.bench(|| RULEBOOK.policies.evidence(MEAL.mcc, MEAL.merchant, black_box(MEAL.transaction)));
+    bencher.bench(|| {
+        RULEBOOK
+            .policies
+            .evidence(MEAL.mcc, MEAL.merchant, black_box(MEAL.transaction))
+    });
 }
 
-/// Texts as they leave: a word, a sentence, one that holds what must not leave, and the facts of a prompt.
+/// Texts as they leave: a word, a sentence, one that holds what must not leave, and the facts of a
+/// prompt.
 #[divan::bench(args = ["word", "sentence", "findings", "prompt"])]
 fn redaction(bencher: Bencher, text: &str) {
     let text = match text {
         "word" => "policy_lookup".to_owned(),
-        "sentence" => "One trip costs at most 500.00, limit included. 150.00 of this expense is above it.".to_owned(),
-        "findings" => "Dinner, paid with 4111 1111 1111 1111, receipt to ana@example.com".to_owned(),
-        _ => RULEBOOK.policies.iter().map(|policy| policy.text.as_str()).collect(),
+        "sentence" => {
+            "One trip costs at most 500.00, limit included. 150.00 of this expense is above it."
+                .to_owned()
+        }
+        "findings" => {
+            "Dinner, paid with 4111 1111 1111 1111, receipt to ana@example.com".to_owned()
+        }
+        _ => RULEBOOK
+            .policies
+            .iter()
+            .map(|policy| policy.text.as_str())
+            .collect(),
     };
     bencher.bench(|| redact(black_box(&text)).into_owned());
 }
@@ -86,7 +109,11 @@ fn redaction(bencher: Bencher, text: &str) {
 #[divan::bench]
 fn cost(bencher: Bencher) {
     let answer = answer();
-    bencher.bench(|| RULEBOOK.prices.cost("openai", black_box(&answer), MEAL.today));
+    bencher.bench(|| {
+        RULEBOOK
+            .prices
+            .cost("openai", black_box(&answer), MEAL.today)
+    });
 }
 
 /// A request that does nothing, through the middleware that makes its span.
@@ -99,19 +126,36 @@ fn server_span(bencher: Bencher, traces: &str) {
 #[divan::bench(args = ["without traces", "with traces"])]
 fn server_and_chat_span(bencher: Bencher, traces: &str) {
     let model = (TracedModel::new(Ready::new(), false), RULEBOOK.clone());
-    answered(bencher, traces, Router::new().route("/", post(ask)).with_state(std::sync::Arc::new(model)));
+    answered(
+        bencher,
+        traces,
+        Router::new()
+            .route("/", post(ask))
+            .with_state(std::sync::Arc::new(model)),
+    );
 }
 
-/// Times one request at a time through the middleware. Spans are cleaned as they end, and then thrown away.
+/// Times one request at a time through the middleware. Spans are cleaned as they end, and then
+/// thrown away.
 fn answered(bencher: Bencher, traces: &str, router: Router) {
     let variables: Variables = match traces {
         "with traces" => Variables::new(),
         _ => [("OTEL_SDK_DISABLED".to_owned(), "true".to_owned())].into(),
     };
     let settings = TelemetrySettings::parse(&variables, &mut Vec::new());
-    let telemetry = Telemetry::with_exporter(&settings, Pseudonyms::new("the key of the benches".into()), Nowhere);
-    let router = router.layer(from_fn_with_state((telemetry.instruments(), Access::Anonymous), server::trace));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let telemetry = Telemetry::with_exporter(
+        &settings,
+        Pseudonyms::new("the key of the benches".into()),
+        Nowhere,
+    );
+    let router = router.layer(from_fn_with_state(
+        (telemetry.instruments(), Access::Anonymous),
+        server::trace,
+    ));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     bencher.bench_local(|| {
         let request = Request::post("/").body(Body::empty()).expect("a request");
         runtime.block_on(router.clone().oneshot(request))
@@ -141,8 +185,14 @@ struct Ready {
 impl Ready {
     fn new() -> Self {
         let model = "gpt-4o-mini".to_owned();
-        let info =
-            ModelInfo { provider: "openai", model, server: None, max_tokens: None, temperature: None, seed: None };
+        let info = ModelInfo {
+            provider: "openai",
+            model,
+            server: None,
+            max_tokens: None,
+            temperature: None,
+            seed: None,
+        };
         Self { info }
     }
 }
@@ -163,7 +213,11 @@ fn answer() -> Answer {
         id: Some("chatcmpl-1".to_owned()),
         model: "gpt-4o-mini".to_owned(),
         finish_reason: Some("stop".to_owned()),
-        usage: Some(Usage { input_tokens: 700, output_tokens: 40, ..Usage::default() }),
+        usage: Some(Usage {
+            input_tokens: 700,
+            output_tokens: 40,
+            ..Usage::default()
+        }),
         ..Answer::default()
     }
 }

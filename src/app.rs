@@ -1,5 +1,5 @@
-//! Wiring: a [`Config`] becomes a service, and the service runs until it is told to stop. `main` and the tests both go
-//! through here; nothing is global.
+//! Wiring: a [`Config`] becomes a service, and the service runs until it is told to stop. `main`
+//! and the tests both go through here; nothing is global.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -67,7 +67,11 @@ impl App {
     ///
     /// # Errors
     /// When one of them cannot be used.
-    pub async fn build(config: &Config, clock: Clock, instruments: Instruments) -> Result<Self, BuildError> {
+    pub async fn build(
+        config: &Config,
+        clock: Clock,
+        instruments: Instruments,
+    ) -> Result<Self, BuildError> {
         let reloads = ReloadRequests::default();
         let folder = folder(config, &reloads).map_err(BuildError::Policies)?;
         let breaker = breaker(config);
@@ -76,7 +80,11 @@ impl App {
         let ledger = Ledger::open(&config.store).await?;
         tracing::info!(model = model.info().model, policies = %folder.now(), api_keys = %access, "ready to decide");
         let state = Arc::new(AppState {
-            chain: Chain { model, ledger, redacts_prompts: !config.raw_prompts },
+            chain: Chain {
+                model,
+                ledger,
+                redacts_prompts: !config.raw_prompts,
+            },
             folder,
             access,
             breaker,
@@ -96,7 +104,14 @@ impl App {
         }
         let router = router(state.clone(), instruments.clone());
         let (linger, drain_timeout) = (config.linger, config.drain_timeout);
-        Ok(Self { state, instruments, router, linger, drain_timeout, reloads })
+        Ok(Self {
+            state,
+            instruments,
+            router,
+            linger,
+            drain_timeout,
+            reloads,
+        })
     }
 
     /// Where to ask for a look at the files that may change while the service runs.
@@ -104,7 +119,8 @@ impl App {
         self.reloads.clone()
     }
 
-    /// Serves until `stop` is done, and lingers; then finishes what is under way, within the drain timeout.
+    /// Serves until `stop` is done, and lingers; then finishes what is under way, within the drain
+    /// timeout.
     ///
     /// # Errors
     /// When the listener fails.
@@ -116,7 +132,9 @@ impl App {
         let state = Arc::clone(&self.state);
         let draining = Arc::new(Notify::new());
         let has_begun = Arc::clone(&draining);
-        let service = self.router.into_make_service_with_connect_info::<SocketAddr>();
+        let service = self
+            .router
+            .into_make_service_with_connect_info::<SocketAddr>();
         // A small answer must not wait for a full packet.
         let listener = listener.tap_io(|stream| {
             if let Err(error) = stream.set_nodelay(true) {
@@ -157,7 +175,8 @@ impl App {
             never = self.instruments.watch_ledger(&self.state.chain.ledger) => match never {},
         };
         // What was not done by then may never give its connection back.
-        let _closed_or_late = tokio::time::timeout(CLOSE_TIMEOUT, self.state.chain.ledger.close()).await;
+        let _closed_or_late =
+            tokio::time::timeout(CLOSE_TIMEOUT, self.state.chain.ledger.close()).await;
         served
     }
 
@@ -174,7 +193,13 @@ impl App {
 /// What every tenant's expenses are judged by, for as long as the service runs.
 fn folder(config: &Config, reloads: &ReloadRequests) -> Result<Reloaded<Folder>, FileFaults> {
     let dir = config.policies.clone();
-    Reloaded::start("policies", move || FolderFiles::read(&dir), Folder::parse, config.reload_interval, reloads)
+    Reloaded::start(
+        "policies",
+        move || FolderFiles::read(&dir),
+        Folder::parse,
+        config.reload_interval,
+        reloads,
+    )
 }
 
 /// Shows in the metrics what becomes of files that may change.
@@ -188,15 +213,25 @@ fn watch_reloads(state: &AppState, instruments: &Instruments) {
 
 /// What keeps calls from a model that is down; the one in this process has no use for it.
 fn breaker(config: &Config) -> Option<Arc<Breaker>> {
-    let limits = config.model_breaker.filter(|_| matches!(config.model, ModelConfig::OpenAi(_)))?;
+    let limits = config
+        .model_breaker
+        .filter(|_| matches!(config.model, ModelConfig::OpenAi(_)))?;
     Some(Arc::new(Breaker::new(limits)))
 }
 
 /// The model as it was asked for: behind its breaker, priced, and with a span for every call.
-fn model(config: &Config, clock: Clock, breaker: Option<Arc<Breaker>>) -> Result<Arc<dyn ChatModel>, BuildError> {
+fn model(
+    config: &Config,
+    clock: Clock,
+    breaker: Option<Arc<Breaker>>,
+) -> Result<Arc<dyn ChatModel>, BuildError> {
     let openai = match &config.model {
         ModelConfig::Offline { faults, fault_seed } => {
-            return Ok(traced(Offline::new(Faults::new(faults, *fault_seed)), config, clock));
+            return Ok(traced(
+                Offline::new(Faults::new(faults, *fault_seed)),
+                config,
+                clock,
+            ));
         }
         ModelConfig::OpenAi(openai) => OpenAi::new(OpenAiConfig::clone(openai))?,
     };
@@ -207,13 +242,24 @@ fn model(config: &Config, clock: Clock, breaker: Option<Arc<Breaker>>) -> Result
 }
 
 fn traced(model: impl ChatModel + 'static, config: &Config, clock: Clock) -> Arc<dyn ChatModel> {
-    Arc::new(TracedModel::new(Priced::new(model, clock), config.propagate_to_model))
+    Arc::new(TracedModel::new(
+        Priced::new(model, clock),
+        config.propagate_to_model,
+    ))
 }
 
 /// Who is let in: everyone, or the holders of keys.
 fn access(config: &Config, clock: Clock, reloads: &ReloadRequests) -> Result<Access, FileFaults> {
-    let Some(file) = config.api_keys.clone() else { return Ok(Access::Anonymous) };
+    let Some(file) = config.api_keys.clone() else {
+        return Ok(Access::Anonymous);
+    };
     let read = move || KeyFile::read(&file);
-    let keys = Reloaded::start("API keys", read, ApiKeys::parse, config.reload_interval, reloads)?;
+    let keys = Reloaded::start(
+        "API keys",
+        read,
+        ApiKeys::parse,
+        config.reload_interval,
+        reloads,
+    )?;
     Ok(Access::Keyed { keys, clock })
 }

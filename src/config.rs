@@ -1,5 +1,5 @@
-//! Every setting, read once from flags and environment and checked as a whole before anything starts. The only file
-//! that reads the environment; tests fill [`Config`] instead.
+//! Every setting, read once from flags and environment and checked as a whole before anything
+//! starts. The only file that reads the environment; tests fill [`Config`] instead.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -41,12 +41,25 @@ const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
 /// Settings as a person gives them: each is a flag and a variable.
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
-    /// Address and port to listen on; beyond loopback only with `--api-keys` or `--allow-anonymous`
-    #[arg(long, global = true, env = "EXPENSE_AGENT_LISTEN", default_value = "127.0.0.1:8000", value_name = "ADDRESS")]
+    /// Address and port to listen on; beyond loopback only with `--api-keys` or
+    /// `--allow-anonymous`
+    #[arg(
+        long,
+        global = true,
+        env = "EXPENSE_AGENT_LISTEN",
+        default_value = "127.0.0.1:8000",
+        value_name = "ADDRESS"
+    )]
     pub listen: SocketAddr,
 
-    /// File of API keys, one of which every request then has to show; read again when it changes, and on SIGHUP
-    #[arg(long, global = true, env = "EXPENSE_AGENT_API_KEYS", value_name = "FILE")]
+    /// File of API keys, one of which every request then has to show; read again when it changes,
+    /// and on SIGHUP
+    #[arg(
+        long,
+        global = true,
+        env = "EXPENSE_AGENT_API_KEYS",
+        value_name = "FILE"
+    )]
     pub api_keys: Option<PathBuf>,
 
     /// How often files that may change while the service runs are looked at
@@ -56,28 +69,52 @@ pub struct Settings {
     )]
     pub reload_interval: Duration,
 
-    /// Without API keys, let anyone who reaches the service use it, as the tenant they say they are
+    /// Without API keys, let anyone who reaches the service use it, as the tenant they say they
+    /// are
     #[arg(long, global = true, env = "EXPENSE_AGENT_ALLOW_ANONYMOUS", value_parser = BoolishValueParser::new())]
     pub allow_anonymous: bool,
 
     /// Folder of the policy files; read again when one changes, and on SIGHUP
-    #[arg(long, global = true, env = "EXPENSE_AGENT_POLICIES", default_value = "policies", value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        env = "EXPENSE_AGENT_POLICIES",
+        default_value = "policies",
+        value_name = "DIR"
+    )]
     pub policies: PathBuf,
 
     /// Folder of the SQLite ledger; made if it is not there, unused with `DATABASE_URL`
-    #[arg(long, global = true, env = "EXPENSE_AGENT_DATA", default_value = "data", value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        env = "EXPENSE_AGENT_DATA",
+        default_value = "data",
+        value_name = "DIR"
+    )]
     pub data: PathBuf,
 
-    /// `offline`, or the name of an OpenAI model [default: gpt-4o-mini with a key or a base URL, else offline]
+    /// `offline`, or the name of an OpenAI model [default: gpt-4o-mini with a key or a base URL,
+    /// else offline]
     #[arg(long, global = true, env = "EXPENSE_AGENT_MODEL", value_name = "NAME")]
     pub model: Option<String>,
 
     /// Most tokens of an answer; unset, the endpoint decides
-    #[arg(long, global = true, env = "EXPENSE_AGENT_MAX_TOKENS", value_name = "TOKENS")]
+    #[arg(
+        long,
+        global = true,
+        env = "EXPENSE_AGENT_MAX_TOKENS",
+        value_name = "TOKENS"
+    )]
     pub max_tokens: Option<u32>,
 
     /// Sampling temperature from 0 to 2; unset, it is not sent, because reasoning models refuse it
-    #[arg(long, global = true, env = "EXPENSE_AGENT_TEMPERATURE", value_name = "NUMBER")]
+    #[arg(
+        long,
+        global = true,
+        env = "EXPENSE_AGENT_TEMPERATURE",
+        value_name = "NUMBER"
+    )]
     pub temperature: Option<f64>,
 
     /// Seed of the model's sampling; unset, it is not sent
@@ -92,12 +129,25 @@ pub struct Settings {
     pub model_timeout: Duration,
 
     /// Attempts after the first when the model's endpoint is overloaded or cannot be reached
-    #[arg(long, global = true, env = "EXPENSE_AGENT_MODEL_RETRIES", default_value_t = 3, value_name = "COUNT")]
+    #[arg(
+        long,
+        global = true,
+        env = "EXPENSE_AGENT_MODEL_RETRIES",
+        default_value_t = 3,
+        value_name = "COUNT"
+    )]
     pub model_retries: usize,
 
-    /// Calls in a row that get no answer from the model's endpoint, retries included, after which it is left alone for a
-    /// while and expenses that need it go to review at once; 0 never leaves it alone
-    #[arg(long, global = true, env = "EXPENSE_AGENT_MODEL_BREAKER_FAILURES", default_value_t = 5, value_name = "N")]
+    /// Calls in a row that get no answer from the model's endpoint, retries included, after which
+    /// it is left alone for a while and expenses that need it go to review at once; 0 never
+    /// leaves it alone
+    #[arg(
+        long,
+        global = true,
+        env = "EXPENSE_AGENT_MODEL_BREAKER_FAILURES",
+        default_value_t = 5,
+        value_name = "N"
+    )]
     pub model_breaker_failures: u32,
 
     /// How long it is left alone before one call is let through to see whether it answers again
@@ -111,7 +161,8 @@ pub struct Settings {
     #[arg(long, global = true, env = "EXPENSE_AGENT_PROPAGATE_TO_MODEL", value_parser = BoolishValueParser::new())]
     pub propagate_to_model: bool,
 
-    /// Make the offline model fail: FAULT:RATE, such as misclassify:0.12; may be given several times
+    /// Make the offline model fail: FAULT:RATE, such as misclassify:0.12; may be given several
+    /// times
     #[arg(
         long, global = true, env = "EXPENSE_AGENT_MODEL_FAULT", value_delimiter = ',', value_name = "FAULT:RATE",
         long_help = fault::help()
@@ -119,11 +170,22 @@ pub struct Settings {
     pub model_fault: Vec<FaultRate>,
 
     /// Seed of those faults: the same seed strikes the same questions
-    #[arg(long, global = true, env = "EXPENSE_AGENT_MODEL_FAULT_SEED", default_value_t = 1, value_name = "NUMBER")]
+    #[arg(
+        long,
+        global = true,
+        env = "EXPENSE_AGENT_MODEL_FAULT_SEED",
+        default_value_t = 1,
+        value_name = "NUMBER"
+    )]
     pub model_fault_seed: u64,
 
     /// Trace UI for the links in answers: a URL with `{trace_id}`, or the base of a Jaeger UI
-    #[arg(long, global = true, env = "EXPENSE_AGENT_TRACE_URL", value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        env = "EXPENSE_AGENT_TRACE_URL",
+        value_name = "URL"
+    )]
     pub trace_url: Option<String>,
 
     /// Limit of one request; nine tenths of it are the model's
@@ -133,7 +195,8 @@ pub struct Settings {
     )]
     pub deadline: Duration,
 
-    /// How long new requests are still taken after the signal to stop, and callers told to leave their connections
+    /// How long new requests are still taken after the signal to stop, and callers told to leave
+    /// their connections
     #[arg(long, global = true, env = "EXPENSE_AGENT_LINGER", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub linger: Option<Duration>,
 
@@ -152,46 +215,64 @@ pub struct Settings {
     pub key_retention: Duration,
 
     /// Requests worked on at once; one more is refused with 503
-    #[arg(long, global = true, env = "EXPENSE_AGENT_MAX_IN_FLIGHT", default_value_t = 256, value_name = "COUNT")]
+    #[arg(
+        long,
+        global = true,
+        env = "EXPENSE_AGENT_MAX_IN_FLIGHT",
+        default_value_t = 256,
+        value_name = "COUNT"
+    )]
     pub max_in_flight: usize,
 
-    /// How many tenants have metrics of their own; the others share one series, and 0 tells no tenants apart
-    #[arg(long, global = true, env = "EXPENSE_AGENT_METRICS_TENANTS", default_value_t = 0, value_name = "COUNT")]
+    /// How many tenants have metrics of their own; the others share one series, and 0 tells no
+    /// tenants apart
+    #[arg(
+        long,
+        global = true,
+        env = "EXPENSE_AGENT_METRICS_TENANTS",
+        default_value_t = 0,
+        value_name = "COUNT"
+    )]
     pub metrics_tenants: usize,
 
     /// Write the metrics of model calls also under the names that older dashboards read
     #[arg(long, global = true, env = "EXPENSE_AGENT_METRICS_OLD_NAMES", value_parser = BoolishValueParser::new())]
     pub metrics_old_names: bool,
 
-    /// Put keys on spans that Phoenix and Langfuse read beside the GenAI conventions, or instead of them
+    /// Put keys on spans that Phoenix and Langfuse read beside the GenAI conventions, or instead
+    /// of them
     #[arg(long, global = true, env = "EXPENSE_AGENT_COMPATIBILITY_KEYS", value_parser = BoolishValueParser::new())]
     pub compatibility_keys: bool,
 
-    /// Let the model see card numbers, addresses and keys as they were written; otherwise it sees `[CARD]` and the like
+    /// Let the model see card numbers, addresses and keys as they were written; otherwise it sees
+    /// `[CARD]` and the like
     #[arg(long, global = true, env = "EXPENSE_AGENT_RAW_PROMPTS", value_parser = BoolishValueParser::new())]
     pub raw_prompts: bool,
 
-    /// Keep the text of transactions and merchants in the ledger redacted; answers then show it so as well
+    /// Keep the text of transactions and merchants in the ledger redacted; answers then show it so
+    /// as well
     #[arg(long, global = true, env = "EXPENSE_AGENT_REDACT_LEDGER", value_parser = BoolishValueParser::new())]
     pub redact_ledger: bool,
 
-    /// Key of the pseudonyms that stand in traces for user ids that are personal data, the same for all replicas; better
-    /// as a variable than as a flag [default: one made once and kept in the data folder]
+    /// Key of the pseudonyms that stand in traces for user ids that are personal data, the same
+    /// for all replicas; better as a variable than as a flag [default: one made once and kept
+    /// in the data folder]
     #[arg(
         long, global = true, env = "EXPENSE_AGENT_PSEUDONYM_KEY", hide_env_values = true, value_name = "KEY",
         value_parser = |key: &str| Ok::<_, Infallible>(SecretString::from(key))
     )]
     pub pseudonym_key: Option<SecretString>,
 
-    /// Memory of spans that wait to be delivered, in bytes; beyond it the oldest traces go, those with a failed check last
+    /// Memory of spans that wait to be delivered, in bytes; beyond it the oldest traces go, those
+    /// with a failed check last
     #[arg(
         long, global = true, env = "EXPENSE_AGENT_TELEMETRY_QUEUE_BYTES", default_value_t = DEFAULT_QUEUE_BYTES,
         value_name = "BYTES"
     )]
     pub telemetry_queue_bytes: usize,
 
-    /// Share of traces that are kept, from 0 to 1; kept in any case are errors, failed checks, overrides, reviews, what is
-    /// slow or costly, and the first of each rule
+    /// Share of traces that are kept, from 0 to 1; kept in any case are errors, failed checks,
+    /// overrides, reviews, what is slow or costly, and the first of each rule
     #[arg(
         long, global = true, env = "EXPENSE_AGENT_TELEMETRY_KEEP_RATIO", default_value = "1", value_name = "NUMBER",
         value_parser = Ratio::from_str
@@ -216,7 +297,13 @@ pub struct Settings {
     pub telemetry_keep_costly: Decimal,
 
     /// How log lines look
-    #[arg(long, global = true, env = "EXPENSE_AGENT_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        env = "EXPENSE_AGENT_LOG_FORMAT",
+        default_value = "text",
+        value_name = "FORMAT"
+    )]
     pub log_format: LogFormat,
 }
 
@@ -313,7 +400,9 @@ impl fmt::Display for ConfigFaults {
 /// The environment of this process; variables that are no Unicode are left out.
 pub fn environment() -> Variables {
     let unicode = |text: std::ffi::OsString| text.into_string().ok();
-    std::env::vars_os().filter_map(|(name, value)| Some((unicode(name)?, unicode(value)?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((unicode(name)?, unicode(value)?)))
+        .collect()
 }
 
 impl Config {
@@ -323,7 +412,10 @@ impl Config {
     /// With every fault, not just the first.
     pub fn build(settings: Settings, variables: &Variables) -> Result<Self, ConfigFaults> {
         let mut faults = Vec::new();
-        if !settings.listen.ip().is_loopback() && settings.api_keys.is_none() && !settings.allow_anonymous {
+        if !settings.listen.ip().is_loopback()
+            && settings.api_keys.is_none()
+            && !settings.allow_anonymous
+        {
             faults.push(format!(
                 "--listen {} is not loopback, and nobody would be asked who he is; listen on 127.0.0.1, name a file \
                  of keys with --api-keys, or say --allow-anonymous",
@@ -333,19 +425,34 @@ impl Config {
         let limits = [
             ("--deadline", settings.deadline),
             ("--model-timeout", settings.model_timeout),
-            ("--model-breaker-cool-down", settings.model_breaker_cool_down),
+            (
+                "--model-breaker-cool-down",
+                settings.model_breaker_cool_down,
+            ),
             ("--drain-timeout", settings.drain_timeout),
             ("--reload-interval", settings.reload_interval),
         ];
-        let limits = limits.into_iter().chain(settings.linger.map(|linger| ("--linger", linger)));
+        let limits = limits
+            .into_iter()
+            .chain(settings.linger.map(|linger| ("--linger", linger)));
         for (flag, _) in limits.filter(|(_, limit)| limit.is_zero() || *limit > MAX_LIMIT) {
-            faults.push(format!("{flag} is out of range; write a time above zero and up to an hour, such as \"30s\""));
+            faults.push(format!(
+                "{flag} is out of range; write a time above zero and up to an hour, such as \"30s\""
+            ));
         }
         if settings.key_retention < MAX_LIMIT || settings.key_retention > MAX_RETENTION {
-            faults.push("--key-retention is out of range; write a time from 1h to 90days, such as \"24h\"".to_owned());
+            faults.push(
+                "--key-retention is out of range; write a time from 1h to 90days, such as \"24h\""
+                    .to_owned(),
+            );
         }
-        if settings.max_in_flight == 0 || settings.max_in_flight > tokio::sync::Semaphore::MAX_PERMITS {
-            faults.push(format!("--max-in-flight is {}; write a number from 1", settings.max_in_flight));
+        if settings.max_in_flight == 0
+            || settings.max_in_flight > tokio::sync::Semaphore::MAX_PERMITS
+        {
+            faults.push(format!(
+                "--max-in-flight is {}; write a number from 1",
+                settings.max_in_flight
+            ));
         }
         if settings.metrics_tenants > MAX_METRICS_TENANTS {
             faults.push(format!(
@@ -359,20 +466,37 @@ impl Config {
                 settings.telemetry_queue_bytes
             ));
         }
-        if settings.temperature.is_some_and(|temperature| !(0.0..=2.0).contains(&temperature)) {
+        if settings
+            .temperature
+            .is_some_and(|temperature| !(0.0..=2.0).contains(&temperature))
+        {
             faults.push("--temperature is out of range; write a number from 0 to 2".to_owned());
         }
-        let pseudonym_key = settings.pseudonym_key.clone().filter(|key| !key.expose_secret().is_empty());
-        if pseudonym_key.as_ref().is_some_and(|key| key.expose_secret().len() < MIN_PSEUDONYM_KEY) {
-            faults.push(format!("--pseudonym-key is too short; write at least {MIN_PSEUDONYM_KEY} random characters"));
+        let pseudonym_key = settings
+            .pseudonym_key
+            .clone()
+            .filter(|key| !key.expose_secret().is_empty());
+        if pseudonym_key
+            .as_ref()
+            .is_some_and(|key| key.expose_secret().len() < MIN_PSEUDONYM_KEY)
+        {
+            faults.push(format!(
+                "--pseudonym-key is too short; write at least {MIN_PSEUDONYM_KEY} random characters"
+            ));
         }
-        let trace_url = settings.trace_url.as_deref().filter(|text| !text.is_empty()).and_then(|text| {
-            let url = TraceUrl::parse(text);
-            if url.is_none() {
-                faults.push(format!("--trace-url is \"{text}\"; write a URL such as \"http://localhost:16686\""));
-            }
-            url
-        });
+        let trace_url = settings
+            .trace_url
+            .as_deref()
+            .filter(|text| !text.is_empty())
+            .and_then(|text| {
+                let url = TraceUrl::parse(text);
+                if url.is_none() {
+                    faults.push(format!(
+                        "--trace-url is \"{text}\"; write a URL such as \"http://localhost:16686\""
+                    ));
+                }
+                url
+            });
         let store = store(&settings, variables, &mut faults);
         let model = model(&settings, variables, &mut faults);
         let mut telemetry = TelemetrySettings::parse(variables, &mut faults);
@@ -393,7 +517,10 @@ impl Config {
                 policies: settings.policies,
                 store,
                 model,
-                model_breaker: BreakerLimits::new(settings.model_breaker_failures, settings.model_breaker_cool_down),
+                model_breaker: BreakerLimits::new(
+                    settings.model_breaker_failures,
+                    settings.model_breaker_cool_down,
+                ),
                 propagate_to_model: settings.propagate_to_model,
                 trace_url,
                 deadline: settings.deadline,
@@ -404,7 +531,10 @@ impl Config {
                 raw_prompts: settings.raw_prompts,
                 redact_ledger: settings.redact_ledger,
                 pseudonym_key,
-                log_filter: variables.get("RUST_LOG").filter(|filter| !filter.is_empty()).cloned(),
+                log_filter: variables
+                    .get("RUST_LOG")
+                    .filter(|filter| !filter.is_empty())
+                    .cloned(),
                 log_format: settings.log_format,
                 telemetry,
             }),
@@ -414,11 +544,18 @@ impl Config {
 }
 
 fn store(settings: &Settings, variables: &Variables, faults: &mut Vec<String>) -> Store {
-    let Some(url) = variables.get("DATABASE_URL").map(|text| text.trim()).filter(|text| !text.is_empty()) else {
+    let Some(url) = variables
+        .get("DATABASE_URL")
+        .map(|text| text.trim())
+        .filter(|text| !text.is_empty())
+    else {
         return Store::Sqlite(settings.data.clone());
     };
     // The URL may hold a password, so it is not shown.
-    if !url.parse::<Url>().is_ok_and(|url| matches!(url.scheme(), "postgres" | "postgresql")) {
+    if !url
+        .parse::<Url>()
+        .is_ok_and(|url| matches!(url.scheme(), "postgres" | "postgresql"))
+    {
         faults.push(
             "DATABASE_URL is no URL of a Postgres; write one such as \"postgres://user:password@host/database\", or \
              leave it out for SQLite"
@@ -428,9 +565,22 @@ fn store(settings: &Settings, variables: &Variables, faults: &mut Vec<String>) -
     Store::Postgres(url.into())
 }
 
-fn model(settings: &Settings, variables: &Variables, faults: &mut Vec<String>) -> Option<ModelConfig> {
-    let variable = |name: &str| variables.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
-    let api_key = api_key(variable("OPENAI_API_KEY"), variable("OPENAI_API_KEY_FILE").map(Path::new), faults);
+fn model(
+    settings: &Settings,
+    variables: &Variables,
+    faults: &mut Vec<String>,
+) -> Option<ModelConfig> {
+    let variable = |name: &str| {
+        variables
+            .get(name)
+            .map(|text| text.trim())
+            .filter(|text| !text.is_empty())
+    };
+    let api_key = api_key(
+        variable("OPENAI_API_KEY"),
+        variable("OPENAI_API_KEY_FILE").map(Path::new),
+        faults,
+    );
     let base_url = variable("OPENAI_BASE_URL");
     let named = settings.model.as_deref().filter(|name| !name.is_empty());
     let is_offline = named == Some("offline") || named == Some(offline::MODEL);
@@ -441,7 +591,10 @@ fn model(settings: &Settings, variables: &Variables, faults: &mut Vec<String>) -
         });
     }
     if !settings.model_fault.is_empty() {
-        faults.push("--model-fault is for the offline model alone; add --model offline, or leave it out".to_owned());
+        faults.push(
+            "--model-fault is for the offline model alone; add --model offline, or leave it out"
+                .to_owned(),
+        );
     }
     if api_key.is_none() && base_url.is_none() {
         faults.push(format!(
@@ -451,16 +604,23 @@ fn model(settings: &Settings, variables: &Variables, faults: &mut Vec<String>) -
     }
     let (organization, project) = (variable("OPENAI_ORG_ID"), variable("OPENAI_PROJECT_ID"));
     let key_text = api_key.as_ref().map(|key| key.expose_secret());
-    for (name, text) in [("OPENAI_API_KEY", key_text), ("OPENAI_ORG_ID", organization), ("OPENAI_PROJECT_ID", project)]
-    {
+    for (name, text) in [
+        ("OPENAI_API_KEY", key_text),
+        ("OPENAI_ORG_ID", organization),
+        ("OPENAI_PROJECT_ID", project),
+    ] {
         if text.is_some_and(|text| !text.bytes().all(|byte| byte.is_ascii_graphic())) {
-            faults.push(format!("{name} holds something that no header can; write visible ASCII characters"));
+            faults.push(format!(
+                "{name} holds something that no header can; write visible ASCII characters"
+            ));
         }
     }
     let base_url = base_url.unwrap_or(OPENAI_BASE_URL);
     let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
     let Some(base_url) = base_url.parse().ok().filter(is_http) else {
-        faults.push(format!("OPENAI_BASE_URL is \"{base_url}\"; write a URL such as \"{OPENAI_BASE_URL}\""));
+        faults.push(format!(
+            "OPENAI_BASE_URL is \"{base_url}\"; write a URL such as \"{OPENAI_BASE_URL}\""
+        ));
         return None;
     };
     Some(ModelConfig::OpenAi(Box::new(OpenAiConfig {
@@ -478,19 +638,34 @@ fn model(settings: &Settings, variables: &Variables, faults: &mut Vec<String>) -
 }
 
 /// The key itself, or the first line of the file a secret is mounted as.
-fn api_key(key: Option<&str>, file: Option<&Path>, faults: &mut Vec<String>) -> Option<SecretString> {
+fn api_key(
+    key: Option<&str>,
+    file: Option<&Path>,
+    faults: &mut Vec<String>,
+) -> Option<SecretString> {
     match (key, file) {
         (Some(key), _) => Some(key.into()),
         (None, Some(file)) => match std::fs::read_to_string(file) {
             Ok(text) => {
-                let key = text.lines().next().map(str::trim).filter(|key| !key.is_empty()).map(SecretString::from);
+                let key = text
+                    .lines()
+                    .next()
+                    .map(str::trim)
+                    .filter(|key| !key.is_empty())
+                    .map(SecretString::from);
                 if key.is_none() {
-                    faults.push(format!("OPENAI_API_KEY_FILE {} has no key in its first line", file.display()));
+                    faults.push(format!(
+                        "OPENAI_API_KEY_FILE {} has no key in its first line",
+                        file.display()
+                    ));
                 }
                 key
             }
             Err(error) => {
-                faults.push(format!("OPENAI_API_KEY_FILE {} cannot be read: {error}", file.display()));
+                faults.push(format!(
+                    "OPENAI_API_KEY_FILE {} cannot be read: {error}",
+                    file.display()
+                ));
                 None
             }
         },

@@ -1,4 +1,5 @@
-//! An expense agent whose every decision is a trace: the model advises, policy code decides, the trace proves it.
+//! An expense agent whose every decision is a trace: the model advises, policy code decides, the
+//! trace proves it.
 //!
 //! Read in this order:
 //! 1. [`domain`]: what an expense is, and what a decision holds.
@@ -15,14 +16,15 @@
 //!
 //! What always holds, and is tested:
 //! - No outcome is more lenient than the policy engine's verdict, whatever the model says.
-//! - A decision is judged by one rulebook from its first step to its record, whatever is loaded meanwhile.
+//! - A decision is judged by one rulebook from its first step to its record, whatever is loaded
+//!   meanwhile.
 //! - A decision that was answered is in the ledger.
 //! - With API keys, the key alone decides the tenant of a request.
 //! - No text leaves (spans, logs, problems) without redaction, and none that could not be redacted.
 //! - Every span that began is exported, sampled out, dropped or in flight, and counted as that.
 //! - No binary float touches an amount.
-//! - OpenTelemetry is imported under `telemetry` alone, async-openai in `llm::openai` alone, sqlx and rusqlite under
-//!   `ledger` alone, and the environment is read in `config` alone.
+//! - OpenTelemetry is imported under `telemetry` alone, async-openai in `llm::openai` alone, sqlx
+//!   and rusqlite under `ledger` alone, and the environment is read in `config` alone.
 
 pub mod domain;
 

@@ -1,4 +1,5 @@
-//! The program: parses the command line, runs it, prints the chain of an error, and chooses the exit code.
+//! The program: parses the command line, runs it, prints the chain of an error, and chooses the
+//! exit code.
 
 use std::process::ExitCode;
 
@@ -6,8 +7,8 @@ use clap::Parser;
 use expense_agent::cli::audit::AboveLimit;
 use expense_agent::cli::decide::Undecided;
 use expense_agent::cli::{
-    Cli, Command, KeysCommand, LedgerCommand, PoliciesCommand, audit, decide, demo, export, healthcheck, keys, ledger,
-    policies, pseudonym, serve,
+    Cli, Command, KeysCommand, LedgerCommand, PoliciesCommand, audit, decide, demo, export,
+    healthcheck, keys, ledger, policies, pseudonym, serve,
 };
 use expense_agent::config::{Config, environment};
 use expense_agent::redact::redact;
@@ -16,37 +17,48 @@ use tikv_jemallocator::Jemalloc;
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
-/// Tells a gate that the work was done and what came of it is not good enough, unlike 1 (not done) and 2 (not understood).
+/// Tells a gate that the work was done and what came of it is not good enough, unlike 1 (not done)
+/// and 2 (not understood).
 const DONE_BUT: u8 = 3;
 
 fn main() -> ExitCode {
-    let Cli { command, mut settings } = Cli::parse();
+    let Cli {
+        command,
+        mut settings,
+    } = Cli::parse();
     let command = command.unwrap_or(Command::Serve);
     // Nobody can ask what does not listen.
     settings.allow_anonymous |= !matches!(command, Command::Serve);
     let mut out = anstream::stdout().lock();
     let result = match command {
         Command::Healthcheck => healthcheck::run(settings.listen, &mut out),
-        Command::Policies { command: PoliciesCommand::Check { dir } } => {
-            policies::check(dir.as_ref().unwrap_or(&settings.policies), &mut out)
+        Command::Policies {
+            command: PoliciesCommand::Check { dir },
+        } => policies::check(dir.as_ref().unwrap_or(&settings.policies), &mut out),
+        Command::Keys {
+            command: KeysCommand::New(wanted),
+        } => keys::new(&wanted, &mut out),
+        Command::Ledger {
+            command: LedgerCommand::Verify(wanted),
+        } => configured(settings).and_then(|config| ledger::verify(&config, &wanted, &mut out)),
+        Command::Ledger {
+            command: LedgerCommand::Erase(wanted),
+        } => configured(settings).and_then(|config| ledger::erase(&config, &wanted, &mut out)),
+        Command::Export(wanted) => {
+            configured(settings).and_then(|config| export::run(&config, &wanted, &mut out))
         }
-        Command::Keys { command: KeysCommand::New(wanted) } => keys::new(&wanted, &mut out),
-        Command::Ledger { command: LedgerCommand::Verify(wanted) } => {
-            configured(settings).and_then(|config| ledger::verify(&config, &wanted, &mut out))
+        Command::Audit(wanted) => {
+            configured(settings).and_then(|config| audit::run(&config, &wanted, &mut out))
         }
-        Command::Ledger { command: LedgerCommand::Erase(wanted) } => {
-            configured(settings).and_then(|config| ledger::erase(&config, &wanted, &mut out))
-        }
-        Command::Export(wanted) => configured(settings).and_then(|config| export::run(&config, &wanted, &mut out)),
-        Command::Audit(wanted) => configured(settings).and_then(|config| audit::run(&config, &wanted, &mut out)),
         Command::Pseudonym { user_id } => {
             configured(settings).and_then(|config| pseudonym::run(&config, &user_id, &mut out))
         }
         Command::Serve => configured(settings).and_then(|config| serve::run(&config, &mut out)),
-        Command::Decide(wanted) => {
-            configured(settings).and_then(|config| decide::run(&config, &wanted, &mut out, &mut anstream::stderr()))
+        Command::Decide(wanted) => configured(settings)
+            .and_then(|config| decide::run(&config, &wanted, &mut out, &mut anstream::stderr())),
+        Command::Demo { url } => {
+            configured(settings).and_then(|config| demo::run(&config, url, &mut out))
         }
-        Command::Demo { url } => configured(settings).and_then(|config| demo::run(&config, url, &mut out)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -54,7 +66,11 @@ fn main() -> ExitCode {
             // It may repeat a setting, and lands where logs land.
             anstream::eprintln!("error: {}", redact(&format!("{error:#}")));
             let is_done = error.is::<AboveLimit>() || error.is::<Undecided>();
-            if is_done { ExitCode::from(DONE_BUT) } else { ExitCode::FAILURE }
+            if is_done {
+                ExitCode::from(DONE_BUT)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }

@@ -1,9 +1,10 @@
-//! Values that live in files and may change while the service runs: read at the start, read again every few seconds and
-//! when somebody asks, and swapped as a whole. A change that cannot be used is not taken; what was in use stays so.
+//! Values that live in files and may change while the service runs: read at the start, read again
+//! every few seconds and when somebody asks, and swapped as a whole. A change that cannot be used
+//! is not taken; what was in use stays so.
 //!
-//! Files are read, not watched: a mounted Kubernetes Secret changes by swapping symbolic links far above the file, and
-//! times of modification are too coarse to trust. Files of settings are small, so reading them costs less than a request,
-//! and only what reads otherwise than before is parsed.
+//! Files are read, not watched: a mounted Kubernetes Secret changes by swapping symbolic links far
+//! above the file, and times of modification are too coarse to trust. Files of settings are small,
+//! so reading them costs less than a request, and only what reads otherwise than before is parsed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -48,7 +49,11 @@ pub struct Tally {
 
 impl<T> Clone for Loaded<T> {
     fn clone(&self) -> Self {
-        Self { value: Arc::clone(&self.value), faults: self.faults.clone(), ..*self }
+        Self {
+            value: Arc::clone(&self.value),
+            faults: self.faults.clone(),
+            ..*self
+        }
     }
 }
 
@@ -73,8 +78,17 @@ impl<T> Reloaded<T> {
 
     /// What became of changes.
     pub fn tally(&self) -> Tally {
-        let Loaded { n_taken, n_refused, ref faults, .. } = *self.0.borrow();
-        Tally { n_taken, n_refused, is_stale: faults.is_some() }
+        let Loaded {
+            n_taken,
+            n_refused,
+            ref faults,
+            ..
+        } = *self.0.borrow();
+        Tally {
+            n_taken,
+            n_refused,
+            is_stale: faults.is_some(),
+        }
     }
 }
 
@@ -91,8 +105,9 @@ impl<T> fmt::Debug for Reloaded<T> {
 }
 
 impl<T: Send + Sync + 'static> Reloaded<T> {
-    /// Loads a value, and begins to follow its files in a task of its own on the current runtime. `what` names the value
-    /// in the log, `read` gives what the files say, and `parse` makes the value of it.
+    /// Loads a value, and begins to follow its files in a task of its own on the current runtime.
+    /// `what` names the value in the log, `read` gives what the files say, and `parse` makes
+    /// the value of it.
     ///
     /// # Errors
     /// When the files cannot be used: there is nothing yet that could stay in use.
@@ -104,8 +119,12 @@ impl<T: Send + Sync + 'static> Reloaded<T> {
         requests: &ReloadRequests,
     ) -> Result<Self, FileFaults> {
         let mut said = read();
-        let (sender, receiver) =
-            watch::channel(Loaded { value: Arc::new(parse(&said)?), faults: None, n_taken: 0, n_refused: 0 });
+        let (sender, receiver) = watch::channel(Loaded {
+            value: Arc::new(parse(&said)?),
+            faults: None,
+            n_taken: 0,
+            n_refused: 0,
+        });
         let look = move || {
             said = changed(&read, &said)?;
             Some(parse(&said))
@@ -115,8 +134,8 @@ impl<T: Send + Sync + 'static> Reloaded<T> {
     }
 }
 
-/// What files say, when it is not what they said before. They are read until two reads agree, so that files which are
-/// being replaced are not taken half old and half new.
+/// What files say, when it is not what they said before. They are read until two reads agree, so
+/// that files which are being replaced are not taken half old and half new.
 fn changed<S: PartialEq>(read: impl Fn() -> S, before: &S) -> Option<S> {
     let mut said = read();
     if said == *before {
@@ -150,7 +169,9 @@ async fn follow<T: Send + Sync + 'static>(
             let found = look();
             (look, found)
         });
-        let Ok((same, found)) = looking.await else { return };
+        let Ok((same, found)) = looking.await else {
+            return;
+        };
         look = same;
         match found {
             None => {}

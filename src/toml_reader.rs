@@ -1,6 +1,6 @@
-//! Reads TOML files that people write, and reads on after a fault: whatever is wrong is named with file, line and key,
-//! and with what would be accepted. What the keys mean stands with the things they make, such as policies in
-//! `policy::parse`.
+//! Reads TOML files that people write, and reads on after a fault: whatever is wrong is named with
+//! file, line and key, and with what would be accepted. What the keys mean stands with the things
+//! they make, such as policies in `policy::parse`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -47,13 +47,18 @@ pub struct FileFaults(pub Vec<Fault>);
 
 /// Reads a file; `hint` says what to do about one that cannot be read.
 pub(crate) fn read(file: &Path, hint: &str) -> Result<String, FileFaults> {
-    std::fs::read_to_string(file).map_err(|error| FileFaults::of(file, format!("cannot be read: {error}; {hint}")))
+    std::fs::read_to_string(file)
+        .map_err(|error| FileFaults::of(file, format!("cannot be read: {error}; {hint}")))
 }
 
 impl FileFaults {
     /// One fault of a file as a whole.
     pub(crate) fn of(file: &Path, message: String) -> Self {
-        Self(vec![Fault { file: file.to_owned(), line: None, message }])
+        Self(vec![Fault {
+            file: file.to_owned(),
+            line: None,
+            message,
+        }])
     }
 
     /// What `parse` makes of a file, unless there are faults.
@@ -68,11 +73,15 @@ impl FileFaults {
         Ok(parsed.unwrap_or_default())
     }
 
-    /// Passes when there are no faults; else they come in the order in which a reader goes through the files, and within
-    /// a line in the order of discovery.
+    /// Passes when there are no faults; else they come in the order in which a reader goes through
+    /// the files, and within a line in the order of discovery.
     pub(crate) fn none_of(mut faults: Vec<Fault>) -> Result<(), Self> {
         faults.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
-        if faults.is_empty() { Ok(()) } else { Err(Self(faults)) }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(Self(faults))
+        }
     }
 }
 
@@ -89,21 +98,42 @@ struct Claim {
 }
 
 impl Claims {
-    /// Notes that an owner holds a thing. A fault when another owner holds it, or the same file: versions of one policy
-    /// share rule ids and evidence, but each writes them once.
+    /// Notes that an owner holds a thing. A fault when another owner holds it, or the same file:
+    /// versions of one policy share rule ids and evidence, but each writes them once.
     pub(crate) fn claim(&mut self, source: &mut Source<'_>, at: usize, thing: &str, owner: &str) {
         self.claim_as(source, at, thing, thing, owner);
     }
 
     /// The same for a thing that faults call by another name.
-    pub(crate) fn claim_as(&mut self, source: &mut Source<'_>, at: usize, thing: &str, called: &str, owner: &str) {
-        if let Some(Claim { owner: holder, file, line }) = self.by_thing.get(thing)
+    pub(crate) fn claim_as(
+        &mut self,
+        source: &mut Source<'_>,
+        at: usize,
+        thing: &str,
+        called: &str,
+        owner: &str,
+    ) {
+        if let Some(Claim {
+            owner: holder,
+            file,
+            line,
+        }) = self.by_thing.get(thing)
             && (holder != owner || file == source.file)
         {
-            source.fault(at, format!("{called} already stands in {}:{line}; write it in one place", file.display()));
+            source.fault(
+                at,
+                format!(
+                    "{called} already stands in {}:{line}; write it in one place",
+                    file.display()
+                ),
+            );
             return;
         }
-        let claim = Claim { owner: owner.to_owned(), file: source.file.to_owned(), line: source.line(at) };
+        let claim = Claim {
+            owner: owner.to_owned(),
+            file: source.file.to_owned(),
+            line: source.line(at),
+        };
         self.by_thing.insert(thing.to_owned(), claim);
     }
 }
@@ -122,7 +152,13 @@ impl<'a> Source<'a> {
     /// Begins to read a file; what is wrong with it joins the faults.
     pub(crate) fn new(file: &'a Path, text: &'a str, faults: &'a mut Vec<Fault>) -> Self {
         let line_ends = text.match_indices('\n').map(|(at, _)| at).collect();
-        Self { file, text, faults, line_ends, repeats_values: true }
+        Self {
+            file,
+            text,
+            faults,
+            line_ends,
+            repeats_values: true,
+        }
     }
 
     /// From here on no fault repeats a value of the file, because it holds secrets.
@@ -160,7 +196,11 @@ impl<'a> Source<'a> {
 
     pub(crate) fn fault(&mut self, offset: usize, message: String) {
         let line = Some(self.line(offset));
-        self.faults.push(Fault { file: self.file.to_owned(), line, message });
+        self.faults.push(Fault {
+            file: self.file.to_owned(),
+            line,
+            message,
+        });
     }
 
     /// The source text of a value, shortened for a message, or words in its place.
@@ -169,8 +209,18 @@ impl<'a> Source<'a> {
             return "something else".to_owned();
         }
         let text = self.text.get(value.span()).unwrap_or_default();
-        let first_line: String = text.lines().next().unwrap_or_default().chars().take(60).collect();
-        if first_line.len() < text.len() { format!("{first_line}…") } else { first_line }
+        let first_line: String = text
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .take(60)
+            .collect();
+        if first_line.len() < text.len() {
+            format!("{first_line}…")
+        } else {
+            first_line
+        }
     }
 }
 
@@ -183,8 +233,14 @@ pub(crate) struct Table<'a, 'i> {
 
 impl<'a, 'i> Table<'a, 'i> {
     pub(crate) fn new(table: &'a DeTable<'i>, start: usize) -> Self {
-        let entries = table.iter().map(|(key, value)| (key.get_ref().as_ref(), (key.span().start, value)));
-        Self { entries: entries.collect(), known: Vec::new(), start }
+        let entries = table
+            .iter()
+            .map(|(key, value)| (key.get_ref().as_ref(), (key.span().start, value)));
+        Self {
+            entries: entries.collect(),
+            known: Vec::new(),
+            start,
+        }
     }
 
     pub(crate) fn take(&mut self, key: &'static str) -> Option<(usize, &'a Spanned<DeValue<'i>>)> {
@@ -205,10 +261,15 @@ impl<'a, 'i> Table<'a, 'i> {
         accepted: &str,
         parse: impl Fn(&DeValue<'i>) -> Option<T>,
     ) -> Option<Option<T>> {
-        let Some((at, value)) = self.take(key) else { return Some(None) };
+        let Some((at, value)) = self.take(key) else {
+            return Some(None);
+        };
         let parsed = parse(value.get_ref());
         if parsed.is_none() {
-            source.fault(at, format!("`{key}` is {}; write {accepted}", source.excerpt(value)));
+            source.fault(
+                at,
+                format!("`{key}` is {}; write {accepted}", source.excerpt(value)),
+            );
         }
         parsed.map(Some)
     }
@@ -227,12 +288,21 @@ impl<'a, 'i> Table<'a, 'i> {
         given
     }
 
-    pub(crate) fn amount(&mut self, source: &mut Source<'_>, key: &'static str, currency: Currency) -> Option<Decimal> {
-        let accepted = format!("a decimal such as \"{}\"", money::from_minor(7500, currency));
+    pub(crate) fn amount(
+        &mut self,
+        source: &mut Source<'_>,
+        key: &'static str,
+        currency: Currency,
+    ) -> Option<Decimal> {
+        let accepted = format!(
+            "a decimal such as \"{}\"",
+            money::from_minor(7500, currency)
+        );
         self.decimal(source, key, currency.minor_digits(), &accepted)
     }
 
-    /// A decimal in quotes, so that it never was a binary float: no sign, and no more decimals than `max_decimals`.
+    /// A decimal in quotes, so that it never was a binary float: no sign, and no more decimals than
+    /// `max_decimals`.
     pub(crate) fn decimal(
         &mut self,
         source: &mut Source<'_>,
@@ -240,10 +310,13 @@ impl<'a, 'i> Table<'a, 'i> {
         max_decimals: u32,
         accepted: &str,
     ) -> Option<Decimal> {
-        self.required(source, key, accepted, |value| money::parse_amount(value.as_str()?, max_decimals).ok())
+        self.required(source, key, accepted, |value| {
+            money::parse_amount(value.as_str()?, max_decimals).ok()
+        })
     }
 
-    /// The tables of a list such as `[[rule]]`: those that can be read. `parse` is given where each begins.
+    /// The tables of a list such as `[[rule]]`: those that can be read. `parse` is given where each
+    /// begins.
     pub(crate) fn tables<T>(
         &mut self,
         source: &mut Source<'_>,
@@ -251,15 +324,24 @@ impl<'a, 'i> Table<'a, 'i> {
         mut parse: impl FnMut(&mut Source<'_>, &mut Table<'_, '_>, usize) -> Option<T>,
     ) -> Option<Vec<T>> {
         let Some((at, value)) = self.take(key) else {
-            source.fault(self.start, format!("`{key}` is missing; write at least one [[{key}]]"));
+            source.fault(
+                self.start,
+                format!("`{key}` is missing; write at least one [[{key}]]"),
+            );
             return None;
         };
         let Some(entries) = value.get_ref().as_array() else {
-            source.fault(at, format!("`{key}` is no list of tables; write [[{key}]] above each of them"));
+            source.fault(
+                at,
+                format!("`{key}` is no list of tables; write [[{key}]] above each of them"),
+            );
             return None;
         };
         if entries.is_empty() {
-            source.fault(at, format!("`{key}` is empty; write at least one [[{key}]]"));
+            source.fault(
+                at,
+                format!("`{key}` is empty; write at least one [[{key}]]"),
+            );
             return None;
         }
         let mut parsed = Vec::new();
@@ -279,7 +361,13 @@ impl<'a, 'i> Table<'a, 'i> {
 
     pub(crate) fn finish(self, source: &mut Source<'_>) {
         for (key, (at, _)) in self.entries {
-            source.fault(at, format!("`{key}` is no key of this table; accepted are {}", self.known.join(", ")));
+            source.fault(
+                at,
+                format!(
+                    "`{key}` is no key of this table; accepted are {}",
+                    self.known.join(", ")
+                ),
+            );
         }
     }
 }
@@ -296,9 +384,17 @@ pub(crate) fn list<T>(
     accepted: &str,
     parse: impl Fn(&str) -> Option<T>,
 ) -> Vec<(usize, T)> {
-    let Some((at, value)) = table.take(key) else { return Vec::new() };
+    let Some((at, value)) = table.take(key) else {
+        return Vec::new();
+    };
     let Some(entries) = value.get_ref().as_array() else {
-        source.fault(at, format!("`{key}` is {}; write a list of texts", source.excerpt(value)));
+        source.fault(
+            at,
+            format!(
+                "`{key}` is {}; write a list of texts",
+                source.excerpt(value)
+            ),
+        );
         return Vec::new();
     };
     let mut parsed = Vec::new();
@@ -306,7 +402,10 @@ pub(crate) fn list<T>(
         let at = entry.span().start;
         match entry.get_ref().as_str().and_then(&parse) {
             Some(value) => parsed.push((at, value)),
-            None => source.fault(at, format!("`{key}` holds {}; write {accepted}", source.excerpt(entry))),
+            None => source.fault(
+                at,
+                format!("`{key}` holds {}; write {accepted}", source.excerpt(entry)),
+            ),
         }
     }
     parsed
@@ -324,13 +423,20 @@ pub(crate) fn filled_list<T>(
     let found = values(list(source, table, key, accepted, parse));
     // A list whose entries are all faulty was complained of already.
     if found.is_empty() && source.faults.len() == n_faults {
-        source.fault(table.start, format!("`{key}` is missing or empty; write a list that holds {accepted}"));
+        source.fault(
+            table.start,
+            format!("`{key}` is missing or empty; write a list that holds {accepted}"),
+        );
     }
     (!found.is_empty()).then_some(found)
 }
 
 pub(crate) fn filled_text(value: &DeValue<'_>) -> Option<String> {
-    value.as_str().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+    value
+        .as_str()
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+        .map(str::to_owned)
 }
 
 pub(crate) fn date(value: &DeValue<'_>) -> Option<Date> {

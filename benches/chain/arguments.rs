@@ -80,7 +80,8 @@ pub(crate) enum Scenario {
     Whole,
     /// Decisions on each store with few and many clients, and where all want the same rows
     Ledger,
-    /// Syncs of the disk for each decision; needs strace for SQLite, and a Postgres that nobody else uses
+    /// Syncs of the disk for each decision; needs strace for SQLite, and a Postgres that nobody
+    /// else uses
     Syncs,
     /// What requests take with few and many decisions in the ledger
     Growth,

@@ -1,5 +1,5 @@
-//! A model endpoint that costs as little as one can: answers are put together once, and of a request only as much is
-//! looked at as tells which of them it gets.
+//! A model endpoint that costs as little as one can: answers are put together once, and of a
+//! request only as much is looked at as tells which of them it gets.
 
 use std::time::Duration;
 
@@ -37,7 +37,12 @@ impl FakeOpenAi {
     pub(crate) async fn spawn(latency: Duration) -> anyhow::Result<Self> {
         let answers = [
             ("Flight", "travel", "denied", "travel-trip-cap"),
-            ("Printer", "office", "needs_approval", "office-manager-approval"),
+            (
+                "Printer",
+                "office",
+                "needs_approval",
+                "office-manager-approval",
+            ),
             // A taxi that is taken for a meal, so that a check fails.
             ("Taxi", "meals", "approved", "meals-day-cap"),
             // Whatever else is sent is a meal.
@@ -48,10 +53,17 @@ impl FakeOpenAi {
             classify: completion(&json!({"category": category, "confidence": 0.9, "rationale": "It says so."})),
             decide: completion(&json!({"decision": decision, "reason": "The policy says so.", "cited_rules": [rule]})),
         });
-        let book = Book { answers: Box::leak(Box::new(answers)), latency };
-        let router = Router::new().route("/v1/chat/completions", post(answer)).layer(DefaultBodyLimit::disable());
+        let book = Book {
+            answers: Box::leak(Box::new(answers)),
+            latency,
+        };
+        let router = Router::new()
+            .route("/v1/chat/completions", post(answer))
+            .layer(DefaultBodyLimit::disable());
         let origin = server::spawn(router.with_state(book)).await?;
-        Ok(Self { base_url: format!("{origin}/v1") })
+        Ok(Self {
+            base_url: format!("{origin}/v1"),
+        })
     }
 }
 
@@ -77,8 +89,20 @@ async fn answer(State(book): State<Book>, body: Bytes) -> impl IntoResponse {
         tokio::time::sleep(book.latency).await;
     }
     let text = std::str::from_utf8(&body).unwrap_or_default();
-    let answers = book.answers.iter().find(|answers| text.contains(answers.word));
+    let answers = book
+        .answers
+        .iter()
+        .find(|answers| text.contains(answers.word));
     let is_classify = text.contains(r#""name":"classification""#);
-    let reply = answers.map(|answers| if is_classify { &answers.classify } else { &answers.decide });
-    ([(CONTENT_TYPE, "application/json")], reply.cloned().unwrap_or_default())
+    let reply = answers.map(|answers| {
+        if is_classify {
+            &answers.classify
+        } else {
+            &answers.decide
+        }
+    });
+    (
+        [(CONTENT_TYPE, "application/json")],
+        reply.cloned().unwrap_or_default(),
+    )
 }

@@ -1,5 +1,6 @@
-//! The floor: a proxy that asks the model twice and does nothing else, as short as it can be written with the libraries
-//! that the service uses. What the service takes above it is what checks, ledger and traces cost.
+//! The floor: a proxy that asks the model twice and does nothing else, as short as it can be
+//! written with the libraries that the service uses. What the service takes above it is what
+//! checks, ledger and traces cost.
 
 use std::io::Write;
 
@@ -22,9 +23,20 @@ struct Proxy {
 
 /// Serves until it is killed, and says where, in the words of the service.
 pub(crate) async fn serve(upstream: String) -> anyhow::Result<()> {
-    let http = reqwest::Client::builder().no_proxy().tcp_nodelay(true).build()?;
-    let proxy = Proxy { http, url: format!("{upstream}/chat/completions") };
-    let origin = server::spawn(Router::new().route("/v1/expenses", post(forward)).with_state(proxy)).await?;
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .tcp_nodelay(true)
+        .build()?;
+    let proxy = Proxy {
+        http,
+        url: format!("{upstream}/chat/completions"),
+    };
+    let origin = server::spawn(
+        Router::new()
+            .route("/v1/expenses", post(forward))
+            .with_state(proxy),
+    )
+    .await?;
     writeln!(std::io::stdout(), "listening on {origin};")?;
     std::future::pending().await
 }
@@ -35,12 +47,26 @@ async fn forward(
 ) -> Result<(StatusCode, Json<Value>), StatusCode> {
     let category = proxy.ask("classification", CLASSIFY, &expense).await;
     let category = category.map_err(|_| StatusCode::BAD_GATEWAY)?;
-    let decision = proxy.ask("decision", DECIDE, &json!({"expense": expense, "category": category})).await;
-    Ok((StatusCode::CREATED, Json(decision.map_err(|_| StatusCode::BAD_GATEWAY)?)))
+    let decision = proxy
+        .ask(
+            "decision",
+            DECIDE,
+            &json!({"expense": expense, "category": category}),
+        )
+        .await;
+    Ok((
+        StatusCode::CREATED,
+        Json(decision.map_err(|_| StatusCode::BAD_GATEWAY)?),
+    ))
 }
 
 impl Proxy {
-    async fn ask(&self, schema: &str, instructions: &str, facts: &Value) -> Result<Value, reqwest::Error> {
+    async fn ask(
+        &self,
+        schema: &str,
+        instructions: &str,
+        facts: &Value,
+    ) -> Result<Value, reqwest::Error> {
         let body = json!({
             "model": "gpt-4o-mini",
             "messages": [
@@ -49,7 +75,14 @@ impl Proxy {
             ],
             "response_format": {"type": "json_schema", "json_schema": {"name": schema, "strict": true}},
         });
-        let mut completion: Value = self.http.post(&self.url).json(&body).send().await?.json().await?;
+        let mut completion: Value = self
+            .http
+            .post(&self.url)
+            .json(&body)
+            .send()
+            .await?
+            .json()
+            .await?;
         Ok(completion["choices"][0]["message"]["content"].take())
     }
 }

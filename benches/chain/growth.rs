@@ -1,6 +1,6 @@
-//! What requests take with few and many decisions in the ledger. Every ledger is filled by SQL with copies of four
-//! decisions that a service made; hashes and shares of the copies are made up, which no request looks at. Then
-//! services on all sizes take turns, request by request.
+//! What requests take with few and many decisions in the ledger. Every ledger is filled by SQL with
+//! copies of four decisions that a service made; hashes and shares of the copies are made up, which
+//! no request looks at. Then services on all sizes take turns, request by request.
 
 use std::time::{Duration, Instant};
 
@@ -19,20 +19,33 @@ use super::subject::service;
 /// Requests of each kind that are measured for each size, at most.
 const MAX_REQUESTS: u64 = 200;
 /// Everybody is of one tenant, which is the worst there is for it.
-const PEOPLE: People = People { n_tenants: 1, n_users: 10_000 };
+const PEOPLE: People = People {
+    n_tenants: 1,
+    n_users: 10_000,
+};
 
-/// What is asked, and what stands before the answer's name; the page is small, so that finding it outweighs telling it.
+/// What is asked, and what stands before the answer's name; the page is small, so that finding it
+/// outweighs telling it.
 const LISTS: [(&str, &str); 10] = [
     ("list, first page", "limit=10"),
     ("list, from the middle on", "limit=10&cursor=MIDDLE"),
     ("by outcome", "limit=10&outcome=approved"),
     ("by category", "limit=10&category=travel"),
     ("by employee", "limit=10&user_id=user-7"),
-    ("by failed check", "limit=10&failed_validation=category_evidence"),
-    ("by failed check, none", "limit=10&failed_validation=amount_grounding"),
+    (
+        "by failed check",
+        "limit=10&failed_validation=category_evidence",
+    ),
+    (
+        "by failed check, none",
+        "limit=10&failed_validation=amount_grounding",
+    ),
     ("by pending", "limit=10&pending=manager"),
     ("by pending, none", "limit=10&pending=cfo"),
-    ("by outcome and category, none", "limit=10&outcome=denied&category=meals"),
+    (
+        "by outcome and category, none",
+        "limit=10&outcome=denied&category=meals",
+    ),
 ];
 
 /// A service on a ledger of one size.
@@ -55,13 +68,24 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
         let mut rows = vec![
             row("POST", &grown, |grown, _| grown.meals.next()).await?,
             row("POST with a key", &grown, |grown, _| {
-                grown.meals.next().header("idempotency-key", Uuid::new_v4().to_string())
+                grown
+                    .meals
+                    .next()
+                    .header("idempotency-key", Uuid::new_v4().to_string())
             })
             .await?,
-            row("GET by id", &grown, |grown, n| grown.get(&format!("/{}", id(n * 7_919 % grown.n_rows + 1)))).await?,
+            row("GET by id", &grown, |grown, n| {
+                grown.get(&format!("/{}", id(n * 7_919 % grown.n_rows + 1)))
+            })
+            .await?,
         ];
         for (name, query) in LISTS {
-            let list = |grown: &Grown, _| grown.get(&format!("?{}", query.replace("MIDDLE", &id(grown.n_rows / 2))));
+            let list = |grown: &Grown, _| {
+                grown.get(&format!(
+                    "?{}",
+                    query.replace("MIDDLE", &id(grown.n_rows / 2))
+                ))
+            };
             rows.push(row(name, &grown, list).await?);
         }
         for Grown { process, store, .. } in grown {
@@ -69,9 +93,21 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
             store.remove().await?;
         }
         let mut columns = vec![String::new()];
-        columns.extend(bench.arguments.rows.iter().map(|n_rows| format!("{n_rows} decisions")));
-        let title = format!("## {kind}: median of one request at a time in milliseconds, by decisions in the ledger");
-        tables.push(Table { title, columns, rows });
+        columns.extend(
+            bench
+                .arguments
+                .rows
+                .iter()
+                .map(|n_rows| format!("{n_rows} decisions")),
+        );
+        let title = format!(
+            "## {kind}: median of one request at a time in milliseconds, by decisions in the ledger"
+        );
+        tables.push(Table {
+            title,
+            columns,
+            rows,
+        });
     }
     Ok(tables)
 }
@@ -91,7 +127,11 @@ async fn row(
             let request = request(grown, n);
             let sent = Instant::now();
             let response = request.send().await?;
-            ensure!(response.status().is_success(), "{name} is answered with {}", response.status());
+            ensure!(
+                response.status().is_success(),
+                "{name} is answered with {}",
+                response.status()
+            );
             response.bytes().await?;
             times.push(sent.elapsed());
         }
@@ -110,26 +150,57 @@ impl Grown {
     /// Makes a ledger, fills it, and starts the service that is measured.
     async fn make(bench: &Bench, kind: Kind, n_rows: u64) -> anyhow::Result<Self> {
         let store = Store::make(kind, &bench.arguments).await?;
-        let start = async || Process::start(service(&bench.arguments.services[0], &bench.model.base_url, &store)).await;
+        let start = async || {
+            Process::start(service(
+                &bench.arguments.services[0],
+                &bench.model.base_url,
+                &store,
+            ))
+            .await
+        };
         let process = start().await?;
         let client = Client::builder().no_proxy().build()?;
-        for (transaction, amount) in [("Lunch", 12), ("Flight to Chicago", 650), ("Printer", 600), ("Taxi", 30)] {
+        for (transaction, amount) in [
+            ("Lunch", 12),
+            ("Flight to Chicago", 650),
+            ("Printer", 600),
+            ("Taxi", 30),
+        ] {
             let body = json!({"transaction": transaction, "amount": amount, "receipt": true});
-            let response = client.post(format!("{}/v1/expenses", process.url)).json(&body).send().await?;
+            let response = client
+                .post(format!("{}/v1/expenses", process.url))
+                .json(&body)
+                .send()
+                .await?;
             let decision: Value = response.json().await?;
-            ensure!(decision["outcome"].is_string(), "a template is answered with {decision}");
+            ensure!(
+                decision["outcome"].is_string(),
+                "a template is answered with {decision}"
+            );
         }
         process.stop().await?;
         execute(&store.url, filling(kind, n_rows)).await?;
-        let tidying = if kind == Kind::Postgres { "VACUUM ANALYZE" } else { "PRAGMA wal_checkpoint(TRUNCATE)" };
+        let tidying = if kind == Kind::Postgres {
+            "VACUUM ANALYZE"
+        } else {
+            "PRAGMA wal_checkpoint(TRUNCATE)"
+        };
         execute(&store.url, tidying.to_owned()).await?;
         let process = start().await?;
         let meals = Meals::new(&process.url, PEOPLE)?;
-        Ok(Self { n_rows, process, meals, client, store })
+        Ok(Self {
+            n_rows,
+            process,
+            meals,
+            client,
+            store,
+        })
     }
 
     fn get(&self, rest: &str) -> RequestBuilder {
-        self.client.get(format!("{}/v1/expenses{rest}", self.process.url)).header("baggage", "tenant.id=tenant-0")
+        self.client
+            .get(format!("{}/v1/expenses{rest}", self.process.url))
+            .header("baggage", "tenant.id=tenant-0")
     }
 }
 
@@ -138,15 +209,23 @@ fn id(n: u64) -> String {
     format!("00000000-0000-7000-8000-{n:012x}")
 }
 
-/// SQL that copies the decisions of the tenant `default` to another tenant until there are enough, with all that later
-/// requests look up: indexes, chain, windows, purchases and keys.
+/// SQL that copies the decisions of the tenant `default` to another tenant until there are enough,
+/// with all that later requests look up: indexes, chain, windows, purchases and keys.
 fn filling(kind: Kind, n_rows: u64) -> String {
     let (hex, date) = match kind {
-        Kind::Postgres => ("lpad(to_hex(i), 12, '0')", "(date '2020-01-01' + i / 10000)::text"),
-        Kind::Memory | Kind::Sqlite => ("printf('%012x', i)", "date('2020-01-01', '+' || (i / 10000) || ' days')"),
+        Kind::Postgres => (
+            "lpad(to_hex(i), 12, '0')",
+            "(date '2020-01-01' + i / 10000)::text",
+        ),
+        Kind::Memory | Kind::Sqlite => (
+            "printf('%012x', i)",
+            "date('2020-01-01', '+' || (i / 10000) || ' days')",
+        ),
     };
     let id = format!("'00000000-0000-7000-8000-' || {hex}");
-    let numbers = format!("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {n_rows})");
+    let numbers = format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {n_rows})"
+    );
     let hash = "0".repeat(64);
     format!(
         "CREATE TABLE template AS SELECT row_number() OVER (ORDER BY id) - 1 AS k, decision.* FROM decision;

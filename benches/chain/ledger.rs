@@ -1,4 +1,5 @@
-//! The stores against each other, without telemetry: few and many clients, and the same rows wanted by all.
+//! The stores against each other, without telemetry: few and many clients, and the same rows wanted
+//! by all.
 
 use super::Bench;
 use super::load::{Pace, People};
@@ -13,13 +14,29 @@ pub(crate) const N_CLIENTS: [usize; 3] = [1, 16, 256];
 pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
     let crowds = [
         ("16 tenants", People::default()),
-        ("one tenant", People { n_tenants: 1, ..People::default() }),
-        ("one employee", People { n_tenants: 1, n_users: 1 }),
+        (
+            "one tenant",
+            People {
+                n_tenants: 1,
+                ..People::default()
+            },
+        ),
+        (
+            "one employee",
+            People {
+                n_tenants: 1,
+                n_users: 1,
+            },
+        ),
     ];
     let mut subjects = Vec::new();
     for kind in Kind::available(&bench.arguments) {
         for (crowd, people) in crowds {
-            let set = Set { kind, sends: Sends::Nothing, people };
+            let set = Set {
+                kind,
+                sends: Sends::Nothing,
+                people,
+            };
             let name = format!("{kind}, {crowd}");
             subjects.push(Subject::service(bench, &bench.arguments.services[0], name, set).await?);
         }
@@ -28,7 +45,8 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
     take_turns(bench, &mut subjects, &paces).await?;
     let mut columns = vec![String::new()];
     columns.extend(N_CLIENTS.iter().flat_map(|n_clients| {
-        ["decisions/s", "p50 ms", "p99 ms", "CPU µs each"].map(|figure| format!("{n_clients}: {figure}"))
+        ["decisions/s", "p50 ms", "p99 ms", "CPU µs each"]
+            .map(|figure| format!("{n_clients}: {figure}"))
     }));
     let rows = subjects.iter().map(|subject| {
         let mut row = vec![subject.name.clone()];
@@ -36,10 +54,18 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
             let summary = Summary::of(subject, pace)?;
             let percentiles: Vec<_> = percentiles(&summary.answered).collect();
             row.push(format!("{:.0}", summary.per_second[0]));
-            row.extend([percentiles[0].clone(), percentiles[2].clone(), summary.cpu.as_micros().to_string()]);
+            row.extend([
+                percentiles[0].clone(),
+                percentiles[2].clone(),
+                summary.cpu.as_micros().to_string(),
+            ]);
         }
         Ok(row)
     });
     let title = "## Stores, without telemetry, by the number of clients".to_owned();
-    Ok(vec![Table { title, columns, rows: rows.collect::<anyhow::Result<_>>()? }])
+    Ok(vec![Table {
+        title,
+        columns,
+        rows: rows.collect::<anyhow::Result<_>>()?,
+    }])
 }

@@ -1,6 +1,6 @@
-//! The load: expenses of many people, from clients that each wait for their answer (saturation), or by a timetable that
-//! waits for nobody. By the timetable a latency counts from the moment the request was due, so that a service that stalls
-//! cannot hide those that came late for it.
+//! The load: expenses of many people, from clients that each wait for their answer (saturation), or
+//! by a timetable that waits for nobody. By the timetable a latency counts from the moment the
+//! request was due, so that a service that stalls cannot hide those that came late for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,7 +41,10 @@ pub(crate) struct People {
 
 impl Default for People {
     fn default() -> Self {
-        Self { n_tenants: 16, n_users: 10_000 }
+        Self {
+            n_tenants: 16,
+            n_users: 10_000,
+        }
     }
 }
 
@@ -58,7 +61,12 @@ impl Meals {
     /// Nobody has eaten yet.
     pub(crate) fn new(origin: &str, people: People) -> anyhow::Result<Self> {
         let client = Client::builder().no_proxy().tcp_nodelay(true).build()?;
-        Ok(Self { client, url: format!("{origin}/v1/expenses").into(), people, n_meals: Arc::default() })
+        Ok(Self {
+            client,
+            url: format!("{origin}/v1/expenses").into(),
+            people,
+            n_meals: Arc::default(),
+        })
     }
 
     /// The request for the next meal.
@@ -76,7 +84,10 @@ impl Meals {
         self.client
             .post(&*self.url)
             .header(CONTENT_TYPE, "application/json")
-            .header("baggage", format!("tenant.id=tenant-{}", user % self.people.n_tenants))
+            .header(
+                "baggage",
+                format!("tenant.id=tenant-{}", user % self.people.n_tenants),
+            )
             .body(body)
     }
 }
@@ -96,7 +107,11 @@ impl Answered {
     /// Nothing.
     pub(crate) fn nothing() -> anyhow::Result<Self> {
         let latencies = Histogram::new_with_bounds(1, 60_000_000, 3)?;
-        Ok(Self { latencies, n_failed: 0, elapsed: Duration::ZERO })
+        Ok(Self {
+            latencies,
+            n_failed: 0,
+            elapsed: Duration::ZERO,
+        })
     }
 
     /// How many decisions there were.
@@ -119,14 +134,22 @@ impl Answered {
 }
 
 /// Hands meals in for a while.
-pub(crate) async fn drive(meals: &Meals, pace: Pace, duration: Duration) -> anyhow::Result<Answered> {
+pub(crate) async fn drive(
+    meals: &Meals,
+    pace: Pace,
+    duration: Duration,
+) -> anyhow::Result<Answered> {
     let begin = Instant::now();
     let (n_clients, timetable) = match pace {
         Pace::Saturation(n_clients) => (n_clients, None),
-        Pace::Rate(rate) => (MAX_LATE, Some(Arc::new(Mutex::new(keep_time(begin, rate, duration))))),
+        Pace::Rate(rate) => (
+            MAX_LATE,
+            Some(Arc::new(Mutex::new(keep_time(begin, rate, duration)))),
+        ),
     };
-    let clients: Vec<_> =
-        (0..n_clients).map(|_| tokio::spawn(client(meals.clone(), timetable.clone(), begin + duration))).collect();
+    let clients: Vec<_> = (0..n_clients)
+        .map(|_| tokio::spawn(client(meals.clone(), timetable.clone(), begin + duration)))
+        .collect();
     let mut answered = Answered::nothing()?;
     for client in clients {
         answered.add(&client.await??)?;
@@ -136,8 +159,8 @@ pub(crate) async fn drive(meals: &Meals, pace: Pace, duration: Duration) -> anyh
     Ok(answered)
 }
 
-/// A timetable, kept by a thread of its own: the runtime's clock ticks once in a millisecond, which is as long as a
-/// request takes.
+/// A timetable, kept by a thread of its own: the runtime's clock ticks once in a millisecond, which
+/// is as long as a request takes.
 fn keep_time(begin: Instant, rate: u32, duration: Duration) -> UnboundedReceiver<Instant> {
     let (due, timetable) = unbounded_channel();
     std::thread::spawn(move || {
@@ -168,10 +191,15 @@ async fn client(
         let decided = async {
             let response = meals.next().send().await?;
             let status = response.status();
-            response.bytes().await.map(|_| status == StatusCode::CREATED)
+            response
+                .bytes()
+                .await
+                .map(|_| status == StatusCode::CREATED)
         };
         match decided.await {
-            Ok(true) => answered.latencies.saturating_record(u64::try_from(due.elapsed().as_micros())?),
+            Ok(true) => answered
+                .latencies
+                .saturating_record(u64::try_from(due.elapsed().as_micros())?),
             Ok(false) | Err(_) => answered.n_failed += 1,
         }
     }

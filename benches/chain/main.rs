@@ -1,8 +1,12 @@
-//! The whole chain under load: load, model endpoint and trace backend stand here, the service is a process of its own, and
-//! what it costs is read from `/proc`. All that is compared takes turns within one run, because a machine is never as
-//! fast twice; trust the ratios, not the figures. What a scenario measures stands in the file of its name.
+//! The whole chain under load: load, model endpoint and trace backend stand here, the service is a
+//! process of its own, and what it costs is read from `/proc`. All that is compared takes turns
+//! within one run, because a machine is never as fast twice; trust the ratios, not the figures.
+//! What a scenario measures stands in the file of its name.
 
-#![expect(clippy::float_arithmetic, reason = "times and ratios; no amount of money is computed here")]
+#![expect(
+    clippy::float_arithmetic,
+    reason = "times and ratios; no amount of money is computed here"
+)]
 
 mod arguments;
 mod fake_openai;
@@ -47,7 +51,10 @@ async fn main() -> anyhow::Result<()> {
         return floor::serve(upstream).await;
     }
     let mut report = Report::begin()?;
-    let bench = Bench { model: FakeOpenAi::spawn(arguments.model_latency).await?, arguments };
+    let bench = Bench {
+        model: FakeOpenAi::spawn(arguments.model_latency).await?,
+        arguments,
+    };
     for scenario in &bench.arguments.scenarios {
         let tables = match scenario {
             Scenario::Whole => whole::run(&bench).await?,
@@ -61,7 +68,8 @@ async fn main() -> anyhow::Result<()> {
     let text = report.end()?;
     std::io::stdout().write_all(text.as_bytes())?;
     if let Some(file) = &bench.arguments.write {
-        std::fs::write(file, text).with_context(|| format!("{} cannot be written", file.display()))?;
+        std::fs::write(file, text)
+            .with_context(|| format!("{} cannot be written", file.display()))?;
     }
     Ok(())
 }

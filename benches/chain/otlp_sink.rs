@@ -1,5 +1,6 @@
-//! A trace backend that costs as little as one can: it takes all three signals, and of a message it reads no more than tells
-//! how many spans there are. What it took for itself, model and load, which share its processors, would wait for.
+//! A trace backend that costs as little as one can: it takes all three signals, and of a message it
+//! reads no more than tells how many spans there are. What it took for itself, model and load,
+//! which share its processors, would wait for.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -70,9 +71,18 @@ impl OtlpSink {
     pub(crate) async fn spawn() -> anyhow::Result<Self> {
         let counter = Counter::default();
         let services = Router::new()
-            .route("/opentelemetry.proto.collector.trace.v1.TraceService/Export", post(export::<Traces>))
-            .route("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", post(export::<()>))
-            .route("/opentelemetry.proto.collector.logs.v1.LogsService/Export", post(export::<()>));
+            .route(
+                "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+                post(export::<Traces>),
+            )
+            .route(
+                "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+                post(export::<()>),
+            )
+            .route(
+                "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+                post(export::<()>),
+            );
         let endpoint = server::spawn(services.with_state(counter.clone())).await?;
         Ok(Self { endpoint, counter })
     }
@@ -85,7 +95,10 @@ impl OtlpSink {
 
 async fn export<M: Export>(State(counter): State<Counter>, request: Request) -> Response {
     // The empty message is the answer to all three.
-    Grpc::new(ProstCodec::<(), M>::default()).unary(counter, request).await.into_response()
+    Grpc::new(ProstCodec::<(), M>::default())
+        .unary(counter, request)
+        .await
+        .into_response()
 }
 
 impl<M: Export> UnaryService<M> for Counter {
@@ -93,7 +106,8 @@ impl<M: Export> UnaryService<M> for Counter {
     type Future = Ready<Result<tonic::Response<()>, Status>>;
 
     fn call(&mut self, request: tonic::Request<M>) -> Self::Future {
-        self.0.fetch_add(request.get_ref().n_spans() as u64, Ordering::Relaxed);
+        self.0
+            .fetch_add(request.get_ref().n_spans() as u64, Ordering::Relaxed);
         ready(Ok(tonic::Response::new(())))
     }
 }

@@ -38,36 +38,72 @@ impl Process {
     /// Starts a program, and waits until it says where it listens.
     pub(crate) async fn start(mut command: Command) -> anyhow::Result<Self> {
         let begun = Instant::now();
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
         let pid = child.id().context("the process has ended")?;
         let mut lines = BufReader::new(child.stdout.take().context("its output is piped")?).lines();
-        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.context("the process does not start")??;
+        let line = tokio::time::timeout(PATIENCE, lines.next_line())
+            .await
+            .context("the process does not start")??;
         let line = line.context("the process ended instead of listening")?;
-        let url = line.strip_prefix("listening on ").and_then(|rest| rest.split(';').next());
-        let url = url.with_context(|| format!("the process says \"{line}\""))?.to_owned();
-        Ok(Self { url, start: begun.elapsed(), child, pid })
+        let url = line
+            .strip_prefix("listening on ")
+            .and_then(|rest| rest.split(';').next());
+        let url = url
+            .with_context(|| format!("the process says \"{line}\""))?
+            .to_owned();
+        Ok(Self {
+            url,
+            start: begun.elapsed(),
+            child,
+            pid,
+        })
     }
 
     /// What it has taken so far.
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
         let folder = Path::new("/proc").join(self.pid.to_string());
         let stat = std::fs::read_to_string(folder.join("stat"))?;
-        // The name may hold blanks, and ends with the last bracket. User and system time come twelfth and thirteenth
-        // after it.
-        let (_, fields) = stat.rsplit_once(") ").context("stat holds the name in brackets")?;
-        let ticks: Vec<u32> = fields.split(' ').skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+        // The name may hold blanks, and ends with the last bracket. User and system time come
+        // twelfth and thirteenth after it.
+        let (_, fields) = stat
+            .rsplit_once(") ")
+            .context("stat holds the name in brackets")?;
+        let ticks: Vec<u32> = fields
+            .split(' ')
+            .skip(11)
+            .take(2)
+            .map(str::parse)
+            .collect::<Result<_, _>>()?;
         let status = std::fs::read_to_string(folder.join("status"))?;
         let kib = |name: &str| -> anyhow::Result<u64> {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
-            Ok(line.context("status holds the memory")?.trim().trim_end_matches(" kB").parse()?)
+            Ok(line
+                .context("status holds the memory")?
+                .trim()
+                .trim_end_matches(" kB")
+                .parse()?)
         };
-        Ok(Usage { cpu: TICK * ticks.iter().sum(), resident_kib: kib("VmRSS:")?, peak_kib: kib("VmHWM:")? })
+        Ok(Usage {
+            cpu: TICK * ticks.iter().sum(),
+            resident_kib: kib("VmRSS:")?,
+            peak_kib: kib("VmHWM:")?,
+        })
     }
 
     /// Stops it as an orchestrator would, and waits for its end.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
-        let kill = Command::new("kill").arg(self.pid.to_string()).status().await?;
-        ensure!(kill.success(), "the process has ended before it was told to");
+        let kill = Command::new("kill")
+            .arg(self.pid.to_string())
+            .status()
+            .await?;
+        ensure!(
+            kill.success(),
+            "the process has ended before it was told to"
+        );
         match tokio::time::timeout(PATIENCE, self.child.wait()).await {
             Ok(status) => status.map(drop).map_err(Into::into),
             Err(_) => bail!("the process does not stop"),

@@ -29,16 +29,30 @@ pub(crate) struct Table {
 impl Report {
     /// Begins with how loaded the machine is without the benchmark.
     pub(crate) fn begin() -> anyhow::Result<Self> {
-        Ok(Self { tables: Vec::new(), load_before: load_average()? })
+        Ok(Self {
+            tables: Vec::new(),
+            load_before: load_average()?,
+        })
     }
 
     /// The whole text.
     pub(crate) fn end(&self) -> anyhow::Result<String> {
-        let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+        let arguments: Vec<_> = std::env::args()
+            .skip(1)
+            .filter(|argument| argument != "--bench")
+            .collect();
         let memory = std::fs::read_to_string("/proc/meminfo")?;
-        let memory_kib: u64 = memory.split_whitespace().nth(1).context("the memory comes first")?.parse()?;
+        let memory_kib: u64 = memory
+            .split_whitespace()
+            .nth(1)
+            .context("the memory comes first")?
+            .parse()?;
         let mut text = String::from("# What a decision costs\n\n");
-        writeln!(text, "```sh\ncargo bench --bench chain -- {}\n```\n", arguments.join(" "))?;
+        writeln!(
+            text,
+            "```sh\ncargo bench --bench chain -- {}\n```\n",
+            arguments.join(" ")
+        )?;
         writeln!(
             text,
             "{}, {} processors and {} GiB of memory, which load, model and trace backend share with the service. Load \
@@ -89,19 +103,34 @@ pub(crate) struct Summary {
 impl Summary {
     /// Sums the samples of one load up.
     pub(crate) fn of(subject: &Subject, pace: Pace) -> anyhow::Result<Self> {
-        let samples: Vec<&Sample> = subject.samples.iter().filter(|sample| sample.pace == pace).collect();
+        let samples: Vec<&Sample> = subject
+            .samples
+            .iter()
+            .filter(|sample| sample.pace == pace)
+            .collect();
         let mut answered = Answered::nothing()?;
         for sample in &samples {
             answered.add(&sample.answered)?;
         }
-        let n_decisions = |sample: &Sample| u32::try_from(sample.answered.n_decisions()).unwrap_or(u32::MAX);
-        let mut per_second: Vec<f64> = samples.iter().map(|sample| sample.answered.per_second()).collect();
+        let n_decisions =
+            |sample: &Sample| u32::try_from(sample.answered.n_decisions()).unwrap_or(u32::MAX);
+        let mut per_second: Vec<f64> = samples
+            .iter()
+            .map(|sample| sample.answered.per_second())
+            .collect();
         per_second.sort_by(f64::total_cmp);
-        let mut cpu: Vec<Duration> = samples.iter().map(|sample| sample.cpu / n_decisions(sample)).collect();
+        let mut cpu: Vec<Duration> = samples
+            .iter()
+            .map(|sample| sample.cpu / n_decisions(sample))
+            .collect();
         cpu.sort();
         let grown_kib: i64 = samples.iter().map(|sample| sample.grown_kib).sum();
         Ok(Self {
-            per_second: [per_second[samples.len() / 2], per_second[0], per_second[samples.len() - 1]],
+            per_second: [
+                per_second[samples.len() / 2],
+                per_second[0],
+                per_second[samples.len() - 1],
+            ],
             cpu: cpu[samples.len() / 2],
             grown_bytes: grown_kib * 1024 / i64::try_from(answered.n_decisions())?,
             answered,

@@ -12,7 +12,8 @@ use super::arguments::Arguments;
 /// A kind of store.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, strum::Display)]
 pub(crate) enum Kind {
-    /// SQLite on a tmpfs: the service has no store without files, and this one has no disk to wait for.
+    /// SQLite on a tmpfs: the service has no store without files, and this one has no disk to wait
+    /// for.
     #[strum(to_string = "SQLite in memory")]
     Memory,
     /// SQLite on a disk.
@@ -27,7 +28,11 @@ impl Kind {
     /// The kinds that are asked for and can be had.
     pub(crate) fn available(arguments: &Arguments) -> impl Iterator<Item = Self> + use<'_> {
         let has_postgres = arguments.postgres.is_some();
-        arguments.stores.iter().copied().filter(move |kind| *kind != Self::Postgres || has_postgres)
+        arguments
+            .stores
+            .iter()
+            .copied()
+            .filter(move |kind| *kind != Self::Postgres || has_postgres)
     }
 }
 
@@ -43,17 +48,31 @@ pub(crate) struct Store {
 impl Store {
     /// Makes a place for an empty ledger.
     pub(crate) async fn make(kind: Kind, arguments: &Arguments) -> anyhow::Result<Self> {
-        let parent = if kind == Kind::Memory { &arguments.memory } else { &arguments.disk };
+        let parent = if kind == Kind::Memory {
+            &arguments.memory
+        } else {
+            &arguments.disk
+        };
         let folder = TempDir::new_in(parent)?;
         if kind != Kind::Postgres {
             let url = format!("sqlite://{}", folder.path().join("ledger.sqlite").display());
-            return Ok(Self { url, database: None, folder });
+            return Ok(Self {
+                url,
+                database: None,
+                folder,
+            });
         }
         let server = arguments.postgres.clone().context("no Postgres is named")?;
-        let (base, _) = server.rsplit_once('/').context("the URL of a Postgres ends with the name of a database")?;
+        let (base, _) = server
+            .rsplit_once('/')
+            .context("the URL of a Postgres ends with the name of a database")?;
         let name = format!("bench_{}", Uuid::new_v4().simple());
         execute(&server, format!("CREATE DATABASE {name}")).await?;
-        Ok(Self { url: format!("{base}/{name}"), database: Some((server, name)), folder })
+        Ok(Self {
+            url: format!("{base}/{name}"),
+            database: Some((server, name)),
+            folder,
+        })
     }
 
     /// Tells a service to keep its ledger here.

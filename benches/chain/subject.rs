@@ -1,4 +1,5 @@
-//! What is measured: a process under load, with all that was measured of it so far. Subjects take turns.
+//! What is measured: a process under load, with all that was measured of it so far. Subjects take
+//! turns.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,7 +18,8 @@ use super::store::{Kind, Store};
 pub(crate) const SPANS_OF_A_DECISION: u64 = 7;
 /// Spans of the service's start.
 const SPANS_OF_A_START: u64 = 1;
-/// Starts of which the one in the middle counts: a single one may fall on a moment when the machine does something else.
+/// Starts of which the one in the middle counts: a single one may fall on a moment when the machine
+/// does something else.
 const N_STARTS: usize = 5;
 /// How long a subject is under load before anything counts.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -49,11 +51,16 @@ impl Sends {
     pub(crate) fn hand_to(self, command: &mut Command, endpoint: &str) {
         let more: &[_] = match self {
             Self::Nothing => return,
-            Self::Traces => &[("OTEL_METRICS_EXPORTER", "none"), ("OTEL_LOGS_EXPORTER", "none")],
+            Self::Traces => &[
+                ("OTEL_METRICS_EXPORTER", "none"),
+                ("OTEL_LOGS_EXPORTER", "none"),
+            ],
             Self::Everything => &[],
             Self::Sampled => &[("EXPENSE_AGENT_TELEMETRY_KEEP_RATIO", "0.1")],
         };
-        command.env_remove("OTEL_SDK_DISABLED").env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
+        command
+            .env_remove("OTEL_SDK_DISABLED")
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
         command.envs(more.iter().copied());
     }
 }
@@ -75,7 +82,8 @@ pub(crate) struct Subject {
     pub(crate) name: String,
     /// What was measured, load by load.
     pub(crate) samples: Vec<Sample>,
-    /// Spans that were sent and did not arrive; known once it has stopped, of a service that sends them all.
+    /// Spans that were sent and did not arrive; known once it has stopped, of a service that sends
+    /// them all.
     pub(crate) n_spans_lost: Option<u64>,
     /// How long it takes to start, on an empty ledger.
     pub(crate) start: Duration,
@@ -113,11 +121,24 @@ impl Subject {
         command.env_clear().args(["--floor", &bench.model.base_url]);
         let process = Process::start(command).await?;
         let start = process.start;
-        Self::warm("bare proxy".to_owned(), process, start, People::default(), None, None).await
+        Self::warm(
+            "bare proxy".to_owned(),
+            process,
+            start,
+            People::default(),
+            None,
+            None,
+        )
+        .await
     }
 
     /// A service, warmed up.
-    pub(crate) async fn service(bench: &Bench, program: &Path, name: String, set: Set) -> anyhow::Result<Self> {
+    pub(crate) async fn service(
+        bench: &Bench,
+        program: &Path,
+        name: String,
+        set: Set,
+    ) -> anyhow::Result<Self> {
         let mut starts = Vec::new();
         loop {
             let store = Store::make(set.kind, &bench.arguments).await?;
@@ -129,7 +150,15 @@ impl Subject {
             if starts.len() == N_STARTS {
                 starts.sort_unstable();
                 let sink = Some(sink).filter(|_| set.sends.is_complete());
-                return Self::warm(name, process, starts[N_STARTS / 2], set.people, sink, Some(store)).await;
+                return Self::warm(
+                    name,
+                    process,
+                    starts[N_STARTS / 2],
+                    set.people,
+                    sink,
+                    Some(store),
+                )
+                .await;
             }
             process.stop().await?;
             store.remove().await?;
@@ -147,12 +176,29 @@ impl Subject {
         let meals = Meals::new(&process.url, people)?;
         if store.is_some() {
             let decision: Value = meals.next().send().await?.json().await?;
-            ensure!(decision["outcome"] == "approved", "what is to be approved is answered with {decision}");
+            ensure!(
+                decision["outcome"] == "approved",
+                "what is to be approved is answered with {decision}"
+            );
         }
         let answered = drive(&meals, Pace::Saturation(4), WARM_UP).await?;
         let n_decisions = answered.n_decisions() + u64::from(store.is_some());
-        let running = Running { process, meals, sink, store, n_decisions, n_failed: answered.n_failed };
-        Ok(Self { name, samples: Vec::new(), n_spans_lost: None, start, peak_kib: 0, running: Some(running) })
+        let running = Running {
+            process,
+            meals,
+            sink,
+            store,
+            n_decisions,
+            n_failed: answered.n_failed,
+        };
+        Ok(Self {
+            name,
+            samples: Vec::new(),
+            n_spans_lost: None,
+            start,
+            peak_kib: 0,
+            running: Some(running),
+        })
     }
 
     async fn measure(&mut self, pace: Pace, duration: Duration) -> anyhow::Result<()> {
@@ -163,20 +209,36 @@ impl Subject {
         running.n_decisions += answered.n_decisions();
         running.n_failed += answered.n_failed;
         let grown_kib = i64::try_from(after.resident_kib)? - i64::try_from(before.resident_kib)?;
-        self.samples.push(Sample { pace, answered, cpu: after.cpu - before.cpu, grown_kib });
+        self.samples.push(Sample {
+            pace,
+            answered,
+            cpu: after.cpu - before.cpu,
+            grown_kib,
+        });
         Ok(())
     }
 
     /// Stops the process, and counts what is then there.
     async fn stop(&mut self) -> anyhow::Result<()> {
-        let Some(Running { process, sink, store, n_decisions, n_failed, .. }) = self.running.take() else {
+        let Some(Running {
+            process,
+            sink,
+            store,
+            n_decisions,
+            n_failed,
+            ..
+        }) = self.running.take()
+        else {
             return Ok(());
         };
         self.peak_kib = process.usage()?.peak_kib;
         process.stop().await?;
-        // A request that failed has fewer spans than a decision; how many depends on where it failed.
+        // A request that failed has fewer spans than a decision; how many depends on where it
+        // failed.
         let n_sent = n_decisions * SPANS_OF_A_DECISION + SPANS_OF_A_START;
-        self.n_spans_lost = sink.filter(|_| n_failed == 0).map(|sink| n_sent.saturating_sub(sink.n_spans()));
+        self.n_spans_lost = sink
+            .filter(|_| n_failed == 0)
+            .map(|sink| n_sent.saturating_sub(sink.n_spans()));
         match store {
             Some(store) => store.remove().await,
             None => Ok(()),
@@ -184,14 +246,17 @@ impl Subject {
     }
 }
 
-/// The command of a service that asks the benchmark's model and sends nothing, without anything of this process's
-/// environment.
+/// The command of a service that asks the benchmark's model and sends nothing, without anything of
+/// this process's environment.
 pub(crate) fn service(program: &Path, model_url: &str, store: &Store) -> Command {
     let mut command = Command::new(program);
     command.env_clear().envs([
         ("OPENAI_BASE_URL", model_url),
         ("OTEL_SDK_DISABLED", "true"),
-        ("EXPENSE_AGENT_POLICIES", concat!(env!("CARGO_MANIFEST_DIR"), "/policies")),
+        (
+            "EXPENSE_AGENT_POLICIES",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/policies"),
+        ),
         ("EXPENSE_AGENT_PSEUDONYM_KEY", "the key of the benchmark"),
         ("RUST_LOG", "warn"),
     ]);
@@ -200,8 +265,13 @@ pub(crate) fn service(program: &Path, model_url: &str, store: &Store) -> Command
     command
 }
 
-/// Puts every subject under every load, round by round, each round beginning with another one; then stops them all.
-pub(crate) async fn take_turns(bench: &Bench, subjects: &mut [Subject], paces: &[Pace]) -> anyhow::Result<()> {
+/// Puts every subject under every load, round by round, each round beginning with another one; then
+/// stops them all.
+pub(crate) async fn take_turns(
+    bench: &Bench,
+    subjects: &mut [Subject],
+    paces: &[Pace],
+) -> anyhow::Result<()> {
     for _ in 0..bench.arguments.rounds {
         for pace in paces {
             for subject in &mut *subjects {

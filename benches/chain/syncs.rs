@@ -1,5 +1,6 @@
-//! How often a decision waits for the disk. SQLite's syncs are counted by strace, which slows nothing but the syncs;
-//! Postgres counts its own, of all its clients together. Speed is not measured here.
+//! How often a decision waits for the disk. SQLite's syncs are counted by strace, which slows
+//! nothing but the syncs; Postgres counts its own, of all its clients together. Speed is not
+//! measured here.
 
 use anyhow::ensure;
 use tokio::process::Command;
@@ -25,7 +26,11 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
     }
     let mut columns = vec![String::new()];
     columns.extend(N_CLIENTS.map(|n_clients| format!("{n_clients} clients")));
-    Ok(vec![Table { title: "## Syncs of the disk for each decision".to_owned(), columns, rows }])
+    Ok(vec![Table {
+        title: "## Syncs of the disk for each decision".to_owned(),
+        columns,
+        rows,
+    }])
 }
 
 /// Syncs and decisions of one load.
@@ -33,13 +38,22 @@ async fn count(bench: &Bench, kind: Kind, n_clients: usize) -> anyhow::Result<(u
     let store = Store::make(kind, &bench.arguments).await?;
     let plain = service(&bench.arguments.services[0], &bench.model.base_url, &store);
     let trace = tempfile::NamedTempFile::new()?;
-    let command = if kind == Kind::Sqlite { traced(&plain, trace.path()) } else { plain };
+    let command = if kind == Kind::Sqlite {
+        traced(&plain, trace.path())
+    } else {
+        plain
+    };
     let process = Process::start(command).await?;
     let meals = Meals::new(&process.url, People::default())?;
     // The first decision makes what later ones find.
     meals.next().send().await?;
     let n_before = n_syncs(kind, &store, trace.path()).await?;
-    let answered = drive(&meals, Pace::Saturation(n_clients), bench.arguments.duration).await?;
+    let answered = drive(
+        &meals,
+        Pace::Saturation(n_clients),
+        bench.arguments.duration,
+    )
+    .await?;
     if kind == Kind::Postgres {
         // Its connections tell what they did when they close.
         process.stop().await?;
@@ -49,13 +63,30 @@ async fn count(bench: &Bench, kind: Kind, n_clients: usize) -> anyhow::Result<(u
     Ok((n_after - n_before, answered.n_decisions()))
 }
 
-/// The same service under strace, which runs beside it and not above it, so that the process is the service.
+/// The same service under strace, which runs beside it and not above it, so that the process is the
+/// service.
 fn traced(plain: &Command, trace: &std::path::Path) -> Command {
     let plain = plain.as_std();
     let mut command = Command::new("strace");
-    command.args(["-D", "-f", "--seccomp-bpf", "-e", "trace=fsync,fdatasync", "-o"]).arg(trace);
-    command.arg(plain.get_program()).args(plain.get_args()).env_clear();
-    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command
+        .args([
+            "-D",
+            "-f",
+            "--seccomp-bpf",
+            "-e",
+            "trace=fsync,fdatasync",
+            "-o",
+        ])
+        .arg(trace);
+    command
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .env_clear();
+    command.envs(
+        plain
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
     command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command
 }
@@ -67,7 +98,9 @@ async fn n_syncs(kind: Kind, store: &Store, trace: &std::path::Path) -> anyhow::
     }
     execute(&store.url, "SELECT pg_stat_force_next_flush()".to_owned()).await?;
     let pool = connect(&store.url).await?;
-    let n_syncs: i64 = sqlx::query_scalar("SELECT wal_sync FROM pg_stat_wal").fetch_one(&pool).await?;
+    let n_syncs: i64 = sqlx::query_scalar("SELECT wal_sync FROM pg_stat_wal")
+        .fetch_one(&pool)
+        .await?;
     pool.close().await;
     ensure!(n_syncs >= 0, "a count is no less than none");
     Ok(u64::try_from(n_syncs)?)

@@ -1,5 +1,6 @@
-//! What telemetry adds to a decision, one signal after the other, and what it takes while nobody fetches spans. The ledger is in
-//! memory, so that nothing outweighs what is looked for. Redaction can't be turned off; `benches/parts` measures it alone.
+//! What telemetry adds to a decision, one signal after the other, and what it takes while nobody
+//! fetches spans. The ledger is in memory, so that nothing outweighs what is looked for. Redaction
+//! can't be turned off; `benches/parts` measures it alone.
 
 use super::Bench;
 use super::load::{Answered, Meals, Pace, People, drive};
@@ -18,37 +19,63 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
 
 async fn cpu(bench: &Bench) -> anyhow::Result<Table> {
     let mut subjects = Vec::new();
-    for sends in [Sends::Nothing, Sends::Traces, Sends::Everything, Sends::Sampled] {
-        let set = Set { kind: Kind::Memory, sends, people: People::default() };
-        subjects.push(Subject::service(bench, &bench.arguments.services[0], sends.to_string(), set).await?);
+    for sends in [
+        Sends::Nothing,
+        Sends::Traces,
+        Sends::Everything,
+        Sends::Sampled,
+    ] {
+        let set = Set {
+            kind: Kind::Memory,
+            sends,
+            people: People::default(),
+        };
+        subjects.push(
+            Subject::service(bench, &bench.arguments.services[0], sends.to_string(), set).await?,
+        );
     }
     let mut paces = vec![Pace::Saturation(bench.arguments.clients)];
     paces.extend(bench.arguments.rates.iter().map(|rate| Pace::Rate(*rate)));
     take_turns(bench, &mut subjects, &paces).await?;
     let mut columns = vec![String::new()];
-    let mut rows: Vec<_> = subjects.iter().map(|subject| vec![subject.name.clone()]).collect();
+    let mut rows: Vec<_> = subjects
+        .iter()
+        .map(|subject| vec![subject.name.clone()])
+        .collect();
     for pace in paces {
         let of = match pace {
             Pace::Saturation(n_clients) => format!("{n_clients} clients"),
             Pace::Rate(rate) => format!("{rate}/s"),
         };
         columns.extend(
-            ["decisions/s", "p50 ms", "p99 ms", "CPU µs each", "added"].map(|figure| format!("{of}: {figure}")),
+            ["decisions/s", "p50 ms", "p99 ms", "CPU µs each", "added"]
+                .map(|figure| format!("{of}: {figure}")),
         );
         let without = Summary::of(&subjects[0], pace)?.cpu;
         for (row, subject) in rows.iter_mut().zip(&subjects) {
             let summary = Summary::of(subject, pace)?;
             let percentiles: Vec<_> = percentiles(&summary.answered).collect();
             row.push(format!("{:.0}", summary.per_second[0]));
-            row.extend([percentiles[0].clone(), percentiles[2].clone(), summary.cpu.as_micros().to_string()]);
-            row.push((summary.cpu.as_micros().cast_signed() - without.as_micros().cast_signed()).to_string());
+            row.extend([
+                percentiles[0].clone(),
+                percentiles[2].clone(),
+                summary.cpu.as_micros().to_string(),
+            ]);
+            row.push(
+                (summary.cpu.as_micros().cast_signed() - without.as_micros().cast_signed())
+                    .to_string(),
+            );
         }
     }
-    Ok(Table { title: "## What telemetry adds".to_owned(), columns, rows })
+    Ok(Table {
+        title: "## What telemetry adds".to_owned(),
+        columns,
+        rows,
+    })
 }
 
-/// Latency and memory without a backend, until so many spans have ended: with the queue's usual bound, and with room for
-/// all.
+/// Latency and memory without a backend, until so many spans have ended: with the queue's usual
+/// bound, and with room for all.
 async fn memory(bench: &Bench) -> anyhow::Result<Table> {
     let mut rows = Vec::new();
     for (name, sends, queue_bytes) in [
@@ -71,7 +98,10 @@ async fn memory(bench: &Bench) -> anyhow::Result<Table> {
         }
         let percentiles: Vec<_> = percentiles(&answered).collect();
         let usage = process.usage()?;
-        let spans = reqwest::get(format!("{}/readyz?verbose", process.url)).await?.json::<serde_json::Value>().await?;
+        let spans = reqwest::get(format!("{}/readyz?verbose", process.url))
+            .await?
+            .json::<serde_json::Value>()
+            .await?;
         let spans = &spans["spans"];
         rows.push(vec![
             name.to_owned(),
@@ -86,8 +116,21 @@ async fn memory(bench: &Bench) -> anyhow::Result<Table> {
         process.stop().await?;
         store.remove().await?;
     }
-    let columns = ["", "decisions", "p50 ms", "p99 ms", "spans waiting", "spans lost", "memory MiB", "most MiB"]
-        .map(str::to_owned)
-        .to_vec();
-    Ok(Table { title: "## While nobody takes spans".to_owned(), columns, rows })
+    let columns = [
+        "",
+        "decisions",
+        "p50 ms",
+        "p99 ms",
+        "spans waiting",
+        "spans lost",
+        "memory MiB",
+        "most MiB",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    Ok(Table {
+        title: "## While nobody takes spans".to_owned(),
+        columns,
+        rows,
+    })
 }

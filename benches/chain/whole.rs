@@ -1,4 +1,5 @@
-//! The service beside the bare proxy: on each store, with and without telemetry, at saturation and by timetables.
+//! The service beside the bare proxy: on each store, with and without telemetry, at saturation and
+//! by timetables.
 
 use super::Bench;
 use super::load::{Pace, People};
@@ -15,21 +16,36 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
     for kind in Kind::available(&bench.arguments) {
         for sends in [Sends::Nothing, Sends::Everything] {
             for (n_build, program) in bench.arguments.services.iter().enumerate() {
-                let build = if n_build == 0 { String::new() } else { format!(", build {}", n_build + 1) };
+                let build = if n_build == 0 {
+                    String::new()
+                } else {
+                    format!(", build {}", n_build + 1)
+                };
                 let name = format!("{kind}, {sends}{build}");
-                let set = Set { kind, sends, people: People::default() };
+                let set = Set {
+                    kind,
+                    sends,
+                    people: People::default(),
+                };
                 subjects.push(Subject::service(bench, program, name, set).await?);
             }
         }
     }
     take_turns(bench, &mut subjects, &paces).await?;
-    paces.into_iter().map(|pace| table(&subjects, pace)).collect()
+    paces
+        .into_iter()
+        .map(|pace| table(&subjects, pace))
+        .collect()
 }
 
 fn table(subjects: &[Subject], pace: Pace) -> anyhow::Result<Table> {
     let title = match pace {
-        Pace::Saturation(n_clients) => format!("## {n_clients} clients, each with a request under way all the time"),
-        Pace::Rate(rate) => format!("## {rate} requests a second, latency from the moment each was due"),
+        Pace::Saturation(n_clients) => {
+            format!("## {n_clients} clients, each with a request under way all the time")
+        }
+        Pace::Rate(rate) => {
+            format!("## {rate} requests a second, latency from the moment each was due")
+        }
     };
     let columns = [
         "",
@@ -66,10 +82,16 @@ fn table(subjects: &[Subject], pace: Pace) -> anyhow::Result<Table> {
             (subject.peak_kib >> 10).to_string(),
             summary.grown_bytes.to_string(),
             summary.answered.n_failed.to_string(),
-            subject.n_spans_lost.map_or_else(|| "–".to_owned(), |n_lost| n_lost.to_string()),
+            subject
+                .n_spans_lost
+                .map_or_else(|| "–".to_owned(), |n_lost| n_lost.to_string()),
         ]);
         Ok(row)
     });
     let rows = rows.collect::<anyhow::Result<_>>()?;
-    Ok(Table { title, columns: columns.map(str::to_owned).to_vec(), rows })
+    Ok(Table {
+        title,
+        columns: columns.map(str::to_owned).to_vec(),
+        rows,
+    })
 }

@@ -1,5 +1,6 @@
-//! Finding the amounts in a sentence: numbers with a currency mark on either side, or with two decimals. The sentence is
-//! a model's, so every way of writing an amount that is not understood counts as an amount nobody gave.
+//! Finding the amounts in a sentence: numbers with a currency mark on either side, or with two
+//! decimals. The sentence is a model's, so every way of writing an amount that is not understood
+//! counts as an amount nobody gave.
 
 use std::sync::LazyLock;
 
@@ -19,7 +20,8 @@ pub struct Named {
 
 /// Digits of any script, grouped or not, with or without decimals.
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
-    let pattern = r"(?:\p{Nd}+(?:[.,'’_\u{a0}\u{202f}\u{2009} ]\p{Nd}{3})*(?:[.,]\p{Nd}+)?|[.,]\p{Nd}+)";
+    let pattern =
+        r"(?:\p{Nd}+(?:[.,'’_\u{a0}\u{202f}\u{2009} ]\p{Nd}{3})*(?:[.,]\p{Nd}+)?|[.,]\p{Nd}+)";
     Regex::new(pattern).expect("the pattern is a constant, and tests use it")
 });
 
@@ -33,7 +35,8 @@ const GAP_BEFORE_MARK: &str = r"(?P<gap>[\s*_`)(\]\-–—−]*)";
 
 /// A currency's mark at the end of what stands before a number.
 static MARK_BEFORE: LazyLock<Regex> = LazyLock::new(|| {
-    let pattern = format!(r"(?:\p{{Sc}}|(?i:\b(?:{CODES}))|\b(?P<code>[A-Z]{{3}})){GAP_AFTER_MARK}$");
+    let pattern =
+        format!(r"(?:\p{{Sc}}|(?i:\b(?:{CODES}))|\b(?P<code>[A-Z]{{3}})){GAP_AFTER_MARK}$");
     Regex::new(&pattern).expect("the pattern is a constant, and tests use it")
 });
 
@@ -58,8 +61,8 @@ static NUMBER_AFTER: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&pattern).expect("the pattern is a constant, and tests use it")
 });
 
-/// A multiple at the beginning of what stands after a number, whether or not a mark follows. A letter that stands apart is
-/// none: `$12 M&S lunch`.
+/// A multiple at the beginning of what stands after a number, whether or not a mark follows. A
+/// letter that stands apart is none: `$12 M&S lunch`.
 static MULTIPLE: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = r"^(?i:k|m|bn?|[\s-]*(?:thousand|million|billion))\b";
     Regex::new(pattern).expect("the pattern is a constant, and tests use it")
@@ -73,40 +76,58 @@ pub fn named(sentence: &str) -> Vec<Named> {
         let is_code = |code: regex::Match<'_>| code.as_str().parse::<Currency>().is_ok();
         let has_mark_before = MARK_BEFORE.captures(before).is_some_and(|mark| {
             let earlier = &before[..before.len() - mark[0].len()];
-            mark.name("code").is_none_or(is_code) && is_nearest(&mark["gap"], NUMBER_BEFORE.captures(earlier))
+            mark.name("code").is_none_or(is_code)
+                && is_nearest(&mark["gap"], NUMBER_BEFORE.captures(earlier))
         });
         let mark_after = MARK_AFTER.captures(after).filter(|mark| {
             let later = &after[mark[0].len()..];
-            mark.name("code").is_none_or(is_code) && is_nearest(&mark["gap"], NUMBER_AFTER.captures(later))
+            mark.name("code").is_none_or(is_code)
+                && is_nearest(&mark["gap"], NUMBER_AFTER.captures(later))
         });
         let marked_multiple = mark_after.as_ref().and_then(|mark| mark.name("multiple"));
-        let multiple = marked_multiple.or_else(|| MULTIPLE.find(after)).map_or("", |multiple| multiple.as_str());
-        let is_amount = has_mark_before || mark_after.is_some() || has_two_decimals(before, text, after);
+        let multiple = marked_multiple
+            .or_else(|| MULTIPLE.find(after))
+            .map_or("", |multiple| multiple.as_str());
+        let is_amount =
+            has_mark_before || mark_after.is_some() || has_two_decimals(before, text, after);
         let value = value(text).filter(|_| multiple.is_empty());
-        is_amount.then(|| Named { text: format!("{text}{multiple}"), value })
+        is_amount.then(|| Named {
+            text: format!("{text}{multiple}"),
+            value,
+        })
     });
     amounts.collect()
 }
 
-/// Whether a mark between two numbers belongs to this one: not where the other one is nearer, as in `March 14 ($45.00)`
-/// and `45.00 USD (2 nights)`. Where both are as near it belongs to both.
+/// Whether a mark between two numbers belongs to this one: not where the other one is nearer, as in
+/// `March 14 ($45.00)` and `45.00 USD (2 nights)`. Where both are as near it belongs to both.
 fn is_nearest(gap: &str, other: Option<Captures<'_>>) -> bool {
     other.is_none_or(|other| gap.chars().count() <= other["gap"].chars().count())
 }
 
-/// Two decimals make an amount of a bare number, unless it is a share, or a part of a date or a version.
+/// Two decimals make an amount of a bare number, unless it is a share, or a part of a date or a
+/// version.
 fn has_two_decimals(before: &str, number: &str, after: &str) -> bool {
-    let decimals = number.rsplit(['.', ',']).next().filter(|decimals| decimals.len() < number.len());
+    let decimals = number
+        .rsplit(['.', ','])
+        .next()
+        .filter(|decimals| decimals.len() < number.len());
     let is_part = before.ends_with('.') || before.ends_with(|c: char| c.is_alphanumeric());
     let goes_on = after.starts_with('.') && after[1..].starts_with(|c: char| c.is_ascii_digit());
-    let is_share = ["%", "percent", "per cent"].iter().any(|share| after.trim_start().starts_with(share));
-    decimals.is_some_and(|decimals| decimals.chars().count() == 2) && !is_part && !goes_on && !is_share
+    let is_share = ["%", "percent", "per cent"]
+        .iter()
+        .any(|share| after.trim_start().starts_with(share));
+    decimals.is_some_and(|decimals| decimals.chars().count() == 2)
+        && !is_part
+        && !goes_on
+        && !is_share
 }
 
 /// The value of a number, whichever of point and comma sets off its decimals.
 pub fn value(number: &str) -> Option<Decimal> {
     let last = number.rfind(['.', ',']);
-    // Three digits after the only separator are a group, as in 1,000; after a point they are decimals, as in 1.234.
+    // Three digits after the only separator are a group, as in 1,000; after a point they are
+    // decimals, as in 1.234.
     let is_group = |at: usize| number[at..].starts_with(',') && number.len() - at == 4;
     let decimals_at = last.filter(|at| !is_group(*at));
     let mut plain = String::new();
@@ -123,5 +144,7 @@ pub fn value(number: &str) -> Option<Decimal> {
 
 /// Every number of a text, whether or not it is an amount.
 pub fn numbers(text: &str) -> impl Iterator<Item = Decimal> {
-    NUMBER.find_iter(text).filter_map(|number| value(number.as_str()))
+    NUMBER
+        .find_iter(text)
+        .filter_map(|number| value(number.as_str()))
 }

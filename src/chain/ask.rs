@@ -1,5 +1,6 @@
-//! Asking the model, reading its answer, and asking once more when the first answer can be mended. Both model steps go
-//! through here; what they ask and what they check beyond the form of the answer is theirs.
+//! Asking the model, reading its answer, and asking once more when the first answer can be mended.
+//! Both model steps go through here; what they ask and what they check beyond the form of the
+//! answer is theirs.
 
 use tokio::time::Instant;
 
@@ -24,13 +25,26 @@ pub struct StepRun {
 impl StepRun {
     /// A step that has not asked anything.
     pub fn new(step: Step) -> Self {
-        let report = StepReport { step, attempts: 0, result: None, error: None, prompt: None, calls: Vec::new() };
-        Self { report, validations: Vec::new() }
+        let report = StepReport {
+            step,
+            attempts: 0,
+            result: None,
+            error: None,
+            prompt: None,
+            calls: Vec::new(),
+        };
+        Self {
+            report,
+            validations: Vec::new(),
+        }
     }
 
     /// Whether the model could not be reached.
     pub fn is_unanswered(&self) -> bool {
-        self.report.calls.last().is_some_and(|call| call.error.is_some())
+        self.report
+            .calls
+            .last()
+            .is_some_and(|call| call.error.is_some())
     }
 }
 
@@ -58,20 +72,38 @@ pub struct Asked<T> {
     pub run: StepRun,
 }
 
-/// Asks a question. `check` looks at an answer that has the right form; a failed check is worth one repair.
+/// Asks a question. `check` looks at an answer that has the right form; a failed check is worth one
+/// repair.
 pub async fn ask<T: Answerable>(
     model: &dyn ChatModel,
     question: Question<'_>,
     check: impl Fn(&T, &Answered) -> Option<Validation>,
 ) -> Asked<T> {
-    let Question { step, prompt, facts, schema, rulebook, deadline } = question;
+    let Question {
+        step,
+        prompt,
+        facts,
+        schema,
+        rulebook,
+        deadline,
+    } = question;
     let mut run = StepRun::new(step);
     run.report.prompt = Some(prompt.to_ref());
-    let mut messages = vec![Message { speaker: Speaker::User, text: facts }];
+    let mut messages = vec![Message {
+        speaker: Speaker::User,
+        text: facts,
+    }];
     let mut value = None;
     while run.report.attempts < MAX_ATTEMPTS {
         run.report.attempts += 1;
-        let request = ChatRequest { prompt, messages: &messages, schema, deadline, rulebook, traceparent: None };
+        let request = ChatRequest {
+            prompt,
+            messages: &messages,
+            schema,
+            deadline,
+            rulebook,
+            traceparent: None,
+        };
         let reply = model.chat(&request).await;
         run.report.calls.push(reply.to_call(model.info()));
         let answer = match reply.answer {
@@ -81,9 +113,16 @@ pub async fn ask<T: Answerable>(
                 break;
             }
         };
-        let at = Answered { step, attempt: run.report.attempts, response_id: answer.id.clone() };
+        let at = Answered {
+            step,
+            attempt: run.report.attempts,
+            response_id: answer.id.clone(),
+        };
         let (validations, parsed) = examine(&at, schema.name, &answer, &check);
-        let failure = validations.iter().find(|validation| !validation.passed).map(|failed| failed.message.clone());
+        let failure = validations
+            .iter()
+            .find(|validation| !validation.passed)
+            .map(|failed| failed.message.clone());
         run.validations.extend(validations);
         let Some(failure) = failure else {
             value = parsed.map(|parsed| (parsed, at));
@@ -113,10 +152,18 @@ fn examine<T: Answerable>(
 
 /// The model's own answer, and what was wrong with it.
 fn repair(answer: Answer, failure: &str) -> [Message; 2] {
-    let complaint = format!("That answer cannot be used: {failure}. Answer again, with nothing but the JSON object.");
+    let complaint = format!(
+        "That answer cannot be used: {failure}. Answer again, with nothing but the JSON object."
+    );
     [
-        Message { speaker: Speaker::Assistant, text: answer.text.unwrap_or_default() },
-        Message { speaker: Speaker::User, text: complaint },
+        Message {
+            speaker: Speaker::Assistant,
+            text: answer.text.unwrap_or_default(),
+        },
+        Message {
+            speaker: Speaker::User,
+            text: complaint,
+        },
     ]
 }
 
@@ -125,6 +172,7 @@ fn mark_repaired(validations: &mut [Validation]) {
     for index in 0..validations.len() {
         let (earlier, later) = validations.split_at_mut(index + 1);
         let validation = &mut earlier[index];
-        validation.repaired = !validation.passed && later.iter().any(|v| v.kind == validation.kind && v.passed);
+        validation.repaired =
+            !validation.passed && later.iter().any(|v| v.kind == validation.kind && v.passed);
     }
 }

@@ -23,7 +23,12 @@ pub struct Classification {
 impl Classification {
     /// Whether the chain may build on the category.
     pub fn is_trusted(&self) -> bool {
-        self.category.is_some() && !self.run.validations.iter().any(|validation| validation.finally_failed())
+        self.category.is_some()
+            && !self
+                .run
+                .validations
+                .iter()
+                .any(|validation| validation.finally_failed())
     }
 }
 
@@ -33,7 +38,10 @@ pub async fn classify(chain: &Chain, case: &Case) -> Classification {
     let policies = &case.rulebook.policies;
     let categories: Vec<&str> = policies.categories().collect();
     let schema = prompt::classification_schema(&categories);
-    let facts = ClassifyFacts { categories: choice(policies, expense.date), expense: chain.shown(expense) };
+    let facts = ClassifyFacts {
+        categories: choice(policies, expense.date),
+        expense: chain.shown(expense),
+    };
     let question = Question {
         step: Step::Classify,
         prompt: &prompt::CLASSIFY,
@@ -43,25 +51,45 @@ pub async fn classify(chain: &Chain, case: &Case) -> Classification {
         deadline: case.model_deadline,
     };
     let Asked { value, mut run } = ask(&*chain.model, question, |answer: &CategoryAnswer, at| {
-        Some(validate::category_membership(at, &answer.category, &categories))
+        Some(validate::category_membership(
+            at,
+            &answer.category,
+            &categories,
+        ))
     })
     .await;
 
-    let reading = policies.evidence(expense.mcc.as_deref(), expense.merchant.as_deref(), &expense.transaction);
+    let reading = policies.evidence(
+        expense.mcc.as_deref(),
+        expense.merchant.as_deref(),
+        &expense.transaction,
+    );
     let is_corroborated = !reading.is_empty();
     let category = value.map(|(answer, at)| {
-        run.validations.extend(validate::category_evidence(&at, &answer.category, &reading));
+        run.validations
+            .extend(validate::category_evidence(&at, &answer.category, &reading));
         answer.category
     });
     run.report.result.clone_from(&category);
-    Classification { category, is_corroborated, run }
+    Classification {
+        category,
+        is_corroborated,
+        run,
+    }
 }
 
-/// Every category, with the policy of the day where there is one: the lookup, not the model, says that there is none.
+/// Every category, with the policy of the day where there is one: the lookup, not the model, says
+/// that there is none.
 fn choice(policies: &Policies, date: Date) -> Vec<CategoryFacts> {
     let facts = |category: &str| {
-        let policy = policies.in_force(category, date).map(|policy| policy.text.clone()).unwrap_or_default();
-        CategoryFacts { id: category.to_owned(), policy }
+        let policy = policies
+            .in_force(category, date)
+            .map(|policy| policy.text.clone())
+            .unwrap_or_default();
+        CategoryFacts {
+            id: category.to_owned(),
+            policy,
+        }
     };
     policies.categories().map(facts).collect()
 }

@@ -1,5 +1,6 @@
-//! Credits: money that comes back of a purchase. There is nothing to advise on and nothing to judge, so no model is asked
-//! and no policy looked up: the category is the purchase's, and what is freed of its caps is arithmetic.
+//! Credits: money that comes back of a purchase. There is nothing to advise on and nothing to
+//! judge, so no model is asked and no policy looked up: the category is the purchase's, and what is
+//! freed of its caps is arithmetic.
 
 use std::time::Instant;
 
@@ -10,18 +11,35 @@ use crate::ledger::{Effect, Entry, LedgerError, RecordError};
 
 impl Chain {
     /// Records a credit, and gives its part of the purchase's share of the caps back.
-    pub(super) async fn record_credit(&self, case: &Case, purchase: &Entry) -> Result<Recorded, LedgerError> {
+    pub(super) async fn record_credit(
+        &self,
+        case: &Case,
+        purchase: &Entry,
+    ) -> Result<Recorded, LedgerError> {
         let started = Instant::now();
         let mut decision = self.conclude_credit(case, purchase);
-        let record_hash = match self.ledger.record(&mut decision, Effect::Free(purchase), case.key.as_ref()).await {
+        let record_hash = match self
+            .ledger
+            .record(&mut decision, Effect::Free(purchase), case.key.as_ref())
+            .await
+        {
             // What it is filed under, and how much it has taken, is what the person said.
             Err(RecordError::Settled) if purchase.resolution.is_none() => {
-                let settled = self.ledger.get(&case.tenant_id, purchase.decision.id).await?;
-                return Box::pin(self.record_credit(case, &settled.ok_or(LedgerError::Contended)?)).await;
+                let settled = self
+                    .ledger
+                    .get(&case.tenant_id, purchase.decision.id)
+                    .await?;
+                return Box::pin(self.record_credit(case, &settled.ok_or(LedgerError::Contended)?))
+                    .await;
             }
             result => result?,
         };
-        Ok(Recorded { decision, record_hash, record_duration: started.elapsed(), n_caps_moved: 0 })
+        Ok(Recorded {
+            decision,
+            record_hash,
+            record_duration: started.elapsed(),
+            n_caps_moved: 0,
+        })
     }
 
     fn conclude_credit(&self, case: &Case, purchase: &Entry) -> Decision {
@@ -31,7 +49,10 @@ impl Chain {
             id: case.id,
             outcome: Outcome::Approved,
             category: purchase.category().map(str::to_owned),
-            reason: format!("Gives {} {} back of purchase {}.", -expense.amount, expense.currency, bought.id),
+            reason: format!(
+                "Gives {} {} back of purchase {}.",
+                -expense.amount, expense.currency, bought.id
+            ),
             approver: None,
             reviewer: None,
             missing: Vec::new(),
@@ -60,7 +81,10 @@ impl Chain {
             // At the purchase's rate, or a rate that moved would free more than was taken.
             converted_amount: purchase.converted_amount().map(|bought| {
                 let back = bought.of(-expense.amount);
-                ConvertedAmount { amount: -back.amount, ..back }
+                ConvertedAmount {
+                    amount: -back.amount,
+                    ..back
+                }
             }),
         }
     }

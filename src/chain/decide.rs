@@ -1,5 +1,6 @@
-//! Step 3: the model advises on the outcome. It sees the policy and what is used of it, never the engine's verdict; its
-//! advice is then held against that verdict, and its citations and amounts against what it was shown.
+//! Step 3: the model advises on the outcome. It sees the policy and what is used of it, never the
+//! engine's verdict; its advice is then held against that verdict, and its citations and amounts
+//! against what it was shown.
 
 use crate::chain::ask::{Asked, Question, StepRun, ask};
 use crate::chain::lookup::Found;
@@ -18,12 +19,12 @@ pub struct Advice {
 }
 
 impl Advice {
-    /// The advice, if its citations and amounts are grounded. Whether it agrees with the policy is another matter.
+    /// The advice, if its citations and amounts are grounded. Whether it agrees with the policy is
+    /// another matter.
     pub fn trusted(&self) -> Option<&(Ruling, String)> {
-        let is_grounded =
-            self.run.validations.iter().all(|validation| {
-                validation.kind == ValidationType::DecisionConsistency || !validation.finally_failed()
-            });
+        let is_grounded = self.run.validations.iter().all(|validation| {
+            validation.kind == ValidationType::DecisionConsistency || !validation.finally_failed()
+        });
         self.given.as_ref().filter(|_| is_grounded)
     }
 }
@@ -32,7 +33,10 @@ impl Advice {
 pub async fn decide(chain: &Chain, case: &Case, found: &Found) -> Advice {
     let rules = &found.facts.policy.rules;
     let schema = prompt::decision_schema(rules);
-    let facts = DecideFacts { expense: chain.shown(&case.expense), ..found.facts.clone() };
+    let facts = DecideFacts {
+        expense: chain.shown(&case.expense),
+        ..found.facts.clone()
+    };
     let question = Question {
         step: Step::Decide,
         prompt: &prompt::DECIDE,
@@ -43,9 +47,21 @@ pub async fn decide(chain: &Chain, case: &Case, found: &Found) -> Advice {
     };
     let Asked { value, mut run } = ask(&*chain.model, question, |_: &DecisionAnswer, _| None).await;
     let given = value.map(|(answer, at)| {
-        run.validations.push(validate::decision_consistency(&at, answer.decision, found.verdict.ruling));
-        run.validations.push(validate::citation_grounding(&at, &answer.cited_rules, rules));
-        run.validations.push(validate::amount_grounding(&at, &answer.reason, &found.facts));
+        run.validations.push(validate::decision_consistency(
+            &at,
+            answer.decision,
+            found.verdict.ruling,
+        ));
+        run.validations.push(validate::citation_grounding(
+            &at,
+            &answer.cited_rules,
+            rules,
+        ));
+        run.validations.push(validate::amount_grounding(
+            &at,
+            &answer.reason,
+            &found.facts,
+        ));
         (answer.decision, answer.reason)
     });
     run.report.result = given.as_ref().map(|(ruling, _)| ruling.to_string());

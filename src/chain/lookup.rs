@@ -1,4 +1,5 @@
-//! Step 2: the policy in force, what is already used of its caps, and the policy engine's own verdict. No model here.
+//! Step 2: the policy in force, what is already used of its caps, and the policy engine's own
+//! verdict. No model here.
 
 use rust_decimal::Decimal;
 
@@ -30,7 +31,8 @@ pub struct Lookup {
 pub struct Found {
     /// Which policy.
     pub policy: PolicyRef,
-    /// What the verdict rests on, and what the model is shown: the expense, and the policy with what is used of it.
+    /// What the verdict rests on, and what the model is shown: the expense, and the policy with
+    /// what is used of it.
     pub facts: DecideFacts,
     /// Above it, the model's word alone is not enough for an approval.
     pub uncorroborated_limit: Decimal,
@@ -48,14 +50,27 @@ impl Found {
         self.facts.subject().amount
     }
 
-    fn new(policy: &Policy, case: &Case, converted_amount: Option<ConvertedAmount>, usage: &Usage) -> Self {
-        let rules = policy.rules.iter().map(|rule| RuleFacts::new(rule, usage)).collect();
+    fn new(
+        policy: &Policy,
+        case: &Case,
+        converted_amount: Option<ConvertedAmount>,
+        usage: &Usage,
+    ) -> Self {
+        let rules = policy
+            .rules
+            .iter()
+            .map(|rule| RuleFacts::new(rule, usage))
+            .collect();
         let facts = DecideFacts {
             category: policy.category.clone(),
             today: day_of(case.received_at),
             expense: (&case.expense).into(),
             converted_amount,
-            policy: PolicyFacts { text: policy.text.clone(), currency: policy.currency, rules },
+            policy: PolicyFacts {
+                text: policy.text.clone(),
+                currency: policy.currency,
+                rules,
+            },
         };
         let verdict = evaluate(&facts.policy.rules, &facts.subject());
         Self {
@@ -101,23 +116,39 @@ pub async fn lookup(chain: &Chain, case: &Case, category: &str) -> Result<Lookup
         }
         Err(_) => None,
     };
-    let at = Answered { step: Step::PolicyLookup, attempt: 1, response_id: None };
-    let result = usable.map(|(policy, _)| format!("{} version {} is in force", policy.category, policy.version));
+    let at = Answered {
+        step: Step::PolicyLookup,
+        attempt: 1,
+        response_id: None,
+    };
+    let result = usable
+        .map(|(policy, _)| format!("{} version {} is in force", policy.category, policy.version));
     run.report.error = result.as_ref().err().cloned();
     run.report.result = found.as_ref().map(|found| found.policy.id.clone());
-    run.validations.push(validate::tool_result(&at, category, result));
-    Ok(Lookup { category: category.to_owned(), found, run })
+    run.validations
+        .push(validate::tool_result(&at, category, result));
+    Ok(Lookup {
+        category: category.to_owned(),
+        found,
+        run,
+    })
 }
 
-/// The policy in force and the amount in its currency, or why there is no policy that can judge this expense.
+/// The policy in force and the amount in its currency, or why there is no policy that can judge
+/// this expense.
 fn usable_policy<'a>(
     rulebook: &'a Rulebook,
     category: &str,
     expense: &Expense,
 ) -> Result<(&'a Policy, Option<ConvertedAmount>), String> {
     let date = expense.date;
-    let policy =
-        rulebook.policies.in_force(category, date).ok_or(format!("no {category} policy is in force on {date}"))?;
-    let converted_amount = rulebook.rates.convert(expense, policy.currency).map_err(|error| error.to_string())?;
+    let policy = rulebook
+        .policies
+        .in_force(category, date)
+        .ok_or(format!("no {category} policy is in force on {date}"))?;
+    let converted_amount = rulebook
+        .rates
+        .convert(expense, policy.currency)
+        .map_err(|error| error.to_string())?;
     Ok((policy, converted_amount))
 }

@@ -1,5 +1,6 @@
-//! The story: an expense is classified, its policy is looked up, the model advises, and policy code decides. Read
-//! [`Chain::run`] first. No telemetry here but `step`, which makes a span of a part of the story.
+//! The story: an expense is classified, its policy is looked up, the model advises, and policy code
+//! decides. Read [`Chain::run`] first. No telemetry here but `step`, which makes a span of a part
+//! of the story.
 
 pub mod amounts;
 pub mod ask;
@@ -33,8 +34,8 @@ use decide::{Advice, decide};
 use lookup::{Lookup, lookup};
 use prompt::ExpenseFacts;
 
-/// How often a verdict is computed anew because a cap was taken while the model thought. Each time another expense got
-/// its answer, so a run that loses this often stands in a queue that moves.
+/// How often a verdict is computed anew because a cap was taken while the model thought. Each time
+/// another expense got its answer, so a run that loses this often stands in a queue that moves.
 const MAX_RECORD_ATTEMPTS: u32 = 16;
 
 /// What a run needs of the world.
@@ -65,7 +66,8 @@ pub struct Case {
     pub model_deadline: tokio::time::Instant,
     /// The request's hold on its idempotency key, if it sent one.
     pub key: Option<KeyClaim>,
-    /// What the expense is judged by, from the first step to the record, whatever is loaded meanwhile.
+    /// What the expense is judged by, from the first step to the record, whatever is loaded
+    /// meanwhile.
     pub rulebook: Rulebook,
     /// The expense.
     pub expense: Expense,
@@ -98,7 +100,9 @@ impl Chain {
             }
             let classification = step(Step::Classify, classify(self, case)).await;
             let lookup = match &classification.category {
-                Some(category) => Some(step(Step::PolicyLookup, lookup(self, case, category)).await?),
+                Some(category) => {
+                    Some(step(Step::PolicyLookup, lookup(self, case, category)).await?)
+                }
                 None => None,
             };
             let advice = match lookup.as_ref().and_then(|lookup| lookup.found.as_ref()) {
@@ -110,8 +114,9 @@ impl Chain {
         .await
     }
 
-    /// Records the decision, and takes its share of the caps in the same transaction. When a cap was taken meanwhile,
-    /// verdict and combination are computed again, so that the answer is the one recorded.
+    /// Records the decision, and takes its share of the caps in the same transaction. When a cap
+    /// was taken meanwhile, verdict and combination are computed again, so that the answer is
+    /// the one recorded.
     async fn record(
         &self,
         case: &Case,
@@ -122,30 +127,48 @@ impl Chain {
         let started = Instant::now();
         let mut n_caps_moved = 0;
         loop {
-            let mut decision = self.conclude(case, classification, lookup.as_ref(), advice.as_ref());
+            let mut decision =
+                self.conclude(case, classification, lookup.as_ref(), advice.as_ref());
             // The model could not know that the cap would move, so it was not overruled.
             decision.cap_moved = n_caps_moved > 0;
             decision.is_override &= !decision.cap_moved;
             let found = lookup.as_ref().and_then(|lookup| lookup.found.as_ref());
             let effect = found.map_or(Effect::None, |found| Effect::Take(&found.reservation));
-            match self.ledger.record(&mut decision, effect, case.key.as_ref()).await {
+            match self
+                .ledger
+                .record(&mut decision, effect, case.key.as_ref())
+                .await
+            {
                 Ok(record_hash) => {
                     let record_duration = started.elapsed();
-                    return Ok(Recorded { decision, record_hash, record_duration, n_caps_moved });
+                    return Ok(Recorded {
+                        decision,
+                        record_hash,
+                        record_duration,
+                        n_caps_moved,
+                    });
                 }
-                Err(RecordError::CapMoved) if n_caps_moved < MAX_RECORD_ATTEMPTS => n_caps_moved += 1,
+                Err(RecordError::CapMoved) if n_caps_moved < MAX_RECORD_ATTEMPTS => {
+                    n_caps_moved += 1
+                }
                 Err(error) => return Err(error.into()),
             }
             if let Some(before) = &mut lookup {
-                before.found = self::lookup::lookup(self, case, &before.category).await?.found;
+                before.found = self::lookup::lookup(self, case, &before.category)
+                    .await?
+                    .found;
             }
         }
     }
 
-    /// An expense as the model sees it; the rest of a prompt was written by the operator. Redaction is for the model alone:
-    /// the verdict of the policy code rests on what the employee wrote.
+    /// An expense as the model sees it; the rest of a prompt was written by the operator. Redaction
+    /// is for the model alone: the verdict of the policy code rests on what the employee wrote.
     fn shown(&self, expense: &Expense) -> ExpenseFacts {
-        if self.redacts_prompts { (&expense.clone().redacted()).into() } else { expense.into() }
+        if self.redacts_prompts {
+            (&expense.clone().redacted()).into()
+        } else {
+            expense.into()
+        }
     }
 
     /// The decision that follows from the steps: the one value everything else shows.
@@ -160,28 +183,49 @@ impl Chain {
         let found = lookup.and_then(|lookup| lookup.found.as_ref());
         let verdict = found.map(|found| &found.verdict);
         let asks_for_approval = combined.outcome == Outcome::NeedsApproval;
-        let runs: Vec<&StepRun> =
-            [Some(&classification.run), lookup.map(|l| &l.run), advice.map(|a| &a.run)].into_iter().flatten().collect();
+        let runs: Vec<&StepRun> = [
+            Some(&classification.run),
+            lookup.map(|l| &l.run),
+            advice.map(|a| &a.run),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
         let calls = || runs.iter().flat_map(|run| &run.report.calls);
         Decision {
             id: case.id,
             outcome: combined.outcome,
             category: classification.category.clone(),
             reason: combined.reason,
-            approver: verdict.and_then(|verdict| verdict.approver).filter(|_| asks_for_approval),
+            approver: verdict
+                .and_then(|verdict| verdict.approver)
+                .filter(|_| asks_for_approval),
             // A review asks for no less than the rules would.
-            reviewer: (combined.outcome == Outcome::NeedsReview)
-                .then(|| verdict.and_then(|verdict| verdict.approver).unwrap_or(Role::Manager)),
-            missing: verdict.filter(|_| asks_for_approval).map(|verdict| verdict.missing.clone()).unwrap_or_default(),
-            findings: verdict.map(|verdict| verdict.findings.clone()).unwrap_or_default(),
+            reviewer: (combined.outcome == Outcome::NeedsReview).then(|| {
+                verdict
+                    .and_then(|verdict| verdict.approver)
+                    .unwrap_or(Role::Manager)
+            }),
+            missing: verdict
+                .filter(|_| asks_for_approval)
+                .map(|verdict| verdict.missing.clone())
+                .unwrap_or_default(),
+            findings: verdict
+                .map(|verdict| verdict.findings.clone())
+                .unwrap_or_default(),
             reimbursable: found
                 .filter(|_| combined.outcome != Outcome::NeedsReview)
                 .map(|found| found.verdict.reimbursable(found.amount())),
             // The ledger notes them, when no other decision can come between.
             duplicates: Vec::new(),
-            validations: runs.iter().flat_map(|run| run.validations.clone()).collect(),
+            validations: runs
+                .iter()
+                .flat_map(|run| run.validations.clone())
+                .collect(),
             policy_verdict: verdict.map(|verdict| verdict.ruling),
-            model_decision: advice.and_then(|advice| advice.given.as_ref()).map(|(ruling, _)| *ruling),
+            model_decision: advice
+                .and_then(|advice| advice.given.as_ref())
+                .map(|(ruling, _)| *ruling),
             agent_outcome: agent_outcome(combined.outcome, &runs),
             is_override: combined.is_override,
             cap_moved: false,
@@ -189,8 +233,12 @@ impl Chain {
             policy: found.map(|found| found.policy.clone()),
             model: self.model.info().model.clone(),
             steps: runs.iter().map(|run| run.report.clone()).collect(),
-            input_tokens: calls().filter_map(|call| call.input_tokens).fold(0, u64::saturating_add),
-            output_tokens: calls().filter_map(|call| call.output_tokens).fold(0, u64::saturating_add),
+            input_tokens: calls()
+                .filter_map(|call| call.input_tokens)
+                .fold(0, u64::saturating_add),
+            output_tokens: calls()
+                .filter_map(|call| call.output_tokens)
+                .fold(0, u64::saturating_add),
             cost_usd: total_cost(calls()),
             trace_id: case.trace_id.clone(),
             span_id: case.span_id.clone(),
@@ -202,9 +250,12 @@ impl Chain {
     }
 }
 
-/// What the answered calls cost together; unknown when one of them has no price, or none was answered.
+/// What the answered calls cost together; unknown when one of them has no price, or none was
+/// answered.
 fn total_cost<'a>(calls: impl Iterator<Item = &'a ModelCall>) -> Option<Decimal> {
-    let costs = calls.filter(|call| call.error.is_none()).map(|call| call.cost.as_ref().map(|cost| cost.total));
+    let costs = calls
+        .filter(|call| call.error.is_none())
+        .map(|call| call.cost.as_ref().map(|cost| cost.total));
     costs.reduce(|sum, cost| Some(sum? + cost?)).flatten()
 }
 
@@ -214,7 +265,11 @@ fn agent_outcome(outcome: Outcome, runs: &[&StepRun]) -> AgentOutcome {
         AgentOutcome::Error
     } else if outcome == Outcome::NeedsReview {
         AgentOutcome::Escalated
-    } else if runs.iter().flat_map(|run| &run.validations).any(|validation| !validation.passed) {
+    } else if runs
+        .iter()
+        .flat_map(|run| &run.validations)
+        .any(|validation| !validation.passed)
+    {
         AgentOutcome::Corrected
     } else {
         AgentOutcome::Success

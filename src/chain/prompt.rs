@@ -1,5 +1,6 @@
-//! What the model is shown: two fixed instruction texts, and the facts of one expense as JSON beside them. The facts
-//! are typed both ways, because the offline model reads the same prompt as any other.
+//! What the model is shown: two fixed instruction texts, and the facts of one expense as JSON
+//! beside them. The facts are typed both ways, because the offline model reads the same prompt as
+//! any other.
 
 use std::sync::LazyLock;
 
@@ -21,7 +22,8 @@ pub static CLASSIFY: LazyLock<Prompt> =
     LazyLock::new(|| Prompt::new("classify", "1", include_str!("prompts/classify.md")));
 
 /// Instructions of the step decide.
-pub static DECIDE: LazyLock<Prompt> = LazyLock::new(|| Prompt::new("decide", "4", include_str!("prompts/decide.md")));
+pub static DECIDE: LazyLock<Prompt> =
+    LazyLock::new(|| Prompt::new("decide", "4", include_str!("prompts/decide.md")));
 
 /// The two forms an answer can have, by the name the model is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
@@ -86,7 +88,8 @@ pub struct ClassifyFacts {
     pub expense: ExpenseFacts,
 }
 
-/// One policy, as the model sees it: what is already used stands in its rules, the verdict does not.
+/// One policy, as the model sees it: what is already used stands in its rules, the verdict does
+/// not.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PolicyFacts {
     /// The policy, as people read it.
@@ -118,7 +121,10 @@ impl DecideFacts {
     pub fn subject(&self) -> Subject<'_> {
         let expense = &self.expense;
         Subject {
-            amount: self.converted_amount.as_ref().map_or(expense.amount, |converted| converted.amount),
+            amount: self
+                .converted_amount
+                .as_ref()
+                .map_or(expense.amount, |converted| converted.amount),
             receipt: expense.receipt,
             date: expense.date,
             today: self.today,
@@ -183,7 +189,8 @@ impl Answerable for DecisionAnswer {
 }
 
 fn is_sentence(text: &str) -> bool {
-    text.chars().count() <= MAX_SENTENCE_CHARS && !text.contains(|c: char| c.is_control() && c != '\n')
+    text.chars().count() <= MAX_SENTENCE_CHARS
+        && !text.contains(|c: char| c.is_control() && c != '\n')
 }
 
 /// The form of a classification, with the loaded categories as the only labels.
@@ -194,8 +201,16 @@ pub fn classification_schema(categories: &[&str]) -> AnswerSchema {
         confidence: Share,
         rationale: Text,
     }
-    let properties = Properties { category: Labels::of(categories), confidence: SHARE, rationale: TEXT };
-    answer_schema(Schema::Classification, &["category", "confidence", "rationale"], properties)
+    let properties = Properties {
+        category: Labels::of(categories),
+        confidence: SHARE,
+        rationale: TEXT,
+    };
+    answer_schema(
+        Schema::Classification,
+        &["category", "confidence", "rationale"],
+        properties,
+    )
 }
 
 /// The form of a decision, with the rules of one policy as the only citations.
@@ -207,9 +222,20 @@ pub fn decision_schema(rules: &[RuleFacts]) -> AnswerSchema {
         reason: Text,
     }
     let ids: Vec<&str> = rules.iter().map(|facts| facts.rule.id.as_str()).collect();
-    let cited_rules = List { kind: "array", items: Labels::of(&ids) };
-    let properties = Properties { cited_rules, decision: Labels::of(Ruling::VARIANTS), reason: TEXT };
-    answer_schema(Schema::Decision, &["cited_rules", "decision", "reason"], properties)
+    let cited_rules = List {
+        kind: "array",
+        items: Labels::of(&ids),
+    };
+    let properties = Properties {
+        cited_rules,
+        decision: Labels::of(Ruling::VARIANTS),
+        reason: TEXT,
+    };
+    answer_schema(
+        Schema::Decision,
+        &["cited_rules", "decision", "reason"],
+        properties,
+    )
 }
 
 /// An object of which every property is required, and no other one allowed.
@@ -233,7 +259,10 @@ struct Labels<'a> {
 
 impl<'a> Labels<'a> {
     fn of(labels: &'a [&'a str]) -> Self {
-        Self { kind: "string", r#enum: labels }
+        Self {
+            kind: "string",
+            r#enum: labels,
+        }
     }
 }
 
@@ -255,7 +284,11 @@ struct Share {
     maximum: u8,
 }
 
-const SHARE: Share = Share { kind: "number", minimum: 0, maximum: 1 };
+const SHARE: Share = Share {
+    kind: "number",
+    minimum: 0,
+    maximum: 1,
+};
 
 /// Any number of items.
 #[derive(Serialize)]
@@ -266,7 +299,15 @@ struct List<T> {
 }
 
 fn answer_schema(schema: Schema, required: &[&str], properties: impl Serialize) -> AnswerSchema {
-    let object = Object { kind: "object", properties, required, additional_properties: false };
+    let object = Object {
+        kind: "object",
+        properties,
+        required,
+        additional_properties: false,
+    };
     let schema_text = to_raw_value(&object).expect("names and numbers can be written as JSON");
-    AnswerSchema { name: schema.into(), schema: schema_text }
+    AnswerSchema {
+        name: schema.into(),
+        schema: schema_text,
+    }
 }

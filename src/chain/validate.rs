@@ -1,5 +1,5 @@
-//! The semantic checks: seven pure functions, each looking at one thing, each yielding one [`Validation`]. None of them
-//! changes an outcome; what they add up to is decided in `combine`.
+//! The semantic checks: seven pure functions, each looking at one thing, each yielding one
+//! [`Validation`]. None of them changes an outcome; what they add up to is decided in `combine`.
 
 use std::collections::BTreeSet;
 
@@ -49,18 +49,34 @@ impl Answered {
 
 /// Whether asking once more can mend an answer. A refusal, a filter or a cut would only come again.
 pub fn is_mendable(answer: &Answer) -> bool {
-    answer.refusal.is_none() && !matches!(answer.finish_reason.as_deref(), Some("length" | "content_filter"))
+    answer.refusal.is_none()
+        && !matches!(
+            answer.finish_reason.as_deref(),
+            Some("length" | "content_filter")
+        )
 }
 
 /// `answer_schema`: the answer is whole, not refused, and of the form that was asked for.
-pub fn answer_schema<T: Answerable>(at: &Answered, schema: &str, answer: &Answer) -> (Validation, Option<T>) {
+pub fn answer_schema<T: Answerable>(
+    at: &Answered,
+    schema: &str,
+    answer: &Answer,
+) -> (Validation, Option<T>) {
     let parsed = parse_answer::<T>(schema, answer);
     let (result, value) = match parsed {
         Ok(value) => (Ok(format!("the answer is a {schema}")), Some(value)),
         Err(message) => (Err(message), None),
     };
     let input = answer.finish_reason.clone();
-    (at.checked(ValidationType::AnswerSchema, input, vec![schema.to_owned()], result), value)
+    (
+        at.checked(
+            ValidationType::AnswerSchema,
+            input,
+            vec![schema.to_owned()],
+            result,
+        ),
+        value,
+    )
 }
 
 /// The model's words stay out of the messages: they are free text, and may repeat the employee's.
@@ -70,7 +86,9 @@ fn parse_answer<T: Answerable>(schema: &str, answer: &Answer) -> Result<T, Strin
     }
     match answer.finish_reason.as_deref() {
         Some("length") => return Err("the answer was cut off at the token limit".to_owned()),
-        Some("content_filter") => return Err("the answer was withheld by a content filter".to_owned()),
+        Some("content_filter") => {
+            return Err("the answer was withheld by a content filter".to_owned());
+        }
         _ => {}
     }
     let text = answer.text.as_deref().unwrap_or_default();
@@ -94,16 +112,25 @@ fn parse_answer<T: Answerable>(schema: &str, answer: &Answer) -> Result<T, Strin
 
 /// `category_membership`: the label is one of the loaded categories.
 pub fn category_membership(at: &Answered, label: &str, categories: &[&str]) -> Validation {
-    let expected = categories.iter().map(|category| (*category).to_owned()).collect();
+    let expected = categories
+        .iter()
+        .map(|category| (*category).to_owned())
+        .collect();
     let result = if categories.contains(&label) {
         Ok("the label is a loaded category".to_owned())
     } else {
         Err("the label is none of the loaded categories".to_owned())
     };
-    at.checked(ValidationType::CategoryMembership, Some(shortened(label)), expected, result)
+    at.checked(
+        ValidationType::CategoryMembership,
+        Some(shortened(label)),
+        expected,
+        result,
+    )
 }
 
-/// `category_evidence`: every source that says something speaks for the category. `None` when all are silent.
+/// `category_evidence`: every source that says something speaks for the category. `None` when all
+/// are silent.
 pub fn category_evidence(at: &Answered, category: &str, reading: &Reading) -> Option<Validation> {
     if reading.is_empty() {
         return None;
@@ -115,17 +142,31 @@ pub fn category_evidence(at: &Answered, category: &str, reading: &Reading) -> Op
         }
         Some((source, says)) => {
             let says = says.to_vec();
-            let message = format!("the {} says {}, the model says {category}", source.in_words(), says.join(" or "));
+            let message = format!(
+                "the {} says {}, the model says {category}",
+                source.in_words(),
+                says.join(" or ")
+            );
             (says, Err(message))
         }
     };
-    Some(at.checked(ValidationType::CategoryEvidence, Some(category.to_owned()), expected, result))
+    Some(at.checked(
+        ValidationType::CategoryEvidence,
+        Some(category.to_owned()),
+        expected,
+        result,
+    ))
 }
 
 /// `tool_result`: the lookup came back with a policy that can be used for this expense.
 pub fn tool_result(at: &Answered, category: &str, result: Result<String, String>) -> Validation {
     let expected = vec!["a policy in force".to_owned()];
-    at.checked(ValidationType::ToolResult, Some(category.to_owned()), expected, result)
+    at.checked(
+        ValidationType::ToolResult,
+        Some(category.to_owned()),
+        expected,
+        result,
+    )
 }
 
 /// `decision_consistency`: the model's decision is the policy engine's verdict.
@@ -133,10 +174,21 @@ pub fn decision_consistency(at: &Answered, advice: Ruling, verdict: Ruling) -> V
     let result = if advice == verdict {
         Ok("model and policy agree".to_owned())
     } else {
-        let how = if advice < verdict { "more lenient" } else { "stricter" };
-        Err(format!("the model says {advice}, {how} than the policy's {verdict}"))
+        let how = if advice < verdict {
+            "more lenient"
+        } else {
+            "stricter"
+        };
+        Err(format!(
+            "the model says {advice}, {how} than the policy's {verdict}"
+        ))
     };
-    at.checked(ValidationType::DecisionConsistency, Some(advice.to_string()), vec![verdict.to_string()], result)
+    at.checked(
+        ValidationType::DecisionConsistency,
+        Some(advice.to_string()),
+        vec![verdict.to_string()],
+        result,
+    )
 }
 
 /// `citation_grounding`: at least one rule is cited, and every cited one was retrieved.
@@ -145,33 +197,65 @@ pub fn citation_grounding(at: &Answered, cited: &[String], rules: &[RuleFacts]) 
     let unknown = cited.iter().find(|id| !retrieved.contains(id));
     let (input, result) = match (cited.first(), unknown) {
         (None, _) => (None, Err("no rule is cited".to_owned())),
-        (_, Some(id)) => (Some(shortened(id)), Err("a cited rule is not among those retrieved".to_owned())),
-        (Some(_), None) => (Some(shortened(&cited.join(", "))), Ok("every cited rule was retrieved".to_owned())),
+        (_, Some(id)) => (
+            Some(shortened(id)),
+            Err("a cited rule is not among those retrieved".to_owned()),
+        ),
+        (Some(_), None) => (
+            Some(shortened(&cited.join(", "))),
+            Ok("every cited rule was retrieved".to_owned()),
+        ),
     };
     at.checked(ValidationType::CitationGrounding, input, retrieved, result)
 }
 
-/// `amount_grounding`: every amount in the model's reason stands in the input or is a fact of the policy. What the employee
-/// wrote holds more numbers than amounts, such as pieces of a card's, so of the input the amount alone is told.
+/// `amount_grounding`: every amount in the model's reason stands in the input or is a fact of the
+/// policy. What the employee wrote holds more numbers than amounts, such as pieces of a card's, so
+/// of the input the amount alone is told.
 pub fn amount_grounding(at: &Answered, reason: &str, shown: &DecideFacts) -> Validation {
     let subject = shown.subject();
-    let written: BTreeSet<_> =
-        [Some(subject.transaction), subject.merchant].into_iter().flatten().flat_map(amounts::numbers).collect();
+    let written: BTreeSet<_> = [Some(subject.transaction), subject.merchant]
+        .into_iter()
+        .flatten()
+        .flat_map(amounts::numbers)
+        .collect();
     let mut facts = BTreeSet::from([shown.expense.amount]);
-    facts.extend(shown.converted_amount.iter().flat_map(|converted| [converted.amount, converted.rate]));
+    facts.extend(
+        shown
+            .converted_amount
+            .iter()
+            .flat_map(|converted| [converted.amount, converted.rate]),
+    );
     facts.extend(amounts::numbers(&shown.policy.text));
     for finding in shown.policy.rules.iter().map(|rule| rule.assess(&subject)) {
         facts.extend(amounts::numbers(&finding.message));
-        facts.extend([finding.limit, finding.used, finding.allowable, finding.exceeded]);
+        facts.extend([
+            finding.limit,
+            finding.used,
+            finding.allowable,
+            finding.exceeded,
+        ]);
     }
     let is_given = |value: &Decimal| facts.contains(value) || written.contains(value);
-    let invented = amounts::named(reason).into_iter().find(|named| !named.value.as_ref().is_some_and(is_given));
-    let expected = facts.iter().filter(|fact| !fact.is_zero()).map(Decimal::to_string).collect();
+    let invented = amounts::named(reason)
+        .into_iter()
+        .find(|named| !named.value.as_ref().is_some_and(is_given));
+    let expected = facts
+        .iter()
+        .filter(|fact| !fact.is_zero())
+        .map(Decimal::to_string)
+        .collect();
     let (input, result) = match invented {
-        None => (None, Ok("every amount in the reason is in the input or the policy".to_owned())),
+        None => (
+            None,
+            Ok("every amount in the reason is in the input or the policy".to_owned()),
+        ),
         Some(amount) => (
             Some(shortened(&amount.text)),
-            Err("the reason names an amount that is neither in the input nor in the policy".to_owned()),
+            Err(
+                "the reason names an amount that is neither in the input nor in the policy"
+                    .to_owned(),
+            ),
         ),
     };
     at.checked(ValidationType::AmountGrounding, input, expected, result)

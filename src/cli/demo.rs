@@ -1,5 +1,6 @@
-//! `demo`: posts a few dozen transactions, shows each decision as a small tree, and says how often the reasoning went
-//! wrong under an HTTP 201. It goes over HTTP in either case, so it shows what a client sees.
+//! `demo`: posts a few dozen transactions, shows each decision as a small tree, and says how often
+//! the reasoning went wrong under an HTTP 201. It goes over HTTP in either case, so it shows what a
+//! client sees.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -36,21 +37,41 @@ const YELLOW: Style = AnsiColor::Yellow.on_default();
 pub fn run(config: &Config, url: Option<Url>, out: &mut dyn Write) -> anyhow::Result<()> {
     if let Some(url) = url {
         if matches!(&config.model, ModelConfig::Offline { faults, .. } if !faults.is_empty()) {
-            bail!("--model-fault acts in this process only; start the service at {url} with it, or leave the URL out");
+            bail!(
+                "--model-fault acts in this process only; start the service at {url} with it, or leave the URL out"
+            );
         }
         // Employees of their own for every run, so that an earlier one has not used up their caps.
         let run_id = Uuid::new_v4().simple().to_string();
         let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
-        return runtime.block_on(post_all(&Client::new(), &url, &format!("-{}", &run_id[..8]), out));
+        return runtime.block_on(post_all(
+            &Client::new(),
+            &url,
+            &format!("-{}", &run_id[..8]),
+            out,
+        ));
     }
-    decide_here(config, Pseudonyms::of_a_new_key()?, async |config, instruments| serve(config, instruments, out).await)
+    decide_here(
+        config,
+        Pseudonyms::of_a_new_key()?,
+        async |config, instruments| serve(config, instruments, out).await,
+    )
 }
 
-/// A service of the demo's own: the same router, on a free port, with a ledger that goes away with it.
-async fn serve(config: Config, instruments: Instruments, out: &mut dyn Write) -> anyhow::Result<()> {
+/// A service of the demo's own: the same router, on a free port, with a ledger that goes away with
+/// it.
+async fn serve(
+    config: Config,
+    instruments: Instruments,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     // Only the demo itself is asked anything here, and it holds no key.
-    let config = Config { store: Store::Sqlite(folder.path().to_owned()), api_keys: None, ..config };
+    let config = Config {
+        store: Store::Sqlite(folder.path().to_owned()),
+        api_keys: None,
+        ..config
+    };
     let app = App::build(&config, Clock::system(), instruments).await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?).parse()?;
@@ -67,10 +88,16 @@ async fn serve(config: Config, instruments: Instruments, out: &mut dyn Write) ->
     shown
 }
 
-async fn post_all(client: &Client, url: &Url, user_suffix: &str, out: &mut dyn Write) -> anyhow::Result<()> {
+async fn post_all(
+    client: &Client,
+    url: &Url,
+    user_suffix: &str,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     let mut decisions = Vec::new();
     for line in TRANSACTIONS.lines() {
-        let mut submission: Submission = serde_json::from_str(line).context("a line of the demo's own data")?;
+        let mut submission: Submission =
+            serde_json::from_str(line).context("a line of the demo's own data")?;
         let own = |id: String| format!("{id}{user_suffix}");
         submission.user_id = submission.user_id.map(own);
         let (decision, trace_url) = post(client, url, &submission).await?;
@@ -81,17 +108,28 @@ async fn post_all(client: &Client, url: &Url, user_suffix: &str, out: &mut dyn W
     Ok(())
 }
 
-async fn post(client: &Client, url: &Url, submission: &Submission) -> anyhow::Result<(Decision, Option<String>)> {
+async fn post(
+    client: &Client,
+    url: &Url,
+    submission: &Submission,
+) -> anyhow::Result<(Decision, Option<String>)> {
     let target = url.join("/v1/expenses")?;
     let response = client.post(target.clone()).json(submission).send().await;
-    let response = response.with_context(|| format!("no answer from {target}; is the service running there?"))?;
+    let response = response
+        .with_context(|| format!("no answer from {target}; is the service running there?"))?;
     let status = response.status();
-    let body: serde_json::Value = response.json().await.with_context(|| format!("{target} answered no JSON"))?;
+    let body: serde_json::Value = response
+        .json()
+        .await
+        .with_context(|| format!("{target} answered no JSON"))?;
     if !status.is_success() {
         bail!("{target} answered {status}: {body}");
     }
     let trace_url = body["trace_url"].as_str().map(str::to_owned);
-    Ok((serde_json::from_value(body).with_context(|| format!("{target} answered no decision"))?, trace_url))
+    Ok((
+        serde_json::from_value(body).with_context(|| format!("{target} answered no decision"))?,
+        trace_url,
+    ))
 }
 
 /// One decision as a tree: what each step came to, and in red what failed.
@@ -109,22 +147,51 @@ fn show(decision: &Decision, trace_url: Option<&str>, out: &mut dyn Write) -> st
         expense.amount, expense.currency, expense.transaction, expense.user_id
     )?;
     for step in &decision.steps {
-        let result = step.result.as_deref().or(step.error.as_deref()).unwrap_or("nothing");
-        writeln!(out, "├─ {:<13} {result}{}", step.step.to_string(), policy_note(decision, step.step))?;
-        for failed in decision.validations.iter().filter(|check| check.step == step.step && !check.passed) {
+        let result = step
+            .result
+            .as_deref()
+            .or(step.error.as_deref())
+            .unwrap_or("nothing");
+        writeln!(
+            out,
+            "├─ {:<13} {result}{}",
+            step.step.to_string(),
+            policy_note(decision, step.step)
+        )?;
+        for failed in decision
+            .validations
+            .iter()
+            .filter(|check| check.step == step.step && !check.passed)
+        {
             let repaired = if failed.repaired { " (repaired)" } else { "" };
-            writeln!(out, "│  {RED}✗ {}{RED:#}: {}{repaired}", failed.kind, failed.message)?;
+            writeln!(
+                out,
+                "│  {RED}✗ {}{RED:#}: {}{repaired}",
+                failed.kind, failed.message
+            )?;
         }
     }
     if decision.is_override {
-        writeln!(out, "├─ {YELLOW}override{YELLOW:#}      policy code overruled the model")?;
+        writeln!(
+            out,
+            "├─ {YELLOW}override{YELLOW:#}      policy code overruled the model"
+        )?;
     }
-    writeln!(out, "└─ trace         {}\n", trace_url.unwrap_or(&decision.trace_id))
+    writeln!(
+        out,
+        "└─ trace         {}\n",
+        trace_url.unwrap_or(&decision.trace_id)
+    )
 }
 
 /// What the policy engine held, beside the lookup.
 fn policy_note(decision: &Decision, step: Step) -> String {
-    let Some(verdict) = decision.policy_verdict.filter(|_| step == Step::PolicyLookup) else { return String::new() };
+    let Some(verdict) = decision
+        .policy_verdict
+        .filter(|_| step == Step::PolicyLookup)
+    else {
+        return String::new();
+    };
     match decision.findings.first() {
         Some(finding) if finding.effect == Ruling::Denied => format!(
             " policy: {verdict} by {} (limit {}, used {}, exceeded {})",
@@ -140,13 +207,29 @@ fn sum_up(decisions: &[Decision], out: &mut dyn Write) -> std::io::Result<()> {
     for decision in decisions {
         *by_outcome.entry(decision.outcome.to_string()).or_default() += 1;
     }
-    let outcomes: Vec<String> = by_outcome.iter().map(|(outcome, n)| format!("{n} {outcome}")).collect();
+    let outcomes: Vec<String> = by_outcome
+        .iter()
+        .map(|(outcome, n)| format!("{n} {outcome}"))
+        .collect();
     let mut errors = Rate::default();
-    decisions.iter().for_each(|decision| errors.count(!decision.failed_types().is_empty()));
-    let n_overridden = decisions.iter().filter(|decision| decision.is_override).count();
-    writeln!(out, "{} decisions: {}", decisions.len(), outcomes.join(", "))?;
+    decisions
+        .iter()
+        .for_each(|decision| errors.count(!decision.failed_types().is_empty()));
+    let n_overridden = decisions
+        .iter()
+        .filter(|decision| decision.is_override)
+        .count();
+    writeln!(
+        out,
+        "{} decisions: {}",
+        decisions.len(),
+        outcomes.join(", ")
+    )?;
     writeln!(out, "overrides: {n_overridden}")?;
     let Rate { failed, of } = errors;
     let meaning = "decisions with a check that failed for good, each an HTTP 201";
-    writeln!(out, "semantic error rate: {errors} ({failed} of {of} {meaning})")
+    writeln!(
+        out,
+        "semantic error rate: {errors} ({failed} of {of} {meaning})"
+    )
 }

@@ -51,8 +51,12 @@ pub fn run(config: &Config, wanted: &Export, out: &mut dyn Write) -> anyhow::Res
         let mut lines = Lines::new(wanted.format, out)?;
         let mut after = None;
         loop {
-            let page = ledger.export(period, wanted.tenant.as_deref(), after).await?;
-            let Some(last) = page.last() else { return lines.finish() };
+            let page = ledger
+                .export(period, wanted.tenant.as_deref(), after)
+                .await?;
+            let Some(last) = page.last() else {
+                return lines.finish();
+            };
             after = Some(last.entry.decision.id);
             for exported in &page {
                 lines.write(exported)?;
@@ -92,8 +96,22 @@ impl<'a> Lines<'a> {
         match self {
             Self::Csv(table) => table.write_record(row(exported))?,
             Self::Ndjson(out) => {
-                let Exported { entry: Entry { decision, resolution }, record_hash } = exported;
-                serde_json::to_writer(&mut **out, &Line { decision, resolution, record_hash })?;
+                let Exported {
+                    entry:
+                        Entry {
+                            decision,
+                            resolution,
+                        },
+                    record_hash,
+                } = exported;
+                serde_json::to_writer(
+                    &mut **out,
+                    &Line {
+                        decision,
+                        resolution,
+                        record_hash,
+                    },
+                )?;
                 writeln!(out)?;
             }
         }
@@ -137,10 +155,20 @@ const HEADER: [&str; 25] = [
     "record_hash",
 ];
 
-fn row(Exported { entry: Entry { decision, resolution }, record_hash }: &Exported) -> [String; 25] {
+fn row(
+    Exported {
+        entry: Entry {
+            decision,
+            resolution,
+        },
+        record_hash,
+    }: &Exported,
+) -> [String; 25] {
     let expense = &decision.expense;
     let resolved = resolution.as_ref();
-    let shown = |amount: Option<rust_decimal::Decimal>| amount.map(|amount| amount.to_string()).unwrap_or_default();
+    let shown = |amount: Option<rust_decimal::Decimal>| {
+        amount.map(|amount| amount.to_string()).unwrap_or_default()
+    };
     let text = |text: Option<&str>| text.map(harmless).unwrap_or_default();
     [
         decision.id.to_string(),
@@ -158,10 +186,20 @@ fn row(Exported { entry: Entry { decision, resolution }, record_hash }: &Exporte
         text(decision.category.as_deref()),
         decision.outcome.to_string(),
         harmless(&decision.reason),
-        decision.approver.map(|role| role.to_string()).unwrap_or_default(),
+        decision
+            .approver
+            .map(|role| role.to_string())
+            .unwrap_or_default(),
         shown(decision.reimbursable),
-        text(decision.policy.as_ref().map(|policy| policy.version.as_str())),
-        resolved.map(|resolution| resolution.action.to_string()).unwrap_or_default(),
+        text(
+            decision
+                .policy
+                .as_ref()
+                .map(|policy| policy.version.as_str()),
+        ),
+        resolved
+            .map(|resolution| resolution.action.to_string())
+            .unwrap_or_default(),
         shown(resolved.and_then(|resolution| resolution.amount)),
         text(resolved.map(|resolution| resolution.actor.as_str())),
         text(resolved.map(|resolution| resolution.reason.as_str())),

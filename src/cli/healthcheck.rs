@@ -1,4 +1,5 @@
-//! `healthcheck`: one request to the service on this machine, for container engines without a shell.
+//! `healthcheck`: one request to the service on this machine, for container engines without a
+//! shell.
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -16,10 +17,20 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 pub fn run(listen: SocketAddr, out: &mut dyn Write) -> anyhow::Result<()> {
     let address = reachable(listen);
     let url = format!("http://{address}/readyz");
-    let client = reqwest::blocking::Client::builder().timeout(TIMEOUT).no_proxy().build()?;
-    let response = client.get(&url).send().with_context(|| format!("no answer from {url}"))?;
+    let client = reqwest::blocking::Client::builder()
+        .timeout(TIMEOUT)
+        .no_proxy()
+        .build()?;
+    let response = client
+        .get(&url)
+        .send()
+        .with_context(|| format!("no answer from {url}"))?;
     if !response.status().is_success() {
-        bail!("{url} answered {}: {}", response.status(), response.text().unwrap_or_default());
+        bail!(
+            "{url} answered {}: {}",
+            response.status(),
+            response.text().unwrap_or_default()
+        );
     }
     writeln!(out, "{url} is ready")?;
     Ok(())

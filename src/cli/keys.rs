@@ -29,7 +29,8 @@ pub struct NewKey {
     )]
     pub role: Vec<Role>,
 
-    /// The person who holds it and signs with it; for a program that acts for several, leave it out
+    /// The person who holds it and signs with it; for a program that acts for several, leave it
+    /// out
     #[arg(long, value_name = "USER", value_parser = |text: &str| parse::line(text).ok_or(refused(parse::USER)))]
     pub user: Option<String>,
 }
@@ -45,8 +46,13 @@ fn refused(accepted: &str) -> String {
 pub fn new(wanted: &NewKey, out: &mut dyn Write) -> anyhow::Result<()> {
     let key = generate().context("the operating system has no randomness to give")?;
     let id = wanted.id.clone().unwrap_or_else(|| default_id(&key));
-    let entry =
-        parse::entry(&id, &wanted.tenant, Digest::of(key.expose_secret()), &wanted.role, wanted.user.as_deref());
+    let entry = parse::entry(
+        &id,
+        &wanted.tenant,
+        Digest::of(key.expose_secret()),
+        &wanted.role,
+        wanted.user.as_deref(),
+    );
     writeln!(
         out,
         "{}\n\nThis key is shown once and kept nowhere. Hand it to its holder, who sends it as `Authorization: Bearer KEY`,\n\

@@ -16,7 +16,8 @@ pub struct Verify {
     #[arg(long, value_name = "TENANT")]
     pub tenant: Option<String>,
 
-    /// A hash from a trace (`expense.record.hash`) that has to be in a chain: so nothing up to it was cut off
+    /// A hash from a trace (`expense.record.hash`) that has to be in a chain: so nothing up to it
+    /// was cut off
     #[arg(long, value_name = "HASH")]
     pub head: Option<String>,
 }
@@ -62,7 +63,14 @@ pub fn verify(config: &Config, wanted: &Verify, out: &mut dyn Write) -> anyhow::
 }
 
 fn in_words(walk: &Walk) -> String {
-    let Walk { tenant_id, n_records, head, n_unchained, broken, .. } = walk;
+    let Walk {
+        tenant_id,
+        n_records,
+        head,
+        n_unchained,
+        broken,
+        ..
+    } = walk;
     let Some(broken) = broken else {
         let before = match n_unchained {
             0 => String::new(),
@@ -70,8 +78,15 @@ fn in_words(walk: &Walk) -> String {
         };
         return format!("{tenant_id}: {n_records} records hold, head {head}{before}");
     };
-    let record = if broken.record_id.is_empty() { String::new() } else { format!(" ({})", broken.record_id) };
-    format!("{tenant_id}: record {}{record}: {}; {n_records} records before it hold", broken.seq, broken.fault)
+    let record = if broken.record_id.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", broken.record_id)
+    };
+    format!(
+        "{tenant_id}: record {}{record}: {}; {n_records} records before it hold",
+        broken.seq, broken.fault
+    )
 }
 
 /// Erases the personal texts of an employee.
@@ -81,7 +96,11 @@ fn in_words(walk: &Walk) -> String {
 pub fn erase(config: &Config, wanted: &Erase, out: &mut dyn Write) -> anyhow::Result<()> {
     with_ledger(config, async |ledger| {
         let n_erased = ledger.erase(&wanted.tenant, &wanted.user).await?;
-        writeln!(out, "{n_erased} records of {} at {} hold no personal text any more", wanted.user, wanted.tenant)?;
+        writeln!(
+            out,
+            "{n_erased} records of {} at {} hold no personal text any more",
+            wanted.user, wanted.tenant
+        )?;
         Ok(())
     })
 }
@@ -90,9 +109,15 @@ pub fn erase(config: &Config, wanted: &Erase, out: &mut dyn Write) -> anyhow::Re
 ///
 /// # Errors
 /// When it is not, or what is done fails.
-pub fn with_ledger(config: &Config, work: impl AsyncFnOnce(&Ledger) -> anyhow::Result<()>) -> anyhow::Result<()> {
+pub fn with_ledger(
+    config: &Config,
+    work: impl AsyncFnOnce(&Ledger) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     if !config.store.exists() {
-        bail!("there is no ledger {}; name its folder with --data, or its Postgres in DATABASE_URL", config.store);
+        bail!(
+            "there is no ledger {}; name its folder with --data, or its Postgres in DATABASE_URL",
+            config.store
+        );
     }
     let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
     runtime.block_on(async {

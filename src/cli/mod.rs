@@ -53,7 +53,8 @@ pub enum Command {
     },
     /// Write the decisions of a period to standard output
     Export(export::Export),
-    /// Say how often the reasoning failed in a span of time, and where; exit code 3 above `--fail-above`
+    /// Say how often the reasoning failed in a span of time, and where; exit code 3 above
+    /// `--fail-above`
     Audit(audit::Audit),
     /// Work on API keys
     Keys {
@@ -61,7 +62,8 @@ pub enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
-    /// Show what a user is called in traces: the id itself, or its pseudonym where it is personal data
+    /// Show what a user is called in traces: the id itself, or its pseudonym where it is personal
+    /// data
     Pseudonym {
         /// The id, as the ledger has it
         user_id: String,
@@ -78,7 +80,8 @@ pub enum Command {
 /// What can be done with the ledger.
 #[derive(Debug, Subcommand)]
 pub enum LedgerCommand {
-    /// Walk every tenant's chain of records, and name the first that is not what it was; exit code 0 or 1
+    /// Walk every tenant's chain of records, and name the first that is not what it was; exit code
+    /// 0 or 1
     Verify(ledger::Verify),
     /// Erase the personal texts of an employee's records; the chain still holds
     Erase(ledger::Erase),

@@ -6,7 +6,8 @@ use std::path::Path;
 use crate::policy::Policy;
 use crate::rulebook::Folder;
 
-/// Checks a policies folder and prints what it holds: the policies of every tenant, then those of tenants' own.
+/// Checks a policies folder and prints what it holds: the policies of every tenant, then those of
+/// tenants' own.
 ///
 /// # Errors
 /// With every fault of every file.
@@ -28,7 +29,10 @@ pub fn check(dir: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
 }
 
 fn show(policy: &Policy, out: &mut dyn Write) -> std::io::Result<()> {
-    let ends = policy.effective_to.map(|to| format!(" to {to}")).unwrap_or_default();
+    let ends = policy
+        .effective_to
+        .map(|to| format!(" to {to}"))
+        .unwrap_or_default();
     writeln!(
         out,
         "{} version {} in force from {}{ends}, sha256 {}",

@@ -1,4 +1,5 @@
-//! `pseudonym`: what a user is called in traces, for whoever searches them; and the key that `serve` names people with.
+//! `pseudonym`: what a user is called in traces, for whoever searches them; and the key that
+//! `serve` names people with.
 
 use std::io::{ErrorKind, Write};
 use std::path::Path;
@@ -20,13 +21,16 @@ const KEY_FILE: &str = "pseudonym.key";
 /// When there is no key that outlives a process, or it cannot be read.
 pub fn run(config: &Config, user_id: &str, out: &mut dyn Write) -> anyhow::Result<()> {
     let Some(pseudonyms) = load(config)? else {
-        bail!("no key is kept beside a Postgres; set EXPENSE_AGENT_PSEUDONYM_KEY, for this and for the service");
+        bail!(
+            "no key is kept beside a Postgres; set EXPENSE_AGENT_PSEUDONYM_KEY, for this and for the service"
+        );
     };
     writeln!(out, "{}", pseudonyms.name("user", user_id))?;
     Ok(())
 }
 
-/// The names that a service with these settings gives; `None` when it has to make a key that ends with it.
+/// The names that a service with these settings gives; `None` when it has to make a key that ends
+/// with it.
 ///
 /// # Errors
 /// When the key beside the ledger can be neither read nor made.
@@ -45,7 +49,8 @@ fn kept_key(folder: &Path) -> anyhow::Result<SecretString> {
     if !path.exists() {
         make_key(folder, &path).with_context(|| format!("{} cannot be made", path.display()))?;
     }
-    let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("{} cannot be read", path.display()))?;
     match text.trim() {
         "" => bail!("{} is empty; delete it for a new key", path.display()),
         key => Ok(key.into()),

@@ -18,8 +18,9 @@ use crate::telemetry::Instruments;
 use crate::telemetry::logs;
 use crate::telemetry::provider::Telemetry;
 
-/// How long the program waits at its end for what still runs: a file that is read, a database that is written to. It may
-/// take for ever, and the last spans have to leave within the time that an orchestrator gives.
+/// How long the program waits at its end for what still runs: a file that is read, a database that
+/// is written to. It may take for ever, and the last spans have to leave within the time that an
+/// orchestrator gives.
 const LAST_WORK: Duration = Duration::from_secs(1);
 
 /// Runs the service until it is told to stop.
@@ -50,14 +51,20 @@ pub fn run(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
 /// When the exporter cannot be built, or the log filter cannot be read.
 fn start_telemetry(config: &Config, pseudonyms: Pseudonyms) -> anyhow::Result<Telemetry> {
     let telemetry = Telemetry::start(&config.telemetry, pseudonyms)?;
-    logs::init(config.log_filter.as_deref(), config.log_format, &config.telemetry.sdk_log_level, &telemetry)?;
+    logs::init(
+        config.log_filter.as_deref(),
+        config.log_format,
+        &config.telemetry.sdk_log_level,
+        &telemetry,
+    )?;
     for ignored in &config.telemetry.ignored {
         tracing::warn!("{ignored}");
     }
     Ok(telemetry)
 }
 
-/// Decides in this process, with a service's telemetry, but without its log lines unless they are asked for.
+/// Decides in this process, with a service's telemetry, but without its log lines unless they are
+/// asked for.
 ///
 /// # Errors
 /// When telemetry cannot start, or the work fails.
@@ -66,8 +73,14 @@ pub fn decide_here(
     pseudonyms: Pseudonyms,
     work: impl AsyncFnOnce(Config, Instruments) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let quiet = config.log_filter.clone().unwrap_or_else(|| "warn".to_owned());
-    let config = Config { log_filter: Some(quiet), ..config.clone() };
+    let quiet = config
+        .log_filter
+        .clone()
+        .unwrap_or_else(|| "warn".to_owned());
+    let config = Config {
+        log_filter: Some(quiet),
+        ..config.clone()
+    };
     let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
     let telemetry = start_telemetry(&config, pseudonyms)?;
     let done = runtime.block_on(work(config, telemetry.instruments()));
@@ -80,23 +93,31 @@ async fn serve(config: &Config, telemetry: &Telemetry, out: &mut dyn Write) -> a
     let building = App::build(config, Clock::system(), telemetry.instruments());
     let app = building.instrument(tracing::info_span!("start")).await?;
     let listen = config.listen;
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("cannot listen on {listen}; name another address with --listen"))?;
+    let listener = TcpListener::bind(listen).await.with_context(|| {
+        format!("cannot listen on {listen}; name another address with --listen")
+    })?;
     let address = listener.local_addr()?;
     // Before the line below: whoever reads it may send the signal at once.
     let stop = stop_signal().context("the signals to stop cannot be listened for")?;
-    let hangups = signal(SignalKind::hangup()).context("the signal to reload cannot be listened for")?;
+    let hangups =
+        signal(SignalKind::hangup()).context("the signal to reload cannot be listened for")?;
     tokio::spawn(reload_on_hangup(hangups, app.reload_requests()));
-    // On standard output and at once: whoever started the service waits for this line, whatever is logged.
-    let line = writeln!(out, "listening on http://{address}; POST /v1/expenses, or open http://{address}/docs");
+    // On standard output and at once: whoever started the service waits for this line, whatever is
+    // logged.
+    let line = writeln!(
+        out,
+        "listening on http://{address}; POST /v1/expenses, or open http://{address}/docs"
+    );
     if let Err(error) = line.and_then(|()| out.flush()) {
         tracing::warn!(%error, %address, "nobody reads where the service listens");
     }
-    app.serve(listener, stop).await.context("the listener failed")
+    app.serve(listener, stop)
+        .await
+        .context("the listener failed")
 }
 
-/// SIGTERM from an orchestrator, or Ctrl-C from a person. Both are listened for from here on, not from the first poll on.
+/// SIGTERM from an orchestrator, or Ctrl-C from a person. Both are listened for from here on, not
+/// from the first poll on.
 ///
 /// # Errors
 /// When the operating system does not let them be listened for.

@@ -40,11 +40,17 @@ pub(super) fn period(from: Moment, to: Moment) -> anyhow::Result<Period> {
         Moment::At(moment) => moment,
     };
     let until = match to {
-        Moment::Day(day) => begin(day.tomorrow().context("--to is the last day there is; write an earlier one")?)?,
+        Moment::Day(day) => begin(
+            day.tomorrow()
+                .context("--to is the last day there is; write an earlier one")?,
+        )?,
         Moment::At(moment) => moment,
     };
     if until <= starts_at {
         bail!("--to {to} is not after --from {from}; write a later one");
     }
-    Ok(Period { from: starts_at, until })
+    Ok(Period {
+        from: starts_at,
+        until,
+    })
 }

@@ -1,5 +1,6 @@
-//! Untrusted JSON objects, field by field: every fault of a body is found, and amounts are read from the JSON text
-//! itself, so that no number ever passes through a binary float. Which fields there are stands in the files beside.
+//! Untrusted JSON objects, field by field: every fault of a body is found, and amounts are read
+//! from the JSON text itself, so that no number ever passes through a binary float. Which fields
+//! there are stands in the files beside.
 
 use std::fmt;
 
@@ -21,10 +22,10 @@ pub const MAX_TEXT_CHARS: usize = 2_000;
 const MAX_FAULTS: usize = 32;
 
 /// What is accepted as an id.
-pub const ID: &str = "write 1 to 128 characters without control characters, and no blank at either end";
+pub const ID: &str =
+    "write 1 to 128 characters without control characters, and no blank at either end";
 /// What is accepted as a free text.
-pub(super) const TEXT: &str =
-    "write 1 to 2000 characters of text that is not blank and has no control characters but line breaks";
+pub(super) const TEXT: &str = "write 1 to 2000 characters of text that is not blank and has no control characters but line breaks";
 
 /// One field of a body that cannot be taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -47,7 +48,11 @@ pub enum BodyError {
 }
 
 fn count(n_fields: usize) -> String {
-    if n_fields == 1 { "one field".to_owned() } else { format!("{n_fields} fields") }
+    if n_fields == 1 {
+        "one field".to_owned()
+    } else {
+        format!("{n_fields} fields")
+    }
 }
 
 /// The members of one JSON object in the order given, repeated names included.
@@ -83,18 +88,36 @@ pub(super) struct Fields {
 
 impl Fields {
     /// Reads a body that may have some fields; `example` is one that would be taken.
-    pub(super) fn read(body: &[u8], accepted: &[&str], example: &'static str) -> Result<Self, BodyError> {
-        let text = std::str::from_utf8(body).map_err(|error| BodyError::NotJson(error.to_string(), example))?;
-        serde_json::from_str::<IgnoredAny>(text).map_err(|error| BodyError::NotJson(error.to_string(), example))?;
+    pub(super) fn read(
+        body: &[u8],
+        accepted: &[&str],
+        example: &'static str,
+    ) -> Result<Self, BodyError> {
+        let text = std::str::from_utf8(body)
+            .map_err(|error| BodyError::NotJson(error.to_string(), example))?;
+        serde_json::from_str::<IgnoredAny>(text)
+            .map_err(|error| BodyError::NotJson(error.to_string(), example))?;
         let Ok(Members(members)) = serde_json::from_str(text) else {
             let message = format!("write a JSON object such as {example}");
-            return Err(BodyError::Faults(vec![FieldFault { field: "body".to_owned(), message }]));
+            return Err(BodyError::Faults(vec![FieldFault {
+                field: "body".to_owned(),
+                message,
+            }]));
         };
-        let mut fields = Self { members: Vec::new(), faults: Vec::new() };
+        let mut fields = Self {
+            members: Vec::new(),
+            faults: Vec::new(),
+        };
         for (name, raw) in members {
             if !accepted.contains(&name.as_str()) {
                 let shown: String = redact(&name).chars().take(MAX_ID_CHARS).collect();
-                fields.fault(&shown, format!("this field is unknown; accepted are {}", accepted.join(", ")));
+                fields.fault(
+                    &shown,
+                    format!(
+                        "this field is unknown; accepted are {}",
+                        accepted.join(", ")
+                    ),
+                );
             } else if fields.raw_member(&name).is_some() {
                 fields.fault(&name, "this field is given twice; write it once".to_owned());
             } else {
@@ -108,11 +131,17 @@ impl Fields {
         if self.faults.len() == MAX_FAULTS {
             return;
         }
-        self.faults.push(FieldFault { field: field.to_owned(), message });
+        self.faults.push(FieldFault {
+            field: field.to_owned(),
+            message,
+        });
     }
 
     fn raw_member(&self, name: &str) -> Option<&str> {
-        self.members.iter().find(|(member, _)| member == name).map(|(_, raw)| raw.get())
+        self.members
+            .iter()
+            .find(|(member, _)| member == name)
+            .map(|(_, raw)| raw.get())
     }
 
     /// The raw text of a field; JSON null counts as absent.
@@ -127,7 +156,9 @@ impl Fields {
         accepted: &str,
         parse: impl Fn(&str) -> Option<T>,
     ) -> Option<Option<T>> {
-        let Some(raw) = self.raw(name) else { return Some(None) };
+        let Some(raw) = self.raw(name) else {
+            return Some(None);
+        };
         let parsed = parse(raw);
         if parsed.is_none() {
             self.fault(name, accepted.to_owned());
@@ -135,7 +166,12 @@ impl Fields {
         parsed.map(Some)
     }
 
-    pub(super) fn required<T>(&mut self, name: &str, accepted: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+    pub(super) fn required<T>(
+        &mut self,
+        name: &str,
+        accepted: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
         let given = self.optional(name, accepted, parse)?;
         if given.is_none() {
             self.fault(name, format!("this field is required; {accepted}"));
@@ -145,17 +181,27 @@ impl Fields {
 
     /// An amount in a currency, not zero, with its sign.
     pub(super) fn amount(&mut self, name: &str, currency: Currency) -> Option<Option<Decimal>> {
-        let Some(raw) = self.raw(name) else { return Some(None) };
+        let Some(raw) = self.raw(name) else {
+            return Some(None);
+        };
         let text = string(raw).unwrap_or_else(|| raw.to_owned());
-        let (is_negative, digits) = text.strip_prefix('-').map_or((false, text.as_str()), |digits| (true, digits));
+        let (is_negative, digits) = text
+            .strip_prefix('-')
+            .map_or((false, text.as_str()), |digits| (true, digits));
         match money::parse_amount(digits, currency.minor_digits()) {
             Ok(amount) if amount.is_zero() => {
-                self.fault(name, "the amount is zero; write an amount above zero".to_owned());
+                self.fault(
+                    name,
+                    "the amount is zero; write an amount above zero".to_owned(),
+                );
                 None
             }
             Ok(amount) => Some(Some(if is_negative { -amount } else { amount })),
             Err(error) => {
-                self.fault(name, format!("{error}, as a decimal string or number, for {currency}"));
+                self.fault(
+                    name,
+                    format!("{error}, as a decimal string or number, for {currency}"),
+                );
                 None
             }
         }
@@ -163,7 +209,9 @@ impl Fields {
 
     /// What was read, unless something was wrong with it.
     pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, BodyError> {
-        value.filter(|_| self.faults.is_empty()).ok_or(BodyError::Faults(self.faults))
+        value
+            .filter(|_| self.faults.is_empty())
+            .ok_or(BodyError::Faults(self.faults))
     }
 }
 
@@ -179,13 +227,19 @@ pub(super) fn line(raw: &str, max_chars: usize) -> Option<String> {
     string(raw).filter(|text| is_line(text, max_chars))
 }
 
-/// Whether a text can be a name or an id: not empty, not too long, no control characters, no blank at either end.
+/// Whether a text can be a name or an id: not empty, not too long, no control characters, no blank
+/// at either end.
 pub fn is_line(text: &str, max_chars: usize) -> bool {
-    (1..=max_chars).contains(&text.chars().count()) && text.trim() == text && !text.contains(char::is_control)
+    (1..=max_chars).contains(&text.chars().count())
+        && text.trim() == text
+        && !text.contains(char::is_control)
 }
 
 pub(super) fn free_text(raw: &str) -> Option<String> {
     let is_refused = |c: char| c.is_control() && c != '\n' && c != '\r';
-    string(raw)
-        .filter(|text| text.chars().count() <= MAX_TEXT_CHARS && !text.trim().is_empty() && !text.contains(is_refused))
+    string(raw).filter(|text| {
+        text.chars().count() <= MAX_TEXT_CHARS
+            && !text.trim().is_empty()
+            && !text.contains(is_refused)
+    })
 }

@@ -1,5 +1,6 @@
-//! The one value that everything else is a projection of: span attributes, ledger row, HTTP body and page all show a
-//! [`Decision`] and compute nothing. What its parts mean stands here; how they come about stands in `chain`.
+//! The one value that everything else is a projection of: span attributes, ledger row, HTTP body
+//! and page all show a [`Decision`] and compute nothing. What its parts mean stands here; how they
+//! come about stands in `chain`.
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -80,7 +81,19 @@ impl From<Ruling> for Outcome {
 }
 
 /// How the reasoning went, whatever the business result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, Display, IntoStaticStr)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    Display,
+    IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum AgentOutcome {
@@ -134,7 +147,19 @@ pub enum Missing {
 }
 
 /// The parts of a run, each of them one span.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, Display, IntoStaticStr)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    Display,
+    IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Step {
@@ -247,9 +272,9 @@ pub enum Window {
     Merchant,
 }
 
-/// One rule that speaks against approving an expense as it is. Amounts are in the policy's currency. A rule that names no
-/// amount, such as one against old expenses, allows nothing: its `limit` and `allowable` are zero, and all of the expense
-/// is `exceeded`.
+/// One rule that speaks against approving an expense as it is. Amounts are in the policy's
+/// currency. A rule that names no amount, such as one against old expenses, allows nothing: its
+/// `limit` and `allowable` are zero, and all of the expense is `exceeded`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
     /// The rule's id.
@@ -258,7 +283,8 @@ pub struct Finding {
     pub effect: Ruling,
     /// What the limit counts over.
     pub window: Window,
-    /// The cap, or the threshold above which a role or a receipt is asked for; zero where a rule allows nothing.
+    /// The cap, or the threshold above which a role or a receipt is asked for; zero where a rule
+    /// allows nothing.
     #[schema(example = "500.00")]
     pub limit: Decimal,
     /// What the window already holds, this expense apart.
@@ -282,7 +308,8 @@ pub struct Finding {
 pub struct Duplicate {
     /// The earlier decision.
     pub id: Uuid,
-    /// How alike the two expenses are, from 0 to 1: 1 when amount, date, merchant and text are the same.
+    /// How alike the two expenses are, from 0 to 1: 1 when amount, date, merchant and text are the
+    /// same.
     #[schema(example = "1.0")]
     pub score: Decimal,
 }
@@ -381,14 +408,15 @@ pub struct Decision {
     pub missing: Vec<Missing>,
     /// The rules that speak against approving the expense as it is, the strictest first.
     pub findings: Vec<Finding>,
-    /// How much of the expense policy lets be paid, in the policy's currency: all of it when it is approved or pending
-    /// approval, what every broken rule still allows when it is denied, what a credit takes back, below zero. Absent
-    /// when a person has to decide. A denial takes nothing of the caps, so what it tells is for a new expense to ask for,
+    /// How much of the expense policy lets be paid, in the policy's currency: all of it when it is
+    /// approved or pending approval, what every broken rule still allows when it is denied,
+    /// what a credit takes back, below zero. Absent when a person has to decide. A denial
+    /// takes nothing of the caps, so what it tells is for a new expense to ask for,
     /// and nothing to pay by.
     #[schema(example = "500.00")]
     pub reimbursable: Option<Decimal>,
-    /// Earlier decisions, approved or pending approval, that may be about the same purchase, the most alike first. A note
-    /// for people, which changes no outcome.
+    /// Earlier decisions, approved or pending approval, that may be about the same purchase, the
+    /// most alike first. A note for people, which changes no outcome.
     #[serde(default)]
     pub duplicates: Vec<Duplicate>,
     /// Every check made, in order.
@@ -402,8 +430,9 @@ pub struct Decision {
     /// Whether policy code overruled a more lenient model.
     #[serde(rename = "override")]
     pub is_override: bool,
-    /// Whether another expense took a cap while the model thought. Verdict, findings and outcome are then those of the
-    /// cap as it was when this decision was recorded; the checks are those of the verdict the model was held against.
+    /// Whether another expense took a cap while the model thought. Verdict, findings and outcome
+    /// are then those of the cap as it was when this decision was recorded; the checks are
+    /// those of the verdict the model was held against.
     pub cap_moved: bool,
     /// Whether anything but the model's word speaks for the category.
     pub category_corroborated: bool,
@@ -432,8 +461,8 @@ pub struct Decision {
     /// The expense itself, as it was understood.
     #[serde(flatten)]
     pub expense: Expense,
-    /// Its amount in the policy's currency, which findings and caps are in; absent when it is in that currency already,
-    /// or cannot be converted.
+    /// Its amount in the policy's currency, which findings and caps are in; absent when it is in
+    /// that currency already, or cannot be converted.
     pub converted_amount: Option<ConvertedAmount>,
 }
 
@@ -446,12 +475,17 @@ impl Decision {
     /// Its amount in the currency of its policy, as far as it is known.
     pub fn policy_amount(&self) -> (Decimal, Currency) {
         let own = (self.expense.amount, self.expense.currency);
-        self.converted_amount.as_ref().map_or(own, |converted| (converted.amount, converted.currency))
+        self.converted_amount
+            .as_ref()
+            .map_or(own, |converted| (converted.amount, converted.currency))
     }
 
     /// The model, if it was asked anything: about a credit it is not.
     pub fn asked_model(&self) -> Option<&str> {
-        self.steps.iter().any(|step| !step.calls.is_empty()).then_some(&*self.model)
+        self.steps
+            .iter()
+            .any(|step| !step.calls.is_empty())
+            .then_some(&*self.model)
     }
 
     /// The types of the checks that finally failed, each once, in order.
@@ -463,7 +497,10 @@ impl Decision {
 /// The types of the checks among these that finally failed, each once, in order.
 pub fn failed_types(validations: &[Validation]) -> Vec<ValidationType> {
     let mut failed = Vec::new();
-    for validation in validations.iter().filter(|validation| validation.finally_failed()) {
+    for validation in validations
+        .iter()
+        .filter(|validation| validation.finally_failed())
+    {
         if !failed.contains(&validation.kind) {
             failed.push(validation.kind);
         }

@@ -1,5 +1,5 @@
-//! One expense as the service understands it, after every field was checked. How it is read from JSON stands in
-//! `submission`.
+//! One expense as the service understands it, after every field was checked. How it is read from
+//! JSON stands in `submission`.
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -33,9 +33,13 @@ pub struct ConvertedAmount {
 impl ConvertedAmount {
     /// Another amount of the same purchase, at the same rate.
     pub fn of(&self, amount: Decimal) -> Self {
-        // Less than what was converted before cannot be too large, and no more than that is ever taken or given back.
+        // Less than what was converted before cannot be too large, and no more than that is ever
+        // taken or given back.
         let amount = money::convert(amount, self.rate, self.currency).unwrap_or(self.amount);
-        Self { amount, ..self.clone() }
+        Self {
+            amount,
+            ..self.clone()
+        }
     }
 }
 
@@ -44,7 +48,8 @@ impl ConvertedAmount {
 pub struct Expense {
     /// What was bought, in free text: 1 to 2,000 characters.
     pub transaction: String,
-    /// Exact amount in `currency`, with all of the currency's minor digits: above zero, or below it for a credit.
+    /// Exact amount in `currency`, with all of the currency's minor digits: above zero, or below
+    /// it for a credit.
     #[schema(example = "650.00")]
     pub amount: Decimal,
     /// ISO 4217 code.
@@ -69,15 +74,22 @@ pub struct Expense {
 }
 
 impl Expense {
-    /// Without the personal data and secrets in its free text. Ids stay: caps and searches go by them.
+    /// Without the personal data and secrets in its free text. Ids stay: caps and searches go by
+    /// them.
     pub fn redacted(self) -> Self {
         let merchant = self.merchant.map(|merchant| redact(&merchant).into_owned());
-        Self { transaction: redact(&self.transaction).into_owned(), merchant, ..self }
+        Self {
+            transaction: redact(&self.transaction).into_owned(),
+            merchant,
+            ..self
+        }
     }
 }
 
-/// Reads an ISO calendar date. jiff also takes date-times, time zones and dates without dashes; the contract is the ten
-/// characters of `YYYY-MM-DD`.
+/// Reads an ISO calendar date. jiff also takes date-times, time zones and dates without dashes; the
+/// contract is the ten characters of `YYYY-MM-DD`.
 pub fn calendar_date(text: &str) -> Option<Date> {
-    Some(text).filter(|text| text.len() == "YYYY-MM-DD".len()).and_then(|text| text.parse().ok())
+    Some(text)
+        .filter(|text| text.len() == "YYYY-MM-DD".len())
+        .and_then(|text| text.parse().ok())
 }

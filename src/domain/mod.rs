@@ -1,5 +1,6 @@
 //! Plain values with their invariants: what an expense is, what money is, what a decision holds.
-//! No IO, no policy and no telemetry here; `policy` judges these values, `chain` makes decisions of them.
+//! No IO, no policy and no telemetry here; `policy` judges these values, `chain` makes decisions of
+//! them.
 
 pub mod body;
 pub mod decision;

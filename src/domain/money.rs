@@ -6,8 +6,8 @@ use std::str::FromStr;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-/// Digits an amount may have before its decimal point: up to a trillion less one, so that the minor units of every
-/// currency (at most four digits) fit a 64-bit integer.
+/// Digits an amount may have before its decimal point: up to a trillion less one, so that the minor
+/// units of every currency (at most four digits) fit a 64-bit integer.
 pub const MAX_INTEGER_DIGITS: usize = 12;
 
 /// An ISO 4217 currency that has minor units, so neither a metal nor a testing code.
@@ -86,7 +86,8 @@ fn fraction(minor_digits: u32) -> String {
 /// Reads a decimal from its text; the result always carries exactly `minor_digits` decimals.
 ///
 /// # Errors
-/// When the text is anything but digits, optionally followed by a point and at most `minor_digits` digits.
+/// When the text is anything but digits, optionally followed by a point and at most `minor_digits`
+/// digits.
 pub fn parse_amount(text: &str, minor_digits: u32) -> Result<Decimal, AmountError> {
     let error = AmountError { minor_digits };
     let (integer, decimals) = match text.split_once('.') {
@@ -119,14 +120,19 @@ pub fn from_minor(minor: i64, currency: Currency) -> Decimal {
     Decimal::new(minor, currency.minor_digits())
 }
 
-/// An amount above zero times a rate, rounded up to the minor digits of a currency; `None` when the result has more
-/// digits than an amount can have.
+/// An amount above zero times a rate, rounded up to the minor digits of a currency; `None` when the
+/// result has more digits than an amount can have.
 pub fn convert(amount: Decimal, rate: Decimal, into: Currency) -> Option<Decimal> {
-    // In whole numbers, because a long product of decimals is rounded to what fits, which can be down.
+    // In whole numbers, because a long product of decimals is rounded to what fits, which can be
+    // down.
     let product = amount.mantissa().checked_mul(rate.mantissa())?;
     let n_surplus = i64::from(amount.scale() + rate.scale()) - i64::from(into.minor_digits());
     let unit = 10_i128.checked_pow(u32::try_from(n_surplus.unsigned_abs()).ok()?)?;
-    let minor = if n_surplus < 0 { product.checked_mul(unit)? } else { product.checked_add(unit - 1)? / unit };
+    let minor = if n_surplus < 0 {
+        product.checked_mul(unit)?
+    } else {
+        product.checked_add(unit - 1)? / unit
+    };
     let converted = from_minor(i64::try_from(minor).ok()?, into);
     parse_amount(&converted.to_string(), into.minor_digits()).ok()
 }

@@ -1,5 +1,5 @@
-//! What a person makes of an expense that the machine left open: the body he sends, and the record that is kept. Who may
-//! settle what stands in `chain::resolve`.
+//! What a person makes of an expense that the machine left open: the body he sends, and the record
+//! that is kept. Who may settle what stands in `chain::resolve`.
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -13,7 +13,8 @@ use crate::domain::decision::Role;
 use crate::domain::expense::ConvertedAmount;
 use crate::domain::money::Currency;
 
-const EXAMPLE: &str = r#"{"action": "approve", "role": "manager", "actor": "ben", "reason": "Agreed"}"#;
+const EXAMPLE: &str =
+    r#"{"action": "approve", "role": "manager", "actor": "ben", "reason": "Agreed"}"#;
 const FIELDS: [&str; 6] = ["action", "role", "actor", "reason", "amount", "category"];
 
 /// What can be done with an expense that is open.
@@ -58,8 +59,8 @@ pub struct Settlement {
     /// What is approved, in the expense's currency, when it is less than all of it.
     #[schema(value_type = Option<String>, example = "400.00")]
     pub amount: Option<Decimal>,
-    /// What an expense in review is filed under, when it is approved under another category than the machine's, or
-    /// the machine found none.
+    /// What an expense in review is filed under, when it is approved under another category than
+    /// the machine's, or the machine found none.
     pub category: Option<String>,
 }
 
@@ -70,28 +71,46 @@ pub struct Settlement {
 pub fn parse(body: &[u8], currency: Currency) -> Result<Settlement, BodyError> {
     let mut fields = Fields::read(body, &FIELDS, EXAMPLE)?;
     let one_of = |names: &[&str]| format!("write one of {}", names.join(", "));
-    let action = fields.required("action", &one_of(Action::VARIANTS), |raw| string(raw)?.parse::<Action>().ok());
-    let role = fields.required("role", &one_of(Role::VARIANTS), |raw| string(raw)?.parse::<Role>().ok());
+    let action = fields.required("action", &one_of(Action::VARIANTS), |raw| {
+        string(raw)?.parse::<Action>().ok()
+    });
+    let role = fields.required("role", &one_of(Role::VARIANTS), |raw| {
+        string(raw)?.parse::<Role>().ok()
+    });
     let actor = fields.optional("actor", ID, |raw| line(raw, MAX_ID_CHARS));
     let reason = fields.required("reason", TEXT, free_text);
     let amount = fields.amount("amount", currency).flatten();
-    let category = fields.optional("category", ID, |raw| line(raw, MAX_ID_CHARS)).flatten();
+    let category = fields
+        .optional("category", ID, |raw| line(raw, MAX_ID_CHARS))
+        .flatten();
     if amount.is_some_and(|amount| amount.is_sign_negative()) {
-        fields.fault("amount", "the amount is below zero; write an amount above zero".to_owned());
+        fields.fault(
+            "amount",
+            "the amount is below zero; write an amount above zero".to_owned(),
+        );
     }
-    for (name, is_given) in [("amount", amount.is_some()), ("category", category.is_some())] {
+    for (name, is_given) in [
+        ("amount", amount.is_some()),
+        ("category", category.is_some()),
+    ] {
         if is_given && action.is_some_and(|action| action != Action::Approve) {
-            fields.fault(name, "only what is approved has one; leave it out".to_owned());
+            fields.fault(
+                name,
+                "only what is approved has one; leave it out".to_owned(),
+            );
         }
     }
-    let settlement = action.zip(role).zip(reason).map(|((action, role), reason)| Settlement {
-        action,
-        role,
-        actor: actor.flatten(),
-        reason,
-        amount,
-        category,
-    });
+    let settlement = action
+        .zip(role)
+        .zip(reason)
+        .map(|((action, role), reason)| Settlement {
+            action,
+            role,
+            actor: actor.flatten(),
+            reason,
+            amount,
+            category,
+        });
     fields.finish(settlement)
 }
 

@@ -1,5 +1,5 @@
-//! Untrusted JSON text to an [`Expense`]: which fields a submission has, and what each may hold. How a body is read field
-//! by field stands in `body`.
+//! Untrusted JSON text to an [`Expense`]: which fields a submission has, and what each may hold.
+//! How a body is read field by field stands in `body`.
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,9 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 use uuid::Uuid;
 
-use crate::domain::body::{BodyError, Fields, ID, MAX_ID_CHARS, TEXT, free_text, line, string, value};
+use crate::domain::body::{
+    BodyError, Fields, ID, MAX_ID_CHARS, TEXT, free_text, line, string, value,
+};
 use crate::domain::expense::{Expense, calendar_date};
 use crate::domain::money::Currency;
 
@@ -18,17 +20,29 @@ pub const MAX_MERCHANT_CHARS: usize = 200;
 
 const EXAMPLE: &str = r#"{"transaction": "Taxi", "amount": "45.00"}"#;
 /// The fields that a submission may have.
-pub const FIELDS: [&str; 10] =
-    ["transaction", "amount", "currency", "merchant", "mcc", "date", "trip_id", "receipt", "user_id", "refunds"];
+pub const FIELDS: [&str; 10] = [
+    "transaction",
+    "amount",
+    "currency",
+    "merchant",
+    "mcc",
+    "date",
+    "trip_id",
+    "receipt",
+    "user_id",
+    "refunds",
+];
 
 /// The body of `POST /v1/expenses`, as a client writes it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"transaction": "Flight to Chicago, $650", "amount": 650.00}))]
 pub struct Submission {
-    /// What was bought, in free text: 1 to 2,000 characters, no control characters but line breaks.
+    /// What was bought, in free text: 1 to 2,000 characters, no control characters but line
+    /// breaks.
     pub transaction: String,
-    /// Decimal string or number, up to 12 digits and the currency's minor digits: above zero, or below it for a credit.
+    /// Decimal string or number, up to 12 digits and the currency's minor digits: above zero, or
+    /// below it for a credit.
     #[schema(schema_with = amount_schema)]
     pub amount: serde_json::Value,
     /// ISO 4217 code in capitals. Default: `USD`.
@@ -59,10 +73,16 @@ pub struct Submission {
 
 /// OpenAPI has no type for "a decimal string or a number", so it is put together.
 fn amount_schema() -> Schema {
-    let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some(r"^-?\d{1,12}(\.\d{1,4})?$"));
+    let text = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(r"^-?\d{1,12}(\.\d{1,4})?$"));
     let number = ObjectBuilder::new().schema_type(Type::Number);
     let description = "Decimal string or number, up to 12 digits and the currency's minor digits: above zero, or below it for a credit.";
-    OneOfBuilder::new().item(text).item(number).description(Some(description)).into()
+    OneOfBuilder::new()
+        .item(text)
+        .item(number)
+        .description(Some(description))
+        .into()
 }
 
 /// What a body that leaves them out means.
@@ -79,7 +99,8 @@ pub struct Defaults {
 pub struct Submitted {
     /// The expense.
     pub expense: Expense,
-    /// A hash of its meaning: the same for `45` and `"45.00"`, and on whichever day a body without a date is sent again.
+    /// A hash of its meaning: the same for `45` and `"45.00"`, and on whichever day a body without
+    /// a date is sent again.
     pub fingerprint: String,
 }
 
@@ -90,50 +111,71 @@ pub struct Submitted {
 pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
     let mut fields = Fields::read(body, &FIELDS, EXAMPLE)?;
     let transaction = fields.required("transaction", TEXT, free_text);
-    let currency = fields.optional("currency", "write an ISO 4217 code in capitals such as \"USD\"", |raw| {
-        string(raw)?.parse::<Currency>().ok()
-    });
-    // Where the currency is wrong, the amount is judged in dollars, so that its faults are named as well.
+    let currency = fields.optional(
+        "currency",
+        "write an ISO 4217 code in capitals such as \"USD\"",
+        |raw| string(raw)?.parse::<Currency>().ok(),
+    );
+    // Where the currency is wrong, the amount is judged in dollars, so that its faults are named as
+    // well.
     let amount = fields.amount("amount", currency.flatten().unwrap_or(Currency::USD));
     let merchant = fields.optional("merchant", MERCHANT, |raw| line(raw, MAX_MERCHANT_CHARS));
-    let mcc = fields.optional("mcc", "write a string of four digits such as \"5812\"", |raw| {
-        string(raw).filter(|code| code.len() == 4 && code.bytes().all(|byte| byte.is_ascii_digit()))
-    });
-    let date =
-        fields.optional("date", "write a calendar date such as \"2026-03-14\"", |raw| calendar_date(&string(raw)?));
+    let mcc = fields.optional(
+        "mcc",
+        "write a string of four digits such as \"5812\"",
+        |raw| {
+            string(raw)
+                .filter(|code| code.len() == 4 && code.bytes().all(|byte| byte.is_ascii_digit()))
+        },
+    );
+    let date = fields.optional(
+        "date",
+        "write a calendar date such as \"2026-03-14\"",
+        |raw| calendar_date(&string(raw)?),
+    );
     let trip_id = fields.optional("trip_id", ID, |raw| line(raw, MAX_ID_CHARS));
     let receipt = fields.optional("receipt", "write true or false", value::<bool>);
     let user_id = fields.optional("user_id", ID, |raw| line(raw, MAX_ID_CHARS));
     let refunds = fields.optional("refunds", PURCHASE, |raw| string(raw)?.parse::<Uuid>().ok());
     match amount {
-        Some(None) => fields.fault("amount", "this field is required; write a decimal such as \"45.00\"".to_owned()),
+        Some(None) => fields.fault(
+            "amount",
+            "this field is required; write a decimal such as \"45.00\"".to_owned(),
+        ),
         Some(Some(amount)) if amount.is_sign_negative() && refunds == Some(None) => {
-            let message =
-                "the amount is below zero; name the purchase it refunds in `refunds`, or write one above zero";
+            let message = "the amount is below zero; name the purchase it refunds in `refunds`, or write one above zero";
             fields.fault("amount", message.to_owned());
         }
         Some(Some(amount)) if !amount.is_sign_negative() && refunds.flatten().is_some() => {
-            fields.fault("amount", "a credit is below zero; write an amount such as \"-45.00\"".to_owned());
+            fields.fault(
+                "amount",
+                "a credit is below zero; write an amount such as \"-45.00\"".to_owned(),
+            );
         }
         _ => {}
     }
 
     let given_date = date.flatten();
-    let expense = transaction.zip(amount.flatten()).map(|(transaction, amount)| Expense {
-        transaction,
-        amount,
-        currency: currency.flatten().unwrap_or(Currency::USD),
-        merchant: merchant.flatten(),
-        mcc: mcc.flatten(),
-        date: given_date.unwrap_or(defaults.date),
-        trip_id: trip_id.flatten(),
-        receipt: receipt.flatten().unwrap_or(false),
-        user_id: user_id.flatten().unwrap_or(defaults.user_id),
-        refunds: refunds.flatten(),
-    });
+    let expense = transaction
+        .zip(amount.flatten())
+        .map(|(transaction, amount)| Expense {
+            transaction,
+            amount,
+            currency: currency.flatten().unwrap_or(Currency::USD),
+            merchant: merchant.flatten(),
+            mcc: mcc.flatten(),
+            date: given_date.unwrap_or(defaults.date),
+            trip_id: trip_id.flatten(),
+            receipt: receipt.flatten().unwrap_or(false),
+            user_id: user_id.flatten().unwrap_or(defaults.user_id),
+            refunds: refunds.flatten(),
+        });
     let expense = fields.finish(expense)?;
     let fingerprint = fingerprint(&expense, given_date.is_some());
-    Ok(Submitted { expense, fingerprint })
+    Ok(Submitted {
+        expense,
+        fingerprint,
+    })
 }
 
 fn fingerprint(expense: &Expense, has_date: bool) -> String {
@@ -145,4 +187,5 @@ fn fingerprint(expense: &Expense, has_date: bool) -> String {
 }
 
 const PURCHASE: &str = "write the id that the purchase was answered with";
-const MERCHANT: &str = "write 1 to 200 characters without control characters, and no blank at either end";
+const MERCHANT: &str =
+    "write 1 to 200 characters without control characters, and no blank at either end";

@@ -1,4 +1,5 @@
-//! The contract as OpenAPI, and a page to try it. The page's assets are in the binary: no other host is asked.
+//! The contract as OpenAPI, and a page to try it. The page's assets are in the binary: no other
+//! host is asked.
 
 use std::sync::Arc;
 
@@ -20,7 +21,8 @@ use crate::http::AppState;
 ), modifiers(&ApiKey), security((), ("api_key" = [])))]
 pub struct Contract;
 
-/// What the page asks for behind "Authorize". Optional in the contract, because a service may have no keys.
+/// What the page asks for behind "Authorize". Optional in the contract, because a service may have
+/// no keys.
 struct ApiKey;
 
 impl Modify for ApiKey {
@@ -33,5 +35,7 @@ impl Modify for ApiKey {
 
 /// `/openapi.json` and `/docs`.
 pub fn pages(contract: utoipa::openapi::OpenApi) -> Router<Arc<AppState>> {
-    SwaggerUi::new("/docs").url("/openapi.json", contract).into()
+    SwaggerUi::new("/docs")
+        .url("/openapi.json", contract)
+        .into()
 }

@@ -1,5 +1,5 @@
-//! The whole error contract: `application/problem+json` (RFC 9457) with a stable `code`, what was wrong and what would
-//! be accepted, and the trace id. A refused request has no side effect.
+//! The whole error contract: `application/problem+json` (RFC 9457) with a stable `code`, what was
+//! wrong and what would be accepted, and the trace id. A refused request has no side effect.
 
 use std::any::Any;
 use std::error::Error;
@@ -70,7 +70,8 @@ impl Problem {
 
     /// The request was not answered in time; a decision under way is still recorded.
     pub fn deadline_exceeded() -> Self {
-        let detail = "the request was not answered in time; a decision that was under way is still recorded";
+        let detail =
+            "the request was not answered in time; a decision that was under way is still recorded";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded", detail)
     }
 
@@ -79,7 +80,10 @@ impl Problem {
         let detail = error.to_string();
         match error {
             BodyError::NotJson(..) => Self::new(StatusCode::BAD_REQUEST, "not_json", detail),
-            BodyError::Faults(errors) => Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail) },
+            BodyError::Faults(errors) => Self {
+                errors,
+                ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+            },
         }
     }
 
@@ -87,12 +91,16 @@ impl Problem {
     pub fn internal(cause: impl Into<String>) -> Self {
         let detail = "the service failed; the trace tells where";
         let problem = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail);
-        Self { cause: Some(cause.into()), ..problem }
+        Self {
+            cause: Some(cause.into()),
+            ..problem
+        }
     }
 }
 
 impl Problem {
-    /// Without what callers' words may hold: problems end up in the logs of whoever sent the request.
+    /// Without what callers' words may hold: problems end up in the logs of whoever sent the
+    /// request.
     fn redacted(mut self) -> Self {
         self.detail = redact(&self.detail).into_owned();
         for FieldFault { field, message } in &mut self.errors {
@@ -108,26 +116,38 @@ impl From<LedgerError> for Problem {
         // A write whose end nobody saw may be recorded.
         let detail = "the ledger cannot be used right now, so there is no answer; try again in a moment, a decision with the \
                       `Idempotency-Key` it had";
-        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "ledger_unavailable", detail);
-        Self { cause: Some(chain(&error)), ..problem }
+        let problem = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ledger_unavailable",
+            detail,
+        );
+        Self {
+            cause: Some(chain(&error)),
+            ..problem
+        }
     }
 }
 
 /// An error and its sources in one line.
 fn chain(error: &dyn Error) -> String {
     let sources = std::iter::successors(error.source(), |source| (*source).source());
-    sources.map(ToString::to_string).fold(error.to_string(), |chain, source| match chain.ends_with(&source) {
-        // Some libraries repeat their source in their own words.
-        true => chain,
-        false => format!("{chain}: {source}"),
-    })
+    sources
+        .map(ToString::to_string)
+        .fold(error.to_string(), |chain, source| {
+            match chain.ends_with(&source) {
+                // Some libraries repeat their source in their own words.
+                true => chain,
+                false => format!("{chain}: {source}"),
+            }
+        })
 }
 
 impl IntoResponse for Problem {
     /// The body is written in [`render`], which knows the trace.
     fn into_response(self) -> Response {
-        let mut response =
-            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response();
+        let mut response = StatusCode::from_u16(self.status)
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+            .into_response();
         response.extensions_mut().insert(self);
         response
     }
@@ -135,28 +155,48 @@ impl IntoResponse for Problem {
 
 /// Writes problems out, with the trace id, and logs those that are ours: once, here.
 pub async fn render(request: Request, next: Next) -> Response {
-    let trace_id = request.extensions().get::<RequestTrace>().map(|trace| trace.trace_id.clone());
+    let trace_id = request
+        .extensions()
+        .get::<RequestTrace>()
+        .map(|trace| trace.trace_id.clone());
     let mut response = next.run(request).await;
     let status = response.status();
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
         // A page's file that is not there.
         None if is_refusal(&response) && status == StatusCode::NOT_FOUND => no_such_route().await,
-        // The framework refused it before a handler saw it: a path or a query that is no text, a method of a probe.
-        None if is_refusal(&response) => {
-            Problem::new(status, "malformed_request", "the request cannot be read; /docs shows what can be asked")
-        }
+        // The framework refused it before a handler saw it: a path or a query that is no text, a
+        // method of a probe.
+        None if is_refusal(&response) => Problem::new(
+            status,
+            "malformed_request",
+            "the request cannot be read; /docs shows what can be asked",
+        ),
         None => return response,
     };
-    let problem = Problem { trace_id, ..problem }.redacted();
+    let problem = Problem {
+        trace_id,
+        ..problem
+    }
+    .redacted();
     match &problem.cause {
-        Some(cause) => tracing::error!(status = problem.status, code = problem.code, cause, "a request failed"),
-        None if status.is_server_error() => tracing::warn!(code = problem.code, "a request was turned away"),
+        Some(cause) => tracing::error!(
+            status = problem.status,
+            code = problem.code,
+            cause,
+            "a request failed"
+        ),
+        None if status.is_server_error() => {
+            tracing::warn!(code = problem.code, "a request was turned away")
+        }
         None => {}
     }
     let mut rendered = (response.status(), Json(problem)).into_response();
     let headers = rendered.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
     match status {
         StatusCode::SERVICE_UNAVAILABLE => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
@@ -174,7 +214,10 @@ pub async fn render(request: Request, next: Next) -> Response {
 
 /// An error that no handler put into words; what a probe says in JSON is an answer.
 fn is_refusal(response: &Response) -> bool {
-    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == "application/json");
+    let is_json = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value == "application/json");
     (response.status().is_client_error() || response.status().is_server_error()) && !is_json
 }
 
@@ -192,6 +235,9 @@ pub async fn no_such_method() -> Problem {
 
 /// The answer when a handler panicked.
 pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
-    let message = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    let message = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or(panic.downcast_ref::<&str>().copied());
     Problem::internal(format!("panic: {}", message.unwrap_or("without a message"))).into_response()
 }

@@ -40,18 +40,32 @@ pub struct DecisionBody {
     pub decision: Arc<Decision>,
     /// How a person settled it; absent when nobody has.
     pub resolution: Option<Resolution>,
-    /// Opens the trace, when a trace UI is configured; the decision itself, when its trace is not kept.
+    /// Opens the trace, when a trace UI is configured; the decision itself, when its trace is not
+    /// kept.
     pub trace_url: Option<String>,
 }
 
 impl DecisionBody {
     /// What is shown of a decision.
-    pub fn new(app: &AppState, Entry { decision, resolution }: Entry) -> Self {
-        let trace_url = app.trace_url.as_ref().map(|url| match app.sampling.keeps(&decision) {
-            true => url.of(&decision.trace_id),
-            false => path_of(&decision),
-        });
-        Self { decision: Arc::new(decision), resolution, trace_url }
+    pub fn new(
+        app: &AppState,
+        Entry {
+            decision,
+            resolution,
+        }: Entry,
+    ) -> Self {
+        let trace_url = app
+            .trace_url
+            .as_ref()
+            .map(|url| match app.sampling.keeps(&decision) {
+                true => url.of(&decision.trace_id),
+                false => path_of(&decision),
+            });
+        Self {
+            decision: Arc::new(decision),
+            resolution,
+            trace_url,
+        }
     }
 }
 
@@ -71,8 +85,8 @@ pub struct DecisionPage {
 
 /// Decide one expense.
 ///
-/// Classifies it, looks its policy up, asks the model, and lets policy code decide. Denials and reviews are decisions
-/// too, so they are answered with 201.
+/// Classifies it, looks its policy up, asks the model, and lets policy code decide. Denials and
+/// reviews are decisions too, so they are answered with 201.
 #[utoipa::path(
     post, path = "/v1/expenses", tag = "expenses", request_body = Submission,
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters: the same key and body get the same decision")),
@@ -97,18 +111,35 @@ pub async fn create(
 ) -> Result<Response, Problem> {
     let key = once::key(&headers)?;
     let received_at = app.clock.now();
-    let defaults = Defaults { date: day_of(received_at), user_id: identity.user_id };
-    let submission::Submitted { expense, fingerprint } =
-        submission::parse(&body, defaults).map_err(|error| Problem::body(error, "invalid_expense"))?;
+    let defaults = Defaults {
+        date: day_of(received_at),
+        user_id: identity.user_id,
+    };
+    let submission::Submitted {
+        expense,
+        fingerprint,
+    } = submission::parse(&body, defaults)
+        .map_err(|error| Problem::body(error, "invalid_expense"))?;
     trace.is_about(&expense.user_id);
-    let expense = if app.redacts_ledger { expense.redacted() } else { expense };
+    let expense = if app.redacts_ledger {
+        expense.redacted()
+    } else {
+        expense
+    };
     let refunds = match expense.refunds {
-        Some(id) => Some(Box::new(purchase(&app, &identity.tenant_id, id, &expense).await?)),
+        Some(id) => Some(Box::new(
+            purchase(&app, &identity.tenant_id, id, &expense).await?,
+        )),
         None => None,
     };
-    // A queue would only make all requests late. The place is taken once the body is here, so that slow uploads take
-    // none, and given back when the decision is recorded, whatever the client does.
-    let place = app.slots.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
+    // A queue would only make all requests late. The place is taken once the body is here, so that
+    // slow uploads take none, and given back when the decision is recorded, whatever the client
+    // does.
+    let place = app
+        .slots
+        .clone()
+        .try_acquire_owned()
+        .map_err(|_| Problem::overloaded())?;
     let key = key.map(|key| KeyClaim {
         tenant_id: identity.tenant_id.clone(),
         key,
@@ -139,31 +170,63 @@ pub async fn create(
         drop(place);
         answer
     }));
-    let answer = work.await.map_err(|error| Problem::internal(error.to_string()))??;
+    let answer = work
+        .await
+        .map_err(|error| Problem::internal(error.to_string()))??;
     let body = DecisionBody::new(&app, answer.entry);
     let decision = Arc::clone(&body.decision);
     let location = path_of(&decision);
     let replay = answer.is_replay.then_some([(once::REPLAYED, "true")]);
     let headers = [(header::LOCATION, location)];
-    Ok((StatusCode::CREATED, headers, replay, Extension(Decided(decision)), Json(body)).into_response())
+    Ok((
+        StatusCode::CREATED,
+        headers,
+        replay,
+        Extension(Decided(decision)),
+        Json(body),
+    )
+        .into_response())
 }
 
 /// The purchase that a credit refunds.
-async fn purchase(app: &AppState, tenant_id: &str, id: Uuid, credit: &Expense) -> Result<Entry, Problem> {
+async fn purchase(
+    app: &AppState,
+    tenant_id: &str,
+    id: Uuid,
+    credit: &Expense,
+) -> Result<Entry, Problem> {
     let of_this_credit = |entry: &Entry| {
         let purchase = &entry.decision.expense;
-        (&purchase.user_id, purchase.currency, purchase.refunds) == (&credit.user_id, credit.currency, None)
+        (&purchase.user_id, purchase.currency, purchase.refunds)
+            == (&credit.user_id, credit.currency, None)
     };
-    let entry = app.chain.ledger.get(tenant_id, id).await?.filter(of_this_credit);
-    let is_open = |entry: &Entry| entry.decision.outcome == Outcome::NeedsReview && entry.resolution.is_none();
+    let entry = app
+        .chain
+        .ledger
+        .get(tenant_id, id)
+        .await?
+        .filter(of_this_credit);
+    let is_open = |entry: &Entry| {
+        entry.decision.outcome == Outcome::NeedsReview && entry.resolution.is_none()
+    };
     let message = match entry {
         Some(entry) if !is_open(&entry) => return Ok(entry),
         // An approval would take all of it, whatever has come back by then.
-        Some(_) => "this purchase waits for its review; have that settled first, then send the credit",
-        None => "this employee has no such purchase in this currency; write the id that it was answered with",
+        Some(_) => {
+            "this purchase waits for its review; have that settled first, then send the credit"
+        }
+        None => {
+            "this employee has no such purchase in this currency; write the id that it was answered with"
+        }
     };
-    let fault = FieldFault { field: "refunds".to_owned(), message: message.to_owned() };
-    Err(Problem::body(BodyError::Faults(vec![fault]), "invalid_expense"))
+    let fault = FieldFault {
+        field: "refunds".to_owned(),
+        message: message.to_owned(),
+    };
+    Err(Problem::body(
+        BodyError::Faults(vec![fault]),
+        "invalid_expense",
+    ))
 }
 
 /// Read a decision again, with every step, check, token count and cost.
@@ -196,7 +259,13 @@ pub async fn find(app: &AppState, tenant_id: &str, id: &str) -> Result<Entry, Pr
         Ok(id) => app.chain.ledger.get(tenant_id, id).await?,
         Err(_) => None,
     };
-    let not_found = || Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no decision with this id");
+    let not_found = || {
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "there is no decision with this id",
+        )
+    };
     entry.ok_or_else(not_found)
 }
 
@@ -232,42 +301,67 @@ pub async fn list(
         return Err(unknown_cursor());
     }
     let page = app.chain.ledger.list(tenant_id, &filter, page).await?;
-    let decisions = page.entries.into_iter().map(|entry| DecisionBody::new(&app, entry)).collect();
-    Ok(Json(DecisionPage { decisions, next_cursor: page.next }))
+    let decisions = page
+        .entries
+        .into_iter()
+        .map(|entry| DecisionBody::new(&app, entry))
+        .collect();
+    Ok(Json(DecisionPage {
+        decisions,
+        next_cursor: page.next,
+    }))
 }
 
 fn parse_query(parameters: &[(String, String)]) -> Result<(Filter, PageRequest), Problem> {
     let mut filter = Filter::default();
-    let mut page = PageRequest { after: None, limit: DEFAULT_PAGE };
+    let mut page = PageRequest {
+        after: None,
+        limit: DEFAULT_PAGE,
+    };
     let unknown = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "unknown_filter", detail);
     for (index, (name, value)) in parameters.iter().enumerate() {
-        if parameters[..index].iter().any(|(earlier, _)| earlier == name) {
+        if parameters[..index]
+            .iter()
+            .any(|(earlier, _)| earlier == name)
+        {
             return Err(unknown(format!("`{name}` is given twice; write it once")));
         }
-        let refused = |accepted: String| unknown(format!("`{name}` cannot be \"{value}\"; write {accepted}"));
+        let refused =
+            |accepted: String| unknown(format!("`{name}` cannot be \"{value}\"; write {accepted}"));
         let line = || {
             let no_line = || unknown(format!("`{name}` cannot be \"{value}\"; {ID}"));
-            is_line(value, MAX_ID_CHARS).then(|| value.clone()).ok_or_else(no_line)
+            is_line(value, MAX_ID_CHARS)
+                .then(|| value.clone())
+                .ok_or_else(no_line)
         };
         match name.as_str() {
             "outcome" => {
-                let outcome = value.parse().map_err(|_| refused(format!("one of {}", Outcome::VARIANTS.join(", "))))?;
+                let outcome = value
+                    .parse()
+                    .map_err(|_| refused(format!("one of {}", Outcome::VARIANTS.join(", "))))?;
                 filter.outcome = Some(outcome);
             }
             "failed_validation" => {
-                let variants = || refused(format!("one of {}", ValidationType::VARIANTS.join(", ")));
+                let variants =
+                    || refused(format!("one of {}", ValidationType::VARIANTS.join(", ")));
                 filter.failed_validation = Some(value.parse().map_err(|_| variants())?);
             }
             "pending" => {
-                let role = value.parse().map_err(|_| refused(format!("one of {}", Role::VARIANTS.join(", "))))?;
+                let role = value
+                    .parse()
+                    .map_err(|_| refused(format!("one of {}", Role::VARIANTS.join(", "))))?;
                 filter.pending = Some(role);
             }
             "category" => filter.category = Some(line()?),
             "user_id" => filter.user_id = Some(line()?),
             "cursor" => page.after = Some(value.parse().map_err(|_| unknown_cursor())?),
             "limit" => {
-                let limit = value.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
-                page.limit = limit.ok_or_else(|| refused(format!("a number from 1 to {MAX_PAGE}")))?;
+                let limit = value
+                    .parse()
+                    .ok()
+                    .filter(|limit| (1..=MAX_PAGE).contains(limit));
+                page.limit =
+                    limit.ok_or_else(|| refused(format!("a number from 1 to {MAX_PAGE}")))?;
             }
             _ => {
                 return Err(unknown(format!(
@@ -280,6 +374,7 @@ fn parse_query(parameters: &[(String, String)]) -> Result<(Filter, PageRequest),
 }
 
 fn unknown_cursor() -> Problem {
-    let detail = "this cursor is unknown; pass the `next_cursor` of a page, or none for the first page";
+    let detail =
+        "this cursor is unknown; pass the `next_cursor` of a page, or none for the first page";
     Problem::new(StatusCode::BAD_REQUEST, "unknown_cursor", detail)
 }

@@ -1,5 +1,6 @@
-//! Probes: whether the process lives, and whether it can decide. Neither asks the model or the trace backend: a service
-//! without them still answers, and taking it out of rotation would help nobody.
+//! Probes: whether the process lives, and whether it can decide. Neither asks the model or the
+//! trace backend: a service without them still answers, and taking it out of rotation would help
+//! nobody.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +17,9 @@ use crate::telemetry::Instruments;
 
 /// The routes of the probes.
 pub fn routes() -> Router<Arc<AppState>> {
-    Router::new().route("/healthz", get(live)).route("/readyz", get(ready))
+    Router::new()
+        .route("/healthz", get(live))
+        .route("/readyz", get(ready))
 }
 
 async fn live() -> Json<Value> {
@@ -30,7 +33,10 @@ async fn ready(
 ) -> (StatusCode, Json<Value>) {
     let ledger = app.chain.ledger.check().await;
     if let Err(error) = &ledger {
-        tracing::warn!(error = error as &dyn std::error::Error, "the ledger is not ready");
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            "the ledger is not ready"
+        );
     }
     let is_ready = ledger.is_ok() && !app.is_draining();
     let checks = json!({
@@ -48,7 +54,11 @@ async fn ready(
     let mut body = json!({"status": word, "checks": checks});
     if parameters.contains_key("verbose") {
         body["spans"] = json!(instruments.span_counts());
-        body["model_breaker"] = json!(app.breaker.as_ref().map(|breaker| breaker.state(Instant::now()).to_string()));
+        body["model_breaker"] = json!(
+            app.breaker
+                .as_ref()
+                .map(|breaker| breaker.state(Instant::now()).to_string())
+        );
     }
     (status, Json(body))
 }

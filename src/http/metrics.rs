@@ -1,6 +1,6 @@
-//! `/metrics`: everything that is measured, as Prometheus reads it. It stands on the listener of everything else and asks
-//! for no API key, because scrapers have none; it names no user, and tenants only where that is switched on. Like the probes
-//! it is not traced.
+//! `/metrics`: everything that is measured, as Prometheus reads it. It stands on the listener of
+//! everything else and asks for no API key, because scrapers have none; it names no user, and
+//! tenants only where that is switched on. Like the probes it is not traced.
 
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ pub fn routes() -> Router<Arc<AppState>> {
 }
 
 async fn show(Extension(instruments): Extension<Instruments>) -> Result<Response, Problem> {
-    let page = instruments.metrics_page().map_err(|error| Problem::internal(error.to_string()))?;
+    let page = instruments
+        .metrics_page()
+        .map_err(|error| Problem::internal(error.to_string()))?;
     Ok(([(CONTENT_TYPE, TEXT_FORMAT)], page).into_response())
 }

@@ -1,5 +1,5 @@
-//! The HTTP surface: routes, their order of layers, and what handlers share. One file per resource; the whole error
-//! contract is in `error`.
+//! The HTTP surface: routes, their order of layers, and what handlers share. One file per resource;
+//! the whole error contract is in `error`.
 
 pub mod admission;
 pub mod batch;
@@ -57,7 +57,8 @@ pub struct AppState {
     pub deadline: Duration,
     /// How long an idempotency key is remembered.
     pub key_retention: Duration,
-    /// Whether the ledger gets the free text of an expense redacted; then the answer shows it so as well.
+    /// Whether the ledger gets the free text of an expense redacted; then the answer shows it so
+    /// as well.
     pub redacts_ledger: bool,
     /// A place for each request that may be worked on at once.
     pub slots: Arc<Semaphore>,
@@ -78,9 +79,15 @@ impl AppState {
 pub fn router(state: Arc<AppState>, instruments: Instruments) -> Router {
     let expenses = OpenApiRouter::new().routes(routes!(expenses::create, expenses::list));
     // The lines of a batch go the way of single requests.
-    let (single, _) = expenses.clone().layer(from_fn(admission::require_identity)).split_for_parts();
+    let (single, _) = expenses
+        .clone()
+        .layer(from_fn(admission::require_identity))
+        .split_for_parts();
     let routes = traced(single, &state, &instruments).with_state(state.clone());
-    let single = Single { routes, n_at_once: MAX_AT_ONCE.min(state.slots.available_permits()) };
+    let single = Single {
+        routes,
+        n_at_once: MAX_AT_ONCE.min(state.slots.available_permits()),
+    };
     let (api, openapi) = OpenApiRouter::with_openapi(docs::Contract::openapi())
         .merge(expenses)
         .routes(routes!(expenses::get))
@@ -91,19 +98,28 @@ pub fn router(state: Arc<AppState>, instruments: Instruments) -> Router {
         .layer(from_fn(admission::require_identity))
         .split_for_parts();
     let traced = traced(api.merge(docs::pages(openapi)), &state, &instruments);
-    let untraced =
-        health::routes().merge(metrics::routes()).layer(Extension(instruments)).layer(from_fn(error::render));
+    let untraced = health::routes()
+        .merge(metrics::routes())
+        .layer(Extension(instruments))
+        .layer(from_fn(error::render));
     let farewell = from_fn_with_state(state.clone(), limits::say_farewell);
     untraced.merge(traced).layer(farewell).with_state(state)
 }
 
 /// Routes with all that stands around a handler, the outermost last.
-fn traced(routes: Router<Arc<AppState>>, state: &Arc<AppState>, instruments: &Instruments) -> Router<Arc<AppState>> {
+fn traced(
+    routes: Router<Arc<AppState>>,
+    state: &Arc<AppState>,
+    instruments: &Instruments,
+) -> Router<Arc<AppState>> {
     routes
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn_with_state(state.clone(), limits::within_deadline))
         .layer(from_fn(error::render))
-        .layer(from_fn_with_state((instruments.clone(), state.access.clone()), server::trace))
+        .layer(from_fn_with_state(
+            (instruments.clone(), state.access.clone()),
+            server::trace,
+        ))
 }

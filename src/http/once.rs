@@ -1,5 +1,5 @@
-//! `Idempotency-Key`: the same key and body get the same decision, and the model is asked once, also when both requests
-//! are under way together or the first one's client went away.
+//! `Idempotency-Key`: the same key and body get the same decision, and the model is asked once,
+//! also when both requests are under way together or the first one's client went away.
 
 use std::time::Duration;
 
@@ -26,16 +26,26 @@ const POLL: Duration = Duration::from_millis(25);
 /// # Errors
 /// When it is not 1 to 255 visible ASCII characters.
 pub fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get(KEY) else { return Ok(None) };
-    let is_key =
-        |text: &&str| (1..=MAX_KEY_CHARS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-    let key = value.to_str().ok().filter(is_key).map(|key| Some(key.to_owned()));
+    let Some(value) = headers.get(KEY) else {
+        return Ok(None);
+    };
+    let is_key = |text: &&str| {
+        (1..=MAX_KEY_CHARS).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    let key = value
+        .to_str()
+        .ok()
+        .filter(is_key)
+        .map(|key| Some(key.to_owned()));
     key.ok_or_else(no_key)
 }
 
 /// The key cannot be read.
 pub fn no_key() -> Problem {
-    let detail = format!("`Idempotency-Key` cannot be read; send 1 to {MAX_KEY_CHARS} visible ASCII characters");
+    let detail = format!(
+        "`Idempotency-Key` cannot be read; send 1 to {MAX_KEY_CHARS} visible ASCII characters"
+    );
     Problem::new(StatusCode::BAD_REQUEST, "invalid_idempotency_key", detail)
 }
 
@@ -62,13 +72,21 @@ pub async fn decide(
         loop {
             match chain.ledger.claim(claim, clock.now()).await? {
                 KeyState::Claimed => break,
-                KeyState::Decided(entry) => return Ok(Answer { entry: *entry, is_replay: true }),
+                KeyState::Decided(entry) => {
+                    return Ok(Answer {
+                        entry: *entry,
+                        is_replay: true,
+                    });
+                }
                 KeyState::OtherBody => return Err(other_body()),
-                KeyState::UnderWay if Instant::now() >= deadline => return Err(Problem::deadline_exceeded()),
+                KeyState::UnderWay if Instant::now() >= deadline => {
+                    return Err(Problem::deadline_exceeded());
+                }
                 KeyState::UnderWay => {
                     tokio::time::sleep(POLL).await;
-                    // The wait was none of the model's: out of time, it would bind the key to a review for ever. A wait
-                    // ends at the deadline, so this ends within the lease; the answer may come too late, and is kept.
+                    // The wait was none of the model's: out of time, it would bind the key to a
+                    // review for ever. A wait ends at the deadline, so this
+                    // ends within the lease; the answer may come too late, and is kept.
                     case.model_deadline = Instant::now() + model_time;
                 }
             }
@@ -81,10 +99,17 @@ pub async fn decide(
             tracing::warn!(%error, "an idempotency key could not be given back");
         }
     }
-    Ok(Answer { entry: Entry { decision: recorded?.decision, resolution: None }, is_replay: false })
+    Ok(Answer {
+        entry: Entry {
+            decision: recorded?.decision,
+            resolution: None,
+        },
+        is_replay: false,
+    })
 }
 
 fn other_body() -> Problem {
-    let detail = "this `Idempotency-Key` was used with another body; send a new key for a new expense";
+    let detail =
+        "this `Idempotency-Key` was used with another body; send a new key for a new expense";
     Problem::new(StatusCode::CONFLICT, "idempotency_conflict", detail)
 }

@@ -29,8 +29,13 @@ pub struct PolicyList {
         (status = 401, description = "No API key that is in force, where one is asked for", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn list(State(app): State<Arc<AppState>>, Extension(identity): Extension<Identity>) -> Json<PolicyList> {
+pub async fn list(
+    State(app): State<Arc<AppState>>,
+    Extension(identity): Extension<Identity>,
+) -> Json<PolicyList> {
     let folder = app.folder.now().value;
     let policies = &folder.rulebook(&identity.tenant_id).policies;
-    Json(PolicyList { policies: policies.iter().cloned().collect() })
+    Json(PolicyList {
+        policies: policies.iter().cloned().collect(),
+    })
 }

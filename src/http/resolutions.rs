@@ -22,8 +22,9 @@ use crate::telemetry::server::RequestTrace;
 
 /// Settle an expense that needs approval or review.
 ///
-/// The person's key has to have the role that the expense asks for, or a higher one, and nobody settles an expense of his
-/// own. Denying and withdrawing give the expense's share of the caps back. The same settlement sent again is answered again.
+/// The person's key has to have the role that the expense asks for, or a higher one, and nobody
+/// settles an expense of his own. Denying and withdrawing give the expense's share of the caps
+/// back. The same settlement sent again is answered again.
 #[utoipa::path(
     post, path = "/v1/expenses/{id}/resolution", tag = "expenses", operation_id = "resolve_expense",
     request_body = Settlement,
@@ -62,26 +63,64 @@ pub async fn create(
     let actor = actor.unwrap_or(identity.user_id);
     trace.is_about(&actor);
     let rulebook = app.folder.now().value.rulebook(&identity.tenant_id).clone();
-    let request = Request { entry, settlement, key, rulebook, trace_id: trace.trace_id, received_at: app.clock.now() };
+    let request = Request {
+        entry,
+        settlement,
+        key,
+        rulebook,
+        trace_id: trace.trace_id,
+        received_at: app.clock.now(),
+    };
     // In a task of its own, as decisions are: a client that goes away does not stop it half way.
     let chain = app.chain.clone();
-    let work = app.decisions.spawn(as_user(&actor, async move { chain.resolve(&request).await }));
-    let resolved = work.await.map_err(|error| Problem::internal(error.to_string()))??;
-    let Resolved { decision, resolution, record_hash } = resolved;
+    let work = app.decisions.spawn(as_user(
+        &actor,
+        async move { chain.resolve(&request).await },
+    ));
+    let resolved = work
+        .await
+        .map_err(|error| Problem::internal(error.to_string()))??;
+    let Resolved {
+        decision,
+        resolution,
+        record_hash,
+    } = resolved;
     let replay = record_hash.is_none().then_some([(once::REPLAYED, "true")]);
-    let entry = Entry { decision, resolution: Some(resolution) };
-    Ok((StatusCode::CREATED, replay, Json(DecisionBody::new(&app, entry))).into_response())
+    let entry = Entry {
+        decision,
+        resolution: Some(resolution),
+    };
+    Ok((
+        StatusCode::CREATED,
+        replay,
+        Json(DecisionBody::new(&app, entry)),
+    )
+        .into_response())
 }
 
 impl From<ResolveError> for Problem {
     fn from(error: ResolveError) -> Self {
         match error {
-            ResolveError::Forbidden { code, detail } => Self::new(StatusCode::FORBIDDEN, code, detail),
-            ResolveError::Conflict { code, detail } => Self::new(StatusCode::CONFLICT, code, detail),
+            ResolveError::Forbidden { code, detail } => {
+                Self::new(StatusCode::FORBIDDEN, code, detail)
+            }
+            ResolveError::Conflict { code, detail } => {
+                Self::new(StatusCode::CONFLICT, code, detail)
+            }
             ResolveError::Field { field, message } => {
-                let errors = vec![FieldFault { field: field.to_owned(), message }];
+                let errors = vec![FieldFault {
+                    field: field.to_owned(),
+                    message,
+                }];
                 let detail = "one field of the body does not fit the expense";
-                Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_resolution", detail) }
+                Self {
+                    errors,
+                    ..Self::new(
+                        StatusCode::UNPROCESSABLE_ENTITY,
+                        "invalid_resolution",
+                        detail,
+                    )
+                }
             }
             ResolveError::Ledger(error) => error.into(),
         }

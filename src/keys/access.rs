@@ -1,5 +1,5 @@
-//! Who a request comes from: with keys, whoever holds the one it shows; without, whoever it says. Headers in, a
-//! [`Caller`] out; what is answered to one who is refused stands in `http`.
+//! Who a request comes from: with keys, whoever holds the one it shows; without, whoever it says.
+//! Headers in, a [`Caller`] out; what is answered to one who is refused stands in `http`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -38,8 +38,11 @@ pub enum Caller {
 impl Access {
     /// Who a request with these headers comes from.
     pub fn caller(&self, headers: &HeaderMap) -> Caller {
-        let Self::Keyed { keys, clock } = self else { return Caller::Anonymous };
-        // A key that is unknown, revoked or expired goes the same way up to here as one that is in force.
+        let Self::Keyed { keys, clock } = self else {
+            return Caller::Anonymous;
+        };
+        // A key that is unknown, revoked or expired goes the same way up to here as one that is in
+        // force.
         match bearer(headers).and_then(|text| keys.now().value.find(text).cloned()) {
             Some(key) if key.is_in_force(clock.today()) => Caller::Holder(key),
             former => Caller::Refused(former),
@@ -50,7 +53,9 @@ impl Access {
 /// The key of an `Authorization: Bearer` header. Two such headers leave open which one is meant.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
     let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
@@ -58,7 +63,9 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// In a few words, for people who ask whether the keys are those of the file.
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Keyed { keys, .. } = self else { return f.write_str("off") };
+        let Self::Keyed { keys, .. } = self else {
+            return f.write_str("off");
+        };
         keys.now().fmt(f)
     }
 }

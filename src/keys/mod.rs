@@ -1,5 +1,6 @@
-//! API keys: whoever shows one that is in force acts for its tenant and for no other. What a key is and how one is found
-//! stands here, the file of keys in `parse`, and who a request comes from in `access`.
+//! API keys: whoever shows one that is in force acts for its tenant and for no other. What a key is
+//! and how one is found stands here, the file of keys in `parse`, and who a request comes from in
+//! `access`.
 
 pub mod access;
 pub mod parse;
@@ -19,8 +20,9 @@ use crate::toml_reader::{FileFaults, read};
 /// What every key begins with, so that people and secret scanners know one when they see it.
 const PREFIX: &str = "ea_";
 
-/// The SHA-256 of a key. A key is 256 random bits, so nobody guesses his way back from its hash: it needs neither salt
-/// nor stretching, which are for passwords, and stretching would let strangers keep the processor busy.
+/// The SHA-256 of a key. A key is 256 random bits, so nobody guesses his way back from its hash: it
+/// needs neither salt nor stretching, which are for passwords, and stretching would let strangers
+/// keep the processor busy.
 #[derive(Clone, Copy)]
 pub struct Digest([u8; 32]);
 
@@ -50,7 +52,8 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Two digests are compared in constant time or not at all, so no comparison can tell by its time how much was right.
+/// Two digests are compared in constant time or not at all, so no comparison can tell by its time
+/// how much was right.
 impl PartialEq for Digest {
     fn eq(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
@@ -70,7 +73,8 @@ pub struct ApiKey {
     pub digest: Digest,
     /// What its holder may approve.
     pub roles: Vec<Role>,
-    /// The person who holds it, who then signs what he settles; absent when a program holds it for several.
+    /// The person who holds it, who then signs what he settles; absent when a program holds it for
+    /// several.
     pub user_id: Option<String>,
     /// Whether it was taken back.
     pub is_revoked: bool,
@@ -99,7 +103,10 @@ pub struct KeyFile {
 impl KeyFile {
     /// Reads a file; that it cannot be read shows when its keys are asked for.
     pub fn read(path: &Path) -> Self {
-        Self { path: path.to_owned(), text: read(path, "name a file of keys, such as `keys new` begins") }
+        Self {
+            path: path.to_owned(),
+            text: read(path, "name a file of keys, such as `keys new` begins"),
+        }
     }
 }
 
@@ -119,11 +126,17 @@ impl ApiKeys {
         parse::parse(&file.path, file.text.as_ref().map_err(FileFaults::clone)?)
     }
 
-    /// The key that a text is, in force or not. Every digest is compared, also after a match, so the time this takes
-    /// tells neither whether there is one nor which.
+    /// The key that a text is, in force or not. Every digest is compared, also after a match, so
+    /// the time this takes tells neither whether there is one nor which.
     pub fn find(&self, text: &str) -> Option<&Arc<ApiKey>> {
         let digest = Digest::of(text);
-        self.0.iter().fold(None, |found, key| if key.digest == digest { Some(key) } else { found })
+        self.0.iter().fold(None, |found, key| {
+            if key.digest == digest {
+                Some(key)
+            } else {
+                found
+            }
+        })
     }
 }
 

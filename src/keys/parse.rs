@@ -1,6 +1,7 @@
-//! The file of keys, TOML text to [`ApiKeys`] and back: one `[[key]]` for each, with its `id`, its `tenant`, the `sha256`
-//! of the key, and if need be `roles`, the `user` who holds it, `revoked = true` and the day it `expires`. Faults never
-//! repeat what a value holds: someone may have written the key itself where its hash belongs.
+//! The file of keys, TOML text to [`ApiKeys`] and back: one `[[key]]` for each, with its `id`, its
+//! `tenant`, the `sha256` of the key, and if need be `roles`, the `user` who holds it, `revoked =
+//! true` and the day it `expires`. Faults never repeat what a value holds: someone may have written
+//! the key itself where its hash belongs.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,9 +18,11 @@ use crate::toml_reader::{Claims, DATE, FileFaults, Source, date, list, name, one
 /// What is accepted as the id of a key.
 pub const ID: &str = "up to 64 lower-case letters, digits, `-` and `_`, such as \"acme-2026\"";
 /// What is accepted as a tenant.
-pub const TENANT: &str = "1 to 128 characters without control characters and no blank at either end, such as \"acme\"";
+pub const TENANT: &str =
+    "1 to 128 characters without control characters and no blank at either end, such as \"acme\"";
 /// What is accepted as a user.
-pub const USER: &str = "1 to 128 characters without control characters and no blank at either end, such as \"ana\"";
+pub const USER: &str =
+    "1 to 128 characters without control characters and no blank at either end, such as \"ana\"";
 const HASH: &str = "64 hex digits, the SHA-256 of the key, which `keys new` prints";
 /// Characters an id may have: fewer than a key has, so that no key passes for an id.
 const MAX_KEY_ID_CHARS: usize = 64;
@@ -38,8 +41,12 @@ fn parse_keys(source: &mut Source<'_>) -> Option<Vec<Arc<ApiKey>>> {
     source.tables_of("key", |source, table, at| {
         let key_id = table.required(source, "id", ID, |value| id(value.as_str()?));
         let tenant_id = table.required(source, "tenant", TENANT, |value| line(value.as_str()?));
-        let digest = table.required(source, "sha256", HASH, |value| Digest::parse(value.as_str()?));
-        let roles = list(source, table, "roles", &one_of(Role::VARIANTS), |text| text.parse::<Role>().ok());
+        let digest = table.required(source, "sha256", HASH, |value| {
+            Digest::parse(value.as_str()?)
+        });
+        let roles = list(source, table, "roles", &one_of(Role::VARIANTS), |text| {
+            text.parse::<Role>().ok()
+        });
         let user_id = table.optional(source, "user", USER, |value| line(value.as_str()?));
         let is_revoked = table.optional(source, "revoked", "true or false", DeValue::as_bool);
         let expires = table.optional(source, "expires", DATE, date);
@@ -90,6 +97,12 @@ struct File<'a> {
 
 /// The entry of a new key, as it is appended to a file.
 pub fn entry(id: &str, tenant: &str, digest: Digest, roles: &[Role], user: Option<&str>) -> String {
-    let key = [Entry { id, tenant, sha256: digest.to_string(), roles, user }];
+    let key = [Entry {
+        id,
+        tenant,
+        sha256: digest.to_string(),
+        roles,
+        user,
+    }];
     toml::to_string(&File { key }).expect("texts and lists of texts are TOML")
 }

@@ -1,6 +1,7 @@
-//! Group commit: all writes that wait when the ledger is free share one transaction, and so one sync of the disk. Each is
-//! a [`Part`] of it, which is refused before it has written anything, and so takes nothing from the others: savepoints
-//! would cost every part more than its writes. Knows no decisions; what is written stands in the files beside.
+//! Group commit: all writes that wait when the ledger is free share one transaction, and so one
+//! sync of the disk. Each is a [`Part`] of it, which is refused before it has written anything, and
+//! so takes nothing from the others: savepoints would cost every part more than its writes. Knows
+//! no decisions; what is written stands in the files beside.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -33,12 +34,13 @@ pub(super) struct Manner {
     pub(super) n_lanes: usize,
     /// Clears away what rows held before, as far as the database can.
     pub(super) forget: &'static str,
-    /// Whether tenants share a transaction. Where several are open at once they must not: each locks its tenant, and two
-    /// that want each other's would wait for ever.
+    /// Whether tenants share a transaction. Where several are open at once they must not: each
+    /// locks its tenant, and two that want each other's would wait for ever.
     pub(super) mixes_tenants: bool,
 }
 
-/// The file that was opened. One that is removed or replaced can still be written to, and nobody would ever read it.
+/// The file that was opened. One that is removed or replaced can still be written to, and nobody
+/// would ever read it.
 #[derive(Clone, Debug)]
 pub(super) struct OpenFile {
     path: PathBuf,
@@ -94,7 +96,10 @@ impl Lane {
     /// Waits for its turn.
     async fn enter(&self) -> OwnedMutexGuard<Option<Batch>> {
         self.n_waiting.fetch_add(1, Ordering::AcqRel);
-        let waiting = Waiting { lane: self, has_entered: false };
+        let waiting = Waiting {
+            lane: self,
+            has_entered: false,
+        };
         let open = Arc::clone(&self.open).lock_owned().await;
         waiting.enter();
         open
@@ -102,7 +107,15 @@ impl Lane {
 
     /// Commits what is open.
     fn commit(&self, open: &mut Option<Batch>) {
-        let Some(Batch { transaction, n_parts, committed, .. }) = open.take() else { return };
+        let Some(Batch {
+            transaction,
+            n_parts,
+            committed,
+            ..
+        }) = open.take()
+        else {
+            return;
+        };
         let proof = self.proof.clone();
         transaction.commit(n_parts, move |result| {
             proof.set(result.is_ok().then(Instant::now));
@@ -131,7 +144,9 @@ impl Waiting<'_> {
 impl Drop for Waiting<'_> {
     /// One that goes away before its turn was counted on to end the batch of those before it.
     fn drop(&mut self) {
-        let Ok(runtime) = Handle::try_current() else { return };
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
         if !self.has_entered {
             let lane = self.lane.clone();
             runtime.spawn(async move {
@@ -159,8 +174,19 @@ struct Batch {
 impl Batches {
     pub(super) fn new(pool: Pool, manner: Manner, file: Option<OpenFile>) -> Self {
         let proof = Proof::default();
-        let lanes = (0..manner.n_lanes).map(|_| Lane { proof: proof.clone(), ..Lane::default() }).collect();
-        Self { pool, manner, file, lanes, proof }
+        let lanes = (0..manner.n_lanes)
+            .map(|_| Lane {
+                proof: proof.clone(),
+                ..Lane::default()
+            })
+            .collect();
+        Self {
+            pool,
+            manner,
+            file,
+            lanes,
+            proof,
+        }
     }
 
     /// Whether the database took a write just now.
@@ -176,8 +202,17 @@ impl Batches {
         let n_lanes = u64::try_from(self.lanes.len()).unwrap_or(1);
         let lane = usize::try_from(hasher.finish() % n_lanes).unwrap_or(0);
         let lane = self.lanes[lane].clone();
-        let mut part = Part { open: lane.enter().await, lane, has_left: false };
-        if !self.manner.mixes_tenants && part.open.as_ref().is_some_and(|batch| batch.tenant_id != tenant_id) {
+        let mut part = Part {
+            open: lane.enter().await,
+            lane,
+            has_left: false,
+        };
+        if !self.manner.mixes_tenants
+            && part
+                .open
+                .as_ref()
+                .is_some_and(|batch| batch.tenant_id != tenant_id)
+        {
             part.commit();
         }
         if part.open.is_none() {
@@ -205,8 +240,8 @@ impl Batches {
     }
 }
 
-/// One write, in the transaction of its batch. Dropped before it has left, it gives the whole transaction up, and
-/// the others of its batch begin anew.
+/// One write, in the transaction of its batch. Dropped before it has left, it gives the whole
+/// transaction up, and the others of its batch begin anew.
 pub(super) struct Part {
     open: OwnedMutexGuard<Option<Batch>>,
     lane: Lane,
@@ -215,7 +250,9 @@ pub(super) struct Part {
 
 impl Part {
     fn batch(&mut self) -> &mut Batch {
-        self.open.as_mut().expect("a part is handed out with its batch, which only its end takes away")
+        self.open
+            .as_mut()
+            .expect("a part is handed out with its batch, which only its end takes away")
     }
 
     fn commit(&mut self) {
@@ -232,9 +269,12 @@ impl Part {
         &mut self.batch().heads
     }
 
-    /// Ends the write with what came of it, once all that it rests on is on disk. One that failed may have written half of
-    /// what it wanted, and takes the whole transaction back.
-    pub(super) async fn leave<T>(mut self, result: Result<T, RecordError>) -> Result<T, RecordError> {
+    /// Ends the write with what came of it, once all that it rests on is on disk. One that failed
+    /// may have written half of what it wanted, and takes the whole transaction back.
+    pub(super) async fn leave<T>(
+        mut self,
+        result: Result<T, RecordError>,
+    ) -> Result<T, RecordError> {
         if result.as_ref().is_err_and(|error| !error.is_refusal()) {
             return result;
         }
@@ -249,7 +289,10 @@ impl Part {
         }
         drop(self);
         // Whoever is refused waits as well: what stands in his way can't be read before.
-        let committed = committed.wait_for(Option::is_some).await.map_err(|_| LedgerError::Interrupted)?;
+        let committed = committed
+            .wait_for(Option::is_some)
+            .await
+            .map_err(|_| LedgerError::Interrupted)?;
         match &*committed {
             Some(Err(error)) => Err(LedgerError::Database(Arc::clone(error)).into()),
             _ => result,

@@ -1,6 +1,7 @@
-//! One way to ask either database. SQLite is asked on the spot: a statement takes microseconds, less than handing it to
-//! another thread and back would. What may wait for the disk or for another process, the beginning and the end of a
-//! [`Transaction`], goes where waiting keeps nobody up. Knows no tables.
+//! One way to ask either database. SQLite is asked on the spot: a statement takes microseconds,
+//! less than handing it to another thread and back would. What may wait for the disk or for another
+//! process, the beginning and the end of a [`Transaction`], goes where waiting keeps nobody up.
+//! Knows no tables.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -20,8 +21,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::ledger::sqlite::{BUSY_TIMEOUT, Lent, Purpose, SqliteFile};
 
-/// How long Postgres is waited for: as long as it keeps a transaction itself that nobody goes on with. A network or a host
-/// that is gone says nothing, not even that it is.
+/// How long Postgres is waited for: as long as it keeps a transaction itself that nobody goes on
+/// with. A network or a host that is gone says nothing, not even that it is.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Lets a statement of Postgres run as long as it takes.
 pub(super) const UNLIMITED: &str = "SET statement_timeout = 0";
@@ -41,7 +42,9 @@ pub enum DbError {
     #[error("the database has not answered for {} seconds", ANSWER_TIMEOUT.as_secs())]
     Silent,
     /// Somebody reads what stands in the journal alone, so it cannot be emptied.
-    #[error("the journal cannot be emptied while somebody reads the ledger; run it again when nobody does")]
+    #[error(
+        "the journal cannot be emptied while somebody reads the ledger; run it again when nobody does"
+    )]
     Read,
     /// The program stopped meanwhile.
     #[error("the program stopped meanwhile")]
@@ -49,10 +52,12 @@ pub enum DbError {
 }
 
 impl DbError {
-    /// Whether one of two transactions that compete was given up, by SQLSTATE a serialisation failure or a deadlock, and
-    /// may go well when it is tried again.
+    /// Whether one of two transactions that compete was given up, by SQLSTATE a serialisation
+    /// failure or a deadlock, and may go well when it is tried again.
     pub(super) fn is_conflict(&self) -> bool {
-        let Self::Sqlx(error) = self else { return false };
+        let Self::Sqlx(error) = self else {
+            return false;
+        };
         let code = error.as_database_error().and_then(|error| error.code());
         code.is_some_and(|code| code == "40001" || code == "40P01")
     }
@@ -115,7 +120,10 @@ impl rusqlite::ToSql for Value<'_> {
 
 /// What a row of either database can be read as: any tuple of columns.
 pub(super) trait Columns:
-    for<'r> sqlx::FromRow<'r, PgRow> + for<'r> TryFrom<&'r rusqlite::Row<'r>, Error = rusqlite::Error> + Send + Unpin
+    for<'r> sqlx::FromRow<'r, PgRow>
+    + for<'r> TryFrom<&'r rusqlite::Row<'r>, Error = rusqlite::Error>
+    + Send
+    + Unpin
 {
 }
 
@@ -136,7 +144,10 @@ pub(super) struct Query<'a> {
 
 /// A statement, without values so far.
 pub(super) fn query<'a>(sql: impl SqlSafeStr) -> Query<'a> {
-    Query { sql: sql.into_sql_str(), values: Vec::new() }
+    Query {
+        sql: sql.into_sql_str(),
+        values: Vec::new(),
+    }
 }
 
 impl<'a> Query<'a> {
@@ -150,23 +161,34 @@ impl<'a> Query<'a> {
     pub(super) async fn execute(self, db: &mut Connection) -> Result<u64, DbError> {
         match db {
             Connection::Sqlite(lent) => {
-                let n_rows = lent.get().prepare_cached(self.sql.as_str())?.execute(params_from_iter(&self.values))?;
+                let n_rows = lent
+                    .get()
+                    .prepare_cached(self.sql.as_str())?
+                    .execute(params_from_iter(&self.values))?;
                 Ok(n_rows.try_into().unwrap_or(u64::MAX))
             }
             Connection::Postgres(connection) => {
                 let arguments = self.arguments()?;
                 let query = sqlx::query_with(self.sql, arguments);
-                Ok(answer(connection, async |server| query.execute(server).await).await?.rows_affected())
+                Ok(
+                    answer(connection, async |server| query.execute(server).await)
+                        .await?
+                        .rows_affected(),
+                )
             }
         }
     }
 
     /// All of its rows.
-    pub(super) async fn fetch_all<T: Columns>(self, db: &mut Connection) -> Result<Vec<T>, DbError> {
+    pub(super) async fn fetch_all<T: Columns>(
+        self,
+        db: &mut Connection,
+    ) -> Result<Vec<T>, DbError> {
         match db {
             Connection::Sqlite(lent) => {
                 let mut statement = lent.get().prepare_cached(self.sql.as_str())?;
-                let rows = statement.query_map(params_from_iter(&self.values), |row| T::try_from(row))?;
+                let rows =
+                    statement.query_map(params_from_iter(&self.values), |row| T::try_from(row))?;
                 Ok(rows.collect::<Result<_, _>>()?)
             }
             Connection::Postgres(connection) => {
@@ -178,13 +200,18 @@ impl<'a> Query<'a> {
     }
 
     /// Its first row, if there is one.
-    pub(super) async fn fetch_optional<T: Columns>(self, db: &mut Connection) -> Result<Option<T>, DbError> {
+    pub(super) async fn fetch_optional<T: Columns>(
+        self,
+        db: &mut Connection,
+    ) -> Result<Option<T>, DbError> {
         Ok(self.fetch_all(db).await?.into_iter().next())
     }
 
     /// Its first row, which has to be there.
     pub(super) async fn fetch_one<T: Columns>(self, db: &mut Connection) -> Result<T, DbError> {
-        self.fetch_optional(db).await?.ok_or_else(|| sqlx::Error::RowNotFound.into())
+        self.fetch_optional(db)
+            .await?
+            .ok_or_else(|| sqlx::Error::RowNotFound.into())
     }
 
     fn arguments(&self) -> Result<PgArguments, DbError> {
@@ -201,7 +228,8 @@ impl<'a> Query<'a> {
     }
 }
 
-/// Connections to one database, and a permit for each transaction that this process may have open on it at once.
+/// Connections to one database, and a permit for each transaction that this process may have open
+/// on it at once.
 #[derive(Clone, Debug)]
 pub(super) struct Pool {
     connections: Connections,
@@ -210,7 +238,8 @@ pub(super) struct Pool {
 
 #[derive(Clone, Debug)]
 enum Connections {
-    /// To a file. None is held for longer than it takes, so there are hardly more of them than threads.
+    /// To a file. None is held for longer than it takes, so there are hardly more of them than
+    /// threads.
     Sqlite(Arc<SqliteFile>),
     /// To a server.
     Postgres(PgPool),
@@ -221,12 +250,19 @@ impl Pool {
     pub(super) fn sqlite(path: PathBuf, set_up: &'static str) -> Self {
         let file = SqliteFile::new(path, set_up);
         // It has one transaction at a time, and would sleep a while for it itself, and look again.
-        Self { connections: Connections::Sqlite(Arc::new(file)), turns: Arc::new(Semaphore::new(1)) }
+        Self {
+            connections: Connections::Sqlite(Arc::new(file)),
+            turns: Arc::new(Semaphore::new(1)),
+        }
     }
 
-    /// Of a server, with so many transactions open at once, which leave connections to those who read.
+    /// Of a server, with so many transactions open at once, which leave connections to those who
+    /// read.
     pub(super) fn postgres(pool: PgPool, n_open: usize) -> Self {
-        Self { connections: Connections::Postgres(pool), turns: Arc::new(Semaphore::new(n_open)) }
+        Self {
+            connections: Connections::Postgres(pool),
+            turns: Arc::new(Semaphore::new(n_open)),
+        }
     }
 
     /// A connection that nobody else uses, to read with.
@@ -237,7 +273,8 @@ impl Pool {
     async fn connection(&self, purpose: Purpose) -> Result<Connection, DbError> {
         Ok(match &self.connections {
             Connections::Sqlite(file) => Connection::Sqlite(SqliteFile::lend(file, purpose)?),
-            // In a box: it takes four kilobytes, which all that waits for a connection would carry, SQLite's as well.
+            // In a box: it takes four kilobytes, which all that waits for a connection would carry,
+            // SQLite's as well.
             Connections::Postgres(pool) => Connection::Postgres(Box::pin(pool.acquire()).await?),
         })
     }
@@ -248,7 +285,8 @@ impl Pool {
     /// When that takes as long as no commit does on a disk that works.
     async fn turn(&self) -> Result<Option<OwnedSemaphorePermit>, DbError> {
         let turn = timeout(BUSY_TIMEOUT, Arc::clone(&self.turns).acquire_owned()).await;
-        turn.map(Result::ok).map_err(|_| sqlx::Error::PoolTimedOut.into())
+        turn.map(Result::ok)
+            .map_err(|_| sqlx::Error::PoolTimedOut.into())
     }
 
     /// Closes all connections, those in use when they come back.
@@ -275,7 +313,10 @@ impl Connection {
         match self {
             Self::Sqlite(lent) => lent.run(sql)?,
             Self::Postgres(connection) => {
-                answer(connection, async |server| sqlx::raw_sql(sql).execute(server).await).await?;
+                answer(connection, async |server| {
+                    sqlx::raw_sql(sql).execute(server).await
+                })
+                .await?;
             }
         }
         Ok(())
@@ -283,7 +324,9 @@ impl Connection {
 
     /// The same, unless it would have to wait for another process.
     async fn run_unless_busy(&mut self, sql: &'static str) -> Result<(), DbError> {
-        let Self::Sqlite(lent) = self else { return self.run(sql).await };
+        let Self::Sqlite(lent) = self else {
+            return self.run(sql).await;
+        };
         lent.get().busy_timeout(Duration::ZERO)?;
         let result = lent.run(sql);
         lent.get().busy_timeout(BUSY_TIMEOUT)?;
@@ -326,9 +369,9 @@ async fn answer<T>(
     Ok(answer?)
 }
 
-/// A transaction on a connection of its own. Unless it is committed the connection is closed with it, which takes back
-/// what it did: a database that failed may have ended the transaction by itself, and a connection that doubts where it
-/// stands is worth nothing.
+/// A transaction on a connection of its own. Unless it is committed the connection is closed with
+/// it, which takes back what it did: a database that failed may have ended the transaction by
+/// itself, and a connection that doubts where it stands is worth nothing.
 #[derive(Debug)]
 pub(super) struct Transaction {
     /// Where its statements go.
@@ -341,7 +384,11 @@ impl Transaction {
     /// Begins with a statement.
     pub(super) async fn begin(pool: &Pool, statement: &'static str) -> Result<Self, DbError> {
         let turn = pool.turn().await?;
-        let mut begun = Self { connection: pool.connection(Purpose::Writes).await?, is_committed: false, _turn: turn };
+        let mut begun = Self {
+            connection: pool.connection(Purpose::Writes).await?,
+            is_committed: false,
+            _turn: turn,
+        };
         let begin = begun.connection.run_unless_busy(statement).await;
         if !begin.as_ref().is_err_and(DbError::is_busy) {
             return begin.map(|()| begun);
@@ -351,9 +398,13 @@ impl Transaction {
         spawn(true, wait).await?
     }
 
-    /// Commits so many writes, whatever becomes of the caller, and says how it went; where it went well, all of it is on
-    /// disk.
-    pub(super) fn commit(mut self, n_writes: usize, tell: impl FnOnce(Result<(), DbError>) + Send + 'static) {
+    /// Commits so many writes, whatever becomes of the caller, and says how it went; where it went
+    /// well, all of it is on disk.
+    pub(super) fn commit(
+        mut self,
+        n_writes: usize,
+        tell: impl FnOnce(Result<(), DbError>) + Send + 'static,
+    ) {
         let file = match &self.connection {
             Connection::Sqlite(lent) => Some(Arc::clone(&lent.home)),
             Connection::Postgres(_) => None,
@@ -375,8 +426,12 @@ impl Transaction {
     }
 }
 
-/// Work in a task of its own; what waits without giving way, as SQLite does, on a thread of its own.
-fn spawn<T: Send + 'static>(is_sqlite: bool, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+/// Work in a task of its own; what waits without giving way, as SQLite does, on a thread of its
+/// own.
+fn spawn<T: Send + 'static>(
+    is_sqlite: bool,
+    work: impl Future<Output = T> + Send + 'static,
+) -> JoinHandle<T> {
     match is_sqlite {
         true => spawn_blocking(|| Handle::current().block_on(work)),
         false => tokio::spawn(work),

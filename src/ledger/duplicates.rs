@@ -1,4 +1,5 @@
-//! Looking up what may have been handed in before. How alike two expenses are stands in `policy::duplicate`.
+//! Looking up what may have been handed in before. How alike two expenses are stands in
+//! `policy::duplicate`.
 
 use std::cmp::Reverse;
 
@@ -12,9 +13,13 @@ use crate::policy::duplicate::similarity;
 /// How many earlier decisions with the same amount are looked at, the newest first.
 const MAX_CANDIDATES: i64 = 20;
 
-/// Earlier decisions, approved or pending approval, about what may be the same purchase; the most alike come first. Inside
-/// the transaction that records the decision, so that of two at once the second one finds the first.
-pub(super) async fn find(transaction: &mut Connection, decision: &Decision) -> Result<Vec<Duplicate>, LedgerError> {
+/// Earlier decisions, approved or pending approval, about what may be the same purchase; the most
+/// alike come first. Inside the transaction that records the decision, so that of two at once the
+/// second one finds the first.
+pub(super) async fn find(
+    transaction: &mut Connection,
+    decision: &Decision,
+) -> Result<Vec<Duplicate>, LedgerError> {
     let expense = &decision.expense;
     let first_day = expense.date.yesterday().unwrap_or(expense.date);
     let last_day = expense.date.tomorrow().unwrap_or(expense.date);
@@ -37,7 +42,10 @@ pub(super) async fn find(transaction: &mut Connection, decision: &Decision) -> R
     for (document,) in &documents {
         let earlier: Decision = read(document)?;
         let score = similarity(expense, &earlier.expense);
-        duplicates.extend(score.map(|score| Duplicate { id: earlier.id, score }));
+        duplicates.extend(score.map(|score| Duplicate {
+            id: earlier.id,
+            score,
+        }));
     }
     // A stable sort keeps the newest first among equals.
     duplicates.sort_by_key(|duplicate| Reverse(duplicate.score));

@@ -1,6 +1,6 @@
-//! Erasing what an employee's records hold of personal texts. What stays in their place is what the chain was sealed
-//! over, so it still holds; amounts, dates, outcomes and the employee's id stay as they are. Backups, and what Postgres keeps
-//! for replication, are not reached from here.
+//! Erasing what an employee's records hold of personal texts. What stays in their place is what the
+//! chain was sealed over, so it still holds; amounts, dates, outcomes and the employee's id stay as
+//! they are. Backups, and what Postgres keeps for replication, are not reached from here.
 
 use serde_json::Value;
 
@@ -12,8 +12,8 @@ use crate::ledger::{Ledger, LedgerError, RecordError, Tries, seal, text_of};
 /// Records that are erased in one write.
 const PAGE: i64 = 100;
 
-/// Decisions and resolutions: reading a page of those that hold personal texts, in the order of the decisions, and writing
-/// one without them.
+/// Decisions and resolutions: reading a page of those that hold personal texts, in the order of the
+/// decisions, and writing one without them.
 const RECORDS: [(&str, &str); 2] = [
     (
         "SELECT decision.id, decision.id, chain.salt, decision.document FROM decision
@@ -47,9 +47,9 @@ struct Page {
 }
 
 impl Ledger {
-    /// Erases the personal texts of an employee's decisions and of their resolutions. A request that is sent again with one
-    /// of their idempotency keys is told that the key was used, since nobody can compare it any more. Gives how many records
-    /// held some.
+    /// Erases the personal texts of an employee's decisions and of their resolutions. A request
+    /// that is sent again with one of their idempotency keys is told that the key was used,
+    /// since nobody can compare it any more. Gives how many records held some.
     ///
     /// # Errors
     /// When the database fails; what was erased by then stays so, and asking again goes on.
@@ -102,19 +102,41 @@ async fn erase_page(
             "UPDATE idempotency SET fingerprint = '' WHERE tenant_id = $1 AND fingerprint <> ''
              AND decision_id IN (SELECT id FROM decision WHERE tenant_id = $1 AND user_id = $2)",
         ] {
-            query(statement).bind(tenant_id).bind(user_id).execute(transaction).await?;
+            query(statement)
+                .bind(tenant_id)
+                .bind(user_id)
+                .execute(transaction)
+                .await?;
         }
     }
-    let rows: Vec<(String, String, String, String)> =
-        query(select).bind(tenant_id).bind(user_id).bind(after).bind(PAGE).fetch_all(transaction).await?;
-    let mut page = Page { n_erased: 0, last: None };
+    let rows: Vec<(String, String, String, String)> = query(select)
+        .bind(tenant_id)
+        .bind(user_id)
+        .bind(after)
+        .bind(PAGE)
+        .fetch_all(transaction)
+        .await?;
+    let mut page = Page {
+        n_erased: 0,
+        last: None,
+    };
     for (decision_id, id, salt, document) in rows {
         let mut record: Value = read(&document)?;
         seal::seal(&mut record, &salt);
-        query(update).bind(text_of(&record)).bind(&id).execute(transaction).await?;
+        query(update)
+            .bind(text_of(&record))
+            .bind(&id)
+            .execute(transaction)
+            .await?;
         // Without its salt a text cannot be guessed from its hash.
-        query("UPDATE chain SET salt = NULL WHERE record_id = $1").bind(id).execute(transaction).await?;
-        page = Page { n_erased: page.n_erased + 1, last: Some(decision_id) };
+        query("UPDATE chain SET salt = NULL WHERE record_id = $1")
+            .bind(id)
+            .execute(transaction)
+            .await?;
+        page = Page {
+            n_erased: page.n_erased + 1,
+            last: Some(decision_id),
+        };
     }
     Ok(page)
 }

@@ -30,7 +30,8 @@ pub struct Exported {
 }
 
 impl Ledger {
-    /// The next decisions of a period, of one tenant or of all, after one of them. Empty at the end.
+    /// The next decisions of a period, of one tenant or of all, after one of them. Empty at the
+    /// end.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -45,7 +46,11 @@ impl Ledger {
             Some(after) => (">", after.max(first)),
             None => (">=", first),
         };
-        let of_tenant = if tenant_id.is_some() { "decision.tenant_id = $3" } else { "$3 = ''" };
+        let of_tenant = if tenant_id.is_some() {
+            "decision.tenant_id = $3"
+        } else {
+            "$3 = ''"
+        };
         let sql = AssertSqlSafe(format!(
             "SELECT decision.document, resolution.document, chain.hash FROM decision
              LEFT JOIN resolution ON resolution.decision_id = decision.id
@@ -59,10 +64,14 @@ impl Ledger {
             .bind(PAGE)
             .fetch_all(&mut self.pool.acquire().await?)
             .await?;
-        let exported = |(decision, resolution, record_hash): (String, Option<String>, Option<String>)| {
-            let row: Row = (decision, resolution);
-            Ok(Exported { entry: entry(row)?, record_hash })
-        };
+        let exported =
+            |(decision, resolution, record_hash): (String, Option<String>, Option<String>)| {
+                let row: Row = (decision, resolution);
+                Ok(Exported {
+                    entry: entry(row)?,
+                    record_hash,
+                })
+            };
         rows.into_iter().map(exported).collect()
     }
 }

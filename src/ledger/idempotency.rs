@@ -1,5 +1,6 @@
-//! One decision per idempotency key, whatever the network does. A key is claimed before the work begins and bound to the
-//! decision in the transaction that records it, so two requests, in one process or in two, never both decide.
+//! One decision per idempotency key, whatever the network does. A key is claimed before the work
+//! begins and bound to the decision in the transaction that records it, so two requests, in one
+//! process or in two, never both decide.
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -54,11 +55,20 @@ impl Ledger {
         };
         Ok(match claimed {
             Claimed::Now => KeyState::Claimed,
-            Claimed::Before { fingerprint, .. } if fingerprint != claim.fingerprint => KeyState::OtherBody,
-            Claimed::Before { decision_id: None, .. } => KeyState::UnderWay,
-            Claimed::Before { decision_id: Some(id), .. } => {
+            Claimed::Before { fingerprint, .. } if fingerprint != claim.fingerprint => {
+                KeyState::OtherBody
+            }
+            Claimed::Before {
+                decision_id: None, ..
+            } => KeyState::UnderWay,
+            Claimed::Before {
+                decision_id: Some(id),
+                ..
+            } => {
                 let entry = self.get(&claim.tenant_id, id).await?;
-                entry.map_or(KeyState::UnderWay, |entry| KeyState::Decided(Box::new(entry)))
+                entry.map_or(KeyState::UnderWay, |entry| {
+                    KeyState::Decided(Box::new(entry))
+                })
             }
         })
     }
@@ -85,10 +95,17 @@ enum Claimed {
     /// Nobody holds it, so it is the request's.
     Now,
     /// Another request holds it, or has decided with it.
-    Before { fingerprint: String, decision_id: Option<Uuid> },
+    Before {
+        fingerprint: String,
+        decision_id: Option<Uuid>,
+    },
 }
 
-async fn try_claim(part: &mut Part, claim: &KeyClaim, now: Timestamp) -> Result<Claimed, RecordError> {
+async fn try_claim(
+    part: &mut Part,
+    claim: &KeyClaim,
+    now: Timestamp,
+) -> Result<Claimed, RecordError> {
     let transaction = part.transaction();
     query("DELETE FROM idempotency WHERE tenant_id = $1 AND expires_at <= $2")
         .bind(&claim.tenant_id)
@@ -114,13 +131,17 @@ async fn try_claim(part: &mut Part, claim: &KeyClaim, now: Timestamp) -> Result<
     if taken == 1 {
         return Ok(Claimed::Now);
     }
-    let (fingerprint, decision_id): (String, Option<String>) =
-        query("SELECT fingerprint, decision_id FROM idempotency WHERE tenant_id = $1 AND idem_key = $2")
-            .bind(&claim.tenant_id)
-            .bind(&claim.key)
-            .fetch_one(transaction)
-            .await?;
-    Ok(Claimed::Before { fingerprint, decision_id: decision_id.and_then(|id| id.parse().ok()) })
+    let (fingerprint, decision_id): (String, Option<String>) = query(
+        "SELECT fingerprint, decision_id FROM idempotency WHERE tenant_id = $1 AND idem_key = $2",
+    )
+    .bind(&claim.tenant_id)
+    .bind(&claim.key)
+    .fetch_one(transaction)
+    .await?;
+    Ok(Claimed::Before {
+        fingerprint,
+        decision_id: decision_id.and_then(|id| id.parse().ok()),
+    })
 }
 
 async fn give_back(part: &mut Part, claim: &KeyClaim) -> Result<(), RecordError> {

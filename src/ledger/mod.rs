@@ -1,6 +1,6 @@
-//! The durable memory: decisions, and what they take of each cap. Recording a decision, taking its share and sealing it
-//! into its tenant's chain is one write, which shares a transaction with others. One SQL serves SQLite and Postgres.
-//! Decides nothing; what a cap is stands in `policy`.
+//! The durable memory: decisions, and what they take of each cap. Recording a decision, taking its
+//! share and sealing it into its tenant's chain is one write, which shares a transaction with
+//! others. One SQL serves SQLite and Postgres. Decides nothing; what a cap is stands in `policy`.
 
 mod batch;
 mod db;
@@ -52,7 +52,9 @@ pub enum LedgerError {
     #[error("the ledger failed")]
     Database(#[source] Arc<DbError>),
     /// Its file was removed or replaced, so whatever is written is lost at the next start.
-    #[error("the ledger's file was removed or replaced under the service; put it back, or start the service anew")]
+    #[error(
+        "the ledger's file was removed or replaced under the service; put it back, or start the service anew"
+    )]
     Gone,
     /// Another write took the transaction down with it, again and again.
     #[error("the write was interrupted")]
@@ -74,7 +76,8 @@ pub enum RecordError {
     /// Another expense took the cap since the verdict; nothing was recorded.
     #[error("the cap was taken meanwhile")]
     CapMoved,
-    /// Somebody else has settled the expense, or the purchase that it refunds; nothing was recorded.
+    /// Somebody else has settled the expense, or the purchase that it refunds; nothing was
+    /// recorded.
     #[error("the expense is settled")]
     Settled,
     /// The ledger failed.
@@ -85,7 +88,10 @@ pub enum RecordError {
 impl RecordError {
     /// Whether the write was refused, before it had written anything, and nothing failed.
     fn is_refusal(&self) -> bool {
-        matches!(self, Self::CapMoved | Self::Settled | Self::Ledger(LedgerError::KeyLost))
+        matches!(
+            self,
+            Self::CapMoved | Self::Settled | Self::Ledger(LedgerError::KeyLost)
+        )
     }
 }
 
@@ -122,7 +128,8 @@ pub struct Reservation {
     pub currency: Currency,
     /// The windows that are capped, each with the most it may hold.
     pub caps: Vec<(Window, Decimal)>,
-    /// The rules on split purchases that ask nobody yet: the days that count together, and what they may hold so.
+    /// The rules on split purchases that ask nobody yet: the days that count together, and what
+    /// they may hold so.
     pub splits: Vec<(u16, Decimal)>,
 }
 
@@ -146,18 +153,23 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Whether a decision could be recorded now: writes as much as one takes, and empties it again, unless a write went
-    /// well just now.
+    /// Whether a decision could be recorded now: writes as much as one takes, and empties it again,
+    /// unless a write went well just now.
     ///
     /// # Errors
     /// When the database cannot be written to.
     pub async fn check(&self) -> Result<(), LedgerError> {
-        let checked = if self.batches.has_proof() { Ok(()) } else { self.try_write().await };
+        let checked = if self.batches.has_proof() {
+            Ok(())
+        } else {
+            self.try_write().await
+        };
         self.was_ready.store(checked.is_ok(), Ordering::Relaxed);
         checked
     }
 
-    /// What the last [`Ledger::check`] found, unless a write went well just now; true before the first.
+    /// What the last [`Ledger::check`] found, unless a write went well just now; true before the
+    /// first.
     pub fn was_ready(&self) -> bool {
         self.batches.has_proof() || self.was_ready.load(Ordering::Relaxed)
     }
@@ -174,13 +186,14 @@ impl Ledger {
         }
     }
 
-    /// Records a decision, takes its share of the caps, binds its idempotency key and seals it: all of it or nothing. What
-    /// may have been handed in before, and what a credit frees, is noted in the decision on the way. Gives the hash of the
-    /// record.
+    /// Records a decision, takes its share of the caps, binds its idempotency key and seals it: all
+    /// of it or nothing. What may have been handed in before, and what a credit frees, is noted
+    /// in the decision on the way. Gives the hash of the record.
     ///
     /// # Errors
-    /// [`RecordError::CapMoved`] when a cap cannot hold the expense any more, [`RecordError::Settled`] when the purchase that
-    /// a credit refunds was settled since it was read.
+    /// [`RecordError::CapMoved`] when a cap cannot hold the expense any more,
+    /// [`RecordError::Settled`] when the purchase that a credit refunds was settled since it
+    /// was read.
     pub async fn record(
         &self,
         decision: &mut Decision,
@@ -211,8 +224,8 @@ struct Tries {
 }
 
 impl Tries {
-    /// Whether a write may succeed when it is tried again as it was: the database gave one of two competing transactions
-    /// up, or another write took this one down with it.
+    /// Whether a write may succeed when it is tried again as it was: the database gave one of two
+    /// competing transactions up, or another write took this one down with it.
     fn again<T>(&mut self, result: &Result<T, RecordError>) -> bool {
         let is_conflict = match result {
             Err(RecordError::Ledger(LedgerError::Interrupted)) => true,
@@ -224,13 +237,21 @@ impl Tries {
     }
 }
 
-/// A write that leaves nothing behind, and still needs all that a write needs: the lock, a free page and the disk.
+/// A write that leaves nothing behind, and still needs all that a write needs: the lock, a free
+/// page and the disk.
 async fn probe(part: &mut Part) -> Result<(), RecordError> {
     let filler = "0".repeat(PROBE_BYTES);
-    query("INSERT INTO probe (filler) VALUES ($1)").bind(filler).execute(part.transaction()).await?;
-    query("DELETE FROM probe").execute(part.transaction()).await?;
+    query("INSERT INTO probe (filler) VALUES ($1)")
+        .bind(filler)
+        .execute(part.transaction())
+        .await?;
+    query("DELETE FROM probe")
+        .execute(part.transaction())
+        .await?;
     // Changes nothing; the tables have to be there all the same.
-    query("UPDATE cap_usage SET used_minor = used_minor WHERE 1 = 0").execute(part.transaction()).await?;
+    query("UPDATE cap_usage SET used_minor = used_minor WHERE 1 = 0")
+        .execute(part.transaction())
+        .await?;
     Ok(())
 }
 
@@ -242,13 +263,16 @@ async fn record(
 ) -> Result<String, RecordError> {
     let transaction = part.transaction();
     if let Effect::Free(purchase) = effect
-        && resolutions::is_settled(transaction, &purchase.decision).await? != purchase.resolution.is_some()
+        && resolutions::is_settled(transaction, &purchase.decision).await?
+            != purchase.resolution.is_some()
     {
         return Err(RecordError::Settled);
     }
     // Windows count what is approved and what is pending approval; nothing else takes a share.
     let taken = match (effect, decision.outcome) {
-        (Effect::Take(reservation), Outcome::Approved | Outcome::NeedsApproval) => Some(reservation),
+        (Effect::Take(reservation), Outcome::Approved | Outcome::NeedsApproval) => {
+            Some(reservation)
+        }
         _ => None,
     };
     if let Some(reservation) = taken {

@@ -1,4 +1,5 @@
-//! Reading decisions back: one by id, or pages of them, newest first. A tenant sees its own and no others.
+//! Reading decisions back: one by id, or pages of them, newest first. A tenant sees its own and no
+//! others.
 
 use std::collections::BTreeMap;
 
@@ -39,15 +40,20 @@ pub struct Entry {
 impl Entry {
     /// What it is filed under: what a person said, else what the machine found.
     pub fn category(&self) -> Option<&str> {
-        let said = self.resolution.as_ref().and_then(|resolution| resolution.category.as_deref());
+        let said = self
+            .resolution
+            .as_ref()
+            .and_then(|resolution| resolution.category.as_deref());
         said.or(self.decision.category.as_deref())
     }
 
-    /// Its amount in the currency of the policy that it has its share of, where that is another one: by the person's approval
-    /// of an expense in review, else by the machine's decision.
+    /// Its amount in the currency of the policy that it has its share of, where that is another
+    /// one: by the person's approval of an expense in review, else by the machine's decision.
     pub fn converted_amount(&self) -> Option<&ConvertedAmount> {
         match &self.resolution {
-            Some(resolution) if self.decision.outcome == Outcome::NeedsReview => resolution.converted_amount.as_ref(),
+            Some(resolution) if self.decision.outcome == Outcome::NeedsReview => {
+                resolution.converted_amount.as_ref()
+            }
             _ => self.decision.converted_amount.as_ref(),
         }
     }
@@ -77,11 +83,17 @@ impl Ledger {
     /// # Errors
     /// When the database cannot be read.
     pub async fn get(&self, tenant_id: &str, id: Uuid) -> Result<Option<Entry>, LedgerError> {
-        // The range of one id takes the index that the tenant leads. The index of the ids alone would fetch another
-        // tenant's row before refusing it, and the time that takes tells it from an id that does not exist.
-        let sql = AssertSqlSafe(format!("{SELECT} WHERE decision.tenant_id = $1 AND decision.id BETWEEN $2 AND $2"));
-        let row: Option<Row> =
-            query(sql).bind(tenant_id).bind(id.to_string()).fetch_optional(&mut self.pool.acquire().await?).await?;
+        // The range of one id takes the index that the tenant leads. The index of the ids alone
+        // would fetch another tenant's row before refusing it, and the time that takes
+        // tells it from an id that does not exist.
+        let sql = AssertSqlSafe(format!(
+            "{SELECT} WHERE decision.tenant_id = $1 AND decision.id BETWEEN $2 AND $2"
+        ));
+        let row: Option<Row> = query(sql)
+            .bind(tenant_id)
+            .bind(id.to_string())
+            .fetch_optional(&mut self.pool.acquire().await?)
+            .await?;
         row.map(entry).transpose()
     }
 
@@ -89,14 +101,28 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn list(&self, tenant_id: &str, filter: &Filter, page: PageRequest) -> Result<Page, LedgerError> {
+    pub async fn list(
+        &self,
+        tenant_id: &str,
+        filter: &Filter,
+        page: PageRequest,
+    ) -> Result<Page, LedgerError> {
         let (sql, values) = select(tenant_id, filter, page);
-        let query = values.iter().fold(query(AssertSqlSafe(sql)), |query, value| query.bind(value));
+        let query = values
+            .iter()
+            .fold(query(AssertSqlSafe(sql)), |query, value| query.bind(value));
         let rows: Vec<Row> = query.fetch_all(&mut self.pool.acquire().await?).await?;
         let n_asked = usize::try_from(page.limit).unwrap_or(usize::MAX);
         let has_more = rows.len() > n_asked;
-        let entries: Vec<Entry> = rows.into_iter().take(n_asked).map(entry).collect::<Result<_, _>>()?;
-        let next = entries.last().map(|last| last.decision.id).filter(|_| has_more);
+        let entries: Vec<Entry> = rows
+            .into_iter()
+            .take(n_asked)
+            .map(entry)
+            .collect::<Result<_, _>>()?;
+        let next = entries
+            .last()
+            .map(|last| last.decision.id)
+            .filter(|_| has_more);
         Ok(Page { entries, next })
     }
 
@@ -106,25 +132,43 @@ impl Ledger {
     /// When the database cannot be read.
     pub async fn pending_by_role(&self) -> Result<BTreeMap<Role, u64>, LedgerError> {
         let sql = "SELECT pending_role, COUNT(*) FROM decision WHERE pending_role IS NOT NULL GROUP BY pending_role";
-        let rows: Vec<(String, i64)> = query(sql).fetch_all(&mut self.pool.acquire().await?).await?;
-        Ok(rows.into_iter().filter_map(|(role, n)| Some((role.parse().ok()?, u64::try_from(n).ok()?))).collect())
+        let rows: Vec<(String, i64)> = query(sql)
+            .fetch_all(&mut self.pool.acquire().await?)
+            .await?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|(role, n)| Some((role.parse().ok()?, u64::try_from(n).ok()?)))
+            .collect())
     }
 }
 
-/// The statement that reads a page, and the values to bind; nothing of the caller's stands in its text. No filter reads
-/// more the more decisions there are, but for pairs of them that hardly ever hold together.
+/// The statement that reads a page, and the values to bind; nothing of the caller's stands in its
+/// text. No filter reads more the more decisions there are, but for pairs of them that hardly ever
+/// hold together.
 fn select(tenant_id: &str, filter: &Filter, page: PageRequest) -> (String, Vec<String>) {
     let pending = filter.pending.map(|role| role.to_string());
-    // What one employee handed in, or what waits for a role, is little whatever else is asked for, so their indexes are
-    // taken. SQLite, which does not count what a condition leaves, would take any; appending nothing to a column keeps it
-    // from that column's.
+    // What one employee handed in, or what waits for a role, is little whatever else is asked for,
+    // so their indexes are taken. SQLite, which does not count what a condition leaves, would
+    // take any; appending nothing to a column keeps it from that column's.
     let is_little = filter.user_id.is_some() || pending.is_some();
     let unindexed = |holds| if holds { " || ''" } else { "" };
     let columns = [
         ("decision.user_id", "", filter.user_id.clone()),
-        ("decision.pending_role", unindexed(filter.user_id.is_some()), pending),
-        ("decision.outcome", unindexed(is_little), filter.outcome.map(|outcome| outcome.to_string())),
-        ("decision.category", unindexed(is_little), filter.category.clone()),
+        (
+            "decision.pending_role",
+            unindexed(filter.user_id.is_some()),
+            pending,
+        ),
+        (
+            "decision.outcome",
+            unindexed(is_little),
+            filter.outcome.map(|outcome| outcome.to_string()),
+        ),
+        (
+            "decision.category",
+            unindexed(is_little),
+            filter.category.clone(),
+        ),
     ];
     let is_unfiltered = columns.iter().all(|(_, _, value)| value.is_none());
     let mut sql = format!("{SELECT} WHERE decision.tenant_id = $1");
@@ -144,11 +188,16 @@ fn select(tenant_id: &str, filter: &Filter, page: PageRequest) -> (String, Vec<S
     let n_rows = u64::from(page.limit) + 1;
     if let Some(kind) = filter.failed_validation {
         values.push(kind.to_string());
-        let failed =
-            format!("SELECT decision_id FROM failed_validation WHERE tenant_id = $1 AND type = ${}", values.len());
-        // Alone it tells its newest; beside others it is asked of each decision. All that ever failed is never read.
+        let failed = format!(
+            "SELECT decision_id FROM failed_validation WHERE tenant_id = $1 AND type = ${}",
+            values.len()
+        );
+        // Alone it tells its newest; beside others it is asked of each decision. All that ever
+        // failed is never read.
         sql.push_str(&match is_unfiltered {
-            true => format!(" AND decision.id IN ({failed}{before} ORDER BY decision_id DESC LIMIT {n_rows})"),
+            true => format!(
+                " AND decision.id IN ({failed}{before} ORDER BY decision_id DESC LIMIT {n_rows})"
+            ),
             false => format!(" AND EXISTS ({failed} AND decision_id = decision.id)"),
         });
     }
@@ -163,7 +212,10 @@ const SELECT: &str = "SELECT decision.document, resolution.document FROM decisio
 
 /// What a row holds.
 pub(super) fn entry((decision, resolution): Row) -> Result<Entry, LedgerError> {
-    Ok(Entry { decision: read(&decision)?, resolution: resolution.as_deref().map(read).transpose()? })
+    Ok(Entry {
+        decision: read(&decision)?,
+        resolution: resolution.as_deref().map(read).transpose()?,
+    })
 }
 
 /// The value that a document holds.

@@ -1,5 +1,5 @@
-//! Settling what a decision left open: the resolution, what it does to the shares of the caps, and its seal are one
-//! write.
+//! Settling what a decision left open: the resolution, what it does to the shares of the caps, and
+//! its seal are one write.
 
 use rust_decimal::Decimal;
 use serde_json::json;
@@ -24,8 +24,14 @@ impl Ledger {
     /// Records how a decision was settled. Gives the hash of the record.
     ///
     /// # Errors
-    /// [`RecordError::Settled`] when somebody else was faster, [`RecordError::CapMoved`] when a cap cannot hold the expense.
-    pub async fn resolve(&self, open: &Entry, resolution: &Resolution, share: &Share) -> Result<String, RecordError> {
+    /// [`RecordError::Settled`] when somebody else was faster, [`RecordError::CapMoved`] when a cap
+    /// cannot hold the expense.
+    pub async fn resolve(
+        &self,
+        open: &Entry,
+        resolution: &Resolution,
+        share: &Share,
+    ) -> Result<String, RecordError> {
         let mut tries = Tries::default();
         loop {
             let mut part = self.batches.enter(&open.decision.tenant_id).await?;
@@ -39,9 +45,15 @@ impl Ledger {
 }
 
 /// Whether somebody has settled a decision.
-pub(super) async fn is_settled(transaction: &mut Connection, decision: &Decision) -> Result<bool, DbError> {
+pub(super) async fn is_settled(
+    transaction: &mut Connection,
+    decision: &Decision,
+) -> Result<bool, DbError> {
     let sql = "SELECT id FROM resolution WHERE decision_id = $1";
-    let settled: Option<(String,)> = query(sql).bind(decision.id.to_string()).fetch_optional(transaction).await?;
+    let settled: Option<(String,)> = query(sql)
+        .bind(decision.id.to_string())
+        .fetch_optional(transaction)
+        .await?;
     Ok(settled.is_some())
 }
 
@@ -74,12 +86,14 @@ async fn resolve(
     if let Share::Take(reservation) = share {
         usage::check(transaction, decision, reservation).await?;
     }
-    query("UPDATE decision SET standing = $1, pending_role = NULL WHERE tenant_id = $2 AND id = $3")
-        .bind(standing)
-        .bind(&decision.tenant_id)
-        .bind(decision.id.to_string())
-        .execute(transaction)
-        .await?;
+    query(
+        "UPDATE decision SET standing = $1, pending_role = NULL WHERE tenant_id = $2 AND id = $3",
+    )
+    .bind(standing)
+    .bind(&decision.tenant_id)
+    .bind(decision.id.to_string())
+    .execute(transaction)
+    .await?;
     match share {
         Share::Take(reservation) => {
             let share_minor = usage::take(transaction, decision, reservation).await?;
@@ -88,7 +102,12 @@ async fn resolve(
         Share::Keep(kept) => {
             let taken_minor = usage::share_of(transaction, decision).await?;
             let (_, currency) = decision.policy_amount();
-            usage::free(transaction, entry, taken_minor - money::to_minor(*kept, currency)).await?;
+            usage::free(
+                transaction,
+                entry,
+                taken_minor - money::to_minor(*kept, currency),
+            )
+            .await?;
         }
     }
     let id = resolution.id.to_string();

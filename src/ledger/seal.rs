@@ -1,6 +1,7 @@
-//! Tamper evidence: the records of a tenant form a hash chain. A record's hash is the SHA-256 of its canonical JSON
-//! (RFC 8785), its place and the hash before it. Texts that may be personal enter it by a salted hash of their own, so
-//! that they can be erased and the chain still holds. Making and walking a chain is here; erasing is in `erase`.
+//! Tamper evidence: the records of a tenant form a hash chain. A record's hash is the SHA-256 of
+//! its canonical JSON (RFC 8785), its place and the hash before it. Texts that may be personal
+//! enter it by a salted hash of their own, so that they can be erased and the chain still holds.
+//! Making and walking a chain is here; erasing is in `erase`.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -14,7 +15,8 @@ use crate::ledger::{Ledger, LedgerError};
 const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 /// Records that are walked at a time.
 const PAGE: i64 = 500;
-/// The texts of a record that people, or a model that has read theirs, wrote freely. `*` is every item of a list.
+/// The texts of a record that people, or a model that has read theirs, wrote freely. `*` is every
+/// item of a list.
 const PERSONAL: [&[&str]; 6] = [
     &["transaction"],
     &["merchant"],
@@ -31,7 +33,8 @@ pub(super) struct Head {
     hash: String,
 }
 
-/// Locks a tenant for the rest of the transaction, and finds the end of its chain. From here on nobody else writes for it.
+/// Locks a tenant for the rest of the transaction, and finds the end of its chain. From here on
+/// nobody else writes for it.
 pub(super) async fn lock(part: &mut Part, tenant_id: &str) -> Result<(), DbError> {
     if part.heads().contains_key(tenant_id) {
         return Ok(());
@@ -44,12 +47,13 @@ pub(super) async fn lock(part: &mut Part, tenant_id: &str) -> Result<(), DbError
     .bind(GENESIS)
     .fetch_one(part.transaction())
     .await?;
-    part.heads().insert(tenant_id.to_owned(), Head { seq, hash });
+    part.heads()
+        .insert(tenant_id.to_owned(), Head { seq, hash });
     Ok(())
 }
 
-/// Appends a record to its tenant's chain, which is locked, as the last thing its part does: a part that is refused later
-/// would leave a gap. Gives the record's hash.
+/// Appends a record to its tenant's chain, which is locked, as the last thing its part does: a part
+/// that is refused later would leave a gap. Gives the record's hash.
 pub(super) async fn append(
     part: &mut Part,
     tenant_id: &str,
@@ -61,7 +65,10 @@ pub(super) async fn append(
     let salt = hex::encode(salt);
     seal(&mut record, &salt);
     let head = &part.heads()[tenant_id];
-    let next = Head { seq: head.seq + 1, hash: hash_of(head.seq + 1, &head.hash, &record) };
+    let next = Head {
+        seq: head.seq + 1,
+        hash: hash_of(head.seq + 1, &head.hash, &record),
+    };
     query("INSERT INTO chain (tenant_id, seq, record_id, salt, hash) VALUES ($1, $2, $3, $4, $5)")
         .bind(tenant_id)
         .bind(next.seq)
@@ -92,7 +99,10 @@ fn seal_at(value: &mut Value, path: &[&str], salt: &str, place: &mut String) {
     match (path, value) {
         ([], Value::String(text)) => {
             // The place tells equal texts apart.
-            let hash = [salt, "\0", place, "\0", text].into_iter().fold(Sha256::new(), Digest::chain_update).finalize();
+            let hash = [salt, "\0", place, "\0", text]
+                .into_iter()
+                .fold(Sha256::new(), Digest::chain_update)
+                .finalize();
             *text = format!("sha256:{}", hex::encode(hash));
         }
         (["*", rest @ ..], Value::Array(items)) => {
@@ -121,9 +131,9 @@ fn hash_of(seq: i64, previous: &str, sealed: &Value) -> String {
     hex::encode(Sha256::digest(canonical(seq, previous, sealed)))
 }
 
-/// A record and its place, as the bytes that are hashed: their canonical JSON. serde_json keeps the members of an object
-/// sorted and writes texts and whole numbers as RFC 8785 asks, several times faster than a writer made for it; a test
-/// compares the two.
+/// A record and its place, as the bytes that are hashed: their canonical JSON. serde_json keeps the
+/// members of an object sorted and writes texts and whole numbers as RFC 8785 asks, several times
+/// faster than a writer made for it; a test compares the two.
 pub fn canonical(seq: i64, previous: &str, record: &Value) -> Vec<u8> {
     #[derive(Serialize)]
     struct Sealed<'a> {
@@ -131,7 +141,12 @@ pub fn canonical(seq: i64, previous: &str, record: &Value) -> Vec<u8> {
         record: &'a Value,
         seq: i64,
     }
-    serde_json::to_vec(&Sealed { previous, record, seq }).expect("a JSON value can be written")
+    serde_json::to_vec(&Sealed {
+        previous,
+        record,
+        seq,
+    })
+    .expect("a JSON value can be written")
 }
 
 /// What walking one tenant's chain found.
@@ -168,22 +183,27 @@ impl Ledger {
     /// # Errors
     /// When the database cannot be read.
     pub async fn tenants(&self) -> Result<Vec<String>, LedgerError> {
-        let sql = "SELECT tenant_id FROM chain_head WHERE seq > 0 UNION SELECT tenant_id FROM decision
+        let sql =
+            "SELECT tenant_id FROM chain_head WHERE seq > 0 UNION SELECT tenant_id FROM decision
                    UNION SELECT tenant_id FROM resolution ORDER BY tenant_id";
-        let tenants: Vec<(String,)> = query(sql).fetch_all(&mut self.pool.acquire().await?).await?;
+        let tenants: Vec<(String,)> = query(sql)
+            .fetch_all(&mut self.pool.acquire().await?)
+            .await?;
         Ok(tenants.into_iter().map(|(tenant_id,)| tenant_id).collect())
     }
 
-    /// Walks the chain of a tenant from its beginning, and looks for a hash in it that some trace holds.
+    /// Walks the chain of a tenant from its beginning, and looks for a hash in it that some trace
+    /// holds.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn walk(&self, tenant_id: &str, wanted: Option<&str>) -> Result<Walk, LedgerError> {
         // The end is read first: records that are made during the walk come after it.
-        let end: Option<(i64, String)> = query("SELECT seq, hash FROM chain_head WHERE tenant_id = $1")
-            .bind(tenant_id)
-            .fetch_optional(&mut self.pool.acquire().await?)
-            .await?;
+        let end: Option<(i64, String)> =
+            query("SELECT seq, hash FROM chain_head WHERE tenant_id = $1")
+                .bind(tenant_id)
+                .fetch_optional(&mut self.pool.acquire().await?)
+                .await?;
         let (n_wanted, end_hash) = end.unwrap_or((0, GENESIS.to_owned()));
         let mut walk = Walk {
             tenant_id: tenant_id.to_owned(),
@@ -196,7 +216,11 @@ impl Ledger {
         while walk.n_records < n_wanted && walk.broken.is_none() {
             let links = self.links(tenant_id, walk.n_records).await?;
             if links.is_empty() {
-                walk.broken = Some(Broken::at(walk.n_records + 1, "", "it is gone, and all that followed it"));
+                walk.broken = Some(Broken::at(
+                    walk.n_records + 1,
+                    "",
+                    "it is gone, and all that followed it",
+                ));
             }
             for link in links {
                 match link.check(tenant_id, walk.n_records + 1, &walk.head) {
@@ -216,7 +240,11 @@ impl Ledger {
             }
         }
         if walk.broken.is_none() && walk.head != end_hash {
-            walk.broken = Some(Broken::at(n_wanted, "", "its hash is not the one that the head of the chain tells"));
+            walk.broken = Some(Broken::at(
+                n_wanted,
+                "",
+                "its hash is not the one that the head of the chain tells",
+            ));
         }
         if walk.broken.is_none() {
             self.look_for_unchained(&mut walk).await?;
@@ -241,8 +269,9 @@ impl Ledger {
         .await
     }
 
-    /// Records that no chain holds. Resolutions are younger than the chain, so one was slipped in past the service; and so
-    /// was a decision that is younger than the first one that a chain holds.
+    /// Records that no chain holds. Resolutions are younger than the chain, so one was slipped in
+    /// past the service; and so was a decision that is younger than the first one that a chain
+    /// holds.
     async fn look_for_unchained(&self, walk: &mut Walk) -> Result<(), DbError> {
         let (slipped_in, n_unchained): (Option<String>, i64) = query(
             "SELECT MIN(CASE WHEN is_resolution = 1
@@ -254,7 +283,8 @@ impl Ledger {
         .bind(&walk.tenant_id)
         .fetch_one(&mut self.pool.acquire().await?)
         .await?;
-        walk.broken = slipped_in.map(|id| Broken::at(walk.n_records, &id, "it is in the ledger and in no chain"));
+        walk.broken = slipped_in
+            .map(|id| Broken::at(walk.n_records, &id, "it is in the ledger and in no chain"));
         walk.n_unchained = n_unchained;
         Ok(())
     }
@@ -294,14 +324,24 @@ impl Link {
         if self.seq != seq {
             return broken("the one before it is gone");
         }
-        let Some(document) = &self.document else { return broken("its record is gone") };
-        let Ok(mut record) = serde_json::from_str(document) else { return broken("its record is not JSON") };
-        // What a record is found by stands beside it. A resolution names the expense that it settles.
+        let Some(document) = &self.document else {
+            return broken("its record is gone");
+        };
+        let Ok(mut record) = serde_json::from_str(document) else {
+            return broken("its record is not JSON");
+        };
+        // What a record is found by stands beside it. A resolution names the expense that it
+        // settles.
         let is_in_place = |record: &Value| {
             let expense_id = record.get("expense_id").unwrap_or(&record["id"]);
-            let found_by = [(&self.tenant_id, &record["tenant_id"]), (&self.expense_id, expense_id)];
+            let found_by = [
+                (&self.tenant_id, &record["tenant_id"]),
+                (&self.expense_id, expense_id),
+            ];
             self.tenant_id.as_deref() == Some(tenant_id)
-                && found_by.into_iter().all(|(column, written)| column.as_deref() == written.as_str())
+                && found_by
+                    .into_iter()
+                    .all(|(column, written)| column.as_deref() == written.as_str())
         };
         if !is_in_place(&record) {
             return broken("its record stands at another tenant or expense than its own");
@@ -318,6 +358,10 @@ impl Link {
 
 impl Broken {
     fn at(seq: i64, record_id: &str, fault: &'static str) -> Self {
-        Self { seq, record_id: record_id.to_owned(), fault }
+        Self {
+            seq,
+            record_id: record_id.to_owned(),
+            fault,
+        }
     }
 }

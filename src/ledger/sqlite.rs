@@ -1,5 +1,5 @@
-//! SQLite in one file: connections that are lent and come back, and how the file is kept. What is asked of it stands in
-//! `db`.
+//! SQLite in one file: connections that are lent and come back, and how the file is kept. What is
+//! asked of it stands in `db`.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ use tokio::task::spawn_blocking;
 
 /// How long others that write to the same file are waited for.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Writes after which the journal is copied back: so many that a page which most of them change is copied once for all of
-/// them, and so few that of decisions alone it stays below some 32 MiB.
+/// Writes after which the journal is copied back: so many that a page which most of them change is
+/// copied once for all of them, and so few that of decisions alone it stays below some 32 MiB.
 const N_WRITES: usize = 400;
 /// Statements that a connection keeps ready: more than there are.
 const N_PREPARED: usize = 64;
@@ -25,14 +25,16 @@ const AT_ONCE: Duration = Duration::from_micros(20);
 pub(super) struct SqliteFile {
     path: PathBuf,
     set_up: &'static str,
-    /// Whether there is no disk to wait for, so that a commit would be handed to another thread for nothing.
+    /// Whether there is no disk to wait for, so that a commit would be handed to another thread
+    /// for nothing.
     pub(super) syncs_at_once: bool,
     idle: Mutex<Option<Idle>>,
     copying: Mutex<Copying>,
 }
 
-/// How far the journal is copied back into the file. That takes as long as dozens of decisions, so most of it is done by
-/// another connection while decisions go on, and the rest, after which the journal begins anew, between two of them.
+/// How far the journal is copied back into the file. That takes as long as dozens of decisions, so
+/// most of it is done by another connection while decisions go on, and the rest, after which the
+/// journal begins anew, between two of them.
 #[derive(Clone, Copy, Debug)]
 enum Copying {
     /// So many writes after the journal began.
@@ -43,8 +45,8 @@ enum Copying {
     Rest,
 }
 
-/// What a connection is for. A connection forgets all pages it has read as soon as another one has written, so there is
-/// one that writes and does nothing else.
+/// What a connection is for. A connection forgets all pages it has read as soon as another one has
+/// written, so there is one that writes and does nothing else.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Purpose {
     /// Statements that change nothing.
@@ -69,10 +71,13 @@ impl Idle {
     }
 }
 
-/// Whether a sync of a file in a folder has no disk to wait for. One that is late says nothing, so there are some tries.
+/// Whether a sync of a file in a folder has no disk to wait for. One that is late says nothing, so
+/// there are some tries.
 fn syncs_at_once(folder: &Path) -> bool {
     const N_TRIES: usize = 3;
-    let Ok(mut file) = tempfile::tempfile_in(folder) else { return false };
+    let Ok(mut file) = tempfile::tempfile_in(folder) else {
+        return false;
+    };
     (0..N_TRIES).any(|_| {
         let begun = Instant::now();
         let synced = file.write_all(&[0; 4096]).and_then(|()| file.sync_data());
@@ -84,15 +89,28 @@ impl SqliteFile {
     /// A database in a file that is there; every connection begins with a statement.
     pub(super) fn new(path: PathBuf, set_up: &'static str) -> Self {
         let syncs_at_once = path.parent().is_some_and(syncs_at_once);
-        let (idle, copying) = (Mutex::new(Some(Idle::default())), Mutex::new(Copying::After(0)));
-        Self { path, set_up, syncs_at_once, idle, copying }
+        let (idle, copying) = (
+            Mutex::new(Some(Idle::default())),
+            Mutex::new(Copying::After(0)),
+        );
+        Self {
+            path,
+            set_up,
+            syncs_at_once,
+            idle,
+            copying,
+        }
     }
 
     /// A connection that nobody else uses.
     pub(super) fn lend(file: &Arc<Self>, purpose: Purpose) -> rusqlite::Result<Lent> {
         let idle = file.idle().as_mut().and_then(|idle| idle.of(purpose).pop());
         let connection = idle.map_or_else(|| file.connect(), Ok)?;
-        Ok(Lent { connection: Some(connection), purpose, home: Arc::clone(file) })
+        Ok(Lent {
+            connection: Some(connection),
+            purpose,
+            home: Arc::clone(file),
+        })
     }
 
     fn connect(&self) -> rusqlite::Result<rusqlite::Connection> {
@@ -112,11 +130,14 @@ impl SqliteFile {
         const COPY: &str = "PRAGMA wal_checkpoint(PASSIVE)";
         let mut copying = self.copying();
         *copying = match *copying {
-            Copying::After(n_before) if n_before + n_writes < N_WRITES => Copying::After(n_before + n_writes),
+            Copying::After(n_before) if n_before + n_writes < N_WRITES => {
+                Copying::After(n_before + n_writes)
+            }
             Copying::After(_) => {
                 let file = Arc::clone(self);
                 spawn_blocking(move || {
-                    let _copied_or_not = Self::lend(&file, Purpose::Reads).and_then(|lent| lent.run(COPY));
+                    let _copied_or_not =
+                        Self::lend(&file, Purpose::Reads).and_then(|lent| lent.run(COPY));
                     *file.copying() = Copying::Rest;
                 });
                 Copying::Most
@@ -155,7 +176,9 @@ pub(super) struct Lent {
 impl Lent {
     /// The connection.
     pub(super) fn get(&self) -> &rusqlite::Connection {
-        self.connection.as_ref().expect("only closing it takes it away, and nobody asks it afterwards")
+        self.connection
+            .as_ref()
+            .expect("only closing it takes it away, and nobody asks it afterwards")
     }
 
     /// Runs a statement without values, whatever rows it gives.

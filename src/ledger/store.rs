@@ -1,5 +1,5 @@
-//! Where a ledger is kept, and opening it there: SQLite in a folder, or a Postgres. The tables are brought up to date on
-//! the way, and each database says in what manner its transactions are made.
+//! Where a ledger is kept, and opening it there: SQLite in a folder, or a Postgres. The tables are
+//! brought up to date on the way, and each database says in what manner its transactions are made.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -22,14 +22,15 @@ use crate::ledger::{Ledger, LedgerError};
 const SQLITE_FILE: &str = "ledger.sqlite";
 /// How long a request waits for a connection before the ledger counts as down.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection that was idle may take to show that it is alive, before another one takes its place.
+/// How long a connection that was idle may take to show that it is alive, before another one takes
+/// its place.
 const ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Connections of one replica to Postgres, whose own limit is a hundred unless told.
 const N_POSTGRES: u32 = 16;
 /// Transactions of one replica that are open on Postgres at once, each for another tenant.
 const N_OPEN: usize = 8;
-/// Queues of those who write to Postgres, by their tenant: so many that tenants seldom share one, which has to commit
-/// whenever the tenant changes.
+/// Queues of those who write to Postgres, by their tenant: so many that tenants seldom share one,
+/// which has to commit whenever the tenant changes.
 const N_LANES: usize = 1024;
 
 /// Where decisions are kept.
@@ -77,8 +78,9 @@ impl Ledger {
     }
 
     async fn open_sqlite(folder: &Path) -> Result<Self, OpenFault> {
-        // Full sync: what was answered survives a power cut, not just a crash. What is erased is overwritten. What is kept
-        // to take a statement back by is in memory. Should nobody have copied the journal back, a commit does at 64 MiB.
+        // Full sync: what was answered survives a power cut, not just a crash. What is erased is
+        // overwritten. What is kept to take a statement back by is in memory. Should nobody
+        // have copied the journal back, a commit does at 64 MiB.
         const SET_UP: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 16000;
                               PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;";
         let manner = Manner {
@@ -88,13 +90,17 @@ impl Ledger {
             forget: "PRAGMA wal_checkpoint(TRUNCATE)",
             mixes_tenants: true,
         };
-        tokio::fs::create_dir_all(folder).await.map_err(sqlx::Error::Io)?;
+        tokio::fs::create_dir_all(folder)
+            .await
+            .map_err(sqlx::Error::Io)?;
         let path = folder.join(SQLITE_FILE);
-        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true);
         let mut connection = SqliteConnection::connect_with(&options).await?;
         sqlx::raw_sql(SET_UP).execute(&mut connection).await?;
-        // SQLite lets several processes begin with this at once. Whom another one disturbed goes on when it is alone; nobody
-        // else has to wait for those who write.
+        // SQLite lets several processes begin with this at once. Whom another one disturbed goes on
+        // when it is alone; nobody else has to wait for those who write.
         if bring_up_to_date(&mut connection).await.is_err() {
             let mut alone = connection.begin_with(manner.begin).await?;
             bring_up_to_date(&mut alone).await?;
@@ -108,7 +114,11 @@ impl Ledger {
 
     fn over(pool: Pool, manner: Manner, file: Option<OpenFile>) -> Self {
         let was_ready = Arc::new(AtomicBool::new(true));
-        Self { batches: Batches::new(pool.clone(), manner, file), pool, was_ready }
+        Self {
+            batches: Batches::new(pool.clone(), manner, file),
+            pool,
+            was_ready,
+        }
     }
 
     async fn open_postgres(url: &SecretString) -> Result<Self, OpenFault> {
@@ -121,19 +131,31 @@ impl Ledger {
             forget: "VACUUM decision, resolution, chain, merchant_usage, idempotency",
             mixes_tenants: false,
         };
-        let options = PgPoolOptions::new().max_connections(N_POSTGRES).acquire_timeout(ACQUIRE_TIMEOUT);
+        let options = PgPoolOptions::new()
+            .max_connections(N_POSTGRES)
+            .acquire_timeout(ACQUIRE_TIMEOUT);
         let options = options.after_connect(|connection, _| {
             Box::pin(async move { sqlx::raw_sql(SET_UP).execute(connection).await.map(drop) })
         });
-        // The pool's own test waits for a connection that is gone without a word as long as for one of its own.
-        let options = options.test_before_acquire(false).before_acquire(|connection, _| {
-            Box::pin(async move { Ok(timeout(ALIVE_TIMEOUT, connection.ping()).await.is_ok_and(|pong| pong.is_ok())) })
-        });
+        // The pool's own test waits for a connection that is gone without a word as long as for one
+        // of its own.
+        let options = options
+            .test_before_acquire(false)
+            .before_acquire(|connection, _| {
+                Box::pin(async move {
+                    Ok(timeout(ALIVE_TIMEOUT, connection.ping())
+                        .await
+                        .is_ok_and(|pong| pong.is_ok()))
+                })
+            });
         let url = url.expose_secret();
         let pool = match options.connect(url).await {
             // It tried again until its time was up, and keeps to itself what went wrong.
             Err(sqlx::Error::PoolTimedOut) => {
-                let cause = timeout(ALIVE_TIMEOUT, PgConnection::connect(url)).await.ok().and_then(Result::err);
+                let cause = timeout(ALIVE_TIMEOUT, PgConnection::connect(url))
+                    .await
+                    .ok()
+                    .and_then(Result::err);
                 return Err(cause.unwrap_or(sqlx::Error::PoolTimedOut).into());
             }
             pool => pool?,
@@ -151,7 +173,9 @@ impl Ledger {
 /// The tables of an SQLite file.
 async fn bring_up_to_date(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
     migrations().run(&mut *connection).await?;
-    of_any_version(sqlx::migrate!("src/ledger/migrations/sqlite")).run(connection).await
+    of_any_version(sqlx::migrate!("src/ledger/migrations/sqlite"))
+        .run(connection)
+        .await
 }
 
 /// The tables, step by step, in SQL that both databases understand.
@@ -159,8 +183,8 @@ fn migrations() -> Migrator {
     of_any_version(sqlx::migrate!("src/ledger/migrations"))
 }
 
-/// A later version may have been here. No step takes away what an earlier version needs, so this one goes on beside it and
-/// after it.
+/// A later version may have been here. No step takes away what an earlier version needs, so this
+/// one goes on beside it and after it.
 fn of_any_version(mut migrations: Migrator) -> Migrator {
     migrations.set_ignore_missing(true);
     migrations

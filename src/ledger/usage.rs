@@ -14,11 +14,19 @@ use crate::policy::Policy;
 use crate::policy::evaluate::{Purchase, Usage};
 use crate::policy::evidence::normalised;
 
-/// The windows an expense counts in, each by its key. Without a trip the expense is a trip of its own, which nothing
-/// else ever counts in.
+/// The windows an expense counts in, each by its key. Without a trip the expense is a trip of its
+/// own, which nothing else ever counts in.
 fn windows(expense: &Expense) -> Vec<(Window, String)> {
-    let mut windows = vec![(Window::Day, day_key(expense.date)), (Window::Year, year_key(expense.date))];
-    windows.extend(expense.trip_id.clone().map(|trip_id| (Window::Trip, trip_id)));
+    let mut windows = vec![
+        (Window::Day, day_key(expense.date)),
+        (Window::Year, year_key(expense.date)),
+    ];
+    windows.extend(
+        expense
+            .trip_id
+            .clone()
+            .map(|trip_id| (Window::Trip, trip_id)),
+    );
     windows
 }
 
@@ -31,17 +39,33 @@ fn year_key(date: Date) -> String {
 }
 
 impl Ledger {
-    /// What an expense's employee already has approved, or pending approval, in the windows of a policy's category, in its
-    /// currency.
+    /// What an expense's employee already has approved, or pending approval, in the windows of a
+    /// policy's category, in its currency.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn usage(&self, tenant_id: &str, policy: &Policy, expense: &Expense) -> Result<Usage, LedgerError> {
-        let account =
-            Account { tenant_id, user_id: &expense.user_id, category: &policy.category, currency: policy.currency };
+    pub async fn usage(
+        &self,
+        tenant_id: &str,
+        policy: &Policy,
+        expense: &Expense,
+    ) -> Result<Usage, LedgerError> {
+        let account = Account {
+            tenant_id,
+            user_id: &expense.user_id,
+            category: &policy.category,
+            currency: policy.currency,
+        };
         let days = policy.splits().map(|(_, days, _)| days).max();
         let mut db = self.pool.acquire().await?;
-        Ok(used(&mut db, &account, expense, policy.caps().next().is_some(), days).await?)
+        Ok(used(
+            &mut db,
+            &account,
+            expense,
+            policy.caps().next().is_some(),
+            days,
+        )
+        .await?)
     }
 }
 
@@ -66,13 +90,16 @@ impl<'a> Account<'a> {
 
     /// A statement whose first four parameters are the account.
     fn query(&self, sql: impl SqlSafeStr) -> Query<'a> {
-        let query = query(sql).bind(self.tenant_id).bind(self.user_id).bind(self.category);
+        let query = query(sql)
+            .bind(self.tenant_id)
+            .bind(self.user_id)
+            .bind(self.category);
         query.bind(self.currency.code())
     }
 }
 
-/// What is used of the windows that an expense counts in, where any is capped, and what was bought at its merchant within
-/// some days.
+/// What is used of the windows that an expense counts in, where any is capped, and what was bought
+/// at its merchant within some days.
 async fn used(
     db: &mut Connection,
     account: &Account<'_>,
@@ -83,7 +110,8 @@ async fn used(
     if !is_capped && days.is_none() {
         return Ok(Usage::default());
     }
-    // One statement, because each has the database look anew at what others have written. Nothing equals NULL.
+    // One statement, because each has the database look anew at what others have written. Nothing
+    // equals NULL.
     const USED: &str = "
         SELECT time_window, '', used_minor FROM cap_usage WHERE tenant_id = $1 AND user_id = $2 AND category = $3
           AND currency = $4 AND time_window = 'day' AND window_key = $5
@@ -111,14 +139,22 @@ async fn used(
     let mut usage = Usage::default();
     for (window, date, minor) in rows {
         let amount = money::from_minor(minor, account.currency);
-        match window.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))? {
+        match window
+            .parse()
+            .map_err(|error| sqlx::Error::Decode(Box::new(error)))?
+        {
             Window::Day => usage.day = amount,
             Window::Trip => usage.trip = amount,
             Window::Year => usage.year = amount,
             Window::Merchant => {
-                let date: Date = date.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+                let date: Date = date
+                    .parse()
+                    .map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
                 let n_days_apart = (date - expense.date).get_days().unsigned_abs();
-                usage.purchases.push(Purchase { n_days_apart, amount });
+                usage.purchases.push(Purchase {
+                    n_days_apart,
+                    amount,
+                });
             }
             Window::Expense => {}
         }
@@ -128,11 +164,13 @@ async fn used(
 
 /// With windows and their keys as its next parameters.
 fn bind<'a>(query: Query<'a>, windows: &'a [(Window, String)]) -> Query<'a> {
-    windows.iter().fold(query, |query, (window, key)| query.bind(<&'static str>::from(window)).bind(key))
+    windows.iter().fold(query, |query, (window, key)| {
+        query.bind(<&'static str>::from(window)).bind(key)
+    })
 }
 
-/// Whether every cap can hold an expense. Nobody else writes for the tenant until the transaction ends, so what fits now
-/// can be taken.
+/// Whether every cap can hold an expense. Nobody else writes for the tenant until the transaction
+/// ends, so what fits now can be taken.
 ///
 /// # Errors
 /// [`RecordError::CapMoved`] when one cannot.
@@ -142,7 +180,12 @@ pub(super) async fn check(
     reservation: &Reservation,
 ) -> Result<(), RecordError> {
     let expense = &decision.expense;
-    let Reservation { amount, caps, splits, .. } = reservation;
+    let Reservation {
+        amount,
+        caps,
+        splits,
+        ..
+    } = reservation;
     let days = splits.iter().map(|(days, _)| *days).max();
     let account = Account::of(decision, reservation);
     let usage = used(transaction, &account, expense, !caps.is_empty(), days).await?;
@@ -152,7 +195,9 @@ pub(super) async fn check(
         Window::Trip => expense.trip_id.is_some(),
         Window::Expense | Window::Merchant => false,
     };
-    let holds = |(window, max): &(Window, Decimal)| !counts_in(*window) || usage.of(*window) + amount <= *max;
+    let holds = |(window, max): &(Window, Decimal)| {
+        !counts_in(*window) || usage.of(*window) + amount <= *max
+    };
     let is_split = |(days, limit): &(u16, Decimal)| {
         let used = usage.at_merchant(*days, *limit);
         !used.is_zero() && used + amount > *limit
@@ -163,7 +208,8 @@ pub(super) async fn check(
     Ok(())
 }
 
-/// Adds an expense, which was checked, to its windows and to the purchases at its merchant. Gives its share in minor units.
+/// Adds an expense, which was checked, to its windows and to the purchases at its merchant. Gives
+/// its share in minor units.
 pub(super) async fn take(
     transaction: &mut Connection,
     decision: &Decision,
@@ -176,8 +222,15 @@ pub(super) async fn take(
         let sql =
             "INSERT INTO merchant_usage (tenant_id, user_id, category, currency, merchant, expense_date, decision_id,
                    amount_minor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-        let query = account.query(sql).bind(merchant).bind(day_key(decision.expense.date));
-        query.bind(decision.id.to_string()).bind(share_minor).execute(transaction).await?;
+        let query = account
+            .query(sql)
+            .bind(merchant)
+            .bind(day_key(decision.expense.date));
+        query
+            .bind(decision.id.to_string())
+            .bind(share_minor)
+            .execute(transaction)
+            .await?;
     }
     Ok(share_minor)
 }
@@ -198,20 +251,30 @@ async fn add(
          VALUES {rows} ON CONFLICT (tenant_id, user_id, category, currency, time_window, window_key)
          DO UPDATE SET used_minor = cap_usage.used_minor + excluded.used_minor"
     );
-    bind(account.query(AssertSqlSafe(sql)).bind(minor), &windows).execute(transaction).await?;
+    bind(account.query(AssertSqlSafe(sql)).bind(minor), &windows)
+        .execute(transaction)
+        .await?;
     Ok(())
 }
 
 /// What a decision takes of its windows, in minor units of its policy's currency.
-pub(super) async fn share_of(transaction: &mut Connection, decision: &Decision) -> Result<i64, DbError> {
-    let (share,): (Option<i64>,) = query("SELECT share_minor FROM decision WHERE tenant_id = $1 AND id = $2")
-        .bind(&decision.tenant_id)
-        .bind(decision.id.to_string())
-        .fetch_one(transaction)
-        .await?;
+pub(super) async fn share_of(
+    transaction: &mut Connection,
+    decision: &Decision,
+) -> Result<i64, DbError> {
+    let (share,): (Option<i64>,) =
+        query("SELECT share_minor FROM decision WHERE tenant_id = $1 AND id = $2")
+            .bind(&decision.tenant_id)
+            .bind(decision.id.to_string())
+            .fetch_one(transaction)
+            .await?;
     let (amount, currency) = decision.policy_amount();
     let takes_share = matches!(decision.outcome, Outcome::Approved | Outcome::NeedsApproval);
-    Ok(share.unwrap_or(if takes_share { money::to_minor(amount, currency) } else { 0 }))
+    Ok(share.unwrap_or(if takes_share {
+        money::to_minor(amount, currency)
+    } else {
+        0
+    }))
 }
 
 /// Notes what a decision takes of its windows.
@@ -241,9 +304,13 @@ pub(super) async fn refund(
     Ok(money::from_minor(-freed_minor, currency))
 }
 
-/// Gives some of an expense's share back to its windows and to the purchases at its merchant, all of it at most. Gives
-/// what was freed, in minor units.
-pub(super) async fn free(transaction: &mut Connection, entry: &Entry, wanted_minor: i64) -> Result<i64, DbError> {
+/// Gives some of an expense's share back to its windows and to the purchases at its merchant, all
+/// of it at most. Gives what was freed, in minor units.
+pub(super) async fn free(
+    transaction: &mut Connection,
+    entry: &Entry,
+    wanted_minor: i64,
+) -> Result<i64, DbError> {
     let decision = &entry.decision;
     let share_minor = share_of(transaction, decision).await?;
     let freed_minor = wanted_minor.clamp(0, share_minor);
@@ -255,7 +322,9 @@ pub(super) async fn free(transaction: &mut Connection, entry: &Entry, wanted_min
         tenant_id: &decision.tenant_id,
         user_id: &expense.user_id,
         category: entry.category().unwrap_or_default(),
-        currency: entry.converted_amount().map_or(expense.currency, |converted| converted.currency),
+        currency: entry
+            .converted_amount()
+            .map_or(expense.currency, |converted| converted.currency),
     };
     add(transaction, &account, expense, -freed_minor).await?;
     if let Some(merchant) = expense.merchant.as_deref().and_then(normalised) {

@@ -1,9 +1,10 @@
-//! A circuit breaker around a model: when so many calls in a row got no answer, retries included, the provider is plainly
-//! down, and the next ones fail at once instead of each waiting for its own retries. After a while one call is let
-//! through as a probe; an answer lets all through again.
+//! A circuit breaker around a model: when so many calls in a row got no answer, retries included,
+//! the provider is plainly down, and the next ones fail at once instead of each waiting for its own
+//! retries. After a while one call is let through as a probe; an answer lets all through again.
 //!
-//! Of our own because a probe that is dropped must not count for ever, and time has to come from tokio's clock; the
-//! libraries at hand lack one or the other, and are built around requests that can be owned.
+//! Of our own because a probe that is dropped must not count for ever, and time has to come from
+//! tokio's clock; the libraries at hand lack one or the other, and are built around requests that
+//! can be owned.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,7 +27,10 @@ pub struct BreakerLimits {
 impl BreakerLimits {
     /// Limits of a breaker; none for one that never opens.
     pub fn new(max_failures: u32, cool_down: Duration) -> Option<Self> {
-        NonZeroU32::new(max_failures).map(|max_failures| Self { max_failures, cool_down })
+        NonZeroU32::new(max_failures).map(|max_failures| Self {
+            max_failures,
+            cool_down,
+        })
     }
 }
 
@@ -59,7 +63,10 @@ enum Phase {
 impl Breaker {
     /// A breaker that lets all through.
     pub fn new(limits: BreakerLimits) -> Self {
-        Self { limits, phase: Mutex::new(Phase::Closed { n_failures: 0 }) }
+        Self {
+            limits,
+            phase: Mutex::new(Phase::Closed { n_failures: 0 }),
+        }
     }
 
     /// What it does with a call now.
@@ -75,10 +82,16 @@ impl Breaker {
     pub fn admit(&self, now: Instant) -> Option<Pass<'_>> {
         let mut phase = self.phase();
         match *phase {
-            Phase::Closed { .. } => Some(Pass { breaker: self, is_probe: false }),
+            Phase::Closed { .. } => Some(Pass {
+                breaker: self,
+                is_probe: false,
+            }),
             Phase::Open { until } if now >= until => {
                 *phase = Phase::Probing;
-                Some(Pass { breaker: self, is_probe: true })
+                Some(Pass {
+                    breaker: self,
+                    is_probe: true,
+                })
             }
             Phase::Open { .. } | Phase::Probing => None,
         }
@@ -134,7 +147,9 @@ impl Drop for Pass<'_> {
     fn drop(&mut self) {
         let mut phase = self.breaker.phase();
         if self.is_probe && matches!(*phase, Phase::Probing) {
-            *phase = Phase::Open { until: Instant::now() };
+            *phase = Phase::Open {
+                until: Instant::now(),
+            };
         }
     }
 }

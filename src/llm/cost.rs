@@ -1,5 +1,5 @@
-//! Tokens to money, by a dated price table that stands outside the code. An unknown model has no cost: nothing here
-//! guesses.
+//! Tokens to money, by a dated price table that stands outside the code. An unknown model has no
+//! cost: nothing here guesses.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +11,9 @@ use rust_decimal::Decimal;
 use crate::clock::Clock;
 use crate::domain::decision::Cost;
 use crate::llm::{Answer, ChatModel, ChatRequest, ModelInfo, Reply};
-use crate::toml_reader::{Claims, DATE, FileFaults, Source, TEXT, Table, date, filled_list, filled_text};
+use crate::toml_reader::{
+    Claims, DATE, FileFaults, Source, TEXT, Table, date, filled_list, filled_text,
+};
 
 /// Prices are quoted for a million tokens.
 const TOKENS_PER_PRICE: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
@@ -45,7 +47,10 @@ impl Prices {
         let mut by_model: BTreeMap<_, Vec<Price>> = BTreeMap::new();
         for entry in FileFaults::collect(file, text, parse_prices)? {
             for model in &entry.models {
-                by_model.entry((entry.provider.clone(), model.clone())).or_default().push(entry.clone());
+                by_model
+                    .entry((entry.provider.clone(), model.clone()))
+                    .or_default()
+                    .push(entry.clone());
             }
         }
         for entries in by_model.values_mut() {
@@ -54,21 +59,32 @@ impl Prices {
         Ok(Self { by_model })
     }
 
-    /// What an answer cost on a day; `None` when its tokens are not known, or nobody wrote down its model's price.
+    /// What an answer cost on a day; `None` when its tokens are not known, or nobody wrote down its
+    /// model's price.
     pub fn cost(&self, provider: &str, answer: &Answer, day: Date) -> Option<Cost> {
-        let entries = self.by_model.get(&(provider.to_owned(), answer.model.clone()))?;
-        let price = entries.iter().rev().find(|price| price.effective_from <= day)?;
+        let entries = self
+            .by_model
+            .get(&(provider.to_owned(), answer.model.clone()))?;
+        let price = entries
+            .iter()
+            .rev()
+            .find(|price| price.effective_from <= day)?;
         let usage = answer.usage?;
         let n_cached = usage.cached_tokens.unwrap_or(0).min(usage.input_tokens);
         let n_fresh = usage.input_tokens - n_cached;
-        let charge = |n_tokens: u64, price: Decimal| Decimal::from(n_tokens) * price / TOKENS_PER_PRICE;
-        let prompt = charge(n_fresh, price.input_per_million) + charge(n_cached, price.cached_input_per_million);
+        let charge =
+            |n_tokens: u64, price: Decimal| Decimal::from(n_tokens) * price / TOKENS_PER_PRICE;
+        let prompt = charge(n_fresh, price.input_per_million)
+            + charge(n_cached, price.cached_input_per_million);
         let completion = charge(usage.output_tokens, price.output_per_million);
         Some(Cost {
             total: (prompt + completion).normalize(),
             prompt: prompt.normalize(),
             completion: completion.normalize(),
-            source: format!("prices.toml {} {} {}", price.provider, answer.model, price.effective_from),
+            source: format!(
+                "prices.toml {} {} {}",
+                price.provider, answer.model, price.effective_from
+            ),
         })
     }
 }
@@ -77,9 +93,13 @@ fn parse_prices(source: &mut Source<'_>) -> Option<Vec<Price>> {
     let mut claims = Claims::default();
     source.tables_of("price", |source, table, at| {
         let provider = table.required(source, "provider", TEXT, filled_text);
-        let models = filled_list(source, table, "models", "names such as \"gpt-4o\"", |name| {
-            (!name.is_empty()).then(|| name.to_owned())
-        });
+        let models = filled_list(
+            source,
+            table,
+            "models",
+            "names such as \"gpt-4o\"",
+            |name| (!name.is_empty()).then(|| name.to_owned()),
+        );
         let effective_from = table.required(source, "effective_from", DATE, date);
         let input_per_million = price(source, table, "input_per_million");
         let cached_input_per_million = price(source, table, "cached_input_per_million");
@@ -87,7 +107,12 @@ fn parse_prices(source: &mut Source<'_>) -> Option<Vec<Price>> {
         table.required(source, "source", TEXT, filled_text);
         let (provider, models, effective_from) = (provider?, models?, effective_from?);
         for model in &models {
-            claims.claim(source, at, &format!("the price of {provider} {model} from {effective_from} on"), "");
+            claims.claim(
+                source,
+                at,
+                &format!("the price of {provider} {model} from {effective_from} on"),
+                "",
+            );
         }
         Some(Price {
             provider,
@@ -101,7 +126,12 @@ fn parse_prices(source: &mut Source<'_>) -> Option<Vec<Price>> {
 }
 
 fn price(source: &mut Source<'_>, table: &mut Table<'_, '_>, key: &'static str) -> Option<Decimal> {
-    table.decimal(source, key, MAX_PRICE_DECIMALS, "a decimal in quotes such as \"1.25\", with at most six decimals")
+    table.decimal(
+        source,
+        key,
+        MAX_PRICE_DECIMALS,
+        "a decimal in quotes such as \"1.25\", with at most six decimals",
+    )
 }
 
 /// A model whose replies say what they cost, by the prices that came with the question.
@@ -126,7 +156,11 @@ impl<M: ChatModel> ChatModel for Priced<M> {
     async fn chat(&self, request: &ChatRequest<'_>) -> Reply {
         let mut reply = self.model.chat(request).await;
         if let Ok(answer) = &reply.answer {
-            reply.cost = request.rulebook.prices.cost(self.info().provider, answer, self.clock.today());
+            reply.cost =
+                request
+                    .rulebook
+                    .prices
+                    .cost(self.info().provider, answer, self.clock.today());
         }
         reply
     }

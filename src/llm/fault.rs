@@ -1,5 +1,5 @@
-//! Faults the offline model can be told to have, so that a red tree can be seen without a key. Repeatable: the n-th
-//! question of a kind has the same fate in every run with the same seed.
+//! Faults the offline model can be told to have, so that a red tree can be seen without a key.
+//! Repeatable: the n-th question of a kind has the same fate in every run with the same seed.
 
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,9 +56,15 @@ impl FromStr for FaultRate {
         let (kind, rate) = text.split_once(':').ok_or(FaultRateError)?;
         let rate: rust_decimal::Decimal = rate.parse().map_err(|_| FaultRateError)?;
         let millions = rust_decimal::Decimal::from(1_000_000);
-        let scaled = rate.checked_mul(millions).filter(|scaled| *scaled <= millions).ok_or(FaultRateError)?;
+        let scaled = rate
+            .checked_mul(millions)
+            .filter(|scaled| *scaled <= millions)
+            .ok_or(FaultRateError)?;
         let per_million = scaled.try_into().map_err(|_| FaultRateError)?;
-        Ok(Self { kind: kind.parse().map_err(|_| FaultRateError)?, per_million })
+        Ok(Self {
+            kind: kind.parse().map_err(|_| FaultRateError)?,
+            per_million,
+        })
     }
 }
 
@@ -72,7 +78,13 @@ pub struct Faults {
 impl Faults {
     /// Sets up faults that strike the same questions in every run with the same seed.
     pub fn new(rates: &[FaultRate], seed: u64) -> Self {
-        Self { rates: rates.iter().map(|rate| (*rate, AtomicU64::new(0))).collect(), seed }
+        Self {
+            rates: rates
+                .iter()
+                .map(|rate| (*rate, AtomicU64::new(0)))
+                .collect(),
+            seed,
+        }
     }
 
     /// The fault that strikes the next question, among those that can; the first one told wins.
@@ -87,12 +99,16 @@ impl Faults {
         struck
     }
 
-    /// A number below a million that depends on nothing but seed, fault and count. Multiples of the golden ratio spread
-    /// evenly, so that a rate of an eighth strikes about every eighth question, in a short run as well as in a long one.
+    /// A number below a million that depends on nothing but seed, fault and count. Multiples of the
+    /// golden ratio spread evenly, so that a rate of an eighth strikes about every eighth
+    /// question, in a short run as well as in a long one.
     fn draw(&self, kind: FaultKind, n: u64) -> u64 {
         const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
         let digest = Sha256::digest(format!("{} {kind}", self.seed).as_bytes());
-        let start = digest.iter().take(8).fold(0, |word, byte| (word << 8) | u64::from(*byte));
+        let start = digest
+            .iter()
+            .take(8)
+            .fold(0, |word, byte| (word << 8) | u64::from(*byte));
         let point = n.wrapping_mul(GOLDEN_RATIO).wrapping_add(start);
         ((point >> 32) * 1_000_000) >> 32
     }

@@ -1,5 +1,6 @@
-//! The model seam: what is asked of a language model and what comes back. Two implementations stand behind
-//! [`ChatModel`], `openai` and `offline`; an answer that makes no sense is a value here, not an error.
+//! The model seam: what is asked of a language model and what comes back. Two implementations stand
+//! behind [`ChatModel`], `openai` and `offline`; an answer that makes no sense is a value here, not
+//! an error.
 
 pub mod breaker;
 pub mod cost;
@@ -33,12 +34,20 @@ pub struct Prompt {
 impl Prompt {
     /// Names a text and hashes it, once and not with every question.
     pub fn new(name: &'static str, version: &'static str, text: &'static str) -> Self {
-        Self { name, version, text, hash: short_hash(text) }
+        Self {
+            name,
+            version,
+            text,
+            hash: short_hash(text),
+        }
     }
 
     /// The prompt as a decision keeps it.
     pub fn to_ref(&self) -> PromptRef {
-        PromptRef { name: self.name.to_owned(), version: self.version.to_owned() }
+        PromptRef {
+            name: self.name.to_owned(),
+            version: self.version.to_owned(),
+        }
     }
 }
 
@@ -81,8 +90,8 @@ pub struct ChatRequest<'a> {
     pub schema: &'a AnswerSchema,
     /// When the answer is of no use any more, retries included.
     pub deadline: Instant,
-    /// What the expense is judged by: here the offline model finds its evidence, and replies their prices. Nothing of it
-    /// goes to a provider.
+    /// What the expense is judged by: here the offline model finds its evidence, and replies their
+    /// prices. Nothing of it goes to a provider.
     pub rulebook: &'a Rulebook,
     /// W3C trace context for the provider; set only when that is switched on.
     pub traceparent: Option<String>,
@@ -211,7 +220,11 @@ pub struct Reply {
 impl Reply {
     /// A reply that took no retry and has no price yet.
     pub fn new(answer: Result<Answer, ModelError>) -> Self {
-        Self { answer, retries: Vec::new(), cost: None }
+        Self {
+            answer,
+            retries: Vec::new(),
+            cost: None,
+        }
     }
 
     /// The call as a decision keeps it.

@@ -1,5 +1,6 @@
-//! The model that needs no key and no network. It reads the same prompt as any other and answers from the evidence of
-//! the policy files and the rules it is shown; it can be told to fail. It says so: its provider is `offline`.
+//! The model that needs no key and no network. It reads the same prompt as any other and answers
+//! from the evidence of the policy files and the rules it is shown; it can be told to fail. It says
+//! so: its provider is `offline`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -37,14 +38,26 @@ impl Offline {
             temperature: None,
             seed: None,
         };
-        Self { info, faults, n_answers: AtomicU64::new(0) }
+        Self {
+            info,
+            faults,
+            n_answers: AtomicU64::new(0),
+        }
     }
 
     fn classify(policies: &Policies, facts: &ClassifyFacts, fault: Option<FaultKind>) -> Value {
         let expense = &facts.expense;
-        let reading = policies.evidence(expense.mcc.as_deref(), expense.merchant.as_deref(), &expense.transaction);
+        let reading = policies.evidence(
+            expense.mcc.as_deref(),
+            expense.merchant.as_deref(),
+            &expense.transaction,
+        );
         let (category, confidence, rationale) = match (reading.best(), policies.catch_all()) {
-            (Some(category), _) => (category, 0.9, "The merchant code, the merchant or the words say so."),
+            (Some(category), _) => (
+                category,
+                0.9,
+                "The merchant code, the merchant or the words say so.",
+            ),
             (None, Some(category)) => (category, 0.2, "Nothing in it speaks for any category."),
             (None, None) => ("", 0.0, "There is no category."),
         };
@@ -53,7 +66,9 @@ impl Offline {
             // The category farthest from the evidence that exists, so that the mistake is one.
             Some(FaultKind::Misclassify) => policies
                 .categories()
-                .find(|other| *other != category && !reading.categories().any(|said| said == *other))
+                .find(|other| {
+                    *other != category && !reading.categories().any(|said| said == *other)
+                })
                 .unwrap_or(category),
             _ => category,
         };
@@ -62,21 +77,39 @@ impl Offline {
 
     fn decide(facts: &DecideFacts, fault: Option<FaultKind>) -> Value {
         let verdict = evaluate(&facts.policy.rules, &facts.subject());
-        let decisive = verdict.findings.first().map(|finding| finding.rule.as_str());
-        let first = facts.policy.rules.first().map(|facts| facts.rule.id.as_str());
+        let decisive = verdict
+            .findings
+            .first()
+            .map(|finding| finding.rule.as_str());
+        let first = facts
+            .policy
+            .rules
+            .first()
+            .map(|facts| facts.rule.id.as_str());
         let cited: Vec<&str> = decisive.or(first).into_iter().collect();
         match fault {
             Some(FaultKind::ApproveEverything) => {
                 json!({"decision": "approved", "reason": "Looks fine to me.", "cited_rules": cited})
             }
-            _ => json!({"decision": verdict.ruling, "reason": verdict.reason(), "cited_rules": cited}),
+            _ => {
+                json!({"decision": verdict.ruling, "reason": verdict.reason(), "cited_rules": cited})
+            }
         }
     }
 
     /// The answer to a prompt; `None` when the prompt is none of those this model knows.
-    fn answer(policies: &Policies, schema: Schema, facts: &str, fault: Option<FaultKind>) -> Option<Value> {
+    fn answer(
+        policies: &Policies,
+        schema: Schema,
+        facts: &str,
+        fault: Option<FaultKind>,
+    ) -> Option<Value> {
         match schema {
-            Schema::Classification => Some(Self::classify(policies, &serde_json::from_str(facts).ok()?, fault)),
+            Schema::Classification => Some(Self::classify(
+                policies,
+                &serde_json::from_str(facts).ok()?,
+                fault,
+            )),
             Schema::Decision => Some(Self::decide(&serde_json::from_str(facts).ok()?, fault)),
         }
     }
@@ -86,7 +119,9 @@ fn can_strike(fault: FaultKind, schema: Schema) -> bool {
     match fault {
         FaultKind::Misclassify | FaultKind::InvalidCategory => schema == Schema::Classification,
         FaultKind::ApproveEverything => schema == Schema::Decision,
-        FaultKind::Garbage | FaultKind::Truncated | FaultKind::Slow | FaultKind::Unavailable => true,
+        FaultKind::Garbage | FaultKind::Truncated | FaultKind::Slow | FaultKind::Unavailable => {
+            true
+        }
     }
 }
 
@@ -108,17 +143,28 @@ impl ChatModel for Offline {
             return Reply::new(Err(ModelError::Connection));
         }
         if fault == Some(FaultKind::Slow)
-            && tokio::time::timeout_at(request.deadline, tokio::time::sleep(SLOW)).await.is_err()
+            && tokio::time::timeout_at(request.deadline, tokio::time::sleep(SLOW))
+                .await
+                .is_err()
         {
             return Reply::new(Err(ModelError::Timeout));
         }
-        let facts = request.messages.iter().find(|message| message.speaker == Speaker::User);
+        let facts = request
+            .messages
+            .iter()
+            .find(|message| message.speaker == Speaker::User);
         let policies = &request.rulebook.policies;
-        let sensible = schema.zip(facts).and_then(|(schema, facts)| Self::answer(policies, schema, &facts.text, fault));
-        let mut text = sensible.map(|answer| answer.to_string()).unwrap_or_default();
+        let sensible = schema
+            .zip(facts)
+            .and_then(|(schema, facts)| Self::answer(policies, schema, &facts.text, fault));
+        let mut text = sensible
+            .map(|answer| answer.to_string())
+            .unwrap_or_default();
         let mut finish_reason = "stop";
         match fault {
-            Some(FaultKind::Garbage) => "I would say this one is probably okay?".clone_into(&mut text),
+            Some(FaultKind::Garbage) => {
+                "I would say this one is probably okay?".clone_into(&mut text)
+            }
             Some(FaultKind::Truncated) => {
                 text.truncate(text.floor_char_boundary(text.len() / 2));
                 finish_reason = "length";

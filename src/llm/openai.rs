@@ -1,5 +1,6 @@
-//! OpenAI, or any endpoint that speaks its chat completions, through async-openai. The only file that imports that
-//! crate. Its own retries are replaced: they know no deadline, and lose status and headers of what they give up on.
+//! OpenAI, or any endpoint that speaks its chat completions, through async-openai. The only file
+//! that imports that crate. Its own retries are replaced: they know no deadline, and lose status
+//! and headers of what they give up on.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,11 +18,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::llm::{Answer, AnswerSchema, ChatModel, ChatRequest, ModelError, ModelInfo, Reply, Retry, Usage};
+use crate::llm::{
+    Answer, AnswerSchema, ChatModel, ChatRequest, ModelError, ModelInfo, Reply, Retry, Usage,
+};
 use crate::redact::redact;
 
-/// The most of a response that is read. A structured answer takes a few hundred bytes; an endpoint that sends a
-/// thousand times that is broken or hostile.
+/// The most of a response that is read. A structured answer takes a few hundred bytes; an endpoint
+/// that sends a thousand times that is broken or hostile.
 const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
 /// How an OpenAI endpoint is reached and asked.
@@ -66,7 +69,8 @@ impl OpenAi {
         let http = reqwest::Client::builder()
             .connect_timeout(config.attempt_timeout)
             .tcp_nodelay(true)
-            // The facts of an expense go where the operator sent them, and nowhere an endpoint points to.
+            // The facts of an expense go where the operator sent them, and nowhere an endpoint
+            // points to.
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
         let has_key = !config.api_key.expose_secret().is_empty();
@@ -75,8 +79,14 @@ impl OpenAi {
             .with_api_key(config.api_key.expose_secret())
             .with_org_id(config.organization)
             .with_project_id(config.project);
-        let service = tower::service_fn(move |request: HttpRequestFactory| send(http.clone(), request, has_key));
-        let server = config.base_url.host_str().map(str::to_owned).zip(config.base_url.port_or_known_default());
+        let service = tower::service_fn(move |request: HttpRequestFactory| {
+            send(http.clone(), request, has_key)
+        });
+        let server = config
+            .base_url
+            .host_str()
+            .map(str::to_owned)
+            .zip(config.base_url.port_or_known_default());
         let info = ModelInfo {
             provider: "openai",
             model: config.model,
@@ -91,19 +101,33 @@ impl OpenAi {
             .with_max_times(config.max_retries)
             .with_jitter();
         let client = Client::with_config(api).with_http_service(service);
-        Ok(Self { client, info, attempt_timeout: config.attempt_timeout, backoff })
+        Ok(Self {
+            client,
+            info,
+            attempt_timeout: config.attempt_timeout,
+            backoff,
+        })
     }
 
-    async fn attempt(&self, body: &CompletionRequest<'_>, request: &ChatRequest<'_>) -> Result<Answer, Failure> {
+    async fn attempt(
+        &self,
+        body: &CompletionRequest<'_>,
+        request: &ChatRequest<'_>,
+    ) -> Result<Answer, Failure> {
         let mut chat = self.client.chat();
         if let Some(traceparent) = &request.traceparent {
-            chat = chat.header("traceparent", traceparent.as_str()).map_err(Failure::from)?;
+            chat = chat
+                .header("traceparent", traceparent.as_str())
+                .map_err(Failure::from)?;
         }
         let limit = request.deadline.min(Instant::now() + self.attempt_timeout);
         match tokio::time::timeout_at(limit, chat.create_byot::<_, Completion>(body)).await {
             Ok(Ok(completion)) => Ok(completion.into_answer(&self.info.model)),
             Ok(Err(error)) => Err(Failure::from(error)),
-            Err(_) => Err(Failure { error: ModelError::Timeout, retry_after: None }),
+            Err(_) => Err(Failure {
+                error: ModelError::Timeout,
+                retry_after: None,
+            }),
         }
     }
 }
@@ -120,17 +144,25 @@ impl ChatModel for OpenAi {
         let attempts = (|| self.attempt(&body, request))
             .retry(self.backoff)
             .when(Failure::is_worth_a_retry)
-            // A wait that ends after the deadline would only delay the bad news, so such a failure is final.
+            // A wait that ends after the deadline would only delay the bad news, so such a failure
+            // is final.
             .adjust(|failure, backoff| {
                 let delay = failure.retry_after.max(backoff)?;
                 let left = request.deadline.saturating_duration_since(Instant::now());
                 backoff.filter(|_| delay < left).map(|_| delay)
             })
             .notify(|failure, delay| {
-                retries.push(Retry { at: SystemTime::now(), error: failure.error.clone(), delay });
+                retries.push(Retry {
+                    at: SystemTime::now(),
+                    error: failure.error.clone(),
+                    delay,
+                });
             });
         let answer = attempts.await.map_err(|failure| failure.error);
-        Reply { retries, ..Reply::new(answer) }
+        Reply {
+            retries,
+            ..Reply::new(answer)
+        }
     }
 }
 
@@ -143,12 +175,14 @@ struct Failure {
 }
 
 impl Failure {
-    /// Only what may pass by itself is tried again: overload, a broken connection, a slow attempt. An exhausted quota
-    /// or an answer that is no completion stays what it is.
+    /// Only what may pass by itself is tried again: overload, a broken connection, a slow attempt.
+    /// An exhausted quota or an answer that is no completion stays what it is.
     fn is_worth_a_retry(&self) -> bool {
         match &self.error {
             ModelError::Timeout | ModelError::Connection => true,
-            ModelError::Status { code: Some(code), .. } if code == "insufficient_quota" => false,
+            ModelError::Status {
+                code: Some(code), ..
+            } if code == "insufficient_quota" => false,
             ModelError::Status { status, .. } => matches!(status, 408 | 409 | 429 | 500..),
             ModelError::InvalidResponse | ModelError::CircuitOpen => false,
         }
@@ -166,12 +200,15 @@ impl From<OpenAIError> for Failure {
             OpenAIError::Reqwest(_) => ModelError::Connection,
             _ => ModelError::InvalidResponse,
         };
-        Self { error, retry_after: None }
+        Self {
+            error,
+            retry_after: None,
+        }
     }
 }
 
-/// Sends one attempt. Error statuses become a [`Failure`] here, before async-openai would read, log and then forget
-/// them; bodies are read up to a bound.
+/// Sends one attempt. Error statuses become a [`Failure`] here, before async-openai would read, log
+/// and then forget them; bodies are read up to a bound.
 async fn send(
     http: reqwest::Client,
     request: HttpRequestFactory,
@@ -190,14 +227,25 @@ async fn send(
             if !status.is_success() {
                 break;
             }
-            return Err(boxed(Failure { error: ModelError::InvalidResponse, retry_after: None }));
+            return Err(boxed(Failure {
+                error: ModelError::InvalidResponse,
+                retry_after: None,
+            }));
         }
         body.extend_from_slice(&chunk);
     }
     if !status.is_success() {
-        let code = serde_json::from_slice::<ErrorBody>(&body).ok().and_then(|body| body.error.code).map(label);
-        let retry_after = headers.get(reqwest::header::RETRY_AFTER).and_then(|value| wait(value.to_str().ok()?));
-        let error = ModelError::Status { status: status.as_u16(), code };
+        let code = serde_json::from_slice::<ErrorBody>(&body)
+            .ok()
+            .and_then(|body| body.error.code)
+            .map(label);
+        let retry_after = headers
+            .get(reqwest::header::RETRY_AFTER)
+            .and_then(|value| wait(value.to_str().ok()?));
+        let error = ModelError::Status {
+            status: status.as_u16(),
+            code,
+        };
         return Err(boxed(Failure { error, retry_after }));
     }
     let mut whole = axum::http::Response::new(body);
@@ -205,10 +253,18 @@ async fn send(
     Ok(whole.into())
 }
 
-/// How long a `Retry-After` asks to wait, as seconds or as a date; `None` also when the date has passed.
+/// How long a `Retry-After` asks to wait, as seconds or as a date; `None` also when the date has
+/// passed.
 fn wait(retry_after: &str) -> Option<Duration> {
     let seconds = retry_after.parse().map(Duration::from_secs).ok();
-    seconds.or_else(|| rfc2822::parse(retry_after).ok()?.timestamp().duration_since(Timestamp::now()).try_into().ok())
+    seconds.or_else(|| {
+        rfc2822::parse(retry_after)
+            .ok()?
+            .timestamp()
+            .duration_since(Timestamp::now())
+            .try_into()
+            .ok()
+    })
 }
 
 fn boxed(failure: Failure) -> OpenAIError {
@@ -225,7 +281,8 @@ struct ErrorDetail {
     code: Option<String>,
 }
 
-/// The request body: only what this service sets, so that an endpoint of narrower taste is not offended.
+/// The request body: only what this service sets, so that an endpoint of narrower taste is not
+/// offended.
 #[derive(Serialize)]
 struct CompletionRequest<'a> {
     model: &'a str,
@@ -261,14 +318,26 @@ struct RoleMessage<'a> {
 
 impl<'a> CompletionRequest<'a> {
     fn new(info: &'a ModelInfo, request: &ChatRequest<'a>) -> Self {
-        let system = RoleMessage { role: "system".to_owned(), content: request.prompt.text };
+        let system = RoleMessage {
+            role: "system".to_owned(),
+            content: request.prompt.text,
+        };
         let said = request.messages.iter();
-        let said = said.map(|message| RoleMessage { role: message.speaker.to_string(), content: &message.text });
+        let said = said.map(|message| RoleMessage {
+            role: message.speaker.to_string(),
+            content: &message.text,
+        });
         let AnswerSchema { name, schema } = request.schema;
         Self {
             model: &info.model,
             messages: std::iter::once(system).chain(said).collect(),
-            response_format: ResponseFormat::JsonSchema { json_schema: JsonSchema { name, schema, strict: true } },
+            response_format: ResponseFormat::JsonSchema {
+                json_schema: JsonSchema {
+                    name,
+                    schema,
+                    strict: true,
+                },
+            },
             max_completion_tokens: info.max_tokens,
             temperature: info.temperature,
             seed: info.seed,
@@ -276,8 +345,8 @@ impl<'a> CompletionRequest<'a> {
     }
 }
 
-/// A chat completion, read leniently: neither an unknown `finish_reason` nor tokens that nobody can count must throw a paid
-/// answer away.
+/// A chat completion, read leniently: neither an unknown `finish_reason` nor tokens that nobody can
+/// count must throw a paid answer away.
 #[derive(Deserialize)]
 struct Completion {
     id: Option<String>,
@@ -326,7 +395,8 @@ struct CompletionDetails {
 impl Completion {
     fn into_answer(self, asked_model: &str) -> Answer {
         let choice = self.choices.into_iter().next().unwrap_or_default();
-        // Here, once, for everything that is made of it: whatever the model repeats or makes up of keys and addresses.
+        // Here, once, for everything that is made of it: whatever the model repeats or makes up of
+        // keys and addresses.
         let redacted = |text: Option<String>| text.map(|text| redact(&text).into_owned());
         let message = choice.message.unwrap_or_default();
         let (text, refusal) = (redacted(message.content), redacted(message.refusal));
@@ -347,13 +417,18 @@ impl TokenUsage {
         Some(Usage {
             input_tokens: self.prompt_tokens?,
             output_tokens: self.completion_tokens?,
-            cached_tokens: self.prompt_tokens_details.and_then(|details| details.cached_tokens),
-            reasoning_tokens: self.completion_tokens_details.and_then(|details| details.reasoning_tokens),
+            cached_tokens: self
+                .prompt_tokens_details
+                .and_then(|details| details.cached_tokens),
+            reasoning_tokens: self
+                .completion_tokens_details
+                .and_then(|details| details.reasoning_tokens),
         })
     }
 }
 
-/// An id or a code, redacted and cut to a length that one could have: it goes on spans and into every check of the answer.
+/// An id or a code, redacted and cut to a length that one could have: it goes on spans and into
+/// every check of the answer.
 fn label(text: String) -> String {
     const MAX_CHARS: usize = 128;
     redact(&text).chars().take(MAX_CHARS).collect()

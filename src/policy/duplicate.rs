@@ -1,13 +1,14 @@
-//! How much two expenses of one employee look like one purchase handed in twice. A note for people: nothing is blocked by
-//! it. Where earlier expenses are found stands in `ledger`.
+//! How much two expenses of one employee look like one purchase handed in twice. A note for people:
+//! nothing is blocked by it. Where earlier expenses are found stands in `ledger`.
 
 use rust_decimal::Decimal;
 
 use crate::domain::expense::Expense;
 use crate::policy::evidence::normalised;
 
-/// How alike two expenses are, from 0 to 1; `None` when they are two purchases as far as anybody can tell. Amount and
-/// currency have to be equal. Texts are compared by their words, without regard to capitals and punctuation.
+/// How alike two expenses are, from 0 to 1; `None` when they are two purchases as far as anybody
+/// can tell. Amount and currency have to be equal. Texts are compared by their words, without
+/// regard to capitals and punctuation.
 ///
 /// | days apart | merchant and transaction equal | merchant equal | transaction equal |
 /// | --- | --- | --- | --- |
@@ -30,7 +31,8 @@ pub fn similarity(one: &Expense, other: &Expense) -> Option<Decimal> {
         (0, true, true) => 10,
         (0, false, true) => 8,
         (0, true, false) if is_merchant_named => 8,
-        // The same words on two days, such as "lunch", are two purchases unless one merchant sold both.
+        // The same words on two days, such as "lunch", are two purchases unless one merchant sold
+        // both.
         (1, true, true) if is_merchant_named => 8,
         (1, true, false) if is_merchant_named => 6,
         _ => return None,

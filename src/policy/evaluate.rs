@@ -1,4 +1,5 @@
-//! What a policy holds of an expense: pure arithmetic on exact decimals, no IO, no clock and no model.
+//! What a policy holds of an expense: pure arithmetic on exact decimals, no IO, no clock and no
+//! model.
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -26,7 +27,8 @@ pub struct Subject<'a> {
     pub transaction: &'a str,
 }
 
-/// What an employee already has approved, or pending approval, in each window. Amounts in the policy's currency.
+/// What an employee already has approved, or pending approval, in each window. Amounts in the
+/// policy's currency.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// On the expense's day.
@@ -59,10 +61,17 @@ impl Usage {
         }
     }
 
-    /// What was bought at the merchant within some days, in purchases that do not go above a limit on their own.
+    /// What was bought at the merchant within some days, in purchases that do not go above a limit
+    /// on their own.
     pub fn at_merchant(&self, days: u16, limit: Decimal) -> Decimal {
-        let counts = |purchase: &&Purchase| purchase.n_days_apart <= u32::from(days) && purchase.amount <= limit;
-        self.purchases.iter().filter(counts).map(|purchase| purchase.amount).sum()
+        let counts = |purchase: &&Purchase| {
+            purchase.n_days_apart <= u32::from(days) && purchase.amount <= limit
+        };
+        self.purchases
+            .iter()
+            .filter(counts)
+            .map(|purchase| purchase.amount)
+            .sum()
     }
 }
 
@@ -85,14 +94,25 @@ impl RuleFacts {
             _ => Decimal::ZERO,
         };
         // Who may set a rule aside is nothing the model needs to know.
-        Self { rule: Rule { exception: None, ..rule.clone() }, used }
+        Self {
+            rule: Rule {
+                exception: None,
+                ..rule.clone()
+            },
+            used,
+        }
     }
 
     /// The most this rule lets pass, over which window, and what happens above it.
     fn terms(&self, subject: &Subject<'_>) -> (Decimal, Window, Ruling) {
-        // A rule that names no amount lets all of an expense pass or nothing of it, so that its findings read like any.
+        // A rule that names no amount lets all of an expense pass or nothing of it, so that its
+        // findings read like any.
         let forbidden_if = |is_forbidden: bool| {
-            let limit = if is_forbidden { Decimal::ZERO } else { subject.amount };
+            let limit = if is_forbidden {
+                Decimal::ZERO
+            } else {
+                subject.amount
+            };
             (limit, Window::Expense, Ruling::Denied)
         };
         match &self.rule.kind {
@@ -100,13 +120,21 @@ impl RuleFacts {
             RuleKind::Approval { above, .. } | RuleKind::Receipt { above } => {
                 (*above, Window::Expense, Ruling::NeedsApproval)
             }
-            RuleKind::ApprovalAlways { .. } => (Decimal::ZERO, Window::Expense, Ruling::NeedsApproval),
-            RuleKind::Split { limit, .. } => (*limit, Window::Merchant, Ruling::NeedsApproval),
-            RuleKind::MaxAge { days } => forbidden_if(n_days(subject.date, subject.today) > i32::from(*days)),
-            RuleKind::Future { days } => forbidden_if(n_days(subject.today, subject.date) > i32::from(*days)),
-            RuleKind::BlockedMcc { mcc } => {
-                forbidden_if(subject.mcc.is_some_and(|code| mcc.iter().any(|codes| codes.contains(code))))
+            RuleKind::ApprovalAlways { .. } => {
+                (Decimal::ZERO, Window::Expense, Ruling::NeedsApproval)
             }
+            RuleKind::Split { limit, .. } => (*limit, Window::Merchant, Ruling::NeedsApproval),
+            RuleKind::MaxAge { days } => {
+                forbidden_if(n_days(subject.date, subject.today) > i32::from(*days))
+            }
+            RuleKind::Future { days } => {
+                forbidden_if(n_days(subject.today, subject.date) > i32::from(*days))
+            }
+            RuleKind::BlockedMcc { mcc } => forbidden_if(
+                subject
+                    .mcc
+                    .is_some_and(|code| mcc.iter().any(|codes| codes.contains(code))),
+            ),
             RuleKind::BlockedMerchant { merchant } => {
                 let name = subject.merchant.unwrap_or(subject.transaction);
                 forbidden_if(merchant.iter().any(|phrase| phrase.stands_in(name)))
@@ -118,7 +146,8 @@ impl RuleFacts {
     pub fn assess(&self, subject: &Subject<'_>) -> Finding {
         let amount = subject.amount;
         let (limit, window, effect) = self.terms(subject);
-        // A difference keeps the larger scale of its operands, so the amount decides how many decimals are shown.
+        // A difference keeps the larger scale of its operands, so the amount decides how many
+        // decimals are shown.
         let zero = Decimal::new(0, amount.scale());
         let allowable = (limit - self.used).max(zero) + zero;
         let exceeded = (amount - allowable).max(zero);
@@ -165,19 +194,27 @@ impl Verdict {
         match self.findings.first() {
             None => "Within policy.".to_owned(),
             // Where nothing is allowed, an amount would explain nothing.
-            Some(finding) if finding.effect == Ruling::Denied && !finding.limit.is_zero() => format!(
-                "{} {} of this expense is above the {} that the limit still allows.",
-                finding.message, finding.exceeded, finding.allowable
-            ),
+            Some(finding) if finding.effect == Ruling::Denied && !finding.limit.is_zero() => {
+                format!(
+                    "{} {} of this expense is above the {} that the limit still allows.",
+                    finding.message, finding.exceeded, finding.allowable
+                )
+            }
             Some(finding) => finding.message.clone(),
         }
     }
 
-    /// How much of an amount may be paid: the least that a broken rule still allows, else all of it. A role that has to
-    /// agree takes nothing away.
+    /// How much of an amount may be paid: the least that a broken rule still allows, else all of
+    /// it. A role that has to agree takes nothing away.
     pub fn reimbursable(&self, amount: Decimal) -> Decimal {
-        let broken = self.findings.iter().filter(|finding| finding.effect == Ruling::Denied);
-        broken.map(|finding| finding.allowable).min().unwrap_or(amount)
+        let broken = self
+            .findings
+            .iter()
+            .filter(|finding| finding.effect == Ruling::Denied);
+        broken
+            .map(|finding| finding.allowable)
+            .min()
+            .unwrap_or(amount)
     }
 }
 
@@ -212,6 +249,13 @@ pub fn evaluate(rules: &[RuleFacts], subject: &Subject<'_>) -> Verdict {
     }
     // A stable sort keeps the order of the file among equals.
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.effect));
-    let ruling = findings.first().map_or(Ruling::Approved, |finding| finding.effect);
-    Verdict { ruling, findings, approver, missing }
+    let ruling = findings
+        .first()
+        .map_or(Ruling::Approved, |finding| finding.effect);
+    Verdict {
+        ruling,
+        findings,
+        approver,
+        missing,
+    }
 }

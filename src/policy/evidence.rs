@@ -1,5 +1,6 @@
-//! What speaks for a category apart from any model: merchant category codes, the merchant's name and the words of the
-//! transaction. Three sources, each of them silent or naming one or more categories; no source outvotes another.
+//! What speaks for a category apart from any model: merchant category codes, the merchant's name
+//! and the words of the transaction. Three sources, each of them silent or naming one or more
+//! categories; no source outvotes another.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,7 +21,8 @@ pub struct Evidence {
     pub transaction: Vec<Phrase>,
 }
 
-/// Merchant category codes, as a policy file writes them: one such as `"5812"`, or a range such as `"3000-3999"`.
+/// Merchant category codes, as a policy file writes them: one such as `"5812"`, or a range such as
+/// `"3000-3999"`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Codes(RangeInclusive<u16>);
@@ -47,13 +49,21 @@ impl Codes {
 /// The number of a merchant category code of four digits.
 fn code(text: &str) -> Option<u16> {
     // A sign is no digit, although numbers are read with one.
-    if text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+    if text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().ok()
+    } else {
+        None
+    }
 }
 
 impl fmt::Display for Codes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (first, last) = (self.0.start(), self.0.end());
-        if first == last { write!(f, "{first:04}") } else { write!(f, "{first:04}-{last:04}") }
+        if first == last {
+            write!(f, "{first:04}")
+        } else {
+            write!(f, "{first:04}-{last:04}")
+        }
     }
 }
 
@@ -76,7 +86,8 @@ impl From<Codes> for String {
     }
 }
 
-/// Words in order, as a policy file writes them: `"uber eats"`, or `"flight*"` for every word that begins so.
+/// Words in order, as a policy file writes them: `"uber eats"`, or `"flight*"` for every word that
+/// begins so.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Phrase {
@@ -86,7 +97,12 @@ pub struct Phrase {
 
 impl fmt::Display for Phrase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.words.join(" "), if self.is_prefix { "*" } else { "" })
+        write!(
+            f,
+            "{}{}",
+            self.words.join(" "),
+            if self.is_prefix { "*" } else { "" }
+        )
     }
 }
 
@@ -107,7 +123,9 @@ impl From<Phrase> for String {
 impl Phrase {
     /// Reads a phrase; `None` when it holds no word.
     pub fn parse(text: &str) -> Option<Self> {
-        let (text, is_prefix) = text.strip_suffix('*').map_or((text, false), |stem| (stem, true));
+        let (text, is_prefix) = text
+            .strip_suffix('*')
+            .map_or((text, false), |stem| (stem, true));
         if text.contains('*') {
             return None;
         }
@@ -123,25 +141,39 @@ impl Phrase {
 
     /// Whether a text begins with these words.
     fn matches(&self, text: &[String]) -> bool {
-        let Some((last, first)) = self.words.split_last() else { return false };
+        let Some((last, first)) = self.words.split_last() else {
+            return false;
+        };
         text.len() >= self.words.len()
             && text.starts_with(first)
-            && if self.is_prefix { text[first.len()].starts_with(last) } else { text[first.len()] == *last }
+            && if self.is_prefix {
+                text[first.len()].starts_with(last)
+            } else {
+                text[first.len()] == *last
+            }
     }
 
     /// Which of two phrases that match at the same place says more.
     fn weight(&self) -> (usize, bool, usize) {
-        (self.words.len(), !self.is_prefix, self.words.iter().map(String::len).sum())
+        (
+            self.words.len(),
+            !self.is_prefix,
+            self.words.iter().map(String::len).sum(),
+        )
     }
 }
 
 /// Lower-case words of a text: letters and digits, an apostrophe inside a word dropped.
 fn words(text: &str) -> Vec<String> {
     let text = text.to_lowercase().replace(['\'', '’'], "");
-    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    text.split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
-/// The words of a text in one spelling, for telling whether two texts say the same; `None` when it holds no word.
+/// The words of a text in one spelling, for telling whether two texts say the same; `None` when it
+/// holds no word.
 pub fn normalised(text: &str) -> Option<String> {
     Some(words(text).join(" ")).filter(|words| !words.is_empty())
 }
@@ -183,16 +215,24 @@ impl Reading {
 
     /// The first source that speaks, but not for this category, with the categories it speaks for.
     pub fn objection(&self, category: &str) -> Option<(Source, &[String])> {
-        let objecting = self.sources.iter().find(|(_, says)| !says.iter().any(|said| said == category));
+        let objecting = self
+            .sources
+            .iter()
+            .find(|(_, says)| !says.iter().any(|said| said == category));
         objecting.map(|(source, says)| (*source, says.as_slice()))
     }
 
-    /// Every category some source speaks for, the strongest source first; one that several speak for comes several times.
+    /// Every category some source speaks for, the strongest source first; one that several speak
+    /// for comes several times.
     pub fn categories(&self) -> impl Iterator<Item = &str> {
-        self.sources.iter().flat_map(|(_, says)| says).map(String::as_str)
+        self.sources
+            .iter()
+            .flat_map(|(_, says)| says)
+            .map(String::as_str)
     }
 
-    /// The category most sources agree on; among equals the one of the strongest source, which it speaks of first.
+    /// The category most sources agree on; among equals the one of the strongest source, which it
+    /// speaks of first.
     pub fn best(&self) -> Option<&str> {
         let votes = |category: &str| self.categories().filter(|said| *said == category).count();
         let mut best: Option<(&str, usize)> = None;
@@ -218,8 +258,16 @@ impl Lexicon {
     /// Gathers the evidence of every policy.
     pub fn build(policies: &[Policy]) -> Self {
         let mut lexicon = Self::default();
-        for Policy { category, evidence, .. } in policies {
-            lexicon.mcc.extend(evidence.mcc.iter().map(|codes| (codes.clone(), category.clone())));
+        for Policy {
+            category, evidence, ..
+        } in policies
+        {
+            lexicon.mcc.extend(
+                evidence
+                    .mcc
+                    .iter()
+                    .map(|codes| (codes.clone(), category.clone())),
+            );
             lexicon.merchant.extend(&evidence.merchant, category);
             // A transaction text often names the merchant, so names count there too.
             lexicon.text.extend(&evidence.merchant, category);
@@ -230,13 +278,32 @@ impl Lexicon {
 
     /// What each source says.
     pub fn read(&self, mcc: Option<&str>, merchant: Option<&str>, transaction: &str) -> Reading {
-        let by_code = self.mcc.iter().filter(|(codes, _)| mcc.is_some_and(|code| codes.contains(code)));
+        let by_code = self
+            .mcc
+            .iter()
+            .filter(|(codes, _)| mcc.is_some_and(|code| codes.contains(code)));
         let said = [
-            (Source::Mcc, by_code.map(|(_, category)| category.clone()).take(1).collect()),
-            (Source::Merchant, merchant.map(|name| self.merchant.find(name)).unwrap_or_default()),
+            (
+                Source::Mcc,
+                by_code
+                    .map(|(_, category)| category.clone())
+                    .take(1)
+                    .collect(),
+            ),
+            (
+                Source::Merchant,
+                merchant
+                    .map(|name| self.merchant.find(name))
+                    .unwrap_or_default(),
+            ),
             (Source::Transaction, self.text.find(transaction)),
         ];
-        Reading { sources: said.into_iter().filter(|(_, says): &(_, Vec<_>)| !says.is_empty()).collect() }
+        Reading {
+            sources: said
+                .into_iter()
+                .filter(|(_, says): &(_, Vec<_>)| !says.is_empty())
+                .collect(),
+        }
     }
 }
 
@@ -249,7 +316,9 @@ struct Phrases {
 impl Phrases {
     fn extend(&mut self, phrases: &[Phrase], category: &str) {
         for phrase in phrases {
-            let Some(initial) = phrase.words[0].chars().next() else { continue };
+            let Some(initial) = phrase.words[0].chars().next() else {
+                continue;
+            };
             let entry = (phrase.clone(), category.to_owned());
             let bucket = self.by_initial.entry(initial).or_default();
             if !bucket.contains(&entry) {
@@ -258,14 +327,19 @@ impl Phrases {
         }
     }
 
-    /// The categories whose phrases stand in a text, in the order of the text. At each word the phrase that says most
-    /// wins and takes its words away, so that "uber eats" is a meal although "uber" is a ride.
+    /// The categories whose phrases stand in a text, in the order of the text. At each word the
+    /// phrase that says most wins and takes its words away, so that "uber eats" is a meal
+    /// although "uber" is a ride.
     fn find(&self, text: &str) -> Vec<String> {
         let words = words(text);
         let mut found = Vec::new();
         let mut rest = words.as_slice();
         while let Some(initial) = rest.first().and_then(|word| word.chars().next()) {
-            let candidates = self.by_initial.get(&initial).map(Vec::as_slice).unwrap_or_default();
+            let candidates = self
+                .by_initial
+                .get(&initial)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
             let matching = candidates.iter().filter(|(phrase, _)| phrase.matches(rest));
             let n_taken = match matching.max_by_key(|(phrase, _)| phrase.weight()) {
                 Some((phrase, category)) => {

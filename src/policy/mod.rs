@@ -1,6 +1,6 @@
-//! The policy engine: what a policy is, what its files say, what evidence speaks for a category, what an amount is in
-//! the policy's currency, and what a policy holds of an expense. Everything here is pure; the model never gets a word
-//! in.
+//! The policy engine: what a policy is, what its files say, what evidence speaks for a category,
+//! what an amount is in the policy's currency, and what a policy holds of an expense. Everything
+//! here is pure; the model never gets a word in.
 
 pub mod duplicate;
 pub mod evaluate;
@@ -63,7 +63,9 @@ impl Policy {
 
     /// Its rules that may be set aside for one expense, and the role it takes.
     pub fn exceptions(&self) -> impl Iterator<Item = (String, Role)> {
-        self.rules.iter().filter_map(|rule| Some((rule.id.clone(), rule.exception?)))
+        self.rules
+            .iter()
+            .filter_map(|rule| Some((rule.id.clone(), rule.exception?)))
     }
 
     /// Its caps: the window of each, and the most it may hold.
@@ -85,13 +87,20 @@ pub struct Policies {
 impl Policies {
     /// Puts parsed policies together; `parse` has checked that they fit each other.
     fn build(mut policies: Vec<Policy>) -> Self {
-        policies.sort_by(|a, b| (&a.category, a.effective_from).cmp(&(&b.category, b.effective_from)));
+        policies
+            .sort_by(|a, b| (&a.category, a.effective_from).cmp(&(&b.category, b.effective_from)));
         let lexicon = Lexicon::build(&policies);
         let mut by_category: BTreeMap<String, Vec<Policy>> = BTreeMap::new();
         for policy in policies {
-            by_category.entry(policy.category.clone()).or_default().push(policy);
+            by_category
+                .entry(policy.category.clone())
+                .or_default()
+                .push(policy);
         }
-        Self { by_category, lexicon }
+        Self {
+            by_category,
+            lexicon,
+        }
     }
 
     /// The categories, in alphabetical order.
@@ -104,21 +113,35 @@ impl Policies {
         self.by_category.values().flatten()
     }
 
-    /// The policy of a category that is in force on a day: of those that have begun and not ended, the latest to begin.
+    /// The policy of a category that is in force on a day: of those that have begun and not ended,
+    /// the latest to begin.
     pub fn in_force(&self, category: &str, date: Date) -> Option<&Policy> {
-        let is_in_force =
-            |policy: &&Policy| policy.effective_from <= date && policy.effective_to.is_none_or(|last| date <= last);
-        self.by_category.get(category)?.iter().rev().find(is_in_force)
+        let is_in_force = |policy: &&Policy| {
+            policy.effective_from <= date && policy.effective_to.is_none_or(|last| date <= last)
+        };
+        self.by_category
+            .get(category)?
+            .iter()
+            .rev()
+            .find(is_in_force)
     }
 
     /// The category for what fits no other: the one marked so, else the last in the alphabet.
     pub fn catch_all(&self) -> Option<&str> {
-        let marked = self.iter().find(|policy| policy.catch_all).map(|policy| policy.category.as_str());
+        let marked = self
+            .iter()
+            .find(|policy| policy.catch_all)
+            .map(|policy| policy.category.as_str());
         marked.or_else(|| self.categories().last())
     }
 
     /// What merchant category code, merchant and words say of an expense's category.
-    pub fn evidence(&self, mcc: Option<&str>, merchant: Option<&str>, transaction: &str) -> evidence::Reading {
+    pub fn evidence(
+        &self,
+        mcc: Option<&str>,
+        merchant: Option<&str>,
+        transaction: &str,
+    ) -> evidence::Reading {
         self.lexicon.read(mcc, merchant, transaction)
     }
 }

@@ -1,5 +1,5 @@
-//! Policy files, TOML text to [`Policies`]. Reads on after a fault, so that one run names every one of them with its
-//! file, line and key, and with what would be accepted.
+//! Policy files, TOML text to [`Policies`]. Reads on after a fault, so that one run names every one
+//! of them with its file, line and key, and with what would be accepted.
 
 use std::path::Path;
 
@@ -13,7 +13,8 @@ use crate::policy::evidence::{Codes, Evidence, Phrase};
 use crate::policy::rule::{KindName, Rule, RuleKind};
 use crate::policy::{Policies, Policy};
 use crate::toml_reader::{
-    Claims, DATE, Fault, FileFaults, Source, TEXT, Table, date, filled_list, filled_text, list, name, one_of, values,
+    Claims, DATE, Fault, FileFaults, Source, TEXT, Table, date, filled_list, filled_text, list,
+    name, one_of, values,
 };
 
 const NAME: &str = "lower-case letters, digits, `-` and `_`, such as \"travel\"";
@@ -23,8 +24,8 @@ const DAYS: &str = "a number of days from 0 to 9999, without quotes";
 const CODES: &str = "four digits or a range such as \"3000-3999\"";
 const PHRASE: &str = "words such as \"uber eats\", or the beginning of a word such as \"flight*\"";
 
-/// Reads the policies that hold together, from the texts of their files. Where two files contradict each other, the later
-/// one is named.
+/// Reads the policies that hold together, from the texts of their files. Where two files contradict
+/// each other, the later one is named.
 ///
 /// # Errors
 /// With every fault of every file, and of how the files fit each other.
@@ -33,7 +34,11 @@ pub fn parse(dir: &Path, sources: &[(&Path, &str)]) -> Result<Policies, FileFaul
     let mut policies = Vec::new();
     if sources.is_empty() {
         let message = "holds no policy; put files such as travel.toml there".to_owned();
-        faults.push(Fault { file: dir.to_owned(), line: None, message });
+        faults.push(Fault {
+            file: dir.to_owned(),
+            line: None,
+            message,
+        });
     }
     let mut claims = Claims::default();
     for (file, text) in sources {
@@ -48,21 +53,33 @@ pub fn parse(dir: &Path, sources: &[(&Path, &str)]) -> Result<Policies, FileFaul
 
 /// The category a policy file is of, if that much of it can be read.
 pub fn category(text: &str) -> Option<String> {
-    name(DeTable::parse(text).ok()?.get_ref().get("category")?.get_ref().as_str()?)
+    name(
+        DeTable::parse(text)
+            .ok()?
+            .get_ref()
+            .get("category")?
+            .get_ref()
+            .as_str()?,
+    )
 }
 
 fn parse_file(source: &mut Source<'_>, claims: &mut Claims) -> Option<Policy> {
     let document = source.document()?;
     let mut table = Table::new(document.get_ref(), 0);
-    let [from_at, to_at, catch_all_at] = ["effective_from", "effective_to", "catch_all"].map(|key| table.at(key));
+    let [from_at, to_at, catch_all_at] =
+        ["effective_from", "effective_to", "catch_all"].map(|key| table.at(key));
     let category = table.required(source, "category", NAME, |value| name(value.as_str()?));
     let version = table.required(source, "version", "a version such as \"1\"", filled_text);
     let effective_from = table.required(source, "effective_from", DATE, date);
     let effective_to = table.optional(source, "effective_to", DATE, date);
-    let currency = table.required(source, "currency", "an ISO 4217 code such as \"USD\"", |value| {
-        value.as_str()?.parse::<Currency>().ok()
-    });
-    // Amounts are judged in dollars where the currency itself is wrong, so that their faults are named as well.
+    let currency = table.required(
+        source,
+        "currency",
+        "an ISO 4217 code such as \"USD\"",
+        |value| value.as_str()?.parse::<Currency>().ok(),
+    );
+    // Amounts are judged in dollars where the currency itself is wrong, so that their faults are
+    // named as well.
     let unit = currency.unwrap_or(Currency::USD);
     let uncorroborated_limit = table.amount(source, "uncorroborated_limit", unit);
     let catch_all = table.optional(source, "catch_all", "true or false", DeValue::as_bool);
@@ -79,7 +96,10 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims) -> Option<Policy> {
     if let (Some(from), Some(Some(to))) = (effective_from, effective_to)
         && to < from
     {
-        source.fault(to_at, format!("`effective_to` {to} is before `effective_from` {from}; write a later day"));
+        source.fault(
+            to_at,
+            format!("`effective_to` {to} is before `effective_from` {from}; write a later day"),
+        );
     }
     if let Some(from) = effective_from {
         // Two versions that begin on one day would leave open which of them is in force.
@@ -127,48 +147,83 @@ fn parse_rules(
         if let Some(id) = &id {
             claim_id(source, at, id);
         }
-        if exception.is_some_and(|role| role.is_some()) && kind.as_ref().is_some_and(|kind| !kind.denies()) {
+        if exception.is_some_and(|role| role.is_some())
+            && kind.as_ref().is_some_and(|kind| !kind.denies())
+        {
             source.fault(
                 at,
-                "`exception` is for rules that deny; this one asks a role already, so leave it out".to_owned(),
+                "`exception` is for rules that deny; this one asks a role already, so leave it out"
+                    .to_owned(),
             );
         }
-        Some(Rule { id: id?, kind: kind?, text: text?, exception: exception? })
+        Some(Rule {
+            id: id?,
+            kind: kind?,
+            text: text?,
+            exception: exception?,
+        })
     })
 }
 
-fn parse_kind(source: &mut Source<'_>, table: &mut Table<'_, '_>, currency: Currency) -> Option<RuleKind> {
-    let kind =
-        table.required(source, "kind", &one_of(KindName::VARIANTS), |value| value.as_str()?.parse::<KindName>().ok());
+fn parse_kind(
+    source: &mut Source<'_>,
+    table: &mut Table<'_, '_>,
+    currency: Currency,
+) -> Option<RuleKind> {
+    let kind = table.required(source, "kind", &one_of(KindName::VARIANTS), |value| {
+        value.as_str()?.parse::<KindName>().ok()
+    });
     let asked = |source: &mut Source<'_>, table: &mut Table<'_, '_>| {
         table.required(source, "role", &one_of(Role::VARIANTS), role)
     };
     match kind? {
         KindName::Cap => {
             let per = table.required(source, "per", &one_of(&CAPPED.map(<&str>::from)), |value| {
-                value.as_str()?.parse::<Window>().ok().filter(|window| CAPPED.contains(window))
+                value
+                    .as_str()?
+                    .parse::<Window>()
+                    .ok()
+                    .filter(|window| CAPPED.contains(window))
             });
             let max = table.amount(source, "max", currency);
-            Some(RuleKind::Cap { per: per?, max: max? })
+            Some(RuleKind::Cap {
+                per: per?,
+                max: max?,
+            })
         }
         KindName::Approval => {
             let above = table.amount(source, "above", currency);
-            Some(RuleKind::Approval { role: asked(source, table)?, above: above? })
+            Some(RuleKind::Approval {
+                role: asked(source, table)?,
+                above: above?,
+            })
         }
-        KindName::ApprovalAlways => Some(RuleKind::ApprovalAlways { role: asked(source, table)? }),
-        KindName::Receipt => Some(RuleKind::Receipt { above: table.amount(source, "above", currency)? }),
+        KindName::ApprovalAlways => Some(RuleKind::ApprovalAlways {
+            role: asked(source, table)?,
+        }),
+        KindName::Receipt => Some(RuleKind::Receipt {
+            above: table.amount(source, "above", currency)?,
+        }),
         KindName::Split => {
             let days = table.required(source, "days", DAYS, days);
             let limit = table.amount(source, "limit", currency);
-            Some(RuleKind::Split { role: asked(source, table)?, days: days?, limit: limit? })
+            Some(RuleKind::Split {
+                role: asked(source, table)?,
+                days: days?,
+                limit: limit?,
+            })
         }
-        KindName::MaxAge => Some(RuleKind::MaxAge { days: table.required(source, "days", DAYS, days)? }),
-        KindName::Future => {
-            Some(RuleKind::Future { days: table.optional(source, "days", DAYS, days)?.unwrap_or_default() })
-        }
-        KindName::BlockedMcc => {
-            Some(RuleKind::BlockedMcc { mcc: filled_list(source, table, "mcc", CODES, Codes::parse)? })
-        }
+        KindName::MaxAge => Some(RuleKind::MaxAge {
+            days: table.required(source, "days", DAYS, days)?,
+        }),
+        KindName::Future => Some(RuleKind::Future {
+            days: table
+                .optional(source, "days", DAYS, days)?
+                .unwrap_or_default(),
+        }),
+        KindName::BlockedMcc => Some(RuleKind::BlockedMcc {
+            mcc: filled_list(source, table, "mcc", CODES, Codes::parse)?,
+        }),
         KindName::BlockedMerchant => {
             let merchant = filled_list(source, table, "merchant", PHRASE, Phrase::parse)?;
             Some(RuleKind::BlockedMerchant { merchant })
@@ -181,7 +236,9 @@ fn parse_evidence(
     table: &mut Table<'_, '_>,
     mut claim: impl FnMut(&mut Source<'_>, usize, &str),
 ) -> Option<Evidence> {
-    let Some((at, value)) = table.take("evidence") else { return Some(Evidence::default()) };
+    let Some((at, value)) = table.take("evidence") else {
+        return Some(Evidence::default());
+    };
     let Some(section) = value.get_ref().as_table() else {
         source.fault(at, "`evidence` is no table; write [evidence]".to_owned());
         return None;
@@ -200,12 +257,21 @@ fn parse_evidence(
         claim(source, *at, &format!("the phrase \"{phrase}\""));
     }
     for (at, phrase) in &transaction {
-        // A text is searched for both kinds, so that one category may call a thing by one phrase twice, and no two may.
+        // A text is searched for both kinds, so that one category may call a thing by one phrase
+        // twice, and no two may.
         let is_merchant = merchant.iter().any(|(_, known)| known == phrase);
-        let kind = if is_merchant { "transaction phrase" } else { "phrase" };
+        let kind = if is_merchant {
+            "transaction phrase"
+        } else {
+            "phrase"
+        };
         claim(source, *at, &format!("the {kind} \"{phrase}\""));
     }
-    Some(Evidence { mcc: values(mcc), merchant: values(merchant), transaction: values(transaction) })
+    Some(Evidence {
+        mcc: values(mcc),
+        merchant: values(merchant),
+        transaction: values(transaction),
+    })
 }
 
 fn role(value: &DeValue<'_>) -> Option<Role> {
@@ -213,5 +279,10 @@ fn role(value: &DeValue<'_>) -> Option<Role> {
 }
 
 fn days(value: &DeValue<'_>) -> Option<u16> {
-    value.as_integer()?.to_string().parse().ok().filter(|days| *days <= 9999)
+    value
+        .as_integer()?
+        .to_string()
+        .parse()
+        .ok()
+        .filter(|days| *days <= 9999)
 }

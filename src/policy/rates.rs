@@ -1,5 +1,6 @@
-//! Exchange rates, from a dated table that finance keeps. A rate counts from its day on, until a later one for the same two
-//! currencies; only a rate in the direction of the conversion is used, and nothing is guessed from others.
+//! Exchange rates, from a dated table that finance keeps. A rate counts from its day on, until a
+//! later one for the same two currencies; only a rate in the direction of the conversion is used,
+//! and nothing is guessed from others.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,7 +14,8 @@ use crate::toml_reader::{Claims, DATE, FileFaults, Source, TEXT, date, filled_te
 
 /// Decimals a rate may have.
 const MAX_RATE_DECIMALS: u32 = 10;
-const RATE: &str = "a decimal in quotes such as \"1.0850\", above zero and with at most ten decimals";
+const RATE: &str =
+    "a decimal in quotes such as \"1.0850\", above zero and with at most ten decimals";
 const CURRENCY: &str = "an ISO 4217 code such as \"EUR\"";
 
 /// Exchange rates by pair of currencies, the earliest first.
@@ -33,7 +35,9 @@ struct Rate {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConversionError {
     /// No rate has begun on the expense's day.
-    #[error("there is no exchange rate from {from} into {into} on {date}, and the policy's amounts are in {into}")]
+    #[error(
+        "there is no exchange rate from {from} into {into} on {date}, and the policy's amounts are in {into}"
+    )]
     NoRate {
         /// The expense's currency.
         from: Currency,
@@ -63,28 +67,50 @@ impl Rates {
         Ok(Self { by_pair })
     }
 
-    /// The amount of an expense in another currency, rounded up to its minor digits; `None` when it is in it already.
+    /// The amount of an expense in another currency, rounded up to its minor digits; `None` when it
+    /// is in it already.
     ///
     /// # Errors
     /// When there is no rate on the expense's day, or the result is too large for an amount.
-    pub fn convert(&self, expense: &Expense, into: Currency) -> Result<Option<ConvertedAmount>, ConversionError> {
+    pub fn convert(
+        &self,
+        expense: &Expense,
+        into: Currency,
+    ) -> Result<Option<ConvertedAmount>, ConversionError> {
         let (from, date) = (expense.currency, expense.date);
         if from == into {
             return Ok(None);
         }
-        let rates = self.by_pair.get(&(from, into)).map(Vec::as_slice).unwrap_or_default();
+        let rates = self
+            .by_pair
+            .get(&(from, into))
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let rate = rates.iter().rev().find(|rate| rate.effective_from <= date);
-        let Rate { effective_from, rate } = *rate.ok_or(ConversionError::NoRate { from, into, date })?;
-        let amount = money::convert(expense.amount, rate, into).ok_or(ConversionError::TooLarge(into))?;
-        Ok(Some(ConvertedAmount { amount, currency: into, rate, rate_date: effective_from }))
+        let Rate {
+            effective_from,
+            rate,
+        } = *rate.ok_or(ConversionError::NoRate { from, into, date })?;
+        let amount =
+            money::convert(expense.amount, rate, into).ok_or(ConversionError::TooLarge(into))?;
+        Ok(Some(ConvertedAmount {
+            amount,
+            currency: into,
+            rate,
+            rate_date: effective_from,
+        }))
     }
 }
 
 fn parse_rates(source: &mut Source<'_>) -> Option<Vec<((Currency, Currency), Rate)>> {
     let mut claims = Claims::default();
     source.tables_of("rate", |source, table, at| {
-        let from = table.required(source, "from", CURRENCY, |value| value.as_str()?.parse::<Currency>().ok());
-        let to = table.required(source, "to", CURRENCY, |value| value.as_str()?.parse::<Currency>().ok());
+        let from = table.required(source, "from", CURRENCY, |value| {
+            value.as_str()?.parse::<Currency>().ok()
+        });
+        let to = table.required(source, "to", CURRENCY, |value| {
+            value.as_str()?.parse::<Currency>().ok()
+        });
         let effective_from = table.required(source, "effective_from", DATE, date);
         let rate = table.decimal(source, "rate", MAX_RATE_DECIMALS, RATE);
         table.required(source, "source", TEXT, filled_text);
@@ -95,7 +121,18 @@ fn parse_rates(source: &mut Source<'_>) -> Option<Vec<((Currency, Currency), Rat
             source.fault(at, "`from` and `to` are one currency; write two".to_owned());
         }
         let (pair, effective_from) = ((from?, to?), effective_from?);
-        claims.claim(source, at, &format!("the rate from {} to {} of {effective_from}", pair.0, pair.1), "");
-        Some((pair, Rate { effective_from, rate: rate?.normalize() }))
+        claims.claim(
+            source,
+            at,
+            &format!("the rate from {} to {} of {effective_from}", pair.0, pair.1),
+            "",
+        );
+        Some((
+            pair,
+            Rate {
+                effective_from,
+                rate: rate?.normalize(),
+            },
+        ))
     })
 }

@@ -27,7 +27,10 @@ pub struct Rule {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, EnumDiscriminants)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[strum_discriminants(name(KindName), vis(pub(super)), derive(EnumString, VariantNames))]
-#[strum_discriminants(strum(serialize_all = "snake_case"), doc = "The kinds by name, as policy files write them.")]
+#[strum_discriminants(
+    strum(serialize_all = "snake_case"),
+    doc = "The kinds by name, as policy files write them."
+)]
 pub enum RuleKind {
     /// No more than `max` in a window; `max` itself passes.
     Cap {
@@ -53,8 +56,9 @@ pub enum RuleKind {
         /// The most that needs no receipt.
         above: Decimal,
     },
-    /// A role agrees to a purchase that, with earlier ones at the same merchant, is above a limit which none of the
-    /// earlier ones was above on its own. Silent when the expense names no merchant.
+    /// A role agrees to a purchase that, with earlier ones at the same merchant, is above a limit
+    /// which none of the earlier ones was above on its own. Silent when the expense names no
+    /// merchant.
     Split {
         /// The most days between two purchases that count together.
         days: u16,
@@ -73,13 +77,15 @@ pub enum RuleKind {
         /// Days of tolerance: the day of receipt is UTC's, and east of it tomorrow has begun.
         days: u16,
     },
-    /// Nothing bought from certain lines of business. Silent when the merchant category code is unknown.
+    /// Nothing bought from certain lines of business. Silent when the merchant category code is
+    /// unknown.
     BlockedMcc {
         /// The codes, ISO 18245.
         #[schema(value_type = Vec<String>, example = json!(["7995", "7800-7802"]))]
         mcc: Vec<Codes>,
     },
-    /// Nothing bought from certain merchants. Without a merchant's name the text of the transaction is read for one.
+    /// Nothing bought from certain merchants. Without a merchant's name the text of the transaction
+    /// is read for one.
     BlockedMerchant {
         /// Words of their names.
         #[schema(value_type = Vec<String>, example = json!(["casino*"]))]
@@ -96,7 +102,10 @@ impl RuleKind {
             | Self::Future { .. }
             | Self::BlockedMcc { .. }
             | Self::BlockedMerchant { .. } => true,
-            Self::Approval { .. } | Self::ApprovalAlways { .. } | Self::Receipt { .. } | Self::Split { .. } => false,
+            Self::Approval { .. }
+            | Self::ApprovalAlways { .. }
+            | Self::Receipt { .. }
+            | Self::Split { .. } => false,
         }
     }
 }

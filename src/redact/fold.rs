@@ -1,7 +1,8 @@
-//! How a text is read: look-alikes as what they look like, one character for one, so that every finding leads back to its
-//! place. Full-width, mathematical, superscript and circled letters and digits (by their compatibility form), the digits
-//! of every script in everyday use, all kinds of blanks, dashes and dots; what cannot be seen is left out. Where a text
-//! holds escapes (`\u0040`, `\n`, `%40`, colours of a terminal), it is read once more with these undone, however often they
+//! How a text is read: look-alikes as what they look like, one character for one, so that every
+//! finding leads back to its place. Full-width, mathematical, superscript and circled letters and
+//! digits (by their compatibility form), the digits of every script in everyday use, all kinds of
+//! blanks, dashes and dots; what cannot be seen is left out. Where a text holds escapes (`\u0040`,
+//! `\n`, `%40`, colours of a terminal), it is read once more with these undone, however often they
 //! were nested. Letters that only resemble others, such as Cyrillic ones, stay what they are.
 
 use std::borrow::Cow;
@@ -41,12 +42,22 @@ impl<'a> Folded<'a> {
     /// Reads a text.
     pub(super) fn new(source: &'a str, escapes: Escapes) -> Self {
         if source.is_ascii() && escapes == Escapes::Kept {
-            return Self { text: source.into(), origins: Vec::new() };
+            return Self {
+                text: source.into(),
+                origins: Vec::new(),
+            };
         }
-        let (mut text, mut origins) = (String::with_capacity(source.len()), Vec::with_capacity(source.len() + 1));
+        let (mut text, mut origins) = (
+            String::with_capacity(source.len()),
+            Vec::with_capacity(source.len() + 1),
+        );
         let mut at = 0;
         while let Some(c) = source[at..].chars().next() {
-            let escape = if escapes == Escapes::Undone { undo(&source[at..]) } else { None };
+            let escape = if escapes == Escapes::Undone {
+                undo(&source[at..])
+            } else {
+                None
+            };
             let (c, n_bytes) = escape.unwrap_or((Some(c), c.len_utf8()));
             if let Some(c) = c.and_then(fold) {
                 text.push(c);
@@ -55,12 +66,19 @@ impl<'a> Folded<'a> {
             at += n_bytes;
         }
         origins.push(source.len());
-        Self { text: text.into(), origins }
+        Self {
+            text: text.into(),
+            origins,
+        }
     }
 
     /// Where a part of the text stands in its source.
     pub(super) fn range_of(&self, range: Range<usize>) -> Range<usize> {
-        if self.origins.is_empty() { range } else { self.origins[range.start]..self.origins[range.end] }
+        if self.origins.is_empty() {
+            range
+        } else {
+            self.origins[range.start]..self.origins[range.end]
+        }
     }
 }
 
@@ -70,7 +88,8 @@ fn fold(c: char) -> Option<char> {
         return Some(c);
     }
     match c {
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}' => None,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180e}' => None,
         '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => None,
         '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}' => None,
         c if is_combining_mark(c) => None,
@@ -82,17 +101,23 @@ fn fold(c: char) -> Option<char> {
 }
 
 fn digit(c: char) -> Option<char> {
-    let value = ZEROS.chars().filter_map(|zero| u32::from(c).checked_sub(u32::from(zero))).find(|value| *value < 10)?;
+    let value = ZEROS
+        .chars()
+        .filter_map(|zero| u32::from(c).checked_sub(u32::from(zero)))
+        .find(|value| *value < 10)?;
     char::from_digit(value, 10)
 }
 
 /// The compatibility form of a character, where that is one of ASCII.
 fn compatible(c: char) -> Option<char> {
     let mut forms = std::iter::once(c).nfkc();
-    forms.next().filter(|form| form.is_ascii() && forms.next().is_none())
+    forms
+        .next()
+        .filter(|form| form.is_ascii() && forms.next().is_none())
 }
 
-/// What the escape at the beginning of a text stands for, and its bytes; `None` when there is no escape.
+/// What the escape at the beginning of a text stands for, and its bytes; `None` when there is no
+/// escape.
 fn undo(text: &str) -> Option<(Option<char>, usize)> {
     let bytes = text.as_bytes();
     match bytes[0] {
@@ -103,7 +128,9 @@ fn undo(text: &str) -> Option<(Option<char>, usize)> {
                 Some(b'n' | b'r' | b't' | b'f' | b'b') => (' ', 1),
                 Some(b'u') => {
                     let digits = text.get(n_slashes + 1..n_slashes + 5);
-                    let unit = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()).and_then(char::from_u32);
+                    let unit = digits
+                        .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+                        .and_then(char::from_u32);
                     unit.map_or(('\\', 0), |c| (c, 5))
                 }
                 _ => ('\\', 0),
@@ -112,21 +139,35 @@ fn undo(text: &str) -> Option<(Option<char>, usize)> {
         }
         b'%' => {
             // A percent sign that was encoded itself: %2540.
-            let n_nested = bytes[1..].chunks_exact(2).take_while(|pair| *pair == b"25").count();
+            let n_nested = bytes[1..]
+                .chunks_exact(2)
+                .take_while(|pair| *pair == b"25")
+                .count();
             let encoded = &bytes[1 + n_nested * 2..];
             let byte = |n: usize| {
                 let escape = encoded.get((n * 3).saturating_sub(1)..n * 3 + 2)?;
-                let digits = if n == 0 { escape } else { escape.strip_prefix(b"%")? };
+                let digits = if n == 0 {
+                    escape
+                } else {
+                    escape.strip_prefix(b"%")?
+                };
                 u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
             };
             let decoded: Vec<u8> = (0..4).map_while(byte).collect();
-            let c = (1..=decoded.len()).find_map(|n| std::str::from_utf8(&decoded[..n]).ok()?.chars().next())?;
+            let c = (1..=decoded.len())
+                .find_map(|n| std::str::from_utf8(&decoded[..n]).ok()?.chars().next())?;
             Some((Some(c), 1 + n_nested * 2 + c.len_utf8() * 3 - 1))
         }
         0x1b if bytes.get(1) == Some(&b'[') => {
-            let n_bytes = 2 + bytes[2..].iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b';')).count();
-            // Whatever else stands where its end should be is no part of it, and may be more than a byte.
-            let has_end = bytes.get(n_bytes).is_some_and(|byte| matches!(byte, b'@'..=b'~'));
+            let n_bytes = 2 + bytes[2..]
+                .iter()
+                .take_while(|byte| matches!(byte, b'0'..=b'9' | b';'))
+                .count();
+            // Whatever else stands where its end should be is no part of it, and may be more than a
+            // byte.
+            let has_end = bytes
+                .get(n_bytes)
+                .is_some_and(|byte| matches!(byte, b'@'..=b'~'));
             Some((None, n_bytes + usize::from(has_end)))
         }
         _ => None,

@@ -1,5 +1,6 @@
-//! Found by their digits: payment cards, bank accounts, social-security and telephone numbers. Every one needs more than
-//! a count of digits (a checksum, an issuer, a shape), so that amounts, dates, merchant codes and ids stay what they are.
+//! Found by their digits: payment cards, bank accounts, social-security and telephone numbers.
+//! Every one needs more than a count of digits (a checksum, an issuer, a shape), so that amounts,
+//! dates, merchant codes and ids stay what they are.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -15,27 +16,64 @@ const MAX_GAP: usize = 3;
 
 /// All numbers that are looked for.
 pub(super) static RULES: [Rule; 9] = [
-    Rule { kind: Kind::Card, pattern: CARD, accept: card },
-    Rule { kind: Kind::Iban, pattern: IBAN, accept: iban },
-    Rule { kind: Kind::Ssn, pattern: SSN, accept: social_security },
-    Rule { kind: Kind::Ssn, pattern: NAMED_SSN, accept: |_, range| Some(range) },
-    Rule { kind: Kind::Phone, pattern: INTERNATIONAL, accept: international },
-    Rule { kind: Kind::Phone, pattern: NORTH_AMERICAN, accept: whole },
-    Rule { kind: Kind::Phone, pattern: NATIONAL, accept: national },
-    Rule { kind: Kind::Phone, pattern: IN_PAIRS, accept: whole },
-    Rule { kind: Kind::Phone, pattern: NAMED_PHONE, accept: named_phone },
+    Rule {
+        kind: Kind::Card,
+        pattern: CARD,
+        accept: card,
+    },
+    Rule {
+        kind: Kind::Iban,
+        pattern: IBAN,
+        accept: iban,
+    },
+    Rule {
+        kind: Kind::Ssn,
+        pattern: SSN,
+        accept: social_security,
+    },
+    Rule {
+        kind: Kind::Ssn,
+        pattern: NAMED_SSN,
+        accept: |_, range| Some(range),
+    },
+    Rule {
+        kind: Kind::Phone,
+        pattern: INTERNATIONAL,
+        accept: international,
+    },
+    Rule {
+        kind: Kind::Phone,
+        pattern: NORTH_AMERICAN,
+        accept: whole,
+    },
+    Rule {
+        kind: Kind::Phone,
+        pattern: NATIONAL,
+        accept: national,
+    },
+    Rule {
+        kind: Kind::Phone,
+        pattern: IN_PAIRS,
+        accept: whole,
+    },
+    Rule {
+        kind: Kind::Phone,
+        pattern: NAMED_PHONE,
+        accept: named_phone,
+    },
 ];
 
 /// The beginning of anything that may be a card; how far it goes is seen by [`card`].
 const CARD: &str = r"[0-9](?:[\s.-]{0,3}[0-9]){12}";
 const IBAN: &str = r"(?i)(?-u:\b)[a-z]{2}[\s-]{0,2}[0-9]{2}(?:[\s-]{0,2}[a-z0-9]){11}";
 const SSN: &str = r"(?-u:\b)[0-9]{3}[-. ][0-9]{2}[-. ][0-9]{4}(?-u:\b)";
-const NAMED_SSN: &str = r"(?i)(?:(?-u:\b)ssn|social[ -]security)[^0-9]{0,16}(?P<v>[0-9]{9})(?-u:\b)";
+const NAMED_SSN: &str =
+    r"(?i)(?:(?-u:\b)ssn|social[ -]security)[^0-9]{0,16}(?P<v>[0-9]{9})(?-u:\b)";
 const INTERNATIONAL: &str = r"(?:\+[ ]?\(?|(?-u:\b)00)[1-9](?:[ ()./-]{0,3}[0-9]){7,14}(?-u:\b)";
-const NORTH_AMERICAN: &str =
-    r"(?:(?-u:\b)1[ .-])?(?:\([2-9][0-9]{2}\)[ -]?|(?-u:\b)[2-9][0-9]{2}[ .-])[2-9][0-9]{2}[ .-][0-9]{4}(?-u:\b)";
+const NORTH_AMERICAN: &str = r"(?:(?-u:\b)1[ .-])?(?:\([2-9][0-9]{2}\)[ -]?|(?-u:\b)[2-9][0-9]{2}[ .-])[2-9][0-9]{2}[ .-][0-9]{4}(?-u:\b)";
 /// With the trunk prefix 0, as in most of Europe: one long number, or groups after an area code.
-const NATIONAL: &str = r"(?-u:\b)0[1-9](?:[0-9]{8,9}|[0-9]{1,3}\)?(?:[ /.-]{1,2}[0-9]{2,8}){1,3})(?-u:\b)";
+const NATIONAL: &str =
+    r"(?-u:\b)0[1-9](?:[0-9]{8,9}|[0-9]{1,3}\)?(?:[ /.-]{1,2}[0-9]{2,8}){1,3})(?-u:\b)";
 const IN_PAIRS: &str = r"(?-u:\b)0[1-9](?:[ .-][0-9]{2}){4}(?-u:\b)";
 const NAMED_PHONE: &str = r"(?ix)(?-u:\b)(?:tel|telephone|phone|mobile|mob|cell|fax|call|text|sms|whatsapp|ph)
     (?:\.|:|\#|=|\x20|no|number|at|on){0,6}
@@ -50,8 +88,8 @@ static ID: LazyLock<Regex> = LazyLock::new(|| {
 /// The longest id.
 const MAX_ID: usize = 64;
 
-/// Whether a text is an id and nothing else, in which nothing is found: a UUID, or hex digits of a hash or a trace. Not
-/// sixteen of them, which may be a bank account.
+/// Whether a text is an id and nothing else, in which nothing is found: a UUID, or hex digits of a
+/// hash or a trace. Not sixteen of them, which may be a bank account.
 pub(super) fn is_id(text: &str) -> bool {
     let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     let has_shape = match text.len() {
@@ -67,7 +105,8 @@ pub(super) fn is_id(text: &str) -> bool {
 
 /// The id that a number is a part of. Without a letter it is no id but a number.
 fn id_around(text: &str, range: &Range<usize>) -> Option<Range<usize>> {
-    // Only as far as an id that holds the number could go: the text may be long, and full of numbers.
+    // Only as far as an id that holds the number could go: the text may be long, and full of
+    // numbers.
     let text = &text[..text.ceil_char_boundary(range.end + MAX_ID + 1)];
     let mut at = text.floor_char_boundary(range.start.saturating_sub(MAX_ID));
     while let Some(id) = ID.find_at(text, at).filter(|id| id.start() < range.end) {
@@ -79,11 +118,15 @@ fn id_around(text: &str, range: &Range<usize>) -> Option<Range<usize>> {
     None
 }
 
-/// Whether the number goes on at either side, as a decimal, a date or a longer id does: `12.123-45-6789`.
+/// Whether the number goes on at either side, as a decimal, a date or a longer id does:
+/// `12.123-45-6789`.
 fn goes_on(text: &str, range: &Range<usize>) -> bool {
     let is_joint = |byte: Option<&u8>| byte.is_some_and(|byte| b"-./".contains(byte));
     let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
-    let (before, after) = (&text.as_bytes()[..range.start], &text.as_bytes()[range.end..]);
+    let (before, after) = (
+        &text.as_bytes()[..range.start],
+        &text.as_bytes()[range.end..],
+    );
     (is_joint(before.last()) && is_digit(before.iter().nth_back(1)))
         || (is_joint(after.first()) && is_digit(after.get(1)))
 }
@@ -96,8 +139,9 @@ fn digits(text: &str) -> impl Iterator<Item = u32> {
     text.chars().filter_map(|c| c.to_digit(10))
 }
 
-/// The longest card number that begins here and ends with a group of digits. Whatever letters stand beside it, it is one:
-/// thirteen digits in a row that satisfy an issuer and a checksum are rare in anything but hex ids.
+/// The longest card number that begins here and ends with a group of digits. Whatever letters stand
+/// beside it, it is one: thirteen digits in a row that satisfy an issuer and a checksum are rare in
+/// anything but hex ids.
 fn card(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     let bytes = text.as_bytes();
     let mut number = Vec::with_capacity(MAX_CARD_DIGITS);
@@ -109,14 +153,16 @@ fn card(text: &str, range: Range<usize>) -> Option<Range<usize>> {
                 (n_in_group, n_in_gap) = (n_in_group + 1, 0);
                 let goes_on = bytes.get(at + 1).is_some_and(u8::is_ascii_digit);
                 // `445401822795 4.00` and `4454018227.95` are amounts.
-                let is_amount = n_in_group < 4 && (has_dots == Some(true) || is_decimal(&bytes[at + 1..]));
+                let is_amount =
+                    n_in_group < 4 && (has_dots == Some(true) || is_decimal(&bytes[at + 1..]));
                 if !goes_on && !is_amount && is_card(&number) {
                     end = Some(at + 1);
                 }
             }
             // Dots or anything else, not both: a row of amounts is no card.
             b' ' | b'\t' | b'\r' | b'\n' | b'-' | b'.'
-                if n_in_gap < MAX_GAP && *has_dots.get_or_insert(*byte == b'.') == (*byte == b'.') =>
+                if n_in_gap < MAX_GAP
+                    && *has_dots.get_or_insert(*byte == b'.') == (*byte == b'.') =>
             {
                 (n_in_group, n_in_gap) = (0, n_in_gap + 1);
             }
@@ -130,7 +176,10 @@ fn card(text: &str, range: Range<usize>) -> Option<Range<usize>> {
 /// Whether an issuer gives out such numbers, and the checksum of
 /// [ISO/IEC 7812](https://www.iso.org/standard/70484.html) is right.
 fn is_card(number: &[u32]) -> bool {
-    let prefix = number.iter().take(4).fold(0, |prefix, digit| prefix * 10 + digit);
+    let prefix = number
+        .iter()
+        .take(4)
+        .fold(0, |prefix, digit| prefix * 10 + digit);
     let has_length = match prefix {
         3400..=3499 | 3700..=3799 => number.len() == 15,
         3528..=3589 | 8100..=8299 => (16..=19).contains(&number.len()),
@@ -154,11 +203,15 @@ const IBAN_LENGTHS: &str = "AD24AE23AL28AT20AZ28BA20BE16BG22BH22BI27BR29BY28CH21
 /// Digits that even the accounts with the most letters have.
 const MIN_IBAN_DIGITS: usize = 7;
 
-/// The bank account number that begins here, if its length is its country's and its checksum (mod 97) is right.
+/// The bank account number that begins here, if its length is its country's and its checksum (mod
+/// 97) is right.
 fn iban(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     let rest = &text[range.start..];
     let country = rest.get(..2)?.to_ascii_uppercase();
-    let entry = IBAN_LENGTHS.as_bytes().chunks_exact(4).find(|entry| entry.starts_with(country.as_bytes()))?;
+    let entry = IBAN_LENGTHS
+        .as_bytes()
+        .chunks_exact(4)
+        .find(|entry| entry.starts_with(country.as_bytes()))?;
     let length = usize::from(entry[2] - b'0') * 10 + usize::from(entry[3] - b'0');
     let (mut number, mut gap, mut end) = (Vec::with_capacity(length), 0, 0);
     for (at, c) in rest.char_indices() {
@@ -171,7 +224,8 @@ fn iban(text: &str, range: Range<usize>) -> Option<Range<usize>> {
             _ => break,
         }
     }
-    let is_whole = number.len() == length && !rest[end..].starts_with(|c: char| c.is_ascii_alphanumeric());
+    let is_whole =
+        number.len() == length && !rest[end..].starts_with(|c: char| c.is_ascii_alphanumeric());
     let n_digits = number.iter().filter(|value| **value < 10).count();
     let range = range.start..range.start + end;
     // Some numbers from Belgium look like an id as a whole: sixteen hex digits.
@@ -184,37 +238,49 @@ fn iban(text: &str, range: Range<usize>) -> Option<Range<usize>> {
 fn remainder(number: &[u32]) -> u32 {
     let (front, back) = number.split_at(4);
     let shift = |value: u32| if value < 10 { 10 } else { 100 };
-    back.iter().chain(front).fold(0, |remainder, value| (remainder * shift(*value) + value) % 97)
+    back.iter().chain(front).fold(0, |remainder, value| {
+        (remainder * shift(*value) + value) % 97
+    })
 }
 
-/// Three, two and four digits with the same mark between, none of them a block that is never given out.
+/// Three, two and four digits with the same mark between, none of them a block that is never given
+/// out.
 fn social_security(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     let number = &text[range.clone()];
-    let is_given_out = !number.starts_with("000") && !number.starts_with("666") && &number[4..6] != "00";
+    let is_given_out =
+        !number.starts_with("000") && !number.starts_with("666") && &number[4..6] != "00";
     let is_even = number.as_bytes()[3] == number.as_bytes()[6];
-    (is_given_out && is_even && !number.ends_with("0000")).then(|| whole(text, range)).flatten()
+    (is_given_out && is_even && !number.ends_with("0000"))
+        .then(|| whole(text, range))
+        .flatten()
 }
 
 fn international(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     // `3+12345678` is a sum, and `1.0012345678` a decimal.
-    let is_part = text[..range.start].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '.' || c == ',');
+    let is_part =
+        text[..range.start].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '.' || c == ',');
     (!is_part).then(|| without_amount(text, range)).flatten()
 }
 
 fn named_phone(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     let number = &text.as_bytes()[range.clone()];
     // `call 2026-03-14` names a day.
-    let is_date = number.get(4) == Some(&b'-') && number.get(7) == Some(&b'-') && number.len() >= 10;
+    let is_date =
+        number.get(4) == Some(&b'-') && number.get(7) == Some(&b'-') && number.len() >= 10;
     (!is_date).then(|| without_amount(text, range)).flatten()
 }
 
-/// Without the last group, where that is an amount or the beginning of one: `+44 20 7946 0958 45.00`.
+/// Without the last group, where that is an amount or the beginning of one: `+44 20 7946 0958
+/// 45.00`.
 fn without_amount(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     let goes_on = is_decimal(&text.as_bytes()[range.end..]);
-    let blank = text[range.clone()].rfind(' ').map(|blank| range.start + blank);
+    let blank = text[range.clone()]
+        .rfind(' ')
+        .map(|blank| range.start + blank);
     let is_amount = |blank: &usize| goes_on || has_cents(&text[*blank..range.end]);
     let range = range.start..blank.filter(is_amount).unwrap_or(range.end);
-    (digits(&text[range.clone()]).count() >= 7 && id_around(text, &range).is_none()).then_some(range)
+    (digits(&text[range.clone()]).count() >= 7 && id_around(text, &range).is_none())
+        .then_some(range)
 }
 
 /// Whether a number goes on with decimals.
@@ -223,7 +289,9 @@ fn is_decimal(after: &[u8]) -> bool {
 }
 
 fn has_cents(number: &str) -> bool {
-    number.split_once('.').is_some_and(|(_, cents)| cents.len() == 2)
+    number
+        .split_once('.')
+        .is_some_and(|(_, cents)| cents.len() == 2)
 }
 
 fn national(text: &str, range: Range<usize>) -> Option<Range<usize>> {
@@ -231,5 +299,7 @@ fn national(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     let has_length = (10..=12).contains(&digits(number).count());
     // A merchant code and an amount: `0742 1234.50`.
     let is_amount = number.contains(' ') && number.contains('.');
-    (has_length && !is_amount).then(|| whole(text, range)).flatten()
+    (has_length && !is_amount)
+        .then(|| whole(text, range))
+        .flatten()
 }

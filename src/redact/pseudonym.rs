@@ -1,5 +1,6 @@
-//! Names for people whose ids are personal data: the same id gets the same name in every sink of every replica, and without
-//! the key nobody finds the way back. An id that is no personal data stays what it is.
+//! Names for people whose ids are personal data: the same id gets the same name in every sink of
+//! every replica, and without the key nobody finds the way back. An id that is no personal data
+//! stays what it is.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -41,15 +42,20 @@ impl Pseudonyms {
         new_key().map(Self)
     }
 
-    /// What an id is called outside: itself, or where it is personal data, `role` and a keyed code (HMAC-SHA-256).
+    /// What an id is called outside: itself, or where it is personal data, `role` and a keyed code
+    /// (HMAC-SHA-256).
     pub fn name<'a>(&self, role: &str, id: &'a str) -> Cow<'a, str> {
         if redact(id) == id {
             return id.into();
         }
-        let mut code =
-            Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes()).expect("HMAC takes keys of any length");
+        let mut code = Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes())
+            .expect("HMAC takes keys of any length");
         code.update(id.as_bytes());
-        format!("{role}-{}", hex::encode(&code.finalize().into_bytes()[..SHOWN_BYTES])).into()
+        format!(
+            "{role}-{}",
+            hex::encode(&code.finalize().into_bytes()[..SHOWN_BYTES])
+        )
+        .into()
     }
 }
 

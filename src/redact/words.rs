@@ -1,5 +1,6 @@
-//! Found by their words: e-mail addresses, keys, tokens and passwords. Keys are known by how their makers mark them, or by
-//! what stands before them; a random word that nothing marks is not told from an id.
+//! Found by their words: e-mail addresses, keys, tokens and passwords. Keys are known by how their
+//! makers mark them, or by what stands before them; a random word that nothing marks is not told
+//! from an id.
 
 use std::ops::Range;
 
@@ -12,11 +13,31 @@ pub(super) const MIN_MIXED_WORD: usize = 8;
 
 /// Keys and tokens.
 pub(super) static RULES: [Rule; 5] = [
-    Rule { kind: Kind::Secret, pattern: MARKED, accept: |_, range| Some(range) },
-    Rule { kind: Kind::Secret, pattern: BEARER, accept: secret },
-    Rule { kind: Kind::Secret, pattern: ASSIGNED, accept: secret },
-    Rule { kind: Kind::Secret, pattern: PASSWORD_OF_URL, accept: |_, range| Some(range) },
-    Rule { kind: Kind::Secret, pattern: PRIVATE_KEY, accept: |_, range| Some(range) },
+    Rule {
+        kind: Kind::Secret,
+        pattern: MARKED,
+        accept: |_, range| Some(range),
+    },
+    Rule {
+        kind: Kind::Secret,
+        pattern: BEARER,
+        accept: secret,
+    },
+    Rule {
+        kind: Kind::Secret,
+        pattern: ASSIGNED,
+        accept: secret,
+    },
+    Rule {
+        kind: Kind::Secret,
+        pattern: PASSWORD_OF_URL,
+        accept: |_, range| Some(range),
+    },
+    Rule {
+        kind: Kind::Secret,
+        pattern: PRIVATE_KEY,
+        accept: |_, range| Some(range),
+    },
 ];
 
 /// Keys that say what they are, this service's own among them, and signed tokens (JWT).
@@ -38,20 +59,27 @@ const ASSIGNED: &str = r#"(?ix)
 const PASSWORD_OF_URL: &str = r#"://[^\s/@:"']*:(?P<v>[^\s/@"'\[][^\s/@"']*)@"#;
 const PRIVATE_KEY: &str = r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[A-Za-z0-9+/=\s:,\\-]*";
 
-/// A word that could have been made at random: people use words for other things, too, after `token:` or `secret is`.
+/// A word that could have been made at random: people use words for other things, too, after
+/// `token:` or `secret is`.
 fn secret(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     let word = &text[range.clone()];
     (word.len() >= MIN_WORD || word.contains(|c: char| c.is_ascii_digit())).then_some(range)
 }
 
-/// E-mail addresses. Both sides of each at sign are walked along once, so no text takes longer than its length.
+/// E-mail addresses. Both sides of each at sign are walked along once, so no text takes longer than
+/// its length.
 pub(super) fn emails(text: &str) -> impl Iterator<Item = Range<usize>> {
     text.match_indices('@')
         .filter_map(|(at, _)| {
             let is_local = |c: char| c.is_alphanumeric() || "._%+&'*!#~$^-".contains(c);
-            let local = text[..at].rfind(|c| !is_local(c)).map_or(0, |before| text.ceil_char_boundary(before + 1));
+            let local = text[..at]
+                .rfind(|c| !is_local(c))
+                .map_or(0, |before| text.ceil_char_boundary(before + 1));
             // What only closes a quotation or a sentence is no part of the address.
-            let local = at - text[local..at].trim_start_matches(|c: char| !c.is_alphanumeric()).len();
+            let local = at
+                - text[local..at]
+                    .trim_start_matches(|c: char| !c.is_alphanumeric())
+                    .len();
             let is_domain = |c: char| c.is_alphanumeric() || c == '.' || c == '-';
             let domain = &text[at + 1..];
             let domain = &domain[..domain.find(|c| !is_domain(c)).unwrap_or(domain.len())];
@@ -60,8 +88,8 @@ pub(super) fn emails(text: &str) -> impl Iterator<Item = Range<usize>> {
         .filter(|range| !text[range.clone()].ends_with('@'))
 }
 
-/// The bytes of a domain that are a host's name: up to the last label that begins with two letters and is not the first.
-/// `12@5.99` has none.
+/// The bytes of a domain that are a host's name: up to the last label that begins with two letters
+/// and is not the first. `12@5.99` has none.
 fn host(domain: &str) -> usize {
     let is_name = |label: &str| label.chars().take(2).filter(|c| c.is_alphabetic()).count() == 2;
     let mut end = 0;

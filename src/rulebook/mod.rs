@@ -1,6 +1,7 @@
-//! What a policies folder holds: for each tenant the rulebook by which its expenses are judged. That is everybody's, but
-//! for the categories of which the tenant has policies of its own. How the files are read stands in `files`, what they
-//! say in `policy::parse`, `policy::rates` and `llm::cost`.
+//! What a policies folder holds: for each tenant the rulebook by which its expenses are judged.
+//! That is everybody's, but for the categories of which the tenant has policies of its own. How the
+//! files are read stands in `files`, what they say in `policy::parse`, `policy::rates` and
+//! `llm::cost`.
 
 pub mod files;
 
@@ -15,8 +16,8 @@ use crate::policy::{Policies, parse};
 use crate::toml_reader::{Fault, FileFaults};
 use files::{FolderFiles, Texts};
 
-/// What one expense is judged by, from its first step to its record; cheap to clone. It never changes: whoever holds it
-/// is not touched by a reload.
+/// What one expense is judged by, from its first step to its record; cheap to clone. It never
+/// changes: whoever holds it is not touched by a reload.
 #[derive(Clone, Debug, Default)]
 pub struct Rulebook {
     /// The rules.
@@ -54,24 +55,61 @@ impl Folder {
     pub fn parse(files: &FolderFiles) -> Result<Self, FileFaults> {
         let mut faults = Faults(files.faults.clone());
         let shared: Vec<(&Path, &str)> = borrowed(&files.shared).collect();
-        let categories: Vec<Option<String>> = shared.iter().map(|(_, text)| parse::category(text)).collect();
-        let rates = faults.take(files.rates.as_ref().map(|(file, text)| Rates::parse(file, text)));
-        let prices = faults.take(files.prices.as_ref().map(|(file, text)| Prices::parse(file, text)));
+        let categories: Vec<Option<String>> = shared
+            .iter()
+            .map(|(_, text)| parse::category(text))
+            .collect();
+        let rates = faults.take(
+            files
+                .rates
+                .as_ref()
+                .map(|(file, text)| Rates::parse(file, text)),
+        );
+        let prices = faults.take(
+            files
+                .prices
+                .as_ref()
+                .map(|(file, text)| Prices::parse(file, text)),
+        );
         let policies = faults.take(Some(parse::parse(&files.dir, &shared)));
         let mut policies_by_tenant = BTreeMap::new();
         for (tenant, own) in &files.by_tenant {
-            let replaced: HashSet<_> = own.iter().filter_map(|(_, text)| parse::category(text)).collect();
-            let stays = |category: &Option<String>| category.as_ref().is_none_or(|name| !replaced.contains(name));
-            let kept = shared.iter().zip(&categories).filter(|(_, category)| stays(category)).map(|(file, _)| *file);
+            let replaced: HashSet<_> = own
+                .iter()
+                .filter_map(|(_, text)| parse::category(text))
+                .collect();
+            let stays = |category: &Option<String>| {
+                category
+                    .as_ref()
+                    .is_none_or(|name| !replaced.contains(name))
+            };
+            let kept = shared
+                .iter()
+                .zip(&categories)
+                .filter(|(_, category)| stays(category))
+                .map(|(file, _)| *file);
             // The tenant's files come last, so that what contradicts the others is named there.
             let effective: Vec<_> = kept.chain(borrowed(own)).collect();
-            policies_by_tenant.insert(tenant.clone(), faults.take(Some(parse::parse(&files.dir, &effective))));
+            policies_by_tenant.insert(
+                tenant.clone(),
+                faults.take(Some(parse::parse(&files.dir, &effective))),
+            );
         }
         FileFaults::none_of(faults.0)?;
-        let shared = Rulebook { policies, rates, prices };
-        let of_tenant = |policies| Rulebook { policies, ..shared.clone() };
+        let shared = Rulebook {
+            policies,
+            rates,
+            prices,
+        };
+        let of_tenant = |policies| Rulebook {
+            policies,
+            ..shared.clone()
+        };
         Ok(Self {
-            by_tenant: policies_by_tenant.into_iter().map(|(tenant, policies)| (tenant, of_tenant(policies))).collect(),
+            by_tenant: policies_by_tenant
+                .into_iter()
+                .map(|(tenant, policies)| (tenant, of_tenant(policies)))
+                .collect(),
             n_policies: files.shared.len() + files.by_tenant.values().map(Vec::len).sum::<usize>(),
             shared,
         })
@@ -91,23 +129,29 @@ impl fmt::Display for Folder {
 }
 
 fn borrowed(texts: &Texts) -> impl Iterator<Item = (&Path, &str)> {
-    texts.iter().map(|(path, text)| (path.as_path(), text.as_str()))
+    texts
+        .iter()
+        .map(|(path, text)| (path.as_path(), text.as_str()))
 }
 
-/// Faults that were found so far, each once: everybody's files are looked at again beside each tenant's.
+/// Faults that were found so far, each once: everybody's files are looked at again beside each
+/// tenant's.
 struct Faults(Vec<Fault>);
 
 impl Faults {
     /// What was made of something, or nothing in its place while its faults are noted.
     fn take<T: Default>(&mut self, parsed: Option<Result<T, FileFaults>>) -> Arc<T> {
-        let found = parsed.unwrap_or_else(|| Ok(T::default())).unwrap_or_else(|FileFaults(faults)| {
-            for fault in faults {
-                if !self.0.contains(&fault) {
-                    self.0.push(fault);
-                }
-            }
-            T::default()
-        });
+        let found =
+            parsed
+                .unwrap_or_else(|| Ok(T::default()))
+                .unwrap_or_else(|FileFaults(faults)| {
+                    for fault in faults {
+                        if !self.0.contains(&fault) {
+                            self.0.push(fault);
+                        }
+                    }
+                    T::default()
+                });
         Arc::new(found)
     }
 }

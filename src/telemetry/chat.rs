@@ -1,5 +1,6 @@
-//! A model whose every call is a `chat` span. Tokens, cost, retries and errors are read off the reply; the caller's
-//! baggage stays here, and trace context goes out only when that is switched on.
+//! A model whose every call is a `chat` span. Tokens, cost, retries and errors are read off the
+//! reply; the caller's baggage stays here, and trace context goes out only when that is switched
+//! on.
 
 use std::time::Instant;
 
@@ -40,11 +41,24 @@ impl<M: ChatModel> ChatModel for TracedModel<M> {
 
     async fn chat(&self, request: &ChatRequest<'_>) -> Reply {
         let info = self.info();
-        let kind = if info.server.is_some() { SpanKind::Client } else { SpanKind::Internal };
-        let span = LiveSpan::start(format!("chat {}", info.model), kind, known_at_start(info, request));
+        let kind = if info.server.is_some() {
+            SpanKind::Client
+        } else {
+            SpanKind::Internal
+        };
+        let span = LiveSpan::start(
+            format!("chat {}", info.model),
+            kind,
+            known_at_start(info, request),
+        );
         let context = span.context();
-        let traceparent = self.propagates.then(|| traceparent(context.span().span_context()));
-        let request = ChatRequest { traceparent, ..request.clone() };
+        let traceparent = self
+            .propagates
+            .then(|| traceparent(context.span().span_context()));
+        let request = ChatRequest {
+            traceparent,
+            ..request.clone()
+        };
         let reply = self.model.chat(&request).with_context(context).await;
         if let Some(time) = span.request_time() {
             time.add_call(span.began(), Instant::now());
@@ -71,13 +85,24 @@ fn known_at_start(info: &ModelInfo, request: &ChatRequest<'_>) -> Vec<KeyValue> 
         attributes.push(names::SERVER_ADDRESS.with(address_of(host).to_owned()));
         attributes.push(names::SERVER_PORT.with(i64::from(*port)));
     }
-    attributes.extend(info.temperature.map(|temperature| names::GEN_AI_REQUEST_TEMPERATURE.with(temperature)));
-    attributes.extend(info.max_tokens.map(|limit| names::GEN_AI_REQUEST_MAX_TOKENS.with(i64::from(limit))));
+    attributes.extend(
+        info.temperature
+            .map(|temperature| names::GEN_AI_REQUEST_TEMPERATURE.with(temperature)),
+    );
+    attributes.extend(
+        info.max_tokens
+            .map(|limit| names::GEN_AI_REQUEST_MAX_TOKENS.with(i64::from(limit))),
+    );
     attributes.extend(info.seed.map(|seed| names::GEN_AI_REQUEST_SEED.with(seed)));
     attributes
 }
 
-fn project(info: &ModelInfo, request: &ChatRequest<'_>, reply: &Reply, captures: Captures) -> Projection {
+fn project(
+    info: &ModelInfo,
+    request: &ChatRequest<'_>,
+    reply: &Reply,
+    captures: Captures,
+) -> Projection {
     let mut attributes = vec![names::LLM_RETRY_COUNT.with(count(reply.retries.len() as u64))];
     let mut events: Vec<Event> = reply.retries.iter().map(retry_event).collect();
     let mut log_events = Vec::new();
@@ -89,19 +114,37 @@ fn project(info: &ModelInfo, request: &ChatRequest<'_>, reply: &Reply, captures:
             attributes.extend(answered(answer));
             match &reply.cost {
                 Some(cost) => attributes.extend(priced(cost)),
-                None => events.push(Event { name: names::EVENT_COST_UNKNOWN, at: None, attributes: Vec::new() }),
+                None => events.push(Event {
+                    name: names::EVENT_COST_UNKNOWN,
+                    at: None,
+                    attributes: Vec::new(),
+                }),
             }
             None
         }
-        Err(error) => Some(Failure { kind: error.error_type(), message: error.to_string() }),
+        Err(error) => Some(Failure {
+            kind: error.error_type(),
+            message: error.to_string(),
+        }),
     };
     let mut content = Vec::new();
     if captures.on_spans {
         content.extend(messages(request, reply));
         content.extend(shown_values(request, reply));
     }
-    log_events.extend(failure.as_ref().map(|failure| LogEvent::exception(&failure.kind, &failure.message)));
-    Projection { attributes, content, events, log_events, failure, ..Projection::default() }
+    log_events.extend(
+        failure
+            .as_ref()
+            .map(|failure| LogEvent::exception(&failure.kind, &failure.message)),
+    );
+    Projection {
+        attributes,
+        content,
+        events,
+        log_events,
+        failure,
+        ..Projection::default()
+    }
 }
 
 /// The call with its content, as a log record.
@@ -109,7 +152,11 @@ fn details(info: &ModelInfo, request: &ChatRequest<'_>, reply: &Reply) -> LogEve
     let mut attributes = known_at_start(info, request);
     attributes.extend(reply.answer.iter().flat_map(answered));
     attributes.extend(messages(request, reply));
-    LogEvent { name: twins::EVENT_GEN_AI_OPERATION_DETAILS, severity: Severity::Info, attributes }
+    LogEvent {
+        name: twins::EVENT_GEN_AI_OPERATION_DETAILS,
+        severity: Severity::Info,
+        attributes,
+    }
 }
 
 fn messages(request: &ChatRequest<'_>, reply: &Reply) -> Vec<KeyValue> {
@@ -117,31 +164,64 @@ fn messages(request: &ChatRequest<'_>, reply: &Reply) -> Vec<KeyValue> {
         names::GEN_AI_SYSTEM_INSTRUCTIONS.with(content::instructions(request.prompt.text)),
         names::GEN_AI_INPUT_MESSAGES.with(content::input(request.messages)),
     ];
-    attributes.extend(reply.answer.iter().map(|answer| names::GEN_AI_OUTPUT_MESSAGES.with(content::output(answer))));
+    attributes.extend(
+        reply
+            .answer
+            .iter()
+            .map(|answer| names::GEN_AI_OUTPUT_MESSAGES.with(content::output(answer))),
+    );
     attributes
 }
 
 /// Facts and answer, where LLM UIs look for them.
 fn shown_values(request: &ChatRequest<'_>, reply: &Reply) -> Vec<KeyValue> {
-    let facts = request.messages.iter().find(|message| message.speaker == Speaker::User);
-    let answer = reply.answer.as_ref().ok().and_then(|answer| answer.text.as_deref());
+    let facts = request
+        .messages
+        .iter()
+        .find(|message| message.speaker == Speaker::User);
+    let answer = reply
+        .answer
+        .as_ref()
+        .ok()
+        .and_then(|answer| answer.text.as_deref());
     let input = facts.map(|facts| names::INPUT_VALUE.with(content::text(&facts.text)));
-    input.into_iter().chain(answer.map(|text| names::OUTPUT_VALUE.with(content::text(text)))).collect()
+    input
+        .into_iter()
+        .chain(answer.map(|text| names::OUTPUT_VALUE.with(content::text(text))))
+        .collect()
 }
 
 fn answered(answer: &Answer) -> Vec<KeyValue> {
     let mut attributes = vec![names::GEN_AI_RESPONSE_MODEL.with(answer.model.clone())];
-    attributes.extend(answer.id.clone().map(|id| names::GEN_AI_RESPONSE_ID.with(id)));
-    let reasons = answer.finish_reason.clone().map(|reason| strings(std::iter::once(reason)));
+    attributes.extend(
+        answer
+            .id
+            .clone()
+            .map(|id| names::GEN_AI_RESPONSE_ID.with(id)),
+    );
+    let reasons = answer
+        .finish_reason
+        .clone()
+        .map(|reason| strings(std::iter::once(reason)));
     attributes.extend(reasons.map(|reasons| names::GEN_AI_RESPONSE_FINISH_REASONS.with(reasons)));
     if let Some(usage) = answer.usage {
         let tokens = [
             (names::GEN_AI_USAGE_INPUT_TOKENS, Some(usage.input_tokens)),
             (names::GEN_AI_USAGE_OUTPUT_TOKENS, Some(usage.output_tokens)),
-            (names::GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS, usage.cached_tokens),
-            (names::GEN_AI_USAGE_REASONING_OUTPUT_TOKENS, usage.reasoning_tokens),
+            (
+                names::GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS,
+                usage.cached_tokens,
+            ),
+            (
+                names::GEN_AI_USAGE_REASONING_OUTPUT_TOKENS,
+                usage.reasoning_tokens,
+            ),
         ];
-        attributes.extend(tokens.into_iter().filter_map(|(name, n)| Some(name.with(count(n?)))));
+        attributes.extend(
+            tokens
+                .into_iter()
+                .filter_map(|(name, n)| Some(name.with(count(n?)))),
+        );
     }
     attributes
 }
@@ -156,7 +236,13 @@ fn priced(cost: &Cost) -> [KeyValue; 4] {
 }
 
 fn retry_event(retry: &Retry) -> Event {
-    let attributes =
-        vec![names::ERROR_TYPE.with(retry.error.error_type()), names::RETRY_DELAY.with(retry.delay.as_secs_f64())];
-    Event { name: names::EVENT_RETRY, at: Some(retry.at), attributes }
+    let attributes = vec![
+        names::ERROR_TYPE.with(retry.error.error_type()),
+        names::RETRY_DELAY.with(retry.delay.as_secs_f64()),
+    ];
+    Event {
+        name: names::EVENT_RETRY,
+        at: Some(retry.at),
+        attributes,
+    }
 }

@@ -1,5 +1,6 @@
-//! Takes out of a finished span what must not leave. Every text of it is looked at: its name, status, attributes, events
-//! and links, and the trace state, which is a caller's text as well. What is looked for stands in `redact`.
+//! Takes out of a finished span what must not leave. Every text of it is looked at: its name,
+//! status, attributes, events and links, and the trace state, which is a caller's text as well.
+//! What is looked for stands in `redact`.
 
 use std::borrow::Cow;
 
@@ -68,11 +69,19 @@ fn clean_text(text: &mut Cow<'static, str>) {
     }
 }
 
-/// Without its state, where that holds something: a state with a word replaced is no state any more.
+/// Without its state, where that holds something: a state with a word replaced is no state any
+/// more.
 fn clean_context(context: &mut SpanContext) {
     let state = context.trace_state();
     if *state != TraceState::NONE && matches!(redact(&state.header()), Cow::Owned(_)) {
-        let (trace_id, span_id, flags) = (context.trace_id(), context.span_id(), context.trace_flags());
-        *context = SpanContext::new(trace_id, span_id, flags, context.is_remote(), TraceState::NONE);
+        let (trace_id, span_id, flags) =
+            (context.trace_id(), context.span_id(), context.trace_flags());
+        *context = SpanContext::new(
+            trace_id,
+            span_id,
+            flags,
+            context.is_remote(),
+            TraceState::NONE,
+        );
     }
 }

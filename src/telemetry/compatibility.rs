@@ -1,5 +1,6 @@
-//! The keys that Phoenix (OpenInference) and Langfuse read beside the GenAI conventions, or instead of them: put on
-//! finished spans where that is switched on. They say nothing that other attributes of the span do not say.
+//! The keys that Phoenix (OpenInference) and Langfuse read beside the GenAI conventions, or instead
+//! of them: put on finished spans where that is switched on. They say nothing that other attributes
+//! of the span do not say.
 
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
@@ -11,7 +12,8 @@ use crate::telemetry::names::twins;
 /// Adds the keys to a span that has ended.
 pub(super) fn add(span: &mut SpanData) {
     let attributes = &mut span.attributes;
-    let operation = find(attributes, names::GEN_AI_OPERATION_NAME).map(|operation| operation.to_string());
+    let operation =
+        find(attributes, names::GEN_AI_OPERATION_NAME).map(|operation| operation.to_string());
     let kind = match operation.as_deref() {
         Some("invoke_agent") => Some("AGENT"),
         Some("execute_tool") => Some("TOOL"),
@@ -24,12 +26,22 @@ pub(super) fn add(span: &mut SpanData) {
     if kind == Some("LLM") {
         let same = [
             (twins::LLM_MODEL_NAME, names::GEN_AI_REQUEST_MODEL),
-            (twins::LLM_TOKEN_COUNT_PROMPT, names::GEN_AI_USAGE_INPUT_TOKENS),
-            (twins::LLM_TOKEN_COUNT_COMPLETION, names::GEN_AI_USAGE_OUTPUT_TOKENS),
+            (
+                twins::LLM_TOKEN_COUNT_PROMPT,
+                names::GEN_AI_USAGE_INPUT_TOKENS,
+            ),
+            (
+                twins::LLM_TOKEN_COUNT_COMPLETION,
+                names::GEN_AI_USAGE_OUTPUT_TOKENS,
+            ),
         ];
-        added.extend(same.into_iter().filter_map(|(name, from)| Some(name.with(find(attributes, from)?.clone()))));
+        added.extend(
+            same.into_iter()
+                .filter_map(|(name, from)| Some(name.with(find(attributes, from)?.clone()))),
+        );
     }
-    if find(attributes, names::VALIDATION_STATUS).is_some_and(|status| status.as_str() == "failed") {
+    if find(attributes, names::VALIDATION_STATUS).is_some_and(|status| status.as_str() == "failed")
+    {
         added.push(twins::LANGFUSE_OBSERVATION_LEVEL.with("WARNING"));
     }
     rename_prompts(attributes);
@@ -39,15 +51,27 @@ pub(super) fn add(span: &mut SpanData) {
 /// Langfuse takes any key that begins with `gen_ai.prompt` for the input itself.
 fn rename_prompts(attributes: &mut [KeyValue]) {
     for (name, instead) in [
-        (names::GEN_AI_PROMPT_NAME, twins::LANGFUSE_OBSERVATION_PROMPT_NAME),
-        (names::GEN_AI_PROMPT_VERSION, twins::LANGFUSE_OBSERVATION_PROMPT_VERSION),
+        (
+            names::GEN_AI_PROMPT_NAME,
+            twins::LANGFUSE_OBSERVATION_PROMPT_NAME,
+        ),
+        (
+            names::GEN_AI_PROMPT_VERSION,
+            twins::LANGFUSE_OBSERVATION_PROMPT_VERSION,
+        ),
     ] {
-        for attribute in attributes.iter_mut().filter(|attribute| attribute.key.as_str() == name.key) {
+        for attribute in attributes
+            .iter_mut()
+            .filter(|attribute| attribute.key.as_str() == name.key)
+        {
             attribute.key = instead.key.into();
         }
     }
 }
 
 fn find(attributes: &[KeyValue], name: Name) -> Option<&Value> {
-    attributes.iter().find(|attribute| attribute.key.as_str() == name.key).map(|attribute| &attribute.value)
+    attributes
+        .iter()
+        .find(|attribute| attribute.key.as_str() == name.key)
+        .map(|attribute| &attribute.value)
 }

@@ -1,6 +1,6 @@
-//! Prompts and answers as JSON strings in the shape of the GenAI conventions. Off unless the operator asks for them;
-//! each text is redacted and cut inside the JSON, so that what is left still parses, escapes hide nothing, and what was
-//! cut says how long it was.
+//! Prompts and answers as JSON strings in the shape of the GenAI conventions. Off unless the
+//! operator asks for them; each text is redacted and cut inside the JSON, so that what is left
+//! still parses, escapes hide nothing, and what was cut says how long it was.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,8 @@ use crate::redact::redact;
 
 /// Characters of one text that are kept.
 const MAX_CHARS: usize = 8_192;
-/// JSON is not made to fit by cutting its texts to less than this: roles and types would go as well.
+/// JSON is not made to fit by cutting its texts to less than this: roles and types would go as
+/// well.
 const MIN_CHARS: usize = 16;
 
 /// `gen_ai.system_instructions`.
@@ -25,7 +26,11 @@ pub(super) fn input(messages: &[Message]) -> String {
 
 /// `gen_ai.output.messages`.
 pub(super) fn output(answer: &Answer) -> String {
-    let text = answer.text.as_deref().or(answer.refusal.as_deref()).unwrap_or_default();
+    let text = answer
+        .text
+        .as_deref()
+        .or(answer.refusal.as_deref())
+        .unwrap_or_default();
     json!([{"role": "assistant", "parts": [text_part(text)], "finish_reason": answer.finish_reason}]).to_string()
 }
 
@@ -40,7 +45,8 @@ pub(super) fn text(text: &str) -> String {
     cut(&redact(text), MAX_CHARS)
 }
 
-/// What an attribute holds, in at most so many characters. JSON stays JSON: its texts are cut, all at the same length.
+/// What an attribute holds, in at most so many characters. JSON stays JSON: its texts are cut, all
+/// at the same length.
 pub(super) fn fit(text: &str, max_chars: usize) -> String {
     let Ok(json @ (Value::Array(_) | Value::Object(_))) = serde_json::from_str(text) else {
         return cut(text, max_chars);
@@ -60,7 +66,8 @@ pub(super) fn fit(text: &str, max_chars: usize) -> String {
     fitting.unwrap_or_else(|| cut(&json!(mark(text.chars().count())).to_string(), max_chars))
 }
 
-/// At most so many characters of a text. One that is cut says so and how long it was, where that is the smaller part.
+/// At most so many characters of a text. One that is cut says so and how long it was, where that is
+/// the smaller part.
 fn cut(text: &str, max_chars: usize) -> String {
     let n_chars = text.chars().count();
     if n_chars <= max_chars {
@@ -68,7 +75,11 @@ fn cut(text: &str, max_chars: usize) -> String {
     }
     let mark = mark(n_chars);
     let n_mark = mark.chars().count();
-    let (n_kept, mark) = if max_chars >= 2 * n_mark { (max_chars - n_mark, &*mark) } else { (max_chars, "") };
+    let (n_kept, mark) = if max_chars >= 2 * n_mark {
+        (max_chars - n_mark, &*mark)
+    } else {
+        (max_chars, "")
+    };
     text.chars().take(n_kept).chain(mark.chars()).collect()
 }
 
@@ -84,7 +95,9 @@ fn edit_texts(value: &mut Value, edit: &impl Fn(&str) -> String) {
     match value {
         Value::String(text) => *text = edit(text),
         Value::Array(values) => values.iter_mut().for_each(|value| edit_texts(value, edit)),
-        Value::Object(members) => members.values_mut().for_each(|value| edit_texts(value, edit)),
+        Value::Object(members) => members
+            .values_mut()
+            .for_each(|value| edit_texts(value, edit)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }

@@ -1,6 +1,6 @@
-//! Log records on their way to a backend, by the transport that spans take: some attempts for each batch, and a word when
-//! they begin to fail and when they succeed again, not with every one. What must not leave is taken out as they are written,
-//! because the SDK lets nobody change a record.
+//! Log records on their way to a backend, by the transport that spans take: some attempts for each
+//! batch, and a word when they begin to fail and when they succeed again, not with every one. What
+//! must not leave is taken out as they are written, because the SDK lets nobody change a record.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,8 @@ use crate::telemetry::outage::Outage;
 use crate::telemetry::settings::ExporterSettings;
 use crate::telemetry::transport::{Failure, Transport, TransportError};
 
-/// How often a failure that may pass is tried again, and the first pause before that; each next one is twice as long.
+/// How often a failure that may pass is tried again, and the first pause before that; each next one
+/// is twice as long.
 const MAX_RETRIES: usize = 3;
 const MIN_PAUSE: Duration = Duration::from_millis(100);
 
@@ -59,10 +60,20 @@ impl Exporter {
         let transport = Arc::clone(&self.transport);
         let delivering = self.runtime.spawn(async move {
             let attempt = || transport.export(of_resource.clone());
-            let pauses = ExponentialBuilder::new().with_min_delay(MIN_PAUSE).with_max_times(MAX_RETRIES).with_jitter();
-            attempt.retry(pauses).when(|failure| matches!(failure, Failure::Passing(_))).await
+            let pauses = ExponentialBuilder::new()
+                .with_min_delay(MIN_PAUSE)
+                .with_max_times(MAX_RETRIES)
+                .with_jitter();
+            attempt
+                .retry(pauses)
+                .when(|failure| matches!(failure, Failure::Passing(_)))
+                .await
         });
-        match delivering.await.map_err(|error| error.to_string())?.map_err(|failure| failure.to_string())? {
+        match delivering
+            .await
+            .map_err(|error| error.to_string())?
+            .map_err(|failure| failure.to_string())?
+        {
             0 => Ok(()),
             n_rejected => Err(format!("the backend takes {n_rejected} of them not")),
         }

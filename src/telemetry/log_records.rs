@@ -1,5 +1,5 @@
-//! Log records over OTLP: the program's own log lines, and what is said beside the spans of a decision. They wait in the
-//! queue of the SDK, and are made clean by the exporter.
+//! Log records over OTLP: the program's own log lines, and what is said beside the spans of a
+//! decision. They wait in the queue of the SDK, and are made clean by the exporter.
 
 use opentelemetry::logs::{AnyValue, LogRecord, Logger, Severity};
 use opentelemetry::trace::SpanContext;
@@ -28,9 +28,15 @@ pub(crate) struct LogEvent {
 impl LogEvent {
     /// That a dependency failed, by its class and in its words.
     pub(super) fn exception(kind: &str, message: &str) -> Self {
-        let attributes =
-            vec![twins::EXCEPTION_TYPE.with(kind.to_owned()), twins::EXCEPTION_MESSAGE.with(message.to_owned())];
-        Self { name: twins::EVENT_EXCEPTION, severity: Severity::Error, attributes }
+        let attributes = vec![
+            twins::EXCEPTION_TYPE.with(kind.to_owned()),
+            twins::EXCEPTION_MESSAGE.with(message.to_owned()),
+        ];
+        Self {
+            name: twins::EVENT_EXCEPTION,
+            severity: Severity::Error,
+            attributes,
+        }
     }
 
     /// Sends it, as said within a span.
@@ -39,7 +45,11 @@ impl LogEvent {
         record.set_event_name(self.name);
         record.set_severity_number(self.severity);
         record.set_severity_text(self.severity.name());
-        record.add_attributes(self.attributes.into_iter().map(|pair| (pair.key, any(pair.value))));
+        record.add_attributes(
+            self.attributes
+                .into_iter()
+                .map(|pair| (pair.key, any(pair.value))),
+        );
         record.set_trace_context(span.trace_id(), span.span_id(), Some(span.trace_flags()));
         logger.emit(record);
     }
@@ -57,7 +67,10 @@ fn any(value: Value) -> AnyValue {
 }
 
 /// What makes log records; those of a service that exports none come to nothing.
-pub(super) fn provider(resource: Resource, sink: Option<impl LogProcessor + 'static>) -> SdkLoggerProvider {
+pub(super) fn provider(
+    resource: Resource,
+    sink: Option<impl LogProcessor + 'static>,
+) -> SdkLoggerProvider {
     let builder = SdkLoggerProvider::builder().with_resource(resource);
     match sink {
         Some(sink) => builder.with_log_processor(sink).build(),

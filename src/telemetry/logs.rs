@@ -1,6 +1,7 @@
-//! Log lines: text for people, JSON for machines, each with the ids of the trace and span it was written in. `RUST_LOG`
-//! filters what is printed and nothing else: no log filter can take a span away, or a record that is sent. Every line that is
-//! printed is redacted as a whole; those that are sent pass `log_records`.
+//! Log lines: text for people, JSON for machines, each with the ids of the trace and span it was
+//! written in. `RUST_LOG` filters what is printed and nothing else: no log filter can take a span
+//! away, or a record that is sent. Every line that is printed is redacted as a whole; those that
+//! are sent pass `log_records`.
 
 use std::fmt;
 use std::io::{IsTerminal, Write};
@@ -49,20 +50,34 @@ pub enum LogsError {
 ///
 /// # Errors
 /// When the filter cannot be read, or logging is already set up.
-pub fn init(filter: Option<&str>, format: LogFormat, sdk_level: &str, telemetry: &Telemetry) -> Result<(), LogsError> {
+pub fn init(
+    filter: Option<&str>,
+    format: LogFormat,
+    sdk_level: &str,
+    telemetry: &Telemetry,
+) -> Result<(), LogsError> {
     let filter = EnvFilter::try_new(filter.unwrap_or(DEFAULT_FILTER))?
         // What the SDK says of itself is asked for by its own variable.
         .add_directive(format!("opentelemetry={sdk_level}").parse()?)
         .add_directive(format!("opentelemetry_sdk={sdk_level}").parse()?)
-        // async-openai logs whole answers when it cannot read them. A directive against it would give way to one for a
-        // longer target, so this is a filter of its own; by its level none is held back.
-        .and(filter_fn(|metadata| !metadata.target().starts_with("async_openai")).with_max_level_hint(Level::TRACE));
+        // async-openai logs whole answers when it cannot read them. A directive against it would
+        // give way to one for a longer target, so this is a filter of its own; by its level
+        // none is held back.
+        .and(
+            filter_fn(|metadata| !metadata.target().starts_with("async_openai"))
+                .with_max_level_hint(Level::TRACE),
+        );
     let printed = match format {
         LogFormat::Json => json_layer().with_filter(filter).boxed(),
         LogFormat::Text => {
             let is_terminal = std::io::stderr().is_terminal();
-            let layer = tracing_subscriber::fmt::layer().with_writer(Line::new).with_ansi(is_terminal);
-            layer.event_format(WithTraceIds(Format::default())).with_filter(filter).boxed()
+            let layer = tracing_subscriber::fmt::layer()
+                .with_writer(Line::new)
+                .with_ansi(is_terminal);
+            layer
+                .event_format(WithTraceIds(Format::default()))
+                .with_filter(filter)
+                .boxed()
         }
     };
     tracing_subscriber::registry()
@@ -70,7 +85,8 @@ pub fn init(filter: Option<&str>, format: LogFormat, sdk_level: &str, telemetry:
         .with(span_layer(telemetry))
         .with(record_layer(telemetry))
         .try_init()?;
-    // The standard hook would print the message past all layers. It may hold anything, and the place says enough.
+    // The standard hook would print the message past all layers. It may hold anything, and the
+    // place says enough.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(
@@ -82,8 +98,9 @@ pub fn init(filter: Option<&str>, format: LogFormat, sdk_level: &str, telemetry:
     Ok(())
 }
 
-/// Puts this crate's `tracing` spans (start-up, the ledger's) into the same traces as the decision tree. Its filter is
-/// fixed and its own; whatever adds noise or turns a log line into a span's status is off.
+/// Puts this crate's `tracing` spans (start-up, the ledger's) into the same traces as the decision
+/// tree. Its filter is fixed and its own; whatever adds noise or turns a log line into a span's
+/// status is off.
 fn span_layer<S: Subscriber + for<'a> LookupSpan<'a>>(telemetry: &Telemetry) -> impl Layer<S> {
     tracing_opentelemetry::layer()
         .with_tracer(telemetry.tracer_provider().tracer(SCOPE))
@@ -96,7 +113,8 @@ fn span_layer<S: Subscriber + for<'a> LookupSpan<'a>>(telemetry: &Telemetry) -> 
         .with_filter(Targets::new().with_target("expense_agent", Level::INFO))
 }
 
-/// Sends this crate's own lines as log records, which say what span they were written in. Its filter is fixed as well.
+/// Sends this crate's own lines as log records, which say what span they were written in. Its
+/// filter is fixed as well.
 fn record_layer<S: Subscriber + for<'a> LookupSpan<'a>>(telemetry: &Telemetry) -> impl Layer<S> {
     OpenTelemetryTracingBridge::new(telemetry.logger_provider())
         .with_filter(Targets::new().with_target("expense_agent", Level::INFO))
@@ -104,17 +122,21 @@ fn record_layer<S: Subscriber + for<'a> LookupSpan<'a>>(telemetry: &Telemetry) -
 
 fn json_layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> JsonLayer<S, fn() -> Line> {
     let mut layer = JsonLayer::default().with_writer(Line::new as fn() -> Line);
-    layer.inner_layer_mut().add_multiple_dynamic_fields(|_, _, writer| {
-        let ids = current_ids().map(|(trace_id, span_id)| [("trace_id", trace_id), ("span_id", span_id)]);
-        for (name, id) in ids.into_iter().flatten() {
-            // A text is always a JSON value; a line without ids is better than none.
-            let _written = writer.write_field(name, id);
-        }
-    });
+    layer
+        .inner_layer_mut()
+        .add_multiple_dynamic_fields(|_, _, writer| {
+            let ids = current_ids()
+                .map(|(trace_id, span_id)| [("trace_id", trace_id), ("span_id", span_id)]);
+            for (name, id) in ids.into_iter().flatten() {
+                // A text is always a JSON value; a line without ids is better than none.
+                let _written = writer.write_field(name, id);
+            }
+        });
     layer
 }
 
-/// One line on its way to standard error: kept until it is whole, because half a card number is not found.
+/// One line on its way to standard error: kept until it is whole, because half a card number is not
+/// found.
 #[derive(Default)]
 struct Line(Vec<u8>);
 
@@ -149,7 +171,8 @@ fn current_ids() -> Option<(String, String)> {
     Context::map_current(|context| {
         let span = context.span();
         let ids = span.span_context();
-        ids.is_valid().then(|| (ids.trace_id().to_string(), ids.span_id().to_string()))
+        ids.is_valid()
+            .then(|| (ids.trace_id().to_string(), ids.span_id().to_string()))
     })
 }
 

@@ -1,10 +1,12 @@
-//! The only folder that imports OpenTelemetry. It knows the domain and is not known by it: it enters at four seams, the
-//! HTTP middleware (`server`), the step wrapper (`step`), the model decorator (`chat`) and the span processor.
+//! The only folder that imports OpenTelemetry. It knows the domain and is not known by it: it
+//! enters at four seams, the HTTP middleware (`server`), the step wrapper (`step`), the model
+//! decorator (`chat`) and the span processor.
 //!
-//! Spans of the decision tree are made with the OpenTelemetry API directly; logs, start-up and libraries go through
-//! `tracing`, which `logs` puts beside them. A span that ends goes from `processor` through `pipeline`: it is encoded
-//! (`encode`), waits for a verdict where not all are kept (`undecided`) and then to be sent (`queue`), and leaves (`sender`,
-//! `transport`). What is said in log records passes `log_records`, and leaves by `log_exporter`.
+//! Spans of the decision tree are made with the OpenTelemetry API directly; logs, start-up and
+//! libraries go through `tracing`, which `logs` puts beside them. A span that ends goes from
+//! `processor` through `pipeline`: it is encoded (`encode`), waits for a verdict where not all are
+//! kept (`undecided`) and then to be sent (`queue`), and leaves (`sender`, `transport`). What is
+//! said in log records passes `log_records`, and leaves by `log_exporter`.
 
 pub mod chat;
 mod clean;

@@ -1,4 +1,5 @@
-//! When deliveries begin to fail, and when they succeed again: each is said once, and not with every delivery.
+//! When deliveries begin to fail, and when they succeed again: each is said once, and not with
+//! every delivery.
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,12 +19,22 @@ pub(super) struct Outage {
 impl Outage {
     /// None so far.
     pub(super) fn new(signal: &'static str, advice: &'static str, endpoint: String) -> Self {
-        Self { signal, advice, endpoint, is_on: AtomicBool::new(false) }
+        Self {
+            signal,
+            advice,
+            endpoint,
+            is_on: AtomicBool::new(false),
+        }
     }
 
     /// Takes note of a delivery.
     pub(super) fn note(&self, delivered: &Result<(), impl Display>) {
-        let Self { signal, advice, endpoint, is_on } = self;
+        let Self {
+            signal,
+            advice,
+            endpoint,
+            is_on,
+        } = self;
         let was_on = is_on.swap(delivered.is_err(), Ordering::Relaxed);
         match delivered {
             Err(error) if !was_on => {

@@ -1,4 +1,5 @@
-//! From a span that ends to the backend: encoded at once, kept in the queue, sent by a task of a runtime of its own.
+//! From a span that ends to the backend: encoded at once, kept in the queue, sent by a task of a
+//! runtime of its own.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,7 +33,8 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Starts the sender on a runtime, which must not be the application's: a busy or stopped one would send nothing.
+    /// Starts the sender on a runtime, which must not be the application's: a busy or stopped one
+    /// would send nothing.
     pub(super) fn start(
         settings: &TelemetrySettings,
         transport: Transport,
@@ -44,9 +46,20 @@ impl Pipeline {
         let (stop, stops) = watch::channel(false);
         let endpoint = settings.exporter.shown_endpoint.clone();
         let head = Head::new(resource, scope);
-        let sender = Sender::new(Arc::clone(&queue), transport, head, settings.schedule_delay, endpoint, stops);
+        let sender = Sender::new(
+            Arc::clone(&queue),
+            transport,
+            head,
+            settings.schedule_delay,
+            endpoint,
+            stops,
+        );
         runtime.spawn(sender.run());
-        Self { queue, ratio: settings.sampling.ratio, stop }
+        Self {
+            queue,
+            ratio: settings.sampling.ratio,
+            stop,
+        }
     }
 
     /// What waits, and the counts.
@@ -65,10 +78,14 @@ impl SpanProcessor for Pipeline {
         let has_failed_validation = span.attributes.iter().any(says_failed);
         let must_keep = has_failed_validation
             || matches!(span.status, Status::Error { .. })
-            || span.attributes.iter().any(|attribute| attribute.key.as_str() == names::SAMPLING_KEEP.key);
+            || span
+                .attributes
+                .iter()
+                .any(|attribute| attribute.key.as_str() == names::SAMPLING_KEEP.key);
         if is_local_root && self.ratio != Ratio::ALL {
             let ratio = if must_keep { Ratio::ALL } else { self.ratio };
-            span.attributes.push(names::SAMPLING_RATIO.with(ratio.as_number()));
+            span.attributes
+                .push(names::SAMPLING_RATIO.with(ratio.as_number()));
         }
         self.queue.end(EndedSpan {
             trace_id: span.span_context.trace_id(),
@@ -96,7 +113,9 @@ impl SpanProcessor for Pipeline {
         self.queue.wait_until_settled(timeout);
         match self.queue.close() {
             0 => Ok(()),
-            n_lost => Err(OTelSdkError::InternalFailure(format!("{n_lost} spans were not delivered"))),
+            n_lost => Err(OTelSdkError::InternalFailure(format!(
+                "{n_lost} spans were not delivered"
+            ))),
         }
     }
 

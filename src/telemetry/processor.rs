@@ -1,6 +1,6 @@
-//! The one span processor: it stamps identity on every span that begins, of either API, and takes out of every span that
-//! ends what must not leave before it passes it on. One, because each registered processor would get a copy of its own,
-//! and what one takes out the next would send.
+//! The one span processor: it stamps identity on every span that begins, of either API, and takes
+//! out of every span that ends what must not leave before it passes it on. One, because each
+//! registered processor would get a copy of its own, and what one takes out the next would send.
 
 use std::time::Duration;
 
@@ -34,15 +34,24 @@ impl<S: SpanProcessor> Composite<S> {
         max_value_chars: Option<usize>,
         has_compatibility_keys: bool,
     ) -> Self {
-        Self { sink, pseudonyms, max_value_chars, has_compatibility_keys }
+        Self {
+            sink,
+            pseudonyms,
+            max_value_chars,
+            has_compatibility_keys,
+        }
     }
 
     fn bound(&self, attributes: &mut [KeyValue]) {
-        let Some(max_chars) = self.max_value_chars else { return };
+        let Some(max_chars) = self.max_value_chars else {
+            return;
+        };
         for attribute in attributes {
             match &mut attribute.value {
                 Value::String(text) => bound(text, max_chars),
-                Value::Array(Array::String(texts)) => texts.iter_mut().for_each(|text| bound(text, max_chars)),
+                Value::Array(Array::String(texts)) => {
+                    texts.iter_mut().for_each(|text| bound(text, max_chars))
+                }
                 _ => {}
             }
         }
@@ -60,7 +69,9 @@ impl<S: SpanProcessor> SpanProcessor for Composite<S> {
     fn on_start(&self, span: &mut Span, context: &Context) {
         let baggage = context.baggage();
         let stamps = names::FROM_BAGGAGE.into_iter();
-        span.set_attributes(stamps.filter_map(|name| Some(name.with(baggage.get(name.key)?.clone()))));
+        span.set_attributes(
+            stamps.filter_map(|name| Some(name.with(baggage.get(name.key)?.clone()))),
+        );
         self.sink.on_start(span, context);
     }
 

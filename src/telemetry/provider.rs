@@ -1,5 +1,5 @@
-//! Wiring: resource, sampler, limits, the one processor, and the pipeline that it hands finished spans to; and metrics with
-//! their two ways out.
+//! Wiring: resource, sampler, limits, the one processor, and the pipeline that it hands finished
+//! spans to; and metrics with their two ways out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,15 +46,16 @@ pub enum TelemetryError {
     Thread(#[source] std::io::Error),
 }
 
-/// Telemetry of one process, from start to the last flush. Dropping it without [`shutdown`](Self::shutdown) loses what
-/// is queued.
+/// Telemetry of one process, from start to the last flush. Dropping it without
+/// [`shutdown`](Self::shutdown) loses what is queued.
 #[derive(Debug)]
 pub struct Telemetry {
     provider: SdkTracerProvider,
     meters: SdkMeterProvider,
     loggers: SdkLoggerProvider,
     instruments: Instruments,
-    /// The senders' own thread. Shutdown waits for it, so it must not be a thread of the application.
+    /// The senders' own thread. Shutdown waits for it, so it must not be a thread of the
+    /// application.
     runtime: Option<Runtime>,
 }
 
@@ -63,31 +64,60 @@ impl Telemetry {
     ///
     /// # Errors
     /// When the exporter cannot be set up.
-    pub fn start(settings: &TelemetrySettings, pseudonyms: Pseudonyms) -> Result<Self, TelemetryError> {
+    pub fn start(
+        settings: &TelemetrySettings,
+        pseudonyms: Pseudonyms,
+    ) -> Result<Self, TelemetryError> {
         let resource = resource(settings);
         if !settings.exports && settings.metrics.exporter.is_none() && settings.logs.is_none() {
-            return Ok(Self::build(settings, pseudonyms, resource, None::<Pipeline>, None, None, NO_RECORDS));
+            return Ok(Self::build(
+                settings,
+                pseudonyms,
+                resource,
+                None::<Pipeline>,
+                None,
+                None,
+                NO_RECORDS,
+            ));
         }
         let mut builder = tokio::runtime::Builder::new_multi_thread();
-        let runtime = builder.worker_threads(1).thread_name("otlp").enable_all().build();
+        let runtime = builder
+            .worker_threads(1)
+            .thread_name("otlp")
+            .enable_all()
+            .build();
         let runtime = runtime.map_err(TelemetryError::Thread)?;
         let pipeline = match settings.exports {
             true => {
                 let _entered = runtime.enter();
                 let transport = Transport::build(&settings.exporter)?;
-                Some(Pipeline::start(settings, transport, &resource, SCOPE, &runtime))
+                Some(Pipeline::start(
+                    settings, transport, &resource, SCOPE, &runtime,
+                ))
             }
             false => None,
         };
         let push = readers::push(&settings.metrics, &runtime)?;
-        let records = settings.logs.as_ref().map(|logs| log_records::sink(logs, pseudonyms.clone(), &runtime));
+        let records = settings
+            .logs
+            .as_ref()
+            .map(|logs| log_records::sink(logs, pseudonyms.clone(), &runtime));
         let queue = pipeline.as_ref().map(Pipeline::queue);
-        let mut telemetry = Self::build(settings, pseudonyms, resource, pipeline, queue, push, records.transpose()?);
+        let mut telemetry = Self::build(
+            settings,
+            pseudonyms,
+            resource,
+            pipeline,
+            queue,
+            push,
+            records.transpose()?,
+        );
         telemetry.runtime = Some(runtime);
         Ok(telemetry)
     }
 
-    /// Sends every span to an exporter as it ends: for tests and for tools that look at their own spans.
+    /// Sends every span to an exporter as it ends: for tests and for tools that look at their own
+    /// spans.
     pub fn with_exporter(
         settings: &TelemetrySettings,
         pseudonyms: Pseudonyms,
@@ -113,12 +143,18 @@ impl Telemetry {
         push: Option<Push>,
         records: Option<impl LogProcessor + 'static>,
     ) -> Self {
-        let Limits { span_attributes, event_attributes, link_attributes, value_chars } = settings.limits;
+        let Limits {
+            span_attributes,
+            event_attributes,
+            link_attributes,
+            value_chars,
+        } = settings.limits;
         let mut builder = SdkTracerProvider::builder().with_resource(resource.clone());
         if settings.is_disabled {
             builder = builder.with_sampler(Sampler::AlwaysOff);
         } else if !settings.has_sampler {
-            // The SDK's default follows the caller's flag, so any client could switch the audit trail off.
+            // The SDK's default follows the caller's flag, so any client could switch the audit
+            // trail off.
             builder = builder.with_sampler(Sampler::AlwaysOn);
         }
         if let Some(max) = span_attributes {
@@ -153,8 +189,20 @@ impl Telemetry {
             captures: settings.captures,
         };
         let reasons = Arc::new(Reasons::new(settings.sampling));
-        let instruments = Instruments { scope, propagators: settings.propagators.clone().into(), queue, reasons, page };
-        Self { provider, meters, loggers, instruments, runtime: None }
+        let instruments = Instruments {
+            scope,
+            propagators: settings.propagators.clone().into(),
+            queue,
+            reasons,
+            page,
+        };
+        Self {
+            provider,
+            meters,
+            loggers,
+            instruments,
+            runtime: None,
+        }
     }
 
     /// What the service makes spans with, and measures.
@@ -176,8 +224,8 @@ impl Telemetry {
         &self.loggers
     }
 
-    /// Delivers what is queued and stops. Blocks for up to five seconds, so it must not be called on a thread of an
-    /// asynchronous runtime.
+    /// Delivers what is queued and stops. Blocks for up to five seconds, so it must not be called
+    /// on a thread of an asynchronous runtime.
     pub fn shutdown(self) {
         // Side by side, so that two backends that hang take no longer than one.
         std::thread::scope(|both| {
@@ -202,5 +250,8 @@ impl Drop for Telemetry {
 
 fn resource(settings: &TelemetrySettings) -> Resource {
     let attributes = settings.resource.iter().cloned();
-    Resource::builder_empty().with_detector(Box::new(TelemetryResourceDetector)).with_attributes(attributes).build()
+    Resource::builder_empty()
+        .with_detector(Box::new(TelemetryResourceDetector))
+        .with_attributes(attributes)
+        .build()
 }

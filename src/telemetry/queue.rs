@@ -1,5 +1,5 @@
-//! Spans that have ended and are not delivered, within a bound of bytes, and the count of every span that ever began.
-//! One lock holds both, so that a snapshot always adds up:
+//! Spans that have ended and are not delivered, within a bound of bytes, and the count of every
+//! span that ever began. One lock holds both, so that a snapshot always adds up:
 //! `started = exported + sampled_out + dropped + in_flight`.
 
 use std::collections::HashSet;
@@ -14,7 +14,8 @@ use crate::telemetry::sampling::Ratio;
 use crate::telemetry::traces::{EndedSpan, Trace, Traces};
 use crate::telemetry::undecided::Undecided;
 
-/// Where every span that began has got to. Each figure is counted where it happens, none is the rest of the others.
+/// Where every span that began has got to. Each figure is counted where it happens, none is the
+/// rest of the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SpanCounts {
     /// Spans that began.
@@ -52,7 +53,10 @@ pub struct Batch(Vec<Trace>);
 impl Batch {
     /// The spans, encoded.
     pub fn spans(&self) -> impl Iterator<Item = &[u8]> + Clone {
-        self.0.iter().flat_map(|trace| &trace.spans).map(|span| &*span.encoded)
+        self.0
+            .iter()
+            .flat_map(|trace| &trace.spans)
+            .map(|span| &*span.encoded)
     }
 
     /// How many they are.
@@ -65,7 +69,11 @@ impl Batch {
     }
 
     fn trace_ids(&self) -> HashSet<TraceId> {
-        self.0.iter().flat_map(|trace| trace.spans.first()).map(|span| span.trace_id).collect()
+        self.0
+            .iter()
+            .flat_map(|trace| trace.spans.first())
+            .map(|span| span.trace_id)
+            .collect()
     }
 }
 
@@ -113,8 +121,16 @@ impl Queue {
     pub fn new(bounds: Bounds, ratio: Ratio) -> Self {
         // Half of the room, so that verdicts can be waited for while the backend is away.
         let undecided = (ratio != Ratio::ALL).then(|| Undecided::new(ratio, bounds.max_bytes / 2));
-        let state = Mutex::new(State { undecided, ..State::default() });
-        Self { bounds, state, filled: Notify::new(), settled: Condvar::new() }
+        let state = Mutex::new(State {
+            undecided,
+            ..State::default()
+        });
+        Self {
+            bounds,
+            state,
+            filled: Notify::new(),
+            settled: Condvar::new(),
+        }
     }
 
     /// Where every span is, at one moment.
@@ -146,7 +162,8 @@ impl Queue {
         state.open += 1;
     }
 
-    /// A span ended. Never waits: where no room is left, the oldest trace without a failed check goes.
+    /// A span ended. Never waits: where no room is left, the oldest trace without a failed check
+    /// goes.
     pub fn end(&self, span: EndedSpan) {
         let mut state = self.lock();
         state.open = state.open.saturating_sub(1);
@@ -170,10 +187,24 @@ impl Queue {
     /// Takes what is oldest, for one message.
     pub fn take(&self, max_message_bytes: usize) -> Option<Batch> {
         let mut state = self.lock();
-        let overdue = state.undecided.as_mut().map(|undecided| undecided.forward_overdue(Instant::now()));
-        overdue.into_iter().flatten().for_each(|span| state.waiting.push(span));
-        let batch = Batch(state.waiting.take(max_message_bytes, self.bounds.max_batch_spans));
-        state.sending = Sending { n_spans: batch.n_spans(), n_bytes: batch.n_bytes(), trace_ids: batch.trace_ids() };
+        let overdue = state
+            .undecided
+            .as_mut()
+            .map(|undecided| undecided.forward_overdue(Instant::now()));
+        overdue
+            .into_iter()
+            .flatten()
+            .for_each(|span| state.waiting.push(span));
+        let batch = Batch(
+            state
+                .waiting
+                .take(max_message_bytes, self.bounds.max_batch_spans),
+        );
+        state.sending = Sending {
+            n_spans: batch.n_spans(),
+            n_bytes: batch.n_bytes(),
+            trace_ids: batch.trace_ids(),
+        };
         (!batch.0.is_empty()).then_some(batch)
     }
 
@@ -189,7 +220,13 @@ impl Queue {
 
     /// A batch could not be delivered, and is to be tried again.
     pub fn give_back(&self, batch: Batch) {
-        self.sent(|state| batch.0.into_iter().rev().for_each(|trace| state.waiting.give_back(trace)));
+        self.sent(|state| {
+            batch
+                .0
+                .into_iter()
+                .rev()
+                .for_each(|trace| state.waiting.give_back(trace))
+        });
     }
 
     /// A batch will never be delivered.
@@ -221,13 +258,19 @@ impl Queue {
     pub fn forward_undecided(&self) {
         let mut state = self.lock();
         let forwarded = state.undecided.as_mut().map(Undecided::forward_all);
-        forwarded.into_iter().flatten().for_each(|span| state.waiting.push(span));
+        forwarded
+            .into_iter()
+            .flatten()
+            .for_each(|span| state.waiting.push(span));
     }
 
-    /// Blocks until everything that is to be sent is settled, at most so long, or until nobody takes batches any more.
+    /// Blocks until everything that is to be sent is settled, at most so long, or until nobody
+    /// takes batches any more.
     pub fn wait_until_settled(&self, limit: Duration) -> bool {
         let is_unsettled = |state: &mut State| state.n_queued() > 0 && !state.is_abandoned;
-        let waited = self.settled.wait_timeout_while(self.lock(), limit, is_unsettled);
+        let waited = self
+            .settled
+            .wait_timeout_while(self.lock(), limit, is_unsettled);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.n_queued() == 0
     }
@@ -249,7 +292,8 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Figures and maps change together or not at all, so a panic elsewhere leaves nothing half done.
+        // Figures and maps change together or not at all, so a panic elsewhere leaves nothing half
+        // done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -264,7 +308,9 @@ impl State {
     }
 
     fn note_given_up(&mut self, evicted: &Trace) {
-        let Some(first) = evicted.spans.first().filter(|_| !evicted.has_local_root()) else { return };
+        let Some(first) = evicted.spans.first().filter(|_| !evicted.has_local_root()) else {
+            return;
+        };
         // Roots that never end must not fill the memory.
         if self.given_up.len() >= MAX_GIVEN_UP {
             self.given_up.clear();
@@ -274,21 +320,32 @@ impl State {
 
     /// Takes a span in, and passes on what its trace is kept with.
     fn admit(&mut self, span: EndedSpan) {
-        let Some(undecided) = &mut self.undecided else { return self.waiting.push(span) };
+        let Some(undecided) = &mut self.undecided else {
+            return self.waiting.push(span);
+        };
         let verdict = undecided.push(span);
         self.sampled_out += count(verdict.n_sampled_out);
-        verdict.kept.into_iter().for_each(|span| self.waiting.push(span));
+        verdict
+            .kept
+            .into_iter()
+            .for_each(|span| self.waiting.push(span));
     }
 
-    /// What is under way cannot go, and the rest of its traces does not go before others do; what failed, and then what may
-    /// yet fail, goes last.
+    /// What is under way cannot go, and the rest of its traces does not go before others do; what
+    /// failed, and then what may yet fail, goes last.
     fn evict(&mut self) -> Option<Trace> {
-        let evicted = self.waiting.pop_ordinary(&self.sending.trace_ids).or_else(|| self.waiting.pop_oldest());
+        let evicted = self
+            .waiting
+            .pop_ordinary(&self.sending.trace_ids)
+            .or_else(|| self.waiting.pop_oldest());
         evicted.or_else(|| self.undecided.as_mut().and_then(Undecided::pop_oldest))
     }
 
     fn n_bytes(&self) -> usize {
-        let undecided = self.undecided.as_ref().map_or(0, |undecided| undecided.traces().n_bytes());
+        let undecided = self
+            .undecided
+            .as_ref()
+            .map_or(0, |undecided| undecided.traces().n_bytes());
         undecided + self.waiting.n_bytes() + self.sending.n_bytes
     }
 
@@ -299,18 +356,28 @@ impl State {
 
     /// Spans that have ended and are not settled.
     fn n_held(&self) -> u64 {
-        self.n_queued() + self.undecided.as_ref().map_or(0, |undecided| count(undecided.traces().n_spans()))
+        self.n_queued()
+            + self
+                .undecided
+                .as_ref()
+                .map_or(0, |undecided| count(undecided.traces().n_spans()))
     }
 
-    /// Whether what waits is a whole message, or takes so much of the room that it must not wait for company.
+    /// Whether what waits is a whole message, or takes so much of the room that it must not wait
+    /// for company.
     fn is_filled(&self, bounds: &Bounds) -> bool {
-        let max_spans = bounds.max_spans.map_or(usize::MAX, |max| max / MESSAGES_OF_A_QUEUE);
+        let max_spans = bounds
+            .max_spans
+            .map_or(usize::MAX, |max| max / MESSAGES_OF_A_QUEUE);
         self.waiting.n_spans() >= bounds.max_batch_spans.min(max_spans)
             || self.waiting.n_bytes() >= bounds.max_bytes / MESSAGES_OF_A_QUEUE
     }
 
     fn exceeds(&self, bounds: &Bounds) -> bool {
-        self.n_bytes() > bounds.max_bytes || bounds.max_spans.is_some_and(|max| self.n_held() > count(max))
+        self.n_bytes() > bounds.max_bytes
+            || bounds
+                .max_spans
+                .is_some_and(|max| self.n_held() > count(max))
     }
 }
 

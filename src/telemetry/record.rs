@@ -1,4 +1,5 @@
-//! What each step's result looks like on its span. Projections only: everything here was computed by the chain.
+//! What each step's result looks like on its span. Projections only: everything here was computed
+//! by the chain.
 
 use opentelemetry::logs::Severity;
 use opentelemetry::{Array, KeyValue, StringValue, Value};
@@ -58,7 +59,11 @@ impl Record for Result<Lookup, LedgerError> {
             Err(error) => return ledger_failure(error),
         };
         let mut projection = checked_step(&lookup.run);
-        let Projection { attributes, content, .. } = &mut projection;
+        let Projection {
+            attributes,
+            content,
+            ..
+        } = &mut projection;
         attributes.push(names::EXPENSE_CATEGORY.with(lookup.category.clone()));
         if captures.on_spans {
             let arguments = json!({"category": lookup.category});
@@ -66,7 +71,10 @@ impl Record for Result<Lookup, LedgerError> {
         }
         if let Some(found) = &lookup.found {
             let verdict = &found.verdict;
-            let broken = verdict.findings.iter().filter(|finding| finding.effect == Ruling::Denied);
+            let broken = verdict
+                .findings
+                .iter()
+                .filter(|finding| finding.effect == Ruling::Denied);
             let broken = broken.map(|finding| finding.rule.clone());
             attributes.extend([
                 names::EXPENSE_POLICY_ID.with(found.policy.id.clone()),
@@ -77,7 +85,9 @@ impl Record for Result<Lookup, LedgerError> {
                 names::EXPENSE_VIOLATIONS.with(strings(broken)),
             ]);
             if captures.on_spans {
-                content.push(names::GEN_AI_TOOL_CALL_RESULT.with(content::value(json!(found.facts.policy))));
+                content.push(
+                    names::GEN_AI_TOOL_CALL_RESULT.with(content::value(json!(found.facts.policy))),
+                );
             }
         }
         projection
@@ -108,19 +118,39 @@ impl Record for Result<Recorded, LedgerError> {
             names::EXPENSE_RECORD_DURATION.with(recorded.record_duration.as_secs_f64()),
             names::EXPENSE_RECORD_HASH.with(recorded.record_hash.clone()),
         ]);
-        attributes.extend(decision.asked_model().map(|model| names::GEN_AI_REQUEST_MODEL.with(model.to_owned())));
-        attributes.extend(decision.category.clone().map(|category| names::EXPENSE_CATEGORY.with(category)));
+        attributes.extend(
+            decision
+                .asked_model()
+                .map(|model| names::GEN_AI_REQUEST_MODEL.with(model.to_owned())),
+        );
+        attributes.extend(
+            decision
+                .category
+                .clone()
+                .map(|category| names::EXPENSE_CATEGORY.with(category)),
+        );
         let verdict = decision.policy_verdict.map(<&'static str>::from);
         attributes.extend(verdict.map(|verdict| names::EXPENSE_POLICY_VERDICT.with(verdict)));
         let advice = decision.model_decision.map(<&'static str>::from);
         attributes.extend(advice.map(|advice| names::EXPENSE_MODEL_DECISION.with(advice)));
-        attributes.extend(decision.cost_usd.map(|cost| names::EXPENSE_COST_USD_TOTAL.with(usd(cost))));
+        attributes.extend(
+            decision
+                .cost_usd
+                .map(|cost| names::EXPENSE_COST_USD_TOTAL.with(usd(cost))),
+        );
         attributes.extend(status(&decision.validations));
         let failed = decision.failed_types();
         if !failed.is_empty() {
-            attributes.push(names::VALIDATION_FAILED_TYPES.with(strings(failed.iter().map(ToString::to_string))));
+            attributes.push(
+                names::VALIDATION_FAILED_TYPES
+                    .with(strings(failed.iter().map(ToString::to_string))),
+            );
         }
-        let moved = |_| Event { name: names::EVENT_CAP_MOVED, at: None, attributes: Vec::new() };
+        let moved = |_| Event {
+            name: names::EVENT_CAP_MOVED,
+            at: None,
+            attributes: Vec::new(),
+        };
         let events = (0..recorded.n_caps_moved).map(moved).collect();
         let mut content = Vec::new();
         if captures.on_spans {
@@ -128,7 +158,12 @@ impl Record for Result<Recorded, LedgerError> {
             content.push(names::INPUT_VALUE.with(content::text(&decision.expense.transaction)));
             content.push(names::OUTPUT_VALUE.with(content::text(&said)));
         }
-        Projection { attributes, content, events, ..Projection::default() }
+        Projection {
+            attributes,
+            content,
+            events,
+            ..Projection::default()
+        }
     }
 
     fn measure(&self, metrics: &Metrics, ended: &Ended<'_>) {
@@ -143,22 +178,37 @@ impl Record for Result<Resolved, ResolveError> {
         let resolved = match self {
             Ok(resolved) => resolved,
             Err(ResolveError::Ledger(error)) => return ledger_failure(error),
-            Err(ResolveError::Forbidden { code, .. } | ResolveError::Conflict { code, .. }) => return refused(code),
+            Err(ResolveError::Forbidden { code, .. } | ResolveError::Conflict { code, .. }) => {
+                return refused(code);
+            }
             Err(ResolveError::Field { .. }) => return refused("invalid_resolution"),
         };
-        let Resolved { decision, resolution, record_hash } = resolved;
+        let Resolved {
+            decision,
+            resolution,
+            record_hash,
+        } = resolved;
         let mut attributes = vec![
             names::EXPENSE_ID.with(decision.id.to_string()),
             names::EXPENSE_RESOLUTION_ACTION.with(<&'static str>::from(resolution.action)),
             names::EXPENSE_RESOLUTION_ROLE.with(resolution.role.to_string()),
         ];
         if !resolution.exceptions.is_empty() {
-            attributes.push(names::EXPENSE_RESOLUTION_EXCEPTIONS.with(strings(resolution.exceptions.iter().cloned())));
+            attributes.push(
+                names::EXPENSE_RESOLUTION_EXCEPTIONS
+                    .with(strings(resolution.exceptions.iter().cloned())),
+            );
         }
-        attributes.extend(record_hash.clone().map(|hash| names::EXPENSE_RECORD_HASH.with(hash)));
+        attributes.extend(
+            record_hash
+                .clone()
+                .map(|hash| names::EXPENSE_RECORD_HASH.with(hash)),
+        );
         Projection {
             attributes,
-            links: linked(&decision.trace_id, &decision.span_id).into_iter().collect(),
+            links: linked(&decision.trace_id, &decision.span_id)
+                .into_iter()
+                .collect(),
             ..Projection::default()
         }
     }
@@ -171,7 +221,10 @@ impl Record for Result<Resolved, ResolveError> {
 }
 
 fn refused(code: &'static str) -> Projection {
-    Projection { attributes: vec![names::EXPENSE_RESOLUTION_REFUSED.with(code)], ..Projection::default() }
+    Projection {
+        attributes: vec![names::EXPENSE_RESOLUTION_REFUSED.with(code)],
+        ..Projection::default()
+    }
 }
 
 /// What the server span and the agent span both say of a decision.
@@ -185,29 +238,52 @@ pub(super) fn outcome_attributes(decision: &Decision) -> Vec<KeyValue> {
 
 fn model_step(run: &StepRun) -> Projection {
     let mut projection = checked_step(run);
-    projection.attributes.push(names::STEP_ATTEMPTS.with(i64::from(run.report.attempts)));
-    projection.attributes.extend(run.report.result.clone().map(|result| names::STEP_RESULT.with(result)));
+    projection
+        .attributes
+        .push(names::STEP_ATTEMPTS.with(i64::from(run.report.attempts)));
+    projection.attributes.extend(
+        run.report
+            .result
+            .clone()
+            .map(|result| names::STEP_RESULT.with(result)),
+    );
     projection
 }
 
 /// The checks of a step: an event each, and red when one of them failed for good or no answer came.
 fn checked_step(run: &StepRun) -> Projection {
     let no_answer = run.report.calls.last().and_then(|call| call.error.clone());
-    let failed = run.validations.iter().find(|validation| validation.finally_failed());
+    let failed = run
+        .validations
+        .iter()
+        .find(|validation| validation.finally_failed());
     let failure = match (no_answer, failed) {
-        (Some(kind), _) => Some(Failure { kind, message: run.report.error.clone().unwrap_or_default() }),
-        (None, Some(failed)) => Some(Failure { kind: "validation_failed".to_owned(), message: failed.message.clone() }),
+        (Some(kind), _) => Some(Failure {
+            kind,
+            message: run.report.error.clone().unwrap_or_default(),
+        }),
+        (None, Some(failed)) => Some(Failure {
+            kind: "validation_failed".to_owned(),
+            message: failed.message.clone(),
+        }),
         (None, None) => None,
     };
     let attributes = status(&run.validations).into_iter().collect();
     let events = run.validations.iter().map(validation_event).collect();
     let log_events = run.validations.iter().map(evaluation).collect();
-    Projection { attributes, events, log_events, failure, ..Projection::default() }
+    Projection {
+        attributes,
+        events,
+        log_events,
+        failure,
+        ..Projection::default()
+    }
 }
 
 fn status(validations: &[Validation]) -> Option<KeyValue> {
     let has_failed = !failed_types(validations).is_empty();
-    (!validations.is_empty()).then(|| names::VALIDATION_STATUS.with(if has_failed { "failed" } else { "passed" }))
+    (!validations.is_empty())
+        .then(|| names::VALIDATION_STATUS.with(if has_failed { "failed" } else { "passed" }))
 }
 
 fn validation_event(validation: &Validation) -> Event {
@@ -218,16 +294,35 @@ fn validation_event(validation: &Validation) -> Event {
         names::VALIDATION_MESSAGE.with(validation.message.clone()),
         names::VALIDATION_ATTEMPT.with(i64::from(validation.attempt)),
     ];
-    attributes.extend(validation.input.clone().map(|input| names::VALIDATION_INPUT.with(input)));
-    attributes.extend(validation.response_id.clone().map(|id| names::GEN_AI_RESPONSE_ID.with(id)));
+    attributes.extend(
+        validation
+            .input
+            .clone()
+            .map(|input| names::VALIDATION_INPUT.with(input)),
+    );
+    attributes.extend(
+        validation
+            .response_id
+            .clone()
+            .map(|id| names::GEN_AI_RESPONSE_ID.with(id)),
+    );
     if !validation.passed {
         attributes.push(names::VALIDATION_FAILED_TYPE.with(kind));
     }
-    let name = if validation.passed { names::EVENT_VALIDATION_PASSED } else { names::EVENT_VALIDATION_FAILED };
-    Event { name, at: None, attributes }
+    let name = if validation.passed {
+        names::EVENT_VALIDATION_PASSED
+    } else {
+        names::EVENT_VALIDATION_FAILED
+    };
+    Event {
+        name,
+        at: None,
+        attributes,
+    }
 }
 
-/// A check as the GenAI conventions have it, whose scores and labels are the same for every evaluation.
+/// A check as the GenAI conventions have it, whose scores and labels are the same for every
+/// evaluation.
 fn evaluation(validation: &Validation) -> LogEvent {
     let (score, label, severity) = match validation.passed {
         true => (1.0, "pass", Severity::Info),
@@ -239,14 +334,30 @@ fn evaluation(validation: &Validation) -> LogEvent {
         twins::GEN_AI_EVALUATION_SCORE_LABEL.with(label),
         twins::GEN_AI_EVALUATION_EXPLANATION.with(validation.message.clone()),
     ];
-    attributes.extend(validation.response_id.clone().map(|id| names::GEN_AI_RESPONSE_ID.with(id)));
-    LogEvent { name: twins::EVENT_GEN_AI_EVALUATION_RESULT, severity, attributes }
+    attributes.extend(
+        validation
+            .response_id
+            .clone()
+            .map(|id| names::GEN_AI_RESPONSE_ID.with(id)),
+    );
+    LogEvent {
+        name: twins::EVENT_GEN_AI_EVALUATION_RESULT,
+        severity,
+        attributes,
+    }
 }
 
 fn ledger_failure(error: &LedgerError) -> Projection {
-    let failure = Failure { kind: "ledger".to_owned(), message: error.to_string() };
+    let failure = Failure {
+        kind: "ledger".to_owned(),
+        message: error.to_string(),
+    };
     let log_events = vec![LogEvent::exception(&failure.kind, &failure.message)];
-    Projection { failure: Some(failure), log_events, ..Projection::default() }
+    Projection {
+        failure: Some(failure),
+        log_events,
+        ..Projection::default()
+    }
 }
 
 /// A list of texts as one attribute value.

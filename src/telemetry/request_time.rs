@@ -1,5 +1,5 @@
-//! Where the time of one request goes: to the model, to telemetry, and to all the rest. It travels in the request's
-//! context, so that whoever takes time can say so.
+//! Where the time of one request goes: to the model, to telemetry, and to all the rest. It travels
+//! in the request's context, so that whoever takes time can say so.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +16,10 @@ pub struct RequestTime {
 impl RequestTime {
     /// A model was under way.
     pub fn add_call(&self, began: Instant, ended: Instant) {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push((began, ended));
+        self.calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((began, ended));
     }
 
     /// Time went to spans and metrics.
@@ -27,13 +30,23 @@ impl RequestTime {
 
     /// How long at least one model call was under way; absent when there was none.
     pub fn of_model(&self) -> Option<Duration> {
-        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut calls = self
+            .calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         calls.sort_unstable();
         let (first, _) = *calls.first()?;
-        let (time, _) = calls.into_iter().fold((Duration::ZERO, first), |(time, until), (began, ended)| {
-            // What overlaps with an earlier call has been counted with that.
-            (time + ended.saturating_duration_since(began.max(until)), until.max(ended))
-        });
+        let (time, _) =
+            calls
+                .into_iter()
+                .fold((Duration::ZERO, first), |(time, until), (began, ended)| {
+                    // What overlaps with an earlier call has been counted with that.
+                    (
+                        time + ended.saturating_duration_since(began.max(until)),
+                        until.max(ended),
+                    )
+                });
         Some(time)
     }
 

@@ -1,5 +1,6 @@
-//! Which traces are kept when not all are. Why one is kept in any case is written on its root by the service itself, so
-//! that a sampler behind it comes to the same verdict; of the others a share is kept, by their ids.
+//! Which traces are kept when not all are. Why one is kept in any case is written on its root by
+//! the service itself, so that a sampler behind it comes to the same verdict; of the others a share
+//! is kept, by their ids.
 
 use std::collections::HashSet;
 use std::str::FromStr;
@@ -24,8 +25,8 @@ impl Ratio {
     /// All of them.
     pub const ALL: Self = Self(Decimal::ONE);
 
-    /// Whether a trace is in the share: the same answer wherever its id is known, and a larger share keeps whatever a
-    /// smaller one does.
+    /// Whether a trace is in the share: the same answer wherever its id is known, and a larger
+    /// share keeps whatever a smaller one does.
     pub fn keeps(self, trace_id: TraceId) -> bool {
         let [.., a, b, c, d, e, f, g] = trace_id.to_bytes();
         let random = u64::from_be_bytes([0, a, b, c, d, e, f, g]);
@@ -43,7 +44,10 @@ impl FromStr for Ratio {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let ratio = text.parse().ok().filter(|ratio| (Decimal::ZERO..=Decimal::ONE).contains(ratio));
+        let ratio = text
+            .parse()
+            .ok()
+            .filter(|ratio| (Decimal::ZERO..=Decimal::ONE).contains(ratio));
         ratio.map(Self).ok_or("write a number from 0 to 1")
     }
 }
@@ -62,7 +66,11 @@ pub struct Sampling {
 /// Everything.
 impl Default for Sampling {
     fn default() -> Self {
-        Self { ratio: Ratio::ALL, slow: Duration::from_secs(5), costly: Decimal::new(5, 2) }
+        Self {
+            ratio: Ratio::ALL,
+            slow: Duration::from_secs(5),
+            costly: Decimal::new(5, 2),
+        }
     }
 }
 
@@ -121,11 +129,19 @@ pub(super) struct Reasons {
 impl Reasons {
     /// Nothing seen yet.
     pub(super) fn new(sampling: Sampling) -> Self {
-        Self { sampling, rules: Mutex::default() }
+        Self {
+            sampling,
+            rules: Mutex::default(),
+        }
     }
 
     /// Why the trace of a request that took so long is kept.
-    pub(super) fn of(&self, decision: Option<&Decision>, has_failed: bool, took: Duration) -> Option<Reason> {
+    pub(super) fn of(
+        &self,
+        decision: Option<&Decision>,
+        has_failed: bool,
+        took: Duration,
+    ) -> Option<Reason> {
         // Before all else, so that a rule is not new a second time.
         let is_first = decision.is_some_and(|decision| self.is_first_of_rule(decision));
         has_failed
@@ -138,6 +154,11 @@ impl Reasons {
     fn is_first_of_rule(&self, decision: &Decision) -> bool {
         let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         // All of them, not up to the first that is new.
-        decision.findings.iter().filter(|finding| rules.insert(finding.rule.clone())).count() > 0
+        decision
+            .findings
+            .iter()
+            .filter(|finding| rules.insert(finding.rule.clone()))
+            .count()
+            > 0
     }
 }

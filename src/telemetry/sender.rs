@@ -1,5 +1,6 @@
-//! The sender: takes what waits in the queue, and tries each message until the backend has it. A message may arrive twice
-//! when its answer is lost, never not at all while the program runs and there is room to wait.
+//! The sender: takes what waits in the queue, and tries each message until the backend has it. A
+//! message may arrive twice when its answer is lost, never not at all while the program runs and
+//! there is room to wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +16,11 @@ use crate::telemetry::transport::{Failure, Transport};
 const MAX_MESSAGE_BYTES: usize = 2 * 1024 * 1024;
 /// However small the messages that a backend asks for, no smaller ones are made of many spans.
 const MIN_MESSAGE_BYTES: usize = 64 * 1024;
-/// How often a backend may refuse a message before it is given up. Anything else is tried until there is no more room.
+/// How often a backend may refuse a message before it is given up. Anything else is tried until
+/// there is no more room.
 const MAX_REFUSALS: u32 = 5;
-/// How often a backend that never took anything is tried when the program stops: most likely there is none.
+/// How often a backend that never took anything is tried when the program stops: most likely there
+/// is none.
 const LAST_ATTEMPTS: u32 = 4;
 /// Pauses between attempts.
 const MIN_PAUSE: Duration = Duration::from_millis(100);
@@ -55,8 +58,8 @@ impl Sender {
         endpoint: String,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        // What is under way cannot be given up, so it leaves room for what can: a full queue would otherwise have nothing to
-        // give up but what failed.
+        // What is under way cannot be given up, so it leaves room for what can: a full queue would
+        // otherwise have nothing to give up but what failed.
         let max_message_bytes = MAX_MESSAGE_BYTES.min(queue.max_bytes() / MESSAGES_OF_A_QUEUE);
         Self {
             queue,
@@ -87,7 +90,11 @@ impl Sender {
             };
             while let Some(batch) = self.queue.take(self.max_message_bytes) {
                 let was_stopping = self.is_stopping();
-                match self.transport.export(self.head.message(batch.spans())).await {
+                match self
+                    .transport
+                    .export(self.head.message(batch.spans()))
+                    .await
+                {
                     Ok(n_rejected) => self.delivered(&batch, n_rejected),
                     Err(failure) => self.failed(batch, &failure, was_stopping).await,
                 }
@@ -116,7 +123,11 @@ impl Sender {
         if std::mem::replace(&mut self.is_failing, false) {
             let n_dropped = self.queue.counts().dropped;
             (self.has_told_of_loss, self.n_lost_before) = (false, n_dropped);
-            tracing::info!(endpoint = self.endpoint, n_dropped, "traces are delivered again");
+            tracing::info!(
+                endpoint = self.endpoint,
+                n_dropped,
+                "traces are delivered again"
+            );
         }
     }
 
@@ -152,8 +163,8 @@ impl Sender {
         self.queue.discard(&batch);
     }
 
-    /// Waits between an attempt and the next; when the program stops, the pauses begin anew with the shortest. The last
-    /// attempts are those that begin after the stop.
+    /// Waits between an attempt and the next; when the program stops, the pauses begin anew with
+    /// the shortest. The last attempts are those that begin after the stop.
     async fn pause(&mut self, was_stopping: bool) {
         let is_stopping = self.is_stopping();
         if was_stopping {
@@ -180,6 +191,8 @@ impl Sender {
 }
 
 fn pauses() -> ExponentialBackoff {
-    let pauses = ExponentialBuilder::new().with_min_delay(MIN_PAUSE).with_max_delay(MAX_PAUSE);
+    let pauses = ExponentialBuilder::new()
+        .with_min_delay(MIN_PAUSE)
+        .with_max_delay(MAX_PAUSE);
     pauses.without_max_times().with_jitter().build()
 }

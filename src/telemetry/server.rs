@@ -1,6 +1,6 @@
-//! The HTTP seam: every request becomes a server span. Who it is for is settled before the span begins; what came of it
-//! is read off the response, and an answer in parts takes until the last of them. The status is an error from 500 up: a
-//! refused request is no fault of the service.
+//! The HTTP seam: every request becomes a server span. Who it is for is settled before the span
+//! begins; what came of it is read off the response, and an answer in parts takes until the last of
+//! them. The status is an error from 500 up: a refused request is no fault of the service.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -55,15 +55,18 @@ impl RequestTrace {
     }
 }
 
-/// The batch that a request is a line of: an extension of the request. Its span links to the batch's.
+/// The batch that a request is a line of: an extension of the request. Its span links to the
+/// batch's.
 #[derive(Clone, Debug)]
 pub struct LineOf(pub RequestTrace);
 
-/// The decision an answer tells of: an extension of the response, from which the server span reads its outcome.
+/// The decision an answer tells of: an extension of the response, from which the server span reads
+/// its outcome.
 #[derive(Clone, Debug)]
 pub struct Decided(pub Arc<Decision>);
 
-/// Traces one request. Whom it is for becomes an extension of the request, unless the caller is refused.
+/// Traces one request. Whom it is for becomes an extension of the request, unless the caller is
+/// refused.
 pub async fn trace(
     State((instruments, access)): State<(Instruments, Access)>,
     mut request: Request,
@@ -78,40 +81,75 @@ pub async fn trace(
         }
         false => Context::new(),
     };
-    let members = if reads(Propagator::Baggage) { members(request.headers()) } else { Members::new() };
+    let members = if reads(Propagator::Baggage) {
+        members(request.headers())
+    } else {
+        Members::new()
+    };
     let caller = access.caller(request.headers());
     let identity = Identity::of(&caller, &members);
     let time = Arc::new(RequestTime::default());
     let parent = edge_context(identity.as_ref(), &inbound, &members)
         .with_value(instruments.scope.clone())
         .with_value(Arc::clone(&time));
-    let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|route| route.as_str().to_owned());
     let method = known_method(request.method());
-    let name = route.iter().fold(method.unwrap_or("HTTP").to_owned(), |name, route| format!("{name} {route}"));
-    let span = LiveSpan::start_in(parent, name, SpanKind::Server, known_at_start(&request, &caller, method, route));
+    let name = route
+        .iter()
+        .fold(method.unwrap_or("HTTP").to_owned(), |name, route| {
+            format!("{name} {route}")
+        });
+    let span = LiveSpan::start_in(
+        parent,
+        name,
+        SpanKind::Server,
+        known_at_start(&request, &caller, method, route),
+    );
 
     let context = span.context();
-    if let Some(batch) =
-        request.extensions().get::<LineOf>().and_then(|LineOf(batch)| linked(&batch.trace_id, &batch.span_id))
+    if let Some(batch) = request
+        .extensions()
+        .get::<LineOf>()
+        .and_then(|LineOf(batch)| linked(&batch.trace_id, &batch.span_id))
     {
         context.span().add_link(batch, Vec::new());
     }
     let (trace_id, span_id, traceresponse) = {
         let current = context.span();
         let current = current.span_context();
-        (current.trace_id().to_string(), current.span_id().to_string(), traceparent(current))
+        (
+            current.trace_id().to_string(),
+            current.span_id().to_string(),
+            traceparent(current),
+        )
     };
     let employee = Arc::new(OnceLock::new());
-    let trace = RequestTrace { trace_id: trace_id.clone(), span_id, employee };
+    let trace = RequestTrace {
+        trace_id: trace_id.clone(),
+        span_id,
+        employee,
+    };
     request.extensions_mut().insert(trace.clone());
     if let Some(identity) = &identity {
         request.extensions_mut().insert(identity.clone());
     }
-    let server = ServerSpan { span, trace, identity, reasons: instruments.reasons, head: Vec::new() };
+    let server = ServerSpan {
+        span,
+        trace,
+        identity,
+        reasons: instruments.reasons,
+        head: Vec::new(),
+    };
     let mut response = next.run(request).with_context(context).await;
     let projection = project(&response);
     if response.body().size_hint().exact().is_some() {
-        let decision = response.extensions().get::<Decided>().map(|Decided(decision)| &**decision);
+        let decision = response
+            .extensions()
+            .get::<Decided>()
+            .map(|Decided(decision)| &**decision);
         let took = server.finish(projection, decision);
         instruments.scope.metrics.own_time(&time, took);
     } else {
@@ -119,12 +157,17 @@ pub async fn trace(
         response = response.map(|body| server.finish_with(body, projection));
     }
     let headers = response.headers_mut();
-    insert(headers, HeaderName::from_static("traceresponse"), &traceresponse);
+    insert(
+        headers,
+        HeaderName::from_static("traceresponse"),
+        &traceresponse,
+    );
     insert(headers, HeaderName::from_static("x-trace-id"), &trace_id);
     response
 }
 
-/// The server span and its user, who is known at its end, also when that end is a client that goes away.
+/// The server span and its user, who is known at its end, also when that end is a client that goes
+/// away.
 struct ServerSpan {
     span: LiveSpan,
     trace: RequestTrace,
@@ -137,21 +180,27 @@ struct ServerSpan {
 impl ServerSpan {
     fn user(&self) -> Option<KeyValue> {
         let caller = self.identity.as_ref().map(|identity| &identity.user_id);
-        self.trace.employee.get().or(caller).map(|user_id| names::USER_ID.with(user_id.clone()))
+        self.trace
+            .employee
+            .get()
+            .or(caller)
+            .map(|user_id| names::USER_ID.with(user_id.clone()))
     }
 
     /// Ends the span. Gives the time the request took.
     fn finish(mut self, mut projection: Projection, decision: Option<&Decision>) -> Duration {
         let took = self.span.began().elapsed();
-        let reason = self.reasons.of(decision, projection.failure.is_some(), took);
+        let reason = self
+            .reasons
+            .of(decision, projection.failure.is_some(), took);
         projection.attributes.extend(reason.map(kept_because));
         projection.attributes.extend(self.user());
         self.span.end(|_| projection, Metrics::served);
         took
     }
 
-    /// Ends the span with the last part of a body that is told part by part. One that breaks off, or that nobody waits
-    /// for, is dropped before, and the span with it.
+    /// Ends the span with the last part of a body that is told part by part. One that breaks off,
+    /// or that nobody waits for, is dropped before, and the span with it.
     fn finish_with(mut self, body: Body, projection: Projection) -> Body {
         self.head.clone_from(&projection.attributes);
         let mut open = Some((self, projection));
@@ -169,7 +218,11 @@ impl Drop for ServerSpan {
     fn drop(&mut self) {
         let user = self.user();
         let head = std::mem::take(&mut self.head);
-        let attributes = head.into_iter().chain(user).chain([kept_because(Reason::Error)]).collect();
+        let attributes = head
+            .into_iter()
+            .chain(user)
+            .chain([kept_because(Reason::Error)])
+            .collect();
         self.span.give_up(attributes, Metrics::served);
     }
 }
@@ -178,14 +231,20 @@ fn kept_because(reason: Reason) -> KeyValue {
     names::SAMPLING_KEEP.with(<&'static str>::from(reason))
 }
 
-/// The methods of HTTP; any other is `_OTHER`, or a caller could make up as many span names as he likes.
+/// The methods of HTTP; any other is `_OTHER`, or a caller could make up as many span names as he
+/// likes.
 fn known_method(method: &Method) -> Option<&'static str> {
-    const KNOWN: [&str; 9] = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
+    const KNOWN: [&str; 9] = [
+        "GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT",
+    ];
     KNOWN.into_iter().find(|known| *known == method.as_str())
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    headers.insert(name, HeaderValue::from_str(value).expect("hex digits and dashes are a header value"));
+    headers.insert(
+        name,
+        HeaderValue::from_str(value).expect("hex digits and dashes are a header value"),
+    );
 }
 
 fn known_at_start(
@@ -194,7 +253,12 @@ fn known_at_start(
     method: Option<&'static str>,
     route: Option<String>,
 ) -> Vec<KeyValue> {
-    let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let header = |name| {
+        request
+            .headers()
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
     // Redacted first: half a card number is not found.
     let cut = |text: &str| redact(text).chars().take(MAX_CHARS).collect::<String>();
     let mut attributes = vec![
@@ -220,7 +284,9 @@ fn known_at_start(
     if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
         attributes.push(names::CLIENT_ADDRESS.with(peer.ip().to_string()));
     }
-    attributes.extend(header(header::USER_AGENT).map(|agent| names::USER_AGENT_ORIGINAL.with(cut(agent))));
+    attributes.extend(
+        header(header::USER_AGENT).map(|agent| names::USER_AGENT_ORIGINAL.with(cut(agent))),
+    );
     attributes
 }
 
@@ -228,10 +294,21 @@ fn project(response: &Response) -> Projection {
     let status = response.status();
     let mut attributes = vec![names::HTTP_RESPONSE_STATUS_CODE.with(i64::from(status.as_u16()))];
     let decision = response.extensions().get::<Decided>();
-    attributes.extend(decision.into_iter().flat_map(|Decided(decision)| outcome_attributes(decision)));
+    attributes.extend(
+        decision
+            .into_iter()
+            .flat_map(|Decided(decision)| outcome_attributes(decision)),
+    );
     let failure = status.is_server_error().then(|| {
         let message = status.canonical_reason().unwrap_or_default().to_owned();
-        Failure { kind: status.as_str().to_owned(), message }
+        Failure {
+            kind: status.as_str().to_owned(),
+            message,
+        }
     });
-    Projection { attributes, failure, ..Projection::default() }
+    Projection {
+        attributes,
+        failure,
+        ..Projection::default()
+    }
 }

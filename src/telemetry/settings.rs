@@ -1,5 +1,6 @@
-//! The standard `OTEL_*` variables that the SDK leaves to the application, read from a map of variables and checked
-//! before anything starts. What the SDK reads itself is checked as well, because it would say nothing of it.
+//! The standard `OTEL_*` variables that the SDK leaves to the application, read from a map of
+//! variables and checked before anything starts. What the SDK reads itself is checked as well,
+//! because it would say nothing of it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,15 +23,16 @@ const SERVICE_NAME: &str = "expense-agent";
 pub const DEFAULT_QUEUE_BYTES: usize = 16 * 1024 * 1024;
 /// Spans of one message, as the specification has it.
 const BATCH_SPANS: usize = 512;
-/// Spans wait this long for company. The specification's five seconds are long for a person who looks for his trace, and
-/// are lost to a kill.
+/// Spans wait this long for company. The specification's five seconds are long for a person who
+/// looks for his trace, and are lost to a kill.
 const SCHEDULE_DELAY: Duration = Duration::from_secs(1);
 /// How often metrics are pushed, as the specification has it.
 const PUSH_INTERVAL: Duration = Duration::from_secs(60);
 /// How long one attempt to deliver may take, as the specification has it.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The samplers the SDK knows. An unknown one would make it follow the caller's flag, which is the one thing not wanted.
+/// The samplers the SDK knows. An unknown one would make it follow the caller's flag, which is the
+/// one thing not wanted.
 const SAMPLERS: [&str; 6] = [
     "always_on",
     "always_off",
@@ -110,8 +112,8 @@ pub struct ExporterSettings {
     pub shown_endpoint: String,
     /// `OTEL_EXPORTER_OTLP_HEADERS`; `Debug` shows no values.
     pub headers: HeaderMap,
-    /// Of one attempt: `OTEL_EXPORTER_OTLP_TIMEOUT`, else the signal's own `OTEL_BSP_EXPORT_TIMEOUT`,
-    /// `OTEL_METRIC_EXPORT_TIMEOUT` or `OTEL_BLRP_EXPORT_TIMEOUT`.
+    /// Of one attempt: `OTEL_EXPORTER_OTLP_TIMEOUT`, else the signal's own
+    /// `OTEL_BSP_EXPORT_TIMEOUT`, `OTEL_METRIC_EXPORT_TIMEOUT` or `OTEL_BLRP_EXPORT_TIMEOUT`.
     pub timeout: Duration,
     /// `OTEL_EXPORTER_OTLP_COMPRESSION` is `gzip`.
     pub gzip: bool,
@@ -122,11 +124,13 @@ pub struct ExporterSettings {
 /// Metrics as the operator asked for them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MetricSettings {
-    /// Where they are pushed to, unless `OTEL_METRICS_EXPORTER` is `none`; `/metrics` shows them in either case.
+    /// Where they are pushed to, unless `OTEL_METRICS_EXPORTER` is `none`; `/metrics` shows them
+    /// in either case.
     pub exporter: Option<ExporterSettings>,
     /// `OTEL_METRIC_EXPORT_INTERVAL`: how often they are pushed.
     pub interval: Duration,
-    /// `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`: whether a push tells of all, or of what is new.
+    /// `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`: whether a push tells of all, or of
+    /// what is new.
     pub temporality: Temporality,
     /// How many tenants have series of their own.
     pub max_tenants: usize,
@@ -172,28 +176,45 @@ pub struct TelemetrySettings {
     pub resource: Vec<KeyValue>,
     /// `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`.
     pub captures: Captures,
-    /// Whether spans also carry the keys that some LLM backends read instead of the GenAI conventions.
+    /// Whether spans also carry the keys that some LLM backends read instead of the GenAI
+    /// conventions.
     pub has_compatibility_keys: bool,
     /// `OTEL_LOG_LEVEL`: how much the SDK says of itself.
     pub sdk_log_level: String,
-    /// Values that are ignored, as the specification asks, each with what would be accepted: to be logged.
+    /// Values that are ignored, as the specification asks, each with what would be accepted: to be
+    /// logged.
     pub ignored: Vec<String>,
 }
 
 impl TelemetrySettings {
-    /// Reads the settings. A value that makes no sense is ignored, as the specification asks; one that cannot be ignored
-    /// safely is added to `faults`.
+    /// Reads the settings. A value that makes no sense is ignored, as the specification asks; one
+    /// that cannot be ignored safely is added to `faults`.
     pub fn parse(variables: &Variables, faults: &mut Vec<String>) -> Self {
-        let mut reader = Reader { variables, faults, ignored: Vec::new() };
+        let mut reader = Reader {
+            variables,
+            faults,
+            ignored: Vec::new(),
+        };
         let is_disabled = reader.boolean("OTEL_SDK_DISABLED") == Some(true);
-        let exporter = reader.one_of("OTEL_TRACES_EXPORTER", &["otlp", "none"]).unwrap_or("otlp");
-        let sends_logs = !is_disabled && reader.one_of("OTEL_LOGS_EXPORTER", &["otlp", "none"]) != Some("none");
-        for name in ["OTEL_BLRP_MAX_QUEUE_SIZE", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "OTEL_BLRP_SCHEDULE_DELAY"] {
+        let exporter = reader
+            .one_of("OTEL_TRACES_EXPORTER", &["otlp", "none"])
+            .unwrap_or("otlp");
+        let sends_logs =
+            !is_disabled && reader.one_of("OTEL_LOGS_EXPORTER", &["otlp", "none"]) != Some("none");
+        for name in [
+            "OTEL_BLRP_MAX_QUEUE_SIZE",
+            "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
+            "OTEL_BLRP_SCHEDULE_DELAY",
+        ] {
             // The SDK reads them, and would take a zero.
             reader.above_zero(name);
         }
-        let _checked = ["OTEL_SPAN_EVENT_COUNT_LIMIT", "OTEL_SPAN_LINK_COUNT_LIMIT"].map(|name| reader.number(name));
-        let value_chars = ["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"];
+        let _checked = ["OTEL_SPAN_EVENT_COUNT_LIMIT", "OTEL_SPAN_LINK_COUNT_LIMIT"]
+            .map(|name| reader.number(name));
+        let value_chars = [
+            "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+            "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        ];
         let n_attributes = reader.number("OTEL_ATTRIBUTE_COUNT_LIMIT");
         Self {
             exports: !is_disabled && exporter == "otlp",
@@ -201,26 +222,42 @@ impl TelemetrySettings {
             queue: Bounds {
                 max_bytes: DEFAULT_QUEUE_BYTES,
                 max_spans: reader.above_zero("OTEL_BSP_MAX_QUEUE_SIZE").map(size),
-                max_batch_spans: reader.above_zero("OTEL_BSP_MAX_EXPORT_BATCH_SIZE").map_or(BATCH_SPANS, size),
+                max_batch_spans: reader
+                    .above_zero("OTEL_BSP_MAX_EXPORT_BATCH_SIZE")
+                    .map_or(BATCH_SPANS, size),
             },
             sampling: Sampling::default(),
-            schedule_delay: reader.above_zero("OTEL_BSP_SCHEDULE_DELAY").map_or(SCHEDULE_DELAY, millis),
+            schedule_delay: reader
+                .above_zero("OTEL_BSP_SCHEDULE_DELAY")
+                .map_or(SCHEDULE_DELAY, millis),
             exporter: reader.exporter(Signal::Traces),
             metrics: reader.metrics(is_disabled),
             logs: sends_logs.then(|| reader.exporter(Signal::Logs)),
             propagators: reader.propagators(),
             has_sampler: reader.has_sampler(),
             limits: Limits {
-                span_attributes: reader.number("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT").or(n_attributes),
-                event_attributes: reader.number("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT").or(n_attributes),
-                link_attributes: reader.number("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT").or(n_attributes),
-                value_chars: value_chars.into_iter().find_map(|name| reader.number(name)).map(size),
+                span_attributes: reader
+                    .number("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT")
+                    .or(n_attributes),
+                event_attributes: reader
+                    .number("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT")
+                    .or(n_attributes),
+                link_attributes: reader
+                    .number("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT")
+                    .or(n_attributes),
+                value_chars: value_chars
+                    .into_iter()
+                    .find_map(|name| reader.number(name))
+                    .map(size),
             },
             resource: reader.resource(),
             captures: reader.captures(),
             has_compatibility_keys: false,
             sdk_log_level: reader
-                .one_of("OTEL_LOG_LEVEL", &["off", "error", "warn", "info", "debug", "trace"])
+                .one_of(
+                    "OTEL_LOG_LEVEL",
+                    &["off", "error", "warn", "info", "debug", "trace"],
+                )
                 .unwrap_or("off")
                 .to_owned(),
             ignored: reader.ignored,
@@ -229,7 +266,10 @@ impl TelemetrySettings {
 
     /// `service.name`, by which backends find the service.
     pub fn service_name(&self) -> String {
-        let name = self.resource.iter().find(|attribute| attribute.key.as_str() == "service.name");
+        let name = self
+            .resource
+            .iter()
+            .find(|attribute| attribute.key.as_str() == "service.name");
         name.map_or_else(|| SERVICE_NAME.to_owned(), |name| name.value.to_string())
     }
 }
@@ -243,36 +283,60 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn text(&self, name: &str) -> Option<&'a str> {
-        self.variables.get(name).map(|text| text.trim()).filter(|text| !text.is_empty())
+        self.variables
+            .get(name)
+            .map(|text| text.trim())
+            .filter(|text| !text.is_empty())
     }
 
-    /// A variable of an exporter: the one for its signal goes before the one for all, unless it makes no sense.
-    fn of_exporter<T>(&mut self, signal: Signal, suffix: &str, read: fn(&mut Self, &str) -> Option<T>) -> Option<T> {
+    /// A variable of an exporter: the one for its signal goes before the one for all, unless it
+    /// makes no sense.
+    fn of_exporter<T>(
+        &mut self,
+        signal: Signal,
+        suffix: &str,
+        read: fn(&mut Self, &str) -> Option<T>,
+    ) -> Option<T> {
         let own = format!("OTEL_EXPORTER_OTLP_{signal}_{suffix}");
-        [own, format!("OTEL_EXPORTER_OTLP_{suffix}")].into_iter().find_map(|name| read(self, &name))
+        [own, format!("OTEL_EXPORTER_OTLP_{suffix}")]
+            .into_iter()
+            .find_map(|name| read(self, &name))
     }
 
     /// The same of one that any text makes sense for, with its name.
     fn exporter_text(&mut self, signal: Signal, suffix: &str) -> Option<(String, &'a str)> {
-        self.of_exporter(signal, suffix, |reader, name| Some((name.to_owned(), reader.text(name)?)))
+        self.of_exporter(signal, suffix, |reader, name| {
+            Some((name.to_owned(), reader.text(name)?))
+        })
     }
 
     fn fault(&mut self, name: &str, given: &str, accepted: &str) {
-        note(self.faults, format!("{name} is \"{given}\"; write {accepted}"));
+        note(
+            self.faults,
+            format!("{name} is \"{given}\"; write {accepted}"),
+        );
     }
 
     fn ignore(&mut self, name: &str, given: &str, accepted: &str) {
-        note(&mut self.ignored, format!("{name} is \"{given}\", which is ignored; write {accepted}"));
+        note(
+            &mut self.ignored,
+            format!("{name} is \"{given}\", which is ignored; write {accepted}"),
+        );
     }
 
-    /// The specification takes only `true`, in any case, for true, and asks for a warning of all but `false`.
+    /// The specification takes only `true`, in any case, for true, and asks for a warning of all
+    /// but `false`.
     fn boolean(&mut self, name: &str) -> Option<bool> {
-        self.one_of(name, &["true", "false"]).map(|text| text == "true")
+        self.one_of(name, &["true", "false"])
+            .map(|text| text == "true")
     }
 
     fn one_of(&mut self, name: &str, accepted: &[&'static str]) -> Option<&'static str> {
         let given = self.text(name)?;
-        let known = accepted.iter().find(|value| value.eq_ignore_ascii_case(given)).copied();
+        let known = accepted
+            .iter()
+            .find(|value| value.eq_ignore_ascii_case(given))
+            .copied();
         if known.is_none() {
             self.ignore(name, given, &format!("one of {}", accepted.join(", ")));
         }
@@ -282,14 +346,25 @@ impl<'a> Reader<'a> {
     /// To the letter, blanks and case included: the SDK reads it so.
     fn has_sampler(&mut self) -> bool {
         let name = "OTEL_TRACES_SAMPLER";
-        let Some(given) = self.variables.get(name).filter(|given| !given.trim().is_empty()) else { return false };
+        let Some(given) = self
+            .variables
+            .get(name)
+            .filter(|given| !given.trim().is_empty())
+        else {
+            return false;
+        };
         let is_known = SAMPLERS.contains(&given.as_str());
         if !is_known {
             self.ignore(name, given, &format!("one of {}", SAMPLERS.join(", ")));
         }
         let name = "OTEL_TRACES_SAMPLER_ARG";
-        let ratio = self.variables.get(name).filter(|ratio| !ratio.is_empty() && given.ends_with("traceidratio"));
-        if let Some(ratio) = ratio.filter(|ratio| !ratio.parse::<f64>().is_ok_and(|ratio| ratio <= 1.0)) {
+        let ratio = self
+            .variables
+            .get(name)
+            .filter(|ratio| !ratio.is_empty() && given.ends_with("traceidratio"));
+        if let Some(ratio) =
+            ratio.filter(|ratio| !ratio.parse::<f64>().is_ok_and(|ratio| ratio <= 1.0))
+        {
             self.ignore(name, ratio, "a number from 0 to 1");
         }
         is_known
@@ -315,13 +390,21 @@ impl<'a> Reader<'a> {
 
     fn metrics(&mut self, is_disabled: bool) -> MetricSettings {
         // `/metrics` is there anyway, so `prometheus` asks for no more than `none`.
-        let exporter = self.one_of("OTEL_METRICS_EXPORTER", &["otlp", "prometheus", "none"]).unwrap_or("otlp");
-        let temporality =
-            self.one_of("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", &["cumulative", "delta", "lowmemory"]);
+        let exporter = self
+            .one_of("OTEL_METRICS_EXPORTER", &["otlp", "prometheus", "none"])
+            .unwrap_or("otlp");
+        let temporality = self.one_of(
+            "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+            &["cumulative", "delta", "lowmemory"],
+        );
         MetricSettings {
             exporter: (!is_disabled && exporter == "otlp").then(|| self.exporter(Signal::Metrics)),
-            interval: self.above_zero("OTEL_METRIC_EXPORT_INTERVAL").map_or(PUSH_INTERVAL, millis),
-            temporality: temporality.and_then(|name| name.parse().ok()).unwrap_or_default(),
+            interval: self
+                .above_zero("OTEL_METRIC_EXPORT_INTERVAL")
+                .map_or(PUSH_INTERVAL, millis),
+            temporality: temporality
+                .and_then(|name| name.parse().ok())
+                .unwrap_or_default(),
             max_tenants: 0,
             has_old_names: false,
         }
@@ -335,7 +418,9 @@ impl<'a> Reader<'a> {
             Signal::Metrics => "OTEL_METRIC_EXPORT_TIMEOUT",
             Signal::Logs => "OTEL_BLRP_EXPORT_TIMEOUT",
         };
-        let timeout = self.of_exporter(signal, "TIMEOUT", Self::above_zero).or_else(|| self.above_zero(timeout));
+        let timeout = self
+            .of_exporter(signal, "TIMEOUT", Self::above_zero)
+            .or_else(|| self.above_zero(timeout));
         ExporterSettings {
             signal,
             protocol,
@@ -349,7 +434,9 @@ impl<'a> Reader<'a> {
     }
 
     fn protocol(&mut self, signal: Signal) -> Protocol {
-        match self.of_exporter(signal, "PROTOCOL", |reader, name| reader.one_of(name, &["grpc", "http/protobuf"])) {
+        match self.of_exporter(signal, "PROTOCOL", |reader, name| {
+            reader.one_of(name, &["grpc", "http/protobuf"])
+        }) {
             Some("http/protobuf") => Protocol::HttpProtobuf,
             _ => Protocol::Grpc,
         }
@@ -362,7 +449,8 @@ impl<'a> Reader<'a> {
             Protocol::HttpProtobuf => "http://localhost:4318",
         };
         let given = self.exporter_text(signal, "ENDPOINT");
-        let (name, given) = given.unwrap_or_else(|| ("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), standard));
+        let (name, given) =
+            given.unwrap_or_else(|| ("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), standard));
         let mut endpoint = given.to_owned();
         match protocol {
             Protocol::Grpc if !given.contains("://") => {
@@ -376,43 +464,58 @@ impl<'a> Reader<'a> {
             }
             _ => {}
         }
-        let url = endpoint.parse::<Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let url = endpoint
+            .parse::<Url>()
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let Some(mut shown) = url else {
             self.fault(&name, given, "a URL such as \"http://localhost:4317\"");
             return (standard.to_owned(), standard.to_owned());
         };
-        let _hidden = shown.set_password(None).and_then(|()| shown.set_username(""));
+        let _hidden = shown
+            .set_password(None)
+            .and_then(|()| shown.set_username(""));
         (endpoint, shown.to_string())
     }
 
     fn headers(&mut self, signal: Signal) -> HeaderMap {
-        let Some((name, given)) = self.exporter_text(signal, "HEADERS") else { return HeaderMap::new() };
+        let Some((name, given)) = self.exporter_text(signal, "HEADERS") else {
+            return HeaderMap::new();
+        };
         let mut headers = HeaderMap::new();
         for pair in given.split(',').filter(|pair| !pair.trim().is_empty()) {
             match header(pair) {
                 Some((key, value)) => _ = headers.append(key, value),
                 // It may hold a key, so it is not shown.
-                None => self.ignore(&name, "not a header in one place", "pairs such as \"x-team=finance%20ops\""),
+                None => self.ignore(
+                    &name,
+                    "not a header in one place",
+                    "pairs such as \"x-team=finance%20ops\"",
+                ),
             }
         }
         headers
     }
 
     fn gzip(&mut self, signal: Signal) -> bool {
-        let given = self.of_exporter(signal, "COMPRESSION", |reader, name| reader.one_of(name, &["gzip", "none"]));
+        let given = self.of_exporter(signal, "COMPRESSION", |reader, name| {
+            reader.one_of(name, &["gzip", "none"])
+        });
         given == Some("gzip")
     }
 
     fn tls(&mut self, signal: Signal) -> TlsFiles {
-        let mut file = |suffix| self.exporter_text(signal, suffix).map(|(_, path)| PathBuf::from(path));
+        let mut file = |suffix| {
+            self.exporter_text(signal, suffix)
+                .map(|(_, path)| PathBuf::from(path))
+        };
         let tls = TlsFiles {
             certificate: file("CERTIFICATE"),
             client_certificate: file("CLIENT_CERTIFICATE"),
             client_key: file("CLIENT_KEY"),
         };
         if tls.client_certificate.is_some() != tls.client_key.is_some() {
-            let message =
-                "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY go together; set both";
+            let message = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY go together; set both";
             note(self.faults, message.to_owned());
         }
         tls
@@ -433,44 +536,76 @@ impl<'a> Reader<'a> {
         propagators
     }
 
-    /// `OTEL_SERVICE_NAME` goes before `service.name` among the attributes, and values are percent-decoded: the SDK has
-    /// it the other way round, and decodes nothing.
+    /// `OTEL_SERVICE_NAME` goes before `service.name` among the attributes, and values are
+    /// percent-decoded: the SDK has it the other way round, and decodes nothing.
     fn resource(&mut self) -> Vec<KeyValue> {
         let mut attributes = BTreeMap::from([
             ("service.name".to_owned(), SERVICE_NAME.to_owned()),
-            ("service.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            (
+                "service.version".to_owned(),
+                env!("CARGO_PKG_VERSION").to_owned(),
+            ),
             ("service.instance.id".to_owned(), Uuid::now_v7().to_string()),
         ]);
         let name = "OTEL_RESOURCE_ATTRIBUTES";
-        for pair in self.text(name).unwrap_or_default().split(',').filter(|pair| !pair.trim().is_empty()) {
-            let decode = |text: &str| percent_decode_str(text.trim()).decode_utf8().ok().map(|text| text.into_owned());
-            match pair.split_once('=').map(|(key, value)| (decode(key), decode(value))) {
+        for pair in self
+            .text(name)
+            .unwrap_or_default()
+            .split(',')
+            .filter(|pair| !pair.trim().is_empty())
+        {
+            let decode = |text: &str| {
+                percent_decode_str(text.trim())
+                    .decode_utf8()
+                    .ok()
+                    .map(|text| text.into_owned())
+            };
+            match pair
+                .split_once('=')
+                .map(|(key, value)| (decode(key), decode(value)))
+            {
                 Some((Some(key), Some(value))) if !key.is_empty() => {
                     attributes.insert(key, value);
                 }
-                _ => self.ignore(name, pair, "pairs such as \"deployment.environment.name=production,team=finance\""),
+                _ => self.ignore(
+                    name,
+                    pair,
+                    "pairs such as \"deployment.environment.name=production,team=finance\"",
+                ),
             }
         }
         if let Some(service) = self.text("OTEL_SERVICE_NAME") {
             attributes.insert("service.name".to_owned(), service.to_owned());
         }
-        attributes.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect()
+        attributes
+            .into_iter()
+            .map(|(key, value)| KeyValue::new(key, value))
+            .collect()
     }
 
     fn captures(&mut self) -> Captures {
         let name = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT";
-        let Some(given) = self.text(name) else { return Captures::default() };
+        let Some(given) = self.text(name) else {
+            return Captures::default();
+        };
         let (on_spans, in_events) = match given.to_ascii_uppercase().as_str() {
             "NO_CONTENT" | "FALSE" => (false, false),
             "SPAN_ONLY" | "TRUE" => (true, false),
             "EVENT_ONLY" => (false, true),
             "SPAN_AND_EVENT" => (true, true),
             _ => {
-                self.fault(name, given, "NO_CONTENT, SPAN_ONLY, EVENT_ONLY or SPAN_AND_EVENT");
+                self.fault(
+                    name,
+                    given,
+                    "NO_CONTENT, SPAN_ONLY, EVENT_ONLY or SPAN_AND_EVENT",
+                );
                 (false, false)
             }
         };
-        Captures { on_spans, in_events }
+        Captures {
+            on_spans,
+            in_events,
+        }
     }
 }
 

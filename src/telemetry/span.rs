@@ -1,6 +1,7 @@
-//! One live span of the decision tree, made with the OpenTelemetry API directly: typed values, no log filter in the
-//! way, each key set once and the status decided once. A span that is dropped without an end says `cancelled`. Metrics are
-//! read off spans as they end, and what both take is noted as telemetry's own time.
+//! One live span of the decision tree, made with the OpenTelemetry API directly: typed values, no
+//! log filter in the way, each key set once and the status decided once. A span that is dropped
+//! without an end says `cancelled`. Metrics are read off spans as they end, and what both take is
+//! noted as telemetry's own time.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,7 +9,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::baggage::BaggageExt;
 use opentelemetry::trace::{
-    SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer,
+    SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId,
+    TraceState, Tracer,
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::logs::SdkLogger;
@@ -20,8 +22,8 @@ use crate::telemetry::names;
 use crate::telemetry::request_time::RequestTime;
 use crate::telemetry::settings::Captures;
 
-/// What makes spans of a request's work, and measures it. It travels in the request's context, so no global is needed and
-/// tests with exporters of their own can run side by side.
+/// What makes spans of a request's work, and measures it. It travels in the request's context, so
+/// no global is needed and tests with exporters of their own can run side by side.
 #[derive(Clone, Debug)]
 pub(super) struct Scope {
     /// Makes the spans.
@@ -39,7 +41,8 @@ pub(super) struct Scope {
 pub(crate) struct Projection {
     /// Attributes, each key once.
     pub(super) attributes: Vec<KeyValue>,
-    /// Prompts and answers. They are written last, so that a limit on the number of attributes takes them and no others.
+    /// Prompts and answers. They are written last, so that a limit on the number of attributes
+    /// takes them and no others.
     pub(super) content: Vec<KeyValue>,
     /// Events in order.
     pub(super) events: Vec<Event>,
@@ -88,12 +91,19 @@ impl Ended<'_> {
 
     /// Why it is red.
     pub(super) fn error_type(&self) -> Option<&str> {
-        self.projection.failure.as_ref().map(|failure| failure.kind.as_str())
+        self.projection
+            .failure
+            .as_ref()
+            .map(|failure| failure.kind.as_str())
     }
 
     /// Whose work it was.
     pub(super) fn tenant(&self) -> Option<&str> {
-        self.span.context.baggage().get(names::TENANT_ID.key).map(|tenant| tenant.as_str())
+        self.span
+            .context
+            .baggage()
+            .get(names::TENANT_ID.key)
+            .map(|tenant| tenant.as_str())
     }
 }
 
@@ -108,7 +118,11 @@ pub(super) struct LiveSpan {
 
 impl LiveSpan {
     /// Begins a span below the current one. Outside any traced request it does nothing.
-    pub(super) fn start(name: impl Into<Cow<'static, str>>, kind: SpanKind, attributes: Vec<KeyValue>) -> Self {
+    pub(super) fn start(
+        name: impl Into<Cow<'static, str>>,
+        kind: SpanKind,
+        attributes: Vec<KeyValue>,
+    ) -> Self {
         Self::start_in(Context::current(), name, kind, attributes)
     }
 
@@ -121,11 +135,23 @@ impl LiveSpan {
     ) -> Self {
         let (began, known) = (Instant::now(), attributes.clone());
         let Some(scope) = parent.get::<Scope>() else {
-            return Self { context: parent, known, began, is_open: false };
+            return Self {
+                context: parent,
+                known,
+                began,
+                is_open: false,
+            };
         };
-        let builder = SpanBuilder::from_name(name).with_kind(kind).with_attributes(attributes);
+        let builder = SpanBuilder::from_name(name)
+            .with_kind(kind)
+            .with_attributes(attributes);
         let span = scope.tracer.build_with_context(builder, &parent);
-        let live = Self { context: parent.with_span(span), known, began, is_open: true };
+        let live = Self {
+            context: parent.with_span(span),
+            known,
+            began,
+            is_open: true,
+        };
         live.note_own_time(began);
         live
     }
@@ -145,7 +171,8 @@ impl LiveSpan {
         self.context.get::<Arc<RequestTime>>().map(|time| &**time)
     }
 
-    /// Ends the span with what its work came to, and measures that. `project` is told where prompts and answers belong.
+    /// Ends the span with what its work came to, and measures that. `project` is told where prompts
+    /// and answers belong.
     pub(super) fn finish(
         mut self,
         project: impl FnOnce(Captures) -> Projection,
@@ -155,13 +182,27 @@ impl LiveSpan {
     }
 
     /// Ends the span of a work that was given up, or that panicked; does nothing when it has ended.
-    pub(super) fn give_up(&mut self, attributes: Vec<KeyValue>, measure: impl FnOnce(&Metrics, &Ended<'_>)) {
+    pub(super) fn give_up(
+        &mut self,
+        attributes: Vec<KeyValue>,
+        measure: impl FnOnce(&Metrics, &Ended<'_>),
+    ) {
         let (kind, message) = match std::thread::panicking() {
             true => ("panic", "the work panicked"),
             false => ("cancelled", "the work was given up"),
         };
-        let failure = Failure { kind: kind.to_owned(), message: message.to_owned() };
-        self.end(|_| Projection { attributes, failure: Some(failure), ..Projection::default() }, measure);
+        let failure = Failure {
+            kind: kind.to_owned(),
+            message: message.to_owned(),
+        };
+        self.end(
+            |_| Projection {
+                attributes,
+                failure: Some(failure),
+                ..Projection::default()
+            },
+            measure,
+        );
     }
 
     /// Ends the span, unless it has ended.
@@ -177,7 +218,14 @@ impl LiveSpan {
         if let Some(scope) = self.context.get::<Scope>() {
             let projection = project(scope.captures);
             let took = now.saturating_duration_since(self.began);
-            measure(&scope.metrics, &Ended { span: self, projection: &projection, took });
+            measure(
+                &scope.metrics,
+                &Ended {
+                    span: self,
+                    projection: &projection,
+                    took,
+                },
+            );
             self.write(projection, scope.logger.as_ref());
         }
         self.note_own_time(now);
@@ -191,7 +239,10 @@ impl LiveSpan {
             span.add_event_with_timestamp(event.name, at, event.attributes);
         }
         if let Some(logger) = logger {
-            projection.log_events.into_iter().for_each(|event| event.emit(logger, span.span_context()));
+            projection
+                .log_events
+                .into_iter()
+                .for_each(|event| event.emit(logger, span.span_context()));
         }
         for link in projection.links {
             span.add_link(link, Vec::new());
@@ -219,12 +270,26 @@ impl Drop for LiveSpan {
 
 /// A span of this service as others link to it, from its ids in hex digits.
 pub(super) fn linked(trace_id: &str, span_id: &str) -> Option<SpanContext> {
-    let (trace_id, span_id) = (TraceId::from_hex(trace_id).ok()?, SpanId::from_hex(span_id).ok()?);
-    Some(SpanContext::new(trace_id, span_id, TraceFlags::SAMPLED, true, TraceState::default()))
+    let (trace_id, span_id) = (
+        TraceId::from_hex(trace_id).ok()?,
+        SpanId::from_hex(span_id).ok()?,
+    );
+    Some(SpanContext::new(
+        trace_id,
+        span_id,
+        TraceFlags::SAMPLED,
+        true,
+        TraceState::default(),
+    ))
 }
 
 /// [W3C trace context](https://www.w3.org/TR/trace-context/#traceparent-header) of a span, for those that go on with its
 /// trace.
 pub(super) fn traceparent(span: &SpanContext) -> String {
-    format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags())
+    format!(
+        "00-{}-{}-{:02x}",
+        span.trace_id(),
+        span.span_id(),
+        span.trace_flags()
+    )
 }

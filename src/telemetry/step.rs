@@ -1,5 +1,6 @@
-//! The one thing of this folder that the chain imports: `step` makes a span of a part of the story. What is written on the
-//! span and measured is read off the step's result, so nobody reports success or failure by hand, and `?` cannot lose it.
+//! The one thing of this folder that the chain imports: `step` makes a span of a part of the story.
+//! What is written on the span and measured is read off the step's result, so nobody reports
+//! success or failure by hand, and `?` cannot lose it.
 
 use opentelemetry::KeyValue;
 use opentelemetry::context::FutureExt;
@@ -13,8 +14,8 @@ use crate::telemetry::span::LiveSpan;
 /// The agent's name, on its span and on its tools'.
 const AGENT: &str = "expense_agent";
 
-/// Runs a step inside a span of its own, and writes its result on the span. The work is in a box: steps are nested, and a
-/// future is copied whenever one around it is begun.
+/// Runs a step inside a span of its own, and writes its result on the span. The work is in a box:
+/// steps are nested, and a future is copied whenever one around it is begun.
 pub(crate) fn step<F>(step: Step, work: F) -> impl Future<Output = F::Output> + Send
 where
     F: Future + Send,
@@ -49,16 +50,22 @@ pub(crate) fn span_name(step: Step) -> &'static str {
 fn known_at_start(step: Step) -> Vec<KeyValue> {
     match step {
         Step::Agent => {
-            vec![names::GEN_AI_OPERATION_NAME.with("invoke_agent"), names::GEN_AI_AGENT_NAME.with(AGENT)]
+            vec![
+                names::GEN_AI_OPERATION_NAME.with("invoke_agent"),
+                names::GEN_AI_AGENT_NAME.with(AGENT),
+            ]
         }
         Step::PolicyLookup => vec![
             names::GEN_AI_OPERATION_NAME.with("execute_tool"),
             names::GEN_AI_AGENT_NAME.with(AGENT),
             names::GEN_AI_TOOL_NAME.with("policy_lookup"),
             names::GEN_AI_TOOL_TYPE.with("datastore"),
-            names::GEN_AI_TOOL_DESCRIPTION.with("The policy in force for a category, and what is used of its caps"),
+            names::GEN_AI_TOOL_DESCRIPTION
+                .with("The policy in force for a category, and what is used of its caps"),
         ],
         // One `gen_ai.*` key would make a backend take the step itself for a model call.
-        Step::Classify | Step::Decide | Step::Resolve => vec![names::STEP_NAME.with(<&'static str>::from(step))],
+        Step::Classify | Step::Decide | Step::Resolve => {
+            vec![names::STEP_NAME.with(<&'static str>::from(step))]
+        }
     }
 }

@@ -1,12 +1,13 @@
-//! Ended spans by trace, the oldest trace first. A trace comes and goes as a whole wherever that is possible; nothing
-//! here counts, waits or sends.
+//! Ended spans by trace, the oldest trace first. A trace comes and goes as a whole wherever that is
+//! possible; nothing here counts, waits or sends.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Instant;
 
 use opentelemetry::trace::{SpanId, TraceId};
 
-/// What a span takes beside its bytes, and a trace beside its spans: entries of maps, and what the allocator adds.
+/// What a span takes beside its bytes, and a trace beside its spans: entries of maps, and what the
+/// allocator adds.
 const SPAN_OVERHEAD: usize = size_of::<EndedSpan>() + 16;
 const TRACE_OVERHEAD: usize = 192;
 
@@ -63,7 +64,8 @@ impl Trace {
         self.has_local_root
     }
 
-    /// Whether it can be spared before others: nothing failed in it, and nothing of it is still to come that might.
+    /// Whether it can be spared before others: nothing failed in it, and nothing of it is still to
+    /// come that might.
     fn is_ordinary(&self) -> bool {
         self.has_local_root && !self.has_failed_validation
     }
@@ -110,7 +112,10 @@ impl Traces {
     pub fn push(&mut self, span: EndedSpan) {
         let age = self.ages.get(&span.trace_id).copied();
         let Some((age, trace)) = age.and_then(|age| Some((age, self.by_age.get_mut(&age)?))) else {
-            let youngest = self.by_age.last_key_value().map_or(0, |(youngest, _)| youngest + 1);
+            let youngest = self
+                .by_age
+                .last_key_value()
+                .map_or(0, |(youngest, _)| youngest + 1);
             return self.insert(youngest, span.trace_id, Trace::from_iter([span]));
         };
         self.n_spans += 1;
@@ -124,9 +129,19 @@ impl Traces {
 
     /// Puts a trace back that was taken: as the oldest, before what came of it meanwhile.
     pub fn give_back(&mut self, mut trace: Trace) {
-        let Some(trace_id) = trace.spans.first().map(|span| span.trace_id) else { return };
-        let younger = self.ages.get(&trace_id).copied().and_then(|age| self.remove(age)).unwrap_or_default();
-        let oldest = self.by_age.first_key_value().map_or(0, |(oldest, _)| oldest - 1);
+        let Some(trace_id) = trace.spans.first().map(|span| span.trace_id) else {
+            return;
+        };
+        let younger = self
+            .ages
+            .get(&trace_id)
+            .copied()
+            .and_then(|age| self.remove(age))
+            .unwrap_or_default();
+        let oldest = self
+            .by_age
+            .first_key_value()
+            .map_or(0, |(oldest, _)| oldest - 1);
         younger.spans.into_iter().for_each(|span| trace.push(span));
         self.insert(oldest, trace_id, trace);
     }
@@ -138,14 +153,26 @@ impl Traces {
 
     /// Takes a span away, and what stands below it.
     pub fn take_below(&mut self, trace_id: TraceId, span_id: SpanId) -> Vec<EndedSpan> {
-        let Some(age) = self.ages.get(&trace_id).copied() else { return Vec::new() };
-        let spans = self.remove(age).map(|trace| trace.spans).unwrap_or_default();
+        let Some(age) = self.ages.get(&trace_id).copied() else {
+            return Vec::new();
+        };
+        let spans = self
+            .remove(age)
+            .map(|trace| trace.spans)
+            .unwrap_or_default();
         let mut below = HashSet::from([span_id]);
-        // A span mostly ends before the one above it, so one round from the end on finds all, and a second one nothing.
-        while spans.iter().rev().filter(|span| below.contains(&span.parent_id) && below.insert(span.span_id)).count()
+        // A span mostly ends before the one above it, so one round from the end on finds all, and a
+        // second one nothing.
+        while spans
+            .iter()
+            .rev()
+            .filter(|span| below.contains(&span.parent_id) && below.insert(span.span_id))
+            .count()
             > 0
         {}
-        let (taken, left): (Vec<_>, Vec<_>) = spans.into_iter().partition(|span| below.contains(&span.span_id));
+        let (taken, left): (Vec<_>, Vec<_>) = spans
+            .into_iter()
+            .partition(|span| below.contains(&span.span_id));
         if !left.is_empty() {
             self.insert(age, trace_id, left.into_iter().collect());
         }
@@ -158,7 +185,8 @@ impl Traces {
         self.remove(oldest)
     }
 
-    /// Takes the oldest trace away that has ended without a failed check, but for some that are spared.
+    /// Takes the oldest trace away that has ended without a failed check, but for some that are
+    /// spared.
     pub fn pop_ordinary(&mut self, spared: &HashSet<TraceId>) -> Option<Trace> {
         let is_spared = |age: &&i64| {
             let first = self.by_age.get(age).and_then(|trace| trace.spans.first());
@@ -177,8 +205,11 @@ impl Traces {
             if n_spans + trace.spans.len() > max_spans || n_bytes + trace_bytes > max_bytes {
                 if taken.is_empty() {
                     let mut room = max_bytes;
-                    let fits =
-                        |span: &&EndedSpan| room.checked_sub(encoded(span)).inspect(|left| room = *left).is_some();
+                    let fits = |span: &&EndedSpan| {
+                        room.checked_sub(encoded(span))
+                            .inspect(|left| room = *left)
+                            .is_some()
+                    };
                     let n_fitting = trace.spans.iter().take(max_spans).take_while(fits).count();
                     taken.extend(self.cut(age, n_fitting.max(1)));
                 }
@@ -193,7 +224,10 @@ impl Traces {
     /// Takes the first spans of a trace away.
     fn cut(&mut self, age: i64, n_spans: usize) -> Option<Trace> {
         let mut spans = self.remove(age)?.spans;
-        let rest: Trace = spans.split_off(n_spans.min(spans.len())).into_iter().collect();
+        let rest: Trace = spans
+            .split_off(n_spans.min(spans.len()))
+            .into_iter()
+            .collect();
         if let Some(first) = rest.spans.first() {
             self.insert(age, first.trace_id, rest);
         }

@@ -1,5 +1,5 @@
-//! The way to the backend: OTLP over gRPC or over HTTP, with spans or log records that are encoded already. One attempt each;
-//! what to do when it fails is the sender's to know.
+//! The way to the backend: OTLP over gRPC or over HTTP, with spans or log records that are encoded
+//! already. One attempt each; what to do when it fails is the sender's to know.
 
 use std::io::ErrorKind::InvalidData;
 use std::io::{Error, Write};
@@ -32,8 +32,9 @@ const EXPORT_TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceServic
 const EXPORT_METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 const EXPORT_LOGS: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 const PROTOBUF: &str = "application/x-protobuf";
-/// How often a connection is asked for a sign of life while something is under way, and how long that may take: the peer
-/// of a broken one would otherwise be waited for until the kernel gives up, a quarter of an hour later.
+/// How often a connection is asked for a sign of life while something is under way, and how long
+/// that may take: the peer of a broken one would otherwise be waited for until the kernel gives up,
+/// a quarter of an hour later.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// The most of an answer that is read over HTTP. What it may say takes a few hundred bytes.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
@@ -79,7 +80,8 @@ pub(super) enum Transport {
 }
 
 impl Transport {
-    /// Sets a client up, which connects when it is first used. Must be called inside the runtime it is used in.
+    /// Sets a client up, which connects when it is first used. Must be called inside the runtime it
+    /// is used in.
     pub(super) fn build(settings: &ExporterSettings) -> Result<Self, TransportError> {
         Ok(match settings.protocol {
             Protocol::Grpc => Self::Grpc(Box::new(GrpcTransport::build(settings)?)),
@@ -87,22 +89,37 @@ impl Transport {
         })
     }
 
-    /// Sends one message: a `ResourceSpans`, or a `ResourceLogs`. Returns how many of its spans or records the backend
-    /// took the message without.
+    /// Sends one message: a `ResourceSpans`, or a `ResourceLogs`. Returns how many of its spans or
+    /// records the backend took the message without.
     pub(super) async fn export(&self, of_resource: Vec<u8>) -> Result<u64, Failure> {
-        let request = ExportRequest { of_resource: of_resource.into() };
-        let (response, timeout) = match self {
-            Self::Grpc(grpc) => (tokio::time::timeout(grpc.timeout, grpc.export(request)).await, grpc.timeout),
-            Self::Http(http) => (tokio::time::timeout(http.timeout, http.export(request)).await, http.timeout),
+        let request = ExportRequest {
+            of_resource: of_resource.into(),
         };
-        let late = |_| Failure::Passing(format!("no answer within {}", humantime::format_duration(timeout)));
+        let (response, timeout) = match self {
+            Self::Grpc(grpc) => (
+                tokio::time::timeout(grpc.timeout, grpc.export(request)).await,
+                grpc.timeout,
+            ),
+            Self::Http(http) => (
+                tokio::time::timeout(http.timeout, http.export(request)).await,
+                http.timeout,
+            ),
+        };
+        let late = |_| {
+            Failure::Passing(format!(
+                "no answer within {}",
+                humantime::format_duration(timeout)
+            ))
+        };
         let partial = response.map_err(late)??.partial_success;
-        Ok(partial.map_or(0, |partial| u64::try_from(partial.rejected_spans).unwrap_or_default()))
+        Ok(partial.map_or(0, |partial| {
+            u64::try_from(partial.rejected_spans).unwrap_or_default()
+        }))
     }
 }
 
-/// An `ExportTraceServiceRequest` whose one field is encoded already. Requests and answers of log records look the same on
-/// the wire.
+/// An `ExportTraceServiceRequest` whose one field is encoded already. Requests and answers of log
+/// records look the same on the wire.
 #[derive(Clone, PartialEq, prost::Message)]
 struct ExportRequest {
     #[prost(bytes = "bytes", tag = "1")]
@@ -123,12 +140,18 @@ impl GrpcTransport {
         let endpoint = Endpoint::from_shared(settings.endpoint.clone()).map_err(unbuilt)?;
         let mut endpoint = endpoint.user_agent(USER_AGENT).map_err(unbuilt)?;
         if endpoint.uri().scheme_str() == Some("https") {
-            endpoint = endpoint.tls_config(grpc_tls(&settings.tls)?).map_err(unbuilt)?;
+            endpoint = endpoint
+                .tls_config(grpc_tls(&settings.tls)?)
+                .map_err(unbuilt)?;
         }
-        let endpoint = endpoint.http2_keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE);
+        let endpoint = endpoint
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE);
         let mut client = Grpc::new(endpoint.connect_lazy());
         if settings.gzip {
-            client = client.send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip);
+            client = client
+                .send_compressed(CompressionEncoding::Gzip)
+                .accept_compressed(CompressionEncoding::Gzip);
         }
         let metadata = MetadataMap::from_headers(settings.headers.clone());
         let method = PathAndQuery::from_static(match settings.signal {
@@ -136,24 +159,40 @@ impl GrpcTransport {
             Signal::Metrics => EXPORT_METRICS,
             Signal::Logs => EXPORT_LOGS,
         });
-        Ok(Self { client, method, metadata, timeout: settings.timeout })
+        Ok(Self {
+            client,
+            method,
+            metadata,
+            timeout: settings.timeout,
+        })
     }
 
     async fn export(&self, request: ExportRequest) -> Result<ExportTraceServiceResponse, Failure> {
         let mut client = self.client.clone();
         let mut request = Request::new(request);
         *request.metadata_mut() = self.metadata.clone();
-        client.ready().await.map_err(|error| Failure::Passing(chain(&error)))?;
-        let answer = client.unary(request, self.method.clone(), ProstCodec::default()).await;
-        answer.map(tonic::Response::into_inner).map_err(|status| of_status(&status))
+        client
+            .ready()
+            .await
+            .map_err(|error| Failure::Passing(chain(&error)))?;
+        let answer = client
+            .unary(request, self.method.clone(), ProstCodec::default())
+            .await;
+        answer
+            .map(tonic::Response::into_inner)
+            .map_err(|status| of_status(&status))
     }
 }
 
-/// Anything may pass but an answer that says the request itself is wrong. A connection that breaks under way comes as
-/// `Unknown`; size and overload share `ResourceExhausted`, and a smaller message helps against either.
+/// Anything may pass but an answer that says the request itself is wrong. A connection that breaks
+/// under way comes as `Unknown`; size and overload share `ResourceExhausted`, and a smaller message
+/// helps against either.
 fn of_status(status: &Status) -> Failure {
-    let message =
-        format!("{}: {}", status.code(), std::error::Error::source(status).map_or(status.message().to_owned(), chain));
+    let message = format!(
+        "{}: {}",
+        status.code(),
+        std::error::Error::source(status).map_or(status.message().to_owned(), chain)
+    );
     match status.code() {
         Code::ResourceExhausted | Code::OutOfRange => Failure::TooLarge(message),
         Code::InvalidArgument
@@ -169,7 +208,11 @@ fn of_status(status: &Status) -> Failure {
 
 /// Whom a gRPC client trusts, and as whom it is known.
 pub(super) fn grpc_tls(files: &TlsFiles) -> Result<ClientTlsConfig, TransportError> {
-    let TlsFiles { certificate, client_certificate, client_key } = files;
+    let TlsFiles {
+        certificate,
+        client_certificate,
+        client_key,
+    } = files;
     let mut tls = ClientTlsConfig::new();
     tls = match certificate {
         Some(file) => tls.ca_certificate(Certificate::from_pem(read_trusted(file)?)),
@@ -190,9 +233,15 @@ pub(super) struct HttpTls {
 impl HttpTls {
     pub(super) fn read(settings: &ExporterSettings) -> Result<Self, TransportError> {
         let unbuilt = |error| TransportError::Http(settings.shown_endpoint.clone(), error);
-        let TlsFiles { certificate, client_certificate, client_key } = &settings.tls;
+        let TlsFiles {
+            certificate,
+            client_certificate,
+            client_key,
+        } = &settings.tls;
         let trusted = match certificate {
-            Some(file) => Some(reqwest::Certificate::from_pem_bundle(&read_trusted(file)?).map_err(unbuilt)?),
+            Some(file) => {
+                Some(reqwest::Certificate::from_pem_bundle(&read_trusted(file)?).map_err(unbuilt)?)
+            }
             None => None,
         };
         let identity = match (client_certificate, client_key) {
@@ -217,7 +266,10 @@ pub(super) struct HttpTransport {
 impl HttpTransport {
     fn build(settings: &ExporterSettings) -> Result<Self, TransportError> {
         let unbuilt = |error| TransportError::Http(settings.shown_endpoint.clone(), error);
-        let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, PROTOBUF.parse().expect("a media type is a header"))]);
+        let mut headers = HeaderMap::from_iter([(
+            CONTENT_TYPE,
+            PROTOBUF.parse().expect("a media type is a header"),
+        )]);
         headers.extend(settings.headers.clone());
         // A redirect turns the POST into a GET, whose success would count as a delivery.
         let client = reqwest::Client::builder().redirect(Policy::none());
@@ -229,8 +281,18 @@ impl HttpTransport {
         if let Some(identity) = identity {
             client = client.identity(identity);
         }
-        let ExporterSettings { endpoint, gzip, timeout, .. } = settings;
-        Ok(Self { client: client.build().map_err(unbuilt)?, url: endpoint.clone(), gzip: *gzip, timeout: *timeout })
+        let ExporterSettings {
+            endpoint,
+            gzip,
+            timeout,
+            ..
+        } = settings;
+        Ok(Self {
+            client: client.build().map_err(unbuilt)?,
+            url: endpoint.clone(),
+            gzip: *gzip,
+            timeout: *timeout,
+        })
     }
 
     async fn export(&self, request: ExportRequest) -> Result<ExportTraceServiceResponse, Failure> {
@@ -255,7 +317,9 @@ impl HttpTransport {
                 Ok(ExportTraceServiceResponse::decode(&*body).unwrap_or_default())
             }
             StatusCode::PAYLOAD_TOO_LARGE => Err(Failure::TooLarge(status.to_string())),
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Err(Failure::Passing(status.to_string())),
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
+                Err(Failure::Passing(status.to_string()))
+            }
             _ if status.is_client_error() => Err(Failure::Refused(status.to_string())),
             _ => Err(Failure::Passing(status.to_string())),
         }
@@ -264,21 +328,31 @@ impl HttpTransport {
 
 fn gzip(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(body).and_then(|()| encoder.finish()).expect("a vector takes every write")
+    encoder
+        .write_all(body)
+        .and_then(|()| encoder.finish())
+        .expect("a vector takes every write")
 }
 
 /// An error and what it came from: the innermost says what really happened.
 fn chain(error: &dyn std::error::Error) -> String {
     let sources = std::iter::successors(error.source(), |error| error.source());
-    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
+    sources.fold(error.to_string(), |text, source| {
+        format!("{text}: {source}")
+    })
 }
 
-/// Certificates to trust. A file without one is a fault, or whatever a backend shows would be blamed instead.
+/// Certificates to trust. A file without one is a fault, or whatever a backend shows would be
+/// blamed instead.
 fn read_trusted(file: &Path) -> Result<Vec<u8>, TransportError> {
     let pem = read(file)?;
     let has_one = reqwest::Certificate::from_pem_bundle(&pem).is_ok_and(|found| !found.is_empty());
-    let none =
-        || TransportError::TlsFile(file.display().to_string(), Error::new(InvalidData, "it holds no certificate"));
+    let none = || {
+        TransportError::TlsFile(
+            file.display().to_string(),
+            Error::new(InvalidData, "it holds no certificate"),
+        )
+    };
     has_one.then_some(pem).ok_or_else(none)
 }
 

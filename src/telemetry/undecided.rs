@@ -1,6 +1,6 @@
-//! Ended spans whose trace has no verdict yet, where not all traces are kept. A verdict falls when the span ends with which
-//! this process began its part of a trace, over everything below that span; two requests of one trace each get their own.
-//! Whatever cannot wait for a verdict is kept.
+//! Ended spans whose trace has no verdict yet, where not all traces are kept. A verdict falls when
+//! the span ends with which this process began its part of a trace, over everything below that
+//! span; two requests of one trace each get their own. Whatever cannot wait for a verdict is kept.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -41,7 +41,13 @@ impl Undecided {
     /// No spans yet; they may take so much memory.
     pub fn new(ratio: Ratio, max_bytes: usize) -> Self {
         let (verdicts, forwarded) = (Remembered::default(), Remembered::default());
-        Self { ratio, max_bytes, traces: Traces::default(), verdicts, forwarded }
+        Self {
+            ratio,
+            max_bytes,
+            traces: Traces::default(),
+            verdicts,
+            forwarded,
+        }
     }
 
     /// The spans.
@@ -51,8 +57,17 @@ impl Undecided {
 
     /// Takes a span in.
     pub fn push(&mut self, span: EndedSpan) -> Verdict {
-        let EndedSpan { trace_id, span_id, parent_id, is_local_root, .. } = span;
-        let fallen = self.forwarded.get(&trace_id).or_else(|| self.verdicts.get(&parent_id));
+        let EndedSpan {
+            trace_id,
+            span_id,
+            parent_id,
+            is_local_root,
+            ..
+        } = span;
+        let fallen = self
+            .forwarded
+            .get(&trace_id)
+            .or_else(|| self.verdicts.get(&parent_id));
         self.traces.push(span);
         if fallen.is_none() && !is_local_root {
             let mut verdict = Verdict::default();
@@ -62,18 +77,30 @@ impl Undecided {
             return verdict;
         }
         let part = self.traces.take_below(trace_id, span_id);
-        let is_kept = fallen.unwrap_or_else(|| self.ratio.keeps(trace_id)) || part.iter().any(|span| span.must_keep);
+        let is_kept = fallen.unwrap_or_else(|| self.ratio.keeps(trace_id))
+            || part.iter().any(|span| span.must_keep);
         self.verdicts.insert(span_id, is_kept);
         match is_kept {
-            true => Verdict { kept: part, n_sampled_out: 0 },
-            false => Verdict { kept: Vec::new(), n_sampled_out: part.len() },
+            true => Verdict {
+                kept: part,
+                n_sampled_out: 0,
+            },
+            false => Verdict {
+                kept: Vec::new(),
+                n_sampled_out: part.len(),
+            },
         }
     }
 
     /// Lets go of what has waited too long.
     pub fn forward_overdue(&mut self, now: Instant) -> Vec<EndedSpan> {
         let mut forwarded = Vec::new();
-        while self.traces.oldest().and_then(Trace::began_to_wait).is_some_and(|began| began + PATIENCE < now) {
+        while self
+            .traces
+            .oldest()
+            .and_then(Trace::began_to_wait)
+            .is_some_and(|began| began + PATIENCE < now)
+        {
             forwarded.extend(self.forward_oldest());
         }
         forwarded
@@ -94,7 +121,11 @@ impl Undecided {
     }
 
     fn forward_oldest(&mut self) -> Vec<EndedSpan> {
-        let spans = self.traces.pop_oldest().map(|trace| trace.spans).unwrap_or_default();
+        let spans = self
+            .traces
+            .pop_oldest()
+            .map(|trace| trace.spans)
+            .unwrap_or_default();
         if let Some(first) = spans.first() {
             self.forwarded.insert(first.trace_id, true);
         }
@@ -111,7 +142,10 @@ struct Remembered<K> {
 
 impl<K> Default for Remembered<K> {
     fn default() -> Self {
-        Self { verdicts: HashMap::new(), keys: VecDeque::new() }
+        Self {
+            verdicts: HashMap::new(),
+            keys: VecDeque::new(),
+        }
     }
 }
 
@@ -125,7 +159,9 @@ impl<K: Copy + Eq + Hash> Remembered<K> {
             self.keys.push_back(key);
         }
         if self.keys.len() > N_REMEMBERED {
-            self.keys.pop_front().and_then(|oldest| self.verdicts.remove(&oldest));
+            self.keys
+                .pop_front()
+                .and_then(|oldest| self.verdicts.remove(&oldest));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The files for those who watch: alerts and a dashboard. Their queries name what the page really shows, and promtool is
-//! content with the alerts where it is installed.
+//! The files for those who watch: alerts and a dashboard. Their queries name what the page really
+//! shows, and promtool is content with the alerts where it is installed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,23 +13,38 @@ use crate::harness::full_page::full_page;
 use crate::harness::jaeger::skip;
 
 /// Words of PromQL that stand where a name could.
-const WORDS: [&str; 9] = ["and", "or", "unless", "by", "without", "on", "ignoring", "bool", "offset"];
+const WORDS: [&str; 9] = [
+    "and", "or", "unless", "by", "without", "on", "ignoring", "bool", "offset",
+];
 /// Labels that Prometheus adds to whatever it scrapes.
 const OF_PROMETHEUS: [&str; 2] = ["instance", "job"];
 
 fn file(name: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(name)).unwrap()
+    std::fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("deploy")
+            .join(name),
+    )
+    .unwrap()
 }
 
 /// The expressions of all alerts, and the queries that their texts advise.
 fn alert_queries() -> Vec<String> {
     let rules: Value = yaml_serde::from_str(&file("alerts.yaml")).unwrap();
-    let rules = rules["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap());
+    let rules = rules["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|group| group["rules"].as_array().unwrap());
     let advised = Regex::new(r"(?:sum|max|min) by \([^)]*\) \((?:[^()]|\([^()]*\))*\)").unwrap();
     let queries = rules.flat_map(|rule| {
         let text = rule["annotations"]["description"].as_str().unwrap();
-        let advised = advised.find_iter(text).map(|query| query.as_str().to_owned());
-        std::iter::once(rule["expr"].as_str().unwrap().to_owned()).chain(advised).collect::<Vec<_>>()
+        let advised = advised
+            .find_iter(text)
+            .map(|query| query.as_str().to_owned());
+        std::iter::once(rule["expr"].as_str().unwrap().to_owned())
+            .chain(advised)
+            .collect::<Vec<_>>()
     });
     queries.collect()
 }
@@ -38,8 +53,12 @@ fn alert_queries() -> Vec<String> {
 fn dashboard_queries() -> Vec<String> {
     let board: Value = serde_json::from_str(&file("dashboard.json")).unwrap();
     let panels = board["panels"].as_array().unwrap().iter();
-    let targets = panels.filter_map(|panel| panel["targets"].as_array()).flatten();
-    targets.map(|target| target["expr"].as_str().unwrap().to_owned()).collect()
+    let targets = panels
+        .filter_map(|panel| panel["targets"].as_array())
+        .flatten();
+    targets
+        .map(|target| target["expr"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// What is wrong with a query: names of metrics and labels that the page does not show.
@@ -54,7 +73,10 @@ fn strangers(query: &str, page: &Page) -> Vec<String> {
     let query = spans.replace_all(&query, "");
     let mut by: BTreeSet<&str> = BTreeSet::new();
     for group in grouping.captures_iter(&query) {
-        by.extend(word.find_iter(group.get(1).unwrap().as_str()).map(|label| label.as_str()));
+        by.extend(
+            word.find_iter(group.get(1).unwrap().as_str())
+                .map(|label| label.as_str()),
+        );
     }
     let plain = grouping.replace_all(&query, "");
     let (mut found, mut shown, mut n_metrics) = (Vec::new(), BTreeSet::new(), 0);
@@ -68,15 +90,26 @@ fn strangers(query: &str, page: &Page) -> Vec<String> {
         if !page.samples.iter().any(|sample| sample.name == name) {
             found.push(format!("metric {name}"));
         }
-        let matchers = part.get(2).map_or("", |matchers| matchers.as_str()).split(',');
-        let matched = matchers.filter_map(|matcher| word.find(matcher)).map(|label| label.as_str());
-        found.extend(matched.filter(|label| !labels.contains(label)).map(|label| format!("label {label} of {name}")));
+        let matchers = part
+            .get(2)
+            .map_or("", |matchers| matchers.as_str())
+            .split(',');
+        let matched = matchers
+            .filter_map(|matcher| word.find(matcher))
+            .map(|label| label.as_str());
+        found.extend(
+            matched
+                .filter(|label| !labels.contains(label))
+                .map(|label| format!("label {label} of {name}")),
+        );
         shown.extend(labels);
     }
     if n_metrics == 0 {
         found.push("a metric".to_owned());
     }
-    let unknown = by.into_iter().filter(|label| !shown.contains(label) && !OF_PROMETHEUS.contains(label));
+    let unknown = by
+        .into_iter()
+        .filter(|label| !shown.contains(label) && !OF_PROMETHEUS.contains(label));
     found.extend(unknown.map(|label| format!("label {label}")));
     found
 }
@@ -85,18 +118,37 @@ fn strangers(query: &str, page: &Page) -> Vec<String> {
 async fn every_query_names_metrics_and_labels_that_the_page_shows() {
     let page = full_page().await;
     let (alerts, panels) = (alert_queries(), dashboard_queries());
-    assert!(alerts.len() >= 11 && panels.len() >= 20, "{} and {} queries were found", alerts.len(), panels.len());
+    assert!(
+        alerts.len() >= 11 && panels.len() >= 20,
+        "{} and {} queries were found",
+        alerts.len(),
+        panels.len()
+    );
     for query in alerts.iter().chain(&panels) {
         let strangers = strangers(query, &page);
-        assert!(strangers.is_empty(), "{query}\nasks for what is not on the page: {}", strangers.join(", "));
+        assert!(
+            strangers.is_empty(),
+            "{query}\nasks for what is not on the page: {}",
+            strangers.join(", ")
+        );
     }
     // What there is to know of the service is also looked at.
     let queries = alerts.concat() + &panels.concat();
-    for sample in page.samples.iter().filter(|sample| !sample.name.starts_with("gen_ai_client_operation")) {
-        let name = ["_bucket", "_sum", "_count"].iter().find_map(|part| sample.name.strip_suffix(part));
+    for sample in page
+        .samples
+        .iter()
+        .filter(|sample| !sample.name.starts_with("gen_ai_client_operation"))
+    {
+        let name = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|part| sample.name.strip_suffix(part));
         let name = name.unwrap_or(&sample.name);
-        let is_looked_at = queries.contains(name) || name == "target_info" || name == "gen_ai_client_token_usage";
-        assert!(is_looked_at, "neither an alert nor the dashboard looks at {name}");
+        let is_looked_at =
+            queries.contains(name) || name == "target_info" || name == "gen_ai_client_token_usage";
+        assert!(
+            is_looked_at,
+            "neither an alert nor the dashboard looks at {name}"
+        );
     }
 }
 
@@ -104,10 +156,22 @@ async fn every_query_names_metrics_and_labels_that_the_page_shows() {
 fn a_stranger_in_a_query_is_found() {
     let page = Page::parse("a_total{x=\"1\",y=\"2\"} 1\nb_bucket{le=\"1\"} 1\nc 1\n");
     for (query, expected) in [
-        (r#"sum by (x) (rate(a_total{y="q"}[5m])) / sum(a_total) > 0.5 and c >= 1"#, ""),
-        (r#"histogram_quantile(0.95, sum by (le, instance) (rate(b_bucket[$__rate_interval])))"#, ""),
-        (r#"sum(rate(d_total{y="q"}[5m]))"#, "metric d_total, label y of d_total"),
-        (r#"sum by (z) (a_total{w!="", x=~"q{}"})"#, "label w of a_total, label z"),
+        (
+            r#"sum by (x) (rate(a_total{y="q"}[5m])) / sum(a_total) > 0.5 and c >= 1"#,
+            "",
+        ),
+        (
+            r#"histogram_quantile(0.95, sum by (le, instance) (rate(b_bucket[$__rate_interval])))"#,
+            "",
+        ),
+        (
+            r#"sum(rate(d_total{y="q"}[5m]))"#,
+            "metric d_total, label y of d_total",
+        ),
+        (
+            r#"sum by (z) (a_total{w!="", x=~"q{}"})"#,
+            "label w of a_total, label z",
+        ),
         (r#"max(c) or d offset 1h"#, "metric d"),
         ("vector(1)", "a metric"),
     ] {
@@ -119,9 +183,18 @@ fn a_stranger_in_a_query_is_found() {
 fn the_dashboard_has_no_two_panels_of_one_id_or_place() {
     let board: Value = serde_json::from_str(&file("dashboard.json")).unwrap();
     let panels = board["panels"].as_array().unwrap();
-    let all_of = |key: &str| panels.iter().map(|panel| panel[key].to_string()).collect::<BTreeSet<_>>();
+    let all_of = |key: &str| {
+        panels
+            .iter()
+            .map(|panel| panel[key].to_string())
+            .collect::<BTreeSet<_>>()
+    };
     assert_eq!(
-        (all_of("id").len(), all_of("gridPos").len(), all_of("title").len()),
+        (
+            all_of("id").len(),
+            all_of("gridPos").len(),
+            all_of("title").len()
+        ),
         (panels.len(), panels.len(), panels.len())
     );
 }
@@ -134,33 +207,56 @@ fn what_did_not_happen_is_shown_as_nought() {
         r#"expense_decision_cost_total{validation_status="passed"}"#,
     ];
     let series = healthy.map(|series| json!({"series": series, "values": "0+1x120"}));
-    let queries = dashboard_queries().into_iter().filter(|query| query.contains("vector(0)"));
+    let queries = dashboard_queries()
+        .into_iter()
+        .filter(|query| query.contains("vector(0)"));
     let cases: Vec<_> = queries
         .map(|query| json!({"expr": query, "eval_time": "2h", "exp_samples": [{"labels": "{}", "value": 0}]}))
         .collect();
     assert_eq!(cases.len(), 3, "errors, overrides and what failures cost");
     let file = tempfile::Builder::new().suffix(".json").tempfile().unwrap();
-    let tests = json!({"tests": [{"interval": "1m", "input_series": series, "promql_expr_test": cases}]});
+    let tests =
+        json!({"tests": [{"interval": "1m", "input_series": series, "promql_expr_test": cases}]});
     std::fs::write(file.path(), tests.to_string()).unwrap();
-    let Ok(output) = Command::new("promtool").args(["test", "rules"]).arg(file.path()).output() else {
+    let Ok(output) = Command::new("promtool")
+        .args(["test", "rules"])
+        .arg(file.path())
+        .output()
+    else {
         skip("no promtool; Debian has it in the package `prometheus`");
         return;
     };
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]
 fn promtool_finds_nothing_wrong_with_the_alerts() {
     let promtool = |arguments: [&str; 3]| {
-        Command::new("promtool").args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output()
+        Command::new("promtool")
+            .args(arguments)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
     };
-    for arguments in [["check", "rules", "deploy/alerts.yaml"], ["test", "rules", "deploy/alerts.test.yaml"]] {
+    for arguments in [
+        ["check", "rules", "deploy/alerts.yaml"],
+        ["test", "rules", "deploy/alerts.test.yaml"],
+    ] {
         let Ok(output) = promtool(arguments) else {
             skip("no promtool; Debian has it in the package `prometheus`");
             return;
         };
-        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
-        assert!(output.status.success(), "promtool {}:\n{said}", arguments.join(" "));
+        let said = [output.stdout, output.stderr]
+            .map(|bytes| String::from_utf8(bytes).unwrap())
+            .concat();
+        assert!(
+            output.status.success(),
+            "promtool {}:\n{said}",
+            arguments.join(" ")
+        );
     }
 }
 
@@ -169,8 +265,14 @@ fn every_alert_is_shown_raised_and_not_raised() {
     let rules: Value = yaml_serde::from_str(&file("alerts.yaml")).unwrap();
     let tests: Value = yaml_serde::from_str(&file("alerts.test.yaml")).unwrap();
     let cases = tests["tests"].as_array().unwrap().iter();
-    let cases: Vec<&Value> = cases.flat_map(|test| test["alert_rule_test"].as_array().unwrap()).collect();
-    let rules = rules["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap());
+    let cases: Vec<&Value> = cases
+        .flat_map(|test| test["alert_rule_test"].as_array().unwrap())
+        .collect();
+    let rules = rules["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|group| group["rules"].as_array().unwrap());
     for alert in rules.map(|rule| &rule["alert"]) {
         let of_it = cases.iter().filter(|case| case["alertname"] == *alert);
         let (raised, quiet): (Vec<&Value>, Vec<&Value>) =

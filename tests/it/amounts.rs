@@ -9,7 +9,10 @@ fn dec(text: &str) -> Decimal {
 
 /// The values a sentence names, `None` for one that cannot be told.
 fn values(sentence: &str) -> Vec<Option<Decimal>> {
-    named(sentence).into_iter().map(|named| named.value).collect()
+    named(sentence)
+        .into_iter()
+        .map(|named| named.value)
+        .collect()
 }
 
 #[test]
@@ -132,7 +135,11 @@ fn a_number_that_is_no_amount_is_let_pass() {
         "ALL 3 items",
         "1.5 hours",
     ] {
-        let expected: &[Option<Decimal>] = if sentence.starts_with("ALL") { &[Some(dec("3"))] } else { &[] };
+        let expected: &[Option<Decimal>] = if sentence.starts_with("ALL") {
+            &[Some(dec("3"))]
+        } else {
+            &[]
+        };
         assert_eq!(values(sentence), expected, "{sentence}");
     }
 }

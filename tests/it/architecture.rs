@@ -1,5 +1,6 @@
-//! What holds of the sources as a whole, read from the files themselves: who knows which library, who reads the
-//! environment, where no binary float stands, and how a file begins and ends. What the code does is tested elsewhere.
+//! What holds of the sources as a whole, read from the files themselves: who knows which library,
+//! who reads the environment, where no binary float stands, and how a file begins and ends. What
+//! the code does is tested elsewhere.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +16,8 @@ const OPENTELEMETRY: &str = r"\b(?:tracing_)?opentelemetry";
 const ASYNC_OPENAI: &str = r"\basync_openai\b";
 /// Both ways to a database.
 const DATABASE: &str = r"\b(?:sqlx|rusqlite)\b";
-/// Whatever reads variables: paths into `std::env`, but not `env!`, which reads them when compiling; and clap's `env`.
+/// Whatever reads variables: paths into `std::env`, but not `env!`, which reads them when
+/// compiling; and clap's `env`.
 const ENVIRONMENT: &str = r"\benv\s*::|\bstd::env\s*[;,]|(?s:#\[arg\([^\]]*\benv\b)";
 /// Whatever observes the business from outside.
 const TELEMETRY: &str = r"\b(?:tracing|telemetry)\b";
@@ -25,7 +27,13 @@ const FLOAT: &str = r"f32|f64";
 const ANYHOW: &str = r"\banyhow\b";
 
 /// Folders that hold the business and nothing else.
-const BUSINESS: [&str; 5] = ["src/domain/", "src/chain/", "src/policy/", "src/llm/", "src/ledger/"];
+const BUSINESS: [&str; 5] = [
+    "src/domain/",
+    "src/chain/",
+    "src/policy/",
+    "src/llm/",
+    "src/ledger/",
+];
 
 /// A file of the project, by its path from the root.
 struct Source {
@@ -41,7 +49,10 @@ fn files(folder: &str) -> Vec<Source> {
         let path = format!("{folder}/{}", entry.file_name().to_str().unwrap());
         match entry.file_type().unwrap().is_dir() {
             true => files.extend(self::files(&path)),
-            false => files.push(Source { text: fs::read_to_string(entry.path()).unwrap(), path }),
+            false => files.push(Source {
+                text: fs::read_to_string(entry.path()).unwrap(),
+                path,
+            }),
         }
     }
     files
@@ -49,11 +60,14 @@ fn files(folder: &str) -> Vec<Source> {
 
 /// The Rust files below a folder.
 fn rust_files(folder: &str) -> Vec<Source> {
-    files(folder).into_iter().filter(|file| file.path.ends_with(".rs")).collect()
+    files(folder)
+        .into_iter()
+        .filter(|file| file.path.ends_with(".rs"))
+        .collect()
 }
 
-/// The code of a Rust file. Comments and literals are taken out, because naming a thing is no use of it; lines keep
-/// their numbers.
+/// The code of a Rust file. Comments and literals are taken out, because naming a thing is no use
+/// of it; lines keep their numbers.
 fn code(text: &str) -> String {
     let prose = Regex::new(
         r###"(?xs)
@@ -72,27 +86,48 @@ fn uses(pattern: &str, file: &Source) -> Vec<String> {
     let code = code(&file.text);
     let place = |start: usize| {
         let n_line = code[..start].matches('\n').count();
-        format!("{}:{}: {}", file.path, n_line + 1, code.lines().nth(n_line).unwrap_or_default().trim())
+        format!(
+            "{}:{}: {}",
+            file.path,
+            n_line + 1,
+            code.lines().nth(n_line).unwrap_or_default().trim()
+        )
     };
-    Regex::new(pattern).unwrap().find_iter(&code).map(|found| place(found.start())).collect()
+    Regex::new(pattern)
+        .unwrap()
+        .find_iter(&code)
+        .map(|found| place(found.start()))
+        .collect()
 }
 
-/// Fails if the pattern is used in a file of `src` outside the places named, each a file or a folder with its slash.
+/// Fails if the pattern is used in a file of `src` outside the places named, each a file or a
+/// folder with its slash.
 fn assert_used_only_in(pattern: &str, places: &[&str], rule: &str) {
     let is_outside = |file: &Source| !places.iter().any(|place| file.path.starts_with(place));
-    let strays: Vec<_> =
-        rust_files("src").iter().filter(|file| is_outside(file)).flat_map(|f| uses(pattern, f)).collect();
+    let strays: Vec<_> = rust_files("src")
+        .iter()
+        .filter(|file| is_outside(file))
+        .flat_map(|f| uses(pattern, f))
+        .collect();
     assert!(strays.is_empty(), "{rule}:\n{}", strays.join("\n"));
 }
 
 #[test]
 fn opentelemetry_is_known_under_telemetry_alone() {
-    assert_used_only_in(OPENTELEMETRY, &["src/telemetry/"], "OpenTelemetry belongs behind src/telemetry");
+    assert_used_only_in(
+        OPENTELEMETRY,
+        &["src/telemetry/"],
+        "OpenTelemetry belongs behind src/telemetry",
+    );
 }
 
 #[test]
 fn async_openai_is_known_in_the_openai_file_alone() {
-    assert_used_only_in(ASYNC_OPENAI, &["src/llm/openai.rs"], "async-openai belongs behind src/llm/openai.rs");
+    assert_used_only_in(
+        ASYNC_OPENAI,
+        &["src/llm/openai.rs"],
+        "async-openai belongs behind src/llm/openai.rs",
+    );
 }
 
 #[test]
@@ -102,51 +137,93 @@ fn databases_are_known_in_the_ledger_alone() {
 
 #[test]
 fn the_environment_is_read_in_config_alone() {
-    assert_used_only_in(ENVIRONMENT, &["src/config.rs"], "variables are read in src/config.rs and handed on");
+    assert_used_only_in(
+        ENVIRONMENT,
+        &["src/config.rs"],
+        "variables are read in src/config.rs and handed on",
+    );
 }
 
 #[test]
 fn errors_have_a_type_outside_the_command_line() {
-    assert_used_only_in(ANYHOW, &["src/main.rs", "src/cli/"], "an error that a caller may tell apart needs a type");
+    assert_used_only_in(
+        ANYHOW,
+        &["src/main.rs", "src/cli/"],
+        "an error that a caller may tell apart needs a type",
+    );
 }
 
 #[test]
 fn the_business_knows_of_telemetry_only_the_step() {
-    let business = rust_files("src").into_iter().filter(|file| BUSINESS.iter().any(|dir| file.path.starts_with(dir)));
+    let business = rust_files("src")
+        .into_iter()
+        .filter(|file| BUSINESS.iter().any(|dir| file.path.starts_with(dir)));
     let strays: Vec<_> = business
         .flat_map(|file| uses(TELEMETRY, &file))
-        .filter(|place| !(place.starts_with("src/chain/") && place.ends_with(": use crate::telemetry::step::step;")))
+        .filter(|place| {
+            !(place.starts_with("src/chain/")
+                && place.ends_with(": use crate::telemetry::step::step;"))
+        })
         .collect();
-    assert!(strays.is_empty(), "telemetry looks at the business, not the other way round:\n{}", strays.join("\n"));
+    assert!(
+        strays.is_empty(),
+        "telemetry looks at the business, not the other way round:\n{}",
+        strays.join("\n")
+    );
 }
 
 #[test]
 fn no_binary_float_touches_an_amount() {
     let holds_amounts = |file: &Source| {
-        ["src/domain/money.rs", "src/policy/", "src/ledger/"].iter().any(|place| file.path.starts_with(place))
+        ["src/domain/money.rs", "src/policy/", "src/ledger/"]
+            .iter()
+            .any(|place| file.path.starts_with(place))
     };
     let rust = rust_files("src");
-    let mut strays: Vec<_> = rust.iter().filter(|file| holds_amounts(file)).flat_map(|f| uses(FLOAT, f)).collect();
+    let mut strays: Vec<_> = rust
+        .iter()
+        .filter(|file| holds_amounts(file))
+        .flat_map(|f| uses(FLOAT, f))
+        .collect();
     // A column of a database can be a binary float as well.
     let column = Regex::new(r"(?im)^[^-\n]*\b(?:real|float\d*|double)\b").unwrap();
-    for file in files("src/ledger").iter().filter(|file| file.path.ends_with(".sql")) {
-        strays.extend(column.find_iter(&file.text).map(|line| format!("{}: {}", file.path, line.as_str().trim())));
+    for file in files("src/ledger")
+        .iter()
+        .filter(|file| file.path.ends_with(".sql"))
+    {
+        strays.extend(
+            column
+                .find_iter(&file.text)
+                .map(|line| format!("{}: {}", file.path, line.as_str().trim())),
+        );
     }
-    assert!(strays.is_empty(), "amounts are decimals, or whole minor units:\n{}", strays.join("\n"));
+    assert!(
+        strays.is_empty(),
+        "amounts are decimals, or whole minor units:\n{}",
+        strays.join("\n")
+    );
 }
 
 #[test]
 fn no_source_is_too_long_to_proofread() {
     for file in files("src") {
         let n_lines = file.text.lines().count();
-        assert!(n_lines <= MAX_LINES, "{} has {n_lines} lines; split it at a seam before {MAX_LINES}", file.path);
+        assert!(
+            n_lines <= MAX_LINES,
+            "{} has {n_lines} lines; split it at a seam before {MAX_LINES}",
+            file.path
+        );
     }
 }
 
 #[test]
 fn every_file_says_first_what_lives_in_it() {
     for file in rust_files("src").iter().chain(&rust_files("tests")) {
-        assert!(file.text.starts_with("//! "), "{} does not open with `//! ` and what lives in it", file.path);
+        assert!(
+            file.text.starts_with("//! "),
+            "{} does not open with `//! ` and what lives in it",
+            file.path
+        );
     }
 }
 
@@ -157,7 +234,10 @@ fn a_use_is_found_and_a_mention_is_not() {
         /* tracing:: */ let text = "opentelemetry=\"off\" env::var f64"; let raw = r#"async_openai "f32""#;
         let quote = '"'; let version = env!("CARGO_PKG_VERSION");
     "##;
-    let mentions = Source { path: "mentions.rs".to_owned(), text: mentions.to_owned() };
+    let mentions = Source {
+        path: "mentions.rs".to_owned(),
+        text: mentions.to_owned(),
+    };
     for (pattern, used) in [
         (OPENTELEMETRY, "use opentelemetry_sdk::Resource;"),
         (OPENTELEMETRY, "tracing_opentelemetry::layer()"),
@@ -173,7 +253,14 @@ fn a_use_is_found_and_a_mention_is_not() {
     ] {
         assert_eq!(uses(pattern, &mentions), Vec::<String>::new());
         let text = format!("// A comment.\nlet text = \"two\nlines\";\n{used}\n");
-        let file = Source { path: "uses.rs".to_owned(), text };
-        assert_eq!(uses(pattern, &file), [format!("uses.rs:4: {used}")], "{pattern}");
+        let file = Source {
+            path: "uses.rs".to_owned(),
+            text,
+        };
+        assert_eq!(
+            uses(pattern, &file),
+            [format!("uses.rs:4: {used}")],
+            "{pattern}"
+        );
     }
 }

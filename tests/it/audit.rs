@@ -1,4 +1,5 @@
-//! `audit`: what the ledger and a real Jaeger tell of the same decisions, and how a gate learns of it.
+//! `audit`: what the ledger and a real Jaeger tell of the same decisions, and how a gate learns of
+//! it.
 
 use std::time::Duration;
 
@@ -28,8 +29,16 @@ impl Decided {
     /// Runs the audit of this ledger.
     async fn audit(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         let data = ["audit", "--data", self.folder.path().to_str().unwrap()];
-        let output = run(&[&data, arguments].concat(), &[("OTEL_SERVICE_NAME", &self.service_name())]).await;
-        (output.status.code(), text(output.stdout), text(output.stderr))
+        let output = run(
+            &[&data, arguments].concat(),
+            &[("OTEL_SERVICE_NAME", &self.service_name())],
+        )
+        .await;
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
     }
 
     /// What the audit finds, as JSON.
@@ -52,8 +61,14 @@ async fn decided(
     variables: &[(&str, &str)],
     work: impl AsyncFnOnce(&Service) -> Vec<Value>,
 ) -> Decided {
-    let mut decided = Decided { folder: tempfile::tempdir().unwrap(), decisions: Vec::new() };
-    let (name, data) = (decided.service_name(), decided.folder.path().to_str().unwrap().to_owned());
+    let mut decided = Decided {
+        folder: tempfile::tempdir().unwrap(),
+        decisions: Vec::new(),
+    };
+    let (name, data) = (
+        decided.service_name(),
+        decided.folder.path().to_str().unwrap().to_owned(),
+    );
     let service = Service::start(
         &[&["--data", &data], arguments].concat(),
         &[&[("OTEL_SERVICE_NAME", name.as_str())], variables].concat(),
@@ -66,8 +81,14 @@ async fn decided(
 }
 
 async fn post(service: &Service, tenant: &str, body: Value) -> Value {
-    let request = reqwest::Client::new().post(format!("{}/v1/expenses", service.url)).json(&body);
-    let response = request.header("baggage", format!("tenant.id={tenant}")).send().await.unwrap();
+    let request = reqwest::Client::new()
+        .post(format!("{}/v1/expenses", service.url))
+        .json(&body);
+    let response = request
+        .header("baggage", format!("tenant.id={tenant}"))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(response.status(), 201);
     response.json().await.unwrap()
 }
@@ -126,28 +147,53 @@ const QUIET: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
 async fn an_audit_says_how_often_and_where_the_reasoning_failed() {
     let decided = eight_ways(&[QUIET]).await;
     let report = decided.report(&[]).await;
-    assert_eq!(report["semantic_errors"], json!({"failed": 3, "of": 8, "percent": "37.5"}));
-    assert_eq!(report["by_tenant"]["acme"], json!({"failed": 1, "of": 2, "percent": "50"}));
-    assert_eq!(report["by_type"]["answer_schema"], json!({"failed": 0, "of": 13, "percent": "0"}), "one was repaired");
-    assert_eq!(report["by_type"]["category_membership"], json!({"failed": 2, "of": 7, "percent": "28.57"}));
-    assert_eq!(report["by_prompt"]["classify 1"], json!({"failed": 2, "of": 7, "percent": "28.57"}));
+    assert_eq!(
+        report["semantic_errors"],
+        json!({"failed": 3, "of": 8, "percent": "37.5"})
+    );
+    assert_eq!(
+        report["by_tenant"]["acme"],
+        json!({"failed": 1, "of": 2, "percent": "50"})
+    );
+    assert_eq!(
+        report["by_type"]["answer_schema"],
+        json!({"failed": 0, "of": 13, "percent": "0"}),
+        "one was repaired"
+    );
+    assert_eq!(
+        report["by_type"]["category_membership"],
+        json!({"failed": 2, "of": 7, "percent": "28.57"})
+    );
+    assert_eq!(
+        report["by_prompt"]["classify 1"],
+        json!({"failed": 2, "of": 7, "percent": "28.57"})
+    );
     let failing = report["failing"].as_array().unwrap();
     let ids: Vec<_> = failing.iter().map(|failing| &failing["id"]).collect();
     assert_eq!(ids, [3, 4, 5].map(|index| &decided.decisions[index]["id"]));
     for (failing, decision) in failing.iter().zip(&decided.decisions[3..]) {
         let trace_id = decision["trace_id"].as_str().unwrap();
-        assert_eq!(failing["trace_url"], format!("http://localhost:16686/trace/{trace_id}"));
+        assert_eq!(
+            failing["trace_url"],
+            format!("http://localhost:16686/trace/{trace_id}")
+        );
     }
-    let (_, shown, _) = decided.audit(&["--trace-url", "https://traces.example/{trace_id}/view"]).await;
+    let (_, shown, _) = decided
+        .audit(&["--trace-url", "https://traces.example/{trace_id}/view"])
+        .await;
     let times = Regex::new(r"\d{4}-\d{2}-\d{2}T[0-9:.]+Z").unwrap();
-    let shown = Regex::new("[0-9a-f]{32}").unwrap().replace_all(&shown, "<trace_id>").into_owned();
+    let shown = Regex::new("[0-9a-f]{32}")
+        .unwrap()
+        .replace_all(&shown, "<trace_id>")
+        .into_owned();
     assert_golden("audit", &times.replace_all(&shown, "<time>"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_audit_is_of_a_time_and_of_a_tenant() {
     let decided = eight_ways(&[QUIET]).await;
-    let of = async |arguments: &[&str]| decided.report(arguments).await["semantic_errors"]["of"].clone();
+    let of =
+        async |arguments: &[&str]| decided.report(arguments).await["semantic_errors"]["of"].clone();
     let at = |index: usize| decided.decisions[index]["received_at"].as_str().unwrap();
     assert_eq!(of(&["--tenant", "acme"]).await, 2);
     assert_eq!(of(&["--from", &at(0)[..10]]).await, 8);
@@ -155,11 +201,25 @@ async fn an_audit_is_of_a_time_and_of_a_tenant() {
     assert_eq!(of(&["--from", "2020-01-01", "--to", "2020-01-31"]).await, 0);
     let refused = async |arguments: &[&str]| decided.audit(arguments).await;
     let (code, _, said) = refused(&["--from", "2020-02-01", "--to", "2020-01-31"]).await;
-    assert_eq!((code, said.contains("--to 2020-01-31 is not after --from 2020-02-01")), (Some(1), true), "{said}");
+    assert_eq!(
+        (
+            code,
+            said.contains("--to 2020-01-31 is not after --from 2020-02-01")
+        ),
+        (Some(1), true),
+        "{said}"
+    );
     let (code, _, said) = refused(&["--from", at(0), "--to", at(0)]).await;
-    assert_eq!((code, said.contains(&format!("--to {} is not after", at(0)))), (Some(1), true), "{said}");
-    for arguments in [&["--to", "2020-01-31"][..], &["--from", "yesterday"], &["--last", "1h", "--from", "2020-01-01"]]
-    {
+    assert_eq!(
+        (code, said.contains(&format!("--to {} is not after", at(0)))),
+        (Some(1), true),
+        "{said}"
+    );
+    for arguments in [
+        &["--to", "2020-01-31"][..],
+        &["--from", "yesterday"],
+        &["--last", "1h", "--from", "2020-01-01"],
+    ] {
         assert_eq!(refused(arguments).await.0, Some(2), "{arguments:?}");
     }
 }
@@ -170,31 +230,65 @@ async fn a_rate_above_the_limit_is_exit_code_3() {
     for (limit, code) in [("37.5%", 0), ("37.4999%", 3), ("0%", 3), ("100%", 0)] {
         let (ended, shown, said) = decided.audit(&["--fail-above", limit]).await;
         assert_eq!(ended, Some(code), "{limit}: {said}");
-        assert!(shown.contains("semantic error rate: 37.5 % (3 of 8"), "the report is there in either case: {shown}");
-        assert_eq!(said.contains("the semantic error rate is 37.5 %, above"), code == 3, "{said}");
+        assert!(
+            shown.contains("semantic error rate: 37.5 % (3 of 8"),
+            "the report is there in either case: {shown}"
+        );
+        assert_eq!(
+            said.contains("the semantic error rate is 37.5 %, above"),
+            code == 3,
+            "{said}"
+        );
     }
-    let nothing = ["--from", "2020-01-01", "--to", "2020-01-31", "--fail-above", "0%"];
-    assert_eq!(decided.audit(&nothing).await.0, Some(0), "none of none is not too bad");
+    let nothing = [
+        "--from",
+        "2020-01-01",
+        "--to",
+        "2020-01-31",
+        "--fail-above",
+        "0%",
+    ];
+    assert_eq!(
+        decided.audit(&nothing).await.0,
+        Some(0),
+        "none of none is not too bad"
+    );
     for limit in ["5", "101%", "5,5%", "many"] {
         let (ended, _, said) = decided.audit(&["--fail-above", limit]).await;
-        assert_eq!((ended, said.contains("such as 5% or 0.5%")), (Some(2), true), "{said}");
+        assert_eq!(
+            (ended, said.contains("such as 5% or 0.5%")),
+            (Some(2), true),
+            "{said}"
+        );
     }
     let elsewhere = run(&["audit", "--data", "/nowhere", "--fail-above", "5%"], &[]).await;
     assert_eq!(elsewhere.status.code(), Some(1), "no audit is no good news");
 }
 
-/// What both sources find between an hour ago and in an hour, once Jaeger has all that was sent to it.
+/// What both sources find between an hour ago and in an hour, once Jaeger has all that was sent to
+/// it.
 async fn both_reports(decided: &Decided, jaeger: &Jaeger) -> [Value; 2] {
     let [from, to] = [-1, 1].map(|hours| (Timestamp::now() + hours.hours()).to_string());
     let window = ["--from", &from, "--to", &to, "--jaeger", jaeger.query_url()];
     let in_jaeger = [&window[..], &["--source", "jaeger"]].concat();
-    let mut found = poll::until(Duration::from_secs(30), "all decisions in Jaeger", async || {
-        let found = decided.report(&in_jaeger).await;
-        if found["semantic_errors"]["of"] == decided.decisions.len() { Ok(found) } else { Err(found) }
-    })
+    let mut found = poll::until(
+        Duration::from_secs(30),
+        "all decisions in Jaeger",
+        async || {
+            let found = decided.report(&in_jaeger).await;
+            if found["semantic_errors"]["of"] == decided.decisions.len() {
+                Ok(found)
+            } else {
+                Err(found)
+            }
+        },
+    )
     .await;
     let mut kept = decided.report(&window).await;
-    assert_eq!((found["source"].take(), kept["source"].take()), ("jaeger".into(), "ledger".into()));
+    assert_eq!(
+        (found["source"].take(), kept["source"].take()),
+        ("jaeger".into(), "ledger".into())
+    );
     [found, kept]
 }
 
@@ -215,9 +309,22 @@ async fn a_real_jaeger_and_the_ledger_tell_the_same() {
     assert_eq!(found["failing"].as_array().unwrap().len(), 3);
     let url = found["failing"][0]["trace_url"].as_str().unwrap();
     assert!(url.starts_with(jaeger.query_url()), "{url}");
-    let acme = ["--source", "jaeger", "--jaeger", jaeger.query_url(), "--tenant", "acme", "--fail-above", "49%"];
+    let acme = [
+        "--source",
+        "jaeger",
+        "--jaeger",
+        jaeger.query_url(),
+        "--tenant",
+        "acme",
+        "--fail-above",
+        "49%",
+    ];
     let (code, shown, _) = decided.audit(&acme).await;
-    assert_eq!((code, shown.contains("50.0 % (1 of 2")), (Some(3), true), "{shown}");
+    assert_eq!(
+        (code, shown.contains("50.0 % (1 of 2")),
+        (Some(3), true),
+        "{shown}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,29 +341,66 @@ async fn more_traces_than_a_search_gives_are_all_found() {
     .await;
     let [found, kept] = both_reports(&decided, &jaeger).await;
     assert_eq!(found, kept);
-    assert!(found["semantic_errors"]["failed"].as_u64().unwrap() > 0, "{found:#}");
+    assert!(
+        found["semantic_errors"]["failed"].as_u64().unwrap() > 0,
+        "{found:#}"
+    );
 }
 
 /// What is said of a Jaeger that answers every search so.
 async fn audit_of(status: StatusCode, body: String) -> (Option<i32>, String) {
     let answer = get(move || async move { (status, body) });
     let server = Server::spawn(Router::new().route("/api/v3/traces", answer)).await;
-    let output = run(&["audit", "--source", "jaeger", "--jaeger", &server.origin()], &[]).await;
-    (output.status.code(), text(output.stdout) + &text(output.stderr))
+    let output = run(
+        &["audit", "--source", "jaeger", "--jaeger", &server.origin()],
+        &[],
+    )
+    .await;
+    (
+        output.status.code(),
+        text(output.stdout) + &text(output.stderr),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_search_that_cannot_be_trusted_is_no_audit() {
-    let (code, said) = audit_of(StatusCode::NOT_FOUND, json!({"error": {"httpCode": 404}}).to_string()).await;
-    assert_eq!((code, said.contains("(0 of 0 decisions")), (Some(0), true), "{said}");
-    let spans: Vec<_> = (0..100).map(|n| json!({"traceId": n.to_string(), "name": "other"})).collect();
+    let (code, said) = audit_of(
+        StatusCode::NOT_FOUND,
+        json!({"error": {"httpCode": 404}}).to_string(),
+    )
+    .await;
+    assert_eq!(
+        (code, said.contains("(0 of 0 decisions")),
+        (Some(0), true),
+        "{said}"
+    );
+    let spans: Vec<_> = (0..100)
+        .map(|n| json!({"traceId": n.to_string(), "name": "other"}))
+        .collect();
     let full = json!({"result": {"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}});
     let (code, said) = audit_of(StatusCode::OK, full.to_string()).await;
-    assert_eq!((code, said.contains("more than Jaeger can be asked for")), (Some(1), true), "{said}");
-    for (status, body) in [(StatusCode::OK, "<html>"), (StatusCode::INTERNAL_SERVER_ERROR, "max_traces is 10")] {
+    assert_eq!(
+        (code, said.contains("more than Jaeger can be asked for")),
+        (Some(1), true),
+        "{said}"
+    );
+    for (status, body) in [
+        (StatusCode::OK, "<html>"),
+        (StatusCode::INTERNAL_SERVER_ERROR, "max_traces is 10"),
+    ] {
         let (code, said) = audit_of(status, body.to_owned()).await;
         assert_eq!((code, said.contains("answered")), (Some(1), true), "{said}");
     }
-    let output = run(&["audit", "--source", "jaeger", "--jaeger", "http://127.0.0.1:1"], &[]).await;
+    let output = run(
+        &[
+            "audit",
+            "--source",
+            "jaeger",
+            "--jaeger",
+            "http://127.0.0.1:1",
+        ],
+        &[],
+    )
+    .await;
     assert!(text(output.stderr).contains("name a Jaeger 2 with --jaeger"));
 }

@@ -17,16 +17,27 @@ use crate::harness::{TestApp, config, openai, poll};
 const NDJSON: (&str, &str) = ("content-type", "application/x-ndjson");
 
 /// Posts a batch, and gives its answers.
-async fn post(app: &TestApp, body: impl Into<reqwest::Body>, headers: &[(&str, &str)]) -> Vec<Value> {
+async fn post(
+    app: &TestApp,
+    body: impl Into<reqwest::Body>,
+    headers: &[(&str, &str)],
+) -> Vec<Value> {
     let headers = [&[NDJSON], headers].concat();
-    let request = app.request(reqwest::Method::POST, "/v1/expenses/batch", &headers).body(body);
+    let request = app
+        .request(reqwest::Method::POST, "/v1/expenses/batch", &headers)
+        .body(body);
     let response = request.send().await.unwrap();
     assert_eq!(
-        (response.status().as_u16(), &response.headers()["content-type"]),
+        (
+            response.status().as_u16(),
+            &response.headers()["content-type"]
+        ),
         (200, &"application/x-ndjson".parse().unwrap())
     );
     let text = response.text().await.unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 fn ride(n: usize) -> Value {
@@ -53,17 +64,42 @@ async fn every_line_is_answered_in_order_and_a_bad_one_stops_none() {
     // As Latin-1, in which one of the lines is no UTF-8.
     let body: Vec<u8> = body.chars().map(|c| u8::try_from(c).unwrap()).collect();
     let answers = post(&app, body, &[]).await;
-    let shown: Vec<_> = answers.iter().map(|answer| (answer["line"].clone(), answer["status"].clone())).collect();
-    assert_eq!(json!(shown), json!([[1, 201], [3, 400], [4, 422], [5, 413], [6, 201], [8, 400], [9, 201]]));
+    let shown: Vec<_> = answers
+        .iter()
+        .map(|answer| (answer["line"].clone(), answer["status"].clone()))
+        .collect();
+    assert_eq!(
+        json!(shown),
+        json!([
+            [1, 201],
+            [3, 400],
+            [4, 422],
+            [5, 413],
+            [6, 201],
+            [8, 400],
+            [9, 201]
+        ])
+    );
     assert_eq!(
         (&answers[1]["body"]["code"], &answers[3]["body"]["code"]),
         (&json!("not_json"), &json!("body_too_large"))
     );
     assert_eq!(answers[2]["body"]["errors"][0]["field"], "amount");
-    let alone = app.post_raw(&b"{\"transaction\": \"Caf\xe9\", \"amount\": 4}"[..], Some("application/json")).await;
-    assert_eq!((alone.status, &alone.body["code"]), (400, &json!("not_json")));
+    let alone = app
+        .post_raw(
+            &b"{\"transaction\": \"Caf\xe9\", \"amount\": 4}"[..],
+            Some("application/json"),
+        )
+        .await;
+    assert_eq!(
+        (alone.status, &alone.body["code"]),
+        (400, &json!("not_json"))
+    );
     assert_eq!(answers[5]["body"]["detail"], alone.body["detail"]);
-    let recorded = app.get("/v1/expenses").await.body["decisions"].as_array().unwrap().len();
+    let recorded = app.get("/v1/expenses").await.body["decisions"]
+        .as_array()
+        .unwrap()
+        .len();
     assert_eq!(recorded, 3);
     assert_eq!(answers[0]["body"]["transaction"], "Uber ride 1");
 }
@@ -75,15 +111,27 @@ async fn every_line_has_a_trace_of_its_own_that_links_to_the_batchs() {
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let answers = post(&app, body, &[("traceparent", traceparent)]).await;
     let spans = app.ended_spans();
-    let batch = spans.iter().find(|span| span.name == "POST /v1/expenses/batch").unwrap();
-    assert_eq!(batch.span_context.trace_id().to_string(), "0af7651916cd43dd8448eb211c80319c");
+    let batch = spans
+        .iter()
+        .find(|span| span.name == "POST /v1/expenses/batch")
+        .unwrap();
+    assert_eq!(
+        batch.span_context.trace_id().to_string(),
+        "0af7651916cd43dd8448eb211c80319c"
+    );
     let mut trace_ids = HashSet::new();
     for answer in &answers {
         let line = app.trace(&answer["body"]["trace_id"]);
-        let root = line.iter().find(|span| span.name == "POST /v1/expenses").unwrap();
+        let root = line
+            .iter()
+            .find(|span| span.name == "POST /v1/expenses")
+            .unwrap();
         assert_eq!(line.len(), 7);
         let link = &root.links.links[0].span_context;
-        assert_eq!((link.trace_id(), link.span_id()), (batch.span_context.trace_id(), batch.span_context.span_id()));
+        assert_eq!(
+            (link.trace_id(), link.span_id()),
+            (batch.span_context.trace_id(), batch.span_context.span_id())
+        );
         trace_ids.insert(root.span_context.trace_id());
     }
     assert_eq!(trace_ids.len(), 5);
@@ -96,9 +144,17 @@ async fn a_batch_sent_again_decides_nothing_twice() {
     let key = [("idempotency-key", "march")];
     let mut first = post(&app, body.clone(), &key).await;
     let again = post(&app, body, &key).await;
-    first.iter_mut().for_each(|answer| answer["replayed"] = true.into());
+    first
+        .iter_mut()
+        .for_each(|answer| answer["replayed"] = true.into());
     assert_eq!(first, again);
-    assert_eq!(app.get("/v1/expenses?limit=200").await.body["decisions"].as_array().unwrap().len(), 40);
+    assert_eq!(
+        app.get("/v1/expenses?limit=200").await.body["decisions"]
+            .as_array()
+            .unwrap()
+            .len(),
+        40
+    );
 }
 
 #[tokio::test]
@@ -106,7 +162,10 @@ async fn a_line_may_bring_a_key_of_its_own() {
     let app = TestApp::spawn().await;
     let keyed = |key: &str, expense: Value| json!({"idempotency_key": key, "expense": expense});
     let first = post(&app, keyed("taxi-1", ride(1)).to_string(), &[]).await;
-    assert_eq!((&first[0]["status"], &first[0]["replayed"]), (&json!(201), &Value::Null));
+    assert_eq!(
+        (&first[0]["status"], &first[0]["replayed"]),
+        (&json!(201), &Value::Null)
+    );
     let more = [
         ride(1),
         keyed("taxi-1", ride(1)),
@@ -116,14 +175,34 @@ async fn a_line_may_bring_a_key_of_its_own() {
         // No line with a key, because something is missing.
         json!({"idempotency_key": "taxi-2"}),
     ];
-    let more = post(&app, more.map(|line| line.to_string()).join("\n"), &[("idempotency-key", "march")]).await;
-    let shown: Vec<_> = more.iter().map(|answer| (&answer["status"], &answer["body"]["code"])).collect();
+    let more = post(
+        &app,
+        more.map(|line| line.to_string()).join("\n"),
+        &[("idempotency-key", "march")],
+    )
+    .await;
+    let shown: Vec<_> = more
+        .iter()
+        .map(|answer| (&answer["status"], &answer["body"]["code"]))
+        .collect();
     let bad_key = json!([400, "invalid_idempotency_key"]);
-    let expected =
-        json!([[201, null], [201, null], [409, "idempotency_conflict"], bad_key, bad_key, [422, "invalid_expense"]]);
+    let expected = json!([
+        [201, null],
+        [201, null],
+        [409, "idempotency_conflict"],
+        bad_key,
+        bad_key,
+        [422, "invalid_expense"]
+    ]);
     assert_eq!(json!(shown), expected);
-    assert_eq!((&more[1]["body"], &more[1]["replayed"]), (&first[0]["body"], &json!(true)));
-    assert_ne!(more[0]["body"]["id"], first[0]["body"]["id"], "without one it has the batch's");
+    assert_eq!(
+        (&more[1]["body"], &more[1]["replayed"]),
+        (&first[0]["body"], &json!(true))
+    );
+    assert_ne!(
+        more[0]["body"]["id"], first[0]["body"]["id"],
+        "without one it has the batch's"
+    );
 }
 
 #[tokio::test]
@@ -131,25 +210,45 @@ async fn sixteen_lines_are_worked_on_at_once_or_as_many_as_the_service_takes() {
     for at_once in [16, 4] {
         let fake = FakeOpenAi::spawn().await;
         let gate = Arc::new(Notify::new());
-        let travel = Reply::content(json!({"category": "travel", "confidence": 0.9, "rationale": "It says so."}));
+        let travel = Reply::content(
+            json!({"category": "travel", "confidence": 0.9, "rationale": "It says so."}),
+        );
         fake.on_classify(vec![Reply::held(&gate, travel.clone()); at_once]);
         fake.on_classify(vec![travel; 40 - at_once]);
         let approved = json!({"decision": "approved", "reason": "By the rules.", "cited_rules": ["travel-trip-cap"]});
         fake.on_decide(vec![Reply::content(approved); 40]);
         // One more than these would be refused.
-        let app = TestApp::with(Config { model: openai(&fake), max_in_flight: at_once, ..config() }).await;
+        let app = TestApp::with(Config {
+            model: openai(&fake),
+            max_in_flight: at_once,
+            ..config()
+        })
+        .await;
         let body: String = (0..40).map(|n| format!("{}\n", ride(n))).collect();
         let let_go = async {
-            poll::until(Duration::from_secs(30), "as many as there may be", async || {
-                let n = fake.requests().len();
-                if n == at_once { Ok(()) } else { Err(n) }
-            })
+            poll::until(
+                Duration::from_secs(30),
+                "as many as there may be",
+                async || {
+                    let n = fake.requests().len();
+                    if n == at_once { Ok(()) } else { Err(n) }
+                },
+            )
             .await;
             (0..at_once).for_each(|_| gate.notify_one());
             gate.notify_waiters();
         };
         let (answers, ()) = tokio::join!(post(&app, body, &[]), let_go);
-        assert_eq!((answers.len(), answers.iter().filter(|answer| answer["status"] == 201).count()), (40, 40));
+        assert_eq!(
+            (
+                answers.len(),
+                answers
+                    .iter()
+                    .filter(|answer| answer["status"] == 201)
+                    .count()
+            ),
+            (40, 40)
+        );
     }
 }
 
@@ -161,7 +260,11 @@ async fn standstill(number: &AtomicUsize) -> usize {
         let now = number.load(Ordering::Relaxed);
         n_same = if now == last { n_same + 1 } else { 0 };
         last = now;
-        if n_same == N_LOOKS && now > 0 { Ok(now) } else { Err(now) }
+        if n_same == N_LOOKS && now > 0 {
+            Ok(now)
+        } else {
+            Err(now)
+        }
     })
     .await
 }
@@ -183,9 +286,16 @@ async fn a_client_that_takes_no_answers_is_read_from_no_further() {
         Ok::<_, std::io::Error>(line.clone())
     });
     let request = app.request(reqwest::Method::POST, "/v1/expenses/batch", &[NDJSON]);
-    let mut response = request.body(reqwest::Body::wrap_stream(lines)).send().await.unwrap();
+    let mut response = request
+        .body(reqwest::Body::wrap_stream(lines))
+        .send()
+        .await
+        .unwrap();
     let n_before = standstill(&n_read).await;
-    assert!(n_before * n_bytes < MAX_BYTES, "{n_before} lines of {n_bytes} bytes were read, and no answer was taken");
+    assert!(
+        n_before * n_bytes < MAX_BYTES,
+        "{n_before} lines of {n_bytes} bytes were read, and no answer was taken"
+    );
     // It goes on where answers are taken.
     while n_read.load(Ordering::Relaxed) == n_before {
         assert!(response.chunk().await.unwrap().is_some());
@@ -198,9 +308,14 @@ async fn a_client_that_takes_no_answers_is_read_from_no_further() {
 async fn lines_are_read_no_faster_than_answers_are_taken() {
     let app = TestApp::spawn().await;
     // Endless: it ends only when nobody takes answers any more.
-    let lines = futures_util::stream::iter(0..).map(|n| Ok::<_, std::io::Error>(format!("{}\n", ride(n))));
+    let lines =
+        futures_util::stream::iter(0..).map(|n| Ok::<_, std::io::Error>(format!("{}\n", ride(n))));
     let request = app.request(reqwest::Method::POST, "/v1/expenses/batch", &[NDJSON]);
-    let response = request.body(reqwest::Body::wrap_stream(lines)).send().await.unwrap();
+    let response = request
+        .body(reqwest::Body::wrap_stream(lines))
+        .send()
+        .await
+        .unwrap();
     let mut answers = response.bytes_stream();
     for _ in 0..10 {
         assert!(!answers.next().await.unwrap().unwrap().is_empty());
@@ -220,7 +335,11 @@ async fn a_batch_takes_until_its_last_answer_or_until_its_client_leaves() {
         lines.send(Ok(format!("{}\n", ride(1)))).unwrap();
         let mut response = response.send().await.unwrap();
         assert!(response.chunk().await.unwrap().is_some());
-        let batch = || app.ended_spans().into_iter().find(|span| span.name == "POST /v1/expenses/batch");
+        let batch = || {
+            app.ended_spans()
+                .into_iter()
+                .find(|span| span.name == "POST /v1/expenses/batch")
+        };
         assert!(batch().is_none(), "a line may still come");
         if is_left {
             drop(response);
@@ -228,15 +347,34 @@ async fn a_batch_takes_until_its_last_answer_or_until_its_client_leaves() {
             drop(lines);
             assert_eq!(response.chunk().await.unwrap(), None);
         }
-        let batch = poll::until(Duration::from_secs(60), "end of the batch", async || batch().ok_or(())).await;
-        let value = |key: &str| batch.attributes.iter().find(|attribute| attribute.key.as_str() == key);
+        let batch = poll::until(Duration::from_secs(60), "end of the batch", async || {
+            batch().ok_or(())
+        })
+        .await;
+        let value = |key: &str| {
+            batch
+                .attributes
+                .iter()
+                .find(|attribute| attribute.key.as_str() == key)
+        };
         let value = |key: &str| value(key).map(|attribute| attribute.value.as_str().into_owned());
         assert_eq!(value("http.response.status_code").as_deref(), Some("200"));
         let error = is_left.then_some("cancelled");
         assert_eq!(value("error.type").as_deref(), error);
-        let labels = [("http_route", "/v1/expenses/batch"), ("http_response_status_code", "200")];
-        let labels: Vec<_> = labels.into_iter().chain(error.map(|error| ("error_type", error))).collect();
-        assert_eq!(app.metrics().await.sum("http_server_request_duration_seconds_count", &labels), 1.0);
+        let labels = [
+            ("http_route", "/v1/expenses/batch"),
+            ("http_response_status_code", "200"),
+        ];
+        let labels: Vec<_> = labels
+            .into_iter()
+            .chain(error.map(|error| ("error_type", error)))
+            .collect();
+        assert_eq!(
+            app.metrics()
+                .await
+                .sum("http_server_request_duration_seconds_count", &labels),
+            1.0
+        );
     }
 }
 
@@ -244,19 +382,35 @@ async fn a_batch_takes_until_its_last_answer_or_until_its_client_leaves() {
 async fn the_type_of_a_batch_may_be_written_in_capitals_and_say_more() {
     let app = TestApp::spawn().await;
     let headers = [("content-type", "Application/X-NDJSON; charset=utf-8")];
-    let request = app.request(reqwest::Method::POST, "/v1/expenses/batch", &headers).body(ride(1).to_string());
+    let request = app
+        .request(reqwest::Method::POST, "/v1/expenses/batch", &headers)
+        .body(ride(1).to_string());
     assert_eq!(request.send().await.unwrap().status(), 200);
 }
 
 #[tokio::test]
 async fn a_batch_acts_for_the_tenant_of_its_key_alone() {
     let keys = KeyFile::new(&[entry("acme", "acme", "ea_acme", "")]);
-    let app = TestApp::with(Config { api_keys: Some(keys.path.clone()), ..config() }).await;
-    let refused = app.request(reqwest::Method::POST, "/v1/expenses/batch", &[NDJSON]).body(ride(1).to_string());
+    let app = TestApp::with(Config {
+        api_keys: Some(keys.path.clone()),
+        ..config()
+    })
+    .await;
+    let refused = app
+        .request(reqwest::Method::POST, "/v1/expenses/batch", &[NDJSON])
+        .body(ride(1).to_string());
     assert_eq!(refused.send().await.unwrap().status(), 401);
-    let headers = [("authorization", "Bearer ea_acme"), ("baggage", "tenant.id=zeta")];
+    let headers = [
+        ("authorization", "Bearer ea_acme"),
+        ("baggage", "tenant.id=zeta"),
+    ];
     let answers = post(&app, ride(1).to_string(), &headers).await;
-    assert_eq!((&answers[0]["status"], &answers[0]["body"]["tenant_id"]), (&json!(201), &json!("acme")));
-    let wrong_type = app.request(reqwest::Method::POST, "/v1/expenses/batch", &headers).json(&ride(1));
+    assert_eq!(
+        (&answers[0]["status"], &answers[0]["body"]["tenant_id"]),
+        (&json!(201), &json!("acme"))
+    );
+    let wrong_type = app
+        .request(reqwest::Method::POST, "/v1/expenses/batch", &headers)
+        .json(&ride(1));
     assert_eq!(wrong_type.send().await.unwrap().status(), 415);
 }

@@ -1,5 +1,6 @@
-//! A model that is plainly down is left alone: when the breaker opens, what a caller and a trace then show, how one call
-//! finds out that the model answers again, and what does not open it. Time is handed in, or the cool-down is none or endless.
+//! A model that is plainly down is left alone: when the breaker opens, what a caller and a trace
+//! then show, how one call finds out that the model answers again, and what does not open it. Time
+//! is handed in, or the cool-down is none or endless.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,9 +25,16 @@ fn limits(max_failures: u32, cool_down: Duration) -> BreakerLimits {
 
 /// A service that asks its model once for each answer.
 async fn app(fake: &FakeOpenAi, model_breaker: Option<BreakerLimits>) -> TestApp {
-    let ModelConfig::OpenAi(mut model) = openai(fake) else { unreachable!("the fake is an OpenAI") };
+    let ModelConfig::OpenAi(mut model) = openai(fake) else {
+        unreachable!("the fake is an OpenAI")
+    };
     model.max_retries = 0;
-    TestApp::with(Config { model: ModelConfig::OpenAi(model), model_breaker, ..config() }).await
+    TestApp::with(Config {
+        model: ModelConfig::OpenAi(model),
+        model_breaker,
+        ..config()
+    })
+    .await
 }
 
 fn ride() -> Value {
@@ -46,8 +54,16 @@ fn call_error(decision: &Value) -> &Value {
 async fn state(app: &TestApp) -> Value {
     let state = app.get("/readyz?verbose").await.body["model_breaker"].clone();
     let page = app.metrics().await;
-    let of = |state: &str| page.sum("expense_model_breaker_state", &[("expense_breaker_state", state)]);
-    let shown: Vec<_> = ["closed", "half_open", "open"].into_iter().filter(|state| of(state) == 1.0).collect();
+    let of = |state: &str| {
+        page.sum(
+            "expense_model_breaker_state",
+            &[("expense_breaker_state", state)],
+        )
+    };
+    let shown: Vec<_> = ["closed", "half_open", "open"]
+        .into_iter()
+        .filter(|state| of(state) == 1.0)
+        .collect();
     assert_eq!(json!(shown), json!([state]), "{}", page.text);
     state
 }
@@ -58,7 +74,9 @@ fn a_breaker_opens_after_so_many_failures_in_a_row_and_lets_one_probe_through() 
     let began = Instant::now();
     let call = |has_answered, now| breaker.admit(now).unwrap().settle(has_answered, now);
     // An answer in between begins the count anew.
-    [false, false, true, false, false].into_iter().for_each(|has_answered| call(has_answered, began));
+    [false, false, true, false, false]
+        .into_iter()
+        .for_each(|has_answered| call(has_answered, began));
     assert_eq!(breaker.state(began), BreakerState::Closed);
     call(false, began);
     let almost = began + COOL_DOWN - Duration::from_nanos(1);
@@ -70,7 +88,10 @@ fn a_breaker_opens_after_so_many_failures_in_a_row_and_lets_one_probe_through() 
     let now = began + COOL_DOWN;
     assert_eq!(breaker.state(now), BreakerState::HalfOpen);
     let probe = breaker.admit(now).unwrap();
-    assert!(breaker.admit(now + COOL_DOWN).is_none(), "a second probe beside the first");
+    assert!(
+        breaker.admit(now + COOL_DOWN).is_none(),
+        "a second probe beside the first"
+    );
     assert_eq!(breaker.state(now), BreakerState::HalfOpen);
     probe.settle(false, now);
     assert!(breaker.admit(now).is_none());
@@ -80,16 +101,24 @@ fn a_breaker_opens_after_so_many_failures_in_a_row_and_lets_one_probe_through() 
     call(true, now);
     assert_eq!(breaker.state(now), BreakerState::Closed);
     // All of the count again, not the one failure of a probe.
-    [false, false].into_iter().for_each(|has_answered| call(has_answered, now));
+    [false, false]
+        .into_iter()
+        .for_each(|has_answered| call(has_answered, now));
     assert_eq!(breaker.state(now), BreakerState::Closed);
 }
 
 #[tokio::test]
 async fn a_probe_that_is_given_up_leaves_the_next_call_to_be_one() {
     let breaker = Breaker::new(limits(1, Duration::ZERO));
-    breaker.admit(Instant::now()).unwrap().settle(false, Instant::now());
+    breaker
+        .admit(Instant::now())
+        .unwrap()
+        .settle(false, Instant::now());
     drop(breaker.admit(Instant::now()).unwrap());
-    breaker.admit(Instant::now()).unwrap().settle(true, Instant::now());
+    breaker
+        .admit(Instant::now())
+        .unwrap()
+        .settle(true, Instant::now());
     assert_eq!(breaker.state(Instant::now()), BreakerState::Closed);
 }
 
@@ -125,15 +154,26 @@ async fn a_model_that_is_down_is_not_asked_and_the_trace_says_so() {
     let refused = app.decide(ride()).await;
     assert_eq!(fake.requests().len(), 2);
     assert_eq!(call_error(&refused), "circuit_open");
-    assert_eq!([&refused["outcome"], &refused["agent_outcome"]], ["needs_review", "error"]);
+    assert_eq!(
+        [&refused["outcome"], &refused["agent_outcome"]],
+        ["needs_review", "error"]
+    );
     assert_eq!(
         refused["reason"],
         "A person has to look at this expense: the model is not asked, because its last calls got no answer."
     );
     assert_golden("model_left_alone", &app.tree(&refused));
     let page = app.metrics().await;
-    let calls = |error| page.sum("gen_ai_client_inference_duration_seconds_count", &[("error_type", error)]);
-    assert_eq!([calls("503"), calls("connection"), calls("circuit_open")], [1.0; 3]);
+    let calls = |error| {
+        page.sum(
+            "gen_ai_client_inference_duration_seconds_count",
+            &[("error_type", error)],
+        )
+    };
+    assert_eq!(
+        [calls("503"), calls("connection"), calls("circuit_open")],
+        [1.0; 3]
+    );
 }
 
 #[tokio::test]
@@ -142,7 +182,13 @@ async fn one_call_finds_out_whether_the_model_answers_again() {
     let app = app(&fake, Some(limits(2, Duration::ZERO))).await;
     let gate = Arc::new(Notify::new());
     let [label, ruling] = approval();
-    fake.script([Reply::status(500), Reply::status(500), Reply::status(500), Reply::held(&gate, label), ruling]);
+    fake.script([
+        Reply::status(500),
+        Reply::status(500),
+        Reply::status(500),
+        Reply::held(&gate, label),
+        ruling,
+    ]);
     // The third is a probe, and fails.
     for _ in 0..3 {
         assert_eq!(call_error(&app.decide(ride()).await), "500");
@@ -150,7 +196,13 @@ async fn one_call_finds_out_whether_the_model_answers_again() {
     assert_eq!(state(&app).await, "half_open");
 
     let others = async {
-        let is_asked = async || if fake.requests().len() == 4 { Ok(()) } else { Err(fake.requests().len()) };
+        let is_asked = async || {
+            if fake.requests().len() == 4 {
+                Ok(())
+            } else {
+                Err(fake.requests().len())
+            }
+        };
         poll::until(PATIENCE, "probe under way", is_asked).await;
         assert_eq!(call_error(&app.decide(ride()).await), "circuit_open");
         gate.notify_one();
@@ -167,7 +219,13 @@ async fn an_endpoint_that_answers_is_not_down_whatever_it_says() {
     let fake = FakeOpenAi::spawn().await;
     let app = app(&fake, Some(limits(2, ENDLESS))).await;
     let page = Reply::raw(200, "text/html", "<html>the proxy's page</html>");
-    for reply in [Reply::status(401), Reply::status(422), Reply::status(429), page, Reply::content("nonsense")] {
+    for reply in [
+        Reply::status(401),
+        Reply::status(422),
+        Reply::status(429),
+        page,
+        Reply::content("nonsense"),
+    ] {
         // An outage that is over with the next answer.
         fake.script([Reply::status(503)]);
         assert_eq!(call_error(&app.decide(ride()).await), "503");
@@ -182,7 +240,10 @@ async fn without_a_breaker_every_decision_asks() {
     let fake = FakeOpenAi::spawn().await;
     fake.always(Reply::status(503));
     let app = app(&fake, BreakerLimits::new(0, COOL_DOWN)).await;
-    assert_eq!(app.get("/readyz?verbose").await.body["model_breaker"], Value::Null);
+    assert_eq!(
+        app.get("/readyz?verbose").await.body["model_breaker"],
+        Value::Null
+    );
     for n_requests in 1..=10 {
         assert_eq!(call_error(&app.decide(ride()).await), "503");
         assert_eq!(fake.requests().len(), n_requests);

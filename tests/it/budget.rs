@@ -1,5 +1,5 @@
-//! What a span may hold: limits on the number of attributes take content first, limits on their length leave JSON that
-//! parses, and whatever was cut says how long it was.
+//! What a span may hold: limits on the number of attributes take content first, limits on their
+//! length leave JSON that parses, and whatever was cut says how long it was.
 
 use expense_agent::config::Config;
 use opentelemetry_sdk::trace::SpanData;
@@ -12,13 +12,23 @@ use crate::harness::{MODEL, TestApp, config, openai, telemetry_settings};
 const CHAT: &str = "chat offline-rules-1";
 const LOOKUP: &str = "execute_tool policy_lookup";
 
-/// The spans of one decision, of a service with these variables, about a text of so many characters.
+/// The spans of one decision, of a service with these variables, about a text of so many
+/// characters.
 async fn spans(variables: &[(&str, &str)], n_chars: usize) -> Vec<SpanData> {
-    let mut all = vec![("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "SPAN_ONLY")];
+    let mut all = vec![(
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
+        "SPAN_ONLY",
+    )];
     all.extend(variables);
-    let app = TestApp::with(Config { telemetry: telemetry_settings(&all), ..config() }).await;
+    let app = TestApp::with(Config {
+        telemetry: telemetry_settings(&all),
+        ..config()
+    })
+    .await;
     let transaction = format!("Flight to Chicago {}", "x".repeat(n_chars));
-    let decision = app.decide(json!({"transaction": transaction, "amount": "650.00"})).await;
+    let decision = app
+        .decide(json!({"transaction": transaction, "amount": "650.00"}))
+        .await;
     app.trace(&decision["trace_id"])
 }
 
@@ -27,24 +37,43 @@ fn span<'a>(spans: &'a [SpanData], name: &str) -> &'a SpanData {
 }
 
 fn keys(span: &SpanData) -> Vec<&str> {
-    span.attributes.iter().map(|attribute| attribute.key.as_str()).collect()
+    span.attributes
+        .iter()
+        .map(|attribute| attribute.key.as_str())
+        .collect()
 }
 
 fn value(span: &SpanData, key: &str) -> String {
-    span.attributes.iter().find(|attribute| attribute.key.as_str() == key).unwrap().value.as_str().into_owned()
+    span.attributes
+        .iter()
+        .find(|attribute| attribute.key.as_str() == key)
+        .unwrap()
+        .value
+        .as_str()
+        .into_owned()
 }
 
 #[tokio::test]
 async fn a_limit_on_attributes_takes_content_and_nothing_else() {
-    let off = ("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "NO_CONTENT");
+    let off = (
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
+        "NO_CONTENT",
+    );
     let (plain, full) = (spans(&[off], 0).await, spans(&[], 0).await);
     for name in [CHAT, LOOKUP] {
         let core = keys(span(&plain, name));
-        let limited = spans(&[("OTEL_ATTRIBUTE_COUNT_LIMIT", &core.len().to_string())], 0).await;
+        let limited = spans(
+            &[("OTEL_ATTRIBUTE_COUNT_LIMIT", &core.len().to_string())],
+            0,
+        )
+        .await;
         assert_eq!(keys(span(&limited, name)), core);
         let n_content = keys(span(&full, name)).len() - core.len();
         assert!(n_content > 0);
-        assert_eq!(span(&limited, name).dropped_attributes_count as usize, n_content);
+        assert_eq!(
+            span(&limited, name).dropped_attributes_count as usize,
+            n_content
+        );
     }
 }
 
@@ -53,15 +82,30 @@ async fn a_limit_on_length_leaves_json_that_parses_and_says_what_is_missing() {
     let spans = spans(&[("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "300")], 1_900).await;
     let chat = span(&spans, CHAT);
     for attribute in spans.iter().flat_map(|span| &span.attributes) {
-        assert!(attribute.value.as_str().chars().count() <= 300, "{attribute:?}");
+        assert!(
+            attribute.value.as_str().chars().count() <= 300,
+            "{attribute:?}"
+        );
     }
     let messages: Value = serde_json::from_str(&value(chat, "gen_ai.input.messages")).unwrap();
     assert_eq!(messages[0]["role"], "user");
     assert_eq!(messages[0]["parts"][0]["type"], "text");
-    assert!(messages[0]["parts"][0]["content"].as_str().unwrap().contains("…truncated, "));
-    let instructions: Value = serde_json::from_str(&value(chat, "gen_ai.system_instructions")).unwrap();
-    assert!(instructions[0]["content"].as_str().unwrap().contains("…truncated, "));
-    let found: Value = serde_json::from_str(&value(span(&spans, LOOKUP), "gen_ai.tool.call.result")).unwrap();
+    assert!(
+        messages[0]["parts"][0]["content"]
+            .as_str()
+            .unwrap()
+            .contains("…truncated, ")
+    );
+    let instructions: Value =
+        serde_json::from_str(&value(chat, "gen_ai.system_instructions")).unwrap();
+    assert!(
+        instructions[0]["content"]
+            .as_str()
+            .unwrap()
+            .contains("…truncated, ")
+    );
+    let found: Value =
+        serde_json::from_str(&value(span(&spans, LOOKUP), "gen_ai.tool.call.result")).unwrap();
     assert!(!found.is_null());
     let facts: Value = serde_json::from_str(&value(chat, "input.value")).unwrap();
     assert!(facts.to_string().contains("…truncated, "), "{facts}");
@@ -73,13 +117,26 @@ async fn without_a_limit_a_text_is_cut_at_8192_characters() {
     let answer = json!({"category": "travel", "confidence": 0.9, "rationale": "x".repeat(10_000)});
     let n_chars = answer.to_string().chars().count();
     fake.script([Reply::content(answer)]);
-    let telemetry = telemetry_settings(&[("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "SPAN_ONLY")]);
-    let app = TestApp::with(Config { model: openai(&fake), telemetry, ..config() }).await;
-    let decision = app.decide(json!({"transaction": "Taxi", "amount": "5.00"})).await;
+    let telemetry = telemetry_settings(&[(
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
+        "SPAN_ONLY",
+    )]);
+    let app = TestApp::with(Config {
+        model: openai(&fake),
+        telemetry,
+        ..config()
+    })
+    .await;
+    let decision = app
+        .decide(json!({"transaction": "Taxi", "amount": "5.00"}))
+        .await;
     let spans = app.trace(&decision["trace_id"]);
     let chat = span(&spans, &format!("chat {MODEL}"));
     let messages: Value = serde_json::from_str(&value(chat, "gen_ai.output.messages")).unwrap();
-    for text in [messages[0]["parts"][0]["content"].as_str().unwrap(), &value(chat, "output.value")] {
+    for text in [
+        messages[0]["parts"][0]["content"].as_str().unwrap(),
+        &value(chat, "output.value"),
+    ] {
         assert_eq!(text.chars().count(), 8_192);
         assert!(text.ends_with(&format!("…truncated, {n_chars} characters")));
     }

@@ -1,4 +1,5 @@
-//! Tamper evidence: whoever changes the ledger past the service is found out, and what is erased leaves no gap.
+//! Tamper evidence: whoever changes the ledger past the service is found out, and what is erased
+//! leaves no gap.
 
 use expense_agent::config::Config;
 use expense_agent::ledger::Ledger;
@@ -12,7 +13,11 @@ use crate::harness::store::{TestStore, on_each_store};
 use crate::harness::{TestApp, assert_golden, config};
 
 async fn on(store: &TestStore) -> TestApp {
-    TestApp::with(Config { store: store.store.clone(), ..config() }).await
+    TestApp::with(Config {
+        store: store.store.clone(),
+        ..config()
+    })
+    .await
 }
 
 fn ride(n: usize) -> Value {
@@ -89,23 +94,41 @@ async fn whatever_is_changed_past_the_service_is_found_and_named() {
 async fn an_approval_that_is_moved_to_another_expense_is_found_and_named() {
     on_each_store(async |store| {
         let keys = KeyFile::new(&[entry("keys", "default", "ea_keys", "roles = [\"manager\"]")]);
-        let app =
-            TestApp::with(Config { store: store.store.clone(), api_keys: Some(keys.path.clone()), ..config() }).await;
+        let app = TestApp::with(Config {
+            store: store.store.clone(),
+            api_keys: Some(keys.path.clone()),
+            ..config()
+        })
+        .await;
         let key = [("authorization", "Bearer ea_keys")];
         let mut pending = Vec::new();
         for amount in ["510.00", "900.00"] {
             let body = json!({"transaction": "Laptop", "amount": amount, "user_id": "ana"});
             pending.push(app.post_with(body, &key).await.body);
         }
-        let path = format!("/v1/expenses/{}/resolution", pending[0]["id"].as_str().unwrap());
-        let approve = json!({"action": "approve", "role": "manager", "actor": "ben", "reason": "Agreed."});
+        let path = format!(
+            "/v1/expenses/{}/resolution",
+            pending[0]["id"].as_str().unwrap()
+        );
+        let approve =
+            json!({"action": "approve", "role": "manager", "actor": "ben", "reason": "Agreed."});
         assert_eq!(app.post_to(&path, approve, &key).await.status, 201);
         app.stop().await;
         assert_eq!(broken(&store).await, None);
         let other = pending[1]["id"].as_str().unwrap();
-        store.execute(sqlx::AssertSqlSafe(format!("UPDATE resolution SET decision_id = '{other}'"))).await;
+        store
+            .execute(sqlx::AssertSqlSafe(format!(
+                "UPDATE resolution SET decision_id = '{other}'"
+            )))
+            .await;
         let found = broken(&store).await.expect("nobody noticed");
-        assert_eq!((found.seq, found.fault), (3, "its record stands at another tenant or expense than its own"));
+        assert_eq!(
+            (found.seq, found.fault),
+            (
+                3,
+                "its record stands at another tenant or expense than its own"
+            )
+        );
     })
     .await;
 }
@@ -154,22 +177,37 @@ async fn the_chain_holds_whoever_decides_and_settles_at_once_and_the_last_hash_i
 async fn verify_says_what_it_found_and_fails_when_something_is_wrong() {
     let store = TestStore::sqlite();
     let folder = store.folder().to_owned();
-    let verify = async |more: &[&str]| run(&[&["ledger", "verify", "--data", &folder], more].concat(), &[]).await;
+    let verify = async |more: &[&str]| {
+        run(
+            &[&["ledger", "verify", "--data", &folder], more].concat(),
+            &[],
+        )
+        .await
+    };
     let nothing = verify(&[]).await;
     assert_eq!(nothing.status.code(), Some(1));
-    assert!(text(nothing.stderr).contains("there is no ledger in "), "it makes none");
+    assert!(
+        text(nothing.stderr).contains("there is no ledger in "),
+        "it makes none"
+    );
 
     let app = on(&store).await;
     let decision = app.decide(ride(1)).await;
     let spans = app.trace(&decision["trace_id"]);
-    let hash =
-        spans.iter().flat_map(|span| &span.attributes).find(|a| a.key.as_str() == "expense.record.hash").unwrap();
+    let hash = spans
+        .iter()
+        .flat_map(|span| &span.attributes)
+        .find(|a| a.key.as_str() == "expense.record.hash")
+        .unwrap();
     let hash = hash.value.as_str().into_owned();
     app.decide(ride(2)).await;
     app.stop().await;
     let fine = verify(&["--head", &hash]).await;
     let said = text(fine.stdout);
-    assert!(fine.status.success() && said.starts_with("default: 2 records hold, head "), "{said}");
+    assert!(
+        fine.status.success() && said.starts_with("default: 2 records hold, head "),
+        "{said}"
+    );
 
     // Cutting the end off leaves a chain that holds; only the trace knows better.
     store
@@ -179,7 +217,10 @@ async fn verify_says_what_it_found_and_fails_when_something_is_wrong() {
     let cut = verify(&["--head", &hash]).await;
     assert_eq!(cut.status.code(), Some(1));
     let said = text(cut.stderr);
-    assert!(said.contains(&format!("no record has the hash {hash}")), "{said}");
+    assert!(
+        said.contains(&format!("no record has the hash {hash}")),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -250,12 +291,19 @@ async fn erasing_says_so_when_somebody_who_reads_keeps_the_texts_in_the_journal(
     app.decide(ride(1)).await;
     let pool = store.connect().await;
     let mut reader = pool.begin().await.unwrap();
-    sqlx::query("SELECT document FROM decision").fetch_all(&mut *reader).await.unwrap();
+    sqlx::query("SELECT document FROM decision")
+        .fetch_all(&mut *reader)
+        .await
+        .unwrap();
     let ledger = Ledger::open(&store.store).await.unwrap();
     let error = format!("{:?}", ledger.erase("default", "ana").await.unwrap_err());
     assert!(error.contains("Read"), "{error}");
     reader.rollback().await.unwrap();
-    assert_eq!(ledger.erase("default", "ana").await.unwrap(), 0, "now the journal is empty as well");
+    assert_eq!(
+        ledger.erase("default", "ana").await.unwrap(),
+        0,
+        "now the journal is empty as well"
+    );
     ledger.close().await;
     pool.close().await;
     app.stop().await;
@@ -278,9 +326,18 @@ async fn a_period_is_exported_as_a_table_or_as_lines_of_json() {
         run(&[&period, more].concat(), &[]).await
     };
     let lines = text(export(&["--format", "ndjson"]).await.stdout);
-    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines.iter().map(|line| &line["id"]).collect::<Vec<_>>(), [&first["id"], &second["id"]]);
-    assert_eq!((&lines[0]["transaction"], &lines[0]["findings"]), (&first["transaction"], &first["findings"]));
+    let lines: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(
+        lines.iter().map(|line| &line["id"]).collect::<Vec<_>>(),
+        [&first["id"], &second["id"]]
+    );
+    assert_eq!(
+        (&lines[0]["transaction"], &lines[0]["findings"]),
+        (&first["transaction"], &first["findings"])
+    );
     assert_eq!(lines[0]["record_hash"].as_str().unwrap().len(), 64);
     let table = text(export(&[]).await.stdout);
     let mut shown = table;
@@ -291,8 +348,23 @@ async fn a_period_is_exported_as_a_table_or_as_lines_of_json() {
     }
     assert_golden("exported_table", &shown);
     let none = export(&["--tenant", "acme", "--format", "ndjson"]).await;
-    assert_eq!((none.status.code(), text(none.stdout).as_str()), (Some(0), ""));
-    let wrong = run(&["export", "--data", &folder, "--from", "2026-03-15", "--to", "2026-03-14"], &[]).await;
+    assert_eq!(
+        (none.status.code(), text(none.stdout).as_str()),
+        (Some(0), "")
+    );
+    let wrong = run(
+        &[
+            "export",
+            "--data",
+            &folder,
+            "--from",
+            "2026-03-15",
+            "--to",
+            "2026-03-14",
+        ],
+        &[],
+    )
+    .await;
     assert!(text(wrong.stderr).contains("--to 2026-03-14 is not after --from 2026-03-15"));
 }
 

@@ -1,5 +1,6 @@
-//! The shipped configuration of the Collector: a real one that runs with it keeps the traces that the agent itself would
-//! keep, and lets nothing pass that must not be stored. `OTELCOL` names the program; without it the tests skip.
+//! The shipped configuration of the Collector: a real one that runs with it keeps the traces that
+//! the agent itself would keep, and lets nothing pass that must not be stored. `OTELCOL` names the
+//! program; without it the tests skip.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -24,7 +25,8 @@ struct Collector {
 }
 
 impl Collector {
-    /// Starts the program that `OTELCOL` names, in front of a backend; `None` and a word why without one.
+    /// Starts the program that `OTELCOL` names, in front of a backend; `None` and a word why
+    /// without one.
     async fn start(backend: &OtlpReceiver, threshold: &str) -> Option<Self> {
         let Ok(program) = std::env::var("OTELCOL") else {
             skip("through a real Collector; name the program in OTELCOL");
@@ -38,7 +40,10 @@ impl Collector {
             .args(["--set=extensions::health_check::endpoint=127.0.0.1:0"])
             .env("COLLECTOR_GRPC", &grpc)
             .env("COLLECTOR_HTTP", "127.0.0.1:0")
-            .env("TRACE_BACKEND", backend.grpc_endpoint().trim_start_matches("http://"))
+            .env(
+                "TRACE_BACKEND",
+                backend.grpc_endpoint().trim_start_matches("http://"),
+            )
             .env("SAMPLING_THRESHOLD", threshold)
             .env("DECISION_WAIT", "3s")
             .stdout(Stdio::null())
@@ -46,17 +51,32 @@ impl Collector {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        poll::until(Duration::from_secs(20), "the Collector listens", async || {
-            tokio::net::TcpStream::connect(&grpc).await.map(drop).map_err(|error| error.to_string())
-        })
+        poll::until(
+            Duration::from_secs(20),
+            "the Collector listens",
+            async || {
+                tokio::net::TcpStream::connect(&grpc)
+                    .await
+                    .map(drop)
+                    .map_err(|error| error.to_string())
+            },
+        )
         .await;
-        Some(Self { endpoint: format!("http://{grpc}"), _process: process })
+        Some(Self {
+            endpoint: format!("http://{grpc}"),
+            _process: process,
+        })
     }
 }
 
 /// An address that nobody listens on, a moment ago.
 async fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string()
+    TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .to_string()
 }
 
 /// Requests that end in many ways, each with a trace id of its own that is the same in every run.
@@ -68,68 +88,147 @@ fn requests() -> Vec<(String, Value)> {
         json!({"transaction": "Printer paper", "amount": "4.00", "date": "2026-03-14", "user_id": "ana"}),
     ];
     // Multiples of the golden ratio spread the random bits evenly.
-    let id = |n: u128| format!("{:032x}", (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
-    (0..80).map(|n| (id(n), bodies[usize::try_from(n % 4).unwrap()].clone())).collect()
+    let id = |n: u128| {
+        format!(
+            "{:032x}",
+            (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+        )
+    };
+    (0..80)
+        .map(|n| (id(n), bodies[usize::try_from(n % 4).unwrap()].clone()))
+        .collect()
 }
 
-/// Posts all requests to a service that sends its spans somewhere, and gives the traces that arrived at the backend.
-async fn kept(endpoint: &str, sampling: Sampling, backend: &OtlpReceiver, last: &str) -> BTreeSet<String> {
+/// Posts all requests to a service that sends its spans somewhere, and gives the traces that
+/// arrived at the backend.
+async fn kept(
+    endpoint: &str,
+    sampling: Sampling,
+    backend: &OtlpReceiver,
+    last: &str,
+) -> BTreeSet<String> {
     let mut telemetry = telemetry_settings(&[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]);
     telemetry.sampling = sampling;
-    let model = ModelConfig::Offline { faults: vec!["misclassify:0.1".parse().unwrap()], fault_seed: 1 };
-    let app = TestApp::exporting(Config { telemetry, model, ..config() }).await;
+    let model = ModelConfig::Offline {
+        faults: vec!["misclassify:0.1".parse().unwrap()],
+        fault_seed: 1,
+    };
+    let app = TestApp::exporting(Config {
+        telemetry,
+        model,
+        ..config()
+    })
+    .await;
     for (trace_id, body) in requests() {
         let traceparent = format!("00-{trace_id}-00f067aa0ba902b7-01");
-        assert_eq!(app.post_with(body, &[("traceparent", &traceparent)]).await.status, 201);
+        assert_eq!(
+            app.post_with(body, &[("traceparent", &traceparent)])
+                .await
+                .status,
+            201
+        );
     }
     app.stop().await;
-    // A trace that is kept in any case comes last, so that all before it were judged when it is there.
-    backend.wait_for(|spans| spans.iter().any(|span| span.trace_id == last), Duration::from_secs(30)).await;
-    backend.spans().into_iter().map(|span| span.trace_id).collect()
+    // A trace that is kept in any case comes last, so that all before it were judged when it is
+    // there.
+    backend
+        .wait_for(
+            |spans| spans.iter().any(|span| span.trace_id == last),
+            Duration::from_secs(30),
+        )
+        .await;
+    backend
+        .spans()
+        .into_iter()
+        .map(|span| span.trace_id)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_collector_keeps_the_traces_that_the_agent_itself_would_keep() {
     let behind = OtlpReceiver::spawn().await;
     // A quarter of those without a reason.
-    let Some(collector) = Collector::start(&behind, "c0000000000000").await else { return };
-    let ratio =
-        |text: &str| Sampling { ratio: text.parse().unwrap(), slow: Duration::from_secs(3600), costly: Decimal::MAX };
+    let Some(collector) = Collector::start(&behind, "c0000000000000").await else {
+        return;
+    };
+    let ratio = |text: &str| Sampling {
+        ratio: text.parse().unwrap(),
+        slow: Duration::from_secs(3600),
+        costly: Decimal::MAX,
+    };
     let direct = OtlpReceiver::spawn().await;
     let endpoint = direct.grpc_endpoint();
     // Which one comes last is known from a run of the agent's own.
     let by_agent = kept_by_agent(&endpoint, ratio("0.25"), &direct).await;
     let all = requests();
-    let last = all.iter().rev().map(|(id, _)| id).find(|id| by_agent.contains(*id)).unwrap();
+    let last = all
+        .iter()
+        .rev()
+        .map(|(id, _)| id)
+        .find(|id| by_agent.contains(*id))
+        .unwrap();
     let by_collector = kept(&collector.endpoint, ratio("1"), &behind, last).await;
     poll::until(Duration::from_secs(30), "the same traces", async || {
-        let by_collector: BTreeSet<String> = behind.spans().into_iter().map(|span| span.trace_id).collect();
-        if by_collector == by_agent { Ok(()) } else { Err((by_agent.len(), by_collector.len())) }
+        let by_collector: BTreeSet<String> = behind
+            .spans()
+            .into_iter()
+            .map(|span| span.trace_id)
+            .collect();
+        if by_collector == by_agent {
+            Ok(())
+        } else {
+            Err((by_agent.len(), by_collector.len()))
+        }
     })
     .await;
     assert!(by_collector.is_subset(&by_agent));
-    assert!((30..70).contains(&by_agent.len()), "some of each: {}", by_agent.len());
+    assert!(
+        (30..70).contains(&by_agent.len()),
+        "some of each: {}",
+        by_agent.len()
+    );
 }
 
-async fn kept_by_agent(endpoint: &str, sampling: Sampling, backend: &OtlpReceiver) -> BTreeSet<String> {
+async fn kept_by_agent(
+    endpoint: &str,
+    sampling: Sampling,
+    backend: &OtlpReceiver,
+) -> BTreeSet<String> {
     // The review of every third request is kept in any case.
-    let last = requests().into_iter().rev().find(|(_, body)| body["mcc"] == "4511").unwrap().0;
+    let last = requests()
+        .into_iter()
+        .rev()
+        .find(|(_, body)| body["mcc"] == "4511")
+        .unwrap()
+        .0;
     kept(endpoint, sampling, backend, &last).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_sender_forgot_to_redact_is_not_stored() {
     let behind = OtlpReceiver::spawn().await;
-    let Some(collector) = Collector::start(&behind, "00000000000000").await else { return };
+    let Some(collector) = Collector::start(&behind, "00000000000000").await else {
+        return;
+    };
     let mut telemetry = telemetry_settings(&[
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint),
         ("OTEL_RESOURCE_ATTRIBUTES", "owner=jane@example.com"),
     ]);
     telemetry.sampling = Sampling::default();
-    let app = TestApp::exporting(Config { telemetry, ..config() }).await;
-    app.decide(json!({"transaction": "Uber ride", "amount": "15.00", "user_id": "ana"})).await;
+    let app = TestApp::exporting(Config {
+        telemetry,
+        ..config()
+    })
+    .await;
+    app.decide(json!({"transaction": "Uber ride", "amount": "15.00", "user_id": "ana"}))
+        .await;
     app.stop().await;
-    behind.wait_for(|spans| !spans.is_empty(), Duration::from_secs(30)).await;
+    behind
+        .wait_for(|spans| !spans.is_empty(), Duration::from_secs(30))
+        .await;
     let bytes = behind.bytes();
-    assert!(!bytes.windows(4).any(|window| window == b"jane"), "the Collector looks at resources as well");
+    assert!(
+        !bytes.windows(4).any(|window| window == b"jane"),
+        "the Collector looks at resources as well"
+    );
 }

@@ -19,7 +19,10 @@ async fn the_demo_shows_each_decision_as_a_tree() {
     let output = run(&["demo"], &[QUIET]).await;
     assert!(output.status.success(), "{}", text(output.stderr));
     let trace_ids = regex::Regex::new("[0-9a-f]{32}").unwrap();
-    assert_golden("demo", &trace_ids.replace_all(&text(output.stdout), "<trace_id>"));
+    assert_golden(
+        "demo",
+        &trace_ids.replace_all(&text(output.stdout), "<trace_id>"),
+    );
 }
 
 #[tokio::test]
@@ -27,10 +30,22 @@ async fn every_eighth_tree_is_red_when_the_model_misclassifies_an_eighth() {
     let output = run(&["demo", "--model-fault", "misclassify:0.12"], &[QUIET]).await;
     let shown = text(output.stdout);
     assert_eq!(shown.matches('✗').count(), 5, "{shown}");
-    assert!(shown.contains("semantic error rate: 12.5 % (5 of 40 decisions"), "{shown}");
+    assert!(
+        shown.contains("semantic error rate: 12.5 % (5 of 40 decisions"),
+        "{shown}"
+    );
     let again = run(&["demo", "--model-fault", "misclassify:0.12"], &[QUIET]).await;
-    let red = |text: &str| text.lines().filter(|line| line.contains('✗')).map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(red(&text(again.stdout)), red(&shown), "the same seed strikes the same questions");
+    let red = |text: &str| {
+        text.lines()
+            .filter(|line| line.contains('✗'))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        red(&text(again.stdout)),
+        red(&shown),
+        "the same seed strikes the same questions"
+    );
 }
 
 #[tokio::test]
@@ -46,7 +61,11 @@ async fn the_demo_posts_to_a_running_service() {
         let output = run(&["demo", &service.url], &[QUIET]).await;
         assert!(text(output.stdout).contains("semantic error rate: 0.0 % (0 of 40 decisions"));
     }
-    let refused = run(&["demo", &service.url, "--model-fault", "garbage:1"], &[QUIET]).await;
+    let refused = run(
+        &["demo", &service.url, "--model-fault", "garbage:1"],
+        &[QUIET],
+    )
+    .await;
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(refused.stderr).contains("start the service"));
     let unreachable = run(&["demo", "http://127.0.0.1:1"], &[QUIET]).await;
@@ -57,20 +76,34 @@ async fn the_demo_posts_to_a_running_service() {
 async fn policies_can_be_checked_before_they_are_rolled_out() {
     let output = run(&["policies", "check"], &[]).await;
     assert!(output.status.success());
-    assert!(text(output.stdout).contains("travel-trip-cap: One trip costs at most 500.00, limit included."));
+    assert!(
+        text(output.stdout)
+            .contains("travel-trip-cap: One trip costs at most 500.00, limit included.")
+    );
 
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("meals.toml"), "category = \"meals\"\nversion = 1\n").unwrap();
+    std::fs::write(
+        folder.path().join("meals.toml"),
+        "category = \"meals\"\nversion = 1\n",
+    )
+    .unwrap();
     let output = run(&["policies", "check", folder.path().to_str().unwrap()], &[]).await;
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(output.stderr).contains("meals.toml:2: `version` is 1; write a version such as \"1\""));
+    assert!(
+        text(output.stderr).contains("meals.toml:2: `version` is 1; write a version such as \"1\"")
+    );
 }
 
 #[tokio::test]
 async fn the_healthcheck_tells_by_its_exit_code() {
     let service = Service::start(&[], &[QUIET]).await;
     let address = service.url.trim_start_matches("http://").to_owned();
-    assert!(run(&["healthcheck", "--listen", &address], &[]).await.status.success());
+    assert!(
+        run(&["healthcheck", "--listen", &address], &[])
+            .await
+            .status
+            .success()
+    );
     service.stop().await;
     let output = run(&["healthcheck", "--listen", &address], &[]).await;
     assert_eq!(output.status.code(), Some(1));
@@ -82,7 +115,12 @@ async fn a_port_in_use_is_said_plainly() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let folder = tempfile::tempdir().unwrap();
-    let arguments = ["--listen", &address, "--data", folder.path().to_str().unwrap()];
+    let arguments = [
+        "--listen",
+        &address,
+        "--data",
+        folder.path().to_str().unwrap(),
+    ];
     let output = run(&arguments, &[QUIET]).await;
     assert_eq!(output.status.code(), Some(1));
     let expected = format!("cannot listen on {address}; name another address with --listen");
@@ -95,12 +133,24 @@ async fn a_stop_signal_lets_requests_finish_and_turns_new_ones_away() {
     let (url, client) = (service.url.clone(), reqwest::Client::new());
     let body = json!({"transaction": "Taxi", "amount": "5.00"});
     let under_way = tokio::spawn(client.post(format!("{url}/v1/expenses")).json(&body).send());
-    // The request is in the service once it has a place there; a connection of its own tells when it stops listening.
-    poll::until(Duration::from_secs(10), "the request is under way", async || {
-        let ready = reqwest::get(format!("{url}/readyz")).await.map_err(|error| error.to_string())?;
-        let checks: serde_json::Value = ready.json().await.map_err(|error| error.to_string())?;
-        if checks["checks"]["in_flight"] == 1 { Ok(()) } else { Err(checks.to_string()) }
-    })
+    // The request is in the service once it has a place there; a connection of its own tells when
+    // it stops listening.
+    poll::until(
+        Duration::from_secs(10),
+        "the request is under way",
+        async || {
+            let ready = reqwest::get(format!("{url}/readyz"))
+                .await
+                .map_err(|error| error.to_string())?;
+            let checks: serde_json::Value =
+                ready.json().await.map_err(|error| error.to_string())?;
+            if checks["checks"]["in_flight"] == 1 {
+                Ok(())
+            } else {
+                Err(checks.to_string())
+            }
+        },
+    )
     .await;
     service.signal("TERM").await;
     let answer = under_way.await.unwrap().unwrap();
@@ -116,12 +166,20 @@ async fn a_stop_waits_for_no_file_that_has_no_end() {
     copy_shipped(folder.path());
     let service = Service::start(&["--policies", folder.path().to_str().unwrap()], &[QUIET]).await;
     let pipe = folder.path().join("pipe.toml");
-    assert!(Command::new("mkfifo").arg(&pipe).status().await.unwrap().success());
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .await
+            .unwrap()
+            .success()
+    );
     service.signal("HUP").await;
     // It can be opened for writing once the service reads from it, and is read until it is closed.
-    let _writer =
-        poll::until(Duration::from_secs(10), "the pipe is read", async || pipe::OpenOptions::new().open_sender(&pipe))
-            .await;
+    let _writer = poll::until(Duration::from_secs(10), "the pipe is read", async || {
+        pipe::OpenOptions::new().open_sender(&pipe)
+    })
+    .await;
     let (ended, log) = service.stop().await;
     assert!(ended.success(), "{log}");
 }
@@ -131,14 +189,27 @@ async fn a_service_that_lingers_answers_and_has_callers_leave_their_connections(
     let service = Service::start(&["--linger", "10min"], &[QUIET]).await;
     let client = reqwest::Client::new();
     let body = json!({"transaction": "Taxi", "amount": "5.00"});
-    let answer = async || client.post(format!("{}/v1/expenses", service.url)).json(&body).send().await.unwrap();
+    let answer = async || {
+        client
+            .post(format!("{}/v1/expenses", service.url))
+            .json(&body)
+            .send()
+            .await
+            .unwrap()
+    };
     let kept = answer().await;
     assert_eq!(kept.headers().get("connection"), None);
     kept.bytes().await.unwrap();
     service.signal("TERM").await;
     poll::until(Duration::from_secs(10), "the service is told", async || {
-        let ready = reqwest::get(format!("{}/readyz", service.url)).await.unwrap();
-        if ready.status() == 503 { Ok(()) } else { Err(ready.status()) }
+        let ready = reqwest::get(format!("{}/readyz", service.url))
+            .await
+            .unwrap();
+        if ready.status() == 503 {
+            Ok(())
+        } else {
+            Err(ready.status())
+        }
     })
     .await;
     // The first comes by the connection that was kept, the second by one of its own.

@@ -9,7 +9,11 @@ use crate::harness::store::{TestStore, on_each_store};
 use crate::harness::{TestApp, config};
 
 async fn on(store: &TestStore) -> TestApp {
-    TestApp::with(Config { store: store.store.clone(), ..config() }).await
+    TestApp::with(Config {
+        store: store.store.clone(),
+        ..config()
+    })
+    .await
 }
 
 fn meal(amount: &str) -> Value {
@@ -31,15 +35,28 @@ async fn a_credit_frees_at_most_the_share_of_its_purchase() {
         let lunch = app.decide(meal("60.00")).await;
         app.decide(meal("10.00")).await;
         let back = app.decide(credit("-25.00", &lunch)).await;
-        assert_eq!((&back["outcome"], &back["category"]), (&json!("approved"), &json!("meals")));
-        assert_eq!((&back["amount"], &back["reimbursable"]), (&json!("-25.00"), &json!("-25.00")));
-        assert_eq!((&back["steps"], &back["validations"]), (&json!([]), &json!([])), "no model is asked");
+        assert_eq!(
+            (&back["outcome"], &back["category"]),
+            (&json!("approved"), &json!("meals"))
+        );
+        assert_eq!(
+            (&back["amount"], &back["reimbursable"]),
+            (&json!("-25.00"), &json!("-25.00"))
+        );
+        assert_eq!(
+            (&back["steps"], &back["validations"]),
+            (&json!([]), &json!([])),
+            "no model is asked"
+        );
         assert_eq!(used(&app).await, "45.00");
         // More than what is left of it frees what is left.
         let rest = app.decide(credit("-100.00", &lunch)).await;
         assert_eq!(rest["reimbursable"], "-35.00");
         assert_eq!(used(&app).await, "10.00");
-        assert_eq!(app.decide(credit("-1.00", &lunch)).await["reimbursable"], "0.00");
+        assert_eq!(
+            app.decide(credit("-1.00", &lunch)).await["reimbursable"],
+            "0.00"
+        );
         // What was freed can be used again.
         assert_eq!(app.decide(meal("65.00")).await["outcome"], "approved");
     })
@@ -53,8 +70,14 @@ async fn the_run_of_a_credit_names_no_model() {
     let back = app.decide(credit("-25.00", &lunch)).await;
     for (decision, has_model) in [(lunch, true), (back, false)] {
         let spans = app.trace(&decision["trace_id"]);
-        let run = spans.iter().find(|span| span.name == "invoke_agent expense_agent").unwrap();
-        let names_it = run.attributes.iter().any(|attribute| attribute.key.as_str() == "gen_ai.request.model");
+        let run = spans
+            .iter()
+            .find(|span| span.name == "invoke_agent expense_agent")
+            .unwrap();
+        let names_it = run
+            .attributes
+            .iter()
+            .any(|attribute| attribute.key.as_str() == "gen_ai.request.model");
         assert_eq!(names_it, has_model, "{}", app.tree(&decision));
     }
 }
@@ -64,7 +87,10 @@ async fn a_credit_of_what_was_denied_frees_nothing() {
     on_each_store(async |store| {
         let app = on(&store).await;
         let denied = app.decide(meal("80.00")).await;
-        assert_eq!(app.decide(credit("-80.00", &denied)).await["reimbursable"], "0.00");
+        assert_eq!(
+            app.decide(credit("-80.00", &denied)).await["reimbursable"],
+            "0.00"
+        );
         assert_eq!(used(&app).await, "0.00");
     })
     .await;
@@ -81,7 +107,10 @@ async fn a_credit_in_foreign_money_frees_what_its_purchase_was_taken_for() {
         let mut back = credit("-40.00", &lunch);
         back["currency"] = "EUR".into();
         let back = app.decide(back).await;
-        assert_eq!((&back["converted_amount"]["amount"], &back["reimbursable"]), (&json!("-43.40"), &json!("-43.40")));
+        assert_eq!(
+            (&back["converted_amount"]["amount"], &back["reimbursable"]),
+            (&json!("-43.40"), &json!("-43.40"))
+        );
         assert_eq!(used(&app).await, "0.00");
     })
     .await;

@@ -1,5 +1,6 @@
-//! Nothing lost unseen: what becomes of spans when the backend dies, hangs, refuses or is choosy, over both protocols.
-//! The counts say at each moment where every span is, and agree with what the backend has.
+//! Nothing lost unseen: what becomes of spans when the backend dies, hangs, refuses or is choosy,
+//! over both protocols. The counts say at each moment where every span is, and agree with what the
+//! backend has.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -39,7 +40,12 @@ fn ride() -> Value {
 }
 
 /// Telemetry that sends to a receiver, with more variables.
-fn telemetry(receiver: &MortalReceiver, protocol: &str, variables: &[(&str, &str)], max_bytes: usize) -> Telemetry {
+fn telemetry(
+    receiver: &MortalReceiver,
+    protocol: &str,
+    variables: &[(&str, &str)],
+    max_bytes: usize,
+) -> Telemetry {
     let endpoint = receiver.endpoint(protocol);
     let mut all = vec![
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
@@ -66,7 +72,8 @@ fn trace(tracer: &SdkTracer, text: &str, has_failed: bool) -> String {
     leaf.set_attribute(KeyValue::new("text", text.to_owned()));
     leaf.end();
     let status = if has_failed { "failed" } else { "passed" };
-    step.span().set_attribute(KeyValue::new("validation.status", status));
+    step.span()
+        .set_attribute(KeyValue::new("validation.status", status));
     step.span().end();
     root.span().end();
     root.span().span_context().trace_id().to_string()
@@ -80,16 +87,23 @@ fn span_ids(spans: &[ReceivedSpan]) -> BTreeSet<String> {
 async fn settled(queue: &Queue) -> SpanCounts {
     poll::until(PATIENCE, "settled spans", async || {
         let counts = queue.counts();
-        if counts.in_flight == 0 { Ok(counts) } else { Err(counts) }
+        if counts.in_flight == 0 {
+            Ok(counts)
+        } else {
+            Err(counts)
+        }
     })
     .await
 }
 
 async fn shut_down(telemetry: Telemetry) {
-    tokio::task::spawn_blocking(|| telemetry.shutdown()).await.unwrap();
+    tokio::task::spawn_blocking(|| telemetry.shutdown())
+        .await
+        .unwrap();
 }
 
-/// A receiver of its own process is killed twice with SIGKILL while decisions are made, each time owing an answer.
+/// A receiver of its own process is killed twice with SIGKILL while decisions are made, each time
+/// owing an answer.
 async fn killed_twice_under_load(protocol: &str) {
     let mut receiver = ReceiverProcess::dead();
     let endpoint = receiver.endpoint(protocol);
@@ -119,7 +133,11 @@ async fn killed_twice_under_load(protocol: &str) {
     let (trace_ids, ()) = tokio::join!(join_all((0..4).map(|_| load())), lives);
     let counts = poll::until(PATIENCE, "settled spans", async || {
         let counts = service.get("/readyz?verbose").await["spans"].clone();
-        if counts["in_flight"] == 0 { Ok(counts) } else { Err(counts) }
+        if counts["in_flight"] == 0 {
+            Ok(counts)
+        } else {
+            Err(counts)
+        }
     })
     .await;
     let (ended, log) = service.stop().await;
@@ -128,7 +146,10 @@ async fn killed_twice_under_load(protocol: &str) {
     let received = receiver.spans();
     let trace_ids: Vec<_> = trace_ids.concat();
     for trace_id in &trace_ids {
-        let n_spans = received.keys().filter(|(of_trace, _)| of_trace == trace_id).count();
+        let n_spans = received
+            .keys()
+            .filter(|(of_trace, _)| of_trace == trace_id)
+            .count();
         assert_eq!(n_spans, N_SPANS, "{trace_id}: {log}");
     }
     // The start of the service is a span as well.
@@ -138,8 +159,14 @@ async fn killed_twice_under_load(protocol: &str) {
         "started": n_started, "exported": n_started, "sampled_out": 0, "dropped": 0, "in_flight": 0,
     });
     assert_eq!(counts, expected);
-    assert!(received.values().any(|n_times| *n_times > 1), "what was not acknowledged comes again");
-    assert!(!log.contains("lost") && !log.contains("not delivered"), "{log}");
+    assert!(
+        received.values().any(|n_times| *n_times > 1),
+        "what was not acknowledged comes again"
+    );
+    assert!(
+        !log.contains("lost") && !log.contains("not delivered"),
+        "{log}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,10 +184,16 @@ async fn without_a_receiver_decisions_go_on_within_a_bound_and_the_loss_is_exact
     let mut receiver = MortalReceiver::dead();
     let endpoint = receiver.endpoint("grpc");
     let max_bytes = 64 * 1024;
-    let mut settings =
-        telemetry_settings(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_BSP_SCHEDULE_DELAY", "10")]);
+    let mut settings = telemetry_settings(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+        ("OTEL_BSP_SCHEDULE_DELAY", "10"),
+    ]);
     settings.queue.max_bytes = max_bytes;
-    let app = TestApp::exporting(Config { telemetry: settings, ..config() }).await;
+    let app = TestApp::exporting(Config {
+        telemetry: settings,
+        ..config()
+    })
+    .await;
     let queue = app.queue();
     for _ in 0..50 {
         app.decide(ride()).await;
@@ -170,9 +203,18 @@ async fn without_a_receiver_decisions_go_on_within_a_bound_and_the_loss_is_exact
     assert!(spans["dropped"].as_u64().unwrap() > 0, "{spans}");
     assert_eq!(app.get("/readyz").await.body.get("spans"), None);
     let page = app.metrics().await;
-    assert_eq!(page.sum("telemetry_spans_total", &[("telemetry_result", "dropped")]), spans["dropped"]);
-    assert_eq!(page.sum("telemetry_spans_in_flight", &[]), spans["in_flight"]);
-    assert_eq!(page.sum("telemetry_queue_memory_bytes", &[]), queue.n_bytes() as f64);
+    assert_eq!(
+        page.sum("telemetry_spans_total", &[("telemetry_result", "dropped")]),
+        spans["dropped"]
+    );
+    assert_eq!(
+        page.sum("telemetry_spans_in_flight", &[]),
+        spans["in_flight"]
+    );
+    assert_eq!(
+        page.sum("telemetry_queue_memory_bytes", &[]),
+        queue.n_bytes() as f64
+    );
     receiver.revive().await;
     let counts = settled(&queue).await;
     let n_received = span_ids(&receiver.spans()).len() as u64;
@@ -188,7 +230,9 @@ async fn a_full_queue_gives_up_its_oldest_traces_and_keeps_those_that_failed() {
     let telemetry = telemetry(&receiver, "grpc", &[], 256 * 1024);
     let tracer = tracer(&telemetry);
     let text = "x".repeat(2_000);
-    let traces: Vec<(bool, String)> = (0..300).map(|n| (n % 30 == 0, trace(&tracer, &text, n % 30 == 0))).collect();
+    let traces: Vec<(bool, String)> = (0..300)
+        .map(|n| (n % 30 == 0, trace(&tracer, &text, n % 30 == 0)))
+        .collect();
     receiver.revive().await;
     let counts = settled(&telemetry.queue().unwrap()).await;
     shut_down(telemetry).await;
@@ -196,15 +240,41 @@ async fn a_full_queue_gives_up_its_oldest_traces_and_keeps_those_that_failed() {
     for span in receiver.spans() {
         *received.entry(span.trace_id).or_default() += 1;
     }
-    assert!(received.values().all(|n| *n == 3), "traces are given up whole");
-    assert!(traces.iter().filter(|(has_failed, _)| *has_failed).all(|(_, id)| received.contains_key(id)));
-    let ordinary: Vec<_> = traces.iter().filter(|(has_failed, _)| !has_failed).collect();
-    let n_kept = ordinary.iter().filter(|(_, id)| received.contains_key(id)).count();
+    assert!(
+        received.values().all(|n| *n == 3),
+        "traces are given up whole"
+    );
+    assert!(
+        traces
+            .iter()
+            .filter(|(has_failed, _)| *has_failed)
+            .all(|(_, id)| received.contains_key(id))
+    );
+    let ordinary: Vec<_> = traces
+        .iter()
+        .filter(|(has_failed, _)| !has_failed)
+        .collect();
+    let n_kept = ordinary
+        .iter()
+        .filter(|(_, id)| received.contains_key(id))
+        .count();
     assert!((1..ordinary.len()).contains(&n_kept));
-    assert!(ordinary.iter().rev().take(n_kept).all(|(_, id)| received.contains_key(id)), "the youngest are kept");
+    assert!(
+        ordinary
+            .iter()
+            .rev()
+            .take(n_kept)
+            .all(|(_, id)| received.contains_key(id)),
+        "the youngest are kept"
+    );
     let n_received = 3 * received.len() as u64;
-    let expected =
-        SpanCounts { started: 900, exported: n_received, sampled_out: 0, dropped: 900 - n_received, in_flight: 0 };
+    let expected = SpanCounts {
+        started: 900,
+        exported: n_received,
+        sampled_out: 0,
+        dropped: 900 - n_received,
+        in_flight: 0,
+    };
     assert_eq!(counts, expected);
 }
 
@@ -213,7 +283,12 @@ async fn large_spans_pass_a_receiver_of_four_mebibytes() {
     for protocol in PROTOCOLS {
         let receiver = MortalReceiver::spawn().await;
         receiver.behave(Manner::AtMost(4 * 1024 * 1024));
-        let telemetry = telemetry(&receiver, protocol, &[("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")], ROOMY);
+        let telemetry = telemetry(
+            &receiver,
+            protocol,
+            &[("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")],
+            ROOMY,
+        );
         let text = "x".repeat(20 * 1024);
         let tracer = tracer(&telemetry);
         for _ in 0..512 {
@@ -251,7 +326,12 @@ async fn what_a_receiver_rejects_is_counted_as_dropped() {
     for protocol in PROTOCOLS {
         let receiver = MortalReceiver::spawn().await;
         receiver.behave(Manner::TakeAllBut(2));
-        let telemetry = telemetry(&receiver, protocol, &[("OTEL_BSP_SCHEDULE_DELAY", "600000")], ROOMY);
+        let telemetry = telemetry(
+            &receiver,
+            protocol,
+            &[("OTEL_BSP_SCHEDULE_DELAY", "600000")],
+            ROOMY,
+        );
         let queue = telemetry.queue().unwrap();
         trace(&tracer(&telemetry), "", false);
         queue.flush();
@@ -277,7 +357,12 @@ async fn what_a_receiver_rejects_is_counted_as_dropped() {
 async fn a_receiver_that_hangs_or_is_busy_is_asked_again() {
     for protocol in PROTOCOLS {
         let mut receiver = MortalReceiver::spawn().await;
-        let telemetry = telemetry(&receiver, protocol, &[("OTEL_EXPORTER_OTLP_TIMEOUT", "200")], ROOMY);
+        let telemetry = telemetry(
+            &receiver,
+            protocol,
+            &[("OTEL_EXPORTER_OTLP_TIMEOUT", "200")],
+            ROOMY,
+        );
         let queue = telemetry.queue().unwrap();
         receiver.behave(Manner::Busy);
         let first = trace(&tracer(&telemetry), "", false);
@@ -296,12 +381,21 @@ async fn a_receiver_that_hangs_or_is_busy_is_asked_again() {
 async fn a_stop_delivers_what_waits_and_counts_what_it_cannot() {
     for protocol in PROTOCOLS {
         let receiver = MortalReceiver::spawn().await;
-        let telemetry = telemetry(&receiver, protocol, &[("OTEL_BSP_SCHEDULE_DELAY", "600000")], ROOMY);
+        let telemetry = telemetry(
+            &receiver,
+            protocol,
+            &[("OTEL_BSP_SCHEDULE_DELAY", "600000")],
+            ROOMY,
+        );
         let queue = telemetry.queue().unwrap();
         (0..1000).for_each(|_| _ = trace(&tracer(&telemetry), "text", false));
         shut_down(telemetry).await;
         assert_eq!(span_ids(&receiver.spans()).len(), 3000);
-        let expected = SpanCounts { started: 3000, exported: 3000, ..SpanCounts::default() };
+        let expected = SpanCounts {
+            started: 3000,
+            exported: 3000,
+            ..SpanCounts::default()
+        };
         assert_eq!(queue.counts(), expected);
 
         receiver.behave(Manner::Hang);
@@ -309,7 +403,14 @@ async fn a_stop_delivers_what_waits_and_counts_what_it_cannot() {
         let queue = telemetry.queue().unwrap();
         (0..10).for_each(|_| _ = trace(&tracer(&telemetry), "text", false));
         shut_down(telemetry).await;
-        assert_eq!(queue.counts(), SpanCounts { started: 30, dropped: 30, ..SpanCounts::default() });
+        assert_eq!(
+            queue.counts(),
+            SpanCounts {
+                started: 30,
+                dropped: 30,
+                ..SpanCounts::default()
+            }
+        );
     }
 }
 
@@ -337,19 +438,38 @@ async fn what_is_sent_on_elsewhere_does_not_count_as_exported() {
         }
     };
     let counts = counts_of_a_trace(Router::new().fallback(elsewhere)).await;
-    assert_eq!(counts, SpanCounts { started: 3, dropped: 3, ..SpanCounts::default() });
+    assert_eq!(
+        counts,
+        SpanCounts {
+            started: 3,
+            dropped: 3,
+            ..SpanCounts::default()
+        }
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_an_answer_without_an_end_the_beginning_is_enough() {
-    let endless = || async { Body::from_stream(futures_util::stream::repeat(Ok::<_, Infallible>("never the end"))) };
+    let endless = || async {
+        Body::from_stream(futures_util::stream::repeat(Ok::<_, Infallible>(
+            "never the end",
+        )))
+    };
     let counts = counts_of_a_trace(Router::new().fallback(endless)).await;
-    assert_eq!(counts, SpanCounts { started: 3, exported: 3, ..SpanCounts::default() });
+    assert_eq!(
+        counts,
+        SpanCounts {
+            started: 3,
+            exported: 3,
+            ..SpanCounts::default()
+        }
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_that_never_took_anything_is_tried_four_times_when_the_program_stops() {
-    /// The attempt that is under way when the stop comes: it gets no answer, and is none of the four.
+    /// The attempt that is under way when the stop comes: it gets no answer, and is none of the
+    /// four.
     const UNDER_WAY: u64 = 5;
     let n_tried = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&n_tried);
@@ -369,21 +489,27 @@ async fn a_backend_that_never_took_anything_is_tried_four_times_when_the_program
     ];
     let telemetry = Telemetry::start(&telemetry_settings(&variables), pseudonyms()).unwrap();
     trace(&tracer(&telemetry), "", false);
-    poll::until(PATIENCE, "attempt under way", async || match n_tried.load(Ordering::Relaxed) {
-        UNDER_WAY => Ok(()),
-        n => Err(n),
+    poll::until(PATIENCE, "attempt under way", async || {
+        match n_tried.load(Ordering::Relaxed) {
+            UNDER_WAY => Ok(()),
+            n => Err(n),
+        }
     })
     .await;
     shut_down(telemetry).await;
     assert_eq!(n_tried.load(Ordering::Relaxed) - UNDER_WAY, 4);
 }
 
-/// Spans that begin, end and are left open on several threads, while the receiver does whatever it likes.
+/// Spans that begin, end and are left open on several threads, while the receiver does whatever it
+/// likes.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_counts_add_up_at_every_moment() {
     for protocol in PROTOCOLS {
         let mut receiver = MortalReceiver::spawn().await;
-        let variables = [("OTEL_EXPORTER_OTLP_TIMEOUT", "50"), ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "64")];
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "50"),
+            ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "64"),
+        ];
         let telemetry = telemetry(&receiver, protocol, &variables, 128 * 1024);
         let queue = telemetry.queue().unwrap();
         let is_over = Arc::new(AtomicBool::new(false));
@@ -408,13 +534,24 @@ async fn the_counts_add_up_at_every_moment() {
             );
             counts
         };
-        for manner in [Manner::Take, Manner::TakeAllBut(1), Manner::Busy, Manner::Refuse, Manner::Hang, Manner::Take] {
+        for manner in [
+            Manner::Take,
+            Manner::TakeAllBut(1),
+            Manner::Busy,
+            Manner::Refuse,
+            Manner::Hang,
+            Manner::Take,
+        ] {
             receiver.behave(manner);
             let before = queue.counts();
             poll::until(PATIENCE, "a thousand more spans", async || {
                 let counts = adds_up(queue.counts());
                 assert!(queue.n_bytes() <= 128 * 1024);
-                if counts.started > before.started + 1000 { Ok(()) } else { Err(counts) }
+                if counts.started > before.started + 1000 {
+                    Ok(())
+                } else {
+                    Err(counts)
+                }
             })
             .await;
         }

@@ -1,4 +1,5 @@
-//! The same purchase handed in twice: how alike two expenses are, and which earlier decisions a new one names.
+//! The same purchase handed in twice: how alike two expenses are, and which earlier decisions a new
+//! one names.
 
 use expense_agent::config::Config;
 use expense_agent::domain::expense::Expense;
@@ -47,7 +48,10 @@ fn the_more_of_two_expenses_agrees_the_higher_is_their_score() {
         ("Ride", Some("Yellow Cabs"), DAY, None),
         ("Taxi to the client", cabs, date(2026, 3, 16), None),
     ] {
-        let (first, second) = (expense("Taxi to the client", cabs, DAY), expense(transaction, merchant, day));
+        let (first, second) = (
+            expense("Taxi to the client", cabs, DAY),
+            expense(transaction, merchant, day),
+        );
         let shown = similarity(&first, &second).map(|score| score.to_string());
         assert_eq!(shown.as_deref(), score, "{transaction} {merchant:?} {day}");
         assert_eq!(similarity(&first, &second), similarity(&second, &first));
@@ -57,19 +61,49 @@ fn the_more_of_two_expenses_agrees_the_higher_is_their_score() {
 #[test]
 fn without_merchants_the_same_words_of_one_day_are_one_purchase() {
     let first = expense("Lunch", None, DAY);
-    assert_eq!(similarity(&first, &expense("lunch", None, DAY)), Some(Decimal::ONE));
+    assert_eq!(
+        similarity(&first, &expense("lunch", None, DAY)),
+        Some(Decimal::ONE)
+    );
     assert_eq!(similarity(&first, &expense("Dinner", None, DAY)), None);
-    assert_eq!(similarity(&first, &expense("Lunch", None, date(2026, 3, 15))), None);
+    assert_eq!(
+        similarity(&first, &expense("Lunch", None, date(2026, 3, 15))),
+        None
+    );
     // Signs alone have no words, and are compared as they are.
-    assert_eq!(similarity(&expense("?!", None, DAY), &expense("!!", None, DAY)), None);
-    assert_eq!(similarity(&expense("?!", None, DAY), &expense("?!", None, DAY)), Some(Decimal::ONE));
+    assert_eq!(
+        similarity(&expense("?!", None, DAY), &expense("!!", None, DAY)),
+        None
+    );
+    assert_eq!(
+        similarity(&expense("?!", None, DAY), &expense("?!", None, DAY)),
+        Some(Decimal::ONE)
+    );
 }
 
 #[test]
 fn another_amount_or_currency_is_another_purchase() {
     let first = expense("Lunch", None, DAY);
-    assert_eq!(similarity(&first, &Expense { amount: dec("45.01"), ..first.clone() }), None);
-    assert_eq!(similarity(&first, &Expense { currency: "CAD".parse().unwrap(), ..first.clone() }), None);
+    assert_eq!(
+        similarity(
+            &first,
+            &Expense {
+                amount: dec("45.01"),
+                ..first.clone()
+            }
+        ),
+        None
+    );
+    assert_eq!(
+        similarity(
+            &first,
+            &Expense {
+                currency: "CAD".parse().unwrap(),
+                ..first.clone()
+            }
+        ),
+        None
+    );
 }
 
 fn taxi() -> Value {
@@ -88,22 +122,45 @@ async fn a_purchase_handed_in_twice_is_noted_and_not_blocked() {
     let first = app.decide(taxi()).await;
     assert_eq!(first["duplicates"], json!([]));
     let next_day = app.decide(with("date", "2026-03-15")).await;
-    assert_eq!(next_day["duplicates"], json!([{"id": first["id"], "score": "0.8"}]));
+    assert_eq!(
+        next_day["duplicates"],
+        json!([{"id": first["id"], "score": "0.8"}])
+    );
     let again = app.decide(taxi()).await;
-    assert_eq!((&again["outcome"], &again["agent_outcome"]), (&json!("approved"), &json!("success")));
-    let noted = json!([{"id": first["id"], "score": "1.0"}, {"id": next_day["id"], "score": "0.8"}]);
+    assert_eq!(
+        (&again["outcome"], &again["agent_outcome"]),
+        (&json!("approved"), &json!("success"))
+    );
+    let noted =
+        json!([{"id": first["id"], "score": "1.0"}, {"id": next_day["id"], "score": "0.8"}]);
     assert_eq!(again["duplicates"], noted);
-    assert_eq!(app.get(&format!("/v1/expenses/{}", again["id"].as_str().unwrap())).await.body, again);
+    assert_eq!(
+        app.get(&format!("/v1/expenses/{}", again["id"].as_str().unwrap()))
+            .await
+            .body,
+        again
+    );
 }
 
 #[tokio::test]
 async fn another_employee_tenant_amount_or_week_is_another_purchase() {
     let app = TestApp::spawn().await;
     app.decide(taxi()).await;
-    for body in [with("user_id", "ben"), with("amount", "45.01"), with("currency", "CAD"), with("date", "2026-03-21")] {
-        assert_eq!(app.decide(body.clone()).await["duplicates"], json!([]), "{body}");
+    for body in [
+        with("user_id", "ben"),
+        with("amount", "45.01"),
+        with("currency", "CAD"),
+        with("date", "2026-03-21"),
+    ] {
+        assert_eq!(
+            app.decide(body.clone()).await["duplicates"],
+            json!([]),
+            "{body}"
+        );
     }
-    let elsewhere = app.post_with(taxi(), &[("baggage", "tenant.id=zeta")]).await;
+    let elsewhere = app
+        .post_with(taxi(), &[("baggage", "tenant.id=zeta")])
+        .await;
     assert_eq!(elsewhere.body["duplicates"], json!([]));
 }
 
@@ -121,10 +178,16 @@ async fn what_was_denied_or_reviewed_can_be_handed_in_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_at_once_each_finds_those_before_it() {
     on_each_store(async |store| {
-        let app = TestApp::with(Config { store: store.store.clone(), ..config() }).await;
+        let app = TestApp::with(Config {
+            store: store.store.clone(),
+            ..config()
+        })
+        .await;
         let decisions = futures_util::future::join_all((0..8).map(|_| app.decide(taxi()))).await;
-        let mut n_noted: Vec<usize> =
-            decisions.iter().map(|decision| decision["duplicates"].as_array().unwrap().len()).collect();
+        let mut n_noted: Vec<usize> = decisions
+            .iter()
+            .map(|decision| decision["duplicates"].as_array().unwrap().len())
+            .collect();
         n_noted.sort_unstable();
         assert_eq!(n_noted, [0, 1, 2, 3, 4, 5, 6, 7]);
     })

@@ -1,5 +1,5 @@
-//! What survives when the process does not: it is killed under load, again and again, and what its clients hold is
-//! compared with what the ledger holds.
+//! What survives when the process does not: it is killed under load, again and again, and what its
+//! clients hold is compared with what the ledger holds.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -28,25 +28,52 @@ const N_CLIENTS: usize = 4;
 async fn start(store: &TestStore) -> Service {
     let quiet = ("OTEL_TRACES_EXPORTER", "none");
     match &store.store {
-        Store::Sqlite(folder) => Service::start(&["--data", folder.to_str().unwrap()], &[quiet]).await,
-        Store::Postgres(url) => Service::start(&[], &[quiet, ("DATABASE_URL", url.expose_secret())]).await,
+        Store::Sqlite(folder) => {
+            Service::start(&["--data", folder.to_str().unwrap()], &[quiet]).await
+        }
+        Store::Postgres(url) => {
+            Service::start(&[], &[quiet, ("DATABASE_URL", url.expose_secret())]).await
+        }
     }
 }
 
 #[tokio::test]
 async fn the_journal_is_copied_back_however_much_is_decided() {
     let store = TestStore::sqlite();
-    let app = TestApp::with(Config { store: store.store.clone(), ..config() }).await;
-    let ride =
-        |n: usize| json!({"transaction": "Uber ride", "amount": "45.00", "user_id": format!("user-{}", n % 100)});
-    let size = |name: &str| std::fs::metadata(PathBuf::from(store.folder()).join(name)).unwrap().len() >> 20;
-    let mut n_decided = 0;
-    poll::until(Duration::from_secs(60), "a file that holds what was in the journal", async || {
-        futures_util::future::join_all((n_decided..n_decided + 100).map(|n| app.decide(ride(n)))).await;
-        n_decided += 100;
-        assert!(size("ledger.sqlite-wal") < 40, "the journal has {} MiB", size("ledger.sqlite-wal"));
-        if size("ledger.sqlite") >= 8 { Ok(()) } else { Err(n_decided) }
+    let app = TestApp::with(Config {
+        store: store.store.clone(),
+        ..config()
     })
+    .await;
+    let ride = |n: usize| json!({"transaction": "Uber ride", "amount": "45.00", "user_id": format!("user-{}", n % 100)});
+    let size = |name: &str| {
+        std::fs::metadata(PathBuf::from(store.folder()).join(name))
+            .unwrap()
+            .len()
+            >> 20
+    };
+    let mut n_decided = 0;
+    poll::until(
+        Duration::from_secs(60),
+        "a file that holds what was in the journal",
+        async || {
+            futures_util::future::join_all(
+                (n_decided..n_decided + 100).map(|n| app.decide(ride(n))),
+            )
+            .await;
+            n_decided += 100;
+            assert!(
+                size("ledger.sqlite-wal") < 40,
+                "the journal has {} MiB",
+                size("ledger.sqlite-wal")
+            );
+            if size("ledger.sqlite") >= 8 {
+                Ok(())
+            } else {
+                Err(n_decided)
+            }
+        },
+    )
     .await;
     app.stop().await;
 }
@@ -57,8 +84,17 @@ async fn post_until_gone(url: String, n_answered: Arc<AtomicUsize>) -> Vec<Value
     let mut answered = Vec::new();
     loop {
         let body = json!({"transaction": "Printer paper", "amount": "0.01", "date": "2026-03-14", "user_id": "ana"});
-        let Ok(response) = client.post(format!("{url}/v1/expenses")).json(&body).send().await else { return answered };
-        let Ok(decision) = response.json::<Value>().await else { return answered };
+        let Ok(response) = client
+            .post(format!("{url}/v1/expenses"))
+            .json(&body)
+            .send()
+            .await
+        else {
+            return answered;
+        };
+        let Ok(decision) = response.json::<Value>().await else {
+            return answered;
+        };
         answered.push(decision);
         n_answered.fetch_add(1, Ordering::Relaxed);
     }
@@ -69,10 +105,22 @@ async fn decisions(url: &str) -> BTreeMap<String, Value> {
     let mut all = BTreeMap::new();
     let mut path = "/v1/expenses?limit=200".to_owned();
     loop {
-        let page: Value = reqwest::get(format!("{url}{path}")).await.unwrap().json().await.unwrap();
+        let page: Value = reqwest::get(format!("{url}{path}"))
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
         let decisions = page["decisions"].as_array().unwrap().iter();
-        all.extend(decisions.map(|decision| (decision["id"].as_str().unwrap().to_owned(), decision.clone())));
-        let Some(cursor) = page["next_cursor"].as_str() else { return all };
+        all.extend(decisions.map(|decision| {
+            (
+                decision["id"].as_str().unwrap().to_owned(),
+                decision.clone(),
+            )
+        }));
+        let Some(cursor) = page["next_cursor"].as_str() else {
+            return all;
+        };
         path = format!("/v1/expenses?limit=200&cursor={cursor}");
     }
 }
@@ -124,7 +172,9 @@ struct Disk {
 impl Disk {
     /// `None`, and a word why, where one may not mount.
     fn of(size: &str) -> Option<Self> {
-        let disk = Self { folder: tempfile::tempdir().unwrap() };
+        let disk = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
         let is_mounted = disk.mount(&["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]);
         if !is_mounted {
             skip("on a disk of its own; run it as root, where one may mount");
@@ -133,14 +183,20 @@ impl Disk {
     }
 
     fn mount(&self, arguments: &[&str]) -> bool {
-        let mount = std::process::Command::new("mount").args(arguments).arg(self.folder.path()).output();
+        let mount = std::process::Command::new("mount")
+            .args(arguments)
+            .arg(self.folder.path())
+            .output();
         mount.is_ok_and(|output| output.status.success())
     }
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let _gone_with_the_test = std::process::Command::new("umount").arg("-l").arg(self.folder.path()).status();
+        let _gone_with_the_test = std::process::Command::new("umount")
+            .arg("-l")
+            .arg(self.folder.path())
+            .status();
     }
 }
 
@@ -151,12 +207,17 @@ fn paper(n: usize) -> Value {
 #[tokio::test]
 async fn a_full_disk_is_a_503_loses_nothing_that_was_answered_and_needs_no_restart() {
     let Some(disk) = Disk::of("4m") else { return };
-    let app = TestApp::with(Config { store: Store::Sqlite(disk.folder.path().to_owned()), ..config() }).await;
+    let app = TestApp::with(Config {
+        store: Store::Sqlite(disk.folder.path().to_owned()),
+        ..config()
+    })
+    .await;
     let mut answered = Vec::new();
     for n in 0..5 {
         answered.push(app.decide(paper(n)).await);
     }
-    // Somebody else's file takes all there is; what the journal already has room for is still recorded.
+    // Somebody else's file takes all there is; what the journal already has room for is still
+    // recorded.
     let filler = disk.folder.path().join("filler");
     let mut file = std::fs::File::create(&filler).unwrap();
     while file.write_all(&[0; 4096]).is_ok() {}
@@ -167,30 +228,59 @@ async fn a_full_disk_is_a_503_loses_nothing_that_was_answered_and_needs_no_resta
             201 => answered.push(reply.body),
             _ => break reply,
         }
-        assert!(answered.len() < 1_000, "there is no room for a thousand decisions");
+        assert!(
+            answered.len() < 1_000,
+            "there is no room for a thousand decisions"
+        );
     };
-    assert_eq!((refused.status, &refused.body["code"]), (503, &json!("ledger_unavailable")));
+    assert_eq!(
+        (refused.status, &refused.body["code"]),
+        (503, &json!("ledger_unavailable"))
+    );
     assert_eq!(refused.headers["retry-after"], "1");
-    let red =
-        app.trace(&refused.body["trace_id"]).into_iter().find(|span| span.name.starts_with("invoke_agent")).unwrap();
-    assert!(red.attributes.iter().any(|a| a.key.as_str() == "error.type" && a.value.as_str() == "ledger"));
+    let red = app
+        .trace(&refused.body["trace_id"])
+        .into_iter()
+        .find(|span| span.name.starts_with("invoke_agent"))
+        .unwrap();
+    assert!(
+        red.attributes
+            .iter()
+            .any(|a| a.key.as_str() == "error.type" && a.value.as_str() == "ledger")
+    );
     let ready = app.get("/readyz").await;
-    assert_eq!((ready.status, &ready.body["checks"]["ledger"]), (503, &json!("failed")));
+    assert_eq!(
+        (ready.status, &ready.body["checks"]["ledger"]),
+        (503, &json!("failed"))
+    );
 
     std::fs::remove_file(filler).unwrap();
     poll::until(Duration::from_secs(10), "there is room again", async || {
         let ready = app.get("/readyz").await;
-        if ready.status == 200 { Ok(()) } else { Err(ready.body) }
+        if ready.status == 200 {
+            Ok(())
+        } else {
+            Err(ready.body)
+        }
     })
     .await;
     answered.push(app.decide(paper(answered.len())).await);
     let recorded = decisions(&app.url).await;
-    assert_eq!(recorded.len(), answered.len(), "what was refused is not there");
+    assert_eq!(
+        recorded.len(),
+        answered.len(),
+        "what was refused is not there"
+    );
     for decision in &answered {
-        assert_eq!(recorded.get(decision["id"].as_str().unwrap()), Some(decision));
+        assert_eq!(
+            recorded.get(decision["id"].as_str().unwrap()),
+            Some(decision)
+        );
     }
     app.stop().await;
-    let ledger = Ledger::open(&Store::Sqlite(disk.folder.path().to_owned())).await.unwrap();
+    let ledger = Ledger::open(&Store::Sqlite(disk.folder.path().to_owned()))
+        .await
+        .unwrap();
     assert_eq!(ledger.walk("default", None).await.unwrap().broken, None);
     ledger.close().await;
 }
@@ -199,12 +289,28 @@ async fn a_full_disk_is_a_503_loses_nothing_that_was_answered_and_needs_no_resta
 async fn a_service_does_not_start_on_a_ledger_it_cannot_write_to() {
     let Some(disk) = Disk::of("8m") else { return };
     let store = Store::Sqlite(disk.folder.path().to_owned());
-    TestApp::with(Config { store: store.clone(), ..config() }).await.stop().await;
+    TestApp::with(Config {
+        store: store.clone(),
+        ..config()
+    })
+    .await
+    .stop()
+    .await;
     assert!(disk.mount(&["-o", "remount,ro"]));
-    let variables = [("OTEL_TRACES_EXPORTER", "none"), ("EXPENSE_AGENT_PSEUDONYM_KEY", "0123456789abcdef")];
-    let output = run(&["--data", disk.folder.path().to_str().unwrap()], &variables).await;
+    let variables = [
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("EXPENSE_AGENT_PSEUDONYM_KEY", "0123456789abcdef"),
+    ];
+    let output = run(
+        &["--data", disk.folder.path().to_str().unwrap()],
+        &variables,
+    )
+    .await;
     let said = text(output.stderr);
-    assert!(!output.status.success() && said.contains("error: ") && said.contains("ledger"), "{said}");
+    assert!(
+        !output.status.success() && said.contains("error: ") && said.contains("ledger"),
+        "{said}"
+    );
     // Nothing was harmed.
     assert!(disk.mount(&["-o", "remount,rw"]));
     let app = TestApp::with(Config { store, ..config() }).await;
@@ -216,20 +322,37 @@ async fn a_service_does_not_start_on_a_ledger_it_cannot_write_to() {
 async fn a_service_that_nobody_lets_to_its_postgres_says_why() {
     let nobody = Nobody::new();
     let url = nobody.origin().replace("http", "postgres") + "/expense";
-    let output = run(&[], &[("OTEL_TRACES_EXPORTER", "none"), ("DATABASE_URL", &url)]).await;
+    let output = run(
+        &[],
+        &[("OTEL_TRACES_EXPORTER", "none"), ("DATABASE_URL", &url)],
+    )
+    .await;
     let said = text(output.stderr);
-    assert!(!output.status.success() && said.contains("DATABASE_URL") && said.contains("refused"), "{said}");
+    assert!(
+        !output.status.success() && said.contains("DATABASE_URL") && said.contains("refused"),
+        "{said}"
+    );
 }
 
-/// The files of an SQLite ledger, which nobody may write to while this is here, not even who has them open. All but the
-/// index of the journal: it is shared memory, and the kernel ends whoever touches that.
+/// The files of an SQLite ledger, which nobody may write to while this is here, not even who has
+/// them open. All but the index of the journal: it is shared memory, and the kernel ends whoever
+/// touches that.
 struct Frozen(Vec<PathBuf>);
 
 impl Frozen {
     /// `None`, and a word why, where files cannot be frozen.
     fn freeze(store: &TestStore) -> Option<Self> {
-        let is_index = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "sqlite-shm");
-        let frozen = Self(store.files().into_iter().filter(|file| !is_index(file)).collect());
+        let is_index = |file: &PathBuf| {
+            file.extension()
+                .is_some_and(|extension| extension == "sqlite-shm")
+        };
+        let frozen = Self(
+            store
+                .files()
+                .into_iter()
+                .filter(|file| !is_index(file))
+                .collect(),
+        );
         let is_frozen = frozen.change("+i");
         if !is_frozen {
             skip(
@@ -240,7 +363,10 @@ impl Frozen {
     }
 
     fn change(&self, attribute: &str) -> bool {
-        let output = std::process::Command::new("chattr").arg(attribute).args(&self.0).output();
+        let output = std::process::Command::new("chattr")
+            .arg(attribute)
+            .args(&self.0)
+            .output();
         output.is_ok_and(|output| output.status.success())
     }
 }
@@ -253,10 +379,18 @@ impl Drop for Frozen {
 
 /// The service decides again, and has forgotten nothing of what it decided before.
 async fn assert_goes_on(app: &TestApp) {
-    poll::until(Duration::from_secs(10), "it can be written to again", async || {
-        let ready = app.get("/readyz").await;
-        if ready.status == 200 { Ok(()) } else { Err(ready.body) }
-    })
+    poll::until(
+        Duration::from_secs(10),
+        "it can be written to again",
+        async || {
+            let ready = app.get("/readyz").await;
+            if ready.status == 200 {
+                Ok(())
+            } else {
+                Err(ready.body)
+            }
+        },
+    )
     .await;
     app.decide(paper(3)).await;
     assert_eq!(decisions(&app.url).await.len(), 2);
@@ -265,14 +399,26 @@ async fn assert_goes_on(app: &TestApp) {
 #[tokio::test]
 async fn an_sqlite_ledger_that_becomes_read_only_is_a_503_and_needs_no_restart() {
     let store = TestStore::sqlite();
-    let app = TestApp::with(Config { store: store.store.clone(), ..config() }).await;
+    let app = TestApp::with(Config {
+        store: store.store.clone(),
+        ..config()
+    })
+    .await;
     let first = app.decide(paper(1)).await;
-    let Some(frozen) = Frozen::freeze(&store) else { return };
+    let Some(frozen) = Frozen::freeze(&store) else {
+        return;
+    };
     let refused = app.post(paper(2)).await;
-    assert_eq!((refused.status, &refused.body["code"]), (503, &json!("ledger_unavailable")));
+    assert_eq!(
+        (refused.status, &refused.body["code"]),
+        (503, &json!("ledger_unavailable"))
+    );
     assert_eq!(refused.headers["retry-after"], "1");
     let ready = app.get("/readyz").await;
-    assert_eq!((ready.status, &ready.body["checks"]["ledger"]), (503, &json!("failed")));
+    assert_eq!(
+        (ready.status, &ready.body["checks"]["ledger"]),
+        (503, &json!("failed"))
+    );
     let path = format!("/v1/expenses/{}", first["id"].as_str().unwrap());
     assert_eq!(app.get(&path).await.body, first, "it can be read");
     drop(frozen);
@@ -367,11 +513,18 @@ async fn a_ledger_whose_file_is_taken_away_answers_nothing_until_it_is_back() {
     let store = TestStore::sqlite();
     let file = std::path::Path::new(store.folder()).join("ledger.sqlite");
     let aside = file.with_extension("aside");
-    let app = TestApp::with(Config { store: store.store.clone(), ..config() }).await;
+    let app = TestApp::with(Config {
+        store: store.store.clone(),
+        ..config()
+    })
+    .await;
     app.decide(paper(1)).await;
     std::fs::rename(&file, &aside).unwrap();
     let refused = app.post(paper(2)).await;
-    assert_eq!((refused.status, &refused.body["code"]), (503, &json!("ledger_unavailable")));
+    assert_eq!(
+        (refused.status, &refused.body["code"]),
+        (503, &json!("ledger_unavailable"))
+    );
     assert_eq!(app.get("/readyz").await.status, 503);
     // Another one in its place is none of the service's.
     std::fs::copy(&aside, &file).unwrap();

@@ -1,10 +1,13 @@
-//! Spans and log records as bytes: whatever one holds, a receiver that uses the generated types reads what those would have sent.
+//! Spans and log records as bytes: whatever one holds, a receiver that uses the generated types
+//! reads what those would have sent.
 
 use std::time::{Duration, SystemTime};
 
 use expense_agent::telemetry::encode::{self, Head, Records};
 use opentelemetry::logs::{AnyValue, LogRecord, Logger, LoggerProvider, Severity};
-use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{
+    Event, Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
+};
 use opentelemetry::{Array, InstrumentationScope, Key, KeyValue, StringValue, Value};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::ResourceLogs;
@@ -26,24 +29,36 @@ fn value() -> impl Strategy<Value = Value> {
         vec(any::<bool>(), 0..4).prop_map(|flags| Value::Array(Array::Bool(flags))),
         vec(any::<i64>(), 0..4).prop_map(|numbers| Value::Array(Array::I64(numbers))),
         vec(-1e9..1e9, 0..4).prop_map(|numbers| Value::Array(Array::F64(numbers))),
-        vec(".{0,9}".prop_map(StringValue::from), 0..4).prop_map(|texts| Value::Array(Array::String(texts))),
+        vec(".{0,9}".prop_map(StringValue::from), 0..4)
+            .prop_map(|texts| Value::Array(Array::String(texts))),
     ]
 }
 
 fn attributes() -> impl Strategy<Value = Vec<KeyValue>> {
-    vec((".{0,20}", value()).prop_map(|(key, value)| KeyValue::new(key, value)), 0..6)
+    vec(
+        (".{0,20}", value()).prop_map(|(key, value)| KeyValue::new(key, value)),
+        0..6,
+    )
 }
 
 fn context() -> impl Strategy<Value = SpanContext> {
-    let state = prop_oneof![Just(Vec::new()), Just(vec![("ot", "th:8"), ("vendor", "1")])];
-    (any::<u128>(), any::<u64>(), any::<u8>(), any::<bool>(), state).prop_map(
-        |(trace, span, flags, is_remote, state)| {
+    let state = prop_oneof![
+        Just(Vec::new()),
+        Just(vec![("ot", "th:8"), ("vendor", "1")])
+    ];
+    (
+        any::<u128>(),
+        any::<u64>(),
+        any::<u8>(),
+        any::<bool>(),
+        state,
+    )
+        .prop_map(|(trace, span, flags, is_remote, state)| {
             let (trace_id, span_id) = (trace.to_be_bytes(), span.to_be_bytes());
             let (trace_id, span_id) = (TraceId::from_bytes(trace_id), SpanId::from_bytes(span_id));
             let state = TraceState::from_key_value(state).unwrap();
             SpanContext::new(trace_id, span_id, TraceFlags::new(flags), is_remote, state)
-        },
-    )
+        })
 }
 
 fn time() -> impl Strategy<Value = SystemTime> {
@@ -56,16 +71,27 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 fn link() -> impl Strategy<Value = Link> {
-    (context(), attributes(), any::<u32>()).prop_map(|(context, attributes, n)| Link::new(context, attributes, n))
+    (context(), attributes(), any::<u32>())
+        .prop_map(|(context, attributes, n)| Link::new(context, attributes, n))
 }
 
 fn kind() -> impl Strategy<Value = SpanKind> {
-    let kinds = [SpanKind::Client, SpanKind::Server, SpanKind::Producer, SpanKind::Consumer, SpanKind::Internal];
+    let kinds = [
+        SpanKind::Client,
+        SpanKind::Server,
+        SpanKind::Producer,
+        SpanKind::Consumer,
+        SpanKind::Internal,
+    ];
     prop::sample::select(kinds.to_vec())
 }
 
 fn status() -> impl Strategy<Value = Status> {
-    prop_oneof![Just(Status::Unset), Just(Status::Ok), ".{0,200}".prop_map(Status::error)]
+    prop_oneof![
+        Just(Status::Unset),
+        Just(Status::Ok),
+        ".{0,200}".prop_map(Status::error)
+    ]
 }
 
 prop_compose! {
@@ -122,7 +148,8 @@ fn any_value() -> impl Strategy<Value = AnyValue> {
     plain.prop_recursive(2, 8, 4, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..4).prop_map(|values| values.into_iter().collect()),
-            vec((".{1,9}".prop_map(Key::from), inner), 0..4).prop_map(|members| members.into_iter().collect()),
+            vec((".{1,9}".prop_map(Key::from), inner), 0..4)
+                .prop_map(|members| members.into_iter().collect()),
         ]
     })
 }

@@ -1,5 +1,5 @@
-//! No span is left open, whatever requests are made and however they end: answered, refused, given up by the client or by
-//! the service.
+//! No span is left open, whatever requests are made and however they end: answered, refused, given
+//! up by the client or by the service.
 
 use std::time::Duration;
 
@@ -38,11 +38,19 @@ fn visit() -> impl Strategy<Value = Visit> {
     ];
     let stays = prop_oneof![Just(60_000_u64), 0..40_u64].prop_map(Duration::from_millis);
     let key = prop_oneof![Just(None), Just(Some("again"))];
-    (target, key, stays).prop_map(|((method, path, body), key, stays)| Visit { method, path, body, key, stays })
+    (target, key, stays).prop_map(|((method, path, body), key, stays)| Visit {
+        method,
+        path,
+        body,
+        key,
+        stays,
+    })
 }
 
 fn reply() -> impl Strategy<Value = &'static str> {
-    prop::sample::select(vec!["answer", "garbage", "late", "hang", "close", "refuse", "503"])
+    prop::sample::select(vec![
+        "answer", "garbage", "late", "hang", "close", "refuse", "503",
+    ])
 }
 
 fn scripted(reply: &str) -> Reply {
@@ -62,14 +70,36 @@ async fn all_end(visits: Vec<Visit>, replies: Vec<&str>) -> Result<(), TestCaseE
     let (receiver, fake) = (OtlpReceiver::spawn().await, FakeOpenAi::spawn().await);
     fake.script(replies.into_iter().map(scripted));
     fake.always(Reply::content("no JSON"));
-    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", &*receiver.grpc_endpoint()), ("OTEL_BSP_SCHEDULE_DELAY", "10")];
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &*receiver.grpc_endpoint()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "10"),
+    ];
     let telemetry = telemetry_settings(&variables);
     let deadline = Duration::from_millis(400);
-    let app = TestApp::exporting(Config { model: openai(&fake), telemetry, deadline, ..config() }).await;
+    let app = TestApp::exporting(Config {
+        model: openai(&fake),
+        telemetry,
+        deadline,
+        ..config()
+    })
+    .await;
     let mut clients = JoinSet::new();
-    for Visit { method, path, body, key, stays } in visits {
-        let headers: Vec<_> = key.map(|key| ("idempotency-key", key)).into_iter().collect();
-        let request = app.request(method, path, &headers).header("content-type", "application/json").body(body);
+    for Visit {
+        method,
+        path,
+        body,
+        key,
+        stays,
+    } in visits
+    {
+        let headers: Vec<_> = key
+            .map(|key| ("idempotency-key", key))
+            .into_iter()
+            .collect();
+        let request = app
+            .request(method, path, &headers)
+            .header("content-type", "application/json")
+            .body(body);
         // A client that leaves drops its connection, in the middle of whatever happens there.
         clients.spawn(tokio::time::timeout(stays, request.send()));
     }
@@ -77,7 +107,11 @@ async fn all_end(visits: Vec<Visit>, replies: Vec<&str>) -> Result<(), TestCaseE
     let queue = app.queue();
     let counts = poll::until(PATIENCE, "end of every span", async || {
         let counts = queue.counts();
-        if counts.in_flight == 0 { Ok(counts) } else { Err(counts) }
+        if counts.in_flight == 0 {
+            Ok(counts)
+        } else {
+            Err(counts)
+        }
     });
     let counts = counts.await;
     prop_assert_eq!((counts.exported, counts.dropped), (counts.started, 0));

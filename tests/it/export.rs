@@ -1,5 +1,5 @@
-//! Traces that leave the program: over both OTLP protocols, to a receiver in this process and to a real Jaeger, whatever
-//! the log filter says, and without harm when nobody listens.
+//! Traces that leave the program: over both OTLP protocols, to a receiver in this process and to a
+//! real Jaeger, whatever the log filter says, and without harm when nobody listens.
 
 use std::time::Duration;
 
@@ -22,19 +22,27 @@ fn flight() -> Value {
     json!({"transaction": "Flight to Chicago, $650", "amount": 650.00, "date": "2026-03-14", "user_id": "ana"})
 }
 
-/// The tree as the golden files have it: what the HTTP client of this test says of itself is left out.
+/// The tree as the golden files have it: what the HTTP client of this test says of itself is left
+/// out.
 fn tree(spans: Vec<TreeSpan>) -> String {
     trace_tree::render(spans, &[("expense.prompt.hash", "<expense.prompt.hash>")])
 }
 
 async fn spans_arrive(protocol: &str, filter: &str) {
     let receiver = OtlpReceiver::spawn().await;
-    let endpoint = if protocol == "grpc" { receiver.grpc_endpoint() } else { receiver.http_endpoint() };
+    let endpoint = if protocol == "grpc" {
+        receiver.grpc_endpoint()
+    } else {
+        receiver.http_endpoint()
+    };
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-team=finance%20ops"),
-        ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test%20bed,service.name=other"),
+        (
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "deployment.environment.name=test%20bed,service.name=other",
+        ),
         ("OTEL_SERVICE_NAME", "expenses"),
         ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "200"),
         ("RUST_LOG", filter),
@@ -46,7 +54,11 @@ async fn spans_arrive(protocol: &str, filter: &str) {
     assert!(ended.success(), "{log}");
     let trace_id = decision["trace_id"].as_str().unwrap();
     // The program has ended, so whatever it delivered is here; nothing is waited for.
-    let spans: Vec<_> = receiver.spans().into_iter().filter(|span| span.trace_id == trace_id).collect();
+    let spans: Vec<_> = receiver
+        .spans()
+        .into_iter()
+        .filter(|span| span.trace_id == trace_id)
+        .collect();
     assert_eq!(spans.len(), N_SPANS, "{log}");
     for span in &spans {
         assert_eq!(span.resource["service.name"], "expenses");
@@ -55,8 +67,15 @@ async fn spans_arrive(protocol: &str, filter: &str) {
         assert!(span.resource.contains_key("service.instance.id"));
         assert!(span.resource.contains_key("telemetry.sdk.version"));
     }
-    assert!(receiver.headers().iter().any(|headers| headers.get("x-team").is_some_and(|team| team == "finance ops")));
-    assert_golden("denied_flight_offline", &tree(spans.into_iter().map(TreeSpan::from).collect()));
+    assert!(receiver.headers().iter().any(|headers| {
+        headers
+            .get("x-team")
+            .is_some_and(|team| team == "finance ops")
+    }));
+    assert_golden(
+        "denied_flight_offline",
+        &tree(spans.into_iter().map(TreeSpan::from).collect()),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,9 +97,18 @@ async fn no_log_filter_takes_a_span_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn start_up_is_a_trace_of_its_own() {
     let receiver = OtlpReceiver::spawn().await;
-    let service = Service::start(&[], &[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.grpc_endpoint())]).await;
+    let service = Service::start(
+        &[],
+        &[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.grpc_endpoint())],
+    )
+    .await;
     service.stop().await;
-    assert!(receiver.spans().iter().any(|span| span.name == "start" && span.parent_id.is_empty()));
+    assert!(
+        receiver
+            .spans()
+            .iter()
+            .any(|span| span.name == "start" && span.parent_id.is_empty())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,17 +126,30 @@ async fn a_backend_that_is_not_there_is_one_warning_and_no_harm() {
     }
     let (ended, log) = service.stop().await;
     assert!(ended.success());
-    for once in ["traces cannot be delivered", "spans are lost", "spans were not delivered"] {
+    for once in [
+        "traces cannot be delivered",
+        "spans are lost",
+        "spans were not delivered",
+    ] {
         assert_eq!(log.matches(once).count(), 1, "{once}: {log}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn traces_can_be_turned_off() {
-    for variable in [("OTEL_TRACES_EXPORTER", "none"), ("OTEL_SDK_DISABLED", "true")] {
+    for variable in [
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("OTEL_SDK_DISABLED", "true"),
+    ] {
         let receiver = OtlpReceiver::spawn().await;
-        let service =
-            Service::start(&[], &[variable, ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.grpc_endpoint())]).await;
+        let service = Service::start(
+            &[],
+            &[
+                variable,
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.grpc_endpoint()),
+            ],
+        )
+        .await;
         let (status, decision) = service.post(flight()).await;
         assert_eq!(status, 201);
         assert_eq!(decision["trace_id"].as_str().unwrap().len(), 32);
@@ -122,15 +163,23 @@ async fn traces_can_be_turned_off() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_line_carries_the_ids_of_its_trace() {
     let store = TestStore::sqlite();
-    let Store::Sqlite(folder) = &store.store else { unreachable!("it is SQLite") };
+    let Store::Sqlite(folder) = &store.store else {
+        unreachable!("it is SQLite")
+    };
     let data = folder.to_str().unwrap();
-    let variables = [("OTEL_TRACES_EXPORTER", "none"), ("EXPENSE_AGENT_LOG_FORMAT", "json")];
+    let variables = [
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("EXPENSE_AGENT_LOG_FORMAT", "json"),
+    ];
     let service = Service::start(&["--data", data], &variables).await;
     store.execute("ALTER TABLE cap_usage RENAME TO gone").await;
     let (status, problem) = service.post(flight()).await;
     assert_eq!(status, 503);
     let (_, log) = service.stop().await;
-    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     let line = lines.iter().find(|line| line["level"] == "ERROR").unwrap();
     assert_eq!(line["trace_id"], problem["trace_id"]);
     assert_eq!(line["span_id"].as_str().unwrap().len(), 16);
@@ -142,13 +191,21 @@ async fn a_real_jaeger_shows_the_tree() {
         skip("no real Jaeger; name one in JAEGER_QUERY_URL, JAEGER_OTLP_GRPC and JAEGER_OTLP_HTTP");
         return;
     };
-    for (protocol, endpoint) in [("grpc", jaeger.otlp_grpc()), ("http/protobuf", jaeger.otlp_http())] {
-        let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)];
+    for (protocol, endpoint) in [
+        ("grpc", jaeger.otlp_grpc()),
+        ("http/protobuf", jaeger.otlp_http()),
+    ] {
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+        ];
         let service = Service::start(&[], &variables).await;
         let (_, decision) = service.post(flight()).await;
         let trace_id = decision["trace_id"].as_str().unwrap();
         // While the service runs: a person does not stop it to see a trace.
-        let spans = jaeger.wait_for_trace(trace_id, N_SPANS, Duration::from_secs(30)).await;
+        let spans = jaeger
+            .wait_for_trace(trace_id, N_SPANS, Duration::from_secs(30))
+            .await;
         assert_golden("denied_flight_offline", &tree(spans));
         assert!(service.stop().await.0.success());
     }
@@ -179,7 +236,11 @@ async fn variables_that_make_no_sense_are_ignored_with_a_warning() {
     assert_eq!(service.post(flight()).await.0, 201);
     let (_, log) = service.stop().await;
     for (name, _) in SENSELESS {
-        assert!(log.lines().any(|line| line.contains("WARN") && line.contains(name)), "{name}: {log}");
+        assert!(
+            log.lines()
+                .any(|line| line.contains("WARN") && line.contains(name)),
+            "{name}: {log}"
+        );
     }
     assert!(receiver.spans().len() >= N_SPANS);
 }
@@ -192,25 +253,50 @@ fn the_share_of_a_sampler_that_is_no_number_is_ignored_with_a_warning() {
         ("traceidratio", "0.1", false),
         ("always_on", "10%", false),
     ] {
-        let variables = [("OTEL_TRACES_SAMPLER", sampler), ("OTEL_TRACES_SAMPLER_ARG", share)];
+        let variables = [
+            ("OTEL_TRACES_SAMPLER", sampler),
+            ("OTEL_TRACES_SAMPLER_ARG", share),
+        ];
         let ignored = telemetry_settings(&variables).ignored;
-        assert_eq!(ignored.iter().any(|text| text.contains("OTEL_TRACES_SAMPLER_ARG")), is_ignored, "{ignored:?}");
+        assert_eq!(
+            ignored
+                .iter()
+                .any(|text| text.contains("OTEL_TRACES_SAMPLER_ARG")),
+            is_ignored,
+            "{ignored:?}"
+        );
     }
 }
 
 #[test]
 fn a_limit_for_spans_goes_before_the_general_one_unless_it_makes_no_sense() {
     for (of_spans, expected) in [("40", 40), ("many", 50)] {
-        let variables = [("OTEL_ATTRIBUTE_COUNT_LIMIT", "50"), ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", of_spans)];
-        assert_eq!(telemetry_settings(&variables).limits.span_attributes, Some(expected));
+        let variables = [
+            ("OTEL_ATTRIBUTE_COUNT_LIMIT", "50"),
+            ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", of_spans),
+        ];
+        assert_eq!(
+            telemetry_settings(&variables).limits.span_attributes,
+            Some(expected)
+        );
     }
 }
 
 #[test]
 fn a_variable_for_one_signal_goes_before_the_one_for_all_unless_it_makes_no_sense() {
     for (protocol, compression, timeout, expected) in [
-        ("grpc", "none", "300", (Protocol::Grpc, false, Duration::from_millis(300))),
-        ("http/json", "brotli", "soon", (Protocol::HttpProtobuf, true, Duration::from_millis(2_000))),
+        (
+            "grpc",
+            "none",
+            "300",
+            (Protocol::Grpc, false, Duration::from_millis(300)),
+        ),
+        (
+            "http/json",
+            "brotli",
+            "soon",
+            (Protocol::HttpProtobuf, true, Duration::from_millis(2_000)),
+        ),
     ] {
         let settings = telemetry_settings(&[
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
@@ -220,26 +306,52 @@ fn a_variable_for_one_signal_goes_before_the_one_for_all_unless_it_makes_no_sens
             ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", compression),
             ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", timeout),
         ]);
-        let ExporterSettings { protocol, gzip, timeout, .. } = settings.exporter;
+        let ExporterSettings {
+            protocol,
+            gzip,
+            timeout,
+            ..
+        } = settings.exporter;
         assert_eq!((protocol, gzip, timeout), expected);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_caller_switches_a_trace_off_unless_a_sampler_of_this_very_name_lets_him() {
-    for (sampler, is_known) in [("ALWAYS_ON", false), ("always_on ", false), ("parentbased_always_on", true)] {
+    for (sampler, is_known) in [
+        ("ALWAYS_ON", false),
+        ("always_on ", false),
+        ("parentbased_always_on", true),
+    ] {
         let receiver = OtlpReceiver::spawn().await;
         let endpoint = receiver.grpc_endpoint();
-        let variables = [("OTEL_TRACES_SAMPLER", sampler), ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str())];
+        let variables = [
+            ("OTEL_TRACES_SAMPLER", sampler),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ];
         let service = Service::start(&[], &variables).await;
-        let request = reqwest::Client::new().post(format!("{}/v1/expenses", service.url)).json(&flight());
+        let request = reqwest::Client::new()
+            .post(format!("{}/v1/expenses", service.url))
+            .json(&flight());
         let off = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
         let answer = request.header("traceparent", off).send().await.unwrap();
         assert_eq!(answer.status(), 201);
         let (_, log) = service.stop().await;
-        let n_spans = receiver.spans().iter().filter(|span| off.contains(&span.trace_id)).count();
-        assert_eq!(n_spans, if is_known { 0 } else { N_SPANS }, "{sampler}: {log}");
-        assert_eq!(log.contains("OTEL_TRACES_SAMPLER"), !is_known, "{sampler}: {log}");
+        let n_spans = receiver
+            .spans()
+            .iter()
+            .filter(|span| off.contains(&span.trace_id))
+            .count();
+        assert_eq!(
+            n_spans,
+            if is_known { 0 } else { N_SPANS },
+            "{sampler}: {log}"
+        );
+        assert_eq!(
+            log.contains("OTEL_TRACES_SAMPLER"),
+            !is_known,
+            "{sampler}: {log}"
+        );
     }
 }
 
@@ -260,5 +372,8 @@ async fn settings_that_cannot_work_are_refused_together() {
     ];
     let output = run(&["serve"], &variables).await;
     assert_eq!(output.status.code(), Some(1));
-    assert_golden("settings_that_cannot_work", &String::from_utf8(output.stderr).unwrap());
+    assert_golden(
+        "settings_that_cannot_work",
+        &String::from_utf8(output.stderr).unwrap(),
+    );
 }

@@ -1,4 +1,5 @@
-//! `Idempotency-Key`: one decision and one question to the model, however often and in whatever company a request comes.
+//! `Idempotency-Key`: one decision and one question to the model, however often and in whatever
+//! company a request comes.
 
 use std::time::Duration;
 
@@ -23,8 +24,12 @@ fn ride() -> Value {
 async fn slow_model() -> FakeOpenAi {
     let fake = FakeOpenAi::spawn().await;
     let category = json!({"category": "travel", "confidence": 1, "rationale": ""});
-    let decision = json!({"decision": "approved", "reason": "Fine.", "cited_rules": ["travel-trip-cap"]});
-    fake.on_classify([Reply::delayed(Duration::from_millis(200), Reply::content(category))]);
+    let decision =
+        json!({"decision": "approved", "reason": "Fine.", "cited_rules": ["travel-trip-cap"]});
+    fake.on_classify([Reply::delayed(
+        Duration::from_millis(200),
+        Reply::content(category),
+    )]);
     fake.on_decide([Reply::content(decision)]);
     fake
 }
@@ -42,22 +47,40 @@ async fn the_same_key_and_meaning_get_the_same_decision() {
     assert_eq!((second.status, &second.body), (201, &first.body));
     assert_eq!(second.headers["idempotency-replayed"], "true");
     assert_eq!(fake.requests().len(), 2, "one classify and one decide");
-    assert_eq!(app.get("/v1/expenses").await.body["decisions"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        app.get("/v1/expenses").await.body["decisions"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[tokio::test]
 async fn the_same_key_with_another_body_is_a_conflict() {
     let app = TestApp::spawn().await;
     app.post_with(ride(), &[KEY]).await;
-    for (field, value) in [("amount", json!("45.01")), ("user_id", json!("ben")), ("date", json!("2020-01-01"))] {
+    for (field, value) in [
+        ("amount", json!("45.01")),
+        ("user_id", json!("ben")),
+        ("date", json!("2020-01-01")),
+    ] {
         let mut other = ride();
         other[field] = value;
         let reply = app.post_with(other, &[KEY]).await;
-        assert_eq!((reply.status, &reply.body["code"]), (409, &json!("idempotency_conflict")), "{field}");
+        assert_eq!(
+            (reply.status, &reply.body["code"]),
+            (409, &json!("idempotency_conflict")),
+            "{field}"
+        );
     }
     // A key belongs to its tenant.
-    let elsewhere =
-        app.post_with(json!({"transaction": "Taxi", "amount": 1}), &[KEY, ("baggage", "tenant.id=acme")]).await;
+    let elsewhere = app
+        .post_with(
+            json!({"transaction": "Taxi", "amount": 1}),
+            &[KEY, ("baggage", "tenant.id=acme")],
+        )
+        .await;
     assert_eq!(elsewhere.status, 201);
 }
 
@@ -66,7 +89,8 @@ async fn requests_with_one_key_in_flight_together_are_decided_once() {
     let fake = slow_model().await;
     let app = TestApp::with_openai(&fake).await;
     let key = [KEY];
-    let together = futures_util::future::join_all((0..8).map(|_| app.post_with(ride(), &key))).await;
+    let together =
+        futures_util::future::join_all((0..8).map(|_| app.post_with(ride(), &key))).await;
     for reply in &together {
         assert_eq!((reply.status, &reply.body), (201, &together[0].body));
     }
@@ -77,17 +101,33 @@ async fn requests_with_one_key_in_flight_together_are_decided_once() {
 async fn a_client_that_went_away_finds_its_decision_under_its_key() {
     let fake = slow_model().await;
     let app = TestApp::with_openai(&fake).await;
-    let impatient = app.request(reqwest::Method::POST, "/v1/expenses", &[KEY]).json(&ride());
-    assert!(impatient.timeout(Duration::from_millis(50)).send().await.unwrap_err().is_timeout());
+    let impatient = app
+        .request(reqwest::Method::POST, "/v1/expenses", &[KEY])
+        .json(&ride());
+    assert!(
+        impatient
+            .timeout(Duration::from_millis(50))
+            .send()
+            .await
+            .unwrap_err()
+            .is_timeout()
+    );
     let reply = app.post_with(ride(), &[KEY]).await;
-    assert_eq!((reply.status, &reply.body["outcome"]), (201, &json!("approved")));
+    assert_eq!(
+        (reply.status, &reply.body["outcome"]),
+        (201, &json!("approved"))
+    );
     assert_eq!(fake.requests().len(), 2);
 }
 
 #[tokio::test]
 async fn a_key_whose_request_was_not_recorded_may_be_tried_again() {
     on_each_store(async |store| {
-        let app = TestApp::with(Config { store: store.store.clone(), ..config() }).await;
+        let app = TestApp::with(Config {
+            store: store.store.clone(),
+            ..config()
+        })
+        .await;
         store.execute("ALTER TABLE cap_usage RENAME TO gone").await;
         assert_eq!(app.post_with(ride(), &[KEY]).await.status, 503);
         store.execute("ALTER TABLE gone RENAME TO cap_usage").await;
@@ -103,9 +143,14 @@ async fn a_key_whose_request_was_not_recorded_may_be_tried_again() {
 #[tokio::test]
 async fn a_process_that_died_with_a_key_holds_it_no_longer_than_its_lease() {
     on_each_store(async |store| {
-        let app = TestApp::with(Config { store: store.store.clone(), ..config() }).await;
+        let app = TestApp::with(Config {
+            store: store.store.clone(),
+            ..config()
+        })
+        .await;
         let first = app.post_with(ride(), &[KEY]).await;
-        // The claim of a process that is gone: the same body under another key, held for half a second more.
+        // The claim of a process that is gone: the same body under another key, held for half a
+        // second more.
         let ledger = Ledger::open(&store.store).await.unwrap();
         let now = Timestamp::now();
         let claim = KeyClaim {
@@ -115,14 +160,24 @@ async fn a_process_that_died_with_a_key_holds_it_no_longer_than_its_lease() {
             leased_until: now + Duration::from_millis(500),
             expires_at: now + Duration::from_secs(3600),
         };
-        assert!(matches!(ledger.claim(&claim, now).await.unwrap(), KeyState::Claimed));
-        let reply = app.post_with(ride(), &[("idempotency-key", "orphan")]).await;
+        assert!(matches!(
+            ledger.claim(&claim, now).await.unwrap(),
+            KeyState::Claimed
+        ));
+        let reply = app
+            .post_with(ride(), &[("idempotency-key", "orphan")])
+            .await;
         assert_eq!(reply.status, 201, "{:#}", reply.body);
-        assert!(Timestamp::now() >= claim.leased_until, "the lease was respected");
+        assert!(
+            Timestamp::now() >= claim.leased_until,
+            "the lease was respected"
+        );
         assert_ne!(reply.body["id"], first.body["id"]);
         // The dead process, had it only been slow, can neither record nor give the key back now.
         ledger.release(&claim).await.unwrap();
-        let again = app.post_with(ride(), &[("idempotency-key", "orphan")]).await;
+        let again = app
+            .post_with(ride(), &[("idempotency-key", "orphan")])
+            .await;
         assert_eq!(again.body["id"], reply.body["id"]);
     })
     .await;
@@ -133,7 +188,12 @@ async fn a_request_that_waited_for_its_key_has_the_models_time_all_the_same() {
     on_each_store(async |store| {
         let fake = slow_model().await;
         let deadline = Duration::from_secs(2);
-        let config = Config { store: store.store.clone(), model: openai(&fake), deadline, ..config() };
+        let config = Config {
+            store: store.store.clone(),
+            model: openai(&fake),
+            deadline,
+            ..config()
+        };
         let app = TestApp::with(config).await;
         // Held past the time that the model would have had.
         let ledger = Ledger::open(&store.store).await.unwrap();
@@ -145,14 +205,29 @@ async fn a_request_that_waited_for_its_key_has_the_models_time_all_the_same() {
             leased_until: now + Duration::from_millis(1_900),
             expires_at: now + Duration::from_secs(3600),
         };
-        assert!(matches!(ledger.claim(&claim, now).await.unwrap(), KeyState::Claimed));
-        // The first is answered at its own deadline at the latest; its decision goes on, and stands under the key.
-        let reply = poll::until(Duration::from_secs(60), "decision under the key", async || {
-            let reply = app.post_with(ride(), &[KEY]).await;
-            if reply.status == 201 { Ok(reply) } else { Err(reply) }
-        })
+        assert!(matches!(
+            ledger.claim(&claim, now).await.unwrap(),
+            KeyState::Claimed
+        ));
+        // The first is answered at its own deadline at the latest; its decision goes on, and stands
+        // under the key.
+        let reply = poll::until(
+            Duration::from_secs(60),
+            "decision under the key",
+            async || {
+                let reply = app.post_with(ride(), &[KEY]).await;
+                if reply.status == 201 {
+                    Ok(reply)
+                } else {
+                    Err(reply)
+                }
+            },
+        )
         .await;
-        assert_eq!((&reply.body["outcome"], &reply.body["agent_outcome"]), (&json!("approved"), &json!("success")));
+        assert_eq!(
+            (&reply.body["outcome"], &reply.body["agent_outcome"]),
+            (&json!("approved"), &json!("success"))
+        );
         assert_eq!(fake.requests().len(), 2);
     })
     .await;
@@ -160,8 +235,13 @@ async fn a_request_that_waited_for_its_key_has_the_models_time_all_the_same() {
 
 /// What a body without a date means, as the service hashes it.
 fn fingerprint(body: &Value) -> String {
-    let defaults = Defaults { date: Timestamp::now().to_zoned(TimeZone::UTC).date(), user_id: String::new() };
-    submission::parse(body.to_string().as_bytes(), defaults).unwrap().fingerprint
+    let defaults = Defaults {
+        date: Timestamp::now().to_zoned(TimeZone::UTC).date(),
+        user_id: String::new(),
+    };
+    submission::parse(body.to_string().as_bytes(), defaults)
+        .unwrap()
+        .fingerprint
 }
 
 #[tokio::test]
@@ -170,6 +250,10 @@ async fn a_key_that_is_none_is_refused() {
     let long = "k".repeat(256);
     for key in ["", "two words", "é", long.as_str()] {
         let reply = app.post_with(ride(), &[("idempotency-key", key)]).await;
-        assert_eq!((reply.status, &reply.body["code"]), (400, &json!("invalid_idempotency_key")), "{key}");
+        assert_eq!(
+            (reply.status, &reply.body["code"]),
+            (400, &json!("invalid_idempotency_key")),
+            "{key}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! User and tenant: taken from baggage within bounds, on every span of their own request, and on no span of another.
+//! User and tenant: taken from baggage within bounds, on every span of their own request, and on no
+//! span of another.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,10 @@ use serde_json::{Value, json};
 use crate::harness::TestApp;
 
 fn attribute(span: &SpanData, key: &str) -> Option<String> {
-    span.attributes.iter().find(|attribute| attribute.key.as_str() == key).map(|attribute| attribute.value.to_string())
+    span.attributes
+        .iter()
+        .find(|attribute| attribute.key.as_str() == key)
+        .map(|attribute| attribute.value.to_string())
 }
 
 fn ride() -> Value {
@@ -17,7 +21,10 @@ fn ride() -> Value {
 
 /// The values of a key on the spans of a reply's trace, one per span.
 fn stamped(app: &TestApp, body: &Value, key: &str) -> Vec<Option<String>> {
-    app.trace(&body["trace_id"]).iter().map(|span| attribute(span, key)).collect()
+    app.trace(&body["trace_id"])
+        .iter()
+        .map(|span| attribute(span, key))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -26,22 +33,47 @@ async fn baggage_never_crosses_requests() {
     let requests = (0..400).map(|n| {
         let app = &app;
         async move {
-            let baggage = format!("user.id=user-{n},tenant.id=tenant-{},session.id=session-{n}", n % 7);
+            let baggage = format!(
+                "user.id=user-{n},tenant.id=tenant-{},session.id=session-{n}",
+                n % 7
+            );
             let reply = app.post_with(ride(), &[("baggage", &baggage)]).await;
             assert_eq!(reply.status, 201, "{:#}", reply.body);
             (reply.body["trace_id"].as_str().unwrap().to_owned(), n)
         }
     });
-    let users: BTreeMap<String, usize> = futures_util::future::join_all(requests).await.into_iter().collect();
+    let users: BTreeMap<String, usize> = futures_util::future::join_all(requests)
+        .await
+        .into_iter()
+        .collect();
     assert_eq!(users.len(), 400);
     let spans = app.ended_spans();
     assert_eq!(spans.len(), 400 * 7, "seven spans a decision");
     for span in &spans {
         let n = users[&span.span_context.trace_id().to_string()];
-        assert_eq!(attribute(span, "user.id"), Some(format!("user-{n}")), "{}", span.name);
-        assert_eq!(attribute(span, "tenant.id"), Some(format!("tenant-{}", n % 7)), "{}", span.name);
-        assert_eq!(attribute(span, "session.id"), Some(format!("session-{n}")), "{}", span.name);
-        let n_users = span.attributes.iter().filter(|attribute| attribute.key.as_str() == "user.id").count();
+        assert_eq!(
+            attribute(span, "user.id"),
+            Some(format!("user-{n}")),
+            "{}",
+            span.name
+        );
+        assert_eq!(
+            attribute(span, "tenant.id"),
+            Some(format!("tenant-{}", n % 7)),
+            "{}",
+            span.name
+        );
+        assert_eq!(
+            attribute(span, "session.id"),
+            Some(format!("session-{n}")),
+            "{}",
+            span.name
+        );
+        let n_users = span
+            .attributes
+            .iter()
+            .filter(|attribute| attribute.key.as_str() == "user.id")
+            .count();
         assert_eq!(n_users, 1, "{}", span.name);
     }
 }
@@ -52,11 +84,20 @@ async fn the_employee_of_the_body_goes_before_the_one_of_the_baggage() {
     let body = json!({"transaction": "Taxi", "amount": "5.00", "user_id": "ben"});
     let reply = app.post_with(body, &[("baggage", "user.id=ana")]).await;
     assert_eq!(reply.body["user_id"], "ben");
-    assert!(stamped(&app, &reply.body, "user.id").iter().all(|user| user.as_deref() == Some("ben")));
-    let reply = app.post_with(ride(), &[("baggage", "user.id=Ana%20B")]).await;
+    assert!(
+        stamped(&app, &reply.body, "user.id")
+            .iter()
+            .all(|user| user.as_deref() == Some("ben"))
+    );
+    let reply = app
+        .post_with(ride(), &[("baggage", "user.id=Ana%20B")])
+        .await;
     assert_eq!(reply.body["user_id"], "Ana B");
     let reply = app.post(ride()).await;
-    assert_eq!((&reply.body["user_id"], &reply.body["tenant_id"]), (&json!("anonymous"), &json!("default")));
+    assert_eq!(
+        (&reply.body["user_id"], &reply.body["tenant_id"]),
+        (&json!("anonymous"), &json!("default"))
+    );
 }
 
 #[tokio::test]
@@ -64,8 +105,16 @@ async fn only_the_allowed_members_of_a_callers_baggage_are_taken() {
     let app = TestApp::spawn().await;
     let baggage = "user.id=ana,expense.outcome=approved,gen_ai.system=x,feature.name=mobile";
     let reply = app.post_with(ride(), &[("baggage", baggage)]).await;
-    assert!(stamped(&app, &reply.body, "gen_ai.system").iter().all(Option::is_none));
-    assert!(stamped(&app, &reply.body, "feature.name").iter().all(|name| name.as_deref() == Some("mobile")));
+    assert!(
+        stamped(&app, &reply.body, "gen_ai.system")
+            .iter()
+            .all(Option::is_none)
+    );
+    assert!(
+        stamped(&app, &reply.body, "feature.name")
+            .iter()
+            .all(|name| name.as_deref() == Some("mobile"))
+    );
 }
 
 #[tokio::test]
@@ -77,17 +126,34 @@ async fn baggage_is_read_from_every_line_and_its_values_whole() {
         ("baggage", "other=1"),
     ];
     let reply = app.post_with(ride(), &headers).await;
-    assert_eq!((&reply.body["user_id"], &reply.body["tenant_id"]), (&json!("ana"), &json!("acme")));
-    assert!(stamped(&app, &reply.body, "session.id").iter().all(|session| session.as_deref() == Some("YQ==")));
+    assert_eq!(
+        (&reply.body["user_id"], &reply.body["tenant_id"]),
+        (&json!("ana"), &json!("acme"))
+    );
+    assert!(
+        stamped(&app, &reply.body, "session.id")
+            .iter()
+            .all(|session| session.as_deref() == Some("YQ=="))
+    );
 }
 
 #[tokio::test]
 async fn a_method_nobody_knows_makes_no_span_name() {
     let app = TestApp::spawn().await;
-    app.request(reqwest::Method::from_bytes(b"FOOBAR").unwrap(), "/v1/policies", &[]).send().await.unwrap();
+    app.request(
+        reqwest::Method::from_bytes(b"FOOBAR").unwrap(),
+        "/v1/policies",
+        &[],
+    )
+    .send()
+    .await
+    .unwrap();
     let spans = app.ended_spans();
     assert_eq!(spans[0].name, "HTTP /v1/policies");
-    assert_eq!(attribute(&spans[0], "http.request.method").as_deref(), Some("_OTHER"));
+    assert_eq!(
+        attribute(&spans[0], "http.request.method").as_deref(),
+        Some("_OTHER")
+    );
 }
 
 #[tokio::test]
@@ -102,15 +168,29 @@ async fn the_address_of_an_ipv6_host_has_no_brackets() {
 async fn baggage_and_trace_context_that_make_no_sense_are_ignored() {
     let app = TestApp::spawn().await;
     let long = format!("user.id={}", "u".repeat(129));
-    let many = (0..200).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
-    for baggage in [long.as_str(), many.as_str(), "user.id=%00", "user.id=%20", "user.id", ";;;===,,,", "user.id=a%ff"]
-    {
+    let many = (0..200)
+        .map(|n| format!("k{n}=v"))
+        .collect::<Vec<_>>()
+        .join(",");
+    for baggage in [
+        long.as_str(),
+        many.as_str(),
+        "user.id=%00",
+        "user.id=%20",
+        "user.id",
+        ";;;===,,,",
+        "user.id=a%ff",
+    ] {
         let reply = app.post_with(ride(), &[("baggage", baggage)]).await;
         assert_eq!(reply.status, 201, "{baggage}");
     }
     let reply = app.post_with(ride(), &[("baggage", long.as_str())]).await;
     assert_eq!(reply.body["user_id"], "anonymous");
-    for traceparent in ["", "00-zz-zz-01", "00-00000000000000000000000000000000-b7ad6b7169203331-01"] {
+    for traceparent in [
+        "",
+        "00-zz-zz-01",
+        "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+    ] {
         let reply = app.post_with(ride(), &[("traceparent", traceparent)]).await;
         assert_eq!(reply.status, 201, "{traceparent}");
     }
@@ -124,7 +204,10 @@ async fn a_callers_trace_goes_on_even_when_it_was_not_sampled() {
     assert_eq!(reply.body["trace_id"], "0af7651916cd43dd8448eb211c80319c");
     let spans = app.trace(&reply.body["trace_id"]);
     assert_eq!(spans.len(), 7);
-    let server = spans.iter().find(|span| span.name == "POST /v1/expenses").unwrap();
+    let server = spans
+        .iter()
+        .find(|span| span.name == "POST /v1/expenses")
+        .unwrap();
     assert_eq!(server.parent_span_id.to_string(), "b7ad6b7169203331");
     assert!(server.parent_span_is_remote);
 }
@@ -132,7 +215,9 @@ async fn a_callers_trace_goes_on_even_when_it_was_not_sampled() {
 #[tokio::test]
 async fn a_refused_request_has_a_trace_with_its_user_and_no_error() {
     let app = TestApp::spawn().await;
-    let reply = app.post_with(json!({}), &[("baggage", "user.id=ana")]).await;
+    let reply = app
+        .post_with(json!({}), &[("baggage", "user.id=ana")])
+        .await;
     assert_eq!(reply.status, 422);
     let spans = app.trace(&reply.body["trace_id"]);
     assert_eq!(spans.len(), 1);

@@ -1,5 +1,5 @@
-//! API keys: what a file of them may hold, how one is made, and whom it lets in, as which tenant. That keys
-//! change while the service runs is in `reload`.
+//! API keys: what a file of them may hold, how one is made, and whom it lets in, as which tenant.
+//! That keys change while the service runs is in `reload`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,7 +21,9 @@ const QUIET: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
 
 /// The faults of a file of keys, as the service prints them when it does not start.
 fn faults(text: &str) -> String {
-    parse::parse(Path::new("keys.toml"), text).unwrap_err().to_string()
+    parse::parse(Path::new("keys.toml"), text)
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
@@ -51,25 +53,56 @@ sha256 = "9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08"
 roles = "vp"
 "#;
     let faults = faults(broken);
-    assert!(!faults.contains("ea_5f2c8d"), "somebody may have written the key where its hash belongs: {faults}");
+    assert!(
+        !faults.contains("ea_5f2c8d"),
+        "somebody may have written the key where its hash belongs: {faults}"
+    );
     assert_golden("faults_of_a_key_file", &faults);
 }
 
 #[test]
 fn a_key_file_without_keys_is_a_fault() {
     // An editor that truncates a file before it writes it must not shut everybody out.
-    assert_eq!(faults(""), "keys.toml:1: `key` is missing; write at least one [[key]]");
-    assert_eq!(faults("key = []"), "keys.toml:1: `key` is empty; write at least one [[key]]");
-    assert_eq!(faults("key = 7"), "keys.toml:1: `key` is no list of tables; write [[key]] above each of them");
+    assert_eq!(
+        faults(""),
+        "keys.toml:1: `key` is missing; write at least one [[key]]"
+    );
+    assert_eq!(
+        faults("key = []"),
+        "keys.toml:1: `key` is empty; write at least one [[key]]"
+    );
+    assert_eq!(
+        faults("key = 7"),
+        "keys.toml:1: `key` is no list of tables; write [[key]] above each of them"
+    );
     assert!(faults("[[key]\n").starts_with("keys.toml:1: is not TOML: "));
-    let missing =
-        ApiKeys::parse(&expense_agent::keys::KeyFile::read(Path::new("no-such-file"))).unwrap_err().to_string();
-    assert!(missing.starts_with("no-such-file: cannot be read: "), "{missing}");
+    let missing = ApiKeys::parse(&expense_agent::keys::KeyFile::read(Path::new(
+        "no-such-file",
+    )))
+    .unwrap_err()
+    .to_string();
+    assert!(
+        missing.starts_with("no-such-file: cannot be read: "),
+        "{missing}"
+    );
 }
 
 #[tokio::test]
 async fn a_new_key_is_never_the_same_and_what_would_be_no_tenant_or_id_is_refused() {
-    let output = run(&["keys", "new", "--tenant", "acme \"&\" sons", "--role", "manager", "--role", "cfo"], &[]).await;
+    let output = run(
+        &[
+            "keys",
+            "new",
+            "--tenant",
+            "acme \"&\" sons",
+            "--role",
+            "manager",
+            "--role",
+            "cfo",
+        ],
+        &[],
+    )
+    .await;
     let shown = text(output.stdout);
     let key = shown.lines().next().unwrap();
     assert!(key.starts_with("ea_") && key.len() == 67, "{shown}");
@@ -77,17 +110,36 @@ async fn a_new_key_is_never_the_same_and_what_would_be_no_tenant_or_id_is_refuse
     assert!(!entry.contains(key), "the entry holds the hash alone");
     let keys = parse::parse(Path::new("keys.toml"), entry).unwrap();
     let found = keys.find(key).unwrap();
-    assert_eq!((found.tenant_id.as_str(), found.roles.len()), ("acme \"&\" sons", 2));
+    assert_eq!(
+        (found.tenant_id.as_str(), found.roles.len()),
+        ("acme \"&\" sons", 2)
+    );
     assert!(keys.find("ea_").is_none());
 
-    let again = text(run(&["keys", "new", "--tenant", "acme", "--id", "acme-2026"], &[]).await.stdout);
+    let again = text(
+        run(
+            &["keys", "new", "--tenant", "acme", "--id", "acme-2026"],
+            &[],
+        )
+        .await
+        .stdout,
+    );
     assert_ne!(again.lines().next().unwrap(), key);
     assert!(again.contains("id = \"acme-2026\""), "{again}");
 
     for (arguments, accepted) in [
-        (["--tenant", " ", "--id", "a"], "write 1 to 128 characters without"),
-        (["--tenant", "acme", "--id", key], "write up to 64 lower-case letters"),
-        (["--tenant", "acme", "--role", "boss"], "manager, director, vp, cfo"),
+        (
+            ["--tenant", " ", "--id", "a"],
+            "write 1 to 128 characters without",
+        ),
+        (
+            ["--tenant", "acme", "--id", key],
+            "write up to 64 lower-case letters",
+        ),
+        (
+            ["--tenant", "acme", "--role", "boss"],
+            "manager, director, vp, cfo",
+        ),
     ] {
         let output = run(&[["keys", "new"].as_slice(), &arguments].concat(), &[]).await;
         assert_eq!(output.status.code(), Some(2));
@@ -98,13 +150,22 @@ async fn a_new_key_is_never_the_same_and_what_would_be_no_tenant_or_id_is_refuse
 
 #[test]
 fn a_key_counts_through_the_day_it_expires_and_never_once_it_is_revoked() {
-    let keys = |more: &str| parse::parse(Path::new("keys.toml"), &entry("acme-1", "acme", "ea_1", more)).unwrap();
+    let keys = |more: &str| {
+        parse::parse(
+            Path::new("keys.toml"),
+            &entry("acme-1", "acme", "ea_1", more),
+        )
+        .unwrap()
+    };
     let is_in_force = |more: &str, day| keys(more).0[0].is_in_force(day);
     assert!(is_in_force("", date(9999, 12, 31)));
     assert!(is_in_force("expires = \"2026-03-14\"", date(2026, 3, 14)));
     assert!(!is_in_force("expires = \"2026-03-14\"", date(2026, 3, 15)));
     assert!(is_in_force("revoked = false", date(2026, 3, 14)));
-    assert!(!is_in_force("revoked = true\nexpires = \"2026-03-14\"", date(2026, 3, 1)));
+    assert!(!is_in_force(
+        "revoked = true\nexpires = \"2026-03-14\"",
+        date(2026, 3, 1)
+    ));
 }
 
 #[tokio::test]
@@ -120,7 +181,14 @@ async fn a_day_is_utcs_from_its_first_moment_to_its_last() {
         ("2028-02-29T23:59:59Z", "2028-02-29", 401),
     ] {
         let clock = Clock::fixed(moment.parse().unwrap());
-        let app = TestApp::by(clock, Config { api_keys: Some(file.path.clone()), ..config() }).await;
+        let app = TestApp::by(
+            clock,
+            Config {
+                api_keys: Some(file.path.clone()),
+                ..config()
+            },
+        )
+        .await;
         assert_eq!(post(&app, "ea_old").await.status, status, "{moment}");
         // An expense that names no day is of the day on which it comes in.
         assert_eq!(post(&app, "ea_new").await.body["date"], day, "{moment}");
@@ -137,20 +205,32 @@ fn ride() -> Value {
 
 /// Posts an expense with a key.
 async fn post(app: &TestApp, key: &str) -> Reply {
-    app.post_with(ride(), &[("authorization", &bearer(key))]).await
+    app.post_with(ride(), &[("authorization", &bearer(key))])
+        .await
 }
 
 /// Every value of a key on a span; more than one would be a fault.
 fn values(span: &SpanData, key: &str) -> Vec<String> {
-    let found = span.attributes.iter().filter(|attribute| attribute.key.as_str() == key);
+    let found = span
+        .attributes
+        .iter()
+        .filter(|attribute| attribute.key.as_str() == key);
     found.map(|attribute| attribute.value.to_string()).collect()
 }
 
 /// Every value of a key in a trace, with the span it is on.
 fn attributes(app: &TestApp, trace_id: &Value, key: &str) -> Vec<(String, String)> {
     let spans = app.trace(trace_id);
-    let named = |span: &SpanData| values(span, key).into_iter().map(|value| (span.name.to_string(), value)).collect();
-    spans.iter().flat_map(|span| -> Vec<_> { named(span) }).collect()
+    let named = |span: &SpanData| {
+        values(span, key)
+            .into_iter()
+            .map(|value| (span.name.to_string(), value))
+            .collect()
+    };
+    spans
+        .iter()
+        .flat_map(|span| -> Vec<_> { named(span) })
+        .collect()
 }
 
 #[tokio::test]
@@ -162,7 +242,10 @@ async fn whoever_shows_no_key_in_force_is_refused_in_the_same_words() {
     ]);
     let app = file.app().await;
     let digest = bearer(&Digest::of("ea_good").to_string());
-    let claims = ("baggage", "tenant.id=acme,user.id=ana,session.id=s,feature.name=f");
+    let claims = (
+        "baggage",
+        "tenant.id=acme,user.id=ana,session.id=s,feature.name=f",
+    );
     let auth = |value| ("authorization", value);
     for (headers, key_id) in [
         (vec![], None),
@@ -182,7 +265,11 @@ async fn whoever_shows_no_key_in_force_is_refused_in_the_same_words() {
         let replies = [
             app.post_with(ride(), &headers).await,
             app.get_with("/v1/expenses", &headers).await,
-            app.get_with("/v1/expenses/01a1fc3f-8232-75b3-ae94-bf307466c95a", &headers).await,
+            app.get_with(
+                "/v1/expenses/01a1fc3f-8232-75b3-ae94-bf307466c95a",
+                &headers,
+            )
+            .await,
             app.get_with("/v1/policies", &headers).await,
         ];
         for mut reply in replies {
@@ -200,40 +287,63 @@ async fn whoever_shows_no_key_in_force_is_refused_in_the_same_words() {
             let spans = app.trace(&trace_id);
             assert_eq!(spans.len(), 1);
             assert_eq!(spans[0].status, Status::Unset);
-            // Nothing the caller says of himself is on the span; the id of a key that was in force once is no claim.
+            // Nothing the caller says of himself is on the span; the id of a key that was in force
+            // once is no claim.
             for claim in ["tenant.id", "user.id", "session.id", "feature.name"] {
                 assert_eq!(attributes(&app, &trace_id, claim), [], "{claim}");
             }
-            let shown = attributes(&app, &trace_id, "tenant.api_key.id").pop().map(|(_, id)| id);
+            let shown = attributes(&app, &trace_id, "tenant.api_key.id")
+                .pop()
+                .map(|(_, id)| id);
             assert_eq!(shown.as_deref(), key_id);
         }
     }
-    let list = app.get_with("/v1/expenses", &[auth("Bearer ea_good")]).await;
+    let list = app
+        .get_with("/v1/expenses", &[auth("Bearer ea_good")])
+        .await;
     assert_eq!((list.status, &list.body["decisions"]), (200, &json!([])));
 }
 
 #[tokio::test]
 async fn contract_page_and_probes_are_open() {
-    let app = KeyFile::new(&[entry("good", "acme", "ea_good", "")]).app().await;
+    let app = KeyFile::new(&[entry("good", "acme", "ea_good", "")])
+        .app()
+        .await;
     for path in ["/openapi.json", "/docs/", "/healthz", "/readyz"] {
         assert_eq!(app.get(path).await.status, 200, "{path}");
-        assert_eq!(app.get_with(path, &[("authorization", "Bearer ea_bad")]).await.status, 200, "{path}");
+        assert_eq!(
+            app.get_with(path, &[("authorization", "Bearer ea_bad")])
+                .await
+                .status,
+            200,
+            "{path}"
+        );
     }
     let contract = app.get("/openapi.json").await.body;
-    assert_eq!(contract["components"]["securitySchemes"]["api_key"]["scheme"], "bearer");
+    assert_eq!(
+        contract["components"]["securitySchemes"]["api_key"]["scheme"],
+        "bearer"
+    );
     for (path, operations) in contract["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
             assert!(operation["responses"]["401"].is_object(), "{method} {path}");
         }
     }
     let without = TestApp::spawn().await;
-    assert_eq!(without.get("/readyz").await.body["checks"]["api_keys"], "off");
+    assert_eq!(
+        without.get("/readyz").await.body["checks"]["api_keys"],
+        "off"
+    );
 }
 
 #[tokio::test]
 async fn the_key_decides_the_tenant_whatever_the_request_says() {
-    let app =
-        KeyFile::new(&[entry("feed", "Acme & Sons", "ea_acme", ""), entry("z", "zeta", "ea_zeta", "")]).app().await;
+    let app = KeyFile::new(&[
+        entry("feed", "Acme & Sons", "ea_acme", ""),
+        entry("z", "zeta", "ea_zeta", ""),
+    ])
+    .app()
+    .await;
     let headers = [
         ("authorization", "bearer  ea_acme"),
         ("baggage", "tenant.id=zeta,user.id=ana,session.id=s1"),
@@ -242,26 +352,52 @@ async fn the_key_decides_the_tenant_whatever_the_request_says() {
         ("x-tenant-id", "zeta"),
     ];
     let reply = app.post_with(ride(), &headers).await;
-    assert_eq!((reply.status, &reply.body["tenant_id"]), (201, &json!("Acme & Sons")));
-    assert_eq!(reply.body["user_id"], "ana", "the holder of the key still says for whom");
+    assert_eq!(
+        (reply.status, &reply.body["tenant_id"]),
+        (201, &json!("Acme & Sons"))
+    );
+    assert_eq!(
+        reply.body["user_id"], "ana",
+        "the holder of the key still says for whom"
+    );
     let trace_id = &reply.body["trace_id"];
     let tenants = attributes(&app, trace_id, "tenant.id");
     assert_eq!(tenants.len(), 7, "once on every span");
-    assert!(tenants.iter().all(|(_, tenant)| tenant == "Acme & Sons"), "{tenants:?}");
+    assert!(
+        tenants.iter().all(|(_, tenant)| tenant == "Acme & Sons"),
+        "{tenants:?}"
+    );
     let shown = attributes(&app, trace_id, "tenant.api_key.id");
     assert_eq!(shown, [("POST /v1/expenses".to_owned(), "feed".to_owned())]);
     // No member of the body names a tenant.
     let body = json!({"transaction": "Taxi", "amount": "5.00", "tenant_id": "zeta"});
     assert_eq!(app.post_with(body, &headers).await.status, 422);
-    let theirs = app.get_with("/v1/expenses", &[("authorization", "Bearer ea_zeta"), ("baggage", "tenant.id=Acme")]);
+    let theirs = app.get_with(
+        "/v1/expenses",
+        &[
+            ("authorization", "Bearer ea_zeta"),
+            ("baggage", "tenant.id=Acme"),
+        ],
+    );
     assert_eq!(theirs.await.body["decisions"], json!([]));
 }
 
 #[tokio::test]
 async fn a_decision_of_another_tenant_is_the_same_404_as_none() {
-    let app = KeyFile::new(&[entry("a", "acme", "ea_acme", ""), entry("z", "zeta", "ea_zeta", "")]).app().await;
-    let theirs = post(&app, "ea_acme").await.body["id"].as_str().unwrap().to_owned();
-    let zeta = [("authorization", "Bearer ea_zeta"), ("baggage", "tenant.id=acme")];
+    let app = KeyFile::new(&[
+        entry("a", "acme", "ea_acme", ""),
+        entry("z", "zeta", "ea_zeta", ""),
+    ])
+    .app()
+    .await;
+    let theirs = post(&app, "ea_acme").await.body["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let zeta = [
+        ("authorization", "Bearer ea_zeta"),
+        ("baggage", "tenant.id=acme"),
+    ];
     let answer = async |path: String| {
         let mut reply = app.get_with(&path, &zeta).await;
         reply.body["trace_id"].take();
@@ -273,13 +409,21 @@ async fn a_decision_of_another_tenant_is_the_same_404_as_none() {
     assert_eq!(found, answer(format!("/v1/expenses/{absent}")).await);
     let cursor = answer(format!("/v1/expenses?cursor={theirs}")).await;
     assert_eq!(cursor.0, 400);
-    assert_eq!(cursor, answer(format!("/v1/expenses?cursor={absent}")).await);
+    assert_eq!(
+        cursor,
+        answer(format!("/v1/expenses?cursor={absent}")).await
+    );
 }
 
 /// Two hundred meals of one employee on one day, all at once, each claiming to be another tenant's.
 async fn lunches(app: &TestApp, key: &str, claimed: &str) -> Vec<Value> {
-    let headers = [("authorization", bearer(key)), ("baggage", format!("tenant.id={claimed},session.id={key}"))];
-    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let headers = [
+        ("authorization", bearer(key)),
+        ("baggage", format!("tenant.id={claimed},session.id={key}")),
+    ];
+    let headers = headers
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
     let meals = (0..200).map(|n| {
         let amount = format!("{}.{:02}", 1 + n % 9, n % 100);
         let meal = json!({"transaction": "Lunch", "amount": amount, "date": "2026-03-14", "user_id": "ana"});
@@ -297,32 +441,82 @@ async fn lunches(app: &TestApp, key: &str, claimed: &str) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_tenants_at_once_neither_see_nor_count_against_each_other() {
-    let app = KeyFile::new(&[entry("a", "acme", "ea_acme", ""), entry("z", "zeta", "ea_zeta", "")]).app().await;
-    let (acme, zeta) = tokio::join!(lunches(&app, "ea_acme", "zeta"), lunches(&app, "ea_zeta", "acme"));
+    let app = KeyFile::new(&[
+        entry("a", "acme", "ea_acme", ""),
+        entry("z", "zeta", "ea_zeta", ""),
+    ])
+    .app()
+    .await;
+    let (acme, zeta) = tokio::join!(
+        lunches(&app, "ea_acme", "zeta"),
+        lunches(&app, "ea_zeta", "acme")
+    );
     let spans = app.ended_spans();
     for (key, tenant, decisions) in [("ea_acme", "acme", acme), ("ea_zeta", "zeta", zeta)] {
-        let amount = |decision: &Value| decision["amount"].as_str().unwrap().parse::<Decimal>().unwrap();
-        let (denied, granted): (Vec<_>, Vec<_>) =
-            decisions.iter().partition(|decision| decision["outcome"] == "denied");
+        let amount = |decision: &Value| {
+            decision["amount"]
+                .as_str()
+                .unwrap()
+                .parse::<Decimal>()
+                .unwrap()
+        };
+        let (denied, granted): (Vec<_>, Vec<_>) = decisions
+            .iter()
+            .partition(|decision| decision["outcome"] == "denied");
         let used: Decimal = granted.iter().copied().map(amount).sum();
-        assert!(used <= Decimal::from(75), "{tenant} got {used} past its cap");
+        assert!(
+            used <= Decimal::from(75),
+            "{tenant} got {used} past its cap"
+        );
         for decision in denied {
-            assert!(used + amount(decision) > Decimal::from(75), "{tenant} paid for another: {decision:#}");
+            assert!(
+                used + amount(decision) > Decimal::from(75),
+                "{tenant} paid for another: {decision:#}"
+            );
         }
-        let mut ids: BTreeSet<&str> = decisions.iter().map(|decision| decision["id"].as_str().unwrap()).collect();
+        let mut ids: BTreeSet<&str> = decisions
+            .iter()
+            .map(|decision| decision["id"].as_str().unwrap())
+            .collect();
         assert_eq!(ids.len(), 200);
-        assert!(decisions.iter().all(|decision| decision["tenant_id"] == tenant));
-        let trace_ids: BTreeSet<&str> =
-            decisions.iter().map(|decision| decision["trace_id"].as_str().unwrap()).collect();
-        let is_of_tenant = |span: &&SpanData| trace_ids.contains(span.span_context.trace_id().to_string().as_str());
-        let stamps = |key| spans.iter().filter(is_of_tenant).flat_map(move |span| values(span, key));
+        assert!(
+            decisions
+                .iter()
+                .all(|decision| decision["tenant_id"] == tenant)
+        );
+        let trace_ids: BTreeSet<&str> = decisions
+            .iter()
+            .map(|decision| decision["trace_id"].as_str().unwrap())
+            .collect();
+        let is_of_tenant = |span: &&SpanData| {
+            trace_ids.contains(span.span_context.trace_id().to_string().as_str())
+        };
+        let stamps = |key| {
+            spans
+                .iter()
+                .filter(is_of_tenant)
+                .flat_map(move |span| values(span, key))
+        };
         assert!(stamps("tenant.id").count() >= 200 * 7);
         assert!(stamps("tenant.id").all(|stamped| stamped == tenant));
         assert!(stamps("session.id").all(|session| session == key));
-        let list = app.get_with("/v1/expenses?limit=200&user_id=ana", &[("authorization", &bearer(key))]).await.body;
-        assert_eq!(list["next_cursor"], Value::Null, "two hundred and not one more");
+        let list = app
+            .get_with(
+                "/v1/expenses?limit=200&user_id=ana",
+                &[("authorization", &bearer(key))],
+            )
+            .await
+            .body;
+        assert_eq!(
+            list["next_cursor"],
+            Value::Null,
+            "two hundred and not one more"
+        );
         for decision in list["decisions"].as_array().unwrap() {
-            assert!(ids.remove(decision["id"].as_str().unwrap()), "{tenant} sees {decision:#}");
+            assert!(
+                ids.remove(decision["id"].as_str().unwrap()),
+                "{tenant} sees {decision:#}"
+            );
         }
         assert!(ids.is_empty());
     }
@@ -332,17 +526,32 @@ async fn two_tenants_at_once_neither_see_nor_count_against_each_other() {
 async fn keys_that_cannot_be_used_stop_the_start_and_good_ones_may_listen_anywhere() {
     let file = KeyFile::new(&["[[key]]\nid = \"a\"\n".to_owned()]);
     // The file is looked at only after the settings were found good, the address among them.
-    let output = run(&["--listen", "0.0.0.0:0", "--api-keys", file.name()], &[QUIET]).await;
+    let output = run(
+        &["--listen", "0.0.0.0:0", "--api-keys", file.name()],
+        &[QUIET],
+    )
+    .await;
     assert_eq!(output.status.code(), Some(1));
     let said = text(output.stderr);
     assert!(said.contains("the API keys cannot be used"), "{said}");
-    assert!(said.contains(&format!("{}:1: `sha256` is missing", file.name())), "{said}");
+    assert!(
+        said.contains(&format!("{}:1: `sha256` is missing", file.name())),
+        "{said}"
+    );
 
     let output = run(&["--listen", "0.0.0.0:0"], &[QUIET]).await;
-    assert!(text(output.stderr).contains("name a file of keys with --api-keys, or say --allow-anonymous"));
+    assert!(
+        text(output.stderr)
+            .contains("name a file of keys with --api-keys, or say --allow-anonymous")
+    );
     // A command that does not listen is not asked who may ask it.
     let folder = tempfile::tempdir().unwrap();
-    let verify = ["ledger", "verify", "--data", folder.path().to_str().unwrap()];
+    let verify = [
+        "ledger",
+        "verify",
+        "--data",
+        folder.path().to_str().unwrap(),
+    ];
     let output = run(&verify, &[QUIET, ("EXPENSE_AGENT_LISTEN", "0.0.0.0:8000")]).await;
     let said = text(output.stderr);
     assert!(said.contains("there is no ledger in "), "{said}");
@@ -359,9 +568,14 @@ async fn keys_that_cannot_be_used_stop_the_start_and_good_ones_may_listen_anywhe
 async fn a_new_key_lets_its_holder_in() {
     let shown = text(run(&["keys", "new", "--tenant", "acme"], &[]).await.stdout);
     let key = shown.lines().next().unwrap();
-    let app = KeyFile::new(&[shown[shown.find("[[key]]").unwrap()..].to_owned()]).app().await;
+    let app = KeyFile::new(&[shown[shown.find("[[key]]").unwrap()..].to_owned()])
+        .app()
+        .await;
     let reply = post(&app, key).await;
-    assert_eq!((reply.status, &reply.body["tenant_id"]), (201, &json!("acme")));
+    assert_eq!(
+        (reply.status, &reply.body["tenant_id"]),
+        (201, &json!("acme"))
+    );
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
-//! Canaries: one secret of each kind, planted wherever a caller or a model can put a text, and looked for in every byte that
-//! leaves the real program: OTLP over both protocols, log lines in both formats, metrics, answers, and prompts.
+//! Canaries: one secret of each kind, planted wherever a caller or a model can put a text, and
+//! looked for in every byte that leaves the real program: OTLP over both protocols, log lines in
+//! both formats, metrics, answers, and prompts.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, Method};
@@ -24,7 +25,10 @@ const KEY: (&str, &str) = ("EXPENSE_AGENT_PSEUDONYM_KEY", "the key of this test"
 
 /// A text as somebody looking for a canary would read it: letters and digits only.
 fn squashed(text: &str) -> String {
-    text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+    text.chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
 }
 
 /// Fails if any canary is in the text, whatever blanks and dashes are in it.
@@ -34,7 +38,8 @@ fn assert_clean(place: &str, text: &str) {
         // The word before a token is not the secret.
         let needle = squashed(canary.trim_start_matches("Bearer "));
         if let Some(at) = haystack.find(&needle) {
-            let around = &haystack[at.saturating_sub(60)..haystack.len().min(at + needle.len() + 60)];
+            let around =
+                &haystack[at.saturating_sub(60)..haystack.len().min(at + needle.len() + 60)];
             panic!("{canary} is in {place}: …{around}…");
         }
     }
@@ -56,10 +61,29 @@ fn advised(reason: &str, rule: &str) -> Reply {
 fn script(fake: &FakeOpenAi, canary: &str) -> usize {
     let said = format!("It is {canary}, as he says.");
     let runs: [(Vec<Reply>, Vec<Reply>); 7] = [
-        (vec![classified("travel", &said)], vec![advised(&said, "travel-trip-cap")]),
-        (vec![classified("travel", "Yes.").model(&said).finish_reason(&said)], vec![advised("Fine.", &said)]),
-        (vec![classified(&said, &said), classified(canary, &said)], vec![]),
-        (vec![Reply::content(said.as_str()), Reply::content(format!("{{\"{canary}\": 1}}"))], vec![]),
+        (
+            vec![classified("travel", &said)],
+            vec![advised(&said, "travel-trip-cap")],
+        ),
+        (
+            vec![
+                classified("travel", "Yes.")
+                    .model(&said)
+                    .finish_reason(&said),
+            ],
+            vec![advised("Fine.", &said)],
+        ),
+        (
+            vec![classified(&said, &said), classified(canary, &said)],
+            vec![],
+        ),
+        (
+            vec![
+                Reply::content(said.as_str()),
+                Reply::content(format!("{{\"{canary}\": 1}}")),
+            ],
+            vec![],
+        ),
         (vec![Reply::refusal(&said)], vec![]),
         (vec![Reply::error(400, &said, Some(&said))], vec![]),
         (vec![Reply::raw(400, "text/plain", said.clone())], vec![]),
@@ -86,13 +110,28 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Sends a request with the canary in every header that takes a text, and checks what comes back.
-    async fn send(&self, canary: &str, method: Method, path: &str, body: Option<String>) -> (u16, String) {
+    /// Sends a request with the canary in every header that takes a text, and checks what comes
+    /// back.
+    async fn send(
+        &self,
+        canary: &str,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+    ) -> (u16, String) {
         let quoted = encoded(canary);
-        let members = ["user.id", "tenant.id", "session.id", "feature.name", "other"];
+        let members = [
+            "user.id",
+            "tenant.id",
+            "session.id",
+            "feature.name",
+            "other",
+        ];
         let baggage = members.map(|member| format!("{member}={quoted}")).join(",");
         let visible = canary.replace(' ', "");
-        let mut request = self.client.request(method, format!("{}{path}", self.service.url));
+        let mut request = self
+            .client
+            .request(method, format!("{}{path}", self.service.url));
         for (name, value) in [
             ("baggage", baggage.as_str()),
             ("user-agent", canary),
@@ -103,10 +142,16 @@ impl Run<'_> {
             request = request.header(name, value);
         }
         if let Some(body) = body {
-            request = request.header("content-type", "application/json").header("idempotency-key", visible).body(body);
+            request = request
+                .header("content-type", "application/json")
+                .header("idempotency-key", visible)
+                .body(body);
         }
         let response = request.send().await.unwrap();
-        let (status, headers) = (response.status().as_u16(), format!("{:?}", response.headers()));
+        let (status, headers) = (
+            response.status().as_u16(),
+            format!("{:?}", response.headers()),
+        );
         assert_clean("the headers of an answer", &headers);
         (status, response.text().await.unwrap())
     }
@@ -117,19 +162,41 @@ impl Run<'_> {
         let field = json!({"transaction": "Taxi", "amount": canary, "mcc": canary, "date": canary, "currency": canary,
             "receipt": canary, canary: canary, "user_id": format!(" {canary} ")});
         let requests = [
-            (post.clone(), "/v1/expenses".to_owned(), Some(field.to_string())),
-            (post.clone(), "/v1/expenses".to_owned(), Some(format!("{{\"transaction\": {canary}"))),
-            (post, format!("/v1/expenses?{quoted}={quoted}"), Some(canary.to_owned())),
+            (
+                post.clone(),
+                "/v1/expenses".to_owned(),
+                Some(field.to_string()),
+            ),
+            (
+                post.clone(),
+                "/v1/expenses".to_owned(),
+                Some(format!("{{\"transaction\": {canary}")),
+            ),
+            (
+                post,
+                format!("/v1/expenses?{quoted}={quoted}"),
+                Some(canary.to_owned()),
+            ),
             (None, format!("/v1/expenses?outcome={quoted}"), None),
             (None, format!("/v1/expenses?{quoted}=1"), None),
-            (None, format!("/v1/expenses?cursor={quoted}&limit={quoted}"), None),
+            (
+                None,
+                format!("/v1/expenses?cursor={quoted}&limit={quoted}"),
+                None,
+            ),
             (None, format!("/v1/expenses/{quoted}"), None),
             (None, format!("/{quoted}?{quoted}"), None),
             (None, format!("/{}{quoted}", "x".repeat(505)), None),
-            (Method::from_bytes(b"CANARY").ok(), format!("/v1/policies/{quoted}"), None),
+            (
+                Method::from_bytes(b"CANARY").ok(),
+                format!("/v1/policies/{quoted}"),
+                None,
+            ),
         ];
         for (method, path, body) in requests {
-            let (status, text) = self.send(canary, method.unwrap_or(Method::GET), &path, body).await;
+            let (status, text) = self
+                .send(canary, method.unwrap_or(Method::GET), &path, body)
+                .await;
             assert!((400..500).contains(&status), "{path}: {status} {text}");
             assert_clean(&format!("the answer to {path}"), &text);
         }
@@ -144,23 +211,41 @@ impl Run<'_> {
             let (status, text) = self.post(canary, n, body).await;
             assert_eq!(status, 201, "{text}");
             let decision: Value = serde_json::from_str(&text).unwrap();
-            assert_eq!(decision["merchant"], canary, "the caller's own words are his");
+            assert_eq!(
+                decision["merchant"], canary,
+                "the caller's own words are his"
+            );
             assert_clean("a decision", &without_echo(decision).to_string());
         }
         let listed = format!("/v1/expenses?user_id={}&limit=100", encoded(canary));
         let (_, page) = self.send(canary, Method::GET, &listed, None).await;
         let page: Value = serde_json::from_str(&page).unwrap();
-        assert_eq!(page["decisions"].as_array().unwrap().len(), n_runs, "the ledger goes by the id itself");
+        assert_eq!(
+            page["decisions"].as_array().unwrap().len(),
+            n_runs,
+            "the ledger goes by the id itself"
+        );
     }
 
     async fn post(&self, canary: &str, n: usize, body: String) -> (u16, String) {
         let visible = format!("{n}-{}", canary.replace(' ', ""));
-        let tenant = format!("tenant.id={},session.id={0},feature.name={0}", encoded(canary));
+        let tenant = format!(
+            "tenant.id={},session.id={0},feature.name={0}",
+            encoded(canary)
+        );
         let state = format!("vendor={canary}");
         let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        let request = self.client.post(format!("{}/v1/expenses", self.service.url)).body(body);
-        let request = request.header("content-type", "application/json").header("idempotency-key", visible);
-        let request = request.header("baggage", tenant).header("traceparent", parent).header("tracestate", state);
+        let request = self
+            .client
+            .post(format!("{}/v1/expenses", self.service.url))
+            .body(body);
+        let request = request
+            .header("content-type", "application/json")
+            .header("idempotency-key", visible);
+        let request = request
+            .header("baggage", tenant)
+            .header("traceparent", parent)
+            .header("tracestate", state);
         let response = request.header("user-agent", canary).send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     }
@@ -168,13 +253,20 @@ impl Run<'_> {
 
 async fn nothing_leaks(protocol: &str, content: &str, log_format: &str) {
     let (receiver, fake) = (OtlpReceiver::spawn().await, FakeOpenAi::spawn().await);
-    let endpoint = if protocol == "grpc" { receiver.grpc_endpoint() } else { receiver.http_endpoint() };
+    let endpoint = if protocol == "grpc" {
+        receiver.grpc_endpoint()
+    } else {
+        receiver.http_endpoint()
+    };
     let all = CANARIES.map(|(canary, _)| canary).join("; ");
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
         ("OTEL_LOGS_EXPORTER", "otlp"),
-        ("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", content),
+        (
+            "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
+            content,
+        ),
         // Written to the log, with what stands in it.
         ("OTEL_TRACES_SAMPLER", all.as_str()),
         ("OPENAI_BASE_URL", &fake.base_url()),
@@ -184,13 +276,24 @@ async fn nothing_leaks(protocol: &str, content: &str, log_format: &str) {
         KEY,
     ];
     let service = Service::start(&["--metrics-tenants", "100"], &variables).await;
-    let run = Run { service: &service, client: Client::new() };
+    let run = Run {
+        service: &service,
+        client: Client::new(),
+    };
     for (canary, _) in CANARIES {
         let n_runs = script(&fake, canary);
         run.decided(canary, n_runs).await;
         run.refused(canary).await;
     }
-    let metrics = run.client.get(format!("{}/metrics", service.url)).send().await.unwrap().text().await.unwrap();
+    let metrics = run
+        .client
+        .get(format!("{}/metrics", service.url))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     assert_clean("the metrics", &metrics);
     let (ended, log) = service.stop().await;
     assert!(ended.success(), "{log}");
@@ -202,18 +305,34 @@ async fn nothing_leaks(protocol: &str, content: &str, log_format: &str) {
     }
     let is_json = |line: &str| serde_json::from_str::<Value>(line).is_ok();
     assert!(log_format == "text" || log.lines().all(is_json), "{log}");
-    assert!(receiver.records().len() > CANARIES.len(), "log records were searched as well");
-    assert!(!receiver.metrics().is_empty(), "metrics were searched as well");
+    assert!(
+        receiver.records().len() > CANARIES.len(),
+        "log records were searched as well"
+    );
+    assert!(
+        !receiver.metrics().is_empty(),
+        "metrics were searched as well"
+    );
     // It was all there to be found.
     for (canary, kind) in CANARIES {
-        assert!(sent.contains(kind) && log.contains(kind), "{canary} did not get as far as {kind}");
+        assert!(
+            sent.contains(kind) && log.contains(kind),
+            "{canary} did not get as far as {kind}"
+        );
     }
-    let user = receiver.spans().into_iter().find(|span| span.attributes.contains_key("user.id")).unwrap();
+    let user = receiver
+        .spans()
+        .into_iter()
+        .find(|span| span.attributes.contains_key("user.id"))
+        .unwrap();
     let shown = run_pseudonym(CANARIES[0].0).await;
     assert_eq!(user.attributes["user.id"], shown);
     let tenant = user.attributes["tenant.id"].as_str().unwrap();
     assert_eq!(tenant.replace("tenant-", "user-"), shown);
-    assert!(metrics.contains(&format!("tenant_id=\"{tenant}\"")), "{metrics}");
+    assert!(
+        metrics.contains(&format!("tenant_id=\"{tenant}\"")),
+        "{metrics}"
+    );
 }
 
 /// What the program says somebody is called in traces.
@@ -256,26 +375,36 @@ async fn what_batches_hold_and_persons_write_leaks_no_more() {
     let service = Service::start(&["--api-keys", keys.name()], &variables).await;
     let client = Client::new();
     let post = async |path: &str, content_type: &str, body: String| {
-        let request = client.post(format!("{}{path}", service.url)).header("content-type", content_type).body(body);
+        let request = client
+            .post(format!("{}{path}", service.url))
+            .header("content-type", content_type)
+            .body(body);
         let response = request.bearer_auth("ea_boss").send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     };
     for (canary, _) in CANARIES {
         let laptop = json!({"transaction": format!("Laptop, {canary}"), "amount": "600.00", "user_id": canary});
-        let lines = format!("{laptop}\n{{\"amount\": {canary}\n{}\n", json!({"amount": canary, canary: canary}));
+        let lines = format!(
+            "{laptop}\n{{\"amount\": {canary}\n{}\n",
+            json!({"amount": canary, canary: canary})
+        );
         let (_, answers) = post("/v1/expenses/batch", "application/x-ndjson", lines).await;
         let (decided, refused) = answers.split_once('\n').unwrap();
         assert_eq!(refused.lines().count(), 2);
         assert_clean("the answers to lines that were refused", refused);
 
         let decided: Value = serde_json::from_str(decided).unwrap();
-        let path = format!("/v1/expenses/{}/resolution", decided["body"]["id"].as_str().unwrap());
+        let path = format!(
+            "/v1/expenses/{}/resolution",
+            decided["body"]["id"].as_str().unwrap()
+        );
         let senseless = json!({"action": canary, "role": canary, "actor": canary, "amount": canary, canary: canary});
         let (status, problem) = post(&path, "application/json", senseless.to_string()).await;
         assert_eq!(status, 422, "{problem}");
         assert_clean("the answer to a resolution that was refused", &problem);
         let actor = format!("boss of {canary}");
-        let sensible = json!({"action": "approve", "role": "manager", "actor": actor, "reason": canary});
+        let sensible =
+            json!({"action": "approve", "role": "manager", "actor": actor, "reason": canary});
         let (status, resolved) = post(&path, "application/json", sensible.to_string()).await;
         assert_eq!(status, 201, "{resolved}");
     }
@@ -283,32 +412,63 @@ async fn what_batches_hold_and_persons_write_leaks_no_more() {
     assert!(ended.success(), "{log}");
     assert_clean("the log", &log);
     assert_clean("OTLP", &String::from_utf8_lossy(&receiver.bytes()));
-    let settled = receiver.spans().into_iter().filter(|span| span.name == "resolve_expense");
-    let actors: Vec<_> = settled.map(|span| span.attributes["user.id"].clone()).collect();
+    let settled = receiver
+        .spans()
+        .into_iter()
+        .filter(|span| span.name == "resolve_expense");
+    let actors: Vec<_> = settled
+        .map(|span| span.attributes["user.id"].clone())
+        .collect();
     assert_eq!(actors.len(), CANARIES.len());
-    assert!(actors.iter().all(|actor| actor.as_str().unwrap().starts_with("user-")), "{actors:?}");
+    assert!(
+        actors
+            .iter()
+            .all(|actor| actor.as_str().unwrap().starts_with("user-")),
+        "{actors:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_of_spans_and_what_their_events_say_are_redacted_as_well() {
     let (receiver, fake) = (OtlpReceiver::spawn().await, FakeOpenAi::spawn().await);
-    // The name of a model is in the name of a span, and in a log line that becomes an event of the span `start`.
+    // The name of a model is in the name of a span, and in a log line that becomes an event of the
+    // span `start`.
     let arguments = ["--model", "jane.canary@example.com"];
-    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.grpc_endpoint()), ("OPENAI_BASE_URL", fake.base_url())];
-    let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.grpc_endpoint()),
+        ("OPENAI_BASE_URL", fake.base_url()),
+    ];
+    let variables = variables
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
     let service = Service::start(&arguments, &variables).await;
     fake.on_classify([Reply::refusal("No.")]);
-    service.post(json!({"transaction": "Taxi", "amount": "5.00"})).await;
-    let metrics = reqwest::get(format!("{}/metrics", service.url)).await.unwrap().text().await.unwrap();
+    service
+        .post(json!({"transaction": "Taxi", "amount": "5.00"}))
+        .await;
+    let metrics = reqwest::get(format!("{}/metrics", service.url))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     assert_clean("the metrics", &metrics);
-    assert!(metrics.contains("gen_ai_request_model=\"[EMAIL]\""), "{metrics}");
+    assert!(
+        metrics.contains("gen_ai_request_model=\"[EMAIL]\""),
+        "{metrics}"
+    );
     let (_, log) = service.stop().await;
     assert_clean("the log", &log);
     assert_clean("OTLP", &String::from_utf8_lossy(&receiver.bytes()));
     let spans = receiver.spans();
     assert!(spans.iter().any(|span| span.name == "chat [EMAIL]"));
     let start = spans.iter().find(|span| span.name == "start").unwrap();
-    assert!(start.events.iter().any(|event| event.attributes.get("model") == Some(&json!("[EMAIL]"))));
+    assert!(
+        start
+            .events
+            .iter()
+            .any(|event| event.attributes.get("model") == Some(&json!("[EMAIL]")))
+    );
 }
 
 #[tokio::test]
@@ -316,16 +476,32 @@ async fn no_log_filter_lets_out_what_a_model_answered() {
     let fake = FakeOpenAi::spawn().await;
     // Its client logs an answer that it cannot read, and an error of the server.
     let unreadable = json!({"choices": "whatever the model says"}).to_string();
-    fake.script([Reply::raw(200, "application/json", unreadable), Reply::status(500)]);
+    fake.script([
+        Reply::raw(200, "application/json", unreadable),
+        Reply::status(500),
+    ]);
     let filter = "trace,async_openai=trace,async_openai::error=trace,async_openai::client=trace";
-    let variables = [("OTEL_TRACES_EXPORTER", "none"), ("OPENAI_BASE_URL", &fake.base_url()), ("RUST_LOG", filter)];
+    let variables = [
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("OPENAI_BASE_URL", &fake.base_url()),
+        ("RUST_LOG", filter),
+    ];
     let service = Service::start(&["--model-retries", "0"], &variables).await;
     for _ in 0..2 {
-        assert_eq!(service.post(json!({"transaction": "Taxi", "amount": "5.00"})).await.0, 201);
+        assert_eq!(
+            service
+                .post(json!({"transaction": "Taxi", "amount": "5.00"}))
+                .await
+                .0,
+            201
+        );
     }
     assert_eq!(fake.requests().len(), 2);
     let (_, log) = service.stop().await;
-    assert!(!log.contains("whatever the model says") && !log.contains("async_openai::"), "{log}");
+    assert!(
+        !log.contains("whatever the model says") && !log.contains("async_openai::"),
+        "{log}"
+    );
 }
 
 #[tokio::test]
@@ -333,27 +509,42 @@ async fn the_model_sees_what_the_employee_wrote_when_that_is_switched_on() {
     let fake = FakeOpenAi::spawn().await;
     fake.on_classify([classified("travel", "A taxi.")]);
     fake.on_decide([advised("Fine.", "travel-trip-cap")]);
-    let variables = [("OTEL_TRACES_EXPORTER", "none"), ("OPENAI_BASE_URL", &fake.base_url())];
+    let variables = [
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("OPENAI_BASE_URL", &fake.base_url()),
+    ];
     let service = Service::start(&["--raw-prompts"], &variables).await;
-    service.post(json!({"transaction": "Taxi, jane.canary@example.com", "amount": "5.00"})).await;
+    service
+        .post(json!({"transaction": "Taxi, jane.canary@example.com", "amount": "5.00"}))
+        .await;
     let requests = fake.requests();
     assert_eq!(requests.len(), 2);
-    assert!(requests.iter().all(|request| request.body.to_string().contains("jane.canary@example.com")));
+    assert!(
+        requests
+            .iter()
+            .all(|request| request.body.to_string().contains("jane.canary@example.com"))
+    );
 }
 
 #[tokio::test]
 async fn the_ledger_keeps_what_was_written_unless_it_is_told_not_to() {
-    let body =
-        json!({"transaction": "Taxi, 4012888888881881", "merchant": "jane.canary@example.com", "amount": "5.00"});
+    let body = json!({"transaction": "Taxi, 4012888888881881", "merchant": "jane.canary@example.com", "amount": "5.00"});
     for (arguments, transaction, merchant) in [
         (&[][..], "Taxi, 4012888888881881", "jane.canary@example.com"),
         (&["--redact-ledger"][..], "Taxi, [CARD]", "[EMAIL]"),
     ] {
         let service = Service::start(arguments, &[("OTEL_TRACES_EXPORTER", "none")]).await;
         let (_, decision) = service.post(body.clone()).await;
-        let location = format!("{}/v1/expenses/{}", service.url, decision["id"].as_str().unwrap());
+        let location = format!(
+            "{}/v1/expenses/{}",
+            service.url,
+            decision["id"].as_str().unwrap()
+        );
         let kept: Value = reqwest::get(location).await.unwrap().json().await.unwrap();
-        assert_eq!((&kept["transaction"], &kept["merchant"]), (&json!(transaction), &json!(merchant)));
+        assert_eq!(
+            (&kept["transaction"], &kept["merchant"]),
+            (&json!(transaction), &json!(merchant))
+        );
         assert_eq!(kept, decision, "what is answered is what is kept");
     }
 }
@@ -362,15 +553,39 @@ async fn the_ledger_keeps_what_was_written_unless_it_is_told_not_to() {
 async fn the_key_of_pseudonyms_is_kept_beside_the_ledger() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let arguments = ["pseudonym", "jane.canary@example.com", "--data", data.to_str().unwrap()];
+    let arguments = [
+        "pseudonym",
+        "jane.canary@example.com",
+        "--data",
+        data.to_str().unwrap(),
+    ];
     let first = run(&arguments, &[]).await;
     let second = run(&arguments, &[]).await;
-    assert!(first.status.success() && first.stdout.starts_with(b"user-"), "{first:?}");
+    assert!(
+        first.status.success() && first.stdout.starts_with(b"user-"),
+        "{first:?}"
+    );
     assert_eq!(first.stdout, second.stdout);
-    let other = run(&["pseudonym", "u-1042", "--data", data.to_str().unwrap()], &[]).await;
+    let other = run(
+        &["pseudonym", "u-1042", "--data", data.to_str().unwrap()],
+        &[],
+    )
+    .await;
     assert_eq!(other.stdout, b"u-1042\n");
-    let postgres = run(&arguments, &[("DATABASE_URL", "postgres://expense@localhost/expense")]).await;
-    assert!(String::from_utf8(postgres.stderr).unwrap().contains("set EXPENSE_AGENT_PSEUDONYM_KEY"));
+    let postgres = run(
+        &arguments,
+        &[("DATABASE_URL", "postgres://expense@localhost/expense")],
+    )
+    .await;
+    assert!(
+        String::from_utf8(postgres.stderr)
+            .unwrap()
+            .contains("set EXPENSE_AGENT_PSEUDONYM_KEY")
+    );
     let short = run(&arguments, &[("EXPENSE_AGENT_PSEUDONYM_KEY", "short")]).await;
-    assert!(String::from_utf8(short.stderr).unwrap().contains("--pseudonym-key is too short"));
+    assert!(
+        String::from_utf8(short.stderr)
+            .unwrap()
+            .contains("--pseudonym-key is too short")
+    );
 }

@@ -1,4 +1,5 @@
-//! The durable memory: caps hold under concurrency, tenants are apart, and what was answered is there after a restart.
+//! The durable memory: caps hold under concurrency, tenants are apart, and what was answered is
+//! there after a restart.
 
 use std::time::Duration;
 
@@ -17,11 +18,19 @@ fn meal(amount: &str, user: &str) -> Value {
 
 /// What is approved or pending approval among decisions.
 fn granted(decisions: &[Value]) -> Decimal {
-    let counts = |decision: &&Value| ["approved", "needs_approval"].contains(&decision["outcome"].as_str().unwrap());
+    let counts = |decision: &&Value| {
+        ["approved", "needs_approval"].contains(&decision["outcome"].as_str().unwrap())
+    };
     decisions
         .iter()
         .filter(counts)
-        .map(|decision| decision["amount"].as_str().unwrap().parse::<Decimal>().unwrap())
+        .map(|decision| {
+            decision["amount"]
+                .as_str()
+                .unwrap()
+                .parse::<Decimal>()
+                .unwrap()
+        })
         .sum()
 }
 
@@ -29,22 +38,27 @@ fn granted(decisions: &[Value]) -> Decimal {
 async fn concurrent_meals_never_end_above_the_day_cap() {
     on_each_store(async |store| {
         let app = on(&store).await;
-        let meals = (0..1_000).map(|n| app.decide(meal(&format!("{}.{:02}", 1 + n % 9, n % 100), "ana")));
+        let meals =
+            (0..1_000).map(|n| app.decide(meal(&format!("{}.{:02}", 1 + n % 9, n % 100), "ana")));
         let decisions = futures_util::future::join_all(meals).await;
         let granted = granted(&decisions);
         let cap = Decimal::from(75);
         assert!(granted <= cap, "{granted}");
         // Whoever was denied would not have fitted beside what is granted.
-        let denied = decisions.iter().filter(|decision| decision["outcome"] == "denied");
+        let denied = decisions
+            .iter()
+            .filter(|decision| decision["outcome"] == "denied");
         for decision in denied {
             let amount: Decimal = decision["amount"].as_str().unwrap().parse().unwrap();
             assert!(granted + amount > cap, "{decision:#}");
         }
-        // A cap that moved is no override of the model, and a decision that was computed anew for it says so.
+        // A cap that moved is no override of the model, and a decision that was computed anew for
+        // it says so.
         for decision in &decisions {
             assert_eq!(decision["override"], false);
             assert!(
-                decision["cap_moved"] == true || decision["policy_verdict"] == decision["model_decision"],
+                decision["cap_moved"] == true
+                    || decision["policy_verdict"] == decision["model_decision"],
                 "{decision:#}"
             );
         }
@@ -104,7 +118,10 @@ async fn windows_are_per_employee_tenant_day_trip_and_year() {
 async fn one_tenant_cannot_read_anothers_decisions() {
     on_each_store(async |store| {
         let app = on(&store).await;
-        let theirs = app.post_with(meal("5.00", "ana"), &[("baggage", "tenant.id=acme")]).await.body;
+        let theirs = app
+            .post_with(meal("5.00", "ana"), &[("baggage", "tenant.id=acme")])
+            .await
+            .body;
         let path = format!("/v1/expenses/{}", theirs["id"].as_str().unwrap());
         assert_eq!(app.get(&path).await.status, 404);
         assert_eq!(app.get("/v1/expenses").await.body["decisions"], json!([]));
@@ -113,7 +130,11 @@ async fn one_tenant_cannot_read_anothers_decisions() {
 }
 
 async fn on(store: &TestStore) -> TestApp {
-    TestApp::with(Config { store: store.store.clone(), ..config() }).await
+    TestApp::with(Config {
+        store: store.store.clone(),
+        ..config()
+    })
+    .await
 }
 
 #[tokio::test]
@@ -126,7 +147,10 @@ async fn decisions_and_their_share_of_the_caps_outlive_a_restart() {
         let path = format!("/v1/expenses/{}", before["id"].as_str().unwrap());
         assert_eq!(app.get(&path).await.body, before);
         let after = app.decide(meal("10.00", "ana")).await;
-        assert_eq!((&after["outcome"], &after["findings"][0]["used"]), (&json!("denied"), &json!("70.00")));
+        assert_eq!(
+            (&after["outcome"], &after["findings"][0]["used"]),
+            (&json!("denied"), &json!("70.00"))
+        );
         app.stop().await;
     })
     .await;
@@ -136,22 +160,42 @@ async fn decisions_and_their_share_of_the_caps_outlive_a_restart() {
 async fn a_ledger_that_cannot_be_written_is_a_503_and_nothing_is_answered() {
     on_each_store(async |store| {
         let app = on(&store).await;
-        // Somebody takes a table away under the service: the nearest thing to a ledger that is gone.
+        // Somebody takes a table away under the service: the nearest thing to a ledger that is
+        // gone.
         store.execute("ALTER TABLE cap_usage RENAME TO gone").await;
         let reply = app.post(meal("5.00", "ana")).await;
-        assert_eq!((reply.status, &reply.body["code"]), (503, &json!("ledger_unavailable")));
+        assert_eq!(
+            (reply.status, &reply.body["code"]),
+            (503, &json!("ledger_unavailable"))
+        );
         assert_eq!(reply.headers["retry-after"], "1");
         // A write that went well at the start speaks for the ledger for a moment.
-        let ready = poll::until(Duration::from_secs(10), "ledger that is not ready", async || {
-            let ready = app.get("/readyz").await;
-            if ready.status == 503 { Ok(ready) } else { Err(ready) }
-        })
+        let ready = poll::until(
+            Duration::from_secs(10),
+            "ledger that is not ready",
+            async || {
+                let ready = app.get("/readyz").await;
+                if ready.status == 503 {
+                    Ok(ready)
+                } else {
+                    Err(ready)
+                }
+            },
+        )
         .await;
         assert_eq!(ready.body["checks"]["ledger"], "failed");
         assert_eq!(app.get("/healthz").await.status, 200);
         let spans = app.trace(&reply.body["trace_id"]);
-        let agent = spans.iter().find(|span| span.name.starts_with("invoke_agent")).unwrap();
-        assert!(agent.attributes.iter().any(|a| a.key.as_str() == "error.type" && a.value.as_str() == "ledger"));
+        let agent = spans
+            .iter()
+            .find(|span| span.name.starts_with("invoke_agent"))
+            .unwrap();
+        assert!(
+            agent
+                .attributes
+                .iter()
+                .any(|a| a.key.as_str() == "error.type" && a.value.as_str() == "ledger")
+        );
 
         store.execute("ALTER TABLE gone RENAME TO cap_usage").await;
         assert_eq!(app.get("/readyz").await.status, 200);
@@ -167,7 +211,11 @@ async fn two_services_on_one_ledger_behave_as_one() {
         let replicas = [on(&store).await, on(&store).await];
         let meals = (0..100).map(|n| replicas[n % 2].decide(meal("4.00", "ana")));
         let decisions = futures_util::future::join_all(meals).await;
-        assert_eq!(granted(&decisions), Decimal::from(72), "eighteen meals of four fit below seventy-five");
+        assert_eq!(
+            granted(&decisions),
+            Decimal::from(72),
+            "eighteen meals of four fit below seventy-five"
+        );
         // One key, sent to both at once, is decided once.
         let key = [("idempotency-key", "both")];
         let (one, other) = tokio::join!(
@@ -176,7 +224,10 @@ async fn two_services_on_one_ledger_behave_as_one() {
         );
         assert_eq!((one.status, &one.body["id"]), (201, &other.body["id"]));
         let path = format!("/v1/expenses/{}", one.body["id"].as_str().unwrap());
-        assert_eq!(replicas[1].get(&path).await.body, replicas[0].get(&path).await.body);
+        assert_eq!(
+            replicas[1].get(&path).await.body,
+            replicas[0].get(&path).await.body
+        );
     })
     .await;
 }
@@ -224,9 +275,15 @@ async fn a_decision_recorded_by_an_earlier_version_can_still_be_read() {
     store.execute(forget).await;
     let path = format!("/v1/expenses/{}", before["id"].as_str().unwrap());
     let after = app.get(&path).await.body;
-    assert_eq!((&after["reimbursable"], &after["duplicates"]), (&Value::Null, &json!([])));
+    assert_eq!(
+        (&after["reimbursable"], &after["duplicates"]),
+        (&Value::Null, &json!([]))
+    );
     assert_eq!(after["outcome"], before["outcome"]);
-    assert_eq!(app.decide(meal("5.00", "ana")).await["duplicates"], json!([]));
+    assert_eq!(
+        app.decide(meal("5.00", "ana")).await["duplicates"],
+        json!([])
+    );
 }
 
 proptest! {

@@ -1,4 +1,5 @@
-//! A part of the service that panics: the caller gets an answer, the trace shows where, and the service goes on.
+//! A part of the service that panics: the caller gets an answer, the trace shows where, and the
+//! service goes on.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -32,7 +33,14 @@ use crate::harness::{pseudonyms, shipped_policies, telemetry_settings};
 fn policies() -> Reloaded<Folder> {
     let read = || FolderFiles::read(&shipped_policies());
     let hour = Duration::from_secs(3600);
-    Reloaded::start("policies", read, Folder::parse, hour, &ReloadRequests::default()).unwrap()
+    Reloaded::start(
+        "policies",
+        read,
+        Folder::parse,
+        hour,
+        &ReloadRequests::default(),
+    )
+    .unwrap()
 }
 
 struct Panicking(ModelInfo);
@@ -64,7 +72,9 @@ async fn a_panic_is_a_500_with_a_red_tree_and_the_service_goes_on() {
     let state = AppState {
         chain: Chain {
             model: Arc::new(TracedModel::new(Panicking(info), false)),
-            ledger: Ledger::open(&Store::Sqlite(folder.path().to_owned())).await.unwrap(),
+            ledger: Ledger::open(&Store::Sqlite(folder.path().to_owned()))
+                .await
+                .unwrap(),
             redacts_prompts: true,
         },
         folder: policies(),
@@ -83,21 +93,43 @@ async fn a_panic_is_a_500_with_a_red_tree_and_the_service_goes_on() {
     let router = router(Arc::new(state), telemetry.instruments());
     // Twice, with one place: a panic gives its place back.
     for _ in 0..2 {
-        let request = Request::post("/v1/expenses").header(header::CONTENT_TYPE, "application/json");
+        let request =
+            Request::post("/v1/expenses").header(header::CONTENT_TYPE, "application/json");
         let body = Body::from(r#"{"transaction": "Taxi", "amount": 5}"#);
-        let response = router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        let response = router
+            .clone()
+            .oneshot(request.body(body).unwrap())
+            .await
+            .unwrap();
         assert_eq!(response.status(), 500);
-        let body = axum::body::to_bytes(response.into_body(), 1 << 16).await.unwrap();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 16)
+            .await
+            .unwrap();
         let problem: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(problem["code"], "internal");
-        assert!(!problem["detail"].as_str().unwrap().contains("bug"), "the inside stays inside");
+        assert!(
+            !problem["detail"].as_str().unwrap().contains("bug"),
+            "the inside stays inside"
+        );
     }
     let ended = spans.get_finished_spans().unwrap();
-    assert_eq!(ended.len(), 2 * 4, "server, agent, classify and chat have ended");
+    assert_eq!(
+        ended.len(),
+        2 * 4,
+        "server, agent, classify and chat have ended"
+    );
     for span in &ended {
         assert!(matches!(span.status, Status::Error { .. }), "{}", span.name);
-        let error_type = span.attributes.iter().find(|attribute| attribute.key.as_str() == "error.type").unwrap();
-        let expected = if span.name == "POST /v1/expenses" { "500" } else { "panic" };
+        let error_type = span
+            .attributes
+            .iter()
+            .find(|attribute| attribute.key.as_str() == "error.type")
+            .unwrap();
+        let expected = if span.name == "POST /v1/expenses" {
+            "500"
+        } else {
+            "panic"
+        };
         assert_eq!(error_type.value.as_str(), expected, "{}", span.name);
     }
 }

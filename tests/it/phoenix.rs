@@ -1,4 +1,5 @@
-//! A real Phoenix reads what the service sends with `--compatibility-keys`: kinds, tokens, content, and which check failed.
+//! A real Phoenix reads what the service sends with `--compatibility-keys`: kinds, tokens, content,
+//! and which check failed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,16 +16,28 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Spans of one decision.
 const N_SPANS: usize = 7;
 
-/// The spans of a project by their names, of two calls of the model the later, once Phoenix has all of a decision.
+/// The spans of a project by their names, of two calls of the model the later, once Phoenix has all
+/// of a decision.
 async fn spans(phoenix: &str, project: &str) -> BTreeMap<String, Value> {
     let url = format!("{phoenix}/v1/projects/{project}/spans?limit=100");
     poll::until(PATIENCE, "spans in Phoenix", async || {
-        let found = reqwest::get(&url).await.unwrap().json::<Value>().await.unwrap();
+        let found = reqwest::get(&url)
+            .await
+            .unwrap()
+            .json::<Value>()
+            .await
+            .unwrap();
         let mut spans = found["data"].as_array().cloned().unwrap_or_default();
         spans.sort_by_key(|span| span["start_time"].to_string());
         let of_decision = spans.into_iter().filter(|span| span["name"] != "start");
-        let named: Vec<_> = of_decision.map(|span| (span["name"].as_str().unwrap().to_owned(), span)).collect();
-        if named.len() == N_SPANS { Ok(named.into_iter().collect()) } else { Err(found) }
+        let named: Vec<_> = of_decision
+            .map(|span| (span["name"].as_str().unwrap().to_owned(), span))
+            .collect();
+        if named.len() == N_SPANS {
+            Ok(named.into_iter().collect())
+        } else {
+            Err(found)
+        }
     })
     .await
 }
@@ -38,7 +51,10 @@ async fn a_real_phoenix_shows_kinds_tokens_content_and_the_failed_check() {
     let fake = FakeOpenAi::spawn().await;
     fake.script([category("meals"), decision("denied", "meals-day-cap")]);
     let folder = tempfile::tempdir().unwrap();
-    let project = format!("expenses{}", folder.path().file_name().unwrap().to_str().unwrap());
+    let project = format!(
+        "expenses{}",
+        folder.path().file_name().unwrap().to_str().unwrap()
+    );
     let headers = format!("x-project-name={project}");
     let base_url = fake.base_url();
     let variables = [
@@ -46,16 +62,28 @@ async fn a_real_phoenix_shows_kinds_tokens_content_and_the_failed_check() {
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
         ("OTEL_EXPORTER_OTLP_HEADERS", &headers),
         ("OTEL_METRICS_EXPORTER", "none"),
-        ("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "SPAN_ONLY"),
+        (
+            "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
+            "SPAN_ONLY",
+        ),
         ("OPENAI_BASE_URL", &base_url),
     ];
     let service = Service::start(&["--compatibility-keys"], &variables).await;
-    assert_eq!(service.post(expense("Flight to Chicago", "650.00")).await.0, 201);
+    assert_eq!(
+        service.post(expense("Flight to Chicago", "650.00")).await.0,
+        201
+    );
     let (ended, log) = service.stop().await;
-    assert!(ended.success() && !log.contains("cannot be delivered"), "{log}");
+    assert!(
+        ended.success() && !log.contains("cannot be delivered"),
+        "{log}"
+    );
 
     let spans = spans(&phoenix, &project).await;
-    let kinds: BTreeMap<_, _> = spans.iter().map(|(name, span)| (name.as_str(), &span["span_kind"])).collect();
+    let kinds: BTreeMap<_, _> = spans
+        .iter()
+        .map(|(name, span)| (name.as_str(), &span["span_kind"]))
+        .collect();
     let expected = json!({
         "POST /v1/expenses": "UNKNOWN", "invoke_agent expense_agent": "AGENT", "classify": "CHAIN",
         "execute_tool policy_lookup": "TOOL", "decide": "CHAIN", "chat gpt-4o-mini": "LLM",
@@ -64,20 +92,44 @@ async fn a_real_phoenix_shows_kinds_tokens_content_and_the_failed_check() {
     let of = |name: &str, key: &str| &spans[name]["attributes"][key];
     let chat = "chat gpt-4o-mini";
     assert_eq!(of(chat, "llm.model_name"), "gpt-4o-mini");
-    assert_eq!((of(chat, "llm.token_count.prompt"), of(chat, "llm.token_count.completion")), (&json!(100), &json!(20)));
+    assert_eq!(
+        (
+            of(chat, "llm.token_count.prompt"),
+            of(chat, "llm.token_count.completion")
+        ),
+        (&json!(100), &json!(20))
+    );
     for (name, input, output) in [
         (chat, "Flight to Chicago", "cited_rules"),
-        ("invoke_agent expense_agent", "Flight to Chicago", "needs_review: A person has to look at this expense"),
+        (
+            "invoke_agent expense_agent",
+            "Flight to Chicago",
+            "needs_review: A person has to look at this expense",
+        ),
     ] {
         for (key, shown) in [("input.value", input), ("output.value", output)] {
-            assert!(of(name, key).as_str().is_some_and(|text| text.contains(shown)), "{name} {key}: {}", of(name, key));
+            assert!(
+                of(name, key)
+                    .as_str()
+                    .is_some_and(|text| text.contains(shown)),
+                "{name} {key}: {}",
+                of(name, key)
+            );
         }
     }
     let classify = &spans["classify"];
     assert_eq!(classify["status_code"], "ERROR");
-    assert_eq!(of("invoke_agent expense_agent", "validation.failed_types"), &json!(["category_evidence"]));
+    assert_eq!(
+        of("invoke_agent expense_agent", "validation.failed_types"),
+        &json!(["category_evidence"])
+    );
     let events = classify["events"].as_array().unwrap().iter();
-    let failed: Vec<_> = events.filter(|event| event["name"] == "validation.failed").collect();
+    let failed: Vec<_> = events
+        .filter(|event| event["name"] == "validation.failed")
+        .collect();
     assert_eq!(failed.len(), 1);
-    assert_eq!(failed[0]["attributes"]["validation.type"], "category_evidence");
+    assert_eq!(
+        failed[0]["attributes"]["validation.type"],
+        "category_evidence"
+    );
 }

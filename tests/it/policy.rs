@@ -1,4 +1,5 @@
-//! The policy engine and its files: exact limits, every fault of a file named, and what the evidence says.
+//! The policy engine and its files: exact limits, every fault of a file named, and what the
+//! evidence says.
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -19,13 +20,24 @@ pub(crate) fn dec(text: &str) -> Decimal {
 }
 
 /// Read once: the properties below ask for them a thousand times.
-static SHIPPED: LazyLock<Arc<Policies>> = LazyLock::new(|| Folder::load(&shipped_policies()).unwrap().shared.policies);
+static SHIPPED: LazyLock<Arc<Policies>> =
+    LazyLock::new(|| Folder::load(&shipped_policies()).unwrap().shared.policies);
 
 /// What the shipped policy of a category holds of an amount.
 fn verdict(category: &str, amount: &str, usage: Usage, has_receipt: bool) -> Verdict {
     let policy = SHIPPED.in_force(category, date(2026, 3, 14)).unwrap();
-    let rules: Vec<RuleFacts> = policy.rules.iter().map(|rule| RuleFacts::new(rule, &usage)).collect();
-    evaluate(&rules, &Subject { receipt: has_receipt, ..expense(amount) })
+    let rules: Vec<RuleFacts> = policy
+        .rules
+        .iter()
+        .map(|rule| RuleFacts::new(rule, &usage))
+        .collect();
+    evaluate(
+        &rules,
+        &Subject {
+            receipt: has_receipt,
+            ..expense(amount)
+        },
+    )
 }
 
 /// A taxi of this amount, handed in on the day of the ride.
@@ -70,24 +82,51 @@ fn a_cap_includes_its_limit_and_a_threshold_is_above_it() {
 fn a_meal_above_the_receipt_threshold_without_one_needs_the_manager() {
     let without = verdict("meals", "25.01", Usage::default(), false);
     assert_eq!(without.ruling, Ruling::NeedsApproval);
-    assert_eq!((without.approver, without.missing), (Some(Role::Manager), vec![Missing::Receipt]));
-    assert_eq!(verdict("meals", "25.00", Usage::default(), false).ruling, Ruling::Approved);
-    assert_eq!(verdict("meals", "25.01", Usage::default(), true).ruling, Ruling::Approved);
+    assert_eq!(
+        (without.approver, without.missing),
+        (Some(Role::Manager), vec![Missing::Receipt])
+    );
+    assert_eq!(
+        verdict("meals", "25.00", Usage::default(), false).ruling,
+        Ruling::Approved
+    );
+    assert_eq!(
+        verdict("meals", "25.01", Usage::default(), true).ruling,
+        Ruling::Approved
+    );
 }
 
 #[test]
 fn a_finding_says_what_is_used_allowed_and_exceeded() {
-    let usage = Usage { day: dec("60.00"), ..Usage::default() };
+    let usage = Usage {
+        day: dec("60.00"),
+        ..Usage::default()
+    };
     let verdict = verdict("meals", "20.00", usage, true);
     let finding = &verdict.findings[0];
-    assert_eq!((finding.rule.as_str(), finding.window), ("meals-day-cap", Window::Day));
-    let amounts = [finding.limit, finding.used, finding.amount, finding.allowable, finding.exceeded];
-    assert_eq!(amounts.map(|amount| amount.to_string()), ["75.00", "60.00", "20.00", "15.00", "5.00"]);
+    assert_eq!(
+        (finding.rule.as_str(), finding.window),
+        ("meals-day-cap", Window::Day)
+    );
+    let amounts = [
+        finding.limit,
+        finding.used,
+        finding.amount,
+        finding.allowable,
+        finding.exceeded,
+    ];
+    assert_eq!(
+        amounts.map(|amount| amount.to_string()),
+        ["75.00", "60.00", "20.00", "15.00", "5.00"]
+    );
 }
 
 #[test]
 fn a_cap_that_was_lowered_below_its_use_allows_nothing_more() {
-    let usage = Usage { day: dec("90.00"), ..Usage::default() };
+    let usage = Usage {
+        day: dec("90.00"),
+        ..Usage::default()
+    };
     let verdict = verdict("meals", "1.00", usage, true);
     assert_eq!(verdict.findings[0].allowable, Decimal::ZERO);
     assert_eq!(verdict.findings[0].exceeded, dec("1.00"));
@@ -96,8 +135,15 @@ fn a_cap_that_was_lowered_below_its_use_allows_nothing_more() {
 #[test]
 fn what_a_broken_cap_still_allows_can_be_paid() {
     let reimbursable = |category: &str, amount: &str, used: &str| {
-        let usage = Usage { day: dec(used), trip: dec(used), year: dec(used), ..Usage::default() };
-        verdict(category, amount, usage, false).reimbursable(dec(amount)).to_string()
+        let usage = Usage {
+            day: dec(used),
+            trip: dec(used),
+            year: dec(used),
+            ..Usage::default()
+        };
+        verdict(category, amount, usage, false)
+            .reimbursable(dec(amount))
+            .to_string()
     };
     for (category, amount, used, expected) in [
         ("travel", "150.00", "0.00", "150.00"),
@@ -108,7 +154,11 @@ fn what_a_broken_cap_still_allows_can_be_paid() {
         ("meals", "30.00", "90.00", "0.00"),
         ("other", "9000.00", "0.00", "9000.00"),
     ] {
-        assert_eq!(reimbursable(category, amount, used), expected, "{category} {amount} beside {used}");
+        assert_eq!(
+            reimbursable(category, amount, used),
+            expected,
+            "{category} {amount} beside {used}"
+        );
     }
 }
 
@@ -121,21 +171,39 @@ fn the_tightest_of_two_broken_caps_says_what_can_be_paid() {
             text: id.to_owned(),
             exception: None,
         };
-        RuleFacts::new(&rule, &Usage { day: dec("30.00"), ..Usage::default() })
+        RuleFacts::new(
+            &rule,
+            &Usage {
+                day: dec("30.00"),
+                ..Usage::default()
+            },
+        )
     };
-    let rules = [cap("single", Window::Expense, "60.00"), cap("daily", Window::Day, "75.00")];
-    assert_eq!(evaluate(&rules, &expense("80.00")).reimbursable(dec("80.00")), dec("45.00"));
+    let rules = [
+        cap("single", Window::Expense, "60.00"),
+        cap("daily", Window::Day, "75.00"),
+    ];
+    assert_eq!(
+        evaluate(&rules, &expense("80.00")).reimbursable(dec("80.00")),
+        dec("45.00")
+    );
 }
 
 #[test]
 fn other_needs_a_vice_president_for_any_amount() {
-    assert_eq!(verdict("other", "0.01", Usage::default(), true).approver, Some(Role::Vp));
+    assert_eq!(
+        verdict("other", "0.01", Usage::default(), true).approver,
+        Some(Role::Vp)
+    );
 }
 
 #[test]
 fn who_has_to_agree_is_told_where_a_cap_denies_as_well() {
     let above_both = verdict("office", "2500.01", Usage::default(), true);
-    assert_eq!((above_both.ruling, above_both.approver), (Ruling::Denied, Some(Role::Manager)));
+    assert_eq!(
+        (above_both.ruling, above_both.approver),
+        (Ruling::Denied, Some(Role::Manager))
+    );
 }
 
 proptest! {
@@ -170,8 +238,13 @@ fn faults(text: &str) -> String {
 }
 
 fn faults_of(files: &[(&str, &str)]) -> String {
-    let sources: Vec<(&Path, &str)> = files.iter().map(|(name, text)| (Path::new(*name), *text)).collect();
-    parse::parse(Path::new("policies"), &sources).unwrap_err().to_string()
+    let sources: Vec<(&Path, &str)> = files
+        .iter()
+        .map(|(name, text)| (Path::new(*name), *text))
+        .collect();
+    parse::parse(Path::new("policies"), &sources)
+        .unwrap_err()
+        .to_string()
 }
 
 /// A policy file with the least that one needs.
@@ -278,7 +351,10 @@ words = []
 
 #[test]
 fn a_file_that_is_not_toml_is_named_with_its_line() {
-    assert_golden("fault_of_a_file_that_is_not_toml", &faults("category = \"meals\"\nversion = \n"));
+    assert_golden(
+        "fault_of_a_file_that_is_not_toml",
+        &faults("category = \"meals\"\nversion = \n"),
+    );
 }
 
 #[test]
@@ -299,17 +375,31 @@ fn files_that_contradict_each_other_are_named() {
 #[test]
 fn a_folder_without_policies_is_a_fault() {
     assert!(faults_of(&[]).contains("holds no policy"));
-    let missing = Folder::load(Path::new("no-such-folder")).unwrap_err().to_string();
-    assert!(missing.starts_with("no-such-folder: cannot be read"), "{missing}");
+    let missing = Folder::load(Path::new("no-such-folder"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        missing.starts_with("no-such-folder: cannot be read"),
+        "{missing}"
+    );
 }
 
 #[test]
 fn the_date_of_the_expense_chooses_the_version() {
     let first = MEALS.replace("category", "effective_to = \"2026-06-30\"\ncategory");
-    let second = MEALS.replace("2026-01-01", "2026-08-01").replace("version = \"1\"", "version = \"2\"");
-    let sources = [(Path::new("1.toml"), first.as_str()), (Path::new("2.toml"), &second)];
+    let second = MEALS
+        .replace("2026-01-01", "2026-08-01")
+        .replace("version = \"1\"", "version = \"2\"");
+    let sources = [
+        (Path::new("1.toml"), first.as_str()),
+        (Path::new("2.toml"), &second),
+    ];
     let policies = parse::parse(Path::new("policies"), &sources).unwrap();
-    let version = |day| policies.in_force("meals", day).map(|policy| policy.version.as_str());
+    let version = |day| {
+        policies
+            .in_force("meals", day)
+            .map(|policy| policy.version.as_str())
+    };
     assert_eq!(version(date(2025, 12, 31)), None);
     assert_eq!(version(date(2026, 1, 1)), Some("1"));
     assert_eq!(version(date(2026, 6, 30)), Some("1"));
@@ -320,11 +410,21 @@ fn the_date_of_the_expense_chooses_the_version() {
 #[test]
 fn after_a_temporary_version_the_one_before_is_in_force_again() {
     let temporary = MEALS
-        .replace("2026-01-01\"", "2026-03-01\"\neffective_to = \"2026-03-31\"")
+        .replace(
+            "2026-01-01\"",
+            "2026-03-01\"\neffective_to = \"2026-03-31\"",
+        )
         .replace("version = \"1\"", "version = \"2\"");
-    let sources = [(Path::new("1.toml"), MEALS), (Path::new("2.toml"), temporary.as_str())];
+    let sources = [
+        (Path::new("1.toml"), MEALS),
+        (Path::new("2.toml"), temporary.as_str()),
+    ];
     let policies = parse::parse(Path::new("policies"), &sources).unwrap();
-    let version = |day| policies.in_force("meals", day).map(|policy| policy.version.as_str());
+    let version = |day| {
+        policies
+            .in_force("meals", day)
+            .map(|policy| policy.version.as_str())
+    };
     assert_eq!(version(date(2026, 3, 31)), Some("2"));
     assert_eq!(version(date(2026, 4, 1)), Some("1"));
 }
@@ -351,6 +451,11 @@ fn sources_that_disagree_are_told_apart() {
     let reading = SHIPPED.evidence(Some("3000"), None, "Team lunch");
     assert!(reading.objection("meals").is_some());
     assert!(reading.objection("travel").is_some());
-    assert!(SHIPPED.evidence(Some("5812"), Some("Joe's Diner"), "Team lunch").objection("meals").is_none());
+    assert!(
+        SHIPPED
+            .evidence(Some("5812"), Some("Joe's Diner"), "Team lunch")
+            .objection("meals")
+            .is_none()
+    );
     assert!(SHIPPED.evidence(Some("9999"), None, "something").is_empty());
 }

@@ -1,4 +1,5 @@
-//! The queue by itself: whatever comes, goes, fails and comes back in whatever order, no span is in two places or in none.
+//! The queue by itself: whatever comes, goes, fails and comes back in whatever order, no span is in
+//! two places or in none.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -15,17 +16,32 @@ use proptest::prelude::*;
 #[derive(Clone, Debug)]
 enum Act {
     Start,
-    End { trace: u8, n_bytes: usize, is_local_root: bool, has_failed: bool },
-    Take { max_bytes: usize },
-    Settle { n_rejected: u64 },
+    End {
+        trace: u8,
+        n_bytes: usize,
+        is_local_root: bool,
+        has_failed: bool,
+    },
+    Take {
+        max_bytes: usize,
+    },
+    Settle {
+        n_rejected: u64,
+    },
     GiveBack,
     Discard,
     Close,
 }
 
 fn act() -> impl Strategy<Value = Act> {
-    let end = (0..6_u8, 0..2_000_usize, any::<bool>(), any::<bool>())
-        .prop_map(|(trace, n_bytes, is_local_root, has_failed)| Act::End { trace, n_bytes, is_local_root, has_failed });
+    let end = (0..6_u8, 0..2_000_usize, any::<bool>(), any::<bool>()).prop_map(
+        |(trace, n_bytes, is_local_root, has_failed)| Act::End {
+            trace,
+            n_bytes,
+            is_local_root,
+            has_failed,
+        },
+    );
     prop_oneof![
         30 => Just(Act::Start),
         40 => end,
@@ -38,7 +54,13 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 /// A span whose bytes begin with a number of its own.
-fn ended(number: u64, trace: u8, n_bytes: usize, is_local_root: bool, has_failed_validation: bool) -> EndedSpan {
+fn ended(
+    number: u64,
+    trace: u8,
+    n_bytes: usize,
+    is_local_root: bool,
+    has_failed_validation: bool,
+) -> EndedSpan {
     let mut encoded = number.to_be_bytes().to_vec();
     encoded.resize(8 + n_bytes, 0);
     let trace_id = TraceId::from_bytes([trace + 1; 16]);
@@ -56,7 +78,10 @@ fn ended(number: u64, trace: u8, n_bytes: usize, is_local_root: bool, has_failed
 }
 
 fn numbers(batch: &Batch) -> Vec<u64> {
-    batch.spans().map(|span| u64::from_be_bytes(span[..8].try_into().unwrap())).collect()
+    batch
+        .spans()
+        .map(|span| u64::from_be_bytes(span[..8].try_into().unwrap()))
+        .collect()
 }
 
 proptest! {
@@ -140,7 +165,14 @@ proptest! {
 
 #[test]
 fn a_trace_that_may_yet_fail_is_not_given_up_before_one_that_ended_well() {
-    let queue = Queue::new(Bounds { max_bytes: 40_000, max_spans: None, max_batch_spans: 512 }, Ratio::ALL);
+    let queue = Queue::new(
+        Bounds {
+            max_bytes: 40_000,
+            max_spans: None,
+            max_batch_spans: 512,
+        },
+        Ratio::ALL,
+    );
     let end = |number, trace, is_local_root, has_failed| {
         queue.start();
         queue.end(ended(number, trace, 9_000, is_local_root, has_failed));
@@ -157,10 +189,23 @@ fn a_trace_that_may_yet_fail_is_not_given_up_before_one_that_ended_well() {
 
 #[test]
 fn a_bound_on_the_number_of_spans_holds() {
-    let queue = Queue::new(Bounds { max_bytes: usize::MAX, max_spans: Some(3), max_batch_spans: 512 }, Ratio::ALL);
+    let queue = Queue::new(
+        Bounds {
+            max_bytes: usize::MAX,
+            max_spans: Some(3),
+            max_batch_spans: 512,
+        },
+        Ratio::ALL,
+    );
     for number in 0..10 {
         queue.start();
-        queue.end(ended(number, u8::try_from(number).unwrap(), 10, true, false));
+        queue.end(ended(
+            number,
+            u8::try_from(number).unwrap(),
+            10,
+            true,
+            false,
+        ));
     }
     assert_eq!(numbers(&queue.take(usize::MAX).unwrap()), [7, 8, 9]);
 }
@@ -168,18 +213,39 @@ fn a_bound_on_the_number_of_spans_holds() {
 #[test]
 fn what_waits_is_sent_before_a_queue_that_is_smaller_than_a_message_is_full() {
     for (max_bytes, max_spans) in [(usize::MAX, Some(8)), (8_000, None)] {
-        let queue = Queue::new(Bounds { max_bytes, max_spans, max_batch_spans: 512 }, Ratio::ALL);
+        let queue = Queue::new(
+            Bounds {
+                max_bytes,
+                max_spans,
+                max_batch_spans: 512,
+            },
+            Ratio::ALL,
+        );
         for (number, is_filled) in [(0, false), (1, true)] {
             queue.start();
-            queue.end(ended(number, u8::try_from(number).unwrap(), 1_000, true, false));
-            assert_eq!(queue.filled().now_or_never().is_some(), is_filled, "{number} {max_spans:?}");
+            queue.end(ended(
+                number,
+                u8::try_from(number).unwrap(),
+                1_000,
+                true,
+                false,
+            ));
+            assert_eq!(
+                queue.filled().now_or_never().is_some(),
+                is_filled,
+                "{number} {max_spans:?}"
+            );
         }
     }
 }
 
 #[test]
 fn what_comes_of_a_trace_that_is_under_way_is_not_given_up_before_others() {
-    let bounds = Bounds { max_bytes: 12_000, max_spans: None, max_batch_spans: 512 };
+    let bounds = Bounds {
+        max_bytes: 12_000,
+        max_spans: None,
+        max_batch_spans: 512,
+    };
     let queue = Queue::new(bounds, Ratio::ALL);
     let end = |number, trace, is_local_root| {
         queue.start();

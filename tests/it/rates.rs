@@ -1,5 +1,5 @@
-//! Money in other currencies, and the tables beside the policies: exact conversion that rounds up, caps that count the
-//! converted amount, and every fault of a table named.
+//! Money in other currencies, and the tables beside the policies: exact conversion that rounds up,
+//! caps that count the converted amount, and every fault of a table named.
 
 use std::path::Path;
 
@@ -63,7 +63,14 @@ fn the_latest_rate_on_or_before_the_day_of_the_expense_counts() {
     let converted = |day: Date| rates.convert(&taxi("10.00", "EUR", day), Currency::USD);
     let (from, into) = (currency("EUR"), Currency::USD);
     let too_early = date(2025, 12, 31);
-    assert_eq!(converted(too_early), Err(ConversionError::NoRate { from, into, date: too_early }));
+    assert_eq!(
+        converted(too_early),
+        Err(ConversionError::NoRate {
+            from,
+            into,
+            date: too_early
+        })
+    );
     for (day, amount, rate_date) in [
         (date(2026, 1, 1), "11.00", date(2026, 1, 1)),
         (date(2026, 1, 31), "11.00", date(2026, 1, 1)),
@@ -71,7 +78,11 @@ fn the_latest_rate_on_or_before_the_day_of_the_expense_counts() {
         (date(2030, 1, 1), "12.00", date(2026, 2, 1)),
     ] {
         let converted = converted(day).unwrap().unwrap();
-        assert_eq!((converted.amount.to_string().as_str(), converted.rate_date), (amount, rate_date), "{day}");
+        assert_eq!(
+            (converted.amount.to_string().as_str(), converted.rate_date),
+            (amount, rate_date),
+            "{day}"
+        );
     }
 }
 
@@ -80,7 +91,10 @@ fn a_rate_is_never_turned_round_and_one_currency_needs_none() {
     let rates = rates(EUR);
     let back = rates.convert(&taxi("10.00", "USD", date(2026, 3, 14)), currency("EUR"));
     assert!(matches!(back, Err(ConversionError::NoRate { .. })));
-    assert_eq!(rates.convert(&taxi("10.00", "USD", date(2026, 3, 14)), Currency::USD), Ok(None));
+    assert_eq!(
+        rates.convert(&taxi("10.00", "USD", date(2026, 3, 14)), Currency::USD),
+        Ok(None)
+    );
 }
 
 #[test]
@@ -96,16 +110,31 @@ fn conversion_rounds_up_to_the_minor_digit_of_the_policys_currency() {
         ("2", "1", "KWD", "2.000"),
         ("999999999999.99", "1", "USD", "999999999999.99"),
     ] {
-        let converted = money::convert(dec(amount), dec(rate), currency(into)).map(|amount| amount.to_string());
-        assert_eq!(converted.as_deref(), Some(expected), "{amount} at {rate} into {into}");
+        let converted =
+            money::convert(dec(amount), dec(rate), currency(into)).map(|amount| amount.to_string());
+        assert_eq!(
+            converted.as_deref(),
+            Some(expected),
+            "{amount} at {rate} into {into}"
+        );
     }
 }
 
 #[test]
 fn an_amount_too_large_to_be_converted_is_refused() {
     let huge = taxi("999999999999.99", "EUR", date(2026, 1, 1));
-    assert_eq!(rates(EUR).convert(&huge, Currency::USD), Err(ConversionError::TooLarge(Currency::USD)));
-    assert_eq!(money::convert(dec("999999999999.9999"), dec("999999999999.9999999999"), Currency::USD), None);
+    assert_eq!(
+        rates(EUR).convert(&huge, Currency::USD),
+        Err(ConversionError::TooLarge(Currency::USD))
+    );
+    assert_eq!(
+        money::convert(
+            dec("999999999999.9999"),
+            dec("999999999999.9999999999"),
+            Currency::USD
+        ),
+        None
+    );
 }
 
 proptest! {
@@ -209,8 +238,14 @@ fn faults_of_policies_and_of_tables_are_named_together() {
     let folder = policies_with("tables/rates.toml", "[[rate]]");
     std::fs::write(folder.path().join("meals.toml"), "category = ").unwrap();
     std::fs::write(folder.path().join("tables/prices.toml"), "price = 1").unwrap();
-    let faults = expense_agent::rulebook::Folder::load(folder.path()).unwrap_err().to_string();
-    for file in ["meals.toml:1: is not TOML", "rates.toml:46: `from` is missing", "prices.toml:1: `price` is no list"] {
+    let faults = expense_agent::rulebook::Folder::load(folder.path())
+        .unwrap_err()
+        .to_string();
+    for file in [
+        "meals.toml:1: is not TOML",
+        "rates.toml:46: `from` is missing",
+        "prices.toml:1: `price` is no list",
+    ] {
         assert!(faults.contains(file), "{file} in {faults}");
     }
 }
@@ -219,10 +254,20 @@ fn faults_of_policies_and_of_tables_are_named_together() {
 async fn without_a_table_every_other_currency_is_a_review() {
     let folder = policies_with("other.toml", "");
     std::fs::remove_file(folder.path().join("tables/rates.toml")).unwrap();
-    let app = TestApp::with(Config { policies: folder.path().to_owned(), ..config() }).await;
-    let decision = app.decide(json!({"transaction": "Taxi in Paris", "amount": "45.00", "currency": "EUR"})).await;
+    let app = TestApp::with(Config {
+        policies: folder.path().to_owned(),
+        ..config()
+    })
+    .await;
+    let decision = app
+        .decide(json!({"transaction": "Taxi in Paris", "amount": "45.00", "currency": "EUR"}))
+        .await;
     assert_eq!(decision["outcome"], "needs_review");
-    assert_eq!(app.decide(json!({"transaction": "Taxi", "amount": "45.00"})).await["outcome"], "approved");
+    assert_eq!(
+        app.decide(json!({"transaction": "Taxi", "amount": "45.00"}))
+            .await["outcome"],
+        "approved"
+    );
 }
 
 fn euros(transaction: &str, amount: &str) -> Value {
@@ -232,18 +277,27 @@ fn euros(transaction: &str, amount: &str) -> Value {
 #[tokio::test]
 async fn caps_count_the_converted_amount_beside_what_was_paid_in_the_policys_own_currency() {
     let app = TestApp::spawn().await;
-    let dollars = json!({"transaction": "Lunch", "amount": "20.00", "date": "2026-03-14", "user_id": "ana"});
+    let dollars =
+        json!({"transaction": "Lunch", "amount": "20.00", "date": "2026-03-14", "user_id": "ana"});
     assert_eq!(app.decide(dollars).await["outcome"], "approved");
     // 46.09 euros are 50.01 dollars.
-    assert_eq!(app.decide(euros("Team lunch", "46.09")).await["outcome"], "approved");
+    assert_eq!(
+        app.decide(euros("Team lunch", "46.09")).await["outcome"],
+        "approved"
+    );
     let denied = app.decide(euros("Dinner", "5.00")).await;
-    assert_eq!((&denied["outcome"], &denied["reimbursable"]), (&json!("denied"), &json!("4.99")), "{denied:#}");
+    assert_eq!(
+        (&denied["outcome"], &denied["reimbursable"]),
+        (&json!("denied"), &json!("4.99")),
+        "{denied:#}"
+    );
     let finding = &denied["findings"][0];
     assert_eq!(
         (&finding["used"], &finding["amount"], &finding["exceeded"]),
         (&json!("70.01"), &json!("5.43"), &json!("0.44"))
     );
-    let last = json!({"transaction": "Coffee", "amount": "4.99", "date": "2026-03-14", "user_id": "ana"});
+    let last =
+        json!({"transaction": "Coffee", "amount": "4.99", "date": "2026-03-14", "user_id": "ana"});
     assert_eq!(app.decide(last).await["outcome"], "approved");
 }
 
@@ -251,25 +305,39 @@ async fn caps_count_the_converted_amount_beside_what_was_paid_in_the_policys_own
 async fn the_body_of_a_converted_expense_shows_both_amounts() {
     let app = TestApp::spawn().await;
     let body = app.decide(euros("Train to Berlin", "600.00")).await;
-    assert_eq!(app.get(&format!("/v1/expenses/{}", body["id"].as_str().unwrap())).await.body, body);
+    assert_eq!(
+        app.get(&format!("/v1/expenses/{}", body["id"].as_str().unwrap()))
+            .await
+            .body,
+        body
+    );
     let mut shown = body.clone();
     for key in ["id", "trace_id", "span_id", "trace_url", "received_at"] {
         shown[key] = format!("<{key}>").into();
     }
     let n_tokens = regex::Regex::new(r#"_tokens": \d+"#).unwrap();
-    assert_golden("converted_expense", &n_tokens.replace_all(&format!("{shown:#}"), "_tokens\": \"<tokens>\""));
+    assert_golden(
+        "converted_expense",
+        &n_tokens.replace_all(&format!("{shown:#}"), "_tokens\": \"<tokens>\""),
+    );
 }
 
-/// What comes of an expense that the model takes for approved travel, for this reason. The model saw both amounts.
+/// What comes of an expense that the model takes for approved travel, for this reason. The model
+/// saw both amounts.
 async fn decided(body: Value, reason: &str) -> Value {
     let fake = FakeOpenAi::spawn().await;
     fake.script([
         Reply::content(json!({"category": "travel", "confidence": 0.9, "rationale": "A train."})),
-        Reply::content(json!({"decision": "approved", "reason": reason, "cited_rules": ["travel-trip-cap"]})),
+        Reply::content(
+            json!({"decision": "approved", "reason": reason, "cited_rules": ["travel-trip-cap"]}),
+        ),
     ]);
     let app = TestApp::with_openai(&fake).await;
     let decision = app.decide(body).await;
-    let asked = fake.requests()[1].body["messages"][1]["content"].as_str().unwrap().to_owned();
+    let asked = fake.requests()[1].body["messages"][1]["content"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let facts: Value = serde_json::from_str(&asked).unwrap();
     assert_eq!(facts["expense"]["amount"], decision["amount"]);
     assert_eq!(facts["converted_amount"], decision["converted_amount"]);
@@ -291,7 +359,10 @@ async fn a_reason_may_name_the_amount_in_either_currency() {
 
 #[tokio::test]
 async fn the_limit_of_the_models_word_is_in_the_policys_currency() {
-    for (amount, converted, outcome) in [("23.04", "25.00", "approved"), ("23.05", "25.01", "needs_review")] {
+    for (amount, converted, outcome) in [
+        ("23.04", "25.00", "approved"),
+        ("23.05", "25.01", "needs_review"),
+    ] {
         let decision = decided(euros("Something", amount), "Within the trip cap.").await;
         assert_eq!(decision["converted_amount"]["amount"], converted);
         assert_eq!(decision["outcome"], outcome, "{amount}");

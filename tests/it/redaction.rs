@@ -1,5 +1,5 @@
-//! What redaction finds and what it leaves alone, text by text and as properties. That no sink goes without it is shown in
-//! `leaks`.
+//! What redaction finds and what it leaves alone, text by text and as properties. That no sink goes
+//! without it is shown in `leaks`.
 
 use std::path::Path;
 
@@ -10,12 +10,18 @@ use proptest::prelude::*;
 /// Texts that must not leave as they are, and what leaves instead.
 const FOUND: [(&str, &str); 64] = [
     ("jane.doe@example.com", "[EMAIL]"),
-    ("write to <o'brien+x@mail.example.co.uk>.", "write to <[EMAIL]>."),
+    (
+        "write to <o'brien+x@mail.example.co.uk>.",
+        "write to <[EMAIL]>.",
+    ),
     ("josé@exämple.de,ana@b.org", "[EMAIL],[EMAIL]"),
     ("4111111111111111", "[CARD]"),
     ("card4111111111111111, 12/26", "card[CARD], 12/26"),
     ("5555-5555-5555-4444 for 45.00", "[CARD] for 45.00"),
-    ("5812 4111 1111 1111 1111 2026-03-14", "5812 [CARD] 2026-03-14"),
+    (
+        "5812 4111 1111 1111 1111 2026-03-14",
+        "5812 [CARD] 2026-03-14",
+    ),
     ("4111.1111.1111.1111", "[CARD]"),
     ("4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1", "[CARD]"),
     ("4111  1111\n1111 - 1111", "[CARD]"),
@@ -49,13 +55,23 @@ const FOUND: [(&str, &str); 64] = [
     ("AKIAIOSFODNN7EXAMPLE", "[SECRET]"),
     ("ghp_0123456789abcdefghijABCDEFGHIJ012345", "[SECRET]"),
     ("Bearer abc.def-ghi1234", "Bearer [SECRET]"),
-    ("Authorization: Basic dXNlcjpwYXNzd29yZA==", "Authorization: Basic [SECRET]"),
+    (
+        "Authorization: Basic dXNlcjpwYXNzd29yZA==",
+        "Authorization: Basic [SECRET]",
+    ),
     ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc", "[SECRET]"),
     (r#"{"api_key":"abcd1234efgh"}"#, r#"{"api_key":"[SECRET]"}"#),
     ("password is hunter2hunter2", "password is [SECRET]"),
-    ("postgres://expense:hunter2@localhost/db", "postgres://expense:[SECRET]@localhost/db"),
-    ("-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEAxgNSg8qfAQ==\n-----END RSA PRIVATE KEY-----", "[SECRET]"),
-    // Look-alikes: full-width, mathematical and Arabic digits, blanks and dashes of all kinds, and what cannot be seen.
+    (
+        "postgres://expense:hunter2@localhost/db",
+        "postgres://expense:[SECRET]@localhost/db",
+    ),
+    (
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEAxgNSg8qfAQ==\n-----END RSA PRIVATE KEY-----",
+        "[SECRET]",
+    ),
+    // Look-alikes: full-width, mathematical and Arabic digits, blanks and dashes of all kinds, and
+    // what cannot be seen.
     ("４１１１１１１１１１１１１１１１", "[CARD]"),
     ("𝟒𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏", "[CARD]"),
     ("٤١١١١١١١١١١١١١١١", "[CARD]"),
@@ -72,7 +88,10 @@ const FOUND: [(&str, &str); 64] = [
     ("/%EF%BC%94111111111111111", "/[CARD]"),
     (r"paid\nDE89370400440532013000\n", r"paid\n[IBAN]\n"),
     ("cashback 5%4111111111111111", "cashback 5%[CARD]"),
-    ("\u{1b}[2m=\u{1b}[0mDE89370400440532013000", "\u{1b}[2m=\u{1b}[0m[IBAN]"),
+    (
+        "\u{1b}[2m=\u{1b}[0mDE89370400440532013000",
+        "\u{1b}[2m=\u{1b}[0m[IBAN]",
+    ),
     ("\u{1b}[1;é jane@example.com", "\u{1b}[1;é [EMAIL]"),
     ("4111\u{1b}[１111 1111 1111", "[CARD]"),
 ];
@@ -164,7 +183,8 @@ fn the_policies_and_prompts_that_ship_are_left_alone() {
         "src/chain/prompts/decide.md",
         "src/cli/demo.ndjson",
     ] {
-        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+        let text =
+            std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
         assert_eq!(redact(&text), text, "{path}");
     }
 }
@@ -179,10 +199,19 @@ fn what_cannot_be_searched_is_withheld() {
 fn a_name_for_a_person_is_the_same_for_everyone_who_has_the_key() {
     let names = Pseudonyms::new("a key of sixteen characters".into());
     let name = names.name("user", "jane@example.com");
-    assert_eq!(name, Pseudonyms::new("a key of sixteen characters".into()).name("user", "jane@example.com"));
-    assert!(name.starts_with("user-") && name.len() == "user-".len() + 16, "{name}");
+    assert_eq!(
+        name,
+        Pseudonyms::new("a key of sixteen characters".into()).name("user", "jane@example.com")
+    );
+    assert!(
+        name.starts_with("user-") && name.len() == "user-".len() + 16,
+        "{name}"
+    );
     assert_ne!(name, names.name("user", "john@example.com"));
-    assert_ne!(name, Pseudonyms::new("another key of the same kind".into()).name("user", "jane@example.com"));
+    assert_ne!(
+        name,
+        Pseudonyms::new("another key of the same kind".into()).name("user", "jane@example.com")
+    );
     assert_eq!(names.name("user", "u-1042"), "u-1042");
 }
 
@@ -190,8 +219,18 @@ fn a_name_for_a_person_is_the_same_for_everyone_who_has_the_key() {
 fn card(beginning: &str, digits: &[u32]) -> Vec<u32> {
     let given = beginning.chars().filter_map(|c| c.to_digit(10));
     let mut number: Vec<u32> = given.chain(digits.iter().copied()).take(15).collect();
-    let double = |n: usize, digit: u32| if n.is_multiple_of(2) { digit * 2 / 10 + digit * 2 % 10 } else { digit };
-    let sum: u32 = number.iter().enumerate().map(|(n, digit)| double(n, *digit)).sum();
+    let double = |n: usize, digit: u32| {
+        if n.is_multiple_of(2) {
+            digit * 2 / 10 + digit * 2 % 10
+        } else {
+            digit
+        }
+    };
+    let sum: u32 = number
+        .iter()
+        .enumerate()
+        .map(|(n, digit)| double(n, *digit))
+        .sum();
     number.push((10 - sum % 10) % 10);
     number
 }

@@ -1,5 +1,5 @@
-//! What changes while the service runs: files are read again by themselves and on SIGHUP, all or nothing, and a faulty one
-//! changes nothing but what readiness says.
+//! What changes while the service runs: files are read again by themselves and on SIGHUP, all or
+//! nothing, and a faulty one changes nothing but what readiness says.
 
 use std::time::Duration;
 
@@ -20,14 +20,19 @@ fn ride() -> Value {
 
 /// Posts an expense with a key.
 async fn post(app: &TestApp, key: &str) -> Reply {
-    app.post_with(ride(), &[("authorization", &format!("Bearer {key}"))]).await
+    app.post_with(ride(), &[("authorization", &format!("Bearer {key}"))])
+        .await
 }
 
 /// Waits until an expense that is posted with a key is answered with a status.
 async fn answered(app: &TestApp, key: &str, status: u16) {
     poll::until(PATIENCE, &format!("{status} for {key}"), async || {
         let reply = post(app, key).await;
-        if reply.status == status { Ok(()) } else { Err(reply) }
+        if reply.status == status {
+            Ok(())
+        } else {
+            Err(reply)
+        }
     })
     .await;
 }
@@ -35,11 +40,24 @@ async fn answered(app: &TestApp, key: &str, status: u16) {
 /// Waits until readiness says something of the keys.
 async fn keys_are(url: &str, expected: &str) {
     poll::until(PATIENCE, expected, async || {
-        let ready = reqwest::get(format!("{url}/readyz")).await.map_err(|error| error.to_string())?;
-        assert_eq!(ready.status(), 200, "the service serves on, whatever became of the file");
+        let ready = reqwest::get(format!("{url}/readyz"))
+            .await
+            .map_err(|error| error.to_string())?;
+        assert_eq!(
+            ready.status(),
+            200,
+            "the service serves on, whatever became of the file"
+        );
         let body: Value = ready.json().await.map_err(|error| error.to_string())?;
-        let said = body["checks"]["api_keys"].as_str().unwrap_or_default().to_owned();
-        if said.starts_with(expected) { Ok(()) } else { Err(said) }
+        let said = body["checks"]["api_keys"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        if said.starts_with(expected) {
+            Ok(())
+        } else {
+            Err(said)
+        }
     })
     .await;
 }
@@ -55,15 +73,24 @@ async fn keys_are_added_rotated_and_revoked_without_a_restart() {
     // Both count while the callers change over, and both act for the same tenant.
     file.replace(&[old, entry("new", "acme", "ea_new", "")]);
     answered(&app, "ea_new", 201).await;
-    let mine = app.get_with("/v1/expenses", &[("authorization", "Bearer ea_new")]).await.body;
+    let mine = app
+        .get_with("/v1/expenses", &[("authorization", "Bearer ea_new")])
+        .await
+        .body;
     assert_eq!(mine["decisions"].as_array().unwrap().len(), 2);
     assert_eq!(post(&app, "ea_old").await.status, 201);
 
-    file.replace(&[entry("old", "acme", "ea_old", "revoked = true"), entry("new", "acme", "ea_new", "")]);
+    file.replace(&[
+        entry("old", "acme", "ea_old", "revoked = true"),
+        entry("new", "acme", "ea_new", ""),
+    ]);
     answered(&app, "ea_old", 401).await;
     assert_eq!(post(&app, "ea_new").await.status, 201);
 
-    file.replace(&[entry("new", "acme", "ea_new", "expires = \"2000-01-01\""), entry("z", "zeta", "ea_zeta", "")]);
+    file.replace(&[
+        entry("new", "acme", "ea_new", "expires = \"2000-01-01\""),
+        entry("z", "zeta", "ea_zeta", ""),
+    ]);
     answered(&app, "ea_new", 401).await;
     assert_eq!(post(&app, "ea_zeta").await.body["tenant_id"], "zeta");
 }
@@ -80,7 +107,11 @@ async fn a_mounted_secret_that_swaps_its_links_is_followed() {
     };
     publish("..first", entry("a", "acme", "ea_first", ""));
     std::os::unix::fs::symlink("..data/keys.toml", at("keys.toml")).unwrap();
-    let app = TestApp::with(Config { api_keys: Some(at("keys.toml")), ..config() }).await;
+    let app = TestApp::with(Config {
+        api_keys: Some(at("keys.toml")),
+        ..config()
+    })
+    .await;
     assert_eq!(post(&app, "ea_first").await.status, 201);
     publish("..second", entry("a", "acme", "ea_second", ""));
     answered(&app, "ea_second", 201).await;
@@ -90,10 +121,17 @@ async fn a_mounted_secret_that_swaps_its_links_is_followed() {
 #[tokio::test]
 async fn a_hangup_reloads_the_keys_at_once() {
     let file = KeyFile::new(&[entry("a", "acme", "ea_first", "")]);
-    let service = Service::start(&["--api-keys", file.name(), "--reload-interval", "1h"], &[QUIET]).await;
+    let service = Service::start(
+        &["--api-keys", file.name(), "--reload-interval", "1h"],
+        &[QUIET],
+    )
+    .await;
     keys_are(&service.url, "1 loaded").await;
     assert_eq!(service.post(ride()).await.0, 401);
-    file.replace(&[entry("a", "acme", "ea_first", ""), entry("b", "acme", "ea_second", "")]);
+    file.replace(&[
+        entry("a", "acme", "ea_first", ""),
+        entry("b", "acme", "ea_second", ""),
+    ]);
     service.signal("HUP").await;
     keys_are(&service.url, "2 loaded").await;
     let (ended, log) = service.stop().await;
@@ -108,11 +146,20 @@ async fn a_faulty_file_keeps_the_keys_that_were_loaded_and_is_warned_of_once() {
     let service = Service::start(&arguments, &[QUIET]).await;
     let stale = format!("stale: {}:", file.name());
 
-    file.replace(&[entry("b", "acme", "ea_new", ""), "[[key]]\nid = \"c\"\n".to_owned()]);
-    keys_are(&service.url, &format!("{stale}7: `tenant` is missing; write")).await;
+    file.replace(&[
+        entry("b", "acme", "ea_new", ""),
+        "[[key]]\nid = \"c\"\n".to_owned(),
+    ]);
+    keys_are(
+        &service.url,
+        &format!("{stale}7: `tenant` is missing; write"),
+    )
+    .await;
     let client = reqwest::Client::new();
     let list = async |key: &str| {
-        let request = client.get(format!("{}/v1/expenses", service.url)).bearer_auth(key);
+        let request = client
+            .get(format!("{}/v1/expenses", service.url))
+            .bearer_auth(key);
         request.send().await.unwrap().status().as_u16()
     };
     // The file is read many times over while this goes on.
@@ -130,7 +177,10 @@ async fn a_faulty_file_keeps_the_keys_that_were_loaded_and_is_warned_of_once() {
     assert_eq!(list("ea_new").await, 200);
 
     let (_, log) = service.stop().await;
-    let warnings = log.lines().filter(|line| line.contains("API keys cannot be reloaded")).count();
+    let warnings = log
+        .lines()
+        .filter(|line| line.contains("API keys cannot be reloaded"))
+        .count();
     assert_eq!(warnings, 3, "one for each change: {log}");
     assert_eq!(log.matches("API keys reloaded").count(), 1, "{log}");
 }

@@ -1,5 +1,5 @@
-//! Policies that change while the service runs: the next expense is judged by the new ones, one under way by those it
-//! began with, and a set with a fault anywhere by nobody.
+//! Policies that change while the service runs: the next expense is judged by the new ones, one
+//! under way by those it began with, and a set with a fault anywhere by nobody.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,7 +26,11 @@ fn meal(amount: &str, user_id: &str) -> Value {
 
 /// The shipped meals policy with another cap.
 fn meals_up_to(amount: &str) -> String {
-    shipped_but("meals.toml", "max = \"75.00\"", &format!("max = \"{amount}\""))
+    shipped_but(
+        "meals.toml",
+        "max = \"75.00\"",
+        &format!("max = \"{amount}\""),
+    )
 }
 
 #[tokio::test]
@@ -38,19 +42,30 @@ async fn a_policy_that_is_edited_counts_from_the_next_expense_on() {
     folder.write("meals.toml", &meals_up_to("50.00"));
     shown(&app, "default", "50.00").await;
     let after = app.decide(meal("60.00", "ben")).await;
-    assert_eq!((&after["outcome"], &after["findings"][0]["limit"]), (&json!("denied"), &json!("50.00")));
+    assert_eq!(
+        (&after["outcome"], &after["findings"][0]["limit"]),
+        (&json!("denied"), &json!("50.00"))
+    );
     assert_ne!(after["policy"]["hash"], before["policy"]["hash"]);
 
     std::fs::remove_file(folder.path().join("meals.toml")).unwrap();
     policies_are(&app.url, "3 loaded").await;
-    assert_eq!(app.decide(meal("60.00", "cleo")).await["policy"]["id"], "other", "nothing is left of the category");
+    assert_eq!(
+        app.decide(meal("60.00", "cleo")).await["policy"]["id"],
+        "other",
+        "nothing is left of the category"
+    );
 }
 
 #[tokio::test]
 async fn rates_and_prices_are_followed_like_policies() {
     let folder = PolicyFolder::shipped();
     let fake = FakeOpenAi::spawn().await;
-    let app = TestApp::with(Config { model: openai(&fake), ..folder.config() }).await;
+    let app = TestApp::with(Config {
+        model: openai(&fake),
+        ..folder.config()
+    })
+    .await;
     let ride = || {
         fake.on_classify([fake_openai::Reply::content(
             json!({"category": "travel", "confidence": 1, "rationale": "A taxi."}),
@@ -61,15 +76,36 @@ async fn rates_and_prices_are_followed_like_policies() {
         app.decide(json!({"transaction": "Taxi", "amount": "10.00", "currency": "EUR", "date": "2026-01-02"}))
     };
     let before = ride().await;
-    assert_eq!((&before["converted_amount"]["rate"], &before["cost_usd"]), (&json!("1.085"), &json!("0.000054")));
-    folder.write("tables/rates.toml", &shipped_but("tables/rates.toml", "rate = \"1.0850\"", "rate = \"2\""));
-    let doubled = shipped_but("tables/prices.toml", "output_per_million = \"0.60\"", "output_per_million = \"1.20\"");
+    assert_eq!(
+        (&before["converted_amount"]["rate"], &before["cost_usd"]),
+        (&json!("1.085"), &json!("0.000054"))
+    );
+    folder.write(
+        "tables/rates.toml",
+        &shipped_but("tables/rates.toml", "rate = \"1.0850\"", "rate = \"2\""),
+    );
+    let doubled = shipped_but(
+        "tables/prices.toml",
+        "output_per_million = \"0.60\"",
+        "output_per_million = \"1.20\"",
+    );
     folder.write("tables/prices.toml", &doubled);
-    poll::until(Duration::from_secs(20), "another rate and another price", async || {
-        let after = ride().await;
-        let said = (after["converted_amount"]["rate"].clone(), after["cost_usd"].clone());
-        if said == (json!("2"), json!("0.000078")) { Ok(()) } else { Err(said) }
-    })
+    poll::until(
+        Duration::from_secs(20),
+        "another rate and another price",
+        async || {
+            let after = ride().await;
+            let said = (
+                after["converted_amount"]["rate"].clone(),
+                after["cost_usd"].clone(),
+            );
+            if said == (json!("2"), json!("0.000078")) {
+                Ok(())
+            } else {
+                Err(said)
+            }
+        },
+    )
     .await;
 }
 
@@ -95,26 +131,58 @@ async fn a_faulty_set_is_refused_as_a_whole_and_warned_of_once() {
         std::fs::write(next.join("travel.toml"), travel).unwrap();
         std::fs::write(next.join("tables/rates.toml"), "[[rate]]\n").unwrap();
     });
-    policies_are(&service.url, &format!("{}1: `from` is missing", stale("tables/rates.toml"))).await;
+    policies_are(
+        &service.url,
+        &format!("{}1: `from` is missing", stale("tables/rates.toml")),
+    )
+    .await;
     // The files are read many times over while this goes on.
     for n in 0..20 {
-        assert_eq!(outcome(&format!("before-{n}")).await, "approved", "the set in use stays as it was");
+        assert_eq!(
+            outcome(&format!("before-{n}")).await,
+            "approved",
+            "the set in use stays as it was"
+        );
     }
-    publish("..unreadable", &|next| std::fs::write(next.join("travel.toml"), b"\xff").unwrap());
-    let unreadable = policies_are(&service.url, &format!("{} cannot be read", stale("travel.toml"))).await;
-    assert!(unreadable.ends_with("write a text file in UTF-8"), "{unreadable}");
-    // What is no longer there is linked to for a moment, and a link to nothing is no policy that was taken away.
-    publish("..lost", &|next| std::fs::remove_file(next.join("travel.toml")).unwrap());
-    policies_are(&service.url, &format!("{} cannot be read: No such file", stale("travel.toml"))).await;
+    publish("..unreadable", &|next| {
+        std::fs::write(next.join("travel.toml"), b"\xff").unwrap()
+    });
+    let unreadable = policies_are(
+        &service.url,
+        &format!("{} cannot be read", stale("travel.toml")),
+    )
+    .await;
+    assert!(
+        unreadable.ends_with("write a text file in UTF-8"),
+        "{unreadable}"
+    );
+    // What is no longer there is linked to for a moment, and a link to nothing is no policy that
+    // was taken away.
+    publish("..lost", &|next| {
+        std::fs::remove_file(next.join("travel.toml")).unwrap()
+    });
+    policies_are(
+        &service.url,
+        &format!("{} cannot be read: No such file", stale("travel.toml")),
+    )
+    .await;
     publish("..repaired", &|_| ());
     policies_are(&service.url, "4 loaded").await;
-    assert_eq!(outcome("after").await, "denied", "the whole of the repaired set is in use");
+    assert_eq!(
+        outcome("after").await,
+        "denied",
+        "the whole of the repaired set is in use"
+    );
 
     let (ended, log) = service.stop().await;
     assert!(ended.success(), "{log}");
     let warnings: Vec<&str> = log.split("policies cannot be reloaded").skip(1).collect();
     assert_eq!(warnings.len(), 3, "one for each change: {log}");
-    for fault in ["`from` is missing", "`to` is missing", "`max` is \"500,00\""] {
+    for fault in [
+        "`from` is missing",
+        "`to` is missing",
+        "`max` is \"500,00\"",
+    ] {
         assert!(warnings[0].contains(fault), "{fault} in {log}");
     }
     assert_eq!(log.matches("policies reloaded").count(), 1, "{log}");
@@ -125,7 +193,10 @@ async fn a_mounted_config_map_that_swaps_its_links_is_followed() {
     let folder = PolicyFolder::mounted();
     let app = folder.app().await;
     policies_are(&app.url, "4 loaded").await;
-    assert_eq!(app.decide(meal("60.00", "ana")).await["outcome"], "approved");
+    assert_eq!(
+        app.decide(meal("60.00", "ana")).await["outcome"],
+        "approved"
+    );
     folder.publish("..second", |next| {
         copy_shipped(next);
         std::fs::write(next.join("meals.toml"), meals_up_to("50.00")).unwrap();
@@ -134,8 +205,17 @@ async fn a_mounted_config_map_that_swaps_its_links_is_followed() {
     });
     policies_are(&app.url, "5 loaded").await;
     for (tenant, limit) in [("zeta", "50.00"), ("acme", "55.00")] {
-        let reply = app.post_with(meal("60.00", "ben"), &[("baggage", &format!("tenant.id={tenant}"))]).await;
-        assert_eq!((reply.status, &reply.body["findings"][0]["limit"]), (201, &json!(limit)), "{tenant}");
+        let reply = app
+            .post_with(
+                meal("60.00", "ben"),
+                &[("baggage", &format!("tenant.id={tenant}"))],
+            )
+            .await;
+        assert_eq!(
+            (reply.status, &reply.body["findings"][0]["limit"]),
+            (201, &json!(limit)),
+            "{tenant}"
+        );
     }
 }
 
@@ -146,9 +226,23 @@ async fn a_swap_is_never_taken_by_halves() {
     let dir = folder.path().to_owned();
     let interval = Duration::from_millis(1);
     let read = move || FolderFiles::read(&dir);
-    let policies = Reloaded::start("policies", read, Folder::parse, interval, &ReloadRequests::default()).unwrap();
+    let policies = Reloaded::start(
+        "policies",
+        read,
+        Folder::parse,
+        interval,
+        &ReloadRequests::default(),
+    )
+    .unwrap();
     let versions = || -> Vec<String> {
-        policies.now().value.shared.policies.iter().map(|policy| policy.version.clone()).collect()
+        policies
+            .now()
+            .value
+            .shared
+            .policies
+            .iter()
+            .map(|policy| policy.version.clone())
+            .collect()
     };
     for n in 1..=N_VERSIONS {
         folder.publish(&format!("..version-{n}"), |next| {
@@ -160,13 +254,20 @@ async fn a_swap_is_never_taken_by_halves() {
         });
         for _ in 0..500 {
             let versions = versions();
-            assert!(versions.iter().all(|version| *version == versions[0]), "{versions:?}");
+            assert!(
+                versions.iter().all(|version| *version == versions[0]),
+                "{versions:?}"
+            );
             tokio::task::yield_now().await;
         }
     }
     poll::until(Duration::from_secs(20), "the last set", async || {
         let versions = versions();
-        if versions == vec![N_VERSIONS.to_string(); 4] { Ok(()) } else { Err(versions) }
+        if versions == vec![N_VERSIONS.to_string(); 4] {
+            Ok(())
+        } else {
+            Err(versions)
+        }
     })
     .await;
 }
@@ -187,29 +288,54 @@ async fn a_hangup_reloads_the_policies_at_once() {
 async fn a_run_under_way_keeps_its_policies_also_when_a_cap_moves() {
     let folder = PolicyFolder::shipped();
     let fake = FakeOpenAi::spawn().await;
-    let app = Arc::new(TestApp::with(Config { model: openai(&fake), ..folder.config() }).await);
+    let app = Arc::new(
+        TestApp::with(Config {
+            model: openai(&fake),
+            ..folder.config()
+        })
+        .await,
+    );
     let gate = Arc::new(Notify::new());
     let category = json!({"category": "meals", "confidence": 1, "rationale": "A lunch."});
     let approved = json!({"decision": "approved", "reason": "Within the limits.", "cited_rules": ["meals-day-cap"]});
     let approved = fake_openai::Reply::content(approved);
-    fake.on_classify([fake_openai::Reply::content(category.clone()), fake_openai::Reply::content(category)]);
+    fake.on_classify([
+        fake_openai::Reply::content(category.clone()),
+        fake_openai::Reply::content(category),
+    ]);
     fake.on_decide([fake_openai::Reply::held(&gate, approved.clone()), approved]);
     let under_way = tokio::spawn({
         let app = Arc::clone(&app);
         async move { app.decide(meal("60.00", "ana")).await }
     });
-    poll::until(Duration::from_secs(20), "the model is asked for advice", async || {
-        if fake.requests().len() == 2 { Ok(()) } else { Err(fake.requests().len()) }
-    })
+    poll::until(
+        Duration::from_secs(20),
+        "the model is asked for advice",
+        async || {
+            if fake.requests().len() == 2 {
+                Ok(())
+            } else {
+                Err(fake.requests().len())
+            }
+        },
+    )
     .await;
-    assert_eq!(app.decide(meal("30.00", "ana")).await["outcome"], "approved");
+    assert_eq!(
+        app.decide(meal("30.00", "ana")).await["outcome"],
+        "approved"
+    );
     folder.write("meals.toml", &meals_up_to("500.00"));
     shown(&app, "default", "500.00").await;
     gate.notify_one();
     let decision = under_way.await.unwrap();
     let expected = (json!("denied"), json!(true), json!("75.00"), json!("30.00"));
     let finding = &decision["findings"][0];
-    let got = (&decision["outcome"], &decision["cap_moved"], &finding["limit"], &finding["used"]);
+    let got = (
+        &decision["outcome"],
+        &decision["cap_moved"],
+        &finding["limit"],
+        &finding["used"],
+    );
     assert_eq!(got, (&expected.0, &expected.1, &expected.2, &expected.3));
 }
 
@@ -224,7 +350,8 @@ async fn what_is_caught_half_way_is_not_taken() {
         Ok(*said)
     };
     let requests = ReloadRequests::default();
-    let value = Reloaded::start("words", read, parse, Duration::from_secs(3600), &requests).unwrap();
+    let value =
+        Reloaded::start("words", read, parse, Duration::from_secs(3600), &requests).unwrap();
     poll::until(Duration::from_secs(20), "the new word", async || {
         requests.ask();
         let now = *value.now().value;

@@ -1,4 +1,5 @@
-//! What a person settles: who may, what it does to the caps, and what is left of it in the ledger and in the traces.
+//! What a person settles: who may, what it does to the caps, and what is left of it in the ledger
+//! and in the traces.
 
 use std::collections::HashMap;
 
@@ -11,14 +12,19 @@ use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::store::{TestStore, on_each_store};
 use crate::harness::{Reply, TestApp, config};
 
-/// Keys of one tenant: a feed without roles, a manager, a vice president, a chief financial officer who signs himself,
-/// and a manager of another tenant.
+/// Keys of one tenant: a feed without roles, a manager, a vice president, a chief financial officer
+/// who signs himself, and a manager of another tenant.
 fn keys() -> KeyFile {
     KeyFile::new(&[
         entry("feed", "acme", "ea_feed", ""),
         entry("manager", "acme", "ea_manager", "roles = [\"manager\"]"),
         entry("vp", "acme", "ea_vp", "roles = [\"manager\", \"vp\"]"),
-        entry("cfo", "acme", "ea_cfo", "roles = [\"cfo\"]\nuser = \"dora\""),
+        entry(
+            "cfo",
+            "acme",
+            "ea_cfo",
+            "roles = [\"cfo\"]\nuser = \"dora\"",
+        ),
         entry("zeta", "zeta", "ea_zeta", "roles = [\"cfo\"]"),
     ])
 }
@@ -36,32 +42,56 @@ impl Office {
 
     async fn with_model(store: &TestStore, model: ModelConfig) -> Self {
         let keys = keys();
-        let config = Config { api_keys: Some(keys.path.clone()), store: store.store.clone(), model, ..config() };
-        Self { app: TestApp::with(config).await, _keys: keys, _store: None }
+        let config = Config {
+            api_keys: Some(keys.path.clone()),
+            store: store.store.clone(),
+            model,
+            ..config()
+        };
+        Self {
+            app: TestApp::with(config).await,
+            _keys: keys,
+            _store: None,
+        }
     }
 
     async fn on_sqlite() -> Self {
         let store = TestStore::sqlite();
         let office = Self::on(&store).await;
-        Self { _store: Some(store), ..office }
+        Self {
+            _store: Some(store),
+            ..office
+        }
     }
 
     async fn decide(&self, body: Value) -> Value {
-        let reply = self.app.post_with(body, &[("authorization", "Bearer ea_feed")]).await;
+        let reply = self
+            .app
+            .post_with(body, &[("authorization", "Bearer ea_feed")])
+            .await;
         assert_eq!(reply.status, 201, "{:#}", reply.body);
         reply.body
     }
 
     async fn settle(&self, key: &str, decision: &Value, body: Value) -> Reply {
-        let path = format!("/v1/expenses/{}/resolution", decision["id"].as_str().unwrap());
-        self.app.post_to(&path, body, &[("authorization", &format!("Bearer {key}"))]).await
+        let path = format!(
+            "/v1/expenses/{}/resolution",
+            decision["id"].as_str().unwrap()
+        );
+        self.app
+            .post_to(&path, body, &[("authorization", &format!("Bearer {key}"))])
+            .await
     }
 
     async fn get(&self, path: &str) -> Value {
-        self.app.get_with(path, &[("authorization", "Bearer ea_feed")]).await.body
+        self.app
+            .get_with(path, &[("authorization", "Bearer ea_feed")])
+            .await
+            .body
     }
 
-    /// What is used of the cap of the day's meals, the year's office or the trip, told by an expense far above it.
+    /// What is used of the cap of the day's meals, the year's office or the trip, told by an
+    /// expense far above it.
     async fn used(&self, mut body: Value) -> Value {
         body["amount"] = "9000.00".into();
         self.decide(body).await["findings"][0]["used"].clone()
@@ -94,16 +124,31 @@ async fn a_manager_approves_all_or_less_of_what_is_pending_and_the_rest_is_free_
     on_each_store(async |store| {
         let office = Office::on(&store).await;
         let pending = office.decide(laptop("1000.00")).await;
-        assert_eq!((&pending["outcome"], &pending["approver"]), (&json!("needs_approval"), &json!("manager")));
+        assert_eq!(
+            (&pending["outcome"], &pending["approver"]),
+            (&json!("needs_approval"), &json!("manager"))
+        );
         let mut less = by("ben", "approve", "manager");
         less["amount"] = "600.00".into();
         let reply = office.settle("ea_manager", &pending, less.clone()).await;
         assert_eq!(reply.status, 201, "{:#}", reply.body);
         let resolution = &reply.body["resolution"];
-        assert_eq!((&resolution["action"], &resolution["amount"]), (&json!("approve"), &json!("600.00")));
-        assert_eq!((&resolution["actor"], &resolution["api_key"]), (&json!("ben"), &json!("manager")));
-        assert_eq!((&resolution["category"], &resolution["exceptions"]), (&json!("office"), &json!([])));
-        assert_eq!(reply.body["outcome"], "needs_approval", "the machine's decision stays what it was");
+        assert_eq!(
+            (&resolution["action"], &resolution["amount"]),
+            (&json!("approve"), &json!("600.00"))
+        );
+        assert_eq!(
+            (&resolution["actor"], &resolution["api_key"]),
+            (&json!("ben"), &json!("manager"))
+        );
+        assert_eq!(
+            (&resolution["category"], &resolution["exceptions"]),
+            (&json!("office"), &json!([]))
+        );
+        assert_eq!(
+            reply.body["outcome"], "needs_approval",
+            "the machine's decision stays what it was"
+        );
         assert_eq!(office.used(laptop("1.00")).await, "600.00");
         // Read again it is the same, and the same settlement sent again is answered again.
         let path = format!("/v1/expenses/{}", pending["id"].as_str().unwrap());
@@ -111,8 +156,13 @@ async fn a_manager_approves_all_or_less_of_what_is_pending_and_the_rest_is_free_
         let again = office.settle("ea_manager", &pending, less).await;
         assert_eq!((again.status, &again.body), (201, &reply.body));
         assert_eq!(again.headers["idempotency-replayed"], "true");
-        let other = office.settle("ea_manager", &pending, by("ben", "deny", "manager")).await;
-        assert_eq!((other.status, &other.body["code"]), (409, &json!("already_settled")));
+        let other = office
+            .settle("ea_manager", &pending, by("ben", "deny", "manager"))
+            .await;
+        assert_eq!(
+            (other.status, &other.body["code"]),
+            (409, &json!("already_settled"))
+        );
     })
     .await;
 }
@@ -125,8 +175,15 @@ async fn what_is_denied_or_withdrawn_gives_its_share_back_and_is_nobodys_duplica
             let pending = office.decide(laptop("1000.00")).await;
             assert_eq!(pending["duplicates"], json!([]), "{action}");
             assert_eq!(office.used(laptop("1.00")).await, "1000.00");
-            let reply = office.settle("ea_vp", &pending, by("ben", action, "vp")).await;
-            assert_eq!((reply.status, &reply.body["resolution"]["action"]), (201, &json!(action)), "{:#}", reply.body);
+            let reply = office
+                .settle("ea_vp", &pending, by("ben", action, "vp"))
+                .await;
+            assert_eq!(
+                (reply.status, &reply.body["resolution"]["action"]),
+                (201, &json!(action)),
+                "{:#}",
+                reply.body
+            );
             assert_eq!(reply.body["resolution"]["amount"], Value::Null);
             assert_eq!(office.used(laptop("1.00")).await, "0.00");
         }
@@ -135,7 +192,8 @@ async fn what_is_denied_or_withdrawn_gives_its_share_back_and_is_nobodys_duplica
 }
 
 #[tokio::test]
-async fn an_expense_in_review_is_approved_by_the_rules_and_above_a_cap_by_the_role_of_the_exception() {
+async fn an_expense_in_review_is_approved_by_the_rules_and_above_a_cap_by_the_role_of_the_exception()
+ {
     on_each_store(async |store| {
         let office = Office::on(&store).await;
         let first = office.decide(odd_meal("60.00")).await;
@@ -171,10 +229,18 @@ async fn a_person_files_an_expense_in_review_under_another_category() {
         let mut body = by("ben", "approve", "manager");
         body["category"] = "yachts".into();
         let unknown = office.settle("ea_manager", &odd, body.clone()).await;
-        assert_eq!((unknown.status, &unknown.body["errors"][0]["field"]), (422, &json!("category")));
+        assert_eq!(
+            (unknown.status, &unknown.body["errors"][0]["field"]),
+            (422, &json!("category"))
+        );
         body["category"] = "travel".into();
         let reply = office.settle("ea_manager", &odd, body).await;
-        assert_eq!((reply.status, &reply.body["resolution"]["category"]), (201, &json!("travel")), "{:#}", reply.body);
+        assert_eq!(
+            (reply.status, &reply.body["resolution"]["category"]),
+            (201, &json!("travel")),
+            "{:#}",
+            reply.body
+        );
     })
     .await;
 }
@@ -224,67 +290,177 @@ async fn a_table_of_decisions_shows_the_category_that_a_person_chose() {
     let store = TestStore::sqlite();
     let office = Office::on(&store).await;
     let odd = office.decide(odd_meal("60.00")).await;
-    assert_eq!(office.settle("ea_manager", &odd, as_a_meal("manager")).await.status, 201);
-    let today = odd["received_at"].as_str().unwrap().split('T').next().unwrap();
-    let table = run(&["export", "--data", store.folder(), "--from", today, "--to", today], &[]).await.stdout;
+    assert_eq!(
+        office
+            .settle("ea_manager", &odd, as_a_meal("manager"))
+            .await
+            .status,
+        201
+    );
+    let today = odd["received_at"]
+        .as_str()
+        .unwrap()
+        .split('T')
+        .next()
+        .unwrap();
+    let table = run(
+        &[
+            "export",
+            "--data",
+            store.folder(),
+            "--from",
+            today,
+            "--to",
+            today,
+        ],
+        &[],
+    )
+    .await
+    .stdout;
     let rows = csv::Reader::from_reader(&*table).into_deserialize::<HashMap<String, String>>();
     let row = rows.last().unwrap().unwrap();
-    assert_eq!((&*row["resolution"], &*row["resolution_category"]), ("approve", "meals"));
+    assert_eq!(
+        (&*row["resolution"], &*row["resolution_category"]),
+        ("approve", "meals")
+    );
 }
 
 #[tokio::test]
 async fn nobody_settles_without_the_role_for_himself_or_for_another_tenant() {
     let office = Office::on_sqlite().await;
     let pending = office.decide(laptop("1000.00")).await;
-    let gift = office.decide(json!({"transaction": "Retirement gift", "amount": "30.00", "user_id": "ana"})).await;
+    let gift = office
+        .decide(json!({"transaction": "Retirement gift", "amount": "30.00", "user_id": "ana"}))
+        .await;
     assert_eq!(gift["approver"], "vp");
     let unsigned = json!({"action": "approve", "role": "manager", "reason": "Fine."});
     for (key, decision, body, status, code) in [
-        ("ea_feed", &pending, by("ben", "approve", "manager"), 403, "role_missing"),
-        ("ea_manager", &pending, by("ben", "approve", "cfo"), 403, "role_missing"),
-        ("ea_manager", &pending, by("ana", "approve", "manager"), 403, "own_expense"),
-        ("ea_manager", &pending, by("ana", "withdraw", "manager"), 403, "own_expense"),
-        ("ea_manager", &gift, by("ben", "approve", "manager"), 403, "role_too_low"),
-        ("ea_cfo", &pending, by("ben", "approve", "cfo"), 403, "another_actor"),
-        ("ea_zeta", &pending, by("ben", "approve", "cfo"), 404, "not_found"),
+        (
+            "ea_feed",
+            &pending,
+            by("ben", "approve", "manager"),
+            403,
+            "role_missing",
+        ),
+        (
+            "ea_manager",
+            &pending,
+            by("ben", "approve", "cfo"),
+            403,
+            "role_missing",
+        ),
+        (
+            "ea_manager",
+            &pending,
+            by("ana", "approve", "manager"),
+            403,
+            "own_expense",
+        ),
+        (
+            "ea_manager",
+            &pending,
+            by("ana", "withdraw", "manager"),
+            403,
+            "own_expense",
+        ),
+        (
+            "ea_manager",
+            &gift,
+            by("ben", "approve", "manager"),
+            403,
+            "role_too_low",
+        ),
+        (
+            "ea_cfo",
+            &pending,
+            by("ben", "approve", "cfo"),
+            403,
+            "another_actor",
+        ),
+        (
+            "ea_zeta",
+            &pending,
+            by("ben", "approve", "cfo"),
+            404,
+            "not_found",
+        ),
         ("ea_manager", &pending, unsigned, 422, "invalid_resolution"),
     ] {
         let reply = office.settle(key, decision, body.clone()).await;
-        assert_eq!((reply.status, &reply.body["code"]), (status, &json!(code)), "{key} {body}");
+        assert_eq!(
+            (reply.status, &reply.body["code"]),
+            (status, &json!(code)),
+            "{key} {body}"
+        );
     }
     // Nothing of all that has settled it.
-    assert_eq!(office.get("/v1/expenses?pending=manager").await["decisions"][0]["id"], pending["id"]);
+    assert_eq!(
+        office.get("/v1/expenses?pending=manager").await["decisions"][0]["id"],
+        pending["id"]
+    );
     let signed = json!({"action": "approve", "role": "cfo", "reason": "Fine."});
     let reply = office.settle("ea_cfo", &pending, signed).await;
-    assert_eq!((reply.status, &reply.body["resolution"]["actor"]), (201, &json!("dora")));
+    assert_eq!(
+        (reply.status, &reply.body["resolution"]["actor"]),
+        (201, &json!("dora"))
+    );
 
-    let ride = office.decide(json!({"transaction": "Uber ride", "amount": "45.00", "user_id": "ana"})).await;
-    let closed = office.settle("ea_manager", &ride, by("ben", "deny", "manager")).await;
-    assert_eq!((closed.status, &closed.body["code"]), (409, &json!("not_open")));
+    let ride = office
+        .decide(json!({"transaction": "Uber ride", "amount": "45.00", "user_id": "ana"}))
+        .await;
+    let closed = office
+        .settle("ea_manager", &ride, by("ben", "deny", "manager"))
+        .await;
+    assert_eq!(
+        (closed.status, &closed.body["code"]),
+        (409, &json!("not_open"))
+    );
 }
 
 #[tokio::test]
 async fn without_keys_there_are_no_roles_and_nobody_settles() {
     let app = TestApp::spawn().await;
     let pending = app.decide(laptop("1000.00")).await;
-    let path = format!("/v1/expenses/{}/resolution", pending["id"].as_str().unwrap());
-    let reply = app.post_to(&path, by("ben", "approve", "manager"), &[]).await;
-    assert_eq!((reply.status, &reply.body["code"]), (403, &json!("role_missing")));
+    let path = format!(
+        "/v1/expenses/{}/resolution",
+        pending["id"].as_str().unwrap()
+    );
+    let reply = app
+        .post_to(&path, by("ben", "approve", "manager"), &[])
+        .await;
+    assert_eq!(
+        (reply.status, &reply.body["code"]),
+        (403, &json!("role_missing"))
+    );
 }
 
 #[tokio::test]
 async fn every_fault_of_a_settlement_is_named() {
     let office = Office::on_sqlite().await;
     let pending = office.decide(laptop("1000.00")).await;
-    let wrong = json!({"action": "burn", "role": "boss", "actor": " ", "amount": "-1", "colour": "red"});
+    let wrong =
+        json!({"action": "burn", "role": "boss", "actor": " ", "amount": "-1", "colour": "red"});
     let reply = office.settle("ea_manager", &pending, wrong).await;
-    assert_eq!((reply.status, &reply.body["code"]), (422, &json!("invalid_resolution")));
-    let fields = reply.body["errors"].as_array().unwrap().iter().map(|fault| fault["field"].as_str().unwrap());
-    assert_eq!(fields.collect::<Vec<_>>(), ["colour", "action", "role", "actor", "reason", "amount"]);
+    assert_eq!(
+        (reply.status, &reply.body["code"]),
+        (422, &json!("invalid_resolution"))
+    );
+    let fields = reply.body["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fault| fault["field"].as_str().unwrap());
+    assert_eq!(
+        fields.collect::<Vec<_>>(),
+        ["colour", "action", "role", "actor", "reason", "amount"]
+    );
     let mut more = by("ben", "approve", "manager");
     more["amount"] = "1000.01".into();
     let reply = office.settle("ea_manager", &pending, more).await;
-    assert_eq!((reply.status, &reply.body["errors"][0]["field"]), (422, &json!("amount")));
+    assert_eq!(
+        (reply.status, &reply.body["errors"][0]["field"]),
+        (422, &json!("amount"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -293,17 +469,34 @@ async fn of_many_who_settle_at_once_one_does() {
         let office = Office::on(&store).await;
         let pending = office.decide(laptop("1000.00")).await;
         let settle = async |n: usize| {
-            let action = if n.is_multiple_of(2) { "approve" } else { "deny" };
-            office.settle("ea_manager", &pending, by(&format!("boss-{n}"), action, "manager")).await
+            let action = if n.is_multiple_of(2) {
+                "approve"
+            } else {
+                "deny"
+            };
+            office
+                .settle(
+                    "ea_manager",
+                    &pending,
+                    by(&format!("boss-{n}"), action, "manager"),
+                )
+                .await
         };
         let replies = futures_util::future::join_all((0..20).map(settle)).await;
-        let (done, late): (Vec<&Reply>, Vec<&Reply>) = replies.iter().partition(|reply| reply.status == 201);
+        let (done, late): (Vec<&Reply>, Vec<&Reply>) =
+            replies.iter().partition(|reply| reply.status == 201);
         assert_eq!((done.len(), late.len()), (1, 19));
-        assert!(late.iter().all(|reply| reply.status == 409 && reply.body["code"] == "already_settled"));
+        assert!(
+            late.iter()
+                .all(|reply| reply.status == 409 && reply.body["code"] == "already_settled")
+        );
         let is_approved = done[0].body["resolution"]["action"] == "approve";
         let used = if is_approved { "1000.00" } else { "0.00" };
         assert_eq!(office.used(laptop("1.00")).await, used);
-        assert_eq!(office.get("/v1/expenses?pending=manager").await["decisions"], json!([]));
+        assert_eq!(
+            office.get("/v1/expenses?pending=manager").await["decisions"],
+            json!([])
+        );
     })
     .await;
 }
@@ -314,17 +507,32 @@ async fn the_queue_of_a_role_holds_what_is_open_for_it() {
         let office = Office::on(&store).await;
         let laptop = office.decide(laptop("1000.00")).await;
         let meal = office.decide(odd_meal("60.00")).await;
-        let gift = office.decide(json!({"transaction": "Retirement gift", "amount": "30.00", "user_id": "ana"})).await;
+        let gift = office
+            .decide(json!({"transaction": "Retirement gift", "amount": "30.00", "user_id": "ana"}))
+            .await;
         let queue = async |role: &str| {
             let page = office.get(&format!("/v1/expenses?pending={role}")).await;
-            page["decisions"].as_array().unwrap().iter().map(|decision| decision["id"].clone()).collect::<Vec<_>>()
+            page["decisions"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|decision| decision["id"].clone())
+                .collect::<Vec<_>>()
         };
-        assert_eq!(queue("manager").await, [meal["id"].clone(), laptop["id"].clone()]);
+        assert_eq!(
+            queue("manager").await,
+            [meal["id"].clone(), laptop["id"].clone()]
+        );
         assert_eq!(queue("vp").await, [gift["id"].clone()]);
         assert_eq!(queue("cfo").await, Vec::<Value>::new());
-        office.settle("ea_vp", &gift, by("ben", "approve", "vp")).await;
+        office
+            .settle("ea_vp", &gift, by("ben", "approve", "vp"))
+            .await;
         assert_eq!(queue("vp").await, Vec::<Value>::new());
-        assert_eq!(office.get("/v1/expenses?pending=boss").await["code"], "unknown_filter");
+        assert_eq!(
+            office.get("/v1/expenses?pending=boss").await["code"],
+            "unknown_filter"
+        );
     })
     .await;
 }
@@ -333,25 +541,54 @@ async fn the_queue_of_a_role_holds_what_is_open_for_it() {
 async fn a_resolution_has_a_trace_of_its_own_that_leads_to_the_decisions() {
     let office = Office::on_sqlite().await;
     let pending = office.decide(laptop("1000.00")).await;
-    let reply = office.settle("ea_manager", &pending, by("ben", "approve", "manager")).await;
+    let reply = office
+        .settle("ea_manager", &pending, by("ben", "approve", "manager"))
+        .await;
     let spans = office.app.trace(&reply.body["resolution"]["trace_id"]);
     assert_ne!(reply.body["resolution"]["trace_id"], pending["trace_id"]);
-    let span = spans.iter().find(|span| span.name == "resolve_expense").unwrap();
+    let span = spans
+        .iter()
+        .find(|span| span.name == "resolve_expense")
+        .unwrap();
     let attribute = |key: &str| {
-        let found = span.attributes.iter().find(|attribute| attribute.key.as_str() == key);
+        let found = span
+            .attributes
+            .iter()
+            .find(|attribute| attribute.key.as_str() == key);
         found.map(|attribute| attribute.value.as_str().into_owned())
     };
-    assert_eq!(attribute("expense.id").unwrap(), pending["id"].as_str().unwrap());
+    assert_eq!(
+        attribute("expense.id").unwrap(),
+        pending["id"].as_str().unwrap()
+    );
     assert_eq!(attribute("expense.resolution.action").unwrap(), "approve");
     assert_eq!(attribute("user.id").unwrap(), "ben");
     assert_eq!(attribute("expense.record.hash").unwrap().len(), 64);
     let link = &span.links.links[0].span_context;
     let decided = office.app.trace(&pending["trace_id"]);
-    let server = decided.iter().find(|span| span.name == "POST /v1/expenses").unwrap();
-    assert_eq!((link.trace_id(), link.span_id()), (server.span_context.trace_id(), server.span_context.span_id()));
+    let server = decided
+        .iter()
+        .find(|span| span.name == "POST /v1/expenses")
+        .unwrap();
+    assert_eq!(
+        (link.trace_id(), link.span_id()),
+        (
+            server.span_context.trace_id(),
+            server.span_context.span_id()
+        )
+    );
 
-    let refused = office.settle("ea_manager", &pending, by("ana", "approve", "manager")).await;
+    let refused = office
+        .settle("ea_manager", &pending, by("ana", "approve", "manager"))
+        .await;
     let spans = office.app.trace(&refused.body["trace_id"]);
-    let span = spans.iter().find(|span| span.name == "resolve_expense").unwrap();
-    assert!(span.attributes.iter().any(|a| a.key.as_str() == "expense.resolution.refused"));
+    let span = spans
+        .iter()
+        .find(|span| span.name == "resolve_expense")
+        .unwrap();
+    assert!(
+        span.attributes
+            .iter()
+            .any(|a| a.key.as_str() == "expense.resolution.refused")
+    );
 }

@@ -1,4 +1,5 @@
-//! Rules that look at more than an amount: how old an expense is, from the future, or from someone who is not paid.
+//! Rules that look at more than an amount: how old an expense is, from the future, or from someone
+//! who is not paid.
 
 use std::path::Path;
 
@@ -19,13 +20,22 @@ use crate::policy::{MEALS, dec, expense};
 fn parsed(lines: &str) -> Rule {
     let rule = format!("[[rule]]\nid = \"it\"\ntext = \"Not paid.\"\n{lines}\n\n[evidence]");
     let text = MEALS.replace("[evidence]", &rule);
-    let policies = parse::parse(Path::new("policies"), &[(Path::new("meals.toml"), &text)]).unwrap();
-    policies.iter().flat_map(|policy| &policy.rules).find(|rule| rule.id == "it").unwrap().clone()
+    let policies =
+        parse::parse(Path::new("policies"), &[(Path::new("meals.toml"), &text)]).unwrap();
+    policies
+        .iter()
+        .flat_map(|policy| &policy.rules)
+        .find(|rule| rule.id == "it")
+        .unwrap()
+        .clone()
 }
 
 /// What one rule holds of an expense.
 fn verdict_of(lines: &str, subject: &Subject<'_>) -> Verdict {
-    evaluate(&[RuleFacts::new(&parsed(lines), &Usage::default())], subject)
+    evaluate(
+        &[RuleFacts::new(&parsed(lines), &Usage::default())],
+        subject,
+    )
 }
 
 fn is_denied(lines: &str, subject: &Subject<'_>) -> bool {
@@ -34,7 +44,10 @@ fn is_denied(lines: &str, subject: &Subject<'_>) -> bool {
 
 #[test]
 fn an_expense_as_old_as_the_limit_passes_and_a_day_more_does_not() {
-    let bought_on = |day: Date| Subject { date: day, ..expense("45.00") };
+    let bought_on = |day: Date| Subject {
+        date: day,
+        ..expense("45.00")
+    };
     for (rule, day, expected) in [
         ("days = 90", date(2025, 12, 14), false),
         ("days = 90", date(2025, 12, 13), true),
@@ -43,13 +56,20 @@ fn an_expense_as_old_as_the_limit_passes_and_a_day_more_does_not() {
         ("days = 90", date(2027, 3, 14), false),
         ("days = 9999", date(1000, 1, 1), true),
     ] {
-        assert_eq!(is_denied(&format!("kind = \"max_age\"\n{rule}"), &bought_on(day)), expected, "{rule} {day}");
+        assert_eq!(
+            is_denied(&format!("kind = \"max_age\"\n{rule}"), &bought_on(day)),
+            expected,
+            "{rule} {day}"
+        );
     }
 }
 
 #[test]
 fn an_expense_from_the_future_is_denied_beyond_the_tolerance() {
-    let bought_on = |day: Date| Subject { date: day, ..expense("45.00") };
+    let bought_on = |day: Date| Subject {
+        date: day,
+        ..expense("45.00")
+    };
     for (rule, day, expected) in [
         ("", date(2026, 3, 14), false),
         ("", date(2026, 3, 15), true),
@@ -57,14 +77,21 @@ fn an_expense_from_the_future_is_denied_beyond_the_tolerance() {
         ("days = 1", date(2026, 3, 16), true),
         ("", date(1000, 1, 1), false),
     ] {
-        assert_eq!(is_denied(&format!("kind = \"future\"\n{rule}"), &bought_on(day)), expected, "{rule} {day}");
+        assert_eq!(
+            is_denied(&format!("kind = \"future\"\n{rule}"), &bought_on(day)),
+            expected,
+            "{rule} {day}"
+        );
     }
 }
 
 #[test]
 fn a_blocked_line_of_business_is_denied_by_its_code() {
     let rule = "kind = \"blocked_mcc\"\nmcc = [\"7800-7802\", \"0742\"]";
-    let with = |mcc: Option<&'static str>| Subject { mcc, ..expense("45.00") };
+    let with = |mcc: Option<&'static str>| Subject {
+        mcc,
+        ..expense("45.00")
+    };
     for (mcc, expected) in [
         (Some("7799"), false),
         (Some("7800"), true),
@@ -90,19 +117,42 @@ fn a_blocked_merchant_is_denied_by_its_words() {
         (None, "An evening at the Casino", true),
         (None, "Dinner", false),
     ] {
-        let subject = Subject { merchant, transaction, ..expense("45.00") };
-        assert_eq!(is_denied(rule, &subject), expected, "{merchant:?} {transaction}");
+        let subject = Subject {
+            merchant,
+            transaction,
+            ..expense("45.00")
+        };
+        assert_eq!(
+            is_denied(rule, &subject),
+            expected,
+            "{merchant:?} {transaction}"
+        );
     }
 }
 
 #[test]
 fn a_rule_without_an_amount_allows_all_of_an_expense_or_nothing() {
-    let old = Subject { date: date(2025, 1, 1), ..expense("45.00") };
+    let old = Subject {
+        date: date(2025, 1, 1),
+        ..expense("45.00")
+    };
     let verdict = verdict_of("kind = \"max_age\"\ndays = 90", &old);
     let finding = &verdict.findings[0];
-    assert_eq!((finding.rule.as_str(), finding.window), ("it", Window::Expense));
-    let amounts = [finding.limit, finding.used, finding.amount, finding.allowable, finding.exceeded];
-    assert_eq!(amounts.map(|amount| amount.to_string()), ["0.00", "0.00", "45.00", "0.00", "45.00"]);
+    assert_eq!(
+        (finding.rule.as_str(), finding.window),
+        ("it", Window::Expense)
+    );
+    let amounts = [
+        finding.limit,
+        finding.used,
+        finding.amount,
+        finding.allowable,
+        finding.exceeded,
+    ];
+    assert_eq!(
+        amounts.map(|amount| amount.to_string()),
+        ["0.00", "0.00", "45.00", "0.00", "45.00"]
+    );
     assert_eq!(verdict.reimbursable(dec("45.00")).to_string(), "0.00");
     assert_eq!(verdict.reason(), "Not paid.");
 }
@@ -110,7 +160,10 @@ fn a_rule_without_an_amount_allows_all_of_an_expense_or_nothing() {
 #[test]
 fn a_rule_means_the_same_to_the_model_that_reads_it_as_json() {
     for (rule, shown) in [
-        ("kind = \"max_age\"\ndays = 90", json!({"kind": "max_age", "days": 90})),
+        (
+            "kind = \"max_age\"\ndays = 90",
+            json!({"kind": "max_age", "days": 90}),
+        ),
         ("kind = \"future\"", json!({"kind": "future", "days": 0})),
         (
             "kind = \"blocked_mcc\"\nmcc = [\"0742\", \"7800-7802\"]",
@@ -135,11 +188,23 @@ fn the_rules_a_policy_file_offers_can_be_put_in_force() {
     let other = std::fs::read_to_string(shipped_policies().join("other.toml")).unwrap();
     let offered = regex::Regex::new(r"(?m)^# (\[\[rule\]\]|[a-z]+ = )").unwrap();
     let text = offered.replace_all(&other, "$1").into_owned();
-    let policies = parse::parse(Path::new("policies"), &[(Path::new("other.toml"), &text)]).unwrap();
-    let ids: Vec<&str> = policies.iter().flat_map(|policy| &policy.rules).map(|rule| rule.id.as_str()).collect();
+    let policies =
+        parse::parse(Path::new("policies"), &[(Path::new("other.toml"), &text)]).unwrap();
+    let ids: Vec<&str> = policies
+        .iter()
+        .flat_map(|policy| &policy.rules)
+        .map(|rule| rule.id.as_str())
+        .collect();
     assert_eq!(
         ids,
-        ["other-vp-approval", "other-age", "other-future", "other-split", "other-gambling", "other-gift-cards"]
+        [
+            "other-vp-approval",
+            "other-age",
+            "other-future",
+            "other-split",
+            "other-gambling",
+            "other-gift-cards"
+        ]
     );
 }
 
@@ -161,14 +226,28 @@ merchant = ["gift card*"]
 text = "Gift cards are not paid."
 "#,
     );
-    let app = TestApp::with(Config { policies: policies.path().to_owned(), ..config() }).await;
+    let app = TestApp::with(Config {
+        policies: policies.path().to_owned(),
+        ..config()
+    })
+    .await;
     let donation = |date: &str| json!({"transaction": "Donation to the hospice", "amount": "45.00", "date": date});
     let old = app.decide(donation("2020-01-01")).await;
-    assert_eq!((&old["outcome"], &old["model_decision"]), (&json!("denied"), &json!("denied")), "{old:#}");
+    assert_eq!(
+        (&old["outcome"], &old["model_decision"]),
+        (&json!("denied"), &json!("denied")),
+        "{old:#}"
+    );
     assert_eq!(old["reason"], "An expense is handed in within 90 days.");
-    assert_eq!((&old["reimbursable"], &old["validations"][5]["passed"]), (&json!("0.00"), &json!(true)));
+    assert_eq!(
+        (&old["reimbursable"], &old["validations"][5]["passed"]),
+        (&json!("0.00"), &json!(true))
+    );
     let cards = json!({"transaction": "Donation of five gift cards", "amount": "45.00"});
-    assert_eq!(app.decide(cards).await["findings"][0]["rule"], "other-merchants");
+    assert_eq!(
+        app.decide(cards).await["findings"][0]["rule"],
+        "other-merchants"
+    );
     let today = json!({"transaction": "Donation to the hospice", "amount": "45.00"});
     assert_eq!(app.decide(today).await["outcome"], "needs_approval");
 }

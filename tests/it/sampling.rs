@@ -1,5 +1,5 @@
-//! Which traces are kept when not all are: each reason, the share of the others, what is known too late, and what an
-//! answer links to when its trace is not kept.
+//! Which traces are kept when not all are: each reason, the share of the others, what is known too
+//! late, and what an answer links to when its trace is not kept.
 
 use std::time::{Duration, Instant};
 
@@ -21,17 +21,28 @@ use crate::harness::{TestApp, config, openai, pseudonyms, telemetry_settings};
 
 /// Nothing but what has a reason, and nothing is slow or costly.
 fn nothing_else() -> Sampling {
-    Sampling { ratio: "0".parse().unwrap(), slow: Duration::from_secs(3600), costly: Decimal::MAX }
+    Sampling {
+        ratio: "0".parse().unwrap(),
+        slow: Duration::from_secs(3600),
+        costly: Decimal::MAX,
+    }
 }
 
 fn exporting(receiver: &OtlpReceiver, sampling: Sampling) -> Config {
-    let mut telemetry = telemetry_settings(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.grpc_endpoint())]);
+    let mut telemetry =
+        telemetry_settings(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.grpc_endpoint())]);
     telemetry.sampling = sampling;
-    Config { telemetry, ..config() }
+    Config {
+        telemetry,
+        ..config()
+    }
 }
 
 fn offline(fault: &str) -> ModelConfig {
-    ModelConfig::Offline { faults: vec![fault.parse().unwrap()], fault_seed: 1 }
+    ModelConfig::Offline {
+        faults: vec![fault.parse().unwrap()],
+        fault_seed: 1,
+    }
 }
 
 fn ride() -> Value {
@@ -43,17 +54,28 @@ fn flight() -> Value {
 }
 
 /// Posts bodies, and gives what is said of each trace that was kept, with the counts at the end.
-async fn kept(receiver: &OtlpReceiver, config: Config, bodies: &[Value]) -> (Vec<(String, Value)>, SpanCounts) {
+async fn kept(
+    receiver: &OtlpReceiver,
+    config: Config,
+    bodies: &[Value],
+) -> (Vec<(String, Value)>, SpanCounts) {
     let app = TestApp::exporting(config).await;
     let queue = app.queue();
     let mut trace_ids = Vec::new();
     for body in bodies {
-        trace_ids.push(app.decide(body.clone()).await["trace_id"].as_str().unwrap().to_owned());
+        trace_ids.push(
+            app.decide(body.clone()).await["trace_id"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
+        );
     }
     app.stop().await;
     let spans = receiver.spans();
     let kept = trace_ids.into_iter().flat_map(|trace_id| {
-        let root = spans.iter().find(|span| span.trace_id == trace_id && span.name == "POST /v1/expenses")?;
+        let root = spans
+            .iter()
+            .find(|span| span.trace_id == trace_id && span.name == "POST /v1/expenses")?;
         assert_eq!(root.attributes["sampling.ratio"], 1.0);
         Some((trace_id, root.attributes["sampling.keep"].clone()))
     });
@@ -62,24 +84,57 @@ async fn kept(receiver: &OtlpReceiver, config: Config, bodies: &[Value]) -> (Vec
 
 async fn reason(sampling: Sampling, model: ModelConfig, body: Value) -> Value {
     let receiver = OtlpReceiver::spawn().await;
-    let (mut kept, counts) = kept(&receiver, Config { model, ..exporting(&receiver, sampling) }, &[body]).await;
-    assert_eq!((counts.sampled_out, counts.dropped, counts.in_flight), (0, 0, 0));
+    let (mut kept, counts) = kept(
+        &receiver,
+        Config {
+            model,
+            ..exporting(&receiver, sampling)
+        },
+        &[body],
+    )
+    .await;
+    assert_eq!(
+        (counts.sampled_out, counts.dropped, counts.in_flight),
+        (0, 0, 0)
+    );
     kept.pop().unwrap().1
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_reason_keeps_a_trace() {
-    let sound = || ModelConfig::Offline { faults: Vec::new(), fault_seed: 1 };
-    let slow = Sampling { slow: Duration::ZERO, ..nothing_else() };
-    let costly = Sampling { costly: Decimal::ZERO, ..nothing_else() };
+    let sound = || ModelConfig::Offline {
+        faults: Vec::new(),
+        fault_seed: 1,
+    };
+    let slow = Sampling {
+        slow: Duration::ZERO,
+        ..nothing_else()
+    };
+    let costly = Sampling {
+        costly: Decimal::ZERO,
+        ..nothing_else()
+    };
     let fake = FakeOpenAi::spawn().await;
-    fake.on_classify([Reply::content(json!({"category": "travel", "confidence": 1, "rationale": ""}))]);
-    let ruling = json!({"decision": "approved", "reason": "Fine.", "cited_rules": ["travel-trip-cap"]});
+    fake.on_classify([Reply::content(
+        json!({"category": "travel", "confidence": 1, "rationale": ""}),
+    )]);
+    let ruling =
+        json!({"decision": "approved", "reason": "Fine.", "cited_rules": ["travel-trip-cap"]});
     fake.on_decide([Reply::content(ruling)]);
     for (sampling, model, body, expected) in [
         (nothing_else(), offline("unavailable:1"), ride(), "error"),
-        (nothing_else(), offline("approve_everything:1"), flight(), "override"),
-        (nothing_else(), offline("misclassify:1"), ride(), "failed_validation"),
+        (
+            nothing_else(),
+            offline("approve_everything:1"),
+            flight(),
+            "override",
+        ),
+        (
+            nothing_else(),
+            offline("misclassify:1"),
+            ride(),
+            "failed_validation",
+        ),
         (costly, openai(&fake), ride(), "costly"),
         (slow, sound(), ride(), "slow"),
         (nothing_else(), sound(), flight(), "first_of_rule"),
@@ -88,7 +143,8 @@ async fn each_reason_keeps_a_trace() {
     }
 }
 
-/// Today no review is without a failed check or an error; a later kind of review would be kept all the same.
+/// Today no review is without a failed check or an error; a later kind of review would be kept all
+/// the same.
 #[tokio::test]
 async fn a_review_is_kept_for_itself() {
     let app = TestApp::spawn().await;
@@ -102,9 +158,22 @@ async fn a_review_is_kept_for_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rule_is_new_once() {
     let receiver = OtlpReceiver::spawn().await;
-    let (kept, counts) = kept(&receiver, exporting(&receiver, nothing_else()), &[flight(), flight(), flight()]).await;
+    let (kept, counts) = kept(
+        &receiver,
+        exporting(&receiver, nothing_else()),
+        &[flight(), flight(), flight()],
+    )
+    .await;
     assert_eq!(kept.len(), 1);
-    assert_eq!(counts, SpanCounts { started: 21, exported: 7, sampled_out: 14, ..SpanCounts::default() });
+    assert_eq!(
+        counts,
+        SpanCounts {
+            started: 21,
+            exported: 7,
+            sampled_out: 14,
+            ..SpanCounts::default()
+        }
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,13 +184,23 @@ async fn a_trace_that_is_not_kept_is_linked_to_its_decision() {
     let path = format!("/v1/expenses/{}", ordinary["id"].as_str().unwrap());
     assert_eq!(ordinary["trace_url"], path);
     assert_eq!(app.get(&path).await.body["id"], ordinary["id"]);
-    let review = app.decide(json!({"transaction": "Uber ride", "amount": "45.00", "date": "1999-12-31"})).await;
-    assert!(review["trace_url"].as_str().unwrap().ends_with(review["trace_id"].as_str().unwrap()));
+    let review = app
+        .decide(json!({"transaction": "Uber ride", "amount": "45.00", "date": "1999-12-31"}))
+        .await;
+    assert!(
+        review["trace_url"]
+            .as_str()
+            .unwrap()
+            .ends_with(review["trace_id"].as_str().unwrap())
+    );
     // What is measured is measured of all.
     let page = app.metrics().await;
     assert_eq!(page.sum("expense_decisions_total", &[]), 2.0);
     let posted = [("http_request_method", "POST")];
-    assert_eq!(page.sum("http_server_request_duration_seconds_count", &posted), 2.0);
+    assert_eq!(
+        page.sum("http_server_request_duration_seconds_count", &posted),
+        2.0
+    );
     app.stop().await;
     let spans = receiver.spans();
     assert!(spans.iter().all(|span| span.trace_id == review["trace_id"]));
@@ -142,42 +221,101 @@ async fn what_is_kept_by_its_share_carries_it() {
         })
         .collect();
     let queue = telemetry.queue().unwrap();
-    tokio::task::spawn_blocking(|| telemetry.shutdown()).await.unwrap();
-    let expected: Vec<_> = trace_ids.into_iter().filter(|id| settings.sampling.ratio.keeps(*id)).collect();
-    let roots: Vec<_> = receiver.spans().into_iter().filter(|span| span.name == "root").collect();
+    tokio::task::spawn_blocking(|| telemetry.shutdown())
+        .await
+        .unwrap();
+    let expected: Vec<_> = trace_ids
+        .into_iter()
+        .filter(|id| settings.sampling.ratio.keeps(*id))
+        .collect();
+    let roots: Vec<_> = receiver
+        .spans()
+        .into_iter()
+        .filter(|span| span.name == "root")
+        .collect();
     assert_eq!(
-        roots.iter().map(|root| root.trace_id.clone()).collect::<Vec<_>>(),
+        roots
+            .iter()
+            .map(|root| root.trace_id.clone())
+            .collect::<Vec<_>>(),
         expected.iter().map(ToString::to_string).collect::<Vec<_>>()
     );
-    assert!(roots.iter().all(|root| root.attributes["sampling.ratio"] == 0.5));
+    assert!(
+        roots
+            .iter()
+            .all(|root| root.attributes["sampling.ratio"] == 0.5)
+    );
     let n_kept = 2 * expected.len() as u64;
-    let counts = SpanCounts { started: 200, exported: n_kept, sampled_out: 200 - n_kept, ..SpanCounts::default() };
+    let counts = SpanCounts {
+        started: 200,
+        exported: n_kept,
+        sampled_out: 200 - n_kept,
+        ..SpanCounts::default()
+    };
     assert_eq!(queue.counts(), counts);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_no_verdict_at_the_stop_is_sent() {
     let receiver = OtlpReceiver::spawn().await;
-    let telemetry = Telemetry::start(&exporting(&receiver, nothing_else()).telemetry, pseudonyms()).unwrap();
+    let telemetry = Telemetry::start(
+        &exporting(&receiver, nothing_else()).telemetry,
+        pseudonyms(),
+    )
+    .unwrap();
     let tracer = telemetry.tracer_provider().tracer("test");
     let root = Context::new().with_span(tracer.start_with_context("root", &Context::new()));
     tracer.start_with_context("child", &root);
     let queue = telemetry.queue().unwrap();
-    tokio::task::spawn_blocking(|| telemetry.shutdown()).await.unwrap();
+    tokio::task::spawn_blocking(|| telemetry.shutdown())
+        .await
+        .unwrap();
     assert_eq!(receiver.spans()[0].name, "child");
-    assert_eq!(queue.counts(), SpanCounts { started: 2, exported: 1, in_flight: 1, ..SpanCounts::default() });
+    assert_eq!(
+        queue.counts(),
+        SpanCounts {
+            started: 2,
+            exported: 1,
+            in_flight: 1,
+            ..SpanCounts::default()
+        }
+    );
 }
 
-/// A sampler behind the service looks at the root alone, and must keep what the service itself would.
+/// A sampler behind the service looks at the root alone, and must keep what the service itself
+/// would.
 #[tokio::test]
 async fn whatever_is_red_has_its_reason_on_the_root() {
-    for fault in ["misclassify:1", "invalid_category:1", "garbage:1", "truncated:1", "unavailable:1"] {
-        let app = TestApp::with(Config { model: offline(fault), ..config() }).await;
+    for fault in [
+        "misclassify:1",
+        "invalid_category:1",
+        "garbage:1",
+        "truncated:1",
+        "unavailable:1",
+    ] {
+        let app = TestApp::with(Config {
+            model: offline(fault),
+            ..config()
+        })
+        .await;
         let decision = app.decide(ride()).await;
         let spans = app.trace(&decision["trace_id"]);
-        assert!(spans.iter().any(|span| matches!(span.status, Status::Error { .. })), "{fault}");
-        let root = spans.iter().find(|span| span.name == "POST /v1/expenses").unwrap();
-        assert!(root.attributes.iter().any(|attribute| attribute.key.as_str() == "sampling.keep"), "{fault}");
+        assert!(
+            spans
+                .iter()
+                .any(|span| matches!(span.status, Status::Error { .. })),
+            "{fault}"
+        );
+        let root = spans
+            .iter()
+            .find(|span| span.name == "POST /v1/expenses")
+            .unwrap();
+        assert!(
+            root.attributes
+                .iter()
+                .any(|attribute| attribute.key.as_str() == "sampling.keep"),
+            "{fault}"
+        );
     }
 }
 
@@ -238,26 +376,45 @@ fn waits(verdict: &Verdict) -> bool {
 fn two_requests_of_one_trace_get_a_verdict_each() {
     let mut undecided = undecided(usize::MAX);
     assert!(waits(&undecided.push(ended(1, 11, 1, false))));
-    assert!(waits(&undecided.push(EndedSpan { must_keep: true, ..ended(1, 22, 21, false) })));
+    assert!(waits(&undecided.push(EndedSpan {
+        must_keep: true,
+        ..ended(1, 22, 21, false)
+    })));
     assert!(waits(&undecided.push(ended(1, 21, 2, false))));
     let ordinary = undecided.push(ended(1, 1, 0, true));
     assert_eq!((ordinary.kept.len(), ordinary.n_sampled_out), (0, 2));
     let failed = undecided.push(ended(1, 2, 0, true));
     assert_eq!((failed.kept.len(), failed.n_sampled_out), (3, 0));
-    assert_eq!((undecided.traces().n_spans(), undecided.traces().n_bytes()), (0, 0));
+    assert_eq!(
+        (undecided.traces().n_spans(), undecided.traces().n_bytes()),
+        (0, 0)
+    );
 }
 
 #[test]
 fn what_ends_after_its_root_follows_it() {
     let mut undecided = undecided(usize::MAX);
-    let kept = undecided.push(EndedSpan { must_keep: true, ..ended(1, 1, 0, true) });
+    let kept = undecided.push(EndedSpan {
+        must_keep: true,
+        ..ended(1, 1, 0, true)
+    });
     assert_eq!(kept.kept.len(), 1);
-    assert!(waits(&undecided.push(ended(1, 12, 11, false))), "the span between is still open");
+    assert!(
+        waits(&undecided.push(ended(1, 12, 11, false))),
+        "the span between is still open"
+    );
     assert_eq!(undecided.push(ended(1, 11, 1, false)).kept.len(), 2);
     assert_eq!(undecided.push(ended(2, 2, 0, true)).n_sampled_out, 1);
     assert_eq!(undecided.push(ended(2, 21, 2, false)).n_sampled_out, 1);
-    let red = EndedSpan { must_keep: true, ..ended(2, 22, 2, false) };
-    assert_eq!(undecided.push(red).kept.len(), 1, "an error is kept, however late");
+    let red = EndedSpan {
+        must_keep: true,
+        ..ended(2, 22, 2, false)
+    };
+    assert_eq!(
+        undecided.push(red).kept.len(),
+        1,
+        "an error is kept, however late"
+    );
 }
 
 #[test]
@@ -282,6 +439,11 @@ fn a_verdict_is_waited_for_a_minute() {
     undecided.push(ended(1, 11, 1, false));
     let now = Instant::now();
     assert!(undecided.forward_overdue(now).is_empty());
-    assert_eq!(undecided.forward_overdue(now + PATIENCE + Duration::from_secs(1)).len(), 1);
+    assert_eq!(
+        undecided
+            .forward_overdue(now + PATIENCE + Duration::from_secs(1))
+            .len(),
+        1
+    );
     assert_eq!(undecided.push(ended(1, 1, 0, true)).kept.len(), 1);
 }

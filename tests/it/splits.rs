@@ -1,4 +1,5 @@
-//! One purchase handed in as several: what counts together, and that nobody gets past a rule by asking twice at once.
+//! One purchase handed in as several: what counts together, and that nobody gets past a rule by
+//! asking twice at once.
 
 use expense_agent::config::Config;
 use expense_agent::domain::decision::{Role, Ruling, Window};
@@ -15,11 +16,25 @@ use crate::policy::{dec, expense};
 
 /// What a rule of 7 days and 500.00 holds of an amount after these purchases: days apart, amount.
 fn verdict(purchases: &[(u32, &str)], amount: &str) -> Verdict {
-    let purchases =
-        purchases.iter().map(|(n_days_apart, amount)| Purchase { n_days_apart: *n_days_apart, amount: dec(amount) });
-    let usage = Usage { purchases: purchases.collect(), ..Usage::default() };
-    let kind = RuleKind::Split { days: 7, limit: dec("500.00"), role: Role::Director };
-    let rule = Rule { id: "split".to_owned(), kind, text: "Not split.".to_owned(), exception: None };
+    let purchases = purchases.iter().map(|(n_days_apart, amount)| Purchase {
+        n_days_apart: *n_days_apart,
+        amount: dec(amount),
+    });
+    let usage = Usage {
+        purchases: purchases.collect(),
+        ..Usage::default()
+    };
+    let kind = RuleKind::Split {
+        days: 7,
+        limit: dec("500.00"),
+        role: Role::Director,
+    };
+    let rule = Rule {
+        id: "split".to_owned(),
+        kind,
+        text: "Not split.".to_owned(),
+        exception: None,
+    };
     evaluate(&[RuleFacts::new(&rule, &usage)], &expense(amount))
 }
 
@@ -38,7 +53,11 @@ fn purchases_at_one_merchant_need_a_role_when_they_are_above_the_limit_together(
         // One purchase alone is not split.
         (vec![], "900.00", Approved),
     ] {
-        assert_eq!(verdict(&purchases, amount).ruling, expected, "{purchases:?} and {amount}");
+        assert_eq!(
+            verdict(&purchases, amount).ruling,
+            expected,
+            "{purchases:?} and {amount}"
+        );
     }
 }
 
@@ -46,9 +65,21 @@ fn purchases_at_one_merchant_need_a_role_when_they_are_above_the_limit_together(
 fn a_split_finding_says_what_counts_together() {
     let verdict = verdict(&[(1, "250.00"), (2, "200.00")], "80.00");
     let finding = &verdict.findings[0];
-    assert_eq!((finding.window, verdict.approver), (Window::Merchant, Some(Role::Director)));
-    let amounts = [finding.limit, finding.used, finding.amount, finding.allowable, finding.exceeded];
-    assert_eq!(amounts.map(|amount| amount.to_string()), ["500.00", "450.00", "80.00", "50.00", "30.00"]);
+    assert_eq!(
+        (finding.window, verdict.approver),
+        (Window::Merchant, Some(Role::Director))
+    );
+    let amounts = [
+        finding.limit,
+        finding.used,
+        finding.amount,
+        finding.allowable,
+        finding.exceeded,
+    ];
+    assert_eq!(
+        amounts.map(|amount| amount.to_string()),
+        ["500.00", "450.00", "80.00", "50.00", "30.00"]
+    );
     // A role that has to agree takes nothing away.
     assert_eq!(verdict.reimbursable(dec("80.00")), dec("80.00"));
 }
@@ -74,7 +105,15 @@ text = "Purchases at one merchant within a week, above 500.00 together, need a d
 /// A service whose office policy knows split purchases, and the folder it reads.
 async fn app(store: Store) -> (TestApp, tempfile::TempDir) {
     let folder = policies_with("office.toml", SPLIT);
-    (TestApp::with(Config { policies: folder.path().to_owned(), store, ..config() }).await, folder)
+    (
+        TestApp::with(Config {
+            policies: folder.path().to_owned(),
+            store,
+            ..config()
+        })
+        .await,
+        folder,
+    )
 }
 
 fn toner(amount: &str, merchant: &str, day: &str) -> Value {
@@ -84,33 +123,63 @@ fn toner(amount: &str, merchant: &str, day: &str) -> Value {
 #[tokio::test]
 async fn a_purchase_split_in_two_needs_a_director_and_the_model_agrees() {
     let (app, _folder) = app(config().store).await;
-    assert_eq!(app.decide(toner("300.00", "Staples", "2026-03-14")).await["outcome"], "approved");
-    let second = app.decide(toner("250.00", "STAPLES.", "2026-03-21")).await;
-    assert_eq!((&second["outcome"], &second["approver"]), (&json!("needs_approval"), &json!("director")), "{second:#}");
-    assert_eq!((&second["model_decision"], &second["agent_outcome"]), (&json!("needs_approval"), &json!("success")));
     assert_eq!(
-        (&second["findings"][0]["rule"], &second["findings"][0]["used"]),
+        app.decide(toner("300.00", "Staples", "2026-03-14")).await["outcome"],
+        "approved"
+    );
+    let second = app.decide(toner("250.00", "STAPLES.", "2026-03-21")).await;
+    assert_eq!(
+        (&second["outcome"], &second["approver"]),
+        (&json!("needs_approval"), &json!("director")),
+        "{second:#}"
+    );
+    assert_eq!(
+        (&second["model_decision"], &second["agent_outcome"]),
+        (&json!("needs_approval"), &json!("success"))
+    );
+    assert_eq!(
+        (
+            &second["findings"][0]["rule"],
+            &second["findings"][0]["used"]
+        ),
         (&json!("office-split"), &json!("300.00"))
     );
-    // What was pending counts as well, before and after its day, and in another currency by its converted amount.
+    // What was pending counts as well, before and after its day, and in another currency by its
+    // converted amount.
     let mut euros = toner("200.00", "Staples", "2026-03-17");
     euros["currency"] = "EUR".into();
     let third = app.decide(euros).await;
-    assert_eq!((&third["findings"][0]["used"], &third["findings"][0]["amount"]), (&json!("550.00"), &json!("217.00")));
+    assert_eq!(
+        (
+            &third["findings"][0]["used"],
+            &third["findings"][0]["amount"]
+        ),
+        (&json!("550.00"), &json!("217.00"))
+    );
 }
 
 #[tokio::test]
 async fn another_merchant_week_or_employee_is_no_split() {
     let (app, _folder) = app(config().store).await;
-    assert_eq!(app.decide(toner("300.00", "Staples", "2026-03-14")).await["outcome"], "approved");
+    assert_eq!(
+        app.decide(toner("300.00", "Staples", "2026-03-14")).await["outcome"],
+        "approved"
+    );
     let mut of_ben = toner("250.00", "Staples", "2026-03-14");
     of_ben["user_id"] = "ben".into();
     let mut unnamed = toner("250.00", "Staples", "2026-03-14");
     unnamed["merchant"] = Value::Null;
-    for body in
-        [toner("250.00", "Office Depot", "2026-03-14"), toner("250.00", "Staples", "2026-03-22"), of_ben, unnamed]
-    {
-        assert_eq!(app.decide(body.clone()).await["outcome"], "approved", "{body}");
+    for body in [
+        toner("250.00", "Office Depot", "2026-03-14"),
+        toner("250.00", "Staples", "2026-03-22"),
+        of_ben,
+        unnamed,
+    ] {
+        assert_eq!(
+            app.decide(body.clone()).await["outcome"],
+            "approved",
+            "{body}"
+        );
     }
 }
 
@@ -120,9 +189,16 @@ async fn of_many_parts_at_once_no_more_are_approved_than_the_limit_holds() {
         let (app, _folder) = app(store.store.clone()).await;
         let parts = (0..20).map(|_| app.decide(toner("120.00", "Staples", "2026-03-14")));
         let decisions = futures_util::future::join_all(parts).await;
-        let n_approved = decisions.iter().filter(|decision| decision["outcome"] == "approved").count();
+        let n_approved = decisions
+            .iter()
+            .filter(|decision| decision["outcome"] == "approved")
+            .count();
         assert_eq!(n_approved, 4, "four parts are 480.00, five would be 600.00");
-        assert!(decisions.iter().all(|decision| decision["override"] == false));
+        assert!(
+            decisions
+                .iter()
+                .all(|decision| decision["override"] == false)
+        );
     })
     .await;
 }
@@ -132,9 +208,22 @@ async fn of_many_parts_at_once_that_need_a_manager_anyway_those_above_the_limit_
     // What each part costs needs a manager, and what two of them cost a director.
     let rule = SPLIT.replace("500.00", "1000.00");
     let folder = policies_with("office.toml", &rule);
-    let app = TestApp::with(Config { policies: folder.path().to_owned(), ..config() }).await;
+    let app = TestApp::with(Config {
+        policies: folder.path().to_owned(),
+        ..config()
+    })
+    .await;
     let parts = (0..4).map(|_| app.decide(toner("600.00", "Staples", "2026-03-14")));
     let decisions = futures_util::future::join_all(parts).await;
-    let asked_of = |role: &str| decisions.iter().filter(|decision| decision["approver"] == role).count();
-    assert_eq!((asked_of("manager"), asked_of("director")), (1, 3), "{decisions:#?}");
+    let asked_of = |role: &str| {
+        decisions
+            .iter()
+            .filter(|decision| decision["approver"] == role)
+            .count()
+    };
+    assert_eq!(
+        (asked_of("manager"), asked_of("director")),
+        (1, 3),
+        "{decisions:#?}"
+    );
 }

@@ -1,5 +1,5 @@
-//! Policies of tenants' own: a category replaced or added for one tenant, everybody's for the rest, and no way from one
-//! tenant's to another's.
+//! Policies of tenants' own: a category replaced or added for one tenant, everybody's for the rest,
+//! and no way from one tenant's to another's.
 
 use expense_agent::config::Config;
 use expense_agent::rulebook::Folder;
@@ -40,8 +40,15 @@ fn with_tenants() -> PolicyFolder {
 }
 
 async fn decide(app: &TestApp, tenant: &str, body: Value) -> Value {
-    let reply = app.post_with(body, &[("baggage", &format!("tenant.id={tenant}"))]).await;
-    assert_eq!((reply.status, &reply.body["tenant_id"]), (201, &json!(tenant.replace("%2F", "/"))), "{:#}", reply.body);
+    let reply = app
+        .post_with(body, &[("baggage", &format!("tenant.id={tenant}"))])
+        .await;
+    assert_eq!(
+        (reply.status, &reply.body["tenant_id"]),
+        (201, &json!(tenant.replace("%2F", "/"))),
+        "{:#}",
+        reply.body
+    );
     reply.body
 }
 
@@ -53,37 +60,73 @@ fn meal(date: &str) -> Value {
 async fn a_tenant_replaces_a_category_with_all_its_versions_and_adds_others() {
     let folder = with_tenants();
     let app = folder.app().await;
-    assert_eq!(decide(&app, "acme", meal("2026-03-14")).await["findings"][0]["limit"], "40.00");
+    assert_eq!(
+        decide(&app, "acme", meal("2026-03-14")).await["findings"][0]["limit"],
+        "40.00"
+    );
     // Everybody's meals go on for ever, but not for a tenant whose own have ended.
     let ended = decide(&app, "acme", meal("2026-07-01")).await;
-    assert_eq!((&ended["outcome"], &ended["policy"]), (&json!("needs_review"), &Value::Null));
+    assert_eq!(
+        (&ended["outcome"], &ended["policy"]),
+        (&json!("needs_review"), &Value::Null)
+    );
     let course = json!({"transaction": "Evening class in book-keeping", "amount": "800.00"});
     let ours = decide(&app, "acme", course.clone()).await;
-    assert_eq!((&ours["category"], &ours["outcome"]), (&json!("training"), &json!("approved")));
-    let ride = decide(&app, "acme", json!({"transaction": "Taxi", "amount": "5.00"})).await;
+    assert_eq!(
+        (&ours["category"], &ours["outcome"]),
+        (&json!("training"), &json!("approved"))
+    );
+    let ride = decide(
+        &app,
+        "acme",
+        json!({"transaction": "Taxi", "amount": "5.00"}),
+    )
+    .await;
     assert_eq!(
         ride["policy"]["rules"],
         json!(["travel-trip-cap", "travel-manager-approval"]),
         "the rest is everybody's"
     );
 
-    assert_eq!(decide(&app, "zeta", meal("2026-07-01")).await["outcome"], "approved");
-    assert_eq!(decide(&app, "zeta", course).await["category"], "other", "the evidence is the tenant's as well");
+    assert_eq!(
+        decide(&app, "zeta", meal("2026-07-01")).await["outcome"],
+        "approved"
+    );
+    assert_eq!(
+        decide(&app, "zeta", course).await["category"],
+        "other",
+        "the evidence is the tenant's as well"
+    );
 }
 
 #[tokio::test]
 async fn the_model_chooses_among_the_categories_of_the_tenant() {
     let folder = with_tenants();
     let fake = FakeOpenAi::spawn().await;
-    fake.always(Reply::content(json!({"category": "training", "confidence": 1, "rationale": "A course."})));
-    let app = TestApp::with(Config { model: openai(&fake), ..folder.config() }).await;
+    fake.always(Reply::content(
+        json!({"category": "training", "confidence": 1, "rationale": "A course."}),
+    ));
+    let app = TestApp::with(Config {
+        model: openai(&fake),
+        ..folder.config()
+    })
+    .await;
     let body = json!({"transaction": "Evening class", "amount": "5.00"});
-    for (tenant, n_categories, category) in [("acme", 5, json!("training")), ("zeta", 4, Value::Null)] {
+    for (tenant, n_categories, category) in
+        [("acme", 5, json!("training")), ("zeta", 4, Value::Null)]
+    {
         let n_before = fake.requests().len();
-        assert_eq!(decide(&app, tenant, body.clone()).await["category"], category);
+        assert_eq!(
+            decide(&app, tenant, body.clone()).await["category"],
+            category
+        );
         let asked = &fake.requests()[n_before].body;
         let pointer = "/response_format/json_schema/schema/properties/category/enum";
-        assert_eq!(asked.pointer(pointer).unwrap().as_array().unwrap().len(), n_categories, "{tenant}");
+        assert_eq!(
+            asked.pointer(pointer).unwrap().as_array().unwrap().len(),
+            n_categories,
+            "{tenant}"
+        );
         let mentions = |word: &str| asked["messages"].to_string().contains(word);
         assert_eq!(mentions("up to 900.00"), tenant == "acme");
     }
@@ -94,13 +137,30 @@ async fn a_tenant_is_shown_its_own_policies() {
     let folder = with_tenants();
     let app = folder.app().await;
     let list = async |tenant: &str| {
-        let policies = app.get_with("/v1/policies", &[("baggage", &format!("tenant.id={tenant}"))]).await.body;
+        let policies = app
+            .get_with(
+                "/v1/policies",
+                &[("baggage", &format!("tenant.id={tenant}"))],
+            )
+            .await
+            .body;
         let policies = policies["policies"].as_array().unwrap().clone();
-        let shown = |policy: &Value| format!("{} {}", policy["category"].as_str().unwrap(), policy["rules"][0]["max"]);
+        let shown = |policy: &Value| {
+            format!(
+                "{} {}",
+                policy["category"].as_str().unwrap(),
+                policy["rules"][0]["max"]
+            )
+        };
         policies.iter().map(shown).collect::<Vec<_>>().join(", ")
     };
     let everybodys = "meals \"75.00\", office \"2500.00\", other null, travel \"500.00\"";
-    assert_eq!(list("acme").await, everybodys.replace("75.00", "40.00").replace("null,", "null, training \"900.00\","));
+    assert_eq!(
+        list("acme").await,
+        everybodys
+            .replace("75.00", "40.00")
+            .replace("null,", "null, training \"900.00\",")
+    );
     assert_eq!(list("zeta").await, everybodys);
     policies_are(&app.url, "6 loaded").await;
 }
@@ -112,10 +172,22 @@ async fn a_name_that_is_a_path_leads_nowhere() {
     folder.write("tenants/..data/meals.toml", "no toml");
     folder.write(".#meals.toml", "an editor's lock");
     let app = folder.app().await;
-    for tenant in
-        ["..%2Ftenants%2Facme", "acme%2F", ".%2Facme", "..", ".", ".hidden", "..data", "ACME", "acme%2F..%2Facme"]
-    {
-        assert_eq!(decide(&app, tenant, meal("2026-03-14")).await["outcome"], "approved", "{tenant}");
+    for tenant in [
+        "..%2Ftenants%2Facme",
+        "acme%2F",
+        ".%2Facme",
+        "..",
+        ".",
+        ".hidden",
+        "..data",
+        "ACME",
+        "acme%2F..%2Facme",
+    ] {
+        assert_eq!(
+            decide(&app, tenant, meal("2026-03-14")).await["outcome"],
+            "approved",
+            "{tenant}"
+        );
     }
 }
 
@@ -127,22 +199,41 @@ async fn a_tenant_comes_and_goes_without_a_restart() {
     shown(&app, "acme%20&%20s%C3%B6hne", "900.00").await;
     std::fs::remove_dir_all(folder.path().join("tenants")).unwrap();
     policies_are(&app.url, "4 loaded").await;
-    assert!(!app.get_with("/v1/policies", &[("baggage", "tenant.id=acme")]).await.body.to_string().contains("900.00"));
+    assert!(
+        !app.get_with("/v1/policies", &[("baggage", "tenant.id=acme")])
+            .await
+            .body
+            .to_string()
+            .contains("900.00")
+    );
 }
 
 #[test]
 fn faults_of_tenants_policies_name_the_tenants_file() {
     let folder = with_tenants();
-    let clash = TRAINING.replace("training-cap", "travel-trip-cap").replace("evening class*", "printer paper");
+    let clash = TRAINING
+        .replace("training-cap", "travel-trip-cap")
+        .replace("evening class*", "printer paper");
     folder.write("tenants/zeta/training.toml", &clash);
-    folder.write("tenants/zeta/meals.toml", &clash.replace("\"training\"", "\"meals\"").replace("900.00", "900,00"));
+    folder.write(
+        "tenants/zeta/meals.toml",
+        &clash
+            .replace("\"training\"", "\"meals\"")
+            .replace("900.00", "900,00"),
+    );
     folder.write("tenants/meals.toml", TRAINING);
     folder.write("tenants/ blank/meals.toml", TRAINING);
     folder.write("tenants/both/one.toml", TRAINING);
     folder.write("tenants/both/two.toml", TRAINING);
-    folder.write("office.toml", &shipped_but("office.toml", "currency = \"USD\"", "currency = \"EURO\""));
+    folder.write(
+        "office.toml",
+        &shipped_but("office.toml", "currency = \"USD\"", "currency = \"EURO\""),
+    );
     let faults = Folder::load(folder.path()).unwrap_err().to_string();
-    assert_golden("faults_of_tenants_policies", &faults.replace(folder.name(), "policies"));
+    assert_golden(
+        "faults_of_tenants_policies",
+        &faults.replace(folder.name(), "policies"),
+    );
 }
 
 #[tokio::test]
@@ -151,7 +242,10 @@ async fn a_check_shows_what_is_a_tenants_own() {
     let shown = String::from_utf8(output.stdout).unwrap();
     let (_, own) = shown.split_once("tenant acme:\n").unwrap();
     let headlines: Vec<&str> = own.lines().filter(|line| !line.starts_with("  ")).collect();
-    assert!(headlines[0].starts_with("meals version 1 in force from 2010-01-01 to 2026-06-30, sha256 "), "{own}");
+    assert!(
+        headlines[0].starts_with("meals version 1 in force from 2010-01-01 to 2026-06-30, sha256 "),
+        "{own}"
+    );
     assert!(headlines[1].starts_with("training version 1"), "{own}");
     assert_eq!(headlines.len(), 3, "{own}");
 }

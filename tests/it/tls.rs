@@ -1,4 +1,5 @@
-//! A backend that speaks TLS, has a certificate of its own authority, and asks its clients for theirs.
+//! A backend that speaks TLS, has a certificate of its own authority, and asks its clients for
+//! theirs.
 
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,7 +18,10 @@ use crate::harness::{pseudonyms, telemetry_settings};
 /// Writes a certificate and its key into a folder, signed by an authority.
 fn issue(folder: &Path, name: &str, issuer: &Issuer<'_, KeyPair>) {
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, issuer).unwrap();
+    let certificate = CertificateParams::new(vec!["localhost".to_owned()])
+        .unwrap()
+        .signed_by(&key, issuer)
+        .unwrap();
     std::fs::write(folder.join(format!("{name}.pem")), certificate.pem()).unwrap();
     std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
 }
@@ -41,7 +45,10 @@ async fn certificates_are_shown_and_checked() {
     let incoming = TcpIncoming::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
     let endpoint = format!("localhost:{}", incoming.local_addr().unwrap().port());
     let inbox = Inbox::default();
-    let server = Server::builder().tls_config(tls).unwrap().add_routes(inbox.routes());
+    let server = Server::builder()
+        .tls_config(tls)
+        .unwrap()
+        .add_routes(inbox.routes());
     tokio::spawn(server.serve_with_incoming(incoming));
 
     let (ca, certificate, key) = (path("ca.pem"), path("client.pem"), path("client.key"));
@@ -49,14 +56,23 @@ async fn certificates_are_shown_and_checked() {
         // Without a scheme it is TLS.
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", ca.as_str()),
-        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", certificate.as_str()),
+        (
+            "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+            certificate.as_str(),
+        ),
         ("OTEL_EXPORTER_OTLP_CLIENT_KEY", key.as_str()),
     ];
     // Each stranger to the authority is turned away.
     for (n_variables, n_spans) in [(1, 0), (2, 0), (4, 1)] {
-        let telemetry = Telemetry::start(&telemetry_settings(&variables[..n_variables]), pseudonyms()).unwrap();
-        telemetry.tracer_provider().tracer("test").start_with_context("span", &Context::new());
-        tokio::task::spawn_blocking(|| telemetry.shutdown()).await.unwrap();
+        let telemetry =
+            Telemetry::start(&telemetry_settings(&variables[..n_variables]), pseudonyms()).unwrap();
+        telemetry
+            .tracer_provider()
+            .tracer("test")
+            .start_with_context("span", &Context::new());
+        tokio::task::spawn_blocking(|| telemetry.shutdown())
+            .await
+            .unwrap();
         assert_eq!(inbox.spans().len(), n_spans, "{n_variables} variables");
     }
 }
@@ -75,7 +91,15 @@ fn a_file_without_a_certificate_stops_the_start() {
             ("OTEL_EXPORTER_OTLP_CERTIFICATE", path),
         ];
         let error = Telemetry::start(&telemetry_settings(&variables), pseudonyms()).unwrap_err();
-        assert_eq!(error.to_string(), format!("{path} cannot be read; name a PEM file"), "{protocol}");
-        assert_eq!(error.source().unwrap().to_string(), "it holds no certificate", "{protocol}");
+        assert_eq!(
+            error.to_string(),
+            format!("{path} cannot be read; name a PEM file"),
+            "{protocol}"
+        );
+        assert_eq!(
+            error.source().unwrap().to_string(),
+            "it holds no certificate",
+            "{protocol}"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Golden traces: for each way a decision can go, the whole tree as text. Each is a fact about the service, and the first
-//! thing to read for what a trace shows.
+//! Golden traces: for each way a decision can go, the whole tree as text. Each is a fact about the
+//! service, and the first thing to read for what a trace shows.
 
 use serde_json::{Value, json};
 
@@ -36,7 +36,14 @@ async fn golden(name: &str, replies: impl IntoIterator<Item = Reply>, body: Valu
 
 #[tokio::test]
 async fn a_ride_within_policy_is_approved() {
-    let replies = [category("travel"), decision("approved", "45.00 is within the trip cap.", &["travel-trip-cap"])];
+    let replies = [
+        category("travel"),
+        decision(
+            "approved",
+            "45.00 is within the trip cap.",
+            &["travel-trip-cap"],
+        ),
+    ];
     let body = golden("approved_ride", replies, ride()).await;
     assert_eq!(body["outcome"], "approved");
     assert_eq!(body["agent_outcome"], "success");
@@ -44,7 +51,14 @@ async fn a_ride_within_policy_is_approved() {
 
 #[tokio::test]
 async fn a_flight_above_the_trip_cap_is_denied() {
-    let replies = [category("travel"), decision("denied", "It is $150 above the cap of $500.", &["travel-trip-cap"])];
+    let replies = [
+        category("travel"),
+        decision(
+            "denied",
+            "It is $150 above the cap of $500.",
+            &["travel-trip-cap"],
+        ),
+    ];
     let body = golden("denied_flight", replies, flight()).await;
     assert_eq!(body["outcome"], "denied");
     assert_eq!(body["category"], "travel");
@@ -58,7 +72,11 @@ async fn a_flight_above_the_trip_cap_is_denied() {
 async fn a_flight_above_the_threshold_needs_a_manager() {
     let replies = [
         category("travel"),
-        decision("needs_approval", "Above 200.00 a manager agrees.", &["travel-manager-approval"]),
+        decision(
+            "needs_approval",
+            "Above 200.00 a manager agrees.",
+            &["travel-manager-approval"],
+        ),
     ];
     let body = json!({"transaction": "Flight to Boston", "amount": "310.00", "date": "2026-03-14", "user_id": "ana"});
     let body = golden("manager_approval", replies, body).await;
@@ -74,7 +92,11 @@ async fn a_second_meal_that_reaches_the_day_cap_is_denied() {
         category("meals"),
         decision("approved", "Within the day's cap.", &["meals-day-cap"]),
         category("meals"),
-        decision("denied", "Only 15.00 of the day's 75.00 is left.", &["meals-day-cap"]),
+        decision(
+            "denied",
+            "Only 15.00 of the day's 75.00 is left.",
+            &["meals-day-cap"],
+        ),
     ]);
     let app = TestApp::with_openai(&fake).await;
     let meal = |amount: &str| json!({"transaction": "Team lunch", "amount": amount, "date": "2026-03-14", "user_id": "ana", "receipt": true});
@@ -88,19 +110,29 @@ async fn a_second_meal_that_reaches_the_day_cap_is_denied() {
 
 #[tokio::test]
 async fn the_right_denial_for_the_wrong_reason_is_a_review() {
-    let replies = [category("meals"), decision("denied", "It is above the day's 75.00.", &["meals-day-cap"])];
+    let replies = [
+        category("meals"),
+        decision("denied", "It is above the day's 75.00.", &["meals-day-cap"]),
+    ];
     let body = golden("silent_compound_failure", replies, flight()).await;
     assert_eq!(body["outcome"], "needs_review");
     assert_eq!(body["model_decision"], "denied");
     assert_eq!(body["policy_verdict"], "denied");
     assert_eq!(body["agent_outcome"], "escalated");
-    assert_eq!(body["reimbursable"], Value::Null, "a person decides how much is paid");
+    assert_eq!(
+        body["reimbursable"],
+        Value::Null,
+        "a person decides how much is paid"
+    );
 }
 
 #[tokio::test]
 async fn an_invalid_category_is_repaired_once() {
-    let replies =
-        [category("entertainment"), category("travel"), decision("approved", "Within policy.", &["travel-trip-cap"])];
+    let replies = [
+        category("entertainment"),
+        category("travel"),
+        decision("approved", "Within policy.", &["travel-trip-cap"]),
+    ];
     let body = golden("invalid_category_repaired", replies, ride()).await;
     assert_eq!(body["outcome"], "approved");
     assert_eq!(body["agent_outcome"], "corrected");
@@ -109,7 +141,12 @@ async fn an_invalid_category_is_repaired_once() {
 
 #[tokio::test]
 async fn an_invalid_category_that_is_not_repaired_is_a_review() {
-    let body = golden("invalid_category", [category("entertainment"), category("fun")], ride()).await;
+    let body = golden(
+        "invalid_category",
+        [category("entertainment"), category("fun")],
+        ride(),
+    )
+    .await;
     assert_eq!(body["outcome"], "needs_review");
     assert_eq!(body["category"], Value::Null);
     assert_eq!(body["policy_verdict"], Value::Null);
@@ -117,7 +154,10 @@ async fn an_invalid_category_that_is_not_repaired_is_a_review() {
 
 #[tokio::test]
 async fn a_model_more_lenient_than_policy_is_overruled() {
-    let replies = [category("travel"), decision("approved", "Looks fine.", &["travel-trip-cap"])];
+    let replies = [
+        category("travel"),
+        decision("approved", "Looks fine.", &["travel-trip-cap"]),
+    ];
     let body = golden("model_more_lenient", replies, flight()).await;
     assert_eq!(body["outcome"], "denied");
     assert_eq!(body["override"], true);
@@ -126,7 +166,10 @@ async fn a_model_more_lenient_than_policy_is_overruled() {
 
 #[tokio::test]
 async fn a_model_stricter_than_policy_is_a_review() {
-    let replies = [category("travel"), decision("denied", "I do not like it.", &["travel-trip-cap"])];
+    let replies = [
+        category("travel"),
+        decision("denied", "I do not like it.", &["travel-trip-cap"]),
+    ];
     let body = golden("model_stricter", replies, ride()).await;
     assert_eq!(body["outcome"], "needs_review");
     assert_eq!(body["override"], false);
@@ -134,14 +177,24 @@ async fn a_model_stricter_than_policy_is_a_review() {
 
 #[tokio::test]
 async fn a_hallucinated_amount_is_a_review() {
-    let replies = [category("travel"), decision("approved", "Rides up to $80.00 are fine.", &["travel-trip-cap"])];
+    let replies = [
+        category("travel"),
+        decision(
+            "approved",
+            "Rides up to $80.00 are fine.",
+            &["travel-trip-cap"],
+        ),
+    ];
     let body = golden("hallucinated_amount", replies, ride()).await;
     assert_eq!(body["outcome"], "needs_review");
 }
 
 #[tokio::test]
 async fn a_hallucinated_rule_is_a_review() {
-    let replies = [category("travel"), decision("approved", "Within policy.", &["ride-cap"])];
+    let replies = [
+        category("travel"),
+        decision("approved", "Within policy.", &["ride-cap"]),
+    ];
     let body = golden("hallucinated_rule", replies, ride()).await;
     assert_eq!(body["outcome"], "needs_review");
 }
@@ -178,19 +231,37 @@ async fn captured_content_stands_on_chat_and_tool_spans() {
     config.telemetry = crate::harness::telemetry_settings(&[(variable, "SPAN_ONLY")]);
     let app = TestApp::with(config).await;
     let long = format!("Flight to Chicago {}", "x".repeat(1_900));
-    let decision = app.decide(json!({"transaction": long, "amount": "650.00"})).await;
+    let decision = app
+        .decide(json!({"transaction": long, "amount": "650.00"}))
+        .await;
     let spans = app.trace(&decision["trace_id"]);
     let json_of = |name: &str, key: &str| -> Value {
         let span = spans.iter().find(|span| span.name == name).unwrap();
-        let value = span.attributes.iter().find(|attribute| attribute.key.as_str() == key).unwrap();
+        let value = span
+            .attributes
+            .iter()
+            .find(|attribute| attribute.key.as_str() == key)
+            .unwrap();
         serde_json::from_str(&value.value.as_str()).unwrap()
     };
     let chat = "chat offline-rules-1";
-    assert_eq!(json_of(chat, "gen_ai.system_instructions")[0]["type"], "text");
+    assert_eq!(
+        json_of(chat, "gen_ai.system_instructions")[0]["type"],
+        "text"
+    );
     assert_eq!(json_of(chat, "gen_ai.input.messages")[0]["role"], "user");
-    assert_eq!(json_of(chat, "gen_ai.output.messages")[0]["finish_reason"], "stop");
-    assert_eq!(json_of("execute_tool policy_lookup", "gen_ai.tool.call.arguments")["category"], "travel");
-    assert_eq!(json_of("execute_tool policy_lookup", "gen_ai.tool.call.result")["currency"], "USD");
+    assert_eq!(
+        json_of(chat, "gen_ai.output.messages")[0]["finish_reason"],
+        "stop"
+    );
+    assert_eq!(
+        json_of("execute_tool policy_lookup", "gen_ai.tool.call.arguments")["category"],
+        "travel"
+    );
+    assert_eq!(
+        json_of("execute_tool policy_lookup", "gen_ai.tool.call.result")["currency"],
+        "USD"
+    );
 }
 
 #[tokio::test]
@@ -198,16 +269,30 @@ async fn a_step_keeps_the_prompt_that_its_chat_spans_show() {
     let fake = FakeOpenAi::spawn().await;
     // The first answer is repaired, so classify has two spans and one prompt.
     fake.on_classify([Reply::content("nonsense"), category("travel")]);
-    fake.on_decide([decision("approved", "45.00 is within the trip cap.", &["travel-trip-cap"])]);
+    fake.on_decide([decision(
+        "approved",
+        "45.00 is within the trip cap.",
+        &["travel-trip-cap"],
+    )]);
     let app = TestApp::with_openai(&fake).await;
     let body = app.decide(ride()).await;
     let kept = |field: &str| {
-        let prompts = body["steps"].as_array().unwrap().iter().map(|step| &step["prompt"][field]);
-        prompts.filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
+        let prompts = body["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|step| &step["prompt"][field]);
+        prompts
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     let spans = app.trace(&body["trace_id"]);
     let shown = |key: &str| {
-        let attributes = spans.iter().flat_map(|span| &span.attributes).filter(|pair| pair.key.as_str() == key);
+        let attributes = spans
+            .iter()
+            .flat_map(|span| &span.attributes)
+            .filter(|pair| pair.key.as_str() == key);
         let mut shown: Vec<_> = attributes.map(|pair| pair.value.to_string()).collect();
         assert_eq!(shown.len(), 3);
         shown.dedup();

@@ -1,4 +1,5 @@
-//! Two versions on one ledger, as they are while one replaces the other, and after it was taken back.
+//! Two versions on one ledger, as they are while one replaces the other, and after it was taken
+//! back.
 
 use expense_agent::config::Config;
 use expense_agent::domain::decision::Role;
@@ -42,8 +43,14 @@ async fn several_processes_may_begin_on_a_ledger_that_is_not_there() {
 
 /// The tables that the next version keeps another way, each with a row.
 const ROWS: [(&str, &str); 5] = [
-    ("cap_usage", "'acme', 'ana', 'meals', 'USD', 'day', '2026-03-14', '7000'"),
-    ("merchant_usage", "'acme', 'ana', 'meals', 'USD', 'diner', '2026-03-14', 'd1', '7000'"),
+    (
+        "cap_usage",
+        "'acme', 'ana', 'meals', 'USD', 'day', '2026-03-14', '7000'",
+    ),
+    (
+        "merchant_usage",
+        "'acme', 'ana', 'meals', 'USD', 'diner', '2026-03-14', 'd1', '7000'",
+    ),
     ("chain", "'acme', '1', 'd1', 'salt', 'hash'"),
     ("failed_validation", "'acme', 'evidence', 'd1'"),
     ("idempotency", "'acme', 'key', 'print', 'd1', '1', '2'"),

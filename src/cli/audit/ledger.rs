@@ -21,17 +21,28 @@ pub(super) fn read(
         let mut after = None;
         loop {
             let page = ledger.export(period, tenant_id, after).await?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
             after = Some(last.entry.decision.id);
-            page.iter().for_each(|exported| progress.add(run(&exported.entry.decision)));
+            page.iter()
+                .for_each(|exported| progress.add(run(&exported.entry.decision)));
             progress.reached(last.entry.decision.received_at);
         }
     })
 }
 
 fn run(decision: &Decision) -> Run {
-    let has_failed = |step: Step| decision.validations.iter().any(|check| check.step == step && check.finally_failed());
-    let prompts = decision.steps.iter().filter_map(|report| Some((report.step, report.prompt.as_ref()?)));
+    let has_failed = |step: Step| {
+        decision
+            .validations
+            .iter()
+            .any(|check| check.step == step && check.finally_failed())
+    };
+    let prompts = decision
+        .steps
+        .iter()
+        .filter_map(|report| Some((report.step, report.prompt.as_ref()?)));
     Run {
         id: decision.id,
         trace_id: decision.trace_id.clone(),
@@ -42,10 +53,23 @@ fn run(decision: &Decision) -> Run {
         agent_outcome: decision.agent_outcome.to_string(),
         is_override: decision.is_override,
         cost_usd: decision.cost_usd,
-        failed_types: decision.failed_types().iter().map(ToString::to_string).collect(),
-        checks: decision.validations.iter().map(|check| (check.kind.to_string(), check.finally_failed())).collect(),
+        failed_types: decision
+            .failed_types()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        checks: decision
+            .validations
+            .iter()
+            .map(|check| (check.kind.to_string(), check.finally_failed()))
+            .collect(),
         prompts: prompts
-            .map(|(step, prompt)| (format!("{} {}", prompt.name, prompt.version), has_failed(step)))
+            .map(|(step, prompt)| {
+                (
+                    format!("{} {}", prompt.name, prompt.version),
+                    has_failed(step),
+                )
+            })
             .collect(),
     }
 }

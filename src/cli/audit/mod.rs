@@ -1,6 +1,6 @@
-//! `audit`: how often the reasoning failed in a span of time, by what and where, and the traces to look at. What is asked
-//! for stands here; what is found is a [`Report`], filled from the ledger or from a Jaeger, and shown as
-//! text or JSON.
+//! `audit`: how often the reasoning failed in a span of time, by what and where, and the traces to
+//! look at. What is asked for stands here; what is found is a [`Report`], filled from the ledger or
+//! from a Jaeger, and shown as text or JSON.
 
 mod jaeger;
 mod ledger;
@@ -84,9 +84,13 @@ pub struct AboveLimit {
 }
 
 fn percent(text: &str) -> Result<Decimal, &'static str> {
-    let percent = text.strip_suffix('%').and_then(|number| Decimal::from_str_exact(number.trim_end()).ok());
+    let percent = text
+        .strip_suffix('%')
+        .and_then(|number| Decimal::from_str_exact(number.trim_end()).ok());
     let in_range = |percent: &Decimal| (Decimal::ZERO..=Decimal::ONE_HUNDRED).contains(percent);
-    percent.filter(in_range).ok_or("write a percentage from 0% to 100%, such as 5% or 0.5%")
+    percent
+        .filter(in_range)
+        .ok_or("write a percentage from 0% to 100%, such as 5% or 0.5%")
 }
 
 /// Audits, and prints what was found.
@@ -95,10 +99,24 @@ fn percent(text: &str) -> Result<Decimal, &'static str> {
 /// When the source cannot be read; [`AboveLimit`] when the rate is above the limit.
 pub fn run(config: &Config, wanted: &Audit, out: &mut dyn Write) -> anyhow::Result<()> {
     let period = wanted.period(Timestamp::now())?;
-    let links = config.trace_url.clone().or_else(|| TraceUrl::parse(wanted.jaeger.as_str()));
-    let links = links.context("--jaeger is no link to a web page; write a URL such as \"http://localhost:16686\"")?;
-    let scope = Scope { source: wanted.source, from: period.from, until: period.until, tenant: wanted.tenant.clone() };
-    let mut progress = Progress { report: Report::new(scope), links, bar: bar(period)? };
+    let links = config
+        .trace_url
+        .clone()
+        .or_else(|| TraceUrl::parse(wanted.jaeger.as_str()));
+    let links = links.context(
+        "--jaeger is no link to a web page; write a URL such as \"http://localhost:16686\"",
+    )?;
+    let scope = Scope {
+        source: wanted.source,
+        from: period.from,
+        until: period.until,
+        tenant: wanted.tenant.clone(),
+    };
+    let mut progress = Progress {
+        report: Report::new(scope),
+        links,
+        bar: bar(period)?,
+    };
     match wanted.source {
         Source::Ledger => ledger::read(config, period, wanted.tenant.as_deref(), &mut progress)?,
         Source::Jaeger => jaeger::read(config, period, wanted, &mut progress)?,
@@ -123,14 +141,17 @@ impl Audit {
         match self.from {
             Some(from) => period(from, self.to.unwrap_or(Moment::At(now))),
             None => {
-                let from = now.checked_sub(self.last).context("--last goes back to before time began")?;
+                let from = now
+                    .checked_sub(self.last)
+                    .context("--last goes back to before time began")?;
                 Ok(Period { from, until: now })
             }
         }
     }
 }
 
-/// A report on its way, with the bar that shows how far it has come: both sources read in the order of time.
+/// A report on its way, with the bar that shows how far it has come: both sources read in the order
+/// of time.
 struct Progress {
     report: Report,
     links: TraceUrl,
@@ -145,8 +166,10 @@ impl Progress {
 
     /// Everything before a moment has been taken in.
     fn reached(&self, moment: Timestamp) {
-        self.bar.set_message(format!("{} decisions", self.report.semantic_errors.of));
-        self.bar.set_position(millis_between(self.report.scope.from, moment));
+        self.bar
+            .set_message(format!("{} decisions", self.report.semantic_errors.of));
+        self.bar
+            .set_position(millis_between(self.report.scope.from, moment));
     }
 
     fn finish(self) -> Report {

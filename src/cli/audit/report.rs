@@ -1,5 +1,5 @@
-//! What an audit found: one value, which text and JSON both show. It knows no source; `ledger` and `spans` make a [`Run`]
-//! of what each of them has.
+//! What an audit found: one value, which text and JSON both show. It knows no source; `ledger` and
+//! `spans` make a [`Run`] of what each of them has.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -75,7 +75,8 @@ impl Rate {
 
     /// Percent, rounded to two decimals; none of none is zero.
     pub fn percent(self) -> Decimal {
-        let percent = Decimal::from(self.failed) * Decimal::ONE_HUNDRED / Decimal::from(self.of.max(1));
+        let percent =
+            Decimal::from(self.failed) * Decimal::ONE_HUNDRED / Decimal::from(self.of.max(1));
         percent.round_dp(2).normalize()
     }
 
@@ -101,7 +102,12 @@ impl Serialize for Rate {
             of: u64,
             percent: Decimal,
         }
-        Shown { failed: self.failed, of: self.of, percent: self.percent() }.serialize(serializer)
+        Shown {
+            failed: self.failed,
+            of: self.of,
+            percent: self.percent(),
+        }
+        .serialize(serializer)
     }
 }
 
@@ -153,7 +159,8 @@ pub struct Report {
     pub by_tenant: Rates,
     /// Semantic errors by model, of decisions that one was asked about.
     pub by_model: Rates,
-    /// Decisions in which a check of the prompt's own step finally failed, of all that were asked with it.
+    /// Decisions in which a check of the prompt's own step finally failed, of all that were asked
+    /// with it.
     pub by_prompt: Rates,
     /// The decisions to look at, in the order of time.
     pub failing: Vec<Failing>,
@@ -187,13 +194,24 @@ impl Report {
         self.overrides += u64::from(run.is_override);
         self.cost_usd = (self.cost_usd + run.cost_usd.unwrap_or_default()).normalize();
         let category = run.category.clone().unwrap_or_else(|| NONE.to_owned());
-        self.by_category.entry(category).or_default().count(has_failed);
-        self.by_tenant.entry(run.tenant_id.clone()).or_default().count(has_failed);
+        self.by_category
+            .entry(category)
+            .or_default()
+            .count(has_failed);
+        self.by_tenant
+            .entry(run.tenant_id.clone())
+            .or_default()
+            .count(has_failed);
         if let Some(model) = run.model {
             self.by_model.entry(model).or_default().count(has_failed);
         }
-        for (rates, counted) in [(&mut self.by_type, run.checks), (&mut self.by_prompt, run.prompts)] {
-            counted.into_iter().for_each(|(name, has_failed)| rates.entry(name).or_default().count(has_failed));
+        for (rates, counted) in [
+            (&mut self.by_type, run.checks),
+            (&mut self.by_prompt, run.prompts),
+        ] {
+            counted
+                .into_iter()
+                .for_each(|(name, has_failed)| rates.entry(name).or_default().count(has_failed));
         }
         if has_failed {
             let failing = Failing {
@@ -206,7 +224,9 @@ impl Report {
                 trace_url: links.of(&run.trace_id),
                 trace_id: run.trace_id,
             };
-            let place = self.failing.partition_point(|earlier| earlier.id < failing.id);
+            let place = self
+                .failing
+                .partition_point(|earlier| earlier.id < failing.id);
             self.failing.insert(place, failing);
         }
     }

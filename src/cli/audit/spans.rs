@@ -1,5 +1,5 @@
-//! What the spans in a Jaeger's answer say of decisions: the OTLP JSON of `/api/v3`, as far as an audit reads it. The keys
-//! are those of `telemetry::names`, by which they were written.
+//! What the spans in a Jaeger's answer say of decisions: the OTLP JSON of `/api/v3`, as far as an
+//! audit reads it. The keys are those of `telemetry::names`, by which they were written.
 
 use std::collections::{HashMap, HashSet};
 
@@ -66,37 +66,66 @@ struct Attribute {
 }
 
 fn value<'a>(attributes: &'a [Attribute], name: Name, value_type: &str) -> Option<&'a Value> {
-    attributes.iter().find(|attribute| attribute.key == name.key)?.value.get(value_type)
+    attributes
+        .iter()
+        .find(|attribute| attribute.key == name.key)?
+        .value
+        .get(value_type)
 }
 
 fn text(attributes: &[Attribute], name: Name) -> Option<String> {
-    value(attributes, name, "stringValue")?.as_str().map(str::to_owned)
+    value(attributes, name, "stringValue")?
+        .as_str()
+        .map(str::to_owned)
 }
 
 fn texts(attributes: &[Attribute], name: Name) -> Vec<String> {
     let values = value(attributes, name, "arrayValue").and_then(|array| array["values"].as_array());
-    values.into_iter().flatten().filter_map(|value| value["stringValue"].as_str().map(str::to_owned)).collect()
+    values
+        .into_iter()
+        .flatten()
+        .filter_map(|value| value["stringValue"].as_str().map(str::to_owned))
+        .collect()
 }
 
 impl Answer {
     fn spans(&self) -> impl Iterator<Item = &Span> {
-        let scopes = self.result.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+        let scopes = self
+            .result
+            .resource_spans
+            .iter()
+            .flat_map(|resource| &resource.scope_spans);
         scopes.flat_map(|scope| &scope.spans)
     }
 
     /// How many traces it holds.
     pub(super) fn n_traces(&self) -> usize {
-        self.spans().map(|span| &span.trace_id).collect::<HashSet<_>>().len()
+        self.spans()
+            .map(|span| &span.trace_id)
+            .collect::<HashSet<_>>()
+            .len()
     }
 
-    /// The decisions that it shows. A run that ended without one, because the ledger failed, is left out.
+    /// The decisions that it shows. A run that ended without one, because the ledger failed, is
+    /// left out.
     pub(super) fn runs(&self) -> Vec<Run> {
         let (mut tree, mut seen) = (Tree::default(), HashSet::new());
         // A span can have been delivered twice.
-        for span in self.spans().filter(|span| seen.insert((&span.trace_id, &span.span_id))) {
-            tree.0.entry((&span.trace_id, &span.parent_span_id)).or_default().push(span);
+        for span in self
+            .spans()
+            .filter(|span| seen.insert((&span.trace_id, &span.span_id)))
+        {
+            tree.0
+                .entry((&span.trace_id, &span.parent_span_id))
+                .or_default()
+                .push(span);
         }
-        let agents = tree.0.values().flatten().copied().filter(|span| span.name == span_name(Step::Agent));
+        let agents = tree
+            .0
+            .values()
+            .flatten()
+            .copied()
+            .filter(|span| span.name == span_name(Step::Agent));
         agents.filter_map(|agent| tree.run(agent)).collect()
     }
 }
@@ -107,7 +136,11 @@ struct Tree<'a>(HashMap<(&'a str, &'a str), Vec<&'a Span>>);
 
 impl<'a> Tree<'a> {
     fn below(&self, span: &'a Span) -> impl Iterator<Item = &'a Span> + use<'_, 'a> {
-        self.0.get(&(&*span.trace_id, &*span.span_id)).into_iter().flatten().copied()
+        self.0
+            .get(&(&*span.trace_id, &*span.span_id))
+            .into_iter()
+            .flatten()
+            .copied()
     }
 
     fn run(&self, agent: &'a Span) -> Option<Run> {
@@ -122,28 +155,42 @@ impl<'a> Tree<'a> {
             model: text(own, names::GEN_AI_REQUEST_MODEL),
             outcome: text(own, names::EXPENSE_OUTCOME)?,
             agent_outcome: text(own, names::AGENT_OUTCOME)?,
-            is_override: value(own, names::EXPENSE_OVERRIDE, "boolValue").and_then(Value::as_bool).unwrap_or_default(),
+            is_override: value(own, names::EXPENSE_OVERRIDE, "boolValue")
+                .and_then(Value::as_bool)
+                .unwrap_or_default(),
             cost_usd: cost.and_then(Decimal::from_f64),
             failed_types: texts(own, names::VALIDATION_FAILED_TYPES),
             checks: self.below(agent).flat_map(checks).collect(),
-            prompts: self.below(agent).filter_map(|step| Some((prompt_of(step)?, has_failed(step)))).collect(),
+            prompts: self
+                .below(agent)
+                .filter_map(|step| Some((prompt_of(step)?, has_failed(step))))
+                .collect(),
         })
     }
 }
 
-/// Name and version of a prompt, under the keys of the conventions or those that stand in their place.
+/// Name and version of a prompt, under the keys of the conventions or those that stand in their
+/// place.
 fn prompt(chat: &[Attribute]) -> Option<String> {
-    let name = text(chat, names::GEN_AI_PROMPT_NAME).or_else(|| text(chat, twins::LANGFUSE_OBSERVATION_PROMPT_NAME));
+    let name = text(chat, names::GEN_AI_PROMPT_NAME)
+        .or_else(|| text(chat, twins::LANGFUSE_OBSERVATION_PROMPT_NAME));
     let version = text(chat, names::GEN_AI_PROMPT_VERSION);
     let version = version.or_else(|| text(chat, twins::LANGFUSE_OBSERVATION_PROMPT_VERSION));
     Some(format!("{} {}", name?, version?))
 }
 
-/// The checks of a step, and whether each of them finally failed: a later one of its type that passed has mended it.
+/// The checks of a step, and whether each of them finally failed: a later one of its type that
+/// passed has mended it.
 fn checks(step: &Span) -> Vec<(String, bool)> {
     let made: Vec<_> = step.events.iter().filter_map(check).collect();
-    let is_mended = |at: usize, kind: &str| made[at..].iter().any(|(later, passed)| later == kind && *passed);
-    let finally = |(at, (kind, passed)): (usize, &(String, bool))| (kind.clone(), !passed && !is_mended(at, kind));
+    let is_mended = |at: usize, kind: &str| {
+        made[at..]
+            .iter()
+            .any(|(later, passed)| later == kind && *passed)
+    };
+    let finally = |(at, (kind, passed)): (usize, &(String, bool))| {
+        (kind.clone(), !passed && !is_mended(at, kind))
+    };
     made.iter().enumerate().map(finally).collect()
 }
 

@@ -11,21 +11,35 @@ use crate::cli::audit::report::{Failing, Rate, Rates, Report};
 /// When nobody reads it.
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let scope = &report.scope;
-    let of_tenant = scope.tenant.as_ref().map(|tenant_id| format!(", tenant {tenant_id}")).unwrap_or_default();
+    let of_tenant = scope
+        .tenant
+        .as_ref()
+        .map(|tenant_id| format!(", tenant {tenant_id}"))
+        .unwrap_or_default();
     let Rate { failed, of } = report.semantic_errors;
-    writeln!(out, "{}, from {} until {}{of_tenant}", scope.source, scope.from, scope.until)?;
+    writeln!(
+        out,
+        "{}, from {} until {}{of_tenant}",
+        scope.source, scope.from, scope.until
+    )?;
     writeln!(out, "{of} decisions{}", counts(&report.outcomes))?;
     writeln!(out, "agent outcomes{}", counts(&report.agent_outcomes))?;
     writeln!(out, "overrides: {}", report.overrides)?;
     writeln!(out, "cost: {} USD", report.cost_usd)?;
     let rate = report.semantic_errors;
-    writeln!(out, "semantic error rate: {rate} ({failed} of {of} decisions with a check that failed for good)")?;
+    writeln!(
+        out,
+        "semantic error rate: {rate} ({failed} of {of} decisions with a check that failed for good)"
+    )?;
     let tables = [
         ("checks that failed for good, by type", &report.by_type),
         ("semantic errors by category", &report.by_category),
         ("semantic errors by tenant", &report.by_tenant),
         ("semantic errors by model", &report.by_model),
-        ("semantic errors by prompt, those of its own step", &report.by_prompt),
+        (
+            "semantic errors by prompt, those of its own step",
+            &report.by_prompt,
+        ),
     ];
     for (title, rates) in tables.into_iter().filter(|(_, rates)| !rates.is_empty()) {
         write_table(title, rates, out)?;
@@ -33,26 +47,56 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     if !report.failing.is_empty() {
         writeln!(out, "\nfailing traces")?;
     }
-    report.failing.iter().try_for_each(|failing| write_failing(failing, out))
+    report
+        .failing
+        .iter()
+        .try_for_each(|failing| write_failing(failing, out))
 }
 
 /// Such as `: 3 approved, 1 denied`.
 fn counts(counts: &BTreeMap<String, u64>) -> String {
-    let counts = counts.iter().map(|(name, n)| format!("{n} {name}")).reduce(|all, next| format!("{all}, {next}"));
-    counts.map(|counts| format!(": {counts}")).unwrap_or_default()
+    let counts = counts
+        .iter()
+        .map(|(name, n)| format!("{n} {name}"))
+        .reduce(|all, next| format!("{all}, {next}"));
+    counts
+        .map(|counts| format!(": {counts}"))
+        .unwrap_or_default()
 }
 
 fn write_table(title: &str, rates: &Rates, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\n{title}")?;
-    let width = rates.keys().map(|name| name.chars().count()).max().unwrap_or_default();
+    let width = rates
+        .keys()
+        .map(|name| name.chars().count())
+        .max()
+        .unwrap_or_default();
     for (name, rate) in rates {
-        writeln!(out, "  {name:<width$}  {:>7}  {} of {}", rate.to_string(), rate.failed, rate.of)?;
+        writeln!(
+            out,
+            "  {name:<width$}  {:>7}  {} of {}",
+            rate.to_string(),
+            rate.failed,
+            rate.of
+        )?;
     }
     Ok(())
 }
 
 fn write_failing(failing: &Failing, out: &mut dyn Write) -> io::Result<()> {
-    let Failing { at, tenant_id, category, outcome, failed_types, trace_url, .. } = failing;
+    let Failing {
+        at,
+        tenant_id,
+        category,
+        outcome,
+        failed_types,
+        trace_url,
+        ..
+    } = failing;
     let category = category.as_deref().unwrap_or("no category");
-    writeln!(out, "  {at}  {tenant_id}  {category}  {outcome}  {}\n    {trace_url}", failed_types.join(", "))
+    writeln!(
+        out,
+        "  {at}  {tenant_id}  {category}  {outcome}  {}\n    {trace_url}",
+        failed_types.join(", ")
+    )
 }

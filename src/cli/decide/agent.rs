@@ -1,6 +1,6 @@
-//! Who decides the rows: a service at an address, or the same routes in this process. Both are asked by the route for
-//! batches. What they cannot take at the moment is asked again; a connection that breaks ends the run, which can be
-//! given again.
+//! Who decides the rows: a service at an address, or the same routes in this process. Both are
+//! asked by the route for batches. What they cannot take at the moment is asked again; a connection
+//! that breaks ends the run, which can be given again.
 
 use std::io;
 use std::time::Duration;
@@ -21,8 +21,9 @@ use crate::cli::decide::Decide;
 use crate::cli::decide::rows::Row;
 use crate::http::batch::{LineAnswer, NDJSON, PATH};
 
-/// How often a row is asked about again, and how long the first wait is; each later one is twice as long. A process that
-/// was killed holds the keys of what it had under way for a minute, unless `--deadline` says otherwise.
+/// How often a row is asked about again, and how long the first wait is; each later one is twice as
+/// long. A process that was killed holds the keys of what it had under way for a minute, unless
+/// `--deadline` says otherwise.
 const N_RETRIES: usize = 6;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// Bytes of a refusal that are shown.
@@ -42,36 +43,72 @@ enum Place {
 impl Agent {
     /// The routes of this process.
     pub(super) fn here(router: Router, wanted: &Decide) -> anyhow::Result<Self> {
-        Ok(Self { place: Place::Here(router), headers: headers(wanted)? })
+        Ok(Self {
+            place: Place::Here(router),
+            headers: headers(wanted)?,
+        })
     }
 
     /// A service.
     pub(super) fn at(url: &Url, wanted: &Decide) -> anyhow::Result<Self> {
-        let place = Place::At { client: Client::new(), url: url.join(PATH)? };
-        Ok(Self { place, headers: headers(wanted)? })
+        let place = Place::At {
+            client: Client::new(),
+            url: url.join(PATH)?,
+        };
+        Ok(Self {
+            place,
+            headers: headers(wanted)?,
+        })
     }
 
     /// The answers to some rows, in their order; each row is told of as soon as it has one.
     ///
     /// # Errors
     /// When whoever decides cannot be asked, or does not answer every row.
-    pub(super) async fn decide(&self, rows: &[Row], mut answered: impl FnMut(&Row)) -> anyhow::Result<Vec<LineAnswer>> {
+    pub(super) async fn decide(
+        &self,
+        rows: &[Row],
+        mut answered: impl FnMut(&Row),
+    ) -> anyhow::Result<Vec<LineAnswer>> {
         let mut answers: Vec<Option<LineAnswer>> = Vec::new();
         for row in rows {
-            let refused = row.line.as_ref().err().map(|problem| LineAnswer::refused(row.number, problem));
+            let refused = row
+                .line
+                .as_ref()
+                .err()
+                .map(|problem| LineAnswer::refused(row.number, problem));
             answers.push(refused.transpose()?);
         }
-        let mut waits = ExponentialBuilder::new().with_min_delay(FIRST_WAIT).with_max_times(N_RETRIES).build();
+        let mut waits = ExponentialBuilder::new()
+            .with_min_delay(FIRST_WAIT)
+            .with_max_times(N_RETRIES)
+            .build();
         loop {
-            let is_open = |answer: &Option<LineAnswer>| answer.as_ref().is_none_or(|answer| answer.status >= 500);
-            let open = answers.iter().enumerate().filter(|(_, answer)| is_open(answer)).map(|(place, _)| place);
+            let is_open = |answer: &Option<LineAnswer>| {
+                answer.as_ref().is_none_or(|answer| answer.status >= 500)
+            };
+            let open = answers
+                .iter()
+                .enumerate()
+                .filter(|(_, answer)| is_open(answer))
+                .map(|(place, _)| place);
             let open: Vec<usize> = open.collect();
             if !open.is_empty() {
                 self.ask(rows, &open, &mut answers, &mut answered).await?;
             }
-            match open.iter().any(|place| is_open(&answers[*place])).then(|| waits.next()).flatten() {
+            match open
+                .iter()
+                .any(|place| is_open(&answers[*place]))
+                .then(|| waits.next())
+                .flatten()
+            {
                 Some(wait) => tokio::time::sleep(wait).await,
-                None => return answers.into_iter().collect::<Option<_>>().context("a row was not answered"),
+                None => {
+                    return answers
+                        .into_iter()
+                        .collect::<Option<_>>()
+                        .context("a row was not answered");
+                }
             }
         }
     }
@@ -83,18 +120,36 @@ impl Agent {
         answers: &mut [Option<LineAnswer>],
         answered: &mut impl FnMut(&Row),
     ) -> anyhow::Result<()> {
-        let lines = open.iter().filter_map(|place| rows[*place].line.as_deref().ok());
-        let response = self.post(lines.flat_map(|line| [line, "\n"]).collect()).await?;
+        let lines = open
+            .iter()
+            .filter_map(|place| rows[*place].line.as_deref().ok());
+        let response = self
+            .post(lines.flat_map(|line| [line, "\n"]).collect())
+            .await?;
         let status = response.status();
         if status != StatusCode::OK {
-            let body = to_bytes(response.into_body(), MAX_REFUSAL_BYTES).await.unwrap_or_default();
-            bail!("{} answered {status}: {}", self.name(), String::from_utf8_lossy(&body));
+            let body = to_bytes(response.into_body(), MAX_REFUSAL_BYTES)
+                .await
+                .unwrap_or_default();
+            bail!(
+                "{} answered {status}: {}",
+                self.name(),
+                String::from_utf8_lossy(&body)
+            );
         }
-        let bytes = response.into_body().into_data_stream().map_err(io::Error::other);
+        let bytes = response
+            .into_body()
+            .into_data_stream()
+            .map_err(io::Error::other);
         let lines = FramedRead::new(StreamReader::new(bytes), LinesCodec::new());
         let mut pairs = lines.zip(futures_util::stream::iter(open));
         let mut n_answered = 0;
-        let broke_off = || format!("{} broke off; give the same command again to go on from here", self.name());
+        let broke_off = || {
+            format!(
+                "{} broke off; give the same command again to go on from here",
+                self.name()
+            )
+        };
         while let Some((line, place)) = pairs.next().await {
             let row = &rows[*place];
             let answer: LineAnswer = serde_json::from_str(&line.with_context(broke_off)?)
@@ -102,7 +157,10 @@ impl Agent {
             if answers[*place].is_none() {
                 answered(row);
             }
-            answers[*place] = Some(LineAnswer { line: row.number, ..answer });
+            answers[*place] = Some(LineAnswer {
+                line: row.number,
+                ..answer
+            });
             n_answered += 1;
         }
         if n_answered < open.len() {
@@ -119,9 +177,16 @@ impl Agent {
                 Ok(router.clone().oneshot(request).await?)
             }
             Place::At { client, url } => {
-                let sent = client.post(url.clone()).headers(self.headers.clone()).body(body).send().await;
+                let sent = client
+                    .post(url.clone())
+                    .headers(self.headers.clone())
+                    .body(body)
+                    .send()
+                    .await;
                 let sent = sent.map_err(reqwest::Error::without_url);
-                let response = sent.with_context(|| format!("no answer from {url}; is the service running there?"))?;
+                let response = sent.with_context(|| {
+                    format!("no answer from {url}; is the service running there?")
+                })?;
                 Ok(Response::<reqwest::Body>::from(response).map(Body::new))
             }
         }
@@ -136,13 +201,18 @@ impl Agent {
 }
 
 fn headers(wanted: &Decide) -> anyhow::Result<HeaderMap> {
-    let mut headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(NDJSON))]);
+    let mut headers =
+        HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(NDJSON))]);
     if let Some(tenant) = &wanted.tenant {
-        let member = format!("tenant.id={}", utf8_percent_encode(tenant, NON_ALPHANUMERIC));
+        let member = format!(
+            "tenant.id={}",
+            utf8_percent_encode(tenant, NON_ALPHANUMERIC)
+        );
         headers.insert(HeaderName::from_static("baggage"), member.parse()?);
     }
     if let Some(path) = &wanted.api_key_file {
-        let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("{} cannot be read", path.display()))?;
         let bearer = format!("Bearer {}", text.trim()).parse::<HeaderValue>();
         let mut bearer = bearer.with_context(|| format!("{} holds no API key", path.display()))?;
         bearer.set_sensitive(true);

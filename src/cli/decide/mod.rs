@@ -1,6 +1,7 @@
-//! `decide`: a file of expenses, each row decided and answered by a line, in order. How a file becomes rows stands in
-//! `rows`, who decides them in `agent`, and what came of them is counted in `tally`. The rows go through the route for
-//! batches, so that a file and a client get the same answers.
+//! `decide`: a file of expenses, each row decided and answered by a line, in order. How a file
+//! becomes rows stands in `rows`, who decides them in `agent`, and what came of them is counted in
+//! `tally`. The rows go through the route for batches, so that a file and a client get the same
+//! answers.
 
 mod agent;
 mod rows;
@@ -51,7 +52,8 @@ pub struct Decide {
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// Read a field from a column with another name, such as amount=Total; may be given several times
+    /// Read a field from a column with another name, such as amount=Total; may be given several
+    /// times
     #[arg(long, value_name = "FIELD=COLUMN", value_parser = assignment)]
     pub column: Vec<Assignment>,
 
@@ -115,61 +117,101 @@ pub struct Undecided {
 fn assignment(text: &str) -> Result<Assignment, String> {
     let named = text.split_once('=').and_then(|(name, value)| {
         let field = FIELDS.into_iter().find(|field| *field == name)?;
-        Some(Assignment { field, value: value.trim().to_owned() }).filter(|named| !named.value.is_empty())
+        Some(Assignment {
+            field,
+            value: value.trim().to_owned(),
+        })
+        .filter(|named| !named.value.is_empty())
     });
     named.ok_or_else(|| format!("write FIELD=…, where FIELD is one of {}", FIELDS.join(", ")))
 }
 
 fn tenant(text: &str) -> Result<String, String> {
     let tenant = is_line(text, MAX_ID_CHARS).then(|| text.to_owned());
-    tenant.ok_or_else(|| format!("write 1 to {MAX_ID_CHARS} characters, and no blank at either end"))
+    tenant
+        .ok_or_else(|| format!("write 1 to {MAX_ID_CHARS} characters, and no blank at either end"))
 }
 
 fn key_prefix(text: &str) -> Result<String, String> {
-    let is_prefix = text.len() <= MAX_PREFIX_CHARS && text.bytes().all(|byte| byte.is_ascii_graphic());
-    is_prefix.then(|| text.to_owned()).ok_or_else(|| format!("write up to {MAX_PREFIX_CHARS} visible ASCII characters"))
+    let is_prefix =
+        text.len() <= MAX_PREFIX_CHARS && text.bytes().all(|byte| byte.is_ascii_graphic());
+    is_prefix
+        .then(|| text.to_owned())
+        .ok_or_else(|| format!("write up to {MAX_PREFIX_CHARS} visible ASCII characters"))
 }
 
-/// Decides the rows of a file. Answers go to `out` unless a file is named, remarks for the person to `notes`.
+/// Decides the rows of a file. Answers go to `out` unless a file is named, remarks for the person
+/// to `notes`.
 ///
 /// # Errors
-/// When the file cannot be read, nobody decides, or the answers cannot be written; [`Undecided`] when some rows were
-/// answered with something else than a decision.
-pub fn run(config: &Config, wanted: &Decide, out: &mut dyn Write, notes: &mut dyn Write) -> anyhow::Result<()> {
+/// When the file cannot be read, nobody decides, or the answers cannot be written; [`Undecided`]
+/// when some rows were answered with something else than a decision.
+pub fn run(
+    config: &Config,
+    wanted: &Decide,
+    out: &mut dyn Write,
+    notes: &mut dyn Write,
+) -> anyhow::Result<()> {
     let rows = Rows::open(wanted, notes)?;
     let bar = bar(rows.n_bytes)?;
-    let mut file = wanted.output.as_deref().map(|path| create(path, &wanted.file)).transpose()?;
+    let mut file = wanted
+        .output
+        .as_deref()
+        .map(|path| create(path, &wanted.file))
+        .transpose()?;
     let out = file.as_mut().map_or(out, |file| file);
-    let mut run = Run { out, tally: Tally::default(), bar };
+    let mut run = Run {
+        out,
+        tally: Tally::default(),
+        bar,
+    };
     match &wanted.url {
         Some(url) => {
             let agent = Agent::at(url, wanted)?;
-            let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
+            let runtime =
+                tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
             runtime.block_on(run.until_stopped(rows, agent))
         }
         None => {
             let pseudonyms = pseudonym::load(config)?.map_or_else(Pseudonyms::of_a_new_key, Ok)?;
-            // Whoever may write to the ledger needs no key for it; and a file may be sent again weeks later.
-            let config = Config { api_keys: None, key_retention: MAX_RETENTION, ..config.clone() };
+            // Whoever may write to the ledger needs no key for it; and a file may be sent again
+            // weeks later.
+            let config = Config {
+                api_keys: None,
+                key_retention: MAX_RETENTION,
+                ..config.clone()
+            };
             decide_here(&config, pseudonyms, async |config, instruments| {
                 let app = App::build(&config, Clock::system(), instruments).await?;
                 let agent = |router| Agent::here(router, wanted);
-                app.without_listener(async |router| run.until_stopped(rows, agent(router)?).await).await
+                app.without_listener(async |router| run.until_stopped(rows, agent(router)?).await)
+                    .await
             })
         }
     }?;
     run.tally.sum_up(notes)?;
     match run.tally.n_undecided() {
         0 => Ok(()),
-        n_undecided => Err(Undecided { n_undecided, n_rows: run.tally.n_rows }.into()),
+        n_undecided => Err(Undecided {
+            n_undecided,
+            n_rows: run.tally.n_rows,
+        }
+        .into()),
     }
 }
 
 fn create(path: &Path, input: &Path) -> anyhow::Result<BufWriter<File>> {
-    if path.canonicalize().is_ok_and(|path| input.canonicalize().is_ok_and(|input| input == path)) {
-        bail!("--output {} is the file to be read; name another one", path.display());
+    if path
+        .canonicalize()
+        .is_ok_and(|path| input.canonicalize().is_ok_and(|input| input == path))
+    {
+        bail!(
+            "--output {} is the file to be read; name another one",
+            path.display()
+        );
     }
-    let file = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
+    let file =
+        File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
     Ok(BufWriter::new(file))
 }
 
@@ -180,7 +222,9 @@ fn bar(n_bytes: Option<u64>) -> anyhow::Result<ProgressBar> {
             let style = ProgressStyle::with_template("{bar:40} {percent:>3} %, {msg}, {eta} left")?;
             ProgressBar::new(n_bytes).with_style(style)
         }
-        None => ProgressBar::no_length().with_style(ProgressStyle::with_template("{spinner} {msg}")?),
+        None => {
+            ProgressBar::no_length().with_style(ProgressStyle::with_template("{spinner} {msg}")?)
+        }
     })
 }
 
@@ -221,7 +265,8 @@ impl Run<'_> {
     }
 }
 
-/// Rows by the part. A thread of its own reads them: a pipe may make it wait, and then Ctrl-C has to be heard all the same.
+/// Rows by the part. A thread of its own reads them: a pipe may make it wait, and then Ctrl-C has
+/// to be heard all the same.
 fn read_ahead(mut rows: Rows) -> mpsc::Receiver<anyhow::Result<Vec<Row>>> {
     let (send, parts) = mpsc::channel(1);
     std::thread::spawn(move || {

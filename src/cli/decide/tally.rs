@@ -46,7 +46,10 @@ impl Tally {
             *self.by_outcome.entry(outcome.to_string()).or_default() += 1;
             return Ok(());
         }
-        let faults = counted.errors.iter().map(|fault| format!("{}: {}", fault.field, fault.message));
+        let faults = counted
+            .errors
+            .iter()
+            .map(|fault| format!("{}: {}", fault.field, fault.message));
         let detail = counted.errors.is_empty().then_some(counted.detail);
         for fault in faults.chain(detail) {
             self.by_fault.entry(fault).or_insert((0, answer.line)).0 += 1;
@@ -64,8 +67,12 @@ impl Tally {
     /// # Errors
     /// When nobody reads them.
     pub(super) fn sum_up(&self, notes: &mut dyn Write) -> std::io::Result<()> {
-        let outcomes = self.by_outcome.iter().map(|(outcome, n)| format!("{n} {outcome}"));
-        let undecided = (self.n_undecided() > 0).then(|| format!("{} without a decision", self.n_undecided()));
+        let outcomes = self
+            .by_outcome
+            .iter()
+            .map(|(outcome, n)| format!("{n} {outcome}"));
+        let undecided =
+            (self.n_undecided() > 0).then(|| format!("{} without a decision", self.n_undecided()));
         let counts: Vec<_> = outcomes.chain(undecided).collect();
         writeln!(notes, "{} rows: {}", self.n_rows, counts.join(", "))?;
         if self.n_replayed > 0 {

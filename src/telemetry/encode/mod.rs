@@ -1,7 +1,7 @@
-//! Spans and log records as the bytes that OTLP sends: protobuf, written once and by hand, a span when it ends, because
-//! the way through the generated types costs ten times as much. Repeated fields of protobuf may be put one after another,
-//! so any number of encoded spans becomes a message by being copied behind a head. A test compares each field with the
-//! generated types.
+//! Spans and log records as the bytes that OTLP sends: protobuf, written once and by hand, a span
+//! when it ends, because the way through the generated types costs ten times as much. Repeated
+//! fields of protobuf may be put one after another, so any number of encoded spans becomes a
+//! message by being copied behind a head. A test compares each field with the generated types.
 //! The fields are those of [trace.proto](https://github.com/open-telemetry/opentelemetry-proto).
 
 mod record;
@@ -15,7 +15,9 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
 
 pub use record::{Clean, Records};
-use wire::{FIXED_64, LENGTH, VARINT, bytes, fixed_32, fixed_64, message, number, tag, text, varint};
+use wire::{
+    FIXED_64, LENGTH, VARINT, bytes, fixed_32, fixed_64, message, number, tag, text, varint,
+};
 
 /// The flags say whether a parent, or a linked span, is of another process.
 const HAS_IS_REMOTE: u32 = 0x100;
@@ -41,12 +43,20 @@ pub fn span(span: &SpanData) -> Box<[u8]> {
         fixed_64(buf, 8, unix_nanos(span.end_time));
         attributes(buf, 9, &span.attributes);
         number(buf, 10, span.dropped_attributes_count.into());
-        span.events.iter().for_each(|event| message(buf, 11, |buf| write_event(buf, event)));
+        span.events
+            .iter()
+            .for_each(|event| message(buf, 11, |buf| write_event(buf, event)));
         number(buf, 12, span.events.dropped_count.into());
-        span.links.iter().for_each(|link| message(buf, 13, |buf| write_link(buf, link)));
+        span.links
+            .iter()
+            .for_each(|link| message(buf, 13, |buf| write_link(buf, link)));
         number(buf, 14, span.links.dropped_count.into());
         message(buf, 15, |buf| write_status(buf, &span.status));
-        fixed_32(buf, 16, flags(context.trace_flags().to_u8(), span.parent_span_is_remote));
+        fixed_32(
+            buf,
+            16,
+            flags(context.trace_flags().to_u8(), span.parent_span_is_remote),
+        );
     });
     buf.into_boxed_slice()
 }
@@ -63,7 +73,10 @@ pub struct Head {
 impl Head {
     /// The head for spans of one scope.
     pub fn new(resource: &Resource, scope: &str) -> Self {
-        Self { resource: encode_resource(resource), scope: encode_scope(scope) }
+        Self {
+            resource: encode_resource(resource),
+            scope: encode_scope(scope),
+        }
     }
 
     /// The field `resource_spans` of an `ExportTraceServiceRequest` with these spans.
@@ -114,7 +127,11 @@ fn write_link(buf: &mut Vec<u8>, link: &Link) {
     text(buf, 3, &context.trace_state().header());
     attributes(buf, 4, &link.attributes);
     number(buf, 5, link.dropped_attributes_count.into());
-    fixed_32(buf, 6, flags(context.trace_flags().to_u8(), context.is_remote()));
+    fixed_32(
+        buf,
+        6,
+        flags(context.trace_flags().to_u8(), context.is_remote()),
+    );
 }
 
 fn write_status(buf: &mut Vec<u8>, status: &Status) {
@@ -130,7 +147,9 @@ fn write_status(buf: &mut Vec<u8>, status: &Status) {
 
 fn attributes(buf: &mut Vec<u8>, field: u32, attributes: &[KeyValue]) {
     for attribute in attributes {
-        message(buf, field, |buf| write_attribute(buf, attribute.key.as_str(), &attribute.value));
+        message(buf, field, |buf| {
+            write_attribute(buf, attribute.key.as_str(), &attribute.value)
+        });
     }
 }
 
@@ -148,10 +167,18 @@ fn write_attribute(buf: &mut Vec<u8>, key: &str, value: &Value) {
 
 fn write_array(buf: &mut Vec<u8>, array: &Array) {
     match array {
-        Array::Bool(flags) => flags.iter().for_each(|flag| message(buf, 1, |buf| write_bool(buf, *flag))),
-        Array::I64(numbers) => numbers.iter().for_each(|number| message(buf, 1, |buf| write_int(buf, *number))),
-        Array::F64(numbers) => numbers.iter().for_each(|number| message(buf, 1, |buf| write_double(buf, *number))),
-        Array::String(texts) => texts.iter().for_each(|text| message(buf, 1, |buf| write_string(buf, text.as_str()))),
+        Array::Bool(flags) => flags
+            .iter()
+            .for_each(|flag| message(buf, 1, |buf| write_bool(buf, *flag))),
+        Array::I64(numbers) => numbers
+            .iter()
+            .for_each(|number| message(buf, 1, |buf| write_int(buf, *number))),
+        Array::F64(numbers) => numbers
+            .iter()
+            .for_each(|number| message(buf, 1, |buf| write_double(buf, *number))),
+        Array::String(texts) => texts
+            .iter()
+            .for_each(|text| message(buf, 1, |buf| write_string(buf, text.as_str()))),
         other => message(buf, 1, |buf| write_string(buf, &other.to_string())),
     }
 }

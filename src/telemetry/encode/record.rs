@@ -10,7 +10,9 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLogRecord;
 
 use super::wire::{bytes, fixed_32, fixed_64, message, number, text};
-use super::{encode_resource, encode_scope, unix_nanos, write_bool, write_double, write_int, write_string};
+use super::{
+    encode_resource, encode_scope, unix_nanos, write_bool, write_double, write_int, write_string,
+};
 
 /// What may leave of a text that stands below a key; `None` stands for what cannot be read as text.
 pub type Clean<'a> = &'a dyn for<'t> Fn(&str, Option<&'t str>) -> Cow<'t, str>;
@@ -25,10 +27,13 @@ pub struct Records {
 impl Records {
     /// Of who sends them.
     pub fn new(resource: &Resource) -> Self {
-        Self { resource: encode_resource(resource) }
+        Self {
+            resource: encode_resource(resource),
+        }
     }
 
-    /// The field `resource_logs` of an `ExportLogsServiceRequest` with what may leave of these records.
+    /// The field `resource_logs` of an `ExportLogsServiceRequest` with what may leave of these
+    /// records.
     pub fn message<'a>(
         &self,
         records: impl Iterator<Item = (&'a SdkLogRecord, &'a InstrumentationScope)>,
@@ -49,7 +54,13 @@ impl Records {
 
 fn write_record(buf: &mut Vec<u8>, record: &SdkLogRecord, clean: Clean<'_>) {
     fixed_64(buf, 1, record.timestamp().map_or(0, unix_nanos));
-    number(buf, 2, record.severity_number().map_or(0, |severity| severity as u64));
+    number(
+        buf,
+        2,
+        record
+            .severity_number()
+            .map_or(0, |severity| severity as u64),
+    );
     text(buf, 3, record.severity_text().unwrap_or_default());
     if let Some(body) = record.body() {
         message(buf, 5, |buf| write_any(buf, "", body, clean));
@@ -58,7 +69,11 @@ fn write_record(buf: &mut Vec<u8>, record: &SdkLogRecord, clean: Clean<'_>) {
         message(buf, 6, |buf| write_pair(buf, key.as_str(), value, clean));
     }
     if let Some(context) = record.trace_context() {
-        fixed_32(buf, 8, context.trace_flags.map_or(0, |flags| flags.to_u8().into()));
+        fixed_32(
+            buf,
+            8,
+            context.trace_flags.map_or(0, |flags| flags.to_u8().into()),
+        );
         bytes(buf, 9, &context.trace_id.to_bytes());
         bytes(buf, 10, &context.span_id.to_bytes());
     }
@@ -78,7 +93,9 @@ fn write_any(buf: &mut Vec<u8>, key: &str, value: &AnyValue, clean: Clean<'_>) {
         AnyValue::Double(number) => write_double(buf, *number),
         AnyValue::String(text) => write_string(buf, &clean(key, Some(text.as_str()))),
         AnyValue::ListAny(values) => message(buf, 5, |buf| {
-            values.iter().for_each(|value| message(buf, 1, |buf| write_any(buf, key, value, clean)));
+            values
+                .iter()
+                .for_each(|value| message(buf, 1, |buf| write_any(buf, key, value, clean)));
         }),
         AnyValue::Map(members) => message(buf, 6, |buf| {
             for (key, value) in members.iter() {

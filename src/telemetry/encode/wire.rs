@@ -37,8 +37,8 @@ pub(super) fn fixed_32(buf: &mut Vec<u8>, field: u32, number: u32) {
     buf.extend_from_slice(&number.to_le_bytes());
 }
 
-/// A message within a message. Its length is known once it is written, so one byte is kept free for it; where that is too
-/// little, the message moves.
+/// A message within a message. Its length is known once it is written, so one byte is kept free for
+/// it; where that is too little, the message moves.
 pub(super) fn message(buf: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
     tag(buf, field, LENGTH);
     let at = buf.len();

@@ -1,4 +1,5 @@
-//! What each value is worth to the metrics: one method for each thing that happens, called with the span that it ended.
+//! What each value is worth to the metrics: one method for each thing that happens, called with the
+//! span that it ended.
 
 use std::time::Duration;
 
@@ -20,15 +21,18 @@ impl Metrics {
     /// A request was answered, or given up.
     pub(in crate::telemetry) fn served(&self, ended: &Ended<'_>) {
         let series = self.series(&list::HTTP_SERVER_REQUEST_DURATION, ended);
-        self.request_duration.record(ended.took.as_secs_f64(), &series);
+        self.request_duration
+            .record(ended.took.as_secs_f64(), &series);
     }
 
-    /// A request was answered, and all that is told of it has been told. What the program took for itself is of interest
-    /// where something else could have taken time.
+    /// A request was answered, and all that is told of it has been told. What the program took for
+    /// itself is of interest where something else could have taken time.
     pub(in crate::telemetry) fn own_time(&self, time: &RequestTime, took: Duration) {
         if let Some(model) = time.of_model() {
-            self.overhead_duration.record(took.saturating_sub(model).as_secs_f64(), &[]);
-            self.telemetry_duration.record(time.of_telemetry().as_secs_f64(), &[]);
+            self.overhead_duration
+                .record(took.saturating_sub(model).as_secs_f64(), &[]);
+            self.telemetry_duration
+                .record(time.of_telemetry().as_secs_f64(), &[]);
         }
     }
 
@@ -51,15 +55,20 @@ impl Metrics {
                 (false, false) => "failed",
             };
             let kind = <&'static str>::from(validation.kind);
-            let series = [names::VALIDATION_TYPE.with(kind), list::VALIDATION_RESULT.with(result)];
+            let series = [
+                names::VALIDATION_TYPE.with(kind),
+                list::VALIDATION_RESULT.with(result),
+            ];
             self.validations.add(1, &series);
         }
     }
 
     /// A decision was recorded.
     pub(in crate::telemetry) fn decided(&self, recorded: &Recorded, ended: &Ended<'_>) {
-        self.decisions.add(1, &self.series(&list::EXPENSE_DECISIONS, ended));
-        self.record_duration.record(recorded.record_duration.as_secs_f64(), &[]);
+        self.decisions
+            .add(1, &self.series(&list::EXPENSE_DECISIONS, ended));
+        self.record_duration
+            .record(recorded.record_duration.as_secs_f64(), &[]);
         let series = self.series(&list::EXPENSE_DECISION_COST, ended);
         let calls = recorded.decision.steps.iter().flat_map(|step| &step.calls);
         for cost in calls.filter_map(|call| call.cost.as_ref()) {
@@ -70,13 +79,22 @@ impl Metrics {
     /// A person settled a decision; one that is answered again was counted the first time.
     pub(in crate::telemetry) fn resolved(&self, resolved: &Resolved, ended: &Ended<'_>) {
         if resolved.record_hash.is_some() {
-            self.resolutions.add(1, &self.series(&list::EXPENSE_RESOLUTIONS, ended));
+            self.resolutions
+                .add(1, &self.series(&list::EXPENSE_RESOLUTIONS, ended));
         }
     }
 
     /// A model was asked.
-    pub(in crate::telemetry) fn called(&self, request: &ChatRequest<'_>, reply: &Reply, ended: &Ended<'_>) {
-        let (took, series) = (ended.took.as_secs_f64(), self.series(&list::GEN_AI_CLIENT_INFERENCE_DURATION, ended));
+    pub(in crate::telemetry) fn called(
+        &self,
+        request: &ChatRequest<'_>,
+        reply: &Reply,
+        ended: &Ended<'_>,
+    ) {
+        let (took, series) = (
+            ended.took.as_secs_f64(),
+            self.series(&list::GEN_AI_CLIENT_INFERENCE_DURATION, ended),
+        );
         self.call_duration.record(took, &series);
         if let Some(old) = &self.old_names {
             old.duration.record(took, &series);
@@ -84,15 +102,24 @@ impl Metrics {
         let Ok(answer) = &reply.answer else { return };
         let step = names::STEP_NAME.with(request.prompt.name);
         match &reply.cost {
-            Some(cost) => self.cost.add(usd(cost.total), &with(self.series(&list::EXPENSE_COST, ended), step)),
-            None => self.cost_unknown.add(1, &with(self.series(&list::EXPENSE_COST_UNKNOWN, ended), step)),
+            Some(cost) => self.cost.add(
+                usd(cost.total),
+                &with(self.series(&list::EXPENSE_COST, ended), step),
+            ),
+            None => self.cost_unknown.add(
+                1,
+                &with(self.series(&list::EXPENSE_COST_UNKNOWN, ended), step),
+            ),
         }
         let Some(usage) = answer.usage else { return };
         let series = self.series(&list::GEN_AI_CLIENT_INFERENCE_USAGE_INPUT_TOKENS, ended);
         self.input_tokens.add(usage.input_tokens, &series);
         self.output_tokens.add(usage.output_tokens, &series);
         if let Some(old) = &self.old_names {
-            for (kind, n_tokens) in [("input", usage.input_tokens), ("output", usage.output_tokens)] {
+            for (kind, n_tokens) in [
+                ("input", usage.input_tokens),
+                ("output", usage.output_tokens),
+            ] {
                 let series = with(series.clone(), list::GEN_AI_TOKEN_TYPE.with(kind));
                 old.tokens.record(n_tokens, &series);
             }

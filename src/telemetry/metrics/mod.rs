@@ -1,6 +1,7 @@
-//! What is counted and timed. A metric is a projection like a span's attributes, and of the same values: its series are by
-//! those attributes of the ended span that `names::metrics` lists for it, and by nothing else. How values get out stands
-//! in `readers`, what is asked for now and then in `watch`.
+//! What is counted and timed. A metric is a projection like a span's attributes, and of the same
+//! values: its series are by those attributes of the ended span that `names::metrics` lists for it,
+//! and by nothing else. How values get out stands in `readers`, what is asked for now and then in
+//! `watch`.
 
 mod measure;
 mod push;
@@ -83,14 +84,19 @@ impl Metrics {
         }
     }
 
-    /// The series of a metric that an ended span counts for. No processor stands between metrics and their ways out, so the
-    /// two texts that could hold anything are cleaned here.
+    /// The series of a metric that an ended span counts for. No processor stands between metrics
+    /// and their ways out, so the two texts that could hold anything are cleaned here.
     fn series(&self, metric: &Metric, ended: &Ended<'_>) -> Vec<KeyValue> {
         let attributes = metric.attributes.iter().filter_map(|name| match name.key {
-            key if key == names::ERROR_TYPE.key => ended.error_type().map(|kind| name.with(kind.to_owned())),
-            key if key == names::TENANT_ID.key => {
-                Some(name.with(self.tenants.series(&cleaned(key, ended.tenant()?, &self.pseudonyms))?))
+            key if key == names::ERROR_TYPE.key => {
+                ended.error_type().map(|kind| name.with(kind.to_owned()))
             }
+            key if key == names::TENANT_ID.key => Some(
+                name.with(
+                    self.tenants
+                        .series(&cleaned(key, ended.tenant()?, &self.pseudonyms))?,
+                ),
+            ),
             key if key == names::GEN_AI_REQUEST_MODEL.key => {
                 let model = ended.attribute(key)?.value.as_str();
                 Some(name.with(cleaned(key, &model, &self.pseudonyms).into_owned()))

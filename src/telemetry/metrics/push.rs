@@ -1,5 +1,6 @@
-//! Metrics on their way to a backend, by the exporter of opentelemetry-otlp. What was not delivered is part of the next
-//! push, so nothing waits; that pushes begin to fail is said once, and not with every one.
+//! Metrics on their way to a backend, by the exporter of opentelemetry-otlp. What was not delivered
+//! is part of the next push, so nothing waits; that pushes begin to fail is said once, and not with
+//! every one.
 
 use std::collections::HashMap;
 use std::thread;
@@ -7,8 +8,8 @@ use std::time::Duration;
 
 use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
 use opentelemetry_otlp::{
-    Compression, ExporterBuildError, MetricExporter, Protocol as OtlpProtocol, WithExportConfig, WithHttpConfig,
-    WithTonicConfig,
+    Compression, ExporterBuildError, MetricExporter, Protocol as OtlpProtocol, WithExportConfig,
+    WithHttpConfig, WithTonicConfig,
 };
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::Temporality;
@@ -34,21 +35,31 @@ pub(in crate::telemetry) struct Pusher {
 
 impl Pusher {
     /// Sets the exporter up, inside the runtime that it is used with.
-    pub(super) fn build(settings: &ExporterSettings, temporality: Temporality) -> Result<Self, TransportError> {
+    pub(super) fn build(
+        settings: &ExporterSettings,
+        temporality: Temporality,
+    ) -> Result<Self, TransportError> {
         let exporter = match settings.protocol {
             Protocol::Grpc => over_grpc(settings, temporality)?,
             Protocol::HttpProtobuf => over_http(settings, temporality)?,
         };
         let endpoint = settings.shown_endpoint.clone();
-        let exporter = exporter.map_err(|error| TransportError::Metrics(endpoint.clone(), error))?;
-        Ok(Self { exporter, outage: Outage::new("metrics", ADVICE, endpoint) })
+        let exporter =
+            exporter.map_err(|error| TransportError::Metrics(endpoint.clone(), error))?;
+        Ok(Self {
+            exporter,
+            outage: Outage::new("metrics", ADVICE, endpoint),
+        })
     }
 }
 
 /// An exporter, unless it cannot be made of settings that can be read.
 type Built = Result<MetricExporter, ExporterBuildError>;
 
-fn over_grpc(settings: &ExporterSettings, temporality: Temporality) -> Result<Built, TransportError> {
+fn over_grpc(
+    settings: &ExporterSettings,
+    temporality: Temporality,
+) -> Result<Built, TransportError> {
     let mut builder = MetricExporter::builder()
         .with_tonic()
         .with_endpoint(&settings.endpoint)
@@ -63,10 +74,15 @@ fn over_grpc(settings: &ExporterSettings, temporality: Temporality) -> Result<Bu
     Ok(builder.with_temporality(temporality).build())
 }
 
-fn over_http(settings: &ExporterSettings, temporality: Temporality) -> Result<Built, TransportError> {
+fn over_http(
+    settings: &ExporterSettings,
+    temporality: Temporality,
+) -> Result<Built, TransportError> {
     let HttpTls { trusted, identity } = HttpTls::read(settings)?;
     // A redirect turns the POST into a GET, whose success would count as a delivery.
-    let mut client = reqwest::blocking::Client::builder().redirect(Policy::none()).timeout(settings.timeout);
+    let mut client = reqwest::blocking::Client::builder()
+        .redirect(Policy::none())
+        .timeout(settings.timeout);
     if let Some(trusted) = trusted {
         client = client.tls_certs_only(trusted);
     }
@@ -76,8 +92,11 @@ fn over_http(settings: &ExporterSettings, temporality: Temporality) -> Result<Bu
     // The client blocks, so it is made on a thread where that is allowed.
     let client = thread::scope(|scope| scope.spawn(|| client.build()).join());
     let client = client.expect("a client that cannot be made is an error and no panic");
-    let client = client.map_err(|error| TransportError::Http(settings.shown_endpoint.clone(), error))?;
-    let header = |(name, value): (&HeaderName, &HeaderValue)| Some((name.to_string(), value.to_str().ok()?.to_owned()));
+    let client =
+        client.map_err(|error| TransportError::Http(settings.shown_endpoint.clone(), error))?;
+    let header = |(name, value): (&HeaderName, &HeaderValue)| {
+        Some((name.to_string(), value.to_str().ok()?.to_owned()))
+    };
     let headers: HashMap<String, String> = settings.headers.iter().filter_map(header).collect();
     let mut builder = MetricExporter::builder()
         .with_http()

@@ -1,4 +1,5 @@
-//! The two ways out: a page that Prometheus reads, always, and a push over OTLP, unless that is turned off.
+//! The two ways out: a page that Prometheus reads, always, and a push over OTLP, unless that is
+//! turned off.
 
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::{Instrument, PeriodicReader, SdkMeterProvider, Stream};
@@ -36,14 +37,29 @@ pub(in crate::telemetry) fn provider(
     let page = Page::default();
     let max_series = MAX_SERIES.max((settings.metrics.max_tenants + 1) * SERIES_PER_TENANT);
     let by_tenant = move |instrument: &Instrument| {
-        let metric = list::ALL.iter().find(|metric| metric.key == instrument.name())?;
+        let metric = list::ALL
+            .iter()
+            .find(|metric| metric.key == instrument.name())?;
         let has_tenants = metric.attributes.contains(&names::TENANT_ID);
-        has_tenants.then(|| Stream::builder().with_cardinality_limit(max_series).build().ok())?
+        has_tenants.then(|| {
+            Stream::builder()
+                .with_cardinality_limit(max_series)
+                .build()
+                .ok()
+        })?
     };
-    let mut builder = SdkMeterProvider::builder().with_resource(resource).with_view(by_tenant);
+    let mut builder = SdkMeterProvider::builder()
+        .with_resource(resource)
+        .with_view(by_tenant);
     if !settings.is_disabled {
-        let reader = opentelemetry_prometheus::exporter().with_registry(page.0.clone()).scope_info_enabled(false);
-        builder = builder.with_reader(reader.build().expect("a new registry takes every collector"));
+        let reader = opentelemetry_prometheus::exporter()
+            .with_registry(page.0.clone())
+            .scope_info_enabled(false);
+        builder = builder.with_reader(
+            reader
+                .build()
+                .expect("a new registry takes every collector"),
+        );
     }
     if let Some(reader) = push {
         builder = builder.with_reader(reader);
@@ -54,10 +70,20 @@ pub(in crate::telemetry) fn provider(
 /// What pushes every so often, from a thread of its own.
 pub(in crate::telemetry) type Push = PeriodicReader<Pusher>;
 
-/// Sets the push up, on a runtime that must not be the application's. Absent when nothing is pushed.
-pub(in crate::telemetry) fn push(settings: &MetricSettings, runtime: &Runtime) -> Result<Option<Push>, TransportError> {
-    let Some(exporter) = &settings.exporter else { return Ok(None) };
+/// Sets the push up, on a runtime that must not be the application's. Absent when nothing is
+/// pushed.
+pub(in crate::telemetry) fn push(
+    settings: &MetricSettings,
+    runtime: &Runtime,
+) -> Result<Option<Push>, TransportError> {
+    let Some(exporter) = &settings.exporter else {
+        return Ok(None);
+    };
     let _entered = runtime.enter();
     let pusher = Pusher::build(exporter, settings.temporality)?;
-    Ok(Some(PeriodicReader::builder(pusher).with_interval(settings.interval).build()))
+    Ok(Some(
+        PeriodicReader::builder(pusher)
+            .with_interval(settings.interval)
+            .build(),
+    ))
 }

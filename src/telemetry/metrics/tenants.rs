@@ -1,5 +1,5 @@
-//! The bound on series by tenant: the first so many tenants have their own, all others share one, and a service that was
-//! not told to tell tenants apart has none.
+//! The bound on series by tenant: the first so many tenants have their own, all others share one,
+//! and a service that was not told to tell tenants apart has none.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +17,10 @@ pub struct Tenants {
 impl Tenants {
     /// None yet, and at most so many.
     pub fn new(max: usize) -> Self {
-        Self { max, known: Mutex::default() }
+        Self {
+            max,
+            known: Mutex::default(),
+        }
     }
 
     /// The series that a tenant counts for.
@@ -29,6 +32,13 @@ impl Tenants {
         if !known.contains(tenant_id) && known.len() < self.max {
             known.insert(tenant_id.to_owned());
         }
-        Some(if known.contains(tenant_id) { tenant_id } else { OTHER }.to_owned())
+        Some(
+            if known.contains(tenant_id) {
+                tenant_id
+            } else {
+                OTHER
+            }
+            .to_owned(),
+        )
     }
 }

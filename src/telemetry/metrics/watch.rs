@@ -1,5 +1,5 @@
-//! Figures that others keep and that are only looked at: the ledger, what files were reloaded, whether the
-//! model is asked, what became of spans.
+//! Figures that others keep and that are only looked at: the ledger, what files were reloaded,
+//! whether the model is asked, what became of spans.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,13 +19,15 @@ use crate::telemetry::names;
 use crate::telemetry::names::metrics as list;
 use crate::telemetry::queue::{Queue, SpanCounts};
 
-/// How often the ledger is looked at. Nobody who reads metrics sees more, and no reader waits for it.
+/// How often the ledger is looked at. Nobody who reads metrics sees more, and no reader waits for
+/// it.
 const PERIOD: Duration = Duration::from_secs(5);
 
 impl Instruments {
-    /// Keeps an eye on the ledger for as long as it is polled: whether a decision could be recorded, and how many wait for
-    /// a person. Only who asks for readiness has something written; a service that nobody asks leaves the disk alone. How
-    /// many wait stays as it was when the ledger fails.
+    /// Keeps an eye on the ledger for as long as it is polled: whether a decision could be
+    /// recorded, and how many wait for a person. Only who asks for readiness has something
+    /// written; a service that nobody asks leaves the disk alone. How many wait stays as it was
+    /// when the ledger fails.
     pub async fn watch_ledger(&self, ledger: &Ledger) -> Infallible {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -44,18 +46,30 @@ impl Instruments {
     }
 
     /// Shows what has become of files that may change while the service runs.
-    pub fn watch_reloads(&self, files: &'static str, tally: impl Fn() -> Tally + Clone + Send + Sync + 'static) {
+    pub fn watch_reloads(
+        &self,
+        files: &'static str,
+        tally: impl Fn() -> Tally + Clone + Send + Sync + 'static,
+    ) {
         let meter = &self.scope.metrics.meter;
         let now = tally.clone();
         list::EXPENSE_RELOADS.observed_counter(meter, move |observer| {
-            let Tally { n_taken, n_refused, .. } = now();
+            let Tally {
+                n_taken, n_refused, ..
+            } = now();
             for (result, n_reloads) in [("taken", n_taken), ("refused", n_refused)] {
-                let series = [list::EXPENSE_RELOAD_FILES.with(files), list::EXPENSE_RELOAD_RESULT.with(result)];
+                let series = [
+                    list::EXPENSE_RELOAD_FILES.with(files),
+                    list::EXPENSE_RELOAD_RESULT.with(result),
+                ];
                 observer.observe(n_reloads, &series);
             }
         });
         list::EXPENSE_RELOAD_STALE.observed_gauge(meter, move |observer| {
-            observer.observe(tally().is_stale.into(), &[list::EXPENSE_RELOAD_FILES.with(files)]);
+            observer.observe(
+                tally().is_stale.into(),
+                &[list::EXPENSE_RELOAD_FILES.with(files)],
+            );
         });
     }
 
@@ -63,28 +77,45 @@ impl Instruments {
     pub fn watch_breaker(&self, model: &str, breaker: &Arc<Breaker>) {
         let model = names::GEN_AI_REQUEST_MODEL.with(redact(model).into_owned());
         let breaker = Arc::clone(breaker);
-        list::EXPENSE_MODEL_BREAKER_STATE.observed_gauge(&self.scope.metrics.meter, move |observer| {
-            let now = breaker.state(Instant::now());
-            for state in BreakerState::iter() {
-                let series = [model.clone(), list::EXPENSE_BREAKER_STATE.with(state.to_string())];
-                observer.observe((state == now).into(), &series);
-            }
-        });
+        list::EXPENSE_MODEL_BREAKER_STATE.observed_gauge(
+            &self.scope.metrics.meter,
+            move |observer| {
+                let now = breaker.state(Instant::now());
+                for state in BreakerState::iter() {
+                    let series = [
+                        model.clone(),
+                        list::EXPENSE_BREAKER_STATE.with(state.to_string()),
+                    ];
+                    observer.observe((state == now).into(), &series);
+                }
+            },
+        );
     }
 }
 
 impl Metrics {
     /// Shows what has become of spans, and what those take that wait.
     pub(in crate::telemetry) fn watch_spans(&self, queue: &Arc<Queue>) {
-        let (of_spans, of_open, of_memory) = (Arc::clone(queue), Arc::clone(queue), Arc::clone(queue));
+        let (of_spans, of_open, of_memory) =
+            (Arc::clone(queue), Arc::clone(queue), Arc::clone(queue));
         list::TELEMETRY_SPANS.observed_counter(&self.meter, move |observer| {
-            let SpanCounts { exported, sampled_out, dropped, .. } = of_spans.counts();
-            for (result, n_spans) in [("exported", exported), ("sampled_out", sampled_out), ("dropped", dropped)] {
+            let SpanCounts {
+                exported,
+                sampled_out,
+                dropped,
+                ..
+            } = of_spans.counts();
+            for (result, n_spans) in [
+                ("exported", exported),
+                ("sampled_out", sampled_out),
+                ("dropped", dropped),
+            ] {
                 observer.observe(n_spans, &[list::TELEMETRY_RESULT.with(result)]);
             }
         });
-        list::TELEMETRY_SPANS_IN_FLIGHT
-            .observed_gauge(&self.meter, move |observer| observer.observe(of_open.counts().in_flight, &[]));
+        list::TELEMETRY_SPANS_IN_FLIGHT.observed_gauge(&self.meter, move |observer| {
+            observer.observe(of_open.counts().in_flight, &[])
+        });
         list::TELEMETRY_QUEUE_MEMORY.observed_gauge(&self.meter, move |observer| {
             observer.observe(u64::try_from(of_memory.n_bytes()).unwrap_or(u64::MAX), &[]);
         });

@@ -1,6 +1,6 @@
-//! Every metric, and the attributes that stand on metrics alone: unit, meaning, source, and what its series are by. No
-//! metric is by anything of which there are as many as requests or people; by tenant only where that is switched on, and
-//! then within a bound.
+//! Every metric, and the attributes that stand on metrics alone: unit, meaning, source, and what
+//! its series are by. No metric is by anything of which there are as many as requests or people; by
+//! tenant only where that is switched on, and then within a bound.
 
 use opentelemetry::metrics::{AsyncInstrument, Counter, Gauge, Histogram, Meter};
 
@@ -19,22 +19,59 @@ pub const VALIDATION_RESULT: Name = name(
     Low,
 );
 /// What became of a span.
-pub const TELEMETRY_RESULT: Name =
-    name("telemetry.result", "string", "metrics", "`exported`, `sampled_out` or `dropped`", Ours, Low);
+pub const TELEMETRY_RESULT: Name = name(
+    "telemetry.result",
+    "string",
+    "metrics",
+    "`exported`, `sampled_out` or `dropped`",
+    Ours,
+    Low,
+);
 /// Whom a decision waits for.
-pub const EXPENSE_PENDING_ROLE: Name =
-    name("expense.pending.role", "string", "metrics", "the lowest role that can settle it", Ours, Low);
+pub const EXPENSE_PENDING_ROLE: Name = name(
+    "expense.pending.role",
+    "string",
+    "metrics",
+    "the lowest role that can settle it",
+    Ours,
+    Low,
+);
 /// State of the breaker.
-pub const EXPENSE_BREAKER_STATE: Name =
-    name("expense.breaker.state", "string", "metrics", "`closed`, `half_open` or `open`", Ours, Low);
+pub const EXPENSE_BREAKER_STATE: Name = name(
+    "expense.breaker.state",
+    "string",
+    "metrics",
+    "`closed`, `half_open` or `open`",
+    Ours,
+    Low,
+);
 /// Reloaded files.
-pub const EXPENSE_RELOAD_FILES: Name =
-    name("expense.reload.files", "string", "metrics", "`policies` or `api_keys`", Ours, Low);
+pub const EXPENSE_RELOAD_FILES: Name = name(
+    "expense.reload.files",
+    "string",
+    "metrics",
+    "`policies` or `api_keys`",
+    Ours,
+    Low,
+);
 /// Reload result.
-pub const EXPENSE_RELOAD_RESULT: Name =
-    name("expense.reload.result", "string", "metrics", "`taken` or `refused`", Ours, Low);
+pub const EXPENSE_RELOAD_RESULT: Name = name(
+    "expense.reload.result",
+    "string",
+    "metrics",
+    "`taken` or `refused`",
+    Ours,
+    Low,
+);
 /// Kind of tokens.
-pub const GEN_AI_TOKEN_TYPE: Name = name("gen_ai.token.type", "string", "metrics", "`input` or `output`", GenAi, Low);
+pub const GEN_AI_TOKEN_TYPE: Name = name(
+    "gen_ai.token.type",
+    "string",
+    "metrics",
+    "`input` or `output`",
+    GenAi,
+    Low,
+);
 
 /// The attributes that stand on metrics alone.
 pub const ATTRIBUTES: &[Name] = &[
@@ -48,11 +85,17 @@ pub const ATTRIBUTES: &[Name] = &[
 ];
 
 /// Seconds of a request, as the HTTP conventions have them.
-const REQUEST_SECONDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+const REQUEST_SECONDS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
 /// Seconds of a model call or a tool, as the GenAI conventions have them: 0.01 doubling.
-const CALL_SECONDS: &[f64] = &[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
+const CALL_SECONDS: &[f64] = &[
+    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
+];
 /// Seconds of a run, as the GenAI conventions have them: 0.1 doubling.
-const RUN_SECONDS: &[f64] = &[0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4, 204.8, 409.6];
+const RUN_SECONDS: &[f64] = &[
+    0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4, 204.8, 409.6,
+];
 /// Tokens of a call, as the GenAI conventions have them: 1, times four each.
 const TOKENS: &[f64] = &[
     1.0,
@@ -72,8 +115,8 @@ const TOKENS: &[f64] = &[
 ];
 /// Seconds of what this program does itself: from tens of microseconds on.
 const OWN_SECONDS: &[f64] = &[
-    0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
-    1.0, 2.5, 5.0, 10.0,
+    0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025,
+    0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
 /// What a metric is.
@@ -108,40 +151,72 @@ pub struct Metric {
 impl Metric {
     /// The instrument that counts things.
     pub fn counter(&self, meter: &Meter) -> Counter<u64> {
-        meter.u64_counter(self.key).with_unit(self.unit).with_description(self.meaning).build()
+        meter
+            .u64_counter(self.key)
+            .with_unit(self.unit)
+            .with_description(self.meaning)
+            .build()
     }
 
     /// The instrument that adds numbers up.
     pub fn sum(&self, meter: &Meter) -> Counter<f64> {
-        meter.f64_counter(self.key).with_unit(self.unit).with_description(self.meaning).build()
+        meter
+            .f64_counter(self.key)
+            .with_unit(self.unit)
+            .with_description(self.meaning)
+            .build()
     }
 
     /// The instrument that shows how many there are now.
     pub fn gauge(&self, meter: &Meter) -> Gauge<u64> {
-        meter.u64_gauge(self.key).with_unit(self.unit).with_description(self.meaning).build()
+        meter
+            .u64_gauge(self.key)
+            .with_unit(self.unit)
+            .with_description(self.meaning)
+            .build()
     }
 
     /// The same of things that others count, asked for when somebody reads.
-    pub fn observed_counter(&self, meter: &Meter, observe: impl Fn(&dyn AsyncInstrument<u64>) + Send + Sync + 'static) {
-        let builder = meter.u64_observable_counter(self.key).with_unit(self.unit).with_description(self.meaning);
+    pub fn observed_counter(
+        &self,
+        meter: &Meter,
+        observe: impl Fn(&dyn AsyncInstrument<u64>) + Send + Sync + 'static,
+    ) {
+        let builder = meter
+            .u64_observable_counter(self.key)
+            .with_unit(self.unit)
+            .with_description(self.meaning);
         builder.with_callback(observe).build();
     }
 
     /// The same of how many there are now.
-    pub fn observed_gauge(&self, meter: &Meter, observe: impl Fn(&dyn AsyncInstrument<u64>) + Send + Sync + 'static) {
-        let builder = meter.u64_observable_gauge(self.key).with_unit(self.unit).with_description(self.meaning);
+    pub fn observed_gauge(
+        &self,
+        meter: &Meter,
+        observe: impl Fn(&dyn AsyncInstrument<u64>) + Send + Sync + 'static,
+    ) {
+        let builder = meter
+            .u64_observable_gauge(self.key)
+            .with_unit(self.unit)
+            .with_description(self.meaning);
         builder.with_callback(observe).build();
     }
 
     /// The instrument that shows how numbers are spread.
     pub fn histogram(&self, meter: &Meter) -> Histogram<f64> {
-        let builder = meter.f64_histogram(self.key).with_unit(self.unit).with_description(self.meaning);
+        let builder = meter
+            .f64_histogram(self.key)
+            .with_unit(self.unit)
+            .with_description(self.meaning);
         builder.with_boundaries(self.bounds()).build()
     }
 
     /// The instrument that shows how counts are spread.
     pub fn histogram_of_counts(&self, meter: &Meter) -> Histogram<u64> {
-        let builder = meter.u64_histogram(self.key).with_unit(self.unit).with_description(self.meaning);
+        let builder = meter
+            .u64_histogram(self.key)
+            .with_unit(self.unit)
+            .with_description(self.meaning);
         builder.with_boundaries(self.bounds()).build()
     }
 
@@ -161,7 +236,14 @@ const fn metric(
     meaning: &'static str,
     source: Source,
 ) -> Metric {
-    Metric { key, kind, unit, attributes, meaning, source }
+    Metric {
+        key,
+        kind,
+        unit,
+        attributes,
+        meaning,
+        source,
+    }
 }
 
 /// What every metric of a model call is by.
@@ -254,7 +336,11 @@ pub const GEN_AI_INVOKE_AGENT_DURATION: Metric = metric(
     "gen_ai.invoke_agent.duration",
     Kind::Histogram(RUN_SECONDS),
     "s",
-    &[names::GEN_AI_OPERATION_NAME, names::GEN_AI_AGENT_NAME, names::ERROR_TYPE],
+    &[
+        names::GEN_AI_OPERATION_NAME,
+        names::GEN_AI_AGENT_NAME,
+        names::ERROR_TYPE,
+    ],
     "time of a run of the agent, its record included",
     GenAi,
 );
@@ -274,8 +360,8 @@ pub const GEN_AI_EXECUTE_TOOL_DURATION: Metric = metric(
     GenAi,
 );
 
-/// Whether the model is asked. One series for each state, of which one is 1: a query names the state and not a number,
-/// and the average over a time is the share of it.
+/// Whether the model is asked. One series for each state, of which one is 1: a query names the
+/// state and not a number, and the average over a time is the share of it.
 pub const EXPENSE_MODEL_BREAKER_STATE: Metric = metric(
     "expense.model.breaker.state",
     Kind::Gauge,
@@ -315,7 +401,11 @@ pub const EXPENSE_COST: Metric = metric(
     "expense.cost",
     Kind::Counter,
     "USD",
-    &[names::GEN_AI_REQUEST_MODEL, names::STEP_NAME, names::TENANT_ID],
+    &[
+        names::GEN_AI_REQUEST_MODEL,
+        names::STEP_NAME,
+        names::TENANT_ID,
+    ],
     "US dollars that model calls cost, whatever came of them",
     Ours,
 );
@@ -333,7 +423,11 @@ pub const EXPENSE_DECISION_COST: Metric = metric(
     "expense.decision.cost",
     Kind::Counter,
     "USD",
-    &[names::AGENT_OUTCOME, names::VALIDATION_STATUS, names::TENANT_ID],
+    &[
+        names::AGENT_OUTCOME,
+        names::VALIDATION_STATUS,
+        names::TENANT_ID,
+    ],
     "US dollars that the model calls of recorded decisions cost, by how the reasoning went",
     Ours,
 );
@@ -342,7 +436,10 @@ pub const EXPENSE_RESOLUTIONS: Metric = metric(
     "expense.resolutions",
     Kind::Counter,
     "{resolution}",
-    &[names::EXPENSE_RESOLUTION_ACTION, names::EXPENSE_RESOLUTION_ROLE],
+    &[
+        names::EXPENSE_RESOLUTION_ACTION,
+        names::EXPENSE_RESOLUTION_ROLE,
+    ],
     "decisions that a person settled",
     Ours,
 );
@@ -392,8 +489,14 @@ pub const EXPENSE_AGENT_TELEMETRY_DURATION: Metric = metric(
     Ours,
 );
 /// Spans.
-pub const TELEMETRY_SPANS: Metric =
-    metric("telemetry.spans", Kind::Counter, "{span}", &[TELEMETRY_RESULT], "what became of ended spans", Ours);
+pub const TELEMETRY_SPANS: Metric = metric(
+    "telemetry.spans",
+    Kind::Counter,
+    "{span}",
+    &[TELEMETRY_RESULT],
+    "what became of ended spans",
+    Ours,
+);
 /// Spans under way.
 pub const TELEMETRY_SPANS_IN_FLIGHT: Metric = metric(
     "telemetry.spans.in_flight",

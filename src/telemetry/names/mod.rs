@@ -1,10 +1,11 @@
-//! Every attribute key and event name this service writes, in one place: type and unit, where it stands, what it means,
-//! which convention it is from, and how many values it takes. deploy/telemetry.md shows it as a table, and a test keeps it so.
+//! Every attribute key and event name this service writes, in one place: type and unit, where it
+//! stands, what it means, which convention it is from, and how many values it takes.
+//! deploy/telemetry.md shows it as a table, and a test keeps it so.
 //!
 //! Sources: [semantic conventions 1.45](https://opentelemetry.io/docs/specs/semconv/), the
 //! [GenAI conventions](https://github.com/open-telemetry/semantic-conventions-genai) at development version 1.42, and
-//! names of our own. The `GEN_AI_*` constants of the crate `opentelemetry-semantic-conventions` are deprecated and
-//! incomplete, which is why this list exists.
+//! names of our own. The `GEN_AI_*` constants of the crate `opentelemetry-semantic-conventions` are
+//! deprecated and incomplete, which is why this list exists.
 
 pub mod metrics;
 pub mod name;
@@ -24,15 +25,41 @@ pub const USER_ID: Name = name(
     High,
 );
 /// Tenant.
-pub const TENANT_ID: Name = name("tenant.id", "string", "all", "whose policies and caps count", Ours, High);
+pub const TENANT_ID: Name = name(
+    "tenant.id",
+    "string",
+    "all",
+    "whose policies and caps count",
+    Ours,
+    High,
+);
 /// API key.
-pub const TENANT_API_KEY_ID: Name =
-    name("tenant.api_key.id", "string", "server", "the id of the API key that was shown, in force or not", Ours, High);
+pub const TENANT_API_KEY_ID: Name = name(
+    "tenant.api_key.id",
+    "string",
+    "server",
+    "the id of the API key that was shown, in force or not",
+    Ours,
+    High,
+);
 /// Session.
-pub const SESSION_ID: Name = name("session.id", "string", "all", "the caller's session, from its baggage", Core, High);
+pub const SESSION_ID: Name = name(
+    "session.id",
+    "string",
+    "all",
+    "the caller's session, from its baggage",
+    Core,
+    High,
+);
 /// Feature.
-pub const FEATURE_NAME: Name =
-    name("feature.name", "string", "all", "the caller's feature, from its baggage", Ours, Low);
+pub const FEATURE_NAME: Name = name(
+    "feature.name",
+    "string",
+    "all",
+    "the caller's feature, from its baggage",
+    Ours,
+    Low,
+);
 
 /// The baggage members that are stamped on every span; no others are taken from a caller.
 pub const FROM_BAGGAGE: [Name; 4] = [USER_ID, TENANT_ID, SESSION_ID, FEATURE_NAME];
@@ -40,29 +67,88 @@ pub const FROM_BAGGAGE: [Name; 4] = [USER_ID, TENANT_ID, SESSION_ID, FEATURE_NAM
 pub const IDENTITIES: [Name; 3] = [USER_ID, TENANT_ID, SESSION_ID];
 
 /// HTTP method.
-pub const HTTP_REQUEST_METHOD: Name = name("http.request.method", "string", "server", "the method", Core, Low);
+pub const HTTP_REQUEST_METHOD: Name = name(
+    "http.request.method",
+    "string",
+    "server",
+    "the method",
+    Core,
+    Low,
+);
 /// HTTP route.
-pub const HTTP_ROUTE: Name = name("http.route", "string", "server", "the route's template", Core, Low);
+pub const HTTP_ROUTE: Name = name(
+    "http.route",
+    "string",
+    "server",
+    "the route's template",
+    Core,
+    Low,
+);
 /// HTTP status.
-pub const HTTP_RESPONSE_STATUS_CODE: Name =
-    name("http.response.status_code", "int", "server", "the status answered", Core, Low);
+pub const HTTP_RESPONSE_STATUS_CODE: Name = name(
+    "http.response.status_code",
+    "int",
+    "server",
+    "the status answered",
+    Core,
+    Low,
+);
 /// Path.
-pub const URL_PATH: Name = name("url.path", "string", "server", "the path asked for", Core, High);
+pub const URL_PATH: Name = name(
+    "url.path",
+    "string",
+    "server",
+    "the path asked for",
+    Core,
+    High,
+);
 /// Scheme.
 pub const URL_SCHEME: Name = name("url.scheme", "string", "server", "`http`", Core, Low);
 /// Server's host.
-pub const SERVER_ADDRESS: Name =
-    name("server.address", "string", "server, chat", "host that was asked; of a chat, the model's", Core, Low);
+pub const SERVER_ADDRESS: Name = name(
+    "server.address",
+    "string",
+    "server, chat",
+    "host that was asked; of a chat, the model's",
+    Core,
+    Low,
+);
 /// Server's port.
-pub const SERVER_PORT: Name = name("server.port", "int", "server, chat", "port that was asked", Core, Low);
+pub const SERVER_PORT: Name = name(
+    "server.port",
+    "int",
+    "server, chat",
+    "port that was asked",
+    Core,
+    Low,
+);
 /// Client's address.
-pub const CLIENT_ADDRESS: Name = name("client.address", "string", "server", "address of the peer", Core, High);
+pub const CLIENT_ADDRESS: Name = name(
+    "client.address",
+    "string",
+    "server",
+    "address of the peer",
+    Core,
+    High,
+);
 /// User agent.
-pub const USER_AGENT_ORIGINAL: Name =
-    name("user_agent.original", "string", "server", "the caller's program", Core, High);
+pub const USER_AGENT_ORIGINAL: Name = name(
+    "user_agent.original",
+    "string",
+    "server",
+    "the caller's program",
+    Core,
+    High,
+);
 /// HTTP version.
-pub const NETWORK_PROTOCOL_VERSION: Name =
-    name("network.protocol.version", "string", "server", "HTTP version", Core, Low);
+pub const NETWORK_PROTOCOL_VERSION: Name = name(
+    "network.protocol.version",
+    "string",
+    "server",
+    "HTTP version",
+    Core,
+    Low,
+);
 /// Error class.
 pub const ERROR_TYPE: Name = name(
     "error.type",
@@ -93,14 +179,41 @@ pub const SAMPLING_RATIO: Name = name(
 );
 
 /// Expense id.
-pub const EXPENSE_ID: Name = name("expense.id", "string", "server, invoke_agent", "UUIDv7 of the decision", Ours, High);
+pub const EXPENSE_ID: Name = name(
+    "expense.id",
+    "string",
+    "server, invoke_agent",
+    "UUIDv7 of the decision",
+    Ours,
+    High,
+);
 /// Amount.
-pub const EXPENSE_AMOUNT: Name = name("expense.amount", "string", "invoke_agent", "exact decimal amount", Ours, High);
+pub const EXPENSE_AMOUNT: Name = name(
+    "expense.amount",
+    "string",
+    "invoke_agent",
+    "exact decimal amount",
+    Ours,
+    High,
+);
 /// Currency.
-pub const EXPENSE_CURRENCY: Name = name("expense.currency", "string", "invoke_agent", "ISO 4217 code", Ours, Low);
+pub const EXPENSE_CURRENCY: Name = name(
+    "expense.currency",
+    "string",
+    "invoke_agent",
+    "ISO 4217 code",
+    Ours,
+    Low,
+);
 /// Category.
-pub const EXPENSE_CATEGORY: Name =
-    name("expense.category", "string", "invoke_agent, execute_tool", "the category, as the model named it", Ours, Low);
+pub const EXPENSE_CATEGORY: Name = name(
+    "expense.category",
+    "string",
+    "invoke_agent, execute_tool",
+    "the category, as the model named it",
+    Ours,
+    Low,
+);
 /// Corroboration.
 pub const EXPENSE_CATEGORY_CORROBORATED: Name = name(
     "expense.category_corroborated",
@@ -138,8 +251,14 @@ pub const EXPENSE_POLICY_VERDICT: Name = name(
     Low,
 );
 /// Model's decision.
-pub const EXPENSE_MODEL_DECISION: Name =
-    name("expense.model_decision", "string", "invoke_agent", "what the model advised", Ours, Low);
+pub const EXPENSE_MODEL_DECISION: Name = name(
+    "expense.model_decision",
+    "string",
+    "invoke_agent",
+    "what the model advised",
+    Ours,
+    Low,
+);
 /// Total cost.
 pub const EXPENSE_COST_USD_TOTAL: Name = name(
     "expense.cost.usd_total",
@@ -150,11 +269,23 @@ pub const EXPENSE_COST_USD_TOTAL: Name = name(
     High,
 );
 /// Override.
-pub const EXPENSE_OVERRIDE: Name =
-    name("expense.override", "boolean", "invoke_agent", "policy code overruled a more lenient model", Ours, Low);
+pub const EXPENSE_OVERRIDE: Name = name(
+    "expense.override",
+    "boolean",
+    "invoke_agent",
+    "policy code overruled a more lenient model",
+    Ours,
+    Low,
+);
 /// Record time.
-pub const EXPENSE_RECORD_DURATION: Name =
-    name("expense.record.duration", "double, s", "invoke_agent", "time the ledger took to record", Ours, High);
+pub const EXPENSE_RECORD_DURATION: Name = name(
+    "expense.record.duration",
+    "double, s",
+    "invoke_agent",
+    "time the ledger took to record",
+    Ours,
+    High,
+);
 /// Record hash.
 pub const EXPENSE_RECORD_HASH: Name = name(
     "expense.record.hash",
@@ -165,17 +296,41 @@ pub const EXPENSE_RECORD_HASH: Name = name(
     High,
 );
 /// Resolution action.
-pub const EXPENSE_RESOLUTION_ACTION: Name =
-    name("expense.resolution.action", "string", "resolve_expense", "`approve`, `deny` or `withdraw`", Ours, Low);
+pub const EXPENSE_RESOLUTION_ACTION: Name = name(
+    "expense.resolution.action",
+    "string",
+    "resolve_expense",
+    "`approve`, `deny` or `withdraw`",
+    Ours,
+    Low,
+);
 /// Resolution role.
-pub const EXPENSE_RESOLUTION_ROLE: Name =
-    name("expense.resolution.role", "string", "resolve_expense", "the role in which it was done", Ours, Low);
+pub const EXPENSE_RESOLUTION_ROLE: Name = name(
+    "expense.resolution.role",
+    "string",
+    "resolve_expense",
+    "the role in which it was done",
+    Ours,
+    Low,
+);
 /// Resolution exceptions.
-pub const EXPENSE_RESOLUTION_EXCEPTIONS: Name =
-    name("expense.resolution.exceptions", "string[]", "resolve_expense", "the rules that were set aside", Ours, Low);
+pub const EXPENSE_RESOLUTION_EXCEPTIONS: Name = name(
+    "expense.resolution.exceptions",
+    "string[]",
+    "resolve_expense",
+    "the rules that were set aside",
+    Ours,
+    Low,
+);
 /// Resolution refusal.
-pub const EXPENSE_RESOLUTION_REFUSED: Name =
-    name("expense.resolution.refused", "string", "resolve_expense", "code of the problem answered", Ours, Low);
+pub const EXPENSE_RESOLUTION_REFUSED: Name = name(
+    "expense.resolution.refused",
+    "string",
+    "resolve_expense",
+    "code of the problem answered",
+    Ours,
+    Low,
+);
 /// Validation status.
 pub const VALIDATION_STATUS: Name = name(
     "validation.status",
@@ -186,17 +341,42 @@ pub const VALIDATION_STATUS: Name = name(
     Low,
 );
 /// Failed types.
-pub const VALIDATION_FAILED_TYPES: Name =
-    name("validation.failed_types", "string[]", "invoke_agent", "types of the checks that finally failed", Ours, Low);
+pub const VALIDATION_FAILED_TYPES: Name = name(
+    "validation.failed_types",
+    "string[]",
+    "invoke_agent",
+    "types of the checks that finally failed",
+    Ours,
+    Low,
+);
 
 /// Step name.
-pub const STEP_NAME: Name = name("step.name", "string", "classify, decide", "the step", Ours, Low);
+pub const STEP_NAME: Name = name(
+    "step.name",
+    "string",
+    "classify, decide",
+    "the step",
+    Ours,
+    Low,
+);
 /// Attempts.
-pub const STEP_ATTEMPTS: Name =
-    name("step.attempts", "int", "classify, decide", "answers asked for: 2 with a repair", Ours, Low);
+pub const STEP_ATTEMPTS: Name = name(
+    "step.attempts",
+    "int",
+    "classify, decide",
+    "answers asked for: 2 with a repair",
+    Ours,
+    Low,
+);
 /// Result.
-pub const STEP_RESULT: Name =
-    name("step.result", "string", "classify, decide", "the category or the decision it came to", Ours, Low);
+pub const STEP_RESULT: Name = name(
+    "step.result",
+    "string",
+    "classify, decide",
+    "the category or the decision it came to",
+    Ours,
+    Low,
+);
 
 /// GenAI operation.
 pub const GEN_AI_OPERATION_NAME: Name = name(
@@ -208,40 +388,107 @@ pub const GEN_AI_OPERATION_NAME: Name = name(
     Low,
 );
 /// Agent.
-pub const GEN_AI_AGENT_NAME: Name =
-    name("gen_ai.agent.name", "string", "invoke_agent, execute_tool", "`expense_agent`", GenAi, Low);
+pub const GEN_AI_AGENT_NAME: Name = name(
+    "gen_ai.agent.name",
+    "string",
+    "invoke_agent, execute_tool",
+    "`expense_agent`",
+    GenAi,
+    Low,
+);
 /// Requested model.
-pub const GEN_AI_REQUEST_MODEL: Name =
-    name("gen_ai.request.model", "string", "invoke_agent, chat", "the model asked", GenAi, Low);
+pub const GEN_AI_REQUEST_MODEL: Name = name(
+    "gen_ai.request.model",
+    "string",
+    "invoke_agent, chat",
+    "the model asked",
+    GenAi,
+    Low,
+);
 /// Provider.
-pub const GEN_AI_PROVIDER_NAME: Name =
-    name("gen_ai.provider.name", "string", "chat", "`openai`, or `offline` for the built-in model", GenAi, Low);
+pub const GEN_AI_PROVIDER_NAME: Name = name(
+    "gen_ai.provider.name",
+    "string",
+    "chat",
+    "`openai`, or `offline` for the built-in model",
+    GenAi,
+    Low,
+);
 /// Output type.
-pub const GEN_AI_OUTPUT_TYPE: Name = name("gen_ai.output.type", "string", "chat", "`json`", GenAi, Low);
+pub const GEN_AI_OUTPUT_TYPE: Name =
+    name("gen_ai.output.type", "string", "chat", "`json`", GenAi, Low);
 /// Temperature.
-pub const GEN_AI_REQUEST_TEMPERATURE: Name =
-    name("gen_ai.request.temperature", "double", "chat", "sampling temperature, where set", GenAi, Low);
+pub const GEN_AI_REQUEST_TEMPERATURE: Name = name(
+    "gen_ai.request.temperature",
+    "double",
+    "chat",
+    "sampling temperature, where set",
+    GenAi,
+    Low,
+);
 /// Token limit.
-pub const GEN_AI_REQUEST_MAX_TOKENS: Name =
-    name("gen_ai.request.max_tokens", "int, tokens", "chat", "most tokens of an answer, where set", GenAi, Low);
+pub const GEN_AI_REQUEST_MAX_TOKENS: Name = name(
+    "gen_ai.request.max_tokens",
+    "int, tokens",
+    "chat",
+    "most tokens of an answer, where set",
+    GenAi,
+    Low,
+);
 /// Seed.
-pub const GEN_AI_REQUEST_SEED: Name =
-    name("gen_ai.request.seed", "int", "chat", "seed of the sampling, where set", GenAi, Low);
+pub const GEN_AI_REQUEST_SEED: Name = name(
+    "gen_ai.request.seed",
+    "int",
+    "chat",
+    "seed of the sampling, where set",
+    GenAi,
+    Low,
+);
 /// Response id.
-pub const GEN_AI_RESPONSE_ID: Name =
-    name("gen_ai.response.id", "string", "chat, validation events", "the provider's id of the answer", GenAi, High);
+pub const GEN_AI_RESPONSE_ID: Name = name(
+    "gen_ai.response.id",
+    "string",
+    "chat, validation events",
+    "the provider's id of the answer",
+    GenAi,
+    High,
+);
 /// Answering model.
-pub const GEN_AI_RESPONSE_MODEL: Name =
-    name("gen_ai.response.model", "string", "chat", "the model that answered", GenAi, Low);
+pub const GEN_AI_RESPONSE_MODEL: Name = name(
+    "gen_ai.response.model",
+    "string",
+    "chat",
+    "the model that answered",
+    GenAi,
+    Low,
+);
 /// Finish reasons.
-pub const GEN_AI_RESPONSE_FINISH_REASONS: Name =
-    name("gen_ai.response.finish_reasons", "string[]", "chat", "why the model stopped", GenAi, Low);
+pub const GEN_AI_RESPONSE_FINISH_REASONS: Name = name(
+    "gen_ai.response.finish_reasons",
+    "string[]",
+    "chat",
+    "why the model stopped",
+    GenAi,
+    Low,
+);
 /// Input tokens.
-pub const GEN_AI_USAGE_INPUT_TOKENS: Name =
-    name("gen_ai.usage.input_tokens", "int, tokens", "invoke_agent (sum), chat", "tokens read", GenAi, High);
+pub const GEN_AI_USAGE_INPUT_TOKENS: Name = name(
+    "gen_ai.usage.input_tokens",
+    "int, tokens",
+    "invoke_agent (sum), chat",
+    "tokens read",
+    GenAi,
+    High,
+);
 /// Output tokens.
-pub const GEN_AI_USAGE_OUTPUT_TOKENS: Name =
-    name("gen_ai.usage.output_tokens", "int, tokens", "invoke_agent (sum), chat", "tokens written", GenAi, High);
+pub const GEN_AI_USAGE_OUTPUT_TOKENS: Name = name(
+    "gen_ai.usage.output_tokens",
+    "int, tokens",
+    "invoke_agent (sum), chat",
+    "tokens written",
+    GenAi,
+    High,
+);
 /// Cached tokens.
 pub const GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS: Name = name(
     "gen_ai.usage.cache_read.input_tokens",
@@ -252,61 +499,187 @@ pub const GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS: Name = name(
     High,
 );
 /// Reasoning tokens.
-pub const GEN_AI_USAGE_REASONING_OUTPUT_TOKENS: Name =
-    name("gen_ai.usage.reasoning.output_tokens", "int, tokens", "chat", "tokens written while reasoning", GenAi, High);
+pub const GEN_AI_USAGE_REASONING_OUTPUT_TOKENS: Name = name(
+    "gen_ai.usage.reasoning.output_tokens",
+    "int, tokens",
+    "chat",
+    "tokens written while reasoning",
+    GenAi,
+    High,
+);
 /// Prompt name.
-pub const GEN_AI_PROMPT_NAME: Name = name("gen_ai.prompt.name", "string", "chat", "the prompt file", GenAi, Low);
+pub const GEN_AI_PROMPT_NAME: Name = name(
+    "gen_ai.prompt.name",
+    "string",
+    "chat",
+    "the prompt file",
+    GenAi,
+    Low,
+);
 /// Prompt version.
-pub const GEN_AI_PROMPT_VERSION: Name = name("gen_ai.prompt.version", "string", "chat", "its version", GenAi, Low);
+pub const GEN_AI_PROMPT_VERSION: Name = name(
+    "gen_ai.prompt.version",
+    "string",
+    "chat",
+    "its version",
+    GenAi,
+    Low,
+);
 /// Prompt hash.
-pub const EXPENSE_PROMPT_HASH: Name =
-    name("expense.prompt.hash", "string", "chat", "beginning of its SHA-256", Ours, Low);
+pub const EXPENSE_PROMPT_HASH: Name = name(
+    "expense.prompt.hash",
+    "string",
+    "chat",
+    "beginning of its SHA-256",
+    Ours,
+    Low,
+);
 /// Cost of a call.
-pub const LLM_COST_TOTAL: Name =
-    name("llm.cost.total", "double, USD", "chat", "cost of the call; absent when the price is unknown", Ours, High);
+pub const LLM_COST_TOTAL: Name = name(
+    "llm.cost.total",
+    "double, USD",
+    "chat",
+    "cost of the call; absent when the price is unknown",
+    Ours,
+    High,
+);
 /// Cost of the prompt.
-pub const LLM_COST_PROMPT: Name = name("llm.cost.prompt", "double, USD", "chat", "cost of the tokens read", Ours, High);
+pub const LLM_COST_PROMPT: Name = name(
+    "llm.cost.prompt",
+    "double, USD",
+    "chat",
+    "cost of the tokens read",
+    Ours,
+    High,
+);
 /// Cost of the completion.
-pub const LLM_COST_COMPLETION: Name =
-    name("llm.cost.completion", "double, USD", "chat", "cost of the tokens written", Ours, High);
+pub const LLM_COST_COMPLETION: Name = name(
+    "llm.cost.completion",
+    "double, USD",
+    "chat",
+    "cost of the tokens written",
+    Ours,
+    High,
+);
 /// Price source.
-pub const EXPENSE_COST_SOURCE: Name =
-    name("expense.cost.source", "string", "chat", "entry of the price table that was used", Ours, Low);
+pub const EXPENSE_COST_SOURCE: Name = name(
+    "expense.cost.source",
+    "string",
+    "chat",
+    "entry of the price table that was used",
+    Ours,
+    Low,
+);
 /// Retries.
-pub const LLM_RETRY_COUNT: Name =
-    name("llm.retry.count", "int", "chat", "transport retries inside the call", Ours, Low);
+pub const LLM_RETRY_COUNT: Name = name(
+    "llm.retry.count",
+    "int",
+    "chat",
+    "transport retries inside the call",
+    Ours,
+    Low,
+);
 /// Retry delay.
-pub const RETRY_DELAY: Name = name("retry.delay", "double, s", "`retry`", "wait before the next attempt", Ours, High);
+pub const RETRY_DELAY: Name = name(
+    "retry.delay",
+    "double, s",
+    "`retry`",
+    "wait before the next attempt",
+    Ours,
+    High,
+);
 
 /// Tool.
-pub const GEN_AI_TOOL_NAME: Name = name("gen_ai.tool.name", "string", "execute_tool", "`policy_lookup`", GenAi, Low);
+pub const GEN_AI_TOOL_NAME: Name = name(
+    "gen_ai.tool.name",
+    "string",
+    "execute_tool",
+    "`policy_lookup`",
+    GenAi,
+    Low,
+);
 /// Tool type.
-pub const GEN_AI_TOOL_TYPE: Name = name("gen_ai.tool.type", "string", "execute_tool", "`datastore`", GenAi, Low);
+pub const GEN_AI_TOOL_TYPE: Name = name(
+    "gen_ai.tool.type",
+    "string",
+    "execute_tool",
+    "`datastore`",
+    GenAi,
+    Low,
+);
 /// Tool description.
-pub const GEN_AI_TOOL_DESCRIPTION: Name =
-    name("gen_ai.tool.description", "string", "execute_tool", "what the tool does", GenAi, Low);
+pub const GEN_AI_TOOL_DESCRIPTION: Name = name(
+    "gen_ai.tool.description",
+    "string",
+    "execute_tool",
+    "what the tool does",
+    GenAi,
+    Low,
+);
 /// Policy id.
-pub const EXPENSE_POLICY_ID: Name =
-    name("expense.policy.id", "string", "execute_tool", "category of the policy found", Ours, Low);
+pub const EXPENSE_POLICY_ID: Name = name(
+    "expense.policy.id",
+    "string",
+    "execute_tool",
+    "category of the policy found",
+    Ours,
+    Low,
+);
 /// Policy version.
-pub const EXPENSE_POLICY_VERSION: Name =
-    name("expense.policy.version", "string", "execute_tool", "version of the policy found", Ours, Low);
+pub const EXPENSE_POLICY_VERSION: Name = name(
+    "expense.policy.version",
+    "string",
+    "execute_tool",
+    "version of the policy found",
+    Ours,
+    Low,
+);
 /// Policy hash.
-pub const EXPENSE_POLICY_HASH: Name =
-    name("expense.policy.hash", "string", "execute_tool", "beginning of the SHA-256 of its file", Ours, Low);
+pub const EXPENSE_POLICY_HASH: Name = name(
+    "expense.policy.hash",
+    "string",
+    "execute_tool",
+    "beginning of the SHA-256 of its file",
+    Ours,
+    Low,
+);
 /// Policy rules.
-pub const EXPENSE_POLICY_RULES: Name =
-    name("expense.policy.rules", "string[]", "execute_tool", "ids of its rules", Ours, Low);
+pub const EXPENSE_POLICY_RULES: Name = name(
+    "expense.policy.rules",
+    "string[]",
+    "execute_tool",
+    "ids of its rules",
+    Ours,
+    Low,
+);
 /// Violations.
-pub const EXPENSE_VIOLATIONS: Name =
-    name("expense.violations", "string[]", "execute_tool", "ids of the rules the expense breaks", Ours, Low);
+pub const EXPENSE_VIOLATIONS: Name = name(
+    "expense.violations",
+    "string[]",
+    "execute_tool",
+    "ids of the rules the expense breaks",
+    Ours,
+    Low,
+);
 
 /// Validation type.
-pub const VALIDATION_TYPE: Name =
-    name("validation.type", "string", "validation events", "what was checked, one of seven", Ours, Low);
+pub const VALIDATION_TYPE: Name = name(
+    "validation.type",
+    "string",
+    "validation events",
+    "what was checked, one of seven",
+    Ours,
+    Low,
+);
 /// Failed type.
-pub const VALIDATION_FAILED_TYPE: Name =
-    name("validation.failed_type", "string", "`validation.failed`", "the same, on failed checks only", Ours, Low);
+pub const VALIDATION_FAILED_TYPE: Name = name(
+    "validation.failed_type",
+    "string",
+    "`validation.failed`",
+    "the same, on failed checks only",
+    Ours,
+    Low,
+);
 /// Checked input.
 pub const VALIDATION_INPUT: Name = name(
     "validation.input",
@@ -317,30 +690,78 @@ pub const VALIDATION_INPUT: Name = name(
     High,
 );
 /// Expectation.
-pub const VALIDATION_EXPECTED: Name =
-    name("validation.expected", "string[]", "validation events", "what would have passed", Ours, High);
+pub const VALIDATION_EXPECTED: Name = name(
+    "validation.expected",
+    "string[]",
+    "validation events",
+    "what would have passed",
+    Ours,
+    High,
+);
 /// Message.
-pub const VALIDATION_MESSAGE: Name =
-    name("validation.message", "string", "validation events", "the check in one sentence", Ours, High);
+pub const VALIDATION_MESSAGE: Name = name(
+    "validation.message",
+    "string",
+    "validation events",
+    "the check in one sentence",
+    Ours,
+    High,
+);
 /// Attempt.
-pub const VALIDATION_ATTEMPT: Name =
-    name("validation.attempt", "int", "validation events", "which answer of the step, from 1", Ours, Low);
+pub const VALIDATION_ATTEMPT: Name = name(
+    "validation.attempt",
+    "int",
+    "validation events",
+    "which answer of the step, from 1",
+    Ours,
+    Low,
+);
 
 /// System instructions.
-pub const GEN_AI_SYSTEM_INSTRUCTIONS: Name =
-    name("gen_ai.system_instructions", "string, JSON", "chat, with content", "the instructions", GenAi, High);
+pub const GEN_AI_SYSTEM_INSTRUCTIONS: Name = name(
+    "gen_ai.system_instructions",
+    "string, JSON",
+    "chat, with content",
+    "the instructions",
+    GenAi,
+    High,
+);
 /// Input messages.
-pub const GEN_AI_INPUT_MESSAGES: Name =
-    name("gen_ai.input.messages", "string, JSON", "chat, with content", "the messages sent", GenAi, High);
+pub const GEN_AI_INPUT_MESSAGES: Name = name(
+    "gen_ai.input.messages",
+    "string, JSON",
+    "chat, with content",
+    "the messages sent",
+    GenAi,
+    High,
+);
 /// Output messages.
-pub const GEN_AI_OUTPUT_MESSAGES: Name =
-    name("gen_ai.output.messages", "string, JSON", "chat, with content", "the answer", GenAi, High);
+pub const GEN_AI_OUTPUT_MESSAGES: Name = name(
+    "gen_ai.output.messages",
+    "string, JSON",
+    "chat, with content",
+    "the answer",
+    GenAi,
+    High,
+);
 /// Tool arguments.
-pub const GEN_AI_TOOL_CALL_ARGUMENTS: Name =
-    name("gen_ai.tool.call.arguments", "string, JSON", "execute_tool, with content", "what was looked up", GenAi, High);
+pub const GEN_AI_TOOL_CALL_ARGUMENTS: Name = name(
+    "gen_ai.tool.call.arguments",
+    "string, JSON",
+    "execute_tool, with content",
+    "what was looked up",
+    GenAi,
+    High,
+);
 /// Tool result.
-pub const GEN_AI_TOOL_CALL_RESULT: Name =
-    name("gen_ai.tool.call.result", "string, JSON", "execute_tool, with content", "what was found", GenAi, High);
+pub const GEN_AI_TOOL_CALL_RESULT: Name = name(
+    "gen_ai.tool.call.result",
+    "string, JSON",
+    "execute_tool, with content",
+    "what was found",
+    GenAi,
+    High,
+);
 /// Input for LLM UIs.
 pub const INPUT_VALUE: Name = name(
     "input.value",
@@ -462,9 +883,25 @@ pub const EVENT_CAP_MOVED: &str = "cap.moved";
 
 /// Every event name, with where it stands and what it means.
 pub const EVENTS: &[(&str, &str, &str)] = &[
-    (EVENT_VALIDATION_PASSED, "classify, execute_tool, decide", "a check held"),
-    (EVENT_VALIDATION_FAILED, "classify, execute_tool, decide", "a check failed"),
+    (
+        EVENT_VALIDATION_PASSED,
+        "classify, execute_tool, decide",
+        "a check held",
+    ),
+    (
+        EVENT_VALIDATION_FAILED,
+        "classify, execute_tool, decide",
+        "a check failed",
+    ),
     (EVENT_RETRY, "chat", "the endpoint was asked again, and why"),
-    (EVENT_COST_UNKNOWN, "chat", "the price table has no entry for the model, or the tokens are unknown"),
-    (EVENT_CAP_MOVED, "invoke_agent", "another expense took the cap, so the verdict was computed again"),
+    (
+        EVENT_COST_UNKNOWN,
+        "chat",
+        "the price table has no entry for the model, or the tokens are unknown",
+    ),
+    (
+        EVENT_CAP_MOVED,
+        "invoke_agent",
+        "another expense took the cap, so the verdict was computed again",
+    ),
 ];

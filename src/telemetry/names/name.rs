@@ -1,4 +1,5 @@
-//! What is said of a name: its type, where it stands, what it means, where it comes from and how many values it takes.
+//! What is said of a name: its type, where it stands, what it means, where it comes from and how
+//! many values it takes.
 
 use opentelemetry::{KeyValue, Value};
 
@@ -66,5 +67,12 @@ pub(super) const fn name(
     source: Source,
     cardinality: Cardinality,
 ) -> Name {
-    Name { key, value, on, meaning, source, cardinality }
+    Name {
+        key,
+        value,
+        on,
+        meaning,
+        source,
+        cardinality,
+    }
 }

@@ -6,17 +6,41 @@ use super::name::Source::{Core, GenAi, Langfuse, OpenInference};
 use super::name::{Name, name};
 
 /// Evaluation name.
-pub const GEN_AI_EVALUATION_NAME: Name =
-    name("gen_ai.evaluation.name", "string", EVALUATIONS, "what was checked, one of seven", GenAi, Low);
+pub const GEN_AI_EVALUATION_NAME: Name = name(
+    "gen_ai.evaluation.name",
+    "string",
+    EVALUATIONS,
+    "what was checked, one of seven",
+    GenAi,
+    Low,
+);
 /// Evaluation score.
-pub const GEN_AI_EVALUATION_SCORE_VALUE: Name =
-    name("gen_ai.evaluation.score.value", "double", EVALUATIONS, "1 when the check held, else 0", GenAi, Low);
+pub const GEN_AI_EVALUATION_SCORE_VALUE: Name = name(
+    "gen_ai.evaluation.score.value",
+    "double",
+    EVALUATIONS,
+    "1 when the check held, else 0",
+    GenAi,
+    Low,
+);
 /// Evaluation label.
-pub const GEN_AI_EVALUATION_SCORE_LABEL: Name =
-    name("gen_ai.evaluation.score.label", "string", EVALUATIONS, "`pass` or `fail`", GenAi, Low);
+pub const GEN_AI_EVALUATION_SCORE_LABEL: Name = name(
+    "gen_ai.evaluation.score.label",
+    "string",
+    EVALUATIONS,
+    "`pass` or `fail`",
+    GenAi,
+    Low,
+);
 /// Evaluation in words.
-pub const GEN_AI_EVALUATION_EXPLANATION: Name =
-    name("gen_ai.evaluation.explanation", "string", EVALUATIONS, "the check in one sentence", GenAi, High);
+pub const GEN_AI_EVALUATION_EXPLANATION: Name = name(
+    "gen_ai.evaluation.explanation",
+    "string",
+    EVALUATIONS,
+    "the check in one sentence",
+    GenAi,
+    High,
+);
 /// Exception class.
 pub const EXCEPTION_TYPE: Name = name(
     "exception.type",
@@ -47,14 +71,32 @@ pub const OPENINFERENCE_SPAN_KIND: Name = name(
     Low,
 );
 /// Model for Phoenix.
-pub const LLM_MODEL_NAME: Name =
-    name("llm.model_name", "string", COMPATIBLE_CHAT, "the model asked", OpenInference, Low);
+pub const LLM_MODEL_NAME: Name = name(
+    "llm.model_name",
+    "string",
+    COMPATIBLE_CHAT,
+    "the model asked",
+    OpenInference,
+    Low,
+);
 /// Tokens read, for Phoenix.
-pub const LLM_TOKEN_COUNT_PROMPT: Name =
-    name("llm.token_count.prompt", "int, tokens", COMPATIBLE_CHAT, "tokens read", OpenInference, High);
+pub const LLM_TOKEN_COUNT_PROMPT: Name = name(
+    "llm.token_count.prompt",
+    "int, tokens",
+    COMPATIBLE_CHAT,
+    "tokens read",
+    OpenInference,
+    High,
+);
 /// Tokens written, for Phoenix.
-pub const LLM_TOKEN_COUNT_COMPLETION: Name =
-    name("llm.token_count.completion", "int, tokens", COMPATIBLE_CHAT, "tokens written", OpenInference, High);
+pub const LLM_TOKEN_COUNT_COMPLETION: Name = name(
+    "llm.token_count.completion",
+    "int, tokens",
+    COMPATIBLE_CHAT,
+    "tokens written",
+    OpenInference,
+    High,
+);
 /// Level for Langfuse.
 pub const LANGFUSE_OBSERVATION_LEVEL: Name = name(
     "langfuse.observation.level",
@@ -65,11 +107,23 @@ pub const LANGFUSE_OBSERVATION_LEVEL: Name = name(
     Low,
 );
 /// Prompt name for Langfuse.
-pub const LANGFUSE_OBSERVATION_PROMPT_NAME: Name =
-    name("langfuse.observation.prompt.name", "string", COMPATIBLE_CHAT, INSTEAD_OF_PROMPT, Langfuse, Low);
+pub const LANGFUSE_OBSERVATION_PROMPT_NAME: Name = name(
+    "langfuse.observation.prompt.name",
+    "string",
+    COMPATIBLE_CHAT,
+    INSTEAD_OF_PROMPT,
+    Langfuse,
+    Low,
+);
 /// Prompt version for Langfuse.
-pub const LANGFUSE_OBSERVATION_PROMPT_VERSION: Name =
-    name("langfuse.observation.prompt.version", "string", COMPATIBLE_CHAT, INSTEAD_OF_PROMPT, Langfuse, Low);
+pub const LANGFUSE_OBSERVATION_PROMPT_VERSION: Name = name(
+    "langfuse.observation.prompt.version",
+    "string",
+    COMPATIBLE_CHAT,
+    INSTEAD_OF_PROMPT,
+    Langfuse,
+    Low,
+);
 const COMPATIBLE_CHAT: &str = "chat, with `--compatibility-keys`";
 const INSTEAD_OF_PROMPT: &str = "instead of `gen_ai.prompt.*`, which Langfuse takes for the input";
 
@@ -99,7 +153,19 @@ pub const EVENT_EXCEPTION: &str = "exception";
 
 /// Every log record with a name, with where it is made and what it means.
 pub const EVENTS: &[(&str, &str, &str)] = &[
-    (EVENT_GEN_AI_EVALUATION_RESULT, "log record in classify, execute_tool, decide", "a check, held or failed"),
-    (EVENT_GEN_AI_OPERATION_DETAILS, "log record in chat", "prompt and answer, where content is captured in events"),
-    (EVENT_EXCEPTION, "log record in chat, execute_tool, invoke_agent, resolve_expense", "a dependency failed"),
+    (
+        EVENT_GEN_AI_EVALUATION_RESULT,
+        "log record in classify, execute_tool, decide",
+        "a check, held or failed",
+    ),
+    (
+        EVENT_GEN_AI_OPERATION_DETAILS,
+        "log record in chat",
+        "prompt and answer, where content is captured in events",
+    ),
+    (
+        EVENT_EXCEPTION,
+        "log record in chat, execute_tool, invoke_agent, resolve_expense",
+        "a dependency failed",
+    ),
 ];

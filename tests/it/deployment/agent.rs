@@ -1,5 +1,5 @@
-//! The agent's own Deployment: variables that it reads, resources, one ledger for all replicas, and time enough to
-//! stop.
+//! The agent's own Deployment: variables that it reads, resources, one ledger for all replicas, and
+//! time enough to stop.
 
 use std::time::Duration;
 
@@ -17,12 +17,18 @@ fn deployment(files: &Files) -> &Value {
 /// The agent's container.
 pub(super) fn container(files: &Files) -> &Value {
     let containers = list(&deployment(files)["spec"]["template"]["spec"]["containers"]);
-    containers.iter().find(|container| container["name"] == *AGENT).expect("the agent's container has its name")
+    containers
+        .iter()
+        .find(|container| container["name"] == *AGENT)
+        .expect("the agent's container has its name")
 }
 
 /// The value of a variable of the agent's container.
 pub(super) fn variable<'a>(files: &'a Files, name: &str) -> Option<&'a str> {
-    list(&container(files)["env"]).iter().find(|variable| variable["name"] == *name)?["value"].as_str()
+    list(&container(files)["env"])
+        .iter()
+        .find(|variable| variable["name"] == *name)?["value"]
+        .as_str()
 }
 
 fn variables(files: &Files) -> Vec<String> {
@@ -33,14 +39,18 @@ fn variables(files: &Files) -> Vec<String> {
         let (above, below) = (&variables[..i], &variables[i + 1..]);
         let name = text(&variable["name"]);
         let is_above = |name: &str| above.iter().any(|variable| variable["name"] == *name);
-        let is_used = below.iter().any(|variable| text(&variable["value"]).contains(&format!("$({name})")));
+        let is_used = below
+            .iter()
+            .any(|variable| text(&variable["value"]).contains(&format!("$({name})")));
         if !is_read(name) && !is_used {
             faults.push(format!("{name} is read by nobody"));
         }
         if is_above(name) {
             faults.push(format!("{name} is set twice"));
         }
-        let references = reference.captures_iter(text(&variable["value"])).map(|found| found[1].to_owned());
+        let references = reference
+            .captures_iter(text(&variable["value"]))
+            .map(|found| found[1].to_owned());
         let unset = references.filter(|used| !is_above(used));
         faults.extend(unset.map(|used| format!("{name} uses {used}, which is not set above it")));
     }
@@ -53,12 +63,36 @@ fn every_variable_of_the_agent_is_read() {
         variables,
         MANIFEST,
         &[
-            ("name: DATABASE_URL", "name: POSTGRES_URL", "POSTGRES_URL is read by nobody"),
-            ("name: OPENAI_API_KEY\n", "name: OPENAI_KEY\n", "OPENAI_KEY is read by nobody"),
-            ("name: OTEL_SERVICE_NAME", "name: OTEL_SERVICE", "OTEL_SERVICE is read by nobody"),
-            ("name: OTEL_SERVICE_NAME", "name: NODE_NAME", "NODE_NAME is set twice"),
-            ("k8s.node.name=$(NODE_NAME),", "", "NODE_NAME is read by nobody"),
-            ("name: POD_UID", "name: POD_ID", "OTEL_RESOURCE_ATTRIBUTES uses POD_UID, which is not set above it"),
+            (
+                "name: DATABASE_URL",
+                "name: POSTGRES_URL",
+                "POSTGRES_URL is read by nobody",
+            ),
+            (
+                "name: OPENAI_API_KEY\n",
+                "name: OPENAI_KEY\n",
+                "OPENAI_KEY is read by nobody",
+            ),
+            (
+                "name: OTEL_SERVICE_NAME",
+                "name: OTEL_SERVICE",
+                "OTEL_SERVICE is read by nobody",
+            ),
+            (
+                "name: OTEL_SERVICE_NAME",
+                "name: NODE_NAME",
+                "NODE_NAME is set twice",
+            ),
+            (
+                "k8s.node.name=$(NODE_NAME),",
+                "",
+                "NODE_NAME is read by nobody",
+            ),
+            (
+                "name: POD_UID",
+                "name: POD_ID",
+                "OTEL_RESOURCE_ATTRIBUTES uses POD_UID, which is not set above it",
+            ),
         ],
     );
 }
@@ -69,7 +103,11 @@ fn resources(files: &Files) -> Vec<String> {
         "limits": {"cpu": "500m", "memory": "512Mi"},
     });
     let given = &container(files)["resources"];
-    if *given == agreed { Vec::new() } else { vec![format!("the resources are {given}, and not {agreed}")] }
+    if *given == agreed {
+        Vec::new()
+    } else {
+        vec![format!("the resources are {given}, and not {agreed}")]
+    }
 }
 
 #[test]
@@ -78,22 +116,38 @@ fn the_agent_has_the_resources_that_are_agreed() {
                  \"requests\":{\"cpu\":\"1\",\"memory\":\"256Mi\"}}, \
                  and not {\"limits\":{\"cpu\":\"500m\",\"memory\":\"512Mi\"},\
                  \"requests\":{\"cpu\":\"250m\",\"memory\":\"256Mi\"}}";
-    assert_check(resources, MANIFEST, &[("{cpu: 250m, memory: 256Mi}", "{cpu: \"1\", memory: 256Mi}", fault)]);
+    assert_check(
+        resources,
+        MANIFEST,
+        &[(
+            "{cpu: 250m, memory: 256Mi}",
+            "{cpu: \"1\", memory: 256Mi}",
+            fault,
+        )],
+    );
 }
 
 fn replicas(files: &Files) -> Vec<String> {
     let spec = &deployment(files)["spec"];
-    let autoscaler = object(files, "HorizontalPodAutoscaler", AGENT).map_or(&Value::Null, |object| &object["spec"]);
+    let autoscaler = object(files, "HorizontalPodAutoscaler", AGENT)
+        .map_or(&Value::Null, |object| &object["spec"]);
     let mut faults = Vec::new();
     // While pods are rolled, even one replica is two.
-    let is_alone = spec["replicas"] == 1 && autoscaler.is_null() && spec["strategy"]["type"] == "Recreate";
+    let is_alone =
+        spec["replicas"] == 1 && autoscaler.is_null() && spec["strategy"]["type"] == "Recreate";
     if !is_alone {
         for volume in list(&spec["template"]["spec"]["volumes"]) {
             let name = text(&volume["persistentVolumeClaim"]["claimName"]);
-            let claim = object(files, "PersistentVolumeClaim", name).map_or(&Value::Null, |claim| &claim["spec"]);
-            let is_shared = list(&claim["accessModes"]).iter().any(|mode| *mode == "ReadWriteMany");
+            let claim = object(files, "PersistentVolumeClaim", name)
+                .map_or(&Value::Null, |claim| &claim["spec"]);
+            let is_shared = list(&claim["accessModes"])
+                .iter()
+                .any(|mode| *mode == "ReadWriteMany");
             if volume["persistentVolumeClaim"].is_object() && !is_shared {
-                faults.push(format!("the replicas would need a volume {} each", text(&volume["name"])));
+                faults.push(format!(
+                    "the replicas would need a volume {} each",
+                    text(&volume["name"])
+                ));
             }
         }
         let mut variables = list(&container(files)["env"]).iter();
@@ -103,7 +157,9 @@ fn replicas(files: &Files) -> Vec<String> {
     }
     if !autoscaler.is_null() && autoscaler["minReplicas"] != spec["replicas"] {
         let (given, least) = (&spec["replicas"], &autoscaler["minReplicas"]);
-        faults.push(format!("the file asks for {given} replicas, and the autoscaler keeps at least {least}"));
+        faults.push(format!(
+            "the file asks for {given} replicas, and the autoscaler keeps at least {least}"
+        ));
     }
     faults
 }
@@ -116,21 +172,36 @@ fn all_replicas_share_one_ledger() {
         replicas,
         MANIFEST,
         &[
-            (policies, claim, "the replicas would need a volume policies each"),
+            (
+                policies,
+                claim,
+                "the replicas would need a volume policies each",
+            ),
             (
                 "name: DATABASE_URL",
                 "name: OPENAI_BASE_URL",
                 "without DATABASE_URL, the replicas would have a ledger each",
             ),
-            ("minReplicas: 2", "minReplicas: 3", "the file asks for 2 replicas, and the autoscaler keeps at least 3"),
+            (
+                "minReplicas: 2",
+                "minReplicas: 3",
+                "the file asks for 2 replicas, and the autoscaler keeps at least 3",
+            ),
         ],
     );
 }
 
 fn rollout(files: &Files) -> Vec<String> {
     let strategy = &deployment(files)["spec"]["strategy"];
-    let agreed = json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}});
-    if *strategy == agreed { Vec::new() } else { vec![format!("pods are replaced by {strategy}, and not by {agreed}")] }
+    let agreed =
+        json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}});
+    if *strategy == agreed {
+        Vec::new()
+    } else {
+        vec![format!(
+            "pods are replaced by {strategy}, and not by {agreed}"
+        )]
+    }
 }
 
 #[test]
@@ -138,7 +209,11 @@ fn no_replica_goes_before_its_successor_serves() {
     let fault = "pods are replaced by {\"rollingUpdate\":{\"maxSurge\":1,\"maxUnavailable\":1},\
                  \"type\":\"RollingUpdate\"}, and not by {\"rollingUpdate\":{\"maxSurge\":1,\"maxUnavailable\":0},\
                  \"type\":\"RollingUpdate\"}";
-    assert_check(rollout, MANIFEST, &[("maxUnavailable: 0", "maxUnavailable: 1", fault)]);
+    assert_check(
+        rollout,
+        MANIFEST,
+        &[("maxUnavailable: 0", "maxUnavailable: 1", fault)],
+    );
 }
 
 fn grace(files: &Files) -> Vec<String> {
@@ -148,7 +223,13 @@ fn grace(files: &Files) -> Vec<String> {
     // Kubernetes kills after 30 seconds when nothing else is said.
     let given = &deployment(files)["spec"]["template"]["spec"]["terminationGracePeriodSeconds"];
     let given = Duration::from_secs(given.as_u64().unwrap_or(30));
-    if given > needed { Vec::new() } else { vec![format!("stopping takes up to {needed:?}, and {given:?} are given")] }
+    if given > needed {
+        Vec::new()
+    } else {
+        vec![format!(
+            "stopping takes up to {needed:?}, and {given:?} are given"
+        )]
+    }
 }
 
 #[test]
@@ -158,8 +239,16 @@ fn the_agent_is_not_killed_while_it_stops() {
         grace,
         MANIFEST,
         &[
-            (grace_period, "terminationGracePeriodSeconds: 40", "stopping takes up to 42s, and 40s are given"),
-            (grace_period, "restartPolicy: Always", "stopping takes up to 42s, and 30s are given"),
+            (
+                grace_period,
+                "terminationGracePeriodSeconds: 40",
+                "stopping takes up to 42s, and 40s are given",
+            ),
+            (
+                grace_period,
+                "restartPolicy: Always",
+                "stopping takes up to 42s, and 30s are given",
+            ),
             (
                 "volumeMounts:\n            - name: policies\n",
                 "lifecycle: {preStop: {sleep: {seconds: 10}}}\n          volumeMounts:\n            - name: policies\n",

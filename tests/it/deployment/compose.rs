@@ -1,9 +1,12 @@
-//! The Compose file: nothing is published beyond this machine, every variable is read, every URL leads somewhere, and
-//! the agent has time enough to stop.
+//! The Compose file: nothing is published beyond this machine, every variable is read, every URL
+//! leads somewhere, and the agent has time enough to stop.
 
 use serde_json::Value;
 
-use super::{AGENT, COMPOSE, Files, VARIABLES, assert_check, host_and_port, is_read, list, text, time_to_stop};
+use super::{
+    AGENT, COMPOSE, Files, VARIABLES, assert_check, host_and_port, is_read, list, text,
+    time_to_stop,
+};
 
 /// A port that a service publishes.
 pub(super) struct Published<'a> {
@@ -17,18 +20,28 @@ pub(super) struct Published<'a> {
 
 /// The ports a service publishes, each written as `ADDRESS:PORT:PORT`.
 pub(super) fn published<'a>(files: &'a Files, service: &str) -> Vec<Published<'a>> {
-    let ports = list(&files.compose["services"][service]["ports"]).iter().map(text);
+    let ports = list(&files.compose["services"][service]["ports"])
+        .iter()
+        .map(text);
     let parts = ports.map(|port| port.rsplitn(3, ':').collect::<Vec<_>>());
     let part = |parts: &[&'a str], i: usize| parts.get(i).copied().unwrap_or_default();
     parts
-        .map(|parts| Published { container_port: part(&parts, 0), port: part(&parts, 1), address: part(&parts, 2) })
+        .map(|parts| Published {
+            container_port: part(&parts, 0),
+            port: part(&parts, 1),
+            address: part(&parts, 2),
+        })
         .collect()
 }
 
 /// Every port that any service publishes, with the service's name.
 fn all_published(files: &Files) -> impl Iterator<Item = (&str, Published<'_>)> {
     let services = files.compose["services"].as_object().into_iter().flatten();
-    services.flat_map(|(name, _)| published(files, name).into_iter().map(move |port| (name.as_str(), port)))
+    services.flat_map(|(name, _)| {
+        published(files, name)
+            .into_iter()
+            .map(move |port| (name.as_str(), port))
+    })
 }
 
 /// A service of the Compose file.
@@ -43,13 +56,22 @@ pub(super) fn variable<'a>(files: &'a Files, name: &str) -> Option<&'a str> {
 
 /// What `${NAME:-VALUE}` is when the shell says nothing.
 fn by_default(value: &str) -> &str {
-    let default = value.strip_prefix("${").and_then(|value| value.strip_suffix('}')?.split_once(":-"));
+    let default = value
+        .strip_prefix("${")
+        .and_then(|value| value.strip_suffix('}')?.split_once(":-"));
     default.map_or(value, |(_, default)| default)
 }
 
 fn addresses(files: &Files) -> Vec<String> {
     let strays = all_published(files).filter(|(_, port)| port.address != "127.0.0.1");
-    strays.map(|(service, port)| format!("{service} publishes {} beyond loopback", port.container_port)).collect()
+    strays
+        .map(|(service, port)| {
+            format!(
+                "{service} publishes {} beyond loopback",
+                port.container_port
+            )
+        })
+        .collect()
 }
 
 #[test]
@@ -58,45 +80,84 @@ fn nothing_is_published_beyond_this_machine() {
         addresses,
         COMPOSE,
         &[
-            ("127.0.0.1:8000:8000", "8000:8000", "expense-agent publishes 8000 beyond loopback"),
-            ("127.0.0.1:4317:4317", "0.0.0.0:4317:4317", "jaeger publishes 4317 beyond loopback"),
-            ("127.0.0.1:4318:4318", "4318", "jaeger publishes 4318 beyond loopback"),
+            (
+                "127.0.0.1:8000:8000",
+                "8000:8000",
+                "expense-agent publishes 8000 beyond loopback",
+            ),
+            (
+                "127.0.0.1:4317:4317",
+                "0.0.0.0:4317:4317",
+                "jaeger publishes 4317 beyond loopback",
+            ),
+            (
+                "127.0.0.1:4318:4318",
+                "4318",
+                "jaeger publishes 4318 beyond loopback",
+            ),
         ],
     );
 }
 
 fn variables(files: &Files) -> Vec<String> {
     let given = &service(files, AGENT)["environment"];
-    let names = given.as_object().into_iter().flatten().map(|(name, _)| name);
-    let unread = names.filter(|name| !is_read(name)).map(|name| format!("{name} is read by nobody"));
-    let lost = files.variables.iter().filter(|name| given.get(name.as_str()).is_none());
-    unread.chain(lost.map(|name| format!("{name} of {VARIABLES} does not reach the agent"))).collect()
+    let names = given
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name);
+    let unread = names
+        .filter(|name| !is_read(name))
+        .map(|name| format!("{name} is read by nobody"));
+    let lost = files
+        .variables
+        .iter()
+        .filter(|name| given.get(name.as_str()).is_none());
+    unread
+        .chain(lost.map(|name| format!("{name} of {VARIABLES} does not reach the agent")))
+        .collect()
 }
 
 #[test]
 fn every_variable_of_the_agent_is_read() {
-    let broken = ("EXPENSE_AGENT_MODEL:", "EXPENSE_MODEL:", "EXPENSE_MODEL is read by nobody");
+    let broken = (
+        "EXPENSE_AGENT_MODEL:",
+        "EXPENSE_MODEL:",
+        "EXPENSE_MODEL is read by nobody",
+    );
     assert_check(variables, COMPOSE, &[broken]);
 }
 
 #[test]
 fn every_variable_of_the_example_reaches_the_agent() {
-    let broken = ("#RUST_LOG=", "#RUST_BACKTRACE=", "RUST_BACKTRACE of .env.example does not reach the agent");
+    let broken = (
+        "#RUST_LOG=",
+        "#RUST_BACKTRACE=",
+        "RUST_BACKTRACE of .env.example does not reach the agent",
+    );
     assert_check(variables, VARIABLES, &[broken]);
 }
 
 fn urls(files: &Files) -> Vec<String> {
     let mut faults = Vec::new();
     let url = by_default(variable(files, "OTEL_EXPORTER_OTLP_ENDPOINT").unwrap_or_default());
-    // Between containers every port is open; those that a service publishes are the ones it is known to have.
-    let has_port = |host: &str, port: u16| published(files, host).iter().any(|p| p.container_port == port.to_string());
+    // Between containers every port is open; those that a service publishes are the ones it is
+    // known to have.
+    let has_port = |host: &str, port: u16| {
+        published(files, host)
+            .iter()
+            .any(|p| p.container_port == port.to_string())
+    };
     if !host_and_port(url).is_some_and(|(host, port)| has_port(&host, port)) {
         faults.push(format!("OTEL_EXPORTER_OTLP_ENDPOINT: no service is {url}"));
     }
     let url = variable(files, "EXPENSE_AGENT_TRACE_URL").unwrap_or_default();
-    let is_open = |port: u16| all_published(files).any(|(_, published)| published.port == port.to_string());
+    let is_open =
+        |port: u16| all_published(files).any(|(_, published)| published.port == port.to_string());
     if !host_and_port(url).is_some_and(|(host, port)| host == "localhost" && is_open(port)) {
-        faults.push(format!("EXPENSE_AGENT_TRACE_URL: nothing is published at {url}"));
+        faults.push(format!(
+            "EXPENSE_AGENT_TRACE_URL: nothing is published at {url}"
+        ));
     }
     faults
 }
@@ -108,13 +169,21 @@ fn every_url_of_the_agent_leads_to_a_service() {
         urls,
         COMPOSE,
         &[
-            ("http://jaeger:4317", "http://trace:4317", "OTEL_EXPORTER_OTLP_ENDPOINT: no service is http://trace:4317"),
+            (
+                "http://jaeger:4317",
+                "http://trace:4317",
+                "OTEL_EXPORTER_OTLP_ENDPOINT: no service is http://trace:4317",
+            ),
             (
                 "http://jaeger:4317",
                 "http://jaeger:4316",
                 "OTEL_EXPORTER_OTLP_ENDPOINT: no service is http://jaeger:4316",
             ),
-            (trace_url, "http://jaeger:16686", "EXPENSE_AGENT_TRACE_URL: nothing is published at http://jaeger:16686"),
+            (
+                trace_url,
+                "http://jaeger:16686",
+                "EXPENSE_AGENT_TRACE_URL: nothing is published at http://jaeger:16686",
+            ),
             (
                 "127.0.0.1:16686:16686",
                 "127.0.0.1:8080:16686",
@@ -127,9 +196,17 @@ fn every_url_of_the_agent_leads_to_a_service() {
 fn grace(files: &Files) -> Vec<String> {
     let needed = time_to_stop(|name| variable(files, name));
     // Compose kills after ten seconds when nothing else is said.
-    let given = service(files, AGENT)["stop_grace_period"].as_str().unwrap_or("10s");
+    let given = service(files, AGENT)["stop_grace_period"]
+        .as_str()
+        .unwrap_or("10s");
     let given = humantime::parse_duration(given).unwrap();
-    if given > needed { Vec::new() } else { vec![format!("stopping takes up to {needed:?}, and {given:?} are given")] }
+    if given > needed {
+        Vec::new()
+    } else {
+        vec![format!(
+            "stopping takes up to {needed:?}, and {given:?} are given"
+        )]
+    }
 }
 
 #[test]
@@ -140,9 +217,21 @@ fn the_agent_is_not_killed_while_it_stops() {
         grace,
         COMPOSE,
         &[
-            (grace_period, "stop_grace_period: 35s", "stopping takes up to 37s, and 35s are given"),
-            (grace_period, "tty: false", "stopping takes up to 37s, and 10s are given"),
-            (drain, "EXPENSE_AGENT_DRAIN_TIMEOUT: 1m", "stopping takes up to 67s, and 45s are given"),
+            (
+                grace_period,
+                "stop_grace_period: 35s",
+                "stopping takes up to 37s, and 35s are given",
+            ),
+            (
+                grace_period,
+                "tty: false",
+                "stopping takes up to 37s, and 10s are given",
+            ),
+            (
+                drain,
+                "EXPENSE_AGENT_DRAIN_TIMEOUT: 1m",
+                "stopping takes up to 67s, and 45s are given",
+            ),
         ],
     );
 }

@@ -1,4 +1,5 @@
-//! The operator's guide, `deploy/README.md`: it has a paragraph for every alert, and its links lead somewhere.
+//! The operator's guide, `deploy/README.md`: it has a paragraph for every alert, and its links lead
+//! somewhere.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,14 +17,21 @@ const GUIDE: &str = "deploy/README.md";
 /// The alerts for which there is a heading, and a paragraph below it.
 fn explained(guide: &str) -> BTreeSet<&str> {
     let paragraph = Regex::new(r"(?m)^### (ExpenseAgent\w+)\n\n\w").unwrap();
-    paragraph.captures_iter(guide).map(|found| found.get(1).unwrap().as_str()).collect()
+    paragraph
+        .captures_iter(guide)
+        .map(|found| found.get(1).unwrap().as_str())
+        .collect()
 }
 
 #[test]
 fn every_alert_has_its_paragraph() {
     let guide = fs::read_to_string(of_project(GUIDE)).unwrap();
-    let alerts: Value = yaml_serde::from_str(&fs::read_to_string(of_project("deploy/alerts.yaml")).unwrap()).unwrap();
-    let rules = list(&alerts["groups"]).iter().flat_map(|group| list(&group["rules"]));
+    let alerts: Value =
+        yaml_serde::from_str(&fs::read_to_string(of_project("deploy/alerts.yaml")).unwrap())
+            .unwrap();
+    let rules = list(&alerts["groups"])
+        .iter()
+        .flat_map(|group| list(&group["rules"]));
     let alerts: BTreeSet<_> = rules.map(|rule| text(&rule["alert"])).collect();
     assert!(!alerts.is_empty());
     assert_eq!(
@@ -35,7 +43,8 @@ fn every_alert_has_its_paragraph() {
 
 #[test]
 fn a_heading_alone_explains_no_alert() {
-    let guide = "### ExpenseAgentOne\n\nIt means this.\n\n### ExpenseAgentTwo\n\n### ExpenseAgentThree\n";
+    let guide =
+        "### ExpenseAgentOne\n\nIt means this.\n\n### ExpenseAgentTwo\n\n### ExpenseAgentThree\n";
     assert_eq!(explained(guide), BTreeSet::from(["ExpenseAgentOne"]));
 }
 
@@ -45,68 +54,130 @@ fn the_rehearsal_can_be_started_from_any_folder() {
     let folder = tempfile::tempdir().unwrap();
     let cluster = r#"{"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}"#;
     let context = r#"{"name": "c", "context": {"cluster": "c", "user": "u"}}"#;
-    let config = format!(r#"{{"clusters": [{cluster}], "contexts": [{context}], "current-context": "c"}}"#);
+    let config =
+        format!(r#"{{"clusters": [{cluster}], "contexts": [{context}], "current-context": "c"}}"#);
     fs::write(folder.path().join("config"), config).unwrap();
     std::os::unix::fs::symlink(of_project(""), folder.path().join("project")).unwrap();
     let script = |arguments: &[&str]| {
         let mut bash = Command::new("bash");
-        bash.arg("project/deploy/rehearse.sh").args(arguments).current_dir(&folder).output().unwrap()
+        bash.arg("project/deploy/rehearse.sh")
+            .args(arguments)
+            .current_dir(&folder)
+            .output()
+            .unwrap()
     };
     let usage = script(&[]);
     assert_eq!(usage.status.code(), Some(2));
-    assert!(String::from_utf8(usage.stdout).unwrap().contains("rehearse.sh KUBECONFIG IMAGE"));
-    if Command::new("kubectl").args(["version", "--client"]).output().is_err() {
+    assert!(
+        String::from_utf8(usage.stdout)
+            .unwrap()
+            .contains("rehearse.sh KUBECONFIG IMAGE")
+    );
+    if Command::new("kubectl")
+        .args(["version", "--client"])
+        .output()
+        .is_err()
+    {
         skip("no kubectl");
         return;
     }
     let refused = String::from_utf8(script(&["config", "image"]).stderr).unwrap();
-    assert!(refused.contains("127.0.0.1:9"), "another cluster was asked: {refused}");
+    assert!(
+        refused.contains("127.0.0.1:9"),
+        "another cluster was asked: {refused}"
+    );
 }
 
 #[test]
 fn it_names_every_variable_that_compose_hands_over() {
-    let compose: Value = yaml_serde::from_str(&fs::read_to_string(of_project(COMPOSE)).unwrap()).unwrap();
-    let given = compose["services"][AGENT]["environment"].as_object().unwrap().iter();
+    let compose: Value =
+        yaml_serde::from_str(&fs::read_to_string(of_project(COMPOSE)).unwrap()).unwrap();
+    let given = compose["services"][AGENT]["environment"]
+        .as_object()
+        .unwrap()
+        .iter();
     let from_outside = |(name, value): &(&String, &Value)| {
-        value.as_str().is_none_or(|value| value.starts_with(&format!("${{{name}:")))
+        value
+            .as_str()
+            .is_none_or(|value| value.starts_with(&format!("${{{name}:")))
     };
-    let handed_over: BTreeSet<_> = given.filter(from_outside).map(|(name, _)| name.as_str()).collect();
+    let handed_over: BTreeSet<_> = given
+        .filter(from_outside)
+        .map(|(name, _)| name.as_str())
+        .collect();
     let guide = fs::read_to_string(of_project(GUIDE)).unwrap();
-    let (_, list) = guide.split_once("These variables reach the service").expect("the guide has the list");
-    let (list, _) = list.split_once("; none is needed").expect("the list has an end");
+    let (_, list) = guide
+        .split_once("These variables reach the service")
+        .expect("the guide has the list");
+    let (list, _) = list
+        .split_once("; none is needed")
+        .expect("the list has an end");
     let named = Regex::new(r"`([A-Z_]+)`").unwrap();
-    let named: BTreeSet<_> = named.captures_iter(list).map(|found| found.get(1).unwrap().as_str()).collect();
-    assert_eq!(named, handed_over, "{GUIDE} names those on the left, {COMPOSE} hands over those on the right");
+    let named: BTreeSet<_> = named
+        .captures_iter(list)
+        .map(|found| found.get(1).unwrap().as_str())
+        .collect();
+    assert_eq!(
+        named, handed_over,
+        "{GUIDE} names those on the left, {COMPOSE} hands over those on the right"
+    );
 }
 
 /// The files and headings that a document's links name, those inside the project.
 fn links(document: &str) -> BTreeSet<&str> {
     let link = Regex::new(r"\]\(([^)\s]+)\)").unwrap();
-    let targets = link.captures_iter(document).map(|found| found.get(1).unwrap().as_str());
+    let targets = link
+        .captures_iter(document)
+        .map(|found| found.get(1).unwrap().as_str());
     targets.filter(|target| !target.contains("://")).collect()
 }
 
 /// How the web shows the headings of a document as anchors.
 fn anchors(document: &str) -> BTreeSet<String> {
-    let headings = document.lines().filter_map(|line| line.strip_prefix('#')).map(|line| line.trim_start_matches('#'));
+    let headings = document
+        .lines()
+        .filter_map(|line| line.strip_prefix('#'))
+        .map(|line| line.trim_start_matches('#'));
     let kept = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
-    let anchor = |heading: &str| heading.trim().to_lowercase().replace(' ', "-").chars().filter(|c| kept(*c)).collect();
+    let anchor = |heading: &str| {
+        heading
+            .trim()
+            .to_lowercase()
+            .replace(' ', "-")
+            .chars()
+            .filter(|c| kept(*c))
+            .collect()
+    };
     headings.map(anchor).collect()
 }
 
 #[test]
 fn every_link_leads_somewhere() {
-    let documents =
-        [(GUIDE, "deploy"), ("deploy/telemetry.md", "deploy"), ("README.md", "."), ("tests/README.md", "tests")];
+    let documents = [
+        (GUIDE, "deploy"),
+        ("deploy/telemetry.md", "deploy"),
+        ("README.md", "."),
+        ("tests/README.md", "tests"),
+    ];
     for (name, folder) in documents {
         let document = fs::read_to_string(of_project(name)).unwrap();
         for link in links(&document) {
             let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
-            let target = if path.is_empty() { of_project(name) } else { of_project(folder).join(path) };
-            assert!(target.exists(), "{name} links to {link}, which is not there");
+            let target = if path.is_empty() {
+                of_project(name)
+            } else {
+                of_project(folder).join(path)
+            };
+            assert!(
+                target.exists(),
+                "{name} links to {link}, which is not there"
+            );
             if !anchor.is_empty() {
                 let there = anchors(&fs::read_to_string(&target).unwrap());
-                assert!(there.contains(anchor), "{name} links to {link}, and no heading is that");
+                assert!(
+                    there.contains(anchor),
+                    "{name} links to {link}, and no heading is that"
+                );
             }
         }
     }

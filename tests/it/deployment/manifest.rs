@@ -1,5 +1,5 @@
-//! The Kubernetes manifest's objects, and what they refer to: labels, names, keys and volumes. Ports are in `network`,
-//! the agent's own settings in `agent`.
+//! The Kubernetes manifest's objects, and what they refer to: labels, names, keys and volumes.
+//! Ports are in `network`, the agent's own settings in `agent`.
 
 use std::collections::BTreeSet;
 
@@ -11,14 +11,27 @@ use super::{Files, MANIFEST, assert_check, list, text};
 struct ByHand {
     name: &'static str,
     keys: &'static [&'static str],
-    /// Whether a pod starts without it: there is an offline model and a passing key of pseudonyms, but nowhere a ledger.
+    /// Whether a pod starts without it: there is an offline model and a passing key of pseudonyms,
+    /// but nowhere a ledger.
     is_optional: bool,
 }
 
 const BY_HAND: [ByHand; 3] = [
-    ByHand { name: "ai-agent-secrets", keys: &["openai-api-key"], is_optional: true },
-    ByHand { name: "expense-agent-postgres", keys: &["password", "database-url"], is_optional: false },
-    ByHand { name: "expense-agent-pseudonyms", keys: &["pseudonym-key"], is_optional: true },
+    ByHand {
+        name: "ai-agent-secrets",
+        keys: &["openai-api-key"],
+        is_optional: true,
+    },
+    ByHand {
+        name: "expense-agent-postgres",
+        keys: &["password", "database-url"],
+        is_optional: false,
+    },
+    ByHand {
+        name: "expense-agent-pseudonyms",
+        keys: &["pseudonym-key"],
+        is_optional: true,
+    },
 ];
 
 /// The pods of a workload.
@@ -35,29 +48,43 @@ pub(super) struct Pod<'a> {
 impl Pod<'_> {
     /// Every container, those that run before the others among them.
     pub(super) fn containers(&self) -> impl Iterator<Item = &Value> {
-        ["initContainers", "containers"].into_iter().flat_map(|key| list(&self.spec[key]))
+        ["initContainers", "containers"]
+            .into_iter()
+            .flat_map(|key| list(&self.spec[key]))
     }
 
     /// Whether a port of a container has this number or name.
     pub(super) fn has_port(&self, port: &Value) -> bool {
-        let mut ports = self.containers().flat_map(|container| list(&container["ports"]));
+        let mut ports = self
+            .containers()
+            .flat_map(|container| list(&container["ports"]));
         ports.any(|open| open["containerPort"] == *port || open["name"] == *port)
     }
 }
 
 /// Kind and name.
 pub(super) fn title(object: &Value) -> String {
-    format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"]))
+    format!(
+        "{} {}",
+        text(&object["kind"]),
+        text(&object["metadata"]["name"])
+    )
 }
 
 /// The object of a kind and name.
 pub(super) fn object<'a>(files: &'a Files, kind: &str, name: &str) -> Option<&'a Value> {
-    files.manifest.iter().find(|object| object["kind"] == *kind && object["metadata"]["name"] == *name)
+    files
+        .manifest
+        .iter()
+        .find(|object| object["kind"] == *kind && object["metadata"]["name"] == *name)
 }
 
 /// The pods of every workload.
 pub(super) fn pods(files: &Files) -> impl Iterator<Item = Pod<'_>> {
-    let workloads = files.manifest.iter().filter(|object| object["spec"]["template"].is_object());
+    let workloads = files
+        .manifest
+        .iter()
+        .filter(|object| object["spec"]["template"].is_object());
     workloads.map(|object| {
         let template = &object["spec"]["template"];
         Pod {
@@ -72,22 +99,37 @@ pub(super) fn pods(files: &Files) -> impl Iterator<Item = Pod<'_>> {
 
 /// The pods in an object's namespace that have the labels of one of its selectors.
 pub(super) fn selected<'a>(files: &'a Files, object: &Value, selector: &Value) -> Vec<Pod<'a>> {
-    // A Service names labels outright, everything newer wraps them; an empty wrapping selects every pod.
-    let labels = if selector["matchLabels"].is_object() { &selector["matchLabels"] } else { selector };
+    // A Service names labels outright, everything newer wraps them; an empty wrapping selects every
+    // pod.
+    let labels = if selector["matchLabels"].is_object() {
+        &selector["matchLabels"]
+    } else {
+        selector
+    };
     let labels = labels.as_object();
     let namespace = &object["metadata"]["namespace"];
     pods(files)
         .filter(|pod| pod.namespace == namespace)
-        .filter(|pod| labels.is_some_and(|labels| labels.iter().all(|(key, value)| pod.labels[key] == *value)))
+        .filter(|pod| {
+            labels.is_some_and(|labels| labels.iter().all(|(key, value)| pod.labels[key] == *value))
+        })
         .collect()
 }
 
 fn namespaces(files: &Files) -> Vec<String> {
-    let namespace = files.manifest.iter().find(|object| object["kind"] == "Namespace");
+    let namespace = files
+        .manifest
+        .iter()
+        .find(|object| object["kind"] == "Namespace");
     let namespace = namespace.map_or("", |object| text(&object["metadata"]["name"]));
-    let objects = files.manifest.iter().filter(|object| object["kind"] != "Namespace");
+    let objects = files
+        .manifest
+        .iter()
+        .filter(|object| object["kind"] != "Namespace");
     let strays = objects.filter(|object| object["metadata"]["namespace"] != *namespace);
-    strays.map(|object| format!("{} is not in the namespace {namespace}", title(object))).collect()
+    strays
+        .map(|object| format!("{} is not in the namespace {namespace}", title(object)))
+        .collect()
 }
 
 #[test]
@@ -113,14 +155,21 @@ fn every_object_is_in_the_one_namespace() {
 /// The selectors of an object that pick pods of its own namespace.
 fn selectors(object: &Value) -> impl Iterator<Item = &Value> {
     let spec = &object["spec"];
-    let rules = ["ingress", "egress"].into_iter().flat_map(|direction| list(&spec[direction]));
+    let rules = ["ingress", "egress"]
+        .into_iter()
+        .flat_map(|direction| list(&spec[direction]));
     let peers = rules.flat_map(|rule| list(&rule["from"]).iter().chain(list(&rule["to"])));
     // With a namespaceSelector beside it, a peer's podSelector picks pods of elsewhere.
-    let peers = peers.filter(|peer| peer["namespaceSelector"].is_null()).map(|peer| &peer["podSelector"]);
+    let peers = peers
+        .filter(|peer| peer["namespaceSelector"].is_null())
+        .map(|peer| &peer["podSelector"]);
     let spreads = list(&spec["template"]["spec"]["topologySpreadConstraints"]);
     let spreads = spreads.iter().map(|spread| &spread["labelSelector"]);
     let own = [&spec["selector"], &spec["podSelector"]];
-    own.into_iter().chain(peers).chain(spreads).filter(|selector| selector.is_object())
+    own.into_iter()
+        .chain(peers)
+        .chain(spreads)
+        .filter(|selector| selector.is_object())
 }
 
 fn unmatched_selectors(files: &Files) -> Vec<String> {
@@ -134,7 +183,10 @@ fn unmatched_selectors(files: &Files) -> Vec<String> {
                 false => !pods.is_empty(),
             };
             if !has_pods {
-                faults.push(format!("{}: no pod has the labels {selector}", title(object)));
+                faults.push(format!(
+                    "{}: no pod has the labels {selector}",
+                    title(object)
+                ));
             }
         }
     }
@@ -192,8 +244,14 @@ fn dangling_names(files: &Files) -> Vec<String> {
     for owner in &files.manifest {
         let spec = &owner["spec"];
         let target = &spec["scaleTargetRef"];
-        let named = [(text(&target["kind"]), &target["name"]), ("Service", &spec["serviceName"])];
-        for (kind, name) in named.into_iter().filter_map(|(kind, name)| Some((kind, name.as_str()?))) {
+        let named = [
+            (text(&target["kind"]), &target["name"]),
+            ("Service", &spec["serviceName"]),
+        ];
+        for (kind, name) in named
+            .into_iter()
+            .filter_map(|(kind, name)| Some((kind, name.as_str()?)))
+        {
             if object(files, kind, name).is_none() {
                 faults.push(format!("{}: there is no {kind} {name}", title(owner)));
             }
@@ -240,30 +298,57 @@ impl<'a> Reference<'a> {
     /// What a field refers to, if the pod has it; `name` is the field's own field for the name.
     fn read(kind: &'static str, field: &'a Value, name: &str) -> Option<Self> {
         let is_optional = field["optional"] == true;
-        field.is_object().then(|| Self { kind, name: text(&field[name]), key: field["key"].as_str(), is_optional })
+        field.is_object().then(|| Self {
+            kind,
+            name: text(&field[name]),
+            key: field["key"].as_str(),
+            is_optional,
+        })
     }
 
     fn is_there(&self, files: &Files) -> bool {
         let data = ["data", "stringData", "binaryData"];
-        object(files, self.kind, self.name)
-            .is_some_and(|object| self.key.is_none_or(|key| data.iter().any(|data| !object[*data][key].is_null())))
+        object(files, self.kind, self.name).is_some_and(|object| {
+            self.key
+                .is_none_or(|key| data.iter().any(|data| !object[*data][key].is_null()))
+        })
     }
 }
 
 fn references<'a>(pod: &'a Pod) -> Vec<Reference<'a>> {
     let mut references = Vec::new();
-    references.extend(Reference::read("ServiceAccount", pod.spec, "serviceAccountName"));
+    references.extend(Reference::read(
+        "ServiceAccount",
+        pod.spec,
+        "serviceAccountName",
+    ));
     for volume in list(&pod.spec["volumes"]) {
-        references.extend(Reference::read("PersistentVolumeClaim", &volume["persistentVolumeClaim"], "claimName"));
-        for (kind, source, name) in [("ConfigMap", "configMap", "name"), ("Secret", "secret", "secretName")] {
+        references.extend(Reference::read(
+            "PersistentVolumeClaim",
+            &volume["persistentVolumeClaim"],
+            "claimName",
+        ));
+        for (kind, source, name) in [
+            ("ConfigMap", "configMap", "name"),
+            ("Secret", "secret", "secretName"),
+        ] {
             let source = &volume[source];
             references.extend(Reference::read(kind, source, name));
-            let keys = list(&source["items"]).iter().map(|item| item["key"].as_str());
-            references.extend(keys.filter_map(|key| Some(Reference { key, ..Reference::read(kind, source, name)? })));
+            let keys = list(&source["items"])
+                .iter()
+                .map(|item| item["key"].as_str());
+            references.extend(keys.filter_map(|key| {
+                Some(Reference {
+                    key,
+                    ..Reference::read(kind, source, name)?
+                })
+            }));
         }
     }
     for container in pod.containers() {
-        let from = list(&container["env"]).iter().map(|variable| &variable["valueFrom"]);
+        let from = list(&container["env"])
+            .iter()
+            .map(|variable| &variable["valueFrom"]);
         for source in from.chain(list(&container["envFrom"])) {
             for field in ["configMapKeyRef", "configMapRef"] {
                 references.extend(Reference::read("ConfigMap", &source[field], "name"));
@@ -279,16 +364,32 @@ fn references<'a>(pod: &'a Pod) -> Vec<Reference<'a>> {
 fn dangling_references(files: &Files) -> Vec<String> {
     let mut faults = Vec::new();
     for pod in pods(files) {
-        for reference in references(&pod).iter().filter(|reference| !reference.is_there(files)) {
-            let Reference { kind, name, key, is_optional } = reference;
-            let by_hand = BY_HAND.iter().find(|secret| *kind == "Secret" && secret.name == *name);
+        for reference in references(&pod)
+            .iter()
+            .filter(|reference| !reference.is_there(files))
+        {
+            let Reference {
+                kind,
+                name,
+                key,
+                is_optional,
+            } = reference;
+            let by_hand = BY_HAND
+                .iter()
+                .find(|secret| *kind == "Secret" && secret.name == *name);
             match by_hand.filter(|secret| key.is_none_or(|key| secret.keys.contains(&key))) {
                 None => {
-                    let key = key.map(|key| format!(" with the key {key}")).unwrap_or_default();
+                    let key = key
+                        .map(|key| format!(" with the key {key}"))
+                        .unwrap_or_default();
                     faults.push(format!("{}: there is no {kind} {name}{key}", pod.owner));
                 }
                 Some(secret) if secret.is_optional != *is_optional => {
-                    let needed = if secret.is_optional { "optional" } else { "required" };
+                    let needed = if secret.is_optional {
+                        "optional"
+                    } else {
+                        "required"
+                    };
                     faults.push(format!("{}: Secret {name} has to be {needed}", pod.owner));
                 }
                 Some(_) => {}
@@ -362,11 +463,21 @@ fn unexplained_secrets(files: &Files) -> Vec<String> {
     let mut faults = Vec::new();
     for ByHand { name, keys, .. } in BY_HAND {
         let command = format!("create secret generic {name} ");
-        let command = files.manifest_head.iter().find(|line| line.contains(&command)).map_or("", String::as_str);
-        let lost = keys.iter().filter(|key| !command.contains(&format!(" --from-literal={key}=")));
-        faults.extend(lost.map(|key| format!("nothing at the top says how to make {key} of Secret {name}")));
+        let command = files
+            .manifest_head
+            .iter()
+            .find(|line| line.contains(&command))
+            .map_or("", String::as_str);
+        let lost = keys
+            .iter()
+            .filter(|key| !command.contains(&format!(" --from-literal={key}=")));
+        faults.extend(
+            lost.map(|key| format!("nothing at the top says how to make {key} of Secret {name}")),
+        );
         if object(files, "Secret", name).is_some() {
-            faults.push(format!("Secret {name} is in the file, and its values with it"));
+            faults.push(format!(
+                "Secret {name} is in the file, and its values with it"
+            ));
         }
     }
     faults
@@ -400,14 +511,32 @@ fn the_top_says_how_to_make_every_secret() {
 fn unmatched_mounts(files: &Files) -> Vec<String> {
     let mut faults = Vec::new();
     for pod in pods(files) {
-        let names =
-            |values: &[Value]| values.iter().map(|value| text(&value["name"]).to_owned()).collect::<BTreeSet<_>>();
+        let names = |values: &[Value]| {
+            values
+                .iter()
+                .map(|value| text(&value["name"]).to_owned())
+                .collect::<BTreeSet<_>>()
+        };
         let mut volumes = names(list(&pod.spec["volumes"]));
-        volumes.extend(list(pod.claims).iter().map(|claim| text(&claim["metadata"]["name"]).to_owned()));
-        let mounts: BTreeSet<_> =
-            pod.containers().flat_map(|container| names(list(&container["volumeMounts"]))).collect();
-        faults.extend(mounts.difference(&volumes).map(|name| format!("{}: there is no volume {name}", pod.owner)));
-        faults.extend(volumes.difference(&mounts).map(|name| format!("{}: nothing mounts {name}", pod.owner)));
+        volumes.extend(
+            list(pod.claims)
+                .iter()
+                .map(|claim| text(&claim["metadata"]["name"]).to_owned()),
+        );
+        let mounts: BTreeSet<_> = pod
+            .containers()
+            .flat_map(|container| names(list(&container["volumeMounts"])))
+            .collect();
+        faults.extend(
+            mounts
+                .difference(&volumes)
+                .map(|name| format!("{}: there is no volume {name}", pod.owner)),
+        );
+        faults.extend(
+            volumes
+                .difference(&mounts)
+                .map(|name| format!("{}: nothing mounts {name}", pod.owner)),
+        );
     }
     faults
 }

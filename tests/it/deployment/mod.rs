@@ -1,6 +1,7 @@
-//! Cross-references in the deployment files that no linter follows, and what the files have to agree on among each
-//! other and with the program. A check is a function from the parsed files to faults; its test shows that the shipped
-//! files have none, and that the check names the fault of a copy that was broken on purpose.
+//! Cross-references in the deployment files that no linter follows, and what the files have to
+//! agree on among each other and with the program. A check is a function from the parsed files to
+//! faults; its test shows that the shipped files have none, and that the check names the fault of a
+//! copy that was broken on purpose.
 
 mod agent;
 mod agreement;
@@ -32,7 +33,8 @@ const PROMETHEUS: &str = "deploy/prometheus.yml";
 const DATASOURCE: &str = "deploy/grafana/datasource.yaml";
 const DASHBOARDS: &str = "deploy/grafana/dashboards.yaml";
 
-/// The agent's name: of its service and image in Compose, and of its container, Deployment and Service in Kubernetes.
+/// The agent's name: of its service and image in Compose, and of its container, Deployment and
+/// Service in Kubernetes.
 const AGENT: &str = "expense-agent";
 
 /// What `config` reads beside the flags' own variables.
@@ -81,8 +83,12 @@ pub(crate) const OTEL_VARIABLES: [&str; 30] = [
 ];
 
 /// What the exporter reads, each for all signals and for one alone.
-const EXPORTER_PREFIXES: [&str; 4] =
-    ["OTEL_EXPORTER_OTLP_LOGS_", "OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_METRICS_", "OTEL_EXPORTER_OTLP_"];
+const EXPORTER_PREFIXES: [&str; 4] = [
+    "OTEL_EXPORTER_OTLP_LOGS_",
+    "OTEL_EXPORTER_OTLP_TRACES_",
+    "OTEL_EXPORTER_OTLP_METRICS_",
+    "OTEL_EXPORTER_OTLP_",
+];
 pub(crate) const EXPORTER_SUFFIXES: [&str; 9] = [
     "CERTIFICATE",
     "CLIENT_CERTIFICATE",
@@ -95,19 +101,22 @@ pub(crate) const EXPORTER_SUFFIXES: [&str; 9] = [
     "TIMEOUT",
 ];
 
-/// What the program takes at most once requests are finished: for whatever holds the ledger or a file, and for its last
-/// spans.
+/// What the program takes at most once requests are finished: for whatever holds the ledger or a
+/// file, and for its last spans.
 const LAST: Duration = Duration::from_secs(2 + 5);
 
 /// Texts of the files by name.
 type Texts = BTreeMap<&'static str, String>;
 
-/// The files as they ship. Read once, so that a test that writes one of them anew disturbs no other.
+/// The files as they ship. Read once, so that a test that writes one of them anew disturbs no
+/// other.
 static SHIPPED: LazyLock<Texts> = LazyLock::new(|| {
-    [MANIFEST, COMPOSE, DOCKERFILE, VARIABLES, PROMETHEUS, DATASOURCE, DASHBOARDS]
-        .into_iter()
-        .map(|name| (name, fs::read_to_string(of_project(name)).unwrap()))
-        .collect()
+    [
+        MANIFEST, COMPOSE, DOCKERFILE, VARIABLES, PROMETHEUS, DATASOURCE, DASHBOARDS,
+    ]
+    .into_iter()
+    .map(|name| (name, fs::read_to_string(of_project(name)).unwrap()))
+    .collect()
 });
 
 /// The files, parsed.
@@ -128,7 +137,8 @@ struct Files {
     image_ports: Vec<String>,
     /// The variables of `.env.example`, those that are commented out among them.
     variables: Vec<String>,
-    /// The lines of the manifest's comment at its top, without the marks; a line that goes on in the next is one.
+    /// The lines of the manifest's comment at its top, without the marks; a line that goes on in
+    /// the next is one.
     manifest_head: Vec<String>,
     /// The URLs of a Postgres that stand in each file, in comments as well.
     database_urls: BTreeMap<&'static str, Vec<String>>,
@@ -137,31 +147,60 @@ struct Files {
 impl Files {
     fn parse(texts: &Texts) -> Self {
         let documents = |name| {
-            yaml_serde::Deserializer::from_str(&texts[name]).map(|document| Value::deserialize(document).unwrap())
+            yaml_serde::Deserializer::from_str(&texts[name])
+                .map(|document| Value::deserialize(document).unwrap())
         };
         let document = |name| documents(name).next().unwrap();
         let dockerfile = texts[DOCKERFILE].replace("\\\n", " ");
         let instructions = |name: &str| {
-            let lines = dockerfile.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-            lines.flat_map(str::split_whitespace).map(str::to_owned).collect::<Vec<_>>()
+            let lines = dockerfile
+                .lines()
+                .filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            lines
+                .flat_map(str::split_whitespace)
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
         };
-        let pair = |pair: &String| pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let pair = |pair: &String| {
+            pair.split_once('=')
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        };
         let variable = Regex::new(r"(?m)^#?([A-Z_]+)=").unwrap();
-        let manifest_head = texts[MANIFEST].lines().map_while(|line| line.strip_prefix('#')).map(str::trim);
-        let manifest_head = manifest_head.collect::<Vec<_>>().join("\n").replace("\\\n", "");
+        let manifest_head = texts[MANIFEST]
+            .lines()
+            .map_while(|line| line.strip_prefix('#'))
+            .map(str::trim);
+        let manifest_head = manifest_head
+            .collect::<Vec<_>>()
+            .join("\n")
+            .replace("\\\n", "");
         let database_url = Regex::new(r"postgres://\S+").unwrap();
-        let database_urls = |text| database_url.find_iter(text).map(|found| found.as_str().to_owned()).collect();
+        let database_urls = |text| {
+            database_url
+                .find_iter(text)
+                .map(|found| found.as_str().to_owned())
+                .collect()
+        };
         Self {
             manifest: documents(MANIFEST).collect(),
             compose: document(COMPOSE),
             prometheus: document(PROMETHEUS),
             datasource: document(DATASOURCE),
             dashboards: document(DASHBOARDS),
-            image_env: instructions("ENV").iter().map(|given| pair(given).unwrap()).collect(),
+            image_env: instructions("ENV")
+                .iter()
+                .map(|given| pair(given).unwrap())
+                .collect(),
             image_ports: instructions("EXPOSE"),
-            variables: variable.captures_iter(&texts[VARIABLES]).map(|found| found[1].to_owned()).collect(),
+            variables: variable
+                .captures_iter(&texts[VARIABLES])
+                .map(|found| found[1].to_owned())
+                .collect(),
             manifest_head: manifest_head.lines().map(str::to_owned).collect(),
-            database_urls: texts.iter().map(|(name, text)| (*name, database_urls(text))).collect(),
+            database_urls: texts
+                .iter()
+                .map(|(name, text)| (*name, database_urls(text)))
+                .collect(),
         }
     }
 }
@@ -195,7 +234,10 @@ fn host_and_port(url: &str) -> Option<(String, u16)> {
 /// The default of a flag.
 fn default_of(variable: &str) -> String {
     let cli = Cli::command();
-    let flag = cli.get_arguments().find(|flag| flag.get_env().is_some_and(|name| name == variable)).unwrap();
+    let flag = cli
+        .get_arguments()
+        .find(|flag| flag.get_env().is_some_and(|name| name == variable))
+        .unwrap();
     flag.get_default_values()[0].to_str().unwrap().to_owned()
 }
 
@@ -203,22 +245,34 @@ fn default_of(variable: &str) -> String {
 fn time_to_stop<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> Duration {
     let name = "EXPENSE_AGENT_DRAIN_TIMEOUT";
     let drain_timeout = variable(name).map_or_else(|| default_of(name), str::to_owned);
-    let times = [variable("EXPENSE_AGENT_LINGER").unwrap_or("0s"), &drain_timeout];
-    times.map(|time| humantime::parse_duration(time).unwrap()).iter().sum::<Duration>() + LAST
+    let times = [
+        variable("EXPENSE_AGENT_LINGER").unwrap_or("0s"),
+        &drain_timeout,
+    ];
+    times
+        .map(|time| humantime::parse_duration(time).unwrap())
+        .iter()
+        .sum::<Duration>()
+        + LAST
 }
 
 /// Whether the program, or a library of its, reads a variable.
 fn is_read(variable: &str) -> bool {
-    let is_flag = Cli::command().get_arguments().any(|flag| flag.get_env().is_some_and(|name| name == variable));
-    let mut of_exporter = EXPORTER_PREFIXES.into_iter().filter_map(|prefix| variable.strip_prefix(prefix));
+    let is_flag = Cli::command()
+        .get_arguments()
+        .any(|flag| flag.get_env().is_some_and(|name| name == variable));
+    let mut of_exporter = EXPORTER_PREFIXES
+        .into_iter()
+        .filter_map(|prefix| variable.strip_prefix(prefix));
     is_flag
         || OTHER_VARIABLES.contains(&variable)
         || OTEL_VARIABLES.contains(&variable)
         || of_exporter.any(|suffix| EXPORTER_SUFFIXES.contains(&suffix))
 }
 
-/// Fails unless the shipped files pass a check, and the check names the fault of each broken copy. What breaks a copy
-/// is a text that stands once in the file of that name, and the text put there instead.
+/// Fails unless the shipped files pass a check, and the check names the fault of each broken copy.
+/// What breaks a copy is a text that stands once in the file of that name, and the text put there
+/// instead.
 fn assert_check(check: fn(&Files) -> Vec<String>, name: &str, broken: &[(&str, &str, &str)]) {
     let faults = check(&Files::parse(&SHIPPED));
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -226,12 +280,18 @@ fn assert_check(check: fn(&Files) -> Vec<String>, name: &str, broken: &[(&str, &
         let mut texts = SHIPPED.clone();
         let text = texts.get_mut(name).unwrap();
         let n_found = text.matches(shipped).count();
-        assert_eq!(n_found, 1, "{name} holds this {n_found} times, so the test cannot break it:\n{shipped}");
+        assert_eq!(
+            n_found, 1,
+            "{name} holds this {n_found} times, so the test cannot break it:\n{shipped}"
+        );
         *text = text.replace(shipped, instead);
         let faults = check(&Files::parse(&texts));
         let found = faults.join("\n  ");
         let has_fault = faults.iter().any(|found| found == fault);
-        assert!(has_fault, "{name} with\n{instead}\nshould have the fault\n  {fault}\nand has\n  {found}");
+        assert!(
+            has_fault,
+            "{name} with\n{instead}\nshould have the fault\n  {fault}\nand has\n  {found}"
+        );
     }
 }
 
@@ -239,13 +299,31 @@ fn assert_check(check: fn(&Files) -> Vec<String>, name: &str, broken: &[(&str, &
 #[test]
 fn every_variable_that_the_sources_name_is_known_here() {
     let sources = ["src/config.rs", "src/telemetry/settings.rs"];
-    let sources: String = sources.iter().map(|path| fs::read_to_string(of_project(path)).unwrap()).collect();
+    let sources: String = sources
+        .iter()
+        .map(|path| fs::read_to_string(of_project(path)).unwrap())
+        .collect();
     let variables = Regex::new(r#""((?:DATABASE|OPENAI|OTEL|RUST)_[A-Z_]*[A-Z])""#).unwrap();
-    let named: Vec<_> = variables.captures_iter(&sources).map(|found| found.get(1).unwrap().as_str()).collect();
-    assert!(named.contains(&"OPENAI_API_KEY") && named.contains(&"OTEL_SERVICE_NAME"), "{named:?}");
+    let named: Vec<_> = variables
+        .captures_iter(&sources)
+        .map(|found| found.get(1).unwrap().as_str())
+        .collect();
+    assert!(
+        named.contains(&"OPENAI_API_KEY") && named.contains(&"OTEL_SERVICE_NAME"),
+        "{named:?}"
+    );
     let unknown: Vec<_> = named.iter().filter(|variable| !is_read(variable)).collect();
-    assert!(unknown.is_empty(), "the sources read these as well: {unknown:?}");
-    let unread: Vec<_> = OTHER_VARIABLES.iter().filter(|variable| !named.contains(variable)).collect();
-    assert!(unread.is_empty(), "the sources do not read these: {unread:?}");
+    assert!(
+        unknown.is_empty(),
+        "the sources read these as well: {unknown:?}"
+    );
+    let unread: Vec<_> = OTHER_VARIABLES
+        .iter()
+        .filter(|variable| !named.contains(variable))
+        .collect();
+    assert!(
+        unread.is_empty(),
+        "the sources do not read these: {unread:?}"
+    );
     assert!(!is_read("OTEL_EXPORTER_OTLP_TRACES_MODEL") && !is_read("EXPENSE_AGENT_MODLE"));
 }

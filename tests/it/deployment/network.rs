@@ -1,5 +1,5 @@
-//! Ports of the Kubernetes manifest: Services, probes and NetworkPolicies name ports that containers open, and URLs
-//! name Services.
+//! Ports of the Kubernetes manifest: Services, probes and NetworkPolicies name ports that
+//! containers open, and URLs name Services.
 
 use serde_json::Value;
 
@@ -16,13 +16,26 @@ fn closed(who: &str, pods: &[Pod], ports: impl Iterator<Item = Value>) -> Vec<St
 }
 
 fn services(files: &Files) -> Vec<String> {
-    let services = files.manifest.iter().filter(|object| object["kind"] == "Service");
+    let services = files
+        .manifest
+        .iter()
+        .filter(|object| object["kind"] == "Service");
     let faults = services.map(|service| {
         // Without a targetPort, the port itself is meant.
-        let target =
-            |port: &Value| if port["targetPort"].is_null() { &port["port"] } else { &port["targetPort"] }.clone();
+        let target = |port: &Value| {
+            if port["targetPort"].is_null() {
+                &port["port"]
+            } else {
+                &port["targetPort"]
+            }
+            .clone()
+        };
         let pods = selected(files, service, &service["spec"]["selector"]);
-        closed(&title(service), &pods, list(&service["spec"]["ports"]).iter().map(target))
+        closed(
+            &title(service),
+            &pods,
+            list(&service["spec"]["ports"]).iter().map(target),
+        )
     });
     faults.flatten().collect()
 }
@@ -33,8 +46,16 @@ fn every_service_leads_to_an_open_port() {
         services,
         MANIFEST,
         &[
-            ("targetPort: http\n", "targetPort: web\n", r#"Service expense-agent: no container opens the port "web""#),
-            ("targetPort: http\n", "targetPort: 8080\n", "Service expense-agent: no container opens the port 8080"),
+            (
+                "targetPort: http\n",
+                "targetPort: web\n",
+                r#"Service expense-agent: no container opens the port "web""#,
+            ),
+            (
+                "targetPort: http\n",
+                "targetPort: 8080\n",
+                "Service expense-agent: no container opens the port 8080",
+            ),
             (
                 "{name: otlp-http, containerPort: 4318",
                 "{name: otlp, containerPort: 4318",
@@ -55,10 +76,17 @@ fn probes(files: &Files) -> Vec<String> {
         for container in pod.containers() {
             let ports = list(&container["ports"]);
             for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
-                let ways = ["httpGet", "tcpSocket", "grpc"].map(|way| &container[probe][way]["port"]);
+                let ways =
+                    ["httpGet", "tcpSocket", "grpc"].map(|way| &container[probe][way]["port"]);
                 for port in ways.into_iter().filter(|port| !port.is_null()) {
-                    if !ports.iter().any(|open| open["name"] == *port || open["containerPort"] == *port) {
-                        faults.push(format!("{}: {probe} asks the port {port}, which is closed", pod.owner));
+                    if !ports
+                        .iter()
+                        .any(|open| open["name"] == *port || open["containerPort"] == *port)
+                    {
+                        faults.push(format!(
+                            "{}: {probe} asks the port {port}, which is closed",
+                            pod.owner
+                        ));
                     }
                 }
             }
@@ -89,17 +117,35 @@ fn every_probe_asks_an_open_port() {
 
 fn policies(files: &Files) -> Vec<String> {
     let mut faults = Vec::new();
-    for policy in files.manifest.iter().filter(|object| object["kind"] == "NetworkPolicy") {
-        let ports = |rule: &Value| list(&rule["ports"]).iter().map(|port| port["port"].clone()).collect::<Vec<_>>();
+    for policy in files
+        .manifest
+        .iter()
+        .filter(|object| object["kind"] == "NetworkPolicy")
+    {
+        let ports = |rule: &Value| {
+            list(&rule["ports"])
+                .iter()
+                .map(|port| port["port"].clone())
+                .collect::<Vec<_>>()
+        };
         let own = selected(files, policy, &policy["spec"]["podSelector"]);
         for rule in list(&policy["spec"]["ingress"]) {
             faults.extend(closed(&title(policy), &own, ports(rule).into_iter()));
         }
         for rule in list(&policy["spec"]["egress"]) {
             // What lies in another namespace or outside the cluster is not in this file.
-            let peers = list(&rule["to"]).iter().filter(|peer| peer["namespaceSelector"].is_null());
-            for selector in peers.map(|peer| &peer["podSelector"]).filter(|selector| selector.is_object()) {
-                faults.extend(closed(&title(policy), &selected(files, policy, selector), ports(rule).into_iter()));
+            let peers = list(&rule["to"])
+                .iter()
+                .filter(|peer| peer["namespaceSelector"].is_null());
+            for selector in peers
+                .map(|peer| &peer["podSelector"])
+                .filter(|selector| selector.is_object())
+            {
+                faults.extend(closed(
+                    &title(policy),
+                    &selected(files, policy, selector),
+                    ports(rule).into_iter(),
+                ));
             }
         }
     }
@@ -112,8 +158,16 @@ fn every_port_that_a_network_policy_opens_is_one_of_a_container() {
         policies,
         MANIFEST,
         &[
-            ("port: 8000}", "port: web}", r#"NetworkPolicy expense-agent: no container opens the port "web""#),
-            ("port: 16686}\n---", "port: 16687}\n---", "NetworkPolicy jaeger: no container opens the port 16687"),
+            (
+                "port: 8000}",
+                "port: web}",
+                r#"NetworkPolicy expense-agent: no container opens the port "web""#,
+            ),
+            (
+                "port: 16686}\n---",
+                "port: 16687}\n---",
+                "NetworkPolicy jaeger: no container opens the port 16687",
+            ),
             (
                 "port: 4317}\n    # The model's",
                 "port: 4316}\n    # The model's",
@@ -124,18 +178,29 @@ fn every_port_that_a_network_policy_opens_is_one_of_a_container() {
 }
 
 fn urls(files: &Files) -> Vec<String> {
-    let has_port = |service: &Value, port: u16| list(&service["spec"]["ports"]).iter().any(|open| open["port"] == port);
+    let has_port = |service: &Value, port: u16| {
+        list(&service["spec"]["ports"])
+            .iter()
+            .any(|open| open["port"] == port)
+    };
     let mut faults = Vec::new();
     let url = variable(files, "OTEL_EXPORTER_OTLP_ENDPOINT").unwrap_or_default();
-    let service = host_and_port(url).and_then(|(host, port)| Some((object(files, "Service", &host)?, port)));
+    let service =
+        host_and_port(url).and_then(|(host, port)| Some((object(files, "Service", &host)?, port)));
     if !service.is_some_and(|(service, port)| has_port(service, port)) {
         faults.push(format!("OTEL_EXPORTER_OTLP_ENDPOINT: no Service is {url}"));
     }
     // The trace UI is reached by a port-forward, which keeps the Service's port.
     let url = variable(files, "EXPENSE_AGENT_TRACE_URL").unwrap_or_default();
-    let mut services = files.manifest.iter().filter(|object| text(&object["kind"]) == "Service");
-    if !host_and_port(url).is_some_and(|(_, port)| services.any(|service| has_port(service, port))) {
-        faults.push(format!("EXPENSE_AGENT_TRACE_URL: no Service has the port of {url}"));
+    let mut services = files
+        .manifest
+        .iter()
+        .filter(|object| text(&object["kind"]) == "Service");
+    if !host_and_port(url).is_some_and(|(_, port)| services.any(|service| has_port(service, port)))
+    {
+        faults.push(format!(
+            "EXPENSE_AGENT_TRACE_URL: no Service has the port of {url}"
+        ));
     }
     faults
 }

@@ -1,5 +1,6 @@
-//! The ConfigMap of the policies, at the end of the manifest: it repeats the folder `policies` byte for byte, and the
-//! pod mounts each file where the folder has it. `INSTA_UPDATE=always` writes it anew.
+//! The ConfigMap of the policies, at the end of the manifest: it repeats the folder `policies` byte
+//! for byte, and the pod mounts each file where the folder has it. `INSTA_UPDATE=always` writes it
+//! anew.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +18,11 @@ fn files_below(folder: &Path) -> BTreeMap<String, String> {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         if path.is_dir() {
-            files.extend(files_below(&path).into_iter().map(|(below, text)| (format!("{name}/{below}"), text)));
+            files.extend(
+                files_below(&path)
+                    .into_iter()
+                    .map(|(below, text)| (format!("{name}/{below}"), text)),
+            );
         } else {
             files.insert(name, fs::read_to_string(&path).unwrap());
         }
@@ -28,8 +33,13 @@ fn files_below(folder: &Path) -> BTreeMap<String, String> {
 /// Where the pod mounts the ConfigMap's keys: key and path, in the order of the manifest.
 fn mounted(files: &Files) -> Vec<(&str, &str)> {
     let volumes = pods(files).flat_map(|pod| list(&pod.spec["volumes"]));
-    let sources = volumes.map(|volume| &volume["configMap"]).filter(|source| source["name"] == *CONFIG_MAP);
-    sources.flat_map(|source| list(&source["items"])).map(|item| (text(&item["key"]), text(&item["path"]))).collect()
+    let sources = volumes
+        .map(|volume| &volume["configMap"])
+        .filter(|source| source["name"] == *CONFIG_MAP);
+    sources
+        .flat_map(|source| list(&source["items"]))
+        .map(|item| (text(&item["key"]), text(&item["path"])))
+        .collect()
 }
 
 fn differences(files: &Files) -> Vec<String> {
@@ -40,29 +50,46 @@ fn differences(files: &Files) -> Vec<String> {
     let policies = files_below(&of_project("policies"));
     for (path, policy) in &policies {
         match mounted.iter().find(|(_, mounted)| mounted == path) {
-            None => faults.push(format!("policies/{path} is not mounted; add it to the volume's items")),
+            None => faults.push(format!(
+                "policies/{path} is not mounted; add it to the volume's items"
+            )),
             Some((key, _)) if data.get(*key).and_then(|value| value.as_str()) != Some(policy) => {
                 faults.push(format!("the key {key} differs from policies/{path}"));
             }
             Some(_) => {}
         }
     }
-    let gone = mounted.iter().filter(|(_, path)| !policies.contains_key(*path));
+    let gone = mounted
+        .iter()
+        .filter(|(_, path)| !policies.contains_key(*path));
     faults.extend(gone.map(|(_, path)| format!("policies/{path} is mounted, and is no file")));
-    let idle = data.keys().filter(|key| !mounted.iter().any(|(mounted, _)| mounted == key));
+    let idle = data
+        .keys()
+        .filter(|key| !mounted.iter().any(|(mounted, _)| mounted == key));
     faults.extend(idle.map(|key| format!("the key {key} is mounted nowhere")));
     faults
 }
 
-/// The manifest with the policies of the folder. Its last document is the ConfigMap, and that ends with its data.
+/// The manifest with the policies of the folder. Its last document is the ConfigMap, and that ends
+/// with its data.
 fn with_policies(manifest: &str, files: &Files) -> String {
-    let (head, _) = manifest.rsplit_once("\ndata:\n").expect("the manifest ends with a ConfigMap");
-    let is_last =
-        head.rsplit("\n---\n").next().is_some_and(|document| document.contains(&format!("name: {CONFIG_MAP}\n")));
-    assert!(is_last, "the last document of {MANIFEST} is not the ConfigMap {CONFIG_MAP}");
+    let (head, _) = manifest
+        .rsplit_once("\ndata:\n")
+        .expect("the manifest ends with a ConfigMap");
+    let is_last = head
+        .rsplit("\n---\n")
+        .next()
+        .is_some_and(|document| document.contains(&format!("name: {CONFIG_MAP}\n")));
+    assert!(
+        is_last,
+        "the last document of {MANIFEST} is not the ConfigMap {CONFIG_MAP}"
+    );
     let policies = files_below(&of_project("policies"));
     let mut manifest = format!("{head}\ndata:\n");
-    for (key, policy) in mounted(files).into_iter().filter_map(|(key, path)| Some((key, policies.get(path)?))) {
+    for (key, policy) in mounted(files)
+        .into_iter()
+        .filter_map(|(key, path)| Some((key, policies.get(path)?)))
+    {
         manifest.push_str(&format!("  {key}: |\n"));
         for line in policy.lines() {
             let indent = if line.is_empty() { "" } else { "    " };
@@ -103,8 +130,16 @@ fn the_manifest_repeats_the_policies_that_ship() {
                 "",
                 "policies/other.toml is not mounted; add it to the volume's items",
             ),
-            ("- {key: other.toml, path: other.toml}", "", "the key other.toml is mounted nowhere"),
-            ("path: tables/prices.toml", "path: prices.toml", "policies/prices.toml is mounted, and is no file"),
+            (
+                "- {key: other.toml, path: other.toml}",
+                "",
+                "the key other.toml is mounted nowhere",
+            ),
+            (
+                "path: tables/prices.toml",
+                "path: prices.toml",
+                "policies/prices.toml is mounted, and is no file",
+            ),
         ],
     );
 }

@@ -1,5 +1,5 @@
-//! The program itself as a process of its own, with an environment the test chooses: for what only the real thing shows,
-//! such as variables the SDK reads, signals and exit codes.
+//! The program itself as a process of its own, with an environment the test chooses: for what only
+//! the real thing shows, such as variables the SDK reads, signals and exit codes.
 
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -13,18 +13,29 @@ use super::shipped_policies;
 /// How long the program may take to start or to stop before a test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A command line of the program, with the shipped policies and nothing of this process's environment.
+/// A command line of the program, with the shipped policies and nothing of this process's
+/// environment.
 pub(crate) fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_expense-agent"));
     // Most tests have nobody who takes log records; those that have say so.
-    command.args(arguments).env_clear().env("OTEL_LOGS_EXPORTER", "none").envs(variables.iter().copied());
-    command.env("EXPENSE_AGENT_POLICIES", shipped_policies()).stdin(Stdio::null()).kill_on_drop(true);
+    command
+        .args(arguments)
+        .env_clear()
+        .env("OTEL_LOGS_EXPORTER", "none")
+        .envs(variables.iter().copied());
+    command
+        .env("EXPENSE_AGENT_POLICIES", shipped_policies())
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     command
 }
 
 /// Runs the program to its end.
 pub(crate) async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    tokio::time::timeout(PATIENCE, command(arguments, variables).output()).await.expect("the program ends").unwrap()
+    tokio::time::timeout(PATIENCE, command(arguments, variables).output())
+        .await
+        .expect("the program ends")
+        .unwrap()
 }
 
 /// What a program wrote, as text.
@@ -47,31 +58,60 @@ impl Service {
         if !arguments.contains(&"--data") {
             command.arg("--data").arg(folder.path());
         }
-        let mut child =
-            command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .args(["--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("the service starts").unwrap();
+        let line = tokio::time::timeout(PATIENCE, lines.next_line())
+            .await
+            .expect("the service starts")
+            .unwrap();
         let line = line.expect("the service says where it listens");
-        let url = line.strip_prefix("listening on ").and_then(|rest| rest.split(';').next()).unwrap().to_owned();
-        Self { url, child, _folder: folder }
+        let url = line
+            .strip_prefix("listening on ")
+            .and_then(|rest| rest.split(';').next())
+            .unwrap()
+            .to_owned();
+        Self {
+            url,
+            child,
+            _folder: folder,
+        }
     }
 
     /// Posts a body, and gives the answer's status and JSON.
     pub(crate) async fn post(&self, body: serde_json::Value) -> (u16, serde_json::Value) {
-        let response =
-            reqwest::Client::new().post(format!("{}/v1/expenses", self.url)).json(&body).send().await.unwrap();
+        let response = reqwest::Client::new()
+            .post(format!("{}/v1/expenses", self.url))
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
         (response.status().as_u16(), response.json().await.unwrap())
     }
 
     /// Gets the JSON of a path.
     pub(crate) async fn get(&self, path: &str) -> serde_json::Value {
-        reqwest::get(format!("{}{path}", self.url)).await.unwrap().json().await.unwrap()
+        reqwest::get(format!("{}{path}", self.url))
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap()
     }
 
     /// Sends a signal by its name.
     pub(crate) async fn signal(&self, name: &str) {
         let pid = self.child.id().expect("the service is running");
-        let status = Command::new("sh").arg("-c").arg(format!("kill -{name} {pid}")).status().await.unwrap();
+        let status = Command::new("sh")
+            .arg("-c")
+            .arg(format!("kill -{name} {pid}"))
+            .status()
+            .await
+            .unwrap();
         assert!(status.success());
     }
 
@@ -83,7 +123,9 @@ impl Service {
             stderr.read_to_string(&mut log).await.unwrap();
             self.child.wait().await.unwrap()
         };
-        let status = tokio::time::timeout(PATIENCE, ended).await.expect("the service ends");
+        let status = tokio::time::timeout(PATIENCE, ended)
+            .await
+            .expect("the service ends");
         (status, log)
     }
 

@@ -26,39 +26,70 @@ impl Page {
         let line = Regex::new(r#"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$"#).unwrap();
         let label = Regex::new(r#"([a-zA-Z_][a-zA-Z0-9_]*)="((?:\\.|[^"\\])*)",?"#).unwrap();
         let sample = |text: &str| {
-            let parts = line.captures(text).unwrap_or_else(|| panic!("no line of a page: {text}"));
+            let parts = line
+                .captures(text)
+                .unwrap_or_else(|| panic!("no line of a page: {text}"));
             let labels = parts.get(2).map_or("", |labels| labels.as_str());
-            let pairs = label.captures_iter(labels).map(|pair| (pair[1].to_owned(), pair[2].to_owned()));
-            Sample { name: parts[1].to_owned(), labels: pairs.collect(), value: parts[3].parse().unwrap() }
+            let pairs = label
+                .captures_iter(labels)
+                .map(|pair| (pair[1].to_owned(), pair[2].to_owned()));
+            Sample {
+                name: parts[1].to_owned(),
+                labels: pairs.collect(),
+                value: parts[3].parse().unwrap(),
+            }
         };
-        let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-        Self { text: text.to_owned(), samples: lines.map(sample).collect() }
+        let lines = text
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
+        Self {
+            text: text.to_owned(),
+            samples: lines.map(sample).collect(),
+        }
     }
 
     /// The sum of the samples of a name that have these labels, whatever others they have.
     pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let has =
-            |sample: &&Sample| labels.iter().all(|(key, value)| sample.labels.get(*key).is_some_and(|v| v == value));
-        self.samples.iter().filter(|sample| sample.name == name).filter(has).map(|sample| sample.value).sum()
+        let has = |sample: &&Sample| {
+            labels
+                .iter()
+                .all(|(key, value)| sample.labels.get(*key).is_some_and(|v| v == value))
+        };
+        self.samples
+            .iter()
+            .filter(|sample| sample.name == name)
+            .filter(has)
+            .map(|sample| sample.value)
+            .sum()
     }
 
     /// The labels that samples of a name have.
     pub(crate) fn labels(&self, name: &str) -> BTreeSet<&str> {
         let samples = self.samples.iter().filter(|sample| sample.name == name);
-        samples.flat_map(|sample| sample.labels.keys().map(String::as_str)).collect()
+        samples
+            .flat_map(|sample| sample.labels.keys().map(String::as_str))
+            .collect()
     }
 
     /// The values a label has on samples of a name.
     pub(crate) fn values(&self, name: &str, label: &str) -> BTreeSet<&str> {
         let samples = self.samples.iter().filter(|sample| sample.name == name);
-        samples.filter_map(|sample| sample.labels.get(label).map(String::as_str)).collect()
+        samples
+            .filter_map(|sample| sample.labels.get(label).map(String::as_str))
+            .collect()
     }
 
-    /// The page without what no two runs have in common: times, ports and ids. A histogram's buckets become one line.
+    /// The page without what no two runs have in common: times, ports and ids. A histogram's
+    /// buckets become one line.
     pub(crate) fn normalised(&self) -> String {
-        let varying = Regex::new(r#"(server_port|service_instance_id|service_version|telemetry_sdk_version)="[^"]*""#);
+        let varying = Regex::new(
+            r#"(server_port|service_instance_id|service_version|telemetry_sdk_version)="[^"]*""#,
+        );
         let bucket = Regex::new(r#"^(\w+_bucket\{.*?,?)le="([^"]+)"\} \S+$"#).unwrap();
-        let text = varying.unwrap().replace_all(&self.text, r#"$1="<$1>""#).into_owned();
+        let text = varying
+            .unwrap()
+            .replace_all(&self.text, r#"$1="<$1>""#)
+            .into_owned();
         let mut lines: Vec<String> = Vec::new();
         let mut bounds = Vec::new();
         for line in text.lines() {

@@ -1,6 +1,7 @@
-//! A stand-in for OpenAI: a real HTTP server that answers `POST /v1/chat/completions` from a script and records
-//! every request. It judges nothing: what a request must look like is for the tests to say.
-//! A reply comes from the queue of its step (classify, decide), else from the script, else from the default.
+//! A stand-in for OpenAI: a real HTTP server that answers `POST /v1/chat/completions` from a script
+//! and records every request. It judges nothing: what a request must look like is for the tests to
+//! say. A reply comes from the queue of its step (classify, decide), else from the script, else
+//! from the default.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -34,8 +35,14 @@ impl FakeOpenAi {
     /// Starts with nothing scripted: every request is answered with a 500 that says so.
     pub(crate) async fn spawn() -> Self {
         let shared = Shared::default();
-        let router = Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state(shared.clone());
-        Self { server: Server::spawn(router).await, shared }
+        let router = Router::new()
+            .fallback(answer)
+            .layer(DefaultBodyLimit::disable())
+            .with_state(shared.clone());
+        Self {
+            server: Server::spawn(router).await,
+            shared,
+        }
     }
 
     /// What an OpenAI client is configured with, such as `http://127.0.0.1:41234/v1`.
@@ -83,7 +90,9 @@ pub(crate) struct Recorded {
 impl Recorded {
     /// The name of the answer schema, by which the steps differ.
     pub(crate) fn schema_name(&self) -> Option<&str> {
-        self.body.pointer("/response_format/json_schema/name")?.as_str()
+        self.body
+            .pointer("/response_format/json_schema/name")?
+            .as_str()
     }
 }
 
@@ -106,7 +115,8 @@ enum Answer {
 }
 
 impl Reply {
-    /// A finished completion, 100 tokens in and 20 out; JSON other than a string or null becomes its text.
+    /// A finished completion, 100 tokens in and 20 out; JSON other than a string or null becomes
+    /// its text.
     pub(crate) fn content(content: impl Into<Value>) -> Self {
         let content = match content.into() {
             text @ (Value::String(_) | Value::Null) => text,
@@ -139,7 +149,12 @@ impl Reply {
 
     /// An error with a type and code of the caller's, such as 429 `insufficient_quota`.
     pub(crate) fn error(status: u16, error_type: &str, code: Option<&str>) -> Self {
-        Self::error_saying(status, error_type, code, &format!("scripted status {status}"))
+        Self::error_saying(
+            status,
+            error_type,
+            code,
+            &format!("scripted status {status}"),
+        )
     }
 
     /// Any answer at all, for instance the HTML page of a proxy.
@@ -161,12 +176,18 @@ impl Reply {
 
     /// The same reply, that much later.
     pub(crate) fn delayed(delay: Duration, reply: Self) -> Self {
-        Self { delay: reply.delay + delay, ..reply }
+        Self {
+            delay: reply.delay + delay,
+            ..reply
+        }
     }
 
     /// The same reply, once the test lets it go.
     pub(crate) fn held(gate: &Arc<Notify>, reply: Self) -> Self {
-        Self { gate: Some(Arc::clone(gate)), ..reply }
+        Self {
+            gate: Some(Arc::clone(gate)),
+            ..reply
+        }
     }
 
     /// Names the model that answered; without it the requested one is echoed.
@@ -198,13 +219,17 @@ impl Reply {
 
     /// Says how many of the completion's tokens were reasoning.
     pub(crate) fn reasoning_tokens(mut self, n_tokens: u32) -> Self {
-        self.completion()["usage"]["completion_tokens_details"]["reasoning_tokens"] = n_tokens.into();
+        self.completion()["usage"]["completion_tokens_details"]["reasoning_tokens"] =
+            n_tokens.into();
         self
     }
 
     /// Leaves the usage out, as some compatible endpoints do.
     pub(crate) fn without_usage(mut self) -> Self {
-        let completion = self.completion().as_object_mut().expect("a completion is an object");
+        let completion = self
+            .completion()
+            .as_object_mut()
+            .expect("a completion is an object");
         completion.remove("usage");
         self
     }
@@ -226,12 +251,18 @@ impl Reply {
     }
 
     fn error_saying(status: u16, error_type: &str, code: Option<&str>, message: &str) -> Self {
-        let body = json!({"error": {"message": message, "type": error_type, "param": null, "code": code}});
+        let body =
+            json!({"error": {"message": message, "type": error_type, "param": null, "code": code}});
         Self::raw(status, "application/json", body.to_string())
     }
 
     fn doing(answer: Answer) -> Self {
-        Self { delay: Duration::ZERO, gate: None, headers: HeaderMap::new(), answer }
+        Self {
+            delay: Duration::ZERO,
+            gate: None,
+            headers: HeaderMap::new(),
+            answer,
+        }
     }
 
     fn completion(&mut self) -> &mut Value {
@@ -268,7 +299,10 @@ impl Book {
         let reply = if (method, request.path.as_str()) == (&Method::POST, COMPLETIONS) {
             self.next_reply(request.schema_name())
         } else {
-            let message = format!("the fake serves POST {COMPLETIONS}, not {method} {}", request.path);
+            let message = format!(
+                "the fake serves POST {COMPLETIONS}, not {method} {}",
+                request.path
+            );
             Reply::error_saying(404, "invalid_request_error", None, &message)
         };
         self.requests.push(request);
@@ -281,22 +315,40 @@ impl Book {
             Some(DECIDE_SCHEMA) => self.decide.pop_front(),
             _ => None,
         };
-        of_step.or_else(|| self.script.pop_front()).or_else(|| self.default.clone()).unwrap_or_else(|| {
-            let message = format!("the fake has no reply scripted for the schema {schema_name:?}");
-            Reply::error_saying(500, "server_error", None, &message)
-        })
+        of_step
+            .or_else(|| self.script.pop_front())
+            .or_else(|| self.default.clone())
+            .unwrap_or_else(|| {
+                let message =
+                    format!("the fake has no reply scripted for the schema {schema_name:?}");
+                Reply::error_saying(500, "server_error", None, &message)
+            })
     }
 }
 
-async fn answer(State(shared): State<Shared>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let body =
-        serde_json::from_slice(&body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
+async fn answer(
+    State(shared): State<Shared>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let body = serde_json::from_slice(&body)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
     let requested_model = body["model"].clone();
     let path = uri.path().to_owned();
-    let (number, reply) = shared.lock().take(&method, Recorded { path, headers, body });
+    let (number, reply) = shared.lock().take(
+        &method,
+        Recorded {
+            path,
+            headers,
+            body,
+        },
+    );
 
     if !reply.delay.is_zero() {
-        // This is the latency that a test has asked for; no test waits here for something to happen.
+        // This is the latency that a test has asked for; no test waits here for something to
+        // happen.
         tokio::time::sleep(reply.delay).await;
     }
     if let Some(gate) = reply.gate {
@@ -314,8 +366,8 @@ async fn answer(State(shared): State<Shared>, method: Method, uri: Uri, headers:
             (status, [(CONTENT_TYPE, content_type)], reply.headers, body).into_response()
         }
         Answer::Hang => pending().await,
-        // A handler cannot refuse to answer, but unwinding drops the connection's task with nothing written;
-        // unlike `panic!`, this calls no panic hook and prints nothing.
+        // A handler cannot refuse to answer, but unwinding drops the connection's task with nothing
+        // written; unlike `panic!`, this calls no panic hook and prints nothing.
         Answer::Close => resume_unwind(Box::new("the script drops this connection")),
     }
 }
@@ -332,11 +384,21 @@ async fn the_queue_of_a_step_goes_before_the_script_and_the_script_before_the_de
         let body = json!({"model": "m", "response_format": {"json_schema": {"name": schema}}});
         let res = post(&openai, body).await.expect("an answer");
         let completion: Value = res.json().await.expect("a JSON body");
-        answers.push((completion["id"].clone(), completion["choices"][0]["message"]["content"].clone()));
+        answers.push((
+            completion["id"].clone(),
+            completion["choices"][0]["message"]["content"].clone(),
+        ));
     }
 
-    let expected = [("chatcmpl-1", "script"), ("chatcmpl-2", "decide"), ("chatcmpl-3", "default")];
-    assert_eq!(answers, expected.map(|(id, content)| (id.into(), content.into())));
+    let expected = [
+        ("chatcmpl-1", "script"),
+        ("chatcmpl-2", "decide"),
+        ("chatcmpl-3", "default"),
+    ];
+    assert_eq!(
+        answers,
+        expected.map(|(id, content)| (id.into(), content.into()))
+    );
 }
 
 #[tokio::test]
@@ -353,7 +415,10 @@ async fn a_closed_connection_carries_no_answer() {
 }
 
 async fn post(openai: &FakeOpenAi, body: Value) -> Result<reqwest::Response, reqwest::Error> {
-    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client");
     let url = format!("{}/chat/completions", openai.base_url());
     client.post(url).json(&body).send().await
 }

@@ -1,5 +1,5 @@
-//! A page of `/metrics` that holds every metric there is: of the program itself, with all that can be switched on, after
-//! decisions that went every way they can go.
+//! A page of `/metrics` that holds every metric there is: of the program itself, with all that can
+//! be switched on, after decisions that went every way they can go.
 
 use std::time::Duration;
 
@@ -50,14 +50,26 @@ pub(crate) async fn full_page() -> Page {
         ("EXPENSE_AGENT_METRICS_OLD_NAMES", "true".to_owned()),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.grpc_endpoint()),
     ];
-    let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let variables = variables
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
     let store = TestStore::sqlite();
-    let service = Service::start(&["--api-keys", keys.name(), "--data", store.folder()], &variables).await;
+    let service = Service::start(
+        &["--api-keys", keys.name(), "--data", store.folder()],
+        &variables,
+    )
+    .await;
     let client = reqwest::Client::new();
     let send = async |path: &str, key: &str, body: Value| {
-        let request = client.post(format!("{}{path}", service.url)).bearer_auth(key).json(&body);
+        let request = client
+            .post(format!("{}{path}", service.url))
+            .bearer_auth(key)
+            .json(&body);
         let response = request.send().await.unwrap();
-        (response.status().as_u16(), response.json::<Value>().await.unwrap())
+        (
+            response.status().as_u16(),
+            response.json::<Value>().await.unwrap(),
+        )
     };
     let decide = async |key: &str, body: Value, replies: Vec<Reply>| {
         fake.script(replies);
@@ -70,31 +82,79 @@ pub(crate) async fn full_page() -> Page {
     decide("ea_feed", expense("Uber ride", "45.00"), approval()).await;
     decide("ea_zeta", expense("Uber ride", "45.00"), approval()).await;
     // More lenient than the policy.
-    decide("ea_feed", expense("Flight to Chicago", "650.00"), approval()).await;
-    decide("ea_feed", expense("Uber ride", "45.00"), vec![Reply::status(503)]).await;
+    decide(
+        "ea_feed",
+        expense("Flight to Chicago", "650.00"),
+        approval(),
+    )
+    .await;
+    decide(
+        "ea_feed",
+        expense("Uber ride", "45.00"),
+        vec![Reply::status(503)],
+    )
+    .await;
     let mended = std::iter::once(category("fun")).chain(approval()).collect();
     decide("ea_feed", expense("Uber ride", "46.00"), mended).await;
-    let unpriced = approval().into_iter().map(|reply| reply.model("unheard-of")).collect();
+    let unpriced = approval()
+        .into_iter()
+        .map(|reply| reply.model("unheard-of"))
+        .collect();
     decide("ea_feed", expense("Uber ride", "47.00"), unpriced).await;
-    let manager = || vec![category("travel"), decision("needs_approval", "travel-manager-approval")];
+    let manager = || {
+        vec![
+            category("travel"),
+            decision("needs_approval", "travel-manager-approval"),
+        ]
+    };
     decide("ea_feed", expense("Flight to Boston", "310.00"), manager()).await;
     let open = decide("ea_feed", expense("Flight to Boston", "311.00"), manager()).await;
-    let settlement = json!({"action": "approve", "role": "manager", "actor": "ben", "reason": "Talked to her."});
-    let (status, resolved) =
-        send(&format!("/v1/expenses/{}/resolution", open["id"].as_str().unwrap()), "ea_boss", settlement).await;
+    let settlement =
+        json!({"action": "approve", "role": "manager", "actor": "ben", "reason": "Talked to her."});
+    let (status, resolved) = send(
+        &format!("/v1/expenses/{}/resolution", open["id"].as_str().unwrap()),
+        "ea_boss",
+        settlement,
+    )
+    .await;
     assert_eq!(status, 201, "{resolved:#}");
-    assert_eq!(send("/v1/expenses", "ea_nobody", expense("Taxi", "1.00")).await.0, 401);
-    assert_eq!(send("/v1/expenses", "ea_feed", expense("Taxi", "-1.00")).await.0, 422);
+    assert_eq!(
+        send("/v1/expenses", "ea_nobody", expense("Taxi", "1.00"))
+            .await
+            .0,
+        401
+    );
+    assert_eq!(
+        send("/v1/expenses", "ea_feed", expense("Taxi", "-1.00"))
+            .await
+            .0,
+        422
+    );
 
     // The lookup fails, and with it the tool, the run and the request.
     store.execute("ALTER TABLE cap_usage RENAME TO gone").await;
     fake.script([category("travel")]);
-    assert_eq!(send("/v1/expenses", "ea_feed", expense("Taxi", "1.00")).await.0, 503);
+    assert_eq!(
+        send("/v1/expenses", "ea_feed", expense("Taxi", "1.00"))
+            .await
+            .0,
+        503
+    );
 
     let page = poll::until(PATIENCE, "all that is watched on the page", async || {
-        let text = client.get(format!("{}/metrics", service.url)).send().await.unwrap().text().await.unwrap();
+        let text = client
+            .get(format!("{}/metrics", service.url))
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
         let page = Page::parse(&text);
-        let n_pending = page.sum("expense_decisions_pending", &[("expense_pending_role", "manager")]);
+        let n_pending = page.sum(
+            "expense_decisions_pending",
+            &[("expense_pending_role", "manager")],
+        );
         // One needs approval, one review.
         let is_there = n_pending == 2.0 && page.sum("telemetry_spans_total", &[]) > 0.0;
         if is_there { Ok(page) } else { Err(page.text) }

@@ -1,6 +1,6 @@
 //! A client of a Jaeger that runs beside the tests, by its stable query API `/api/v3`.
-//! It is started by whoever runs the tests and found through three variables of the environment; without them a test
-//! against it skips, and says so.
+//! It is started by whoever runs the tests and found through three variables of the environment;
+//! without them a test against it skips, and says so.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -21,13 +21,17 @@ pub(crate) struct Jaeger {
 }
 
 impl Jaeger {
-    /// The Jaeger that `JAEGER_QUERY_URL`, `JAEGER_OTLP_GRPC` and `JAEGER_OTLP_HTTP` name; None without the first.
+    /// The Jaeger that `JAEGER_QUERY_URL`, `JAEGER_OTLP_GRPC` and `JAEGER_OTLP_HTTP` name; None
+    /// without the first.
     pub(crate) fn from_env() -> Option<Self> {
         let query_url = std::env::var("JAEGER_QUERY_URL").ok()?;
         let beside = |name: &str| {
-            std::env::var(name).unwrap_or_else(|_| panic!("JAEGER_QUERY_URL is set, so set {name} as well"))
+            std::env::var(name)
+                .unwrap_or_else(|_| panic!("JAEGER_QUERY_URL is set, so set {name} as well"))
         };
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10));
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(10));
         Some(Self {
             query_url: query_url.trim_end_matches('/').to_owned(),
             otlp_grpc: beside("JAEGER_OTLP_GRPC"),
@@ -51,10 +55,12 @@ impl Jaeger {
         &self.otlp_http
     }
 
-    /// The trace as it was stored, as OTLP JSON, `{"result": {"resourceSpans": …}}`; None while Jaeger does not know it.
+    /// The trace as it was stored, as OTLP JSON, `{"result": {"resourceSpans": …}}`; None while
+    /// Jaeger does not know it.
     pub(crate) async fn trace(&self, trace_id: &str) -> Option<Value> {
-        // Otherwise Jaeger drops duplicates and writes remarks of its own into the spans as attributes.
-        // The option has two names: older releases read the second alone, newer ones prefer the first.
+        // Otherwise Jaeger drops duplicates and writes remarks of its own into the spans as
+        // attributes. The option has two names: older releases read the second alone, newer
+        // ones prefer the first.
         let raw = "rawTraces=true&raw_traces=true";
         let url = format!("{}/api/v3/traces/{trace_id}?{raw}", self.query_url);
         let res = self.client.get(&url).send().await.expect("Jaeger answers");
@@ -67,12 +73,27 @@ impl Jaeger {
         Some(serde_json::from_str(&body).expect("Jaeger answers JSON"))
     }
 
-    /// The trace's spans, as soon as there are `n_spans`; panics with those that are there when `limit` has passed.
-    pub(crate) async fn wait_for_trace(&self, trace_id: &str, n_spans: usize, limit: Duration) -> Vec<TreeSpan> {
+    /// The trace's spans, as soon as there are `n_spans`; panics with those that are there when
+    /// `limit` has passed.
+    pub(crate) async fn wait_for_trace(
+        &self,
+        trace_id: &str,
+        n_spans: usize,
+        limit: Duration,
+    ) -> Vec<TreeSpan> {
         let what = format!("trace {trace_id} of {n_spans} spans in Jaeger");
         poll::until(limit, &what, async || {
-            let spans = self.trace(trace_id).await.as_ref().map(tree_spans).unwrap_or_default();
-            if spans.len() >= n_spans { Ok(spans) } else { Err(spans) }
+            let spans = self
+                .trace(trace_id)
+                .await
+                .as_ref()
+                .map(tree_spans)
+                .unwrap_or_default();
+            if spans.len() >= n_spans {
+                Ok(spans)
+            } else {
+                Err(spans)
+            }
         })
         .await
     }
@@ -82,10 +103,14 @@ impl Jaeger {
 pub(crate) fn tree_spans(answer: &Value) -> Vec<TreeSpan> {
     let resources = items(&answer["result"]["resourceSpans"]);
     let scopes = resources.flat_map(|resource| items(&resource["scopeSpans"]));
-    scopes.flat_map(|scope| items(&scope["spans"])).map(tree_span).collect()
+    scopes
+        .flat_map(|scope| items(&scope["spans"]))
+        .map(tree_span)
+        .collect()
 }
 
-/// Says on standard error why a test ends early; the test harness shows that even when the test passes.
+/// Says on standard error why a test ends early; the test harness shows that even when the test
+/// passes.
 pub(crate) fn skip(reason: &str) {
     writeln!(std::io::stderr(), "skipped: {reason}").expect("standard error can be written to");
 }
@@ -98,21 +123,35 @@ fn tree_span(span: &Value) -> TreeSpan {
         parent_id: Some(text(&span["parentSpanId"])).filter(|id| !id.is_empty()),
         name: text(&span["name"]),
         kind: kind_of(span["kind"].as_i64().expect("a numeric span kind")),
-        status: status_of(status["code"].as_i64().unwrap_or(0), &text(&status["message"])),
+        status: status_of(
+            status["code"].as_i64().unwrap_or(0),
+            &text(&status["message"]),
+        ),
         attributes: attributes(span),
-        events: events.map(|event| (text(&event["name"]), attributes(event))).collect(),
-        start: time_of(text(&span["startTimeUnixNano"]).parse().expect("nanoseconds since 1970")),
+        events: events
+            .map(|event| (text(&event["name"]), attributes(event)))
+            .collect(),
+        start: time_of(
+            text(&span["startTimeUnixNano"])
+                .parse()
+                .expect("nanoseconds since 1970"),
+        ),
     }
 }
 
 fn attributes(owner: &Value) -> Vec<(String, String)> {
     let attributes = items(&owner["attributes"]);
-    attributes.map(|pair| (text(&pair["key"]), plain_value(&pair["value"]).to_string())).collect()
+    attributes
+        .map(|pair| (text(&pair["key"]), plain_value(&pair["value"]).to_string()))
+        .collect()
 }
 
 /// OTLP JSON names the type, as in `{"intValue": "5"}`; 64-bit integers are strings in it.
 fn plain_value(value: &Value) -> Value {
-    let (value_type, value) = value.as_object().and_then(|typed| typed.iter().next()).expect("a typed value");
+    let (value_type, value) = value
+        .as_object()
+        .and_then(|typed| typed.iter().next())
+        .expect("a typed value");
     match value_type.as_str() {
         "stringValue" | "boolValue" => value.clone(),
         "intValue" => text(value).parse::<i64>().expect("a 64-bit integer").into(),

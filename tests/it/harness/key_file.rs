@@ -1,4 +1,5 @@
-//! A file of API keys that changes under a running service, as operators and clusters change theirs.
+//! A file of API keys that changes under a running service, as operators and clusters change
+//! theirs.
 
 use std::path::PathBuf;
 
@@ -10,7 +11,10 @@ use super::{TestApp, config};
 
 /// The entry of a key, with more lines at its end.
 pub(crate) fn entry(id: &str, tenant: &str, key: &str, more: &str) -> String {
-    format!("{}{more}\n\n", parse::entry(id, tenant, Digest::of(key), &[], None))
+    format!(
+        "{}{more}\n\n",
+        parse::entry(id, tenant, Digest::of(key), &[], None)
+    )
 }
 
 /// A file of keys in a folder of its own.
@@ -23,7 +27,10 @@ impl KeyFile {
     /// A file that holds these entries.
     pub(crate) fn new(entries: &[String]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let file = Self { path: folder.path().join("keys.toml"), folder };
+        let file = Self {
+            path: folder.path().join("keys.toml"),
+            folder,
+        };
         file.replace(entries);
         file
     }
@@ -42,6 +49,10 @@ impl KeyFile {
 
     /// A service that lets in whoever shows one of the keys.
     pub(crate) async fn app(&self) -> TestApp {
-        TestApp::with(Config { api_keys: Some(self.path.clone()), ..config() }).await
+        TestApp::with(Config {
+            api_keys: Some(self.path.clone()),
+            ..config()
+        })
+        .await
     }
 }

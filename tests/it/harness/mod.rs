@@ -1,5 +1,6 @@
-//! What the tests stand on: [`TestApp`] is the service as `main` puts it together, with its own port, folder and span
-//! exporter, so that tests run side by side. Its parts (fake OpenAI, OTLP receiver, Jaeger client) are beside it.
+//! What the tests stand on: [`TestApp`] is the service as `main` puts it together, with its own
+//! port, folder and span exporter, so that tests run side by side. Its parts (fake OpenAI, OTLP
+//! receiver, Jaeger client) are beside it.
 
 pub(crate) mod binary;
 pub(crate) mod exposition;
@@ -52,7 +53,8 @@ pub(crate) fn shipped_policies() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("policies")
 }
 
-/// A copy of the shipped policies, with these lines put into one of the files, above its evidence or at its end.
+/// A copy of the shipped policies, with these lines put into one of the files, above its evidence
+/// or at its end.
 pub(crate) fn policies_with(file: &str, lines: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     policy_folder::copy_shipped(folder.path());
@@ -71,7 +73,10 @@ pub(crate) fn config() -> Config {
         reload_interval: Duration::from_millis(20),
         policies: shipped_policies(),
         store: Store::Sqlite(PathBuf::new()),
-        model: ModelConfig::Offline { faults: Vec::new(), fault_seed: 1 },
+        model: ModelConfig::Offline {
+            faults: Vec::new(),
+            fault_seed: 1,
+        },
         model_breaker: None,
         propagate_to_model: false,
         trace_url: TraceUrl::parse("http://localhost:16686"),
@@ -96,8 +101,10 @@ pub(crate) fn pseudonyms() -> Pseudonyms {
 
 /// Telemetry as these variables ask for it.
 pub(crate) fn telemetry_settings(variables: &[(&str, &str)]) -> TelemetrySettings {
-    let variables: Variables =
-        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let variables: Variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
     let mut faults = Vec::new();
     let settings = TelemetrySettings::parse(&variables, &mut faults);
     assert!(faults.is_empty(), "{faults:?}");
@@ -148,7 +155,11 @@ impl TestApp {
 
     /// The service with a fake OpenAI.
     pub(crate) async fn with_openai(fake: &FakeOpenAi) -> Self {
-        Self::with(Config { model: openai(fake), ..config() }).await
+        Self::with(Config {
+            model: openai(fake),
+            ..config()
+        })
+        .await
     }
 
     /// The service with settings of the test's own.
@@ -166,16 +177,30 @@ impl TestApp {
     /// The service, its spans sent as its settings say instead of kept in memory.
     pub(crate) async fn exporting(config: Config) -> Self {
         let telemetry = Telemetry::start(&config.telemetry, pseudonyms()).unwrap();
-        Self::start(config, Clock::system(), telemetry, InMemorySpanExporter::default()).await
+        Self::start(
+            config,
+            Clock::system(),
+            telemetry,
+            InMemorySpanExporter::default(),
+        )
+        .await
     }
 
-    async fn start(mut config: Config, clock: Clock, telemetry: Telemetry, spans: InMemorySpanExporter) -> Self {
-        let needs_folder = matches!(&config.store, Store::Sqlite(folder) if folder.as_os_str().is_empty());
+    async fn start(
+        mut config: Config,
+        clock: Clock,
+        telemetry: Telemetry,
+        spans: InMemorySpanExporter,
+    ) -> Self {
+        let needs_folder =
+            matches!(&config.store, Store::Sqlite(folder) if folder.as_os_str().is_empty());
         let folder = needs_folder.then(|| tempfile::tempdir().unwrap());
         if let Some(folder) = &folder {
             config.store = Store::Sqlite(folder.path().to_owned());
         }
-        let app = App::build(&config, clock, telemetry.instruments()).await.unwrap();
+        let app = App::build(&config, clock, telemetry.instruments())
+            .await
+            .unwrap();
         let listener = TcpListener::bind(config.listen).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
@@ -202,12 +227,18 @@ impl TestApp {
         drop(self.stop.take());
         self.serving.take().unwrap().await.unwrap();
         let telemetry = self.telemetry.take().unwrap();
-        tokio::task::spawn_blocking(|| telemetry.shutdown()).await.unwrap();
+        tokio::task::spawn_blocking(|| telemetry.shutdown())
+            .await
+            .unwrap();
     }
 
     /// The spans that wait to be delivered, and the counts of all.
     pub(crate) fn queue(&self) -> Arc<Queue> {
-        self.telemetry.as_ref().unwrap().queue().expect("the service exports")
+        self.telemetry
+            .as_ref()
+            .unwrap()
+            .queue()
+            .expect("the service exports")
     }
 
     /// Posts a body as JSON.
@@ -216,20 +247,44 @@ impl TestApp {
     }
 
     /// Posts a body as JSON with headers.
-    pub(crate) async fn post_with(&self, body: impl Into<Value>, headers: &[(&str, &str)]) -> Reply {
+    pub(crate) async fn post_with(
+        &self,
+        body: impl Into<Value>,
+        headers: &[(&str, &str)],
+    ) -> Reply {
         self.post_to("/v1/expenses", body, headers).await
     }
 
     /// Posts a body as JSON to a path, with headers.
-    pub(crate) async fn post_to(&self, path: &str, body: impl Into<Value>, headers: &[(&str, &str)]) -> Reply {
+    pub(crate) async fn post_to(
+        &self,
+        path: &str,
+        body: impl Into<Value>,
+        headers: &[(&str, &str)],
+    ) -> Reply {
         let body: Value = body.into();
-        self.send(self.request(reqwest::Method::POST, path, headers).json(&body)).await
+        self.send(
+            self.request(reqwest::Method::POST, path, headers)
+                .json(&body),
+        )
+        .await
     }
 
     /// Posts a body as it is.
-    pub(crate) async fn post_raw(&self, body: impl Into<reqwest::Body>, content_type: Option<&str>) -> Reply {
-        let headers: Vec<_> = content_type.map(|content_type| ("content-type", content_type)).into_iter().collect();
-        self.send(self.request(reqwest::Method::POST, "/v1/expenses", &headers).body(body)).await
+    pub(crate) async fn post_raw(
+        &self,
+        body: impl Into<reqwest::Body>,
+        content_type: Option<&str>,
+    ) -> Reply {
+        let headers: Vec<_> = content_type
+            .map(|content_type| ("content-type", content_type))
+            .into_iter()
+            .collect();
+        self.send(
+            self.request(reqwest::Method::POST, "/v1/expenses", &headers)
+                .body(body),
+        )
+        .await
     }
 
     /// Gets a path.
@@ -239,7 +294,8 @@ impl TestApp {
 
     /// Gets a path with headers.
     pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
-        self.send(self.request(reqwest::Method::GET, path, headers)).await
+        self.send(self.request(reqwest::Method::GET, path, headers))
+            .await
     }
 
     /// A request to be finished by the test.
@@ -250,7 +306,9 @@ impl TestApp {
         headers: &[(&str, &str)],
     ) -> reqwest::RequestBuilder {
         let request = self.client.request(method, format!("{}{path}", self.url));
-        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
+        headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        })
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Reply {
@@ -258,7 +316,11 @@ impl TestApp {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.unwrap();
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Reply { status, headers, body }
+        Reply {
+            status,
+            headers,
+            body,
+        }
     }
 
     /// What `/metrics` shows.
@@ -275,10 +337,20 @@ impl TestApp {
 
     /// Posts an expense, and hangs up when its model has been asked.
     pub(crate) async fn leave_once_the_model_is_asked(&self, fake: &FakeOpenAi, body: Value) {
-        let request = self.request(reqwest::Method::POST, "/v1/expenses", &[]).json(&body);
-        let asked = poll::until(Duration::from_secs(10), "question for the model", async || {
-            if fake.requests().is_empty() { Err("none yet") } else { Ok(()) }
-        });
+        let request = self
+            .request(reqwest::Method::POST, "/v1/expenses", &[])
+            .json(&body);
+        let asked = poll::until(
+            Duration::from_secs(10),
+            "question for the model",
+            async || {
+                if fake.requests().is_empty() {
+                    Err("none yet")
+                } else {
+                    Ok(())
+                }
+            },
+        );
         tokio::select! {
             reply = request.send() => panic!("answered before the client could leave: {reply:?}"),
             () = asked => {}
@@ -293,12 +365,18 @@ impl TestApp {
     /// The spans of one trace.
     pub(crate) fn trace(&self, trace_id: &Value) -> Vec<SpanData> {
         let trace_id = trace_id.as_str().unwrap();
-        self.ended_spans().into_iter().filter(|span| span.span_context.trace_id().to_string() == trace_id).collect()
+        self.ended_spans()
+            .into_iter()
+            .filter(|span| span.span_context.trace_id().to_string() == trace_id)
+            .collect()
     }
 
     /// The trace of a decision as a text tree.
     pub(crate) fn tree(&self, decision: &Value) -> String {
-        trace_tree::render(self.trace(&decision["trace_id"]), &[("expense.prompt.hash", "<expense.prompt.hash>")])
+        trace_tree::render(
+            self.trace(&decision["trace_id"]),
+            &[("expense.prompt.hash", "<expense.prompt.hash>")],
+        )
     }
 }
 

@@ -1,6 +1,7 @@
-//! An OTLP receiver that can be killed in the middle of whatever it does, and come back on its ports: it lives on a runtime
-//! of its own, and when that goes, every socket is closed at once, as those of a killed process are. A test can tell it how
-//! to behave; `receiver_process` is one that cannot be told, and can be killed for real.
+//! An OTLP receiver that can be killed in the middle of whatever it does, and come back on its
+//! ports: it lives on a runtime of its own, and when that goes, every socket is closed at once, as
+//! those of a killed process are. A test can tell it how to behave; `receiver_process` is one that
+//! cannot be told, and can be killed for real.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -32,7 +33,11 @@ pub(super) fn bound(port: u16) -> std::io::Result<TcpSocket> {
 impl MortalReceiver {
     /// Finds two free ports, and lets nobody listen there yet.
     pub(crate) fn dead() -> Self {
-        Self { inbox: Inbox::default(), held: [bound(0).unwrap(), bound(0).unwrap()], runtime: None }
+        Self {
+            inbox: Inbox::default(),
+            held: [bound(0).unwrap(), bound(0).unwrap()],
+            runtime: None,
+        }
     }
 
     /// Starts it.
@@ -51,8 +56,16 @@ impl MortalReceiver {
 
     /// Listens on the same ports, with everything it had taken before.
     pub(crate) async fn revive(&mut self) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        for (held, router) in self.held.iter().zip([self.inbox.over_grpc(), self.inbox.over_http()]) {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        for (held, router) in self
+            .held
+            .iter()
+            .zip([self.inbox.over_grpc(), self.inbox.over_http()])
+        {
             let port = held.local_addr().unwrap().port();
             // The killed one may not have let go of it yet.
             let listener = poll::until(PATIENCE, "free port", async || {
@@ -77,7 +90,11 @@ impl MortalReceiver {
         let n_before = self.inbox.n_hanging();
         poll::until(PATIENCE, "export under way", async || {
             let n_hanging = self.inbox.n_hanging() - n_before;
-            if n_hanging >= n_more { Ok(()) } else { Err(n_hanging) }
+            if n_hanging >= n_more {
+                Ok(())
+            } else {
+                Err(n_hanging)
+            }
         })
         .await;
     }

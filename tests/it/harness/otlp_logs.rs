@@ -1,4 +1,5 @@
-//! The log part of the OTLP receiver: what a backend gets to see of log records, over gRPC and over HTTP.
+//! The log part of the OTLP receiver: what a backend gets to see of log records, over gRPC and over
+//! HTTP.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -7,7 +8,9 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::LogsService;
-use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
 use prost::Message;
 use serde_json::Value;
 
@@ -40,7 +43,12 @@ impl LogsInbox {
 
     /// Every delivery so far as bytes.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        self.0.lock().unwrap().iter().flat_map(Message::encode_to_vec).collect()
+        self.0
+            .lock()
+            .unwrap()
+            .iter()
+            .flat_map(Message::encode_to_vec)
+            .collect()
     }
 
     fn take(&self, request: ExportLogsServiceRequest) {
@@ -60,15 +68,25 @@ impl LogsService for LogsInbox {
 }
 
 /// `POST /v1/logs`.
-pub(crate) async fn export_over_http(State(inbox): State<LogsInbox>, headers: HeaderMap, body: Bytes) -> Vec<u8> {
-    inbox.take(ExportLogsServiceRequest::decode(&plain(&headers, &body)[..]).expect("log records in protobuf"));
+pub(crate) async fn export_over_http(
+    State(inbox): State<LogsInbox>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Vec<u8> {
+    inbox.take(
+        ExportLogsServiceRequest::decode(&plain(&headers, &body)[..])
+            .expect("log records in protobuf"),
+    );
     ExportLogsServiceResponse::default().encode_to_vec()
 }
 
 fn read(request: &ExportLogsServiceRequest) -> Vec<ReceivedRecord> {
     let mut received = Vec::new();
     for group in &request.resource_logs {
-        let resource = group.resource.as_ref().map_or(&[][..], |resource| &resource.attributes);
+        let resource = group
+            .resource
+            .as_ref()
+            .map_or(&[][..], |resource| &resource.attributes);
         let resource = read_attributes("the resource", resource);
         for record in group.scope_logs.iter().flat_map(|scope| &scope.log_records) {
             received.push(ReceivedRecord {
@@ -77,7 +95,10 @@ fn read(request: &ExportLogsServiceRequest) -> Vec<ReceivedRecord> {
                 body: record.body.as_ref().map_or(Value::Null, read_value),
                 trace_id: hex(&record.trace_id),
                 span_id: hex(&record.span_id),
-                attributes: read_attributes(&format!("the record `{}`", record.event_name), &record.attributes),
+                attributes: read_attributes(
+                    &format!("the record `{}`", record.event_name),
+                    &record.attributes,
+                ),
                 resource: resource.clone(),
             });
         }

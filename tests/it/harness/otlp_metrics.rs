@@ -1,4 +1,5 @@
-//! The metrics part of the OTLP receiver: what a backend gets to see of them, over gRPC and over HTTP.
+//! The metrics part of the OTLP receiver: what a backend gets to see of them, over gRPC and over
+//! HTTP.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -7,7 +8,9 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::MetricsService;
-use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use prost::Message;
 use serde_json::Value;
@@ -36,7 +39,12 @@ impl MetricsInbox {
 
     /// Every push so far as bytes.
     pub(super) fn bytes(&self) -> Vec<u8> {
-        self.0.lock().unwrap().iter().flat_map(Message::encode_to_vec).collect()
+        self.0
+            .lock()
+            .unwrap()
+            .iter()
+            .flat_map(Message::encode_to_vec)
+            .collect()
     }
 
     fn take(&self, request: ExportMetricsServiceRequest) {
@@ -56,15 +64,25 @@ impl MetricsService for MetricsInbox {
 }
 
 /// `POST /v1/metrics`.
-pub(crate) async fn export_over_http(State(inbox): State<MetricsInbox>, headers: HeaderMap, body: Bytes) -> Vec<u8> {
-    inbox.take(ExportMetricsServiceRequest::decode(&plain(&headers, &body)[..]).expect("metrics in protobuf"));
+pub(crate) async fn export_over_http(
+    State(inbox): State<MetricsInbox>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Vec<u8> {
+    inbox.take(
+        ExportMetricsServiceRequest::decode(&plain(&headers, &body)[..])
+            .expect("metrics in protobuf"),
+    );
     ExportMetricsServiceResponse::default().encode_to_vec()
 }
 
 fn read(request: &ExportMetricsServiceRequest) -> Vec<ReceivedMetric> {
     let mut received = Vec::new();
     for group in &request.resource_metrics {
-        let resource = group.resource.as_ref().map_or(&[][..], |resource| &resource.attributes);
+        let resource = group
+            .resource
+            .as_ref()
+            .map_or(&[][..], |resource| &resource.attributes);
         let resource = read_attributes("the resource", resource);
         for metric in group.scope_metrics.iter().flat_map(|scope| &scope.metrics) {
             let owner = format!("the metric `{}`", metric.name);
@@ -73,19 +91,30 @@ fn read(request: &ExportMetricsServiceRequest) -> Vec<ReceivedMetric> {
             let series = match metric.data.as_ref().expect("a metric has data") {
                 Data::Sum(sum) => {
                     let points = sum.data_points.iter();
-                    points.map(|point| (attributes(&point.attributes), whole(point.value.as_ref()))).collect()
+                    points
+                        .map(|point| (attributes(&point.attributes), whole(point.value.as_ref())))
+                        .collect()
                 }
                 Data::Gauge(gauge) => {
                     let points = gauge.data_points.iter();
-                    points.map(|point| (attributes(&point.attributes), whole(point.value.as_ref()))).collect()
+                    points
+                        .map(|point| (attributes(&point.attributes), whole(point.value.as_ref())))
+                        .collect()
                 }
                 Data::Histogram(histogram) => {
                     let points = histogram.data_points.iter();
-                    points.map(|point| (attributes(&point.attributes), point.count)).collect()
+                    points
+                        .map(|point| (attributes(&point.attributes), point.count))
+                        .collect()
                 }
                 other => panic!("the service sends no metrics of this type: {other:?}"),
             };
-            received.push(ReceivedMetric { name, unit, series, resource: resource.clone() });
+            received.push(ReceivedMetric {
+                name,
+                unit,
+                series,
+                resource: resource.clone(),
+            });
         }
     }
     received

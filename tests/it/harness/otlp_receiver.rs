@@ -1,6 +1,7 @@
-//! An OTLP receiver inside the test process, over gRPC and over HTTP with protobuf: what a backend gets to see.
-//! It keeps every export as it came and reads it only when asked, so that a key sent twice fails the test that asks.
-//! Limits are the Collector's defaults: 4 MiB per gRPC message, 20 MiB per HTTP body.
+//! An OTLP receiver inside the test process, over gRPC and over HTTP with protobuf: what a backend
+//! gets to see. It keeps every export as it came and reads it only when asked, so that a key sent
+//! twice fails the test that asks. Limits are the Collector's defaults: 4 MiB per gRPC message, 20
+//! MiB per HTTP body.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -22,7 +23,9 @@ use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::LogsServiceServer;
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::MetricsServiceServer;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
@@ -54,7 +57,11 @@ impl OtlpReceiver {
     /// Starts both transports, each on a port of its own.
     pub(crate) async fn spawn() -> Self {
         let inbox = Inbox::default();
-        Self { grpc: Server::spawn(inbox.over_grpc()).await, http: Server::spawn(inbox.over_http()).await, inbox }
+        Self {
+            grpc: Server::spawn(inbox.over_grpc()).await,
+            http: Server::spawn(inbox.over_http()).await,
+            inbox,
+        }
     }
 
     /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `grpc`.
@@ -62,19 +69,27 @@ impl OtlpReceiver {
         self.grpc.origin()
     }
 
-    /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `http/protobuf`: without the `/v1/traces` of the signal.
+    /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `http/protobuf`: without the
+    /// `/v1/traces` of the signal.
     pub(crate) fn http_endpoint(&self) -> String {
         self.http.origin()
     }
 
-    /// All spans received so far in order of arrival; panics if a span, event or resource has a key twice.
+    /// All spans received so far in order of arrival; panics if a span, event or resource has a key
+    /// twice.
     pub(crate) fn spans(&self) -> Vec<ReceivedSpan> {
         self.inbox.spans()
     }
 
     /// Every export so far as bytes, with everything that a backend could read out of it.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let spans = self.inbox.lock().taken.iter().flat_map(|export| export.request.encode_to_vec()).collect();
+        let spans = self
+            .inbox
+            .lock()
+            .taken
+            .iter()
+            .flat_map(|export| export.request.encode_to_vec())
+            .collect();
         [spans, self.inbox.logs.bytes(), self.inbox.metrics.bytes()].concat()
     }
 
@@ -90,11 +105,21 @@ impl OtlpReceiver {
 
     /// The headers, or the gRPC metadata, of every export so far.
     pub(crate) fn headers(&self) -> Vec<HeaderMap> {
-        self.inbox.lock().taken.iter().map(|export| export.headers.clone()).collect()
+        self.inbox
+            .lock()
+            .taken
+            .iter()
+            .map(|export| export.headers.clone())
+            .collect()
     }
 
-    /// The spans, as soon as `holds` is true of them; panics with what is there when `limit` has passed.
-    pub(crate) async fn wait_for(&self, holds: impl Fn(&[ReceivedSpan]) -> bool, limit: Duration) -> Vec<ReceivedSpan> {
+    /// The spans, as soon as `holds` is true of them; panics with what is there when `limit` has
+    /// passed.
+    pub(crate) async fn wait_for(
+        &self,
+        holds: impl Fn(&[ReceivedSpan]) -> bool,
+        limit: Duration,
+    ) -> Vec<ReceivedSpan> {
         poll::until(limit, "spans as awaited", async || {
             let spans = self.spans();
             if holds(&spans) { Ok(spans) } else { Err(spans) }
@@ -197,23 +222,40 @@ pub(super) struct Journal {
 impl Journal {
     /// A journal after so many lines of which exports are not answered any more.
     pub(super) fn new(file: File, n_answers: usize) -> Self {
-        Self { file, n_answers_left: n_answers.into() }
+        Self {
+            file,
+            n_answers_left: n_answers.into(),
+        }
     }
 
     /// Writes an export down; says whether it is to be answered.
     fn note(&self, request: &ExportTraceServiceRequest) -> bool {
-        let groups = request.resource_spans.iter().flat_map(|group| &group.scope_spans);
+        let groups = request
+            .resource_spans
+            .iter()
+            .flat_map(|group| &group.scope_spans);
         let spans = groups.flat_map(|group| &group.spans);
-        let spans: Vec<_> = spans.map(|span| format!("{}:{}", hex(&span.trace_id), hex(&span.span_id))).collect();
-        (&self.file).write_all(format!("{}\n", spans.join(" ")).as_bytes()).expect("the journal takes every line");
-        self.n_answers_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n_left| n_left.checked_sub(1)).is_ok()
+        let spans: Vec<_> = spans
+            .map(|span| format!("{}:{}", hex(&span.trace_id), hex(&span.span_id)))
+            .collect();
+        (&self.file)
+            .write_all(format!("{}\n", spans.join(" ")).as_bytes())
+            .expect("the journal takes every line");
+        self.n_answers_left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n_left| {
+                n_left.checked_sub(1)
+            })
+            .is_ok()
     }
 }
 
 impl Inbox {
     /// An empty one that keeps a journal.
     pub(super) fn with_journal(journal: Journal) -> Self {
-        Self { journal: Some(Arc::new(journal)), ..Self::default() }
+        Self {
+            journal: Some(Arc::new(journal)),
+            ..Self::default()
+        }
     }
 
     /// The receiver over gRPC.
@@ -223,11 +265,15 @@ impl Inbox {
 
     /// The same for a server of gRPC.
     pub(crate) fn routes(&self) -> Routes {
-        let logs = LogsServiceServer::new(self.logs.clone()).accept_compressed(CompressionEncoding::Gzip);
-        let metrics = MetricsServiceServer::new(self.metrics.clone()).accept_compressed(CompressionEncoding::Gzip);
-        Routes::new(TraceServiceServer::new(self.clone()).accept_compressed(CompressionEncoding::Gzip))
-            .add_service(metrics)
-            .add_service(logs)
+        let logs =
+            LogsServiceServer::new(self.logs.clone()).accept_compressed(CompressionEncoding::Gzip);
+        let metrics = MetricsServiceServer::new(self.metrics.clone())
+            .accept_compressed(CompressionEncoding::Gzip);
+        Routes::new(
+            TraceServiceServer::new(self.clone()).accept_compressed(CompressionEncoding::Gzip),
+        )
+        .add_service(metrics)
+        .add_service(logs)
     }
 
     /// The receiver over HTTP.
@@ -235,8 +281,14 @@ impl Inbox {
         Router::new()
             .route("/v1/traces", post(export_over_http))
             .with_state(self.clone())
-            .route("/v1/logs", post(otlp_logs::export_over_http).with_state(self.logs.clone()))
-            .route("/v1/metrics", post(otlp_metrics::export_over_http).with_state(self.metrics.clone()))
+            .route(
+                "/v1/logs",
+                post(otlp_logs::export_over_http).with_state(self.logs.clone()),
+            )
+            .route(
+                "/v1/metrics",
+                post(otlp_metrics::export_over_http).with_state(self.metrics.clone()),
+            )
             .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES))
     }
 
@@ -261,7 +313,10 @@ impl Inbox {
             Manner::Take => {}
             Manner::TakeAllBut(rejected_spans) => {
                 let error_message = "these are too old".to_owned();
-                response.partial_success = Some(ExportTracePartialSuccess { rejected_spans, error_message });
+                response.partial_success = Some(ExportTracePartialSuccess {
+                    rejected_spans,
+                    error_message,
+                });
             }
             Manner::AtMost(bytes) if export.request.encoded_len() <= bytes => {}
             Manner::AtMost(_) => return Err(tonic::Status::resource_exhausted("too large")),
@@ -272,7 +327,11 @@ impl Inbox {
                 std::future::pending::<()>().await;
             }
         }
-        if self.journal.as_ref().is_some_and(|journal| !journal.note(&export.request)) {
+        if self
+            .journal
+            .as_ref()
+            .is_some_and(|journal| !journal.note(&export.request))
+        {
             std::future::pending::<()>().await;
         }
         self.lock().taken.push(export);
@@ -292,19 +351,33 @@ impl TraceService for Inbox {
         request: tonic::Request<ExportTraceServiceRequest>,
     ) -> Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
         let (metadata, _, request) = request.into_parts();
-        let export = Export { transport: Transport::Grpc, headers: metadata.into_headers(), request };
+        let export = Export {
+            transport: Transport::Grpc,
+            headers: metadata.into_headers(),
+            request,
+        };
         self.take(export).await.map(tonic::Response::new)
     }
 }
 
 async fn export_over_http(State(inbox): State<Inbox>, headers: HeaderMap, body: Bytes) -> Response {
-    if headers.get(CONTENT_TYPE).is_none_or(|content_type| content_type != PROTOBUF) {
+    if headers
+        .get(CONTENT_TYPE)
+        .is_none_or(|content_type| content_type != PROTOBUF)
+    {
         return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
     }
     let Ok(request) = ExportTraceServiceRequest::decode(&plain(&headers, &body)[..]) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    match inbox.take(Export { transport: Transport::Http, headers, request }).await {
+    match inbox
+        .take(Export {
+            transport: Transport::Http,
+            headers,
+            request,
+        })
+        .await
+    {
         Ok(response) => ([(CONTENT_TYPE, PROTOBUF)], response.encode_to_vec()).into_response(),
         Err(status) => match status.code() {
             tonic::Code::ResourceExhausted => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
@@ -320,14 +393,19 @@ pub(super) fn plain(headers: &HeaderMap, body: &[u8]) -> Vec<u8> {
         return body.to_vec();
     }
     let mut plain = Vec::new();
-    GzDecoder::new(body).read_to_end(&mut plain).expect("gzip, the only encoding there is");
+    GzDecoder::new(body)
+        .read_to_end(&mut plain)
+        .expect("gzip, the only encoding there is");
     plain
 }
 
 fn read(export: &Export) -> Vec<ReceivedSpan> {
     let mut received = Vec::new();
     for group in &export.request.resource_spans {
-        let resource = group.resource.as_ref().map_or(&[][..], |resource| &resource.attributes);
+        let resource = group
+            .resource
+            .as_ref()
+            .map_or(&[][..], |resource| &resource.attributes);
         let resource = read_attributes("the resource", resource);
         for span in group.scope_spans.iter().flat_map(|scope| &scope.spans) {
             received.push(read_span(span, export.transport, resource.clone()));
@@ -340,7 +418,10 @@ fn read_span(span: &Span, transport: Transport, resource: BTreeMap<String, Value
     let owner = format!("the span `{}`", span.name);
     let events = span.events.iter().map(|event| ReceivedEvent {
         name: event.name.clone(),
-        attributes: read_attributes(&format!("the event `{}` of {owner}", event.name), &event.attributes),
+        attributes: read_attributes(
+            &format!("the event `{}` of {owner}", event.name),
+            &event.attributes,
+        ),
     });
     let status = span.status.as_ref();
     ReceivedSpan {
@@ -350,7 +431,9 @@ fn read_span(span: &Span, transport: Transport, resource: BTreeMap<String, Value
         parent_id: hex(&span.parent_span_id),
         name: span.name.clone(),
         kind: kind_of(span.kind.into()),
-        status: status.map_or(Status::Unset, |status| status_of(status.code.into(), &status.message)),
+        status: status.map_or(Status::Unset, |status| {
+            status_of(status.code.into(), &status.message)
+        }),
         start: time_of(span.start_time_unix_nano),
         attributes: read_attributes(&owner, &span.attributes),
         resource,
@@ -363,7 +446,10 @@ pub(crate) fn read_attributes(owner: &str, attributes: &[KeyValue]) -> BTreeMap<
     let mut read = BTreeMap::new();
     for KeyValue { key, value, .. } in attributes {
         let earlier = read.insert(key.clone(), value.as_ref().map_or(Value::Null, read_value));
-        assert!(earlier.is_none(), "{owner} was sent with the key `{key}` twice");
+        assert!(
+            earlier.is_none(),
+            "{owner} was sent with the key `{key}` twice"
+        );
     }
     read
 }
@@ -420,13 +506,25 @@ pub(crate) fn hex(id: &[u8]) -> String {
 async fn both_transports_fill_one_inbox() {
     let receiver = OtlpReceiver::spawn().await;
     let mut grpc = trace_client(&receiver).await;
-    grpc.export(request_with(&["a"])).await.expect("accepted over gRPC");
+    grpc.export(request_with(&["a"]))
+        .await
+        .expect("accepted over gRPC");
     let body = request_with(&["a", "b"]).encode_to_vec();
-    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let posted = client.post(format!("{}/v1/traces", receiver.http_endpoint())).header(CONTENT_TYPE, PROTOBUF);
-    assert_eq!(posted.body(body).send().await.expect("an answer").status(), 200);
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client");
+    let posted = client
+        .post(format!("{}/v1/traces", receiver.http_endpoint()))
+        .header(CONTENT_TYPE, PROTOBUF);
+    assert_eq!(
+        posted.body(body).send().await.expect("an answer").status(),
+        200
+    );
 
-    let spans = receiver.wait_for(|spans| spans.len() == 2, Duration::from_secs(5)).await;
+    let spans = receiver
+        .wait_for(|spans| spans.len() == 2, Duration::from_secs(5))
+        .await;
 
     assert_eq!(spans[0].transport, Transport::Grpc);
     assert_eq!(spans[1].transport, Transport::Http);
@@ -439,7 +537,9 @@ async fn both_transports_fill_one_inbox() {
 async fn a_key_sent_twice_fails_the_test_that_reads_it() {
     let receiver = OtlpReceiver::spawn().await;
     let mut grpc = trace_client(&receiver).await;
-    grpc.export(request_with(&["a", "b", "a"])).await.expect("accepted over gRPC");
+    grpc.export(request_with(&["a", "b", "a"]))
+        .await
+        .expect("accepted over gRPC");
     receiver.spans();
 }
 
@@ -449,8 +549,24 @@ async fn trace_client(receiver: &OtlpReceiver) -> TraceServiceClient<Channel> {
 }
 
 fn request_with(keys: &[&str]) -> ExportTraceServiceRequest {
-    let attributes = keys.iter().map(|key| KeyValue { key: (*key).to_owned(), ..KeyValue::default() });
-    let span = Span { name: "chat".to_owned(), kind: 3, attributes: attributes.collect(), ..Span::default() };
-    let scope_spans = vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }];
-    ExportTraceServiceRequest { resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }] }
+    let attributes = keys.iter().map(|key| KeyValue {
+        key: (*key).to_owned(),
+        ..KeyValue::default()
+    });
+    let span = Span {
+        name: "chat".to_owned(),
+        kind: 3,
+        attributes: attributes.collect(),
+        ..Span::default()
+    };
+    let scope_spans = vec![ScopeSpans {
+        spans: vec![span],
+        ..ScopeSpans::default()
+    }];
+    ExportTraceServiceRequest {
+        resource_spans: vec![ResourceSpans {
+            scope_spans,
+            ..ResourceSpans::default()
+        }],
+    }
 }

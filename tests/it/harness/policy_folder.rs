@@ -1,5 +1,5 @@
-//! A policies folder that changes under a running service, as people with editors and clusters with ConfigMaps change
-//! theirs.
+//! A policies folder that changes under a running service, as people with editors and clusters with
+//! ConfigMaps change theirs.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Copies the shipped policies and tables.
 pub(crate) fn copy_shipped(to: &Path) {
     std::fs::create_dir_all(to.join("tables")).unwrap();
-    for name in ["meals.toml", "office.toml", "other.toml", "travel.toml", "tables/prices.toml", "tables/rates.toml"] {
+    for name in [
+        "meals.toml",
+        "office.toml",
+        "other.toml",
+        "travel.toml",
+        "tables/prices.toml",
+        "tables/rates.toml",
+    ] {
         std::fs::copy(shipped_policies().join(name), to.join(name)).unwrap();
     }
 }
@@ -40,17 +47,26 @@ impl PolicyFolder {
         folder
     }
 
-    /// What ships, mounted as Kubernetes mounts a ConfigMap: links to a folder that is swapped as a whole.
+    /// What ships, mounted as Kubernetes mounts a ConfigMap: links to a folder that is swapped as a
+    /// whole.
     pub(crate) fn mounted() -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         folder.publish("..first", copy_shipped);
-        for name in ["meals.toml", "office.toml", "other.toml", "travel.toml", "tables", "tenants"] {
+        for name in [
+            "meals.toml",
+            "office.toml",
+            "other.toml",
+            "travel.toml",
+            "tables",
+            "tenants",
+        ] {
             symlink(format!("..data/{name}"), folder.path().join(name)).unwrap();
         }
         folder
     }
 
-    /// Puts the next version of a mounted ConfigMap in place of the last, step by step as the kubelet does it.
+    /// Puts the next version of a mounted ConfigMap in place of the last, step by step as the
+    /// kubelet does it.
     pub(crate) fn publish(&self, version: &str, fill: impl FnOnce(&Path)) {
         let at = |name: &str| self.path().join(name);
         let former = std::fs::read_link(at("..data")).ok();
@@ -83,7 +99,10 @@ impl PolicyFolder {
 
     /// Settings for a service with these policies.
     pub(crate) fn config(&self) -> Config {
-        Config { policies: self.path().to_owned(), ..config() }
+        Config {
+            policies: self.path().to_owned(),
+            ..config()
+        }
     }
 
     /// A service with these policies.
@@ -96,20 +115,41 @@ impl PolicyFolder {
 pub(crate) async fn shown(app: &TestApp, tenant: &str, text: &str) {
     let baggage = format!("tenant.id={tenant}");
     poll::until(PATIENCE, text, async || {
-        let policies = app.get_with("/v1/policies", &[("baggage", &baggage)]).await.body;
-        if policies.to_string().contains(text) { Ok(()) } else { Err(policies["policies"][0]["rules"].clone()) }
+        let policies = app
+            .get_with("/v1/policies", &[("baggage", &baggage)])
+            .await
+            .body;
+        if policies.to_string().contains(text) {
+            Ok(())
+        } else {
+            Err(policies["policies"][0]["rules"].clone())
+        }
     })
     .await;
 }
 
-/// Waits until readiness says something of the policies, and gives all that it says of them. It never is unready.
+/// Waits until readiness says something of the policies, and gives all that it says of them. It
+/// never is unready.
 pub(crate) async fn policies_are(url: &str, expected: &str) -> String {
     poll::until(PATIENCE, expected, async || {
-        let ready = reqwest::get(format!("{url}/readyz")).await.map_err(|error| error.to_string())?;
-        assert_eq!(ready.status(), 200, "the service serves on, whatever became of the files");
+        let ready = reqwest::get(format!("{url}/readyz"))
+            .await
+            .map_err(|error| error.to_string())?;
+        assert_eq!(
+            ready.status(),
+            200,
+            "the service serves on, whatever became of the files"
+        );
         let body: Value = ready.json().await.map_err(|error| error.to_string())?;
-        let said = body["checks"]["policies"].as_str().unwrap_or_default().to_owned();
-        if said.starts_with(expected) { Ok(said) } else { Err(said) }
+        let said = body["checks"]["policies"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        if said.starts_with(expected) {
+            Ok(said)
+        } else {
+            Err(said)
+        }
     })
     .await
 }

@@ -1,5 +1,6 @@
-//! Waiting for something that another task or process does: ask again until it holds or the time is up.
-//! No test sleeps for a guessed time; each names what it waits for and how long that may take at most.
+//! Waiting for something that another task or process does: ask again until it holds or the time is
+//! up. No test sleeps for a guessed time; each names what it waits for and how long that may take
+//! at most.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 const PERIOD: Duration = Duration::from_millis(10);
 
-/// Calls `attempt` until it gives `Ok`, and panics with `what` and the last `Err` when `limit` has passed.
+/// Calls `attempt` until it gives `Ok`, and panics with `what` and the last `Err` when `limit` has
+/// passed.
 pub(crate) async fn until<T, E: Debug>(
     limit: Duration,
     what: &str,
@@ -38,7 +40,11 @@ async fn polling_ends_with_the_first_success() {
     let mut n_calls = 0;
     let third = until(Duration::from_secs(5), "third call", async || {
         n_calls += 1;
-        if n_calls == 3 { Ok(n_calls) } else { Err(n_calls) }
+        if n_calls == 3 {
+            Ok(n_calls)
+        } else {
+            Err(n_calls)
+        }
     });
     assert_eq!(third.await, 3);
 }
@@ -46,5 +52,8 @@ async fn polling_ends_with_the_first_success() {
 #[tokio::test]
 #[should_panic(expected = "no snow within 25ms; seen last: \"rain\"")]
 async fn polling_past_the_limit_panics_with_what_was_seen_last() {
-    until(Duration::from_millis(25), "snow", async || Err::<(), _>("rain")).await;
+    until(Duration::from_millis(25), "snow", async || {
+        Err::<(), _>("rain")
+    })
+    .await;
 }

@@ -1,5 +1,6 @@
-//! An OTLP receiver as a process of its own, which can be killed for real: this test binary once more, told to run the one
-//! test below. It writes down the spans of an export before it answers, in a file that outlives it.
+//! An OTLP receiver as a process of its own, which can be killed for real: this test binary once
+//! more, told to run the one test below. It writes down the spans of an export before it answers,
+//! in a file that outlives it.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -16,7 +17,8 @@ use super::mortal_receiver::bound;
 use super::otlp_receiver::{Inbox, Journal};
 use super::poll;
 
-/// What the process is told: its ports for gRPC and HTTP, how many exports it answers, and its file.
+/// What the process is told: its ports for gRPC and HTTP, how many exports it answers, and its
+/// file.
 const ORDERS: &str = "EXPENSE_AGENT_TEST_RECEIVER";
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -33,7 +35,12 @@ impl ReceiverProcess {
     /// Finds two free ports, and lets nobody listen there yet.
     pub(crate) fn dead() -> Self {
         let held = [bound(0).unwrap(), bound(0).unwrap()];
-        Self { held, folder: tempfile::tempdir().unwrap(), n_lives: 0, child: None }
+        Self {
+            held,
+            folder: tempfile::tempdir().unwrap(),
+            n_lives: 0,
+            child: None,
+        }
     }
 
     /// Where it listens, for gRPC and for HTTP.
@@ -51,42 +58,76 @@ impl ReceiverProcess {
         self.folder.path().join(life.to_string())
     }
 
-    /// The exports of one life, each with its spans; one that was cut off by the end of that life was never answered.
+    /// The exports of one life, each with its spans; one that was cut off by the end of that life
+    /// was never answered.
     fn exports(&self, life: usize) -> Vec<Vec<(String, String)>> {
         let text = std::fs::read_to_string(self.file(life)).unwrap_or_default();
-        let whole = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
-        whole.map(|line| line.split(' ').filter_map(|span| span.split_once(':')).map(owned).collect()).collect()
+        let whole = text
+            .split_inclusive('\n')
+            .filter_map(|line| line.strip_suffix('\n'));
+        whole
+            .map(|line| {
+                line.split(' ')
+                    .filter_map(|span| span.split_once(':'))
+                    .map(owned)
+                    .collect()
+            })
+            .collect()
     }
 
     /// How often each span was taken: trace id and span id.
     pub(crate) fn spans(&self) -> BTreeMap<(String, String), usize> {
         let mut n_times = BTreeMap::new();
-        for span in (1..=self.n_lives).flat_map(|life| self.exports(life)).flatten() {
+        for span in (1..=self.n_lives)
+            .flat_map(|life| self.exports(life))
+            .flatten()
+        {
             *n_times.entry(span).or_default() += 1;
         }
         n_times
     }
 
-    /// Starts it; it answers so many exports, and of all after them it takes the spans and says nothing.
+    /// Starts it; it answers so many exports, and of all after them it takes the spans and says
+    /// nothing.
     pub(crate) async fn live(&mut self, n_answers: usize) {
         self.n_lives += 1;
         let [grpc, http] = self.addresses();
-        let orders = format!("{} {} {n_answers} {}", grpc.port(), http.port(), self.file(self.n_lives).display());
+        let orders = format!(
+            "{} {} {n_answers} {}",
+            grpc.port(),
+            http.port(),
+            self.file(self.n_lives).display()
+        );
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "harness::receiver_process::receive_as_a_process"]).env(ORDERS, orders);
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();
+        command
+            .args(["--exact", "harness::receiver_process::receive_as_a_process"])
+            .env(ORDERS, orders);
+        let child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
         self.child = Some(child);
         for address in [grpc, http] {
-            poll::until(PATIENCE, "listening receiver", async || TcpStream::connect(address).await).await;
+            poll::until(PATIENCE, "listening receiver", async || {
+                TcpStream::connect(address).await
+            })
+            .await;
         }
     }
 
-    /// Lives for so many answers, and is killed while it owes one: SIGKILL, which nothing can be done about.
+    /// Lives for so many answers, and is killed while it owes one: SIGKILL, which nothing can be
+    /// done about.
     pub(crate) async fn live_and_be_killed(&mut self, n_answers: usize) {
         self.live(n_answers).await;
         poll::until(PATIENCE, "export without an answer", async || {
             let n_exports = self.exports(self.n_lives).len();
-            if n_exports > n_answers { Ok(()) } else { Err(n_exports) }
+            if n_exports > n_answers {
+                Ok(())
+            } else {
+                Err(n_exports)
+            }
         })
         .await;
         self.child.take().unwrap().kill().await.unwrap();
@@ -100,19 +141,29 @@ fn owned((trace_id, span_id): (&str, &str)) -> (String, String) {
 /// The process itself; as a test among others it has no orders and nothing to do.
 #[tokio::test]
 async fn receive_as_a_process() {
-    let Ok(orders) = std::env::var(ORDERS) else { return };
+    let Ok(orders) = std::env::var(ORDERS) else {
+        return;
+    };
     let mut orders = orders.splitn(4, ' ');
     let mut next = || orders.next().unwrap();
     let ports: [u16; 2] = [next().parse().unwrap(), next().parse().unwrap()];
     let n_answers = next().parse().unwrap();
-    let file = OpenOptions::new().create(true).append(true).open(next()).unwrap();
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(next())
+        .unwrap();
     let inbox = Inbox::with_journal(Journal::new(file, n_answers));
-    for (port, router) in ports.into_iter().zip([inbox.over_grpc(), inbox.over_http()]) {
+    for (port, router) in ports
+        .into_iter()
+        .zip([inbox.over_grpc(), inbox.over_http()])
+    {
         // The killed one may not have let go of it yet.
         let listener = poll::until(PATIENCE, "free port", async || bound(port)?.listen(128)).await;
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     }
     // Its end comes by SIGKILL, or with the process that started it.
-    let stdin = tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
+    let stdin =
+        tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
     stdin.await.unwrap().unwrap();
 }

@@ -16,13 +16,19 @@ pub(crate) struct Server {
 impl Server {
     /// Binds a free port of 127.0.0.1 and serves `router` on it from a task of its own.
     pub(crate) async fn spawn(router: Router) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free loopback port");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .expect("a free loopback port");
         let address = listener.local_addr().expect("the port just bound");
         let stop = CancellationToken::new();
         // Aborting the task would close the port, but leave connections kept alive in service.
-        let serving = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let serving =
+            axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
         tokio::spawn(serving.into_future());
-        Self { address, _stop: stop.drop_guard() }
+        Self {
+            address,
+            _stop: stop.drop_guard(),
+        }
     }
 
     /// The address with its scheme and no path, such as `http://127.0.0.1:41234`.
@@ -38,12 +44,17 @@ impl Nobody {
     /// Takes a free port of 127.0.0.1.
     pub(crate) fn new() -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
-        socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free loopback port");
+        socket
+            .bind((Ipv4Addr::LOCALHOST, 0).into())
+            .expect("a free loopback port");
         Self(socket)
     }
 
     /// The address with its scheme and no path.
     pub(crate) fn origin(&self) -> String {
-        format!("http://{}", self.0.local_addr().expect("the port just bound"))
+        format!(
+            "http://{}",
+            self.0.local_addr().expect("the port just bound")
+        )
     }
 }

@@ -1,5 +1,5 @@
-//! The databases a ledger test runs on: SQLite in a folder of its own always, and a database of its own in the Postgres
-//! that `TEST_DATABASE_URL` names, where there is one.
+//! The databases a ledger test runs on: SQLite in a folder of its own always, and a database of its
+//! own in the Postgres that `TEST_DATABASE_URL` names, where there is one.
 
 use std::path::PathBuf;
 
@@ -22,8 +22,15 @@ impl TestStore {
     /// An SQLite ledger.
     pub(crate) fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}?mode=rwc", folder.path().join("ledger.sqlite").display());
-        Self { store: Store::Sqlite(folder.path().to_owned()), url, folder: Some(folder) }
+        let url = format!(
+            "sqlite://{}?mode=rwc",
+            folder.path().join("ledger.sqlite").display()
+        );
+        Self {
+            store: Store::Sqlite(folder.path().to_owned()),
+            url,
+            folder: Some(folder),
+        }
     }
 
     /// The folder of an SQLite ledger.
@@ -33,15 +40,24 @@ impl TestStore {
 
     /// The files of an SQLite ledger; none of a Postgres, whose files are another user's.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
-        let entries = self.folder.iter().flat_map(|folder| std::fs::read_dir(folder.path()).unwrap());
+        let entries = self
+            .folder
+            .iter()
+            .flat_map(|folder| std::fs::read_dir(folder.path()).unwrap());
         entries.map(|entry| entry.unwrap().path()).collect()
     }
 
     /// A database of this name in the Postgres of a URL.
     fn postgres(server: &str, name: &str) -> Self {
-        let (base, _) = server.rsplit_once('/').expect("TEST_DATABASE_URL ends with the name of a database");
+        let (base, _) = server
+            .rsplit_once('/')
+            .expect("TEST_DATABASE_URL ends with the name of a database");
         let url = format!("{base}/{name}");
-        Self { store: Store::Postgres(url.as_str().into()), url, folder: None }
+        Self {
+            store: Store::Postgres(url.as_str().into()),
+            url,
+            folder: None,
+        }
     }
 
     /// Runs a statement past the service.
@@ -61,8 +77,13 @@ impl TestStore {
 /// Makes a database on a Postgres, or takes it away.
 async fn administer(server: &str, sql: String) {
     sqlx::any::install_default_drivers();
-    let pool = AnyPool::connect(server).await.expect("TEST_DATABASE_URL names a Postgres that is there");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&pool).await.unwrap();
+    let pool = AnyPool::connect(server)
+        .await
+        .expect("TEST_DATABASE_URL names a Postgres that is there");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+        .execute(&pool)
+        .await
+        .unwrap();
     pool.close().await;
 }
 
@@ -77,6 +98,8 @@ pub(crate) async fn on_each_store(test: impl AsyncFn(TestStore)) {
             // By force: whoever was dropped lets go of its connections a little later.
             administer(&server, format!("DROP DATABASE {name} WITH (FORCE)")).await;
         }
-        Err(_) => skip("on Postgres; name one in TEST_DATABASE_URL, such as postgres://postgres@localhost/postgres"),
+        Err(_) => skip(
+            "on Postgres; name one in TEST_DATABASE_URL, such as postgres://postgres@localhost/postgres",
+        ),
     }
 }

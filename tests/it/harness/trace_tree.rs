@@ -1,6 +1,7 @@
-//! Renders the spans of one trace as an indented text tree for golden files: made to be read, and to differ in one
-//! line where one thing differs. Where spans come from is not its matter; three sources turn into `TreeSpan`.
-//! A span's details are indented deeper than its children, so that the left edge of the text is the decision tree.
+//! Renders the spans of one trace as an indented text tree for golden files: made to be read, and
+//! to differ in one line where one thing differs. Where spans come from is not its matter; three
+//! sources turn into `TreeSpan`. A span's details are indented deeper than its children, so that
+//! the left edge of the text is the decision tree.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Write as _};
@@ -14,8 +15,13 @@ use serde_json::Value;
 use super::otlp_receiver::ReceivedSpan;
 
 /// Keys whose values differ from run to run; each is shown as its own name in angle brackets.
-const VARYING_KEYS: [&str; 5] =
-    ["client.address", "expense.id", "gen_ai.response.id", "server.port", "user_agent.original"];
+const VARYING_KEYS: [&str; 5] = [
+    "client.address",
+    "expense.id",
+    "gen_ai.response.id",
+    "server.port",
+    "user_agent.original",
+];
 
 /// One span, wherever it was seen.
 #[derive(Clone, Debug)]
@@ -30,7 +36,8 @@ pub(crate) struct TreeSpan {
     pub(crate) kind: SpanKind,
     /// The status, with its description if it is an error.
     pub(crate) status: Status,
-    /// Keys with values as JSON text, as they were set: in any order, and as often as they were set.
+    /// Keys with values as JSON text, as they were set: in any order, and as often as they were
+    /// set.
     pub(crate) attributes: Vec<(String, String)>,
     /// Names with attributes, in the order they were added.
     pub(crate) events: Vec<(String, Vec<(String, String)>)>,
@@ -38,15 +45,23 @@ pub(crate) struct TreeSpan {
     pub(crate) start: SystemTime,
 }
 
-/// Draws the tree; `normalise` gives keys a replacement for their value, before the built-in ones are asked.
+/// Draws the tree; `normalise` gives keys a replacement for their value, before the built-in ones
+/// are asked.
 ///
 /// Panics if a span or an event has a key twice, or if two spans have one id.
-pub(crate) fn render(spans: impl IntoIterator<Item: Into<TreeSpan>>, normalise: &[(&str, &str)]) -> String {
+pub(crate) fn render(
+    spans: impl IntoIterator<Item: Into<TreeSpan>>,
+    normalise: &[(&str, &str)],
+) -> String {
     let mut spans: Vec<TreeSpan> = spans.into_iter().map(Into::into).collect();
     spans.sort_by(|a, b| (a.start, &a.name).cmp(&(b.start, &b.name)));
     let mut ids = BTreeSet::new();
     for span in &spans {
-        assert!(ids.insert(&span.span_id), "the span `{}` was given twice", span.name);
+        assert!(
+            ids.insert(&span.span_id),
+            "the span `{}` was given twice",
+            span.name
+        );
     }
 
     let mut tree = String::new();
@@ -54,7 +69,11 @@ pub(crate) fn render(spans: impl IntoIterator<Item: Into<TreeSpan>>, normalise: 
         match &root.parent_id {
             Some(parent_id) if ids.contains(parent_id) => {}
             parent_id => {
-                let note = if parent_id.is_some() { " (remote parent)" } else { "" };
+                let note = if parent_id.is_some() {
+                    " (remote parent)"
+                } else {
+                    ""
+                };
                 draw_span(&mut tree, root, note, &spans, 0, normalise);
             }
         }
@@ -77,7 +96,11 @@ fn draw_span(
         Status::Error { description } if description.is_empty() => "ERROR".to_owned(),
         Status::Error { description } => format!("ERROR {}", Value::from(description.as_ref())),
     };
-    draw_line(tree, depth, format_args!("{} [{kind}] {status}{note}", span.name));
+    draw_line(
+        tree,
+        depth,
+        format_args!("{} [{kind}] {status}{note}", span.name),
+    );
 
     let owner = format!("the span `{}`", span.name);
     draw_attributes(tree, depth + 2, &owner, &span.attributes, normalise);
@@ -86,7 +109,10 @@ fn draw_span(
         let owner = format!("the event `{name}` of {owner}");
         draw_attributes(tree, depth + 4, &owner, attributes, normalise);
     }
-    for child in all.iter().filter(|child| child.parent_id.as_ref() == Some(&span.span_id)) {
+    for child in all
+        .iter()
+        .filter(|child| child.parent_id.as_ref() == Some(&span.span_id))
+    {
         draw_span(tree, child, "", all, depth + 1, normalise);
     }
 }
@@ -137,7 +163,12 @@ impl From<SpanData> for TreeSpan {
             kind: span.span_kind,
             attributes: span.attributes.iter().map(json_text).collect(),
             events: events
-                .map(|event| (event.name.to_string(), event.attributes.iter().map(json_text).collect()))
+                .map(|event| {
+                    (
+                        event.name.to_string(),
+                        event.attributes.iter().map(json_text).collect(),
+                    )
+                })
                 .collect(),
             name: span.name.into_owned(),
             status: span.status,
@@ -165,7 +196,10 @@ fn json_text(attribute: &KeyValue) -> (String, String) {
 impl From<ReceivedSpan> for TreeSpan {
     fn from(span: ReceivedSpan) -> Self {
         let texts = |attributes: BTreeMap<String, Value>| {
-            attributes.into_iter().map(|(key, value)| (key, value.to_string())).collect()
+            attributes
+                .into_iter()
+                .map(|(key, value)| (key, value.to_string()))
+                .collect()
         };
         let events = span.events.into_iter();
         Self {
@@ -175,7 +209,9 @@ impl From<ReceivedSpan> for TreeSpan {
             kind: span.kind,
             status: span.status,
             attributes: texts(span.attributes),
-            events: events.map(|event| (event.name, texts(event.attributes))).collect(),
+            events: events
+                .map(|event| (event.name, texts(event.attributes)))
+                .collect(),
             start: span.start,
         }
     }
@@ -185,12 +221,19 @@ impl From<ReceivedSpan> for TreeSpan {
 fn details_stand_deeper_than_children_and_children_follow_their_start() {
     let mut root = span("1", "POST /v1/expenses");
     root.parent_id = Some("of the caller".to_owned());
-    root.attributes = pairs(&[("server.port", "8000"), ("http.route", "\"/v1/expenses\""), ("note", "\"x\"")]);
+    root.attributes = pairs(&[
+        ("server.port", "8000"),
+        ("http.route", "\"/v1/expenses\""),
+        ("note", "\"x\""),
+    ]);
     let mut decide = child_of("1", span("3", "decide"), 20);
     decide.status = Status::error("the model says \"approved\"");
     decide.events = vec![
         ("retry".to_owned(), pairs(&[("retry.delay", "0.5")])),
-        ("validation.failed".to_owned(), pairs(&[("validation.attempt", "1")])),
+        (
+            "validation.failed".to_owned(),
+            pairs(&[("validation.attempt", "1")]),
+        ),
     ];
     let classify = child_of("1", span("2", "classify"), 10);
     let chat = child_of("2", span("4", "chat"), 11);
@@ -249,5 +292,8 @@ fn child_of(parent_id: &str, mut span: TreeSpan, start_nanos: u64) -> TreeSpan {
 }
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
 }

@@ -1,5 +1,5 @@
-//! A way to a server that can go dead without a word, as it does when a host or a network is gone: what is sent on it is
-//! taken and comes nowhere, nothing comes back, and nobody closes it.
+//! A way to a server that can go dead without a word, as it does when a host or a network is gone:
+//! what is sent on it is taken and comes nowhere, nothing comes back, and nobody closes it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -40,7 +40,9 @@ impl Wire {
 }
 
 async fn carry(mut client: TcpStream, server: String, mut deaths: watch::Receiver<u32>) {
-    let Ok(mut server) = TcpStream::connect(server).await else { return };
+    let Ok(mut server) = TcpStream::connect(server).await else {
+        return;
+    };
     let (mut there, mut back) = ([0; 4096], [0; 4096]);
     loop {
         let is_carried = tokio::select! {
