@@ -12,7 +12,7 @@ use axum::http::Request;
 use axum::middleware::from_fn_with_state;
 use axum::routing::post;
 use divan::{AllocProfiler, Bencher};
-use expense_agent::chain::prompt::{CLASSIFY, classification_schema};
+use expense_agent::agent::prompt::{CLASSIFY, classification_schema};
 use expense_agent::keys::access::Access;
 use expense_agent::llm::{Answer, AnswerSchema, ChatModel, ChatRequest, ModelInfo, Reply, Usage};
 use expense_agent::policy::evaluate::{self, RuleFacts, Subject, evaluate};

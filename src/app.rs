@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
-use crate::chain::Chain;
+use crate::agent::Agent;
 use crate::clock::Clock;
 use crate::config::{Config, ModelConfig};
 use crate::http::{AppState, router};
@@ -80,7 +80,7 @@ impl App {
         let ledger = Ledger::open(&config.store).await?;
         tracing::info!(model = model.info().model, policies = %folder.now(), api_keys = %access, "ready to decide");
         let state = Arc::new(AppState {
-            chain: Chain {
+            agent: Agent {
                 model,
                 ledger,
                 redacts_prompts: !config.raw_prompts,
@@ -100,7 +100,7 @@ impl App {
         });
         watch_reloads(&state, &instruments);
         if let Some(breaker) = &state.breaker {
-            instruments.watch_breaker(&state.chain.model.info().model, breaker);
+            instruments.watch_breaker(&state.agent.model.info().model, breaker);
         }
         let router = router(state.clone(), instruments.clone());
         let (linger, drain_timeout) = (config.linger, config.drain_timeout);
@@ -172,11 +172,11 @@ impl App {
                 tracing::warn!(n_decisions = decisions.len(), "some requests did not finish before the drain timeout");
                 Ok(())
             }
-            never = self.instruments.watch_ledger(&self.state.chain.ledger) => match never {},
+            never = self.instruments.watch_ledger(&self.state.agent.ledger) => match never {},
         };
         // What was not done by then may never give its connection back.
         let _closed_or_late =
-            tokio::time::timeout(CLOSE_TIMEOUT, self.state.chain.ledger.close()).await;
+            tokio::time::timeout(CLOSE_TIMEOUT, self.state.agent.ledger.close()).await;
         served
     }
 
@@ -185,7 +185,7 @@ impl App {
         let done = work(self.router).await;
         self.state.decisions.close();
         self.state.decisions.wait().await;
-        self.state.chain.ledger.close().await;
+        self.state.agent.ledger.close().await;
         done
     }
 }

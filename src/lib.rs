@@ -3,7 +3,7 @@
 //!
 //! Read in this order:
 //! 1. [`domain`]: what an expense is, and what a decision holds.
-//! 2. [`chain`]: the story, classify -> policy lookup -> decide, in [`chain::Chain::run`].
+//! 2. [`agent`]: the story, classify -> policy lookup -> decide, in [`agent::Agent::run`].
 //! 3. [`policy`]: the engine that has the last word.
 //! 4. [`rulebook`]: what a policies folder holds, for each tenant.
 //! 5. [`llm`]: the model seam, OpenAI and offline.
@@ -28,7 +28,7 @@
 
 pub mod domain;
 
-pub mod chain;
+pub mod agent;
 
 pub mod policy;
 

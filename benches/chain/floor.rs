@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use super::server;
 
-const CLASSIFY: &str = include_str!("../../src/chain/prompts/classify.md");
-const DECIDE: &str = include_str!("../../src/chain/prompts/decide.md");
+const CLASSIFY: &str = include_str!("../../src/agent/prompts/classify.md");
+const DECIDE: &str = include_str!("../../src/agent/prompts/decide.md");
 
 #[derive(Clone)]
 struct Proxy {

@@ -1,6 +1,6 @@
 //! The one value that everything else is a projection of: span attributes, ledger row, HTTP body
 //! and page all show a [`Decision`] and compute nothing. What its parts mean stands here; how they
-//! come about stands in `chain`.
+//! come about is in `agent`.
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;

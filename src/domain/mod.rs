@@ -1,5 +1,5 @@
 //! Plain values with their invariants: what an expense is, what money is, what a decision holds.
-//! No IO, no policy and no telemetry here; `policy` judges these values, `chain` makes decisions of
+//! No IO, no policy and no telemetry here; `policy` judges these values, `agent` makes decisions of
 //! them.
 
 pub mod body;

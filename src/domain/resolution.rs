@@ -1,5 +1,5 @@
 //! What a person makes of an expense that the machine left open: the body he sends, and the record
-//! that is kept. Who may settle what stands in `chain::resolve`.
+//! that is kept. Who may settle what is in `agent::resolve`.
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;

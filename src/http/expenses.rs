@@ -11,7 +11,7 @@ use strum::VariantNames;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::chain::Case;
+use crate::agent::Case;
 use crate::clock::day_of;
 use crate::domain::body::{BodyError, FieldFault, ID, MAX_ID_CHARS, is_line};
 use crate::domain::decision::{Decision, Outcome, Role, ValidationType};
@@ -166,7 +166,7 @@ pub async fn create(
     let (shared, deadline) = (Arc::clone(&app), arrived.0 + app.deadline);
     let user_id = case.expense.user_id.clone();
     let work = app.decisions.spawn(as_user(&user_id, async move {
-        let answer = once::decide(&shared.chain, &shared.clock, case, deadline, model_time).await;
+        let answer = once::decide(&shared.agent, &shared.clock, case, deadline, model_time).await;
         drop(place);
         answer
     }));
@@ -201,7 +201,7 @@ async fn purchase(
             == (&credit.user_id, credit.currency, None)
     };
     let entry = app
-        .chain
+        .agent
         .ledger
         .get(tenant_id, id)
         .await?
@@ -256,7 +256,7 @@ pub async fn get(
 /// When there is none, or the ledger fails.
 pub async fn find(app: &AppState, tenant_id: &str, id: &str) -> Result<Entry, Problem> {
     let entry = match id.parse::<Uuid>() {
-        Ok(id) => app.chain.ledger.get(tenant_id, id).await?,
+        Ok(id) => app.agent.ledger.get(tenant_id, id).await?,
         Err(_) => None,
     };
     let not_found = || {
@@ -296,11 +296,11 @@ pub async fn list(
     let (filter, page) = parse_query(&parameters)?;
     let tenant_id = &identity.tenant_id;
     if let Some(cursor) = page.after
-        && app.chain.ledger.get(tenant_id, cursor).await?.is_none()
+        && app.agent.ledger.get(tenant_id, cursor).await?.is_none()
     {
         return Err(unknown_cursor());
     }
-    let page = app.chain.ledger.list(tenant_id, &filter, page).await?;
+    let page = app.agent.ledger.list(tenant_id, &filter, page).await?;
     let decisions = page
         .entries
         .into_iter()

@@ -31,7 +31,7 @@ async fn ready(
     Extension(instruments): Extension<Instruments>,
     Query(parameters): Query<HashMap<String, String>>,
 ) -> (StatusCode, Json<Value>) {
-    let ledger = app.chain.ledger.check().await;
+    let ledger = app.agent.ledger.check().await;
     if let Err(error) = &ledger {
         tracing::warn!(
             error = error as &dyn std::error::Error,
@@ -45,7 +45,7 @@ async fn ready(
         "policies": app.folder.now().to_string(),
         "draining": app.is_draining(),
         "in_flight": app.decisions.len(),
-        "model": app.chain.model.info().model,
+        "model": app.agent.model.info().model,
     });
     let (status, word) = match is_ready {
         true => (StatusCode::OK, "ready"),

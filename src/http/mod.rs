@@ -26,7 +26,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::chain::Chain;
+use crate::agent::Agent;
 use crate::clock::Clock;
 use crate::config::TraceUrl;
 use crate::keys::access::Access;
@@ -40,7 +40,7 @@ use batch::{MAX_AT_ONCE, Single};
 /// What handlers share.
 pub struct AppState {
     /// Decides.
-    pub chain: Chain,
+    pub agent: Agent,
     /// What expenses are judged by.
     pub folder: Reloaded<Folder>,
     /// Who is let in.

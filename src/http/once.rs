@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
-use crate::chain::{Case, Chain};
+use crate::agent::{Agent, Case};
 use crate::clock::Clock;
 use crate::http::error::Problem;
 use crate::ledger::{Entry, KeyState};
@@ -62,7 +62,7 @@ pub struct Answer {
 /// # Errors
 /// When the key was used with another body, the ledger fails, or the other request takes too long.
 pub async fn decide(
-    chain: &Chain,
+    agent: &Agent,
     clock: &Clock,
     mut case: Case,
     deadline: Instant,
@@ -70,7 +70,7 @@ pub async fn decide(
 ) -> Result<Answer, Problem> {
     if let Some(claim) = &case.key {
         loop {
-            match chain.ledger.claim(claim, clock.now()).await? {
+            match agent.ledger.claim(claim, clock.now()).await? {
                 KeyState::Claimed => break,
                 KeyState::Decided(entry) => {
                     return Ok(Answer {
@@ -92,10 +92,10 @@ pub async fn decide(
             }
         }
     }
-    let recorded = chain.run(&case).await;
+    let recorded = agent.run(&case).await;
     if let (Err(_), Some(claim)) = (&recorded, &case.key) {
         // The key may be tried again at once; where that fails too, its lease runs out.
-        if let Err(error) = chain.ledger.release(claim).await {
+        if let Err(error) = agent.ledger.release(claim).await {
             tracing::warn!(%error, "an idempotency key could not be given back");
         }
     }

@@ -7,7 +7,7 @@ use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use crate::chain::resolve::{Request, ResolveError, Resolved};
+use crate::agent::resolve::{Request, ResolveError, Resolved};
 use crate::domain::body::FieldFault;
 use crate::domain::resolution::{self, Settlement};
 use crate::http::AppState;
@@ -72,10 +72,10 @@ pub async fn create(
         received_at: app.clock.now(),
     };
     // In a task of its own, as decisions are: a client that goes away does not stop it half way.
-    let chain = app.chain.clone();
+    let agent = app.agent.clone();
     let work = app.decisions.spawn(as_user(
         &actor,
-        async move { chain.resolve(&request).await },
+        async move { agent.resolve(&request).await },
     ));
     let resolved = work
         .await

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use crate::chain::prompt::{ClassifyFacts, DecideFacts, Schema};
+use crate::agent::prompt::{ClassifyFacts, DecideFacts, Schema};
 use crate::llm::fault::{FaultKind, Faults};
 use crate::llm::{Answer, ChatModel, ChatRequest, ModelError, ModelInfo, Reply, Speaker, Usage};
 use crate::policy::Policies;

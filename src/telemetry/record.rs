@@ -1,5 +1,5 @@
 //! What each step's result looks like on its span. Projections only: everything here was computed
-//! by the chain.
+//! by the agent.
 
 use opentelemetry::logs::Severity;
 use opentelemetry::{Array, KeyValue, StringValue, Value};
@@ -7,12 +7,12 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde_json::json;
 
-use crate::chain::Recorded;
-use crate::chain::ask::StepRun;
-use crate::chain::classify::Classification;
-use crate::chain::decide::Advice;
-use crate::chain::lookup::Lookup;
-use crate::chain::resolve::{ResolveError, Resolved};
+use crate::agent::Recorded;
+use crate::agent::ask::StepRun;
+use crate::agent::classify::Classification;
+use crate::agent::decide::Advice;
+use crate::agent::lookup::Lookup;
+use crate::agent::resolve::{ResolveError, Resolved};
 use crate::domain::decision::{Decision, Ruling, Validation, failed_types};
 use crate::ledger::LedgerError;
 use crate::telemetry::content;

@@ -1,4 +1,4 @@
-//! The one thing of this folder that the chain imports: `step` makes a span of a part of the story.
+//! The one thing of this folder that the agent imports: `step` makes a span of a part of the story.
 //! What is written on the span and measured is read off the step's result, so nobody reports
 //! success or failure by hand, and `?` cannot lose it.
 

@@ -1,6 +1,6 @@
 //! Which amounts a sentence names: the ways a model may write one it made up.
 
-use expense_agent::chain::amounts::{named, value};
+use expense_agent::agent::amounts::{named, value};
 use rust_decimal::Decimal;
 
 fn dec(text: &str) -> Decimal {

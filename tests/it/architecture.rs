@@ -29,7 +29,7 @@ const ANYHOW: &str = r"\banyhow\b";
 /// Folders that hold the business and nothing else.
 const BUSINESS: [&str; 5] = [
     "src/domain/",
-    "src/chain/",
+    "src/agent/",
     "src/policy/",
     "src/llm/",
     "src/ledger/",
@@ -161,7 +161,7 @@ fn the_business_knows_of_telemetry_only_the_step() {
     let strays: Vec<_> = business
         .flat_map(|file| uses(TELEMETRY, &file))
         .filter(|place| {
-            !(place.starts_with("src/chain/")
+            !(place.starts_with("src/agent/")
                 && place.ends_with(": use crate::telemetry::step::step;"))
         })
         .collect();

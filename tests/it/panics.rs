@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::{Request, header};
-use expense_agent::chain::Chain;
+use expense_agent::agent::Agent;
 use expense_agent::clock::Clock;
 use expense_agent::http::{AppState, router};
 use expense_agent::keys::access::Access;
@@ -70,7 +70,7 @@ async fn a_panic_is_a_500_with_a_red_tree_and_the_service_goes_on() {
         seed: None,
     };
     let state = AppState {
-        chain: Chain {
+        agent: Agent {
             model: Arc::new(TracedModel::new(Panicking(info), false)),
             ledger: Ledger::open(&Store::Sqlite(folder.path().to_owned()))
                 .await

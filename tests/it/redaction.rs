@@ -179,8 +179,8 @@ fn the_policies_and_prompts_that_ship_are_left_alone() {
         "policies/office.toml",
         "policies/other.toml",
         "policies/travel.toml",
-        "src/chain/prompts/classify.md",
-        "src/chain/prompts/decide.md",
+        "src/agent/prompts/classify.md",
+        "src/agent/prompts/decide.md",
         "src/cli/demo.ndjson",
     ] {
         let text =

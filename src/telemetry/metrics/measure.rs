@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use opentelemetry::KeyValue;
 
-use crate::chain::Recorded;
-use crate::chain::ask::StepRun;
-use crate::chain::resolve::Resolved;
+use crate::agent::Recorded;
+use crate::agent::ask::StepRun;
+use crate::agent::resolve::Resolved;
 use crate::domain::decision::Step;
 use crate::llm::{ChatRequest, Reply};
 use crate::telemetry::metrics::Metrics;

@@ -2,10 +2,10 @@
 
 use jiff::civil::Date;
 
-use crate::chain::ask::{Asked, Question, StepRun, ask};
-use crate::chain::prompt::{self, CategoryAnswer, CategoryFacts, ClassifyFacts};
-use crate::chain::validate;
-use crate::chain::{Case, Chain, to_text};
+use crate::agent::ask::{Asked, Question, StepRun, ask};
+use crate::agent::prompt::{self, CategoryAnswer, CategoryFacts, ClassifyFacts};
+use crate::agent::validate;
+use crate::agent::{Agent, Case, to_text};
 use crate::domain::decision::Step;
 use crate::policy::Policies;
 
@@ -21,7 +21,7 @@ pub struct Classification {
 }
 
 impl Classification {
-    /// Whether the chain may build on the category.
+    /// Whether the agent may build on the category.
     pub fn is_trusted(&self) -> bool {
         self.category.is_some()
             && !self
@@ -33,14 +33,14 @@ impl Classification {
 }
 
 /// Asks for the category.
-pub async fn classify(chain: &Chain, case: &Case) -> Classification {
+pub async fn classify(agent: &Agent, case: &Case) -> Classification {
     let expense = &case.expense;
     let policies = &case.rulebook.policies;
     let categories: Vec<&str> = policies.categories().collect();
     let schema = prompt::classification_schema(&categories);
     let facts = ClassifyFacts {
         categories: choice(policies, expense.date),
-        expense: chain.shown(expense),
+        expense: agent.shown(expense),
     };
     let question = Question {
         step: Step::Classify,
@@ -50,7 +50,7 @@ pub async fn classify(chain: &Chain, case: &Case) -> Classification {
         rulebook: &case.rulebook,
         deadline: case.model_deadline,
     };
-    let Asked { value, mut run } = ask(&*chain.model, question, |answer: &CategoryAnswer, at| {
+    let Asked { value, mut run } = ask(&*agent.model, question, |answer: &CategoryAnswer, at| {
         Some(validate::category_membership(
             at,
             &answer.category,

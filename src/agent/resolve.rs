@@ -1,4 +1,4 @@
-//! A person settles what the chain left open. Who may do it, and whether the caps let him, is
+//! A person settles what the agent left open. Who may do it, and whether the caps let him, is
 //! decided here; what he makes of the expense is his. An approval of an expense in review goes
 //! through the same rules as the machine's would have.
 
@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use crate::chain::lookup::{Found, lookup};
-use crate::chain::{Case, Chain, MAX_RECORD_ATTEMPTS};
+use crate::agent::lookup::{Found, lookup};
+use crate::agent::{Agent, Case, MAX_RECORD_ATTEMPTS};
 use crate::domain::decision::{Decision, Finding, Outcome, Role, Ruling, Step};
 use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::domain::resolution::{Action, Resolution, Settlement};
@@ -79,7 +79,7 @@ pub enum ResolveError {
     Ledger(#[from] LedgerError),
 }
 
-impl Chain {
+impl Agent {
     /// Settles an expense. The resolution is in the ledger when this returns.
     ///
     /// # Errors

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use rust_decimal::Decimal;
 use serde_json::error::Category as JsonFault;
 
-use crate::chain::amounts;
-use crate::chain::prompt::{Answerable, DecideFacts};
+use crate::agent::amounts;
+use crate::agent::prompt::{Answerable, DecideFacts};
 use crate::domain::decision::{Ruling, Step, Validation, ValidationType};
 use crate::llm::Answer;
 use crate::policy::evaluate::RuleFacts;

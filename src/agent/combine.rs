@@ -2,10 +2,10 @@
 //! lenient than the engine's verdict. The rows below are those of the table in the README, in the
 //! same order.
 
-use crate::chain::ask::StepRun;
-use crate::chain::classify::Classification;
-use crate::chain::decide::Advice;
-use crate::chain::lookup::Lookup;
+use crate::agent::ask::StepRun;
+use crate::agent::classify::Classification;
+use crate::agent::decide::Advice;
+use crate::agent::lookup::Lookup;
 use crate::domain::decision::{Outcome, Ruling};
 
 /// The outcome and why.

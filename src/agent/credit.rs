@@ -4,12 +4,12 @@
 
 use std::time::Instant;
 
-use crate::chain::{Case, Chain, Recorded};
+use crate::agent::{Agent, Case, Recorded};
 use crate::domain::decision::{AgentOutcome, Decision, Outcome};
 use crate::domain::expense::ConvertedAmount;
 use crate::ledger::{Effect, Entry, LedgerError, RecordError};
 
-impl Chain {
+impl Agent {
     /// Records a credit, and gives its part of the purchase's share of the caps back.
     pub(super) async fn record_credit(
         &self,

@@ -2,11 +2,11 @@
 //! engine's verdict; its advice is then held against that verdict, and its citations and amounts
 //! against what it was shown.
 
-use crate::chain::ask::{Asked, Question, StepRun, ask};
-use crate::chain::lookup::Found;
-use crate::chain::prompt::{self, DecideFacts, DecisionAnswer};
-use crate::chain::validate;
-use crate::chain::{Case, Chain, to_text};
+use crate::agent::ask::{Asked, Question, StepRun, ask};
+use crate::agent::lookup::Found;
+use crate::agent::prompt::{self, DecideFacts, DecisionAnswer};
+use crate::agent::validate;
+use crate::agent::{Agent, Case, to_text};
 use crate::domain::decision::{Ruling, Step, ValidationType};
 
 /// What the model advises.
@@ -30,11 +30,11 @@ impl Advice {
 }
 
 /// Asks for the decision.
-pub async fn decide(chain: &Chain, case: &Case, found: &Found) -> Advice {
+pub async fn decide(agent: &Agent, case: &Case, found: &Found) -> Advice {
     let rules = &found.facts.policy.rules;
     let schema = prompt::decision_schema(rules);
     let facts = DecideFacts {
-        expense: chain.shown(&case.expense),
+        expense: agent.shown(&case.expense),
         ..found.facts.clone()
     };
     let question = Question {
@@ -45,7 +45,7 @@ pub async fn decide(chain: &Chain, case: &Case, found: &Found) -> Advice {
         rulebook: &case.rulebook,
         deadline: case.model_deadline,
     };
-    let Asked { value, mut run } = ask(&*chain.model, question, |_: &DecisionAnswer, _| None).await;
+    let Asked { value, mut run } = ask(&*agent.model, question, |_: &DecisionAnswer, _| None).await;
     let given = value.map(|(answer, at)| {
         run.validations.push(validate::decision_consistency(
             &at,

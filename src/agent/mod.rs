@@ -1,5 +1,5 @@
 //! The story: an expense is classified, its policy is looked up, the model advises, and policy code
-//! decides. Read [`Chain::run`] first. No telemetry here but `step`, which makes a span of a part
+//! decides. Read [`Agent::run`] first. No telemetry here but `step`, which makes a span of a part
 //! of the story.
 
 pub mod amounts;
@@ -40,7 +40,7 @@ const MAX_RECORD_ATTEMPTS: u32 = 16;
 
 /// What a run needs of the world.
 #[derive(Clone)]
-pub struct Chain {
+pub struct Agent {
     /// The adviser.
     pub model: Arc<dyn ChatModel>,
     /// The memory.
@@ -88,7 +88,7 @@ pub struct Recorded {
     pub n_caps_moved: u32,
 }
 
-impl Chain {
+impl Agent {
     /// Decides about one expense. The decision is in the ledger when this returns.
     ///
     /// # Errors

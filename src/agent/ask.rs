@@ -4,8 +4,8 @@
 
 use tokio::time::Instant;
 
-use crate::chain::prompt::Answerable;
-use crate::chain::validate::{self, Answered};
+use crate::agent::prompt::Answerable;
+use crate::agent::validate::{self, Answered};
 use crate::domain::decision::{Step, StepReport, Validation};
 use crate::llm::{Answer, AnswerSchema, ChatModel, ChatRequest, Message, Prompt, Speaker};
 use crate::rulebook::Rulebook;

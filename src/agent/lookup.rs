@@ -3,10 +3,10 @@
 
 use rust_decimal::Decimal;
 
-use crate::chain::ask::StepRun;
-use crate::chain::prompt::{DecideFacts, PolicyFacts};
-use crate::chain::validate::{self, Answered};
-use crate::chain::{Case, Chain};
+use crate::agent::ask::StepRun;
+use crate::agent::prompt::{DecideFacts, PolicyFacts};
+use crate::agent::validate::{self, Answered};
+use crate::agent::{Agent, Case};
 use crate::clock::day_of;
 use crate::domain::decision::{PolicyRef, Role, Step};
 use crate::domain::expense::{ConvertedAmount, Expense};
@@ -104,14 +104,14 @@ impl Found {
 ///
 /// # Errors
 /// When the ledger cannot say what is already used.
-pub async fn lookup(chain: &Chain, case: &Case, category: &str) -> Result<Lookup, LedgerError> {
+pub async fn lookup(agent: &Agent, case: &Case, category: &str) -> Result<Lookup, LedgerError> {
     let expense = &case.expense;
     let mut run = StepRun::new(Step::PolicyLookup);
     run.report.attempts = 1;
     let usable = usable_policy(&case.rulebook, category, expense);
     let found = match &usable {
         Ok((policy, converted_amount)) => {
-            let usage = chain.ledger.usage(&case.tenant_id, policy, expense).await?;
+            let usage = agent.ledger.usage(&case.tenant_id, policy, expense).await?;
             Some(Found::new(policy, case, converted_amount.clone(), &usage))
         }
         Err(_) => None,
