@@ -16,9 +16,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::ledger::Store;
 use crate::llm::breaker::BreakerLimits;
-use crate::llm::fault::{self, FaultRate};
-use crate::llm::offline;
 use crate::llm::openai::OpenAiConfig;
+use crate::offline;
+use crate::offline::fault::{self, FaultRate};
 use crate::telemetry::logs::LogFormat;
 use crate::telemetry::sampling::{Ratio, Sampling};
 use crate::telemetry::settings::{DEFAULT_QUEUE_BYTES, TelemetrySettings, Variables};

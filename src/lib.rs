@@ -6,13 +6,14 @@
 //! 2. [`agent`]: the story, classify -> policy lookup -> decide, in [`agent::Agent::run`].
 //! 3. [`policy`]: the engine that has the last word.
 //! 4. [`rulebook`]: what a policies folder holds, for each tenant.
-//! 5. [`llm`]: the model seam, OpenAI and offline.
-//! 6. [`ledger`]: the durable memory.
-//! 7. [`keys`]: API keys, which say who may come in and for which tenant.
-//! 8. [`redact`]: what must not leave, whichever way.
-//! 9. [`telemetry`]: how all of it is seen.
-//! 10. [`http`], [`cli`], [`app`], [`config`]: the ways in.
-//! 11. [`clock`], [`reload`], [`toml_reader`]: what several of these stand on.
+//! 5. [`llm`]: the model seam, and OpenAI behind it.
+//! 6. [`offline`]: the model that needs no key, and the faults it can inject.
+//! 7. [`ledger`]: the durable memory.
+//! 8. [`keys`]: API keys, which say who may come in and for which tenant.
+//! 9. [`redact`]: what must not leave, whichever way.
+//! 10. [`telemetry`]: how all of it is seen.
+//! 11. [`http`], [`cli`], [`app`], [`config`]: the ways in.
+//! 12. [`clock`], [`reload`], [`toml_reader`]: what several of these stand on.
 //!
 //! What always holds, and is tested:
 //! - No outcome is more lenient than the policy engine's verdict, whatever the model says.
@@ -35,6 +36,8 @@ pub mod policy;
 pub mod rulebook;
 
 pub mod llm;
+
+pub mod offline;
 
 pub mod ledger;
 

@@ -4,8 +4,6 @@
 
 pub mod breaker;
 pub mod cost;
-pub mod fault;
-pub mod offline;
 pub mod openai;
 
 use std::time::SystemTime;

@@ -27,11 +27,12 @@ const FLOAT: &str = r"f32|f64";
 const ANYHOW: &str = r"\banyhow\b";
 
 /// Folders that hold the business and nothing else.
-const BUSINESS: [&str; 5] = [
+const BUSINESS: [&str; 6] = [
     "src/domain/",
     "src/agent/",
     "src/policy/",
     "src/llm/",
+    "src/offline/",
     "src/ledger/",
 ];
 

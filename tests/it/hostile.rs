@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use expense_agent::config::Config;
 use expense_agent::config::ModelConfig;
-use expense_agent::llm::fault::FaultRate;
+use expense_agent::offline::fault::FaultRate;
 use opentelemetry::trace::Status;
 use serde_json::{Value, json};
 

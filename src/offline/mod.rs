@@ -1,6 +1,10 @@
-//! The model that needs no key and no network. It reads the same prompt as any other and answers
-//! from the evidence of the policy files and the rules it is shown; it can be told to fail. It says
-//! so: its provider is `offline`.
+//! The model that needs no key and no network, so that the service runs and is tested without
+//! either. It reads the same prompts as any other model and answers from the evidence of the policy
+//! files and the rules it is shown; its provider is `offline`. It stands above the agent, whose
+//! prompts it reads; the seam it implements is [`crate::llm`], and the faults it can inject are in
+//! [`fault`].
+
+pub mod fault;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,8 +13,8 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use crate::agent::prompt::{ClassifyFacts, DecideFacts, Schema};
-use crate::llm::fault::{FaultKind, Faults};
 use crate::llm::{Answer, ChatModel, ChatRequest, ModelError, ModelInfo, Reply, Speaker, Usage};
+use crate::offline::fault::{FaultKind, Faults};
 use crate::policy::Policies;
 use crate::policy::evaluate::evaluate;
 
