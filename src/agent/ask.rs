@@ -6,7 +6,8 @@ use tokio::time::Instant;
 
 use crate::agent::prompt::Answerable;
 use crate::agent::validate::{self, Answered};
-use crate::domain::decision::{Step, StepReport, Validation};
+use crate::domain::step::{Step, StepReport};
+use crate::domain::validation::Validation;
 use crate::llm::{Answer, AnswerSchema, ChatModel, ChatRequest, Message, Prompt, Speaker};
 use crate::rulebook::Rulebook;
 

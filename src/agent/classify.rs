@@ -6,7 +6,7 @@ use crate::agent::ask::{Asked, Question, StepRun, ask};
 use crate::agent::prompt::{self, CategoryAnswer, CategoryFacts, ClassifyFacts};
 use crate::agent::validate;
 use crate::agent::{Agent, Case, to_text};
-use crate::domain::decision::Step;
+use crate::domain::step::Step;
 use crate::policy::Policies;
 
 /// What classify came to.

@@ -6,7 +6,7 @@ use crate::agent::ask::StepRun;
 use crate::agent::classify::Classification;
 use crate::agent::decide::Advice;
 use crate::agent::lookup::Lookup;
-use crate::domain::decision::{Outcome, Ruling};
+use crate::domain::ruling::{Outcome, Ruling};
 
 /// The outcome and why.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,8 +5,9 @@
 use std::time::Instant;
 
 use crate::agent::{Agent, Case, Recorded};
-use crate::domain::decision::{AgentOutcome, Decision, Outcome};
+use crate::domain::decision::{AgentOutcome, Decision};
 use crate::domain::expense::ConvertedAmount;
+use crate::domain::ruling::Outcome;
 use crate::ledger::{Effect, Entry, LedgerError, RecordError};
 
 impl Agent {

@@ -7,7 +7,9 @@ use crate::agent::lookup::Found;
 use crate::agent::prompt::{self, DecideFacts, DecisionAnswer};
 use crate::agent::validate;
 use crate::agent::{Agent, Case, to_text};
-use crate::domain::decision::{Ruling, Step, ValidationType};
+use crate::domain::ruling::Ruling;
+use crate::domain::step::Step;
+use crate::domain::validation::ValidationType;
 
 /// What the model advises.
 #[derive(Clone, Debug)]

@@ -21,8 +21,10 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::domain::decision::{AgentOutcome, Decision, ModelCall, Outcome, Role, Step};
+use crate::domain::decision::{AgentOutcome, Decision};
 use crate::domain::expense::Expense;
+use crate::domain::ruling::{Outcome, Role};
+use crate::domain::step::{ModelCall, Step};
 use crate::ledger::{Effect, Entry, KeyClaim, Ledger, LedgerError, RecordError};
 use crate::llm::ChatModel;
 use crate::rulebook::Rulebook;

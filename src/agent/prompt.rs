@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
 use strum::{EnumString, IntoStaticStr, VariantNames};
 
-use crate::domain::decision::Ruling;
 use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::domain::money::Currency;
+use crate::domain::ruling::Ruling;
 use crate::llm::{AnswerSchema, Prompt};
 use crate::policy::evaluate::{RuleFacts, Subject};
 

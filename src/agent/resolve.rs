@@ -10,9 +10,11 @@ use uuid::Uuid;
 
 use crate::agent::lookup::{Found, lookup};
 use crate::agent::{Agent, Case, MAX_RECORD_ATTEMPTS};
-use crate::domain::decision::{Decision, Finding, Outcome, Role, Ruling, Step};
+use crate::domain::decision::Decision;
 use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::domain::resolution::{Action, Resolution, Settlement};
+use crate::domain::ruling::{Finding, Outcome, Role, Ruling};
+use crate::domain::step::Step;
 use crate::keys::ApiKey;
 use crate::ledger::{Entry, LedgerError, RecordError, Share};
 use crate::rulebook::Rulebook;

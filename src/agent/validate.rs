@@ -8,7 +8,9 @@ use serde_json::error::Category as JsonFault;
 
 use crate::agent::amounts;
 use crate::agent::prompt::{Answerable, DecideFacts};
-use crate::domain::decision::{Ruling, Step, Validation, ValidationType};
+use crate::domain::ruling::Ruling;
+use crate::domain::step::Step;
+use crate::domain::validation::{Validation, ValidationType};
 use crate::llm::Answer;
 use crate::policy::evaluate::RuleFacts;
 use crate::policy::evidence::Reading;

@@ -8,7 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use secrecy::ExposeSecret;
 use strum::VariantNames;
 
-use crate::domain::decision::Role;
+use crate::domain::ruling::Role;
 use crate::keys::{Digest, default_id, generate, parse};
 
 /// What a new key is to be.

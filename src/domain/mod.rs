@@ -7,4 +7,7 @@ pub mod decision;
 pub mod expense;
 pub mod money;
 pub mod resolution;
+pub mod ruling;
+pub mod step;
 pub mod submission;
+pub mod validation;

@@ -9,9 +9,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::body::{BodyError, Fields, ID, MAX_ID_CHARS, TEXT, free_text, line, string};
-use crate::domain::decision::Role;
 use crate::domain::expense::ConvertedAmount;
 use crate::domain::money::Currency;
+use crate::domain::ruling::Role;
 
 const EXAMPLE: &str =
     r#"{"action": "approve", "role": "manager", "actor": "ben", "reason": "Agreed"}"#;

@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::domain::decision::Role;
+use crate::domain::ruling::Role;
 use crate::toml_reader::{FileFaults, read};
 
 /// What every key begins with, so that people and secret scanners know one when they see it.

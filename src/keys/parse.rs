@@ -11,7 +11,7 @@ use strum::VariantNames;
 use toml::de::DeValue;
 
 use crate::domain::body::{MAX_ID_CHARS, is_line};
-use crate::domain::decision::Role;
+use crate::domain::ruling::Role;
 use crate::keys::{ApiKey, ApiKeys, Digest};
 use crate::toml_reader::{Claims, DATE, FileFaults, Source, date, list, name, one_of, values};
 

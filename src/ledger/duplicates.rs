@@ -3,8 +3,9 @@
 
 use std::cmp::Reverse;
 
-use crate::domain::decision::{Decision, Duplicate, Outcome};
+use crate::domain::decision::{Decision, Duplicate};
 use crate::domain::money;
+use crate::domain::ruling::Outcome;
 use crate::ledger::LedgerError;
 use crate::ledger::db::{Connection, query};
 use crate::ledger::query::read;

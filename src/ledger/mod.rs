@@ -22,8 +22,9 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use sqlx::migrate::MigrateError;
 
-use crate::domain::decision::{Decision, Outcome, Window};
+use crate::domain::decision::Decision;
 use crate::domain::money::{self, Currency};
+use crate::domain::ruling::{Outcome, Window};
 use batch::{Batches, Part};
 use db::{Connection, Pool, query};
 

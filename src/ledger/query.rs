@@ -7,9 +7,11 @@ use serde::de::DeserializeOwned;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use crate::domain::decision::{Decision, Outcome, Role, ValidationType};
+use crate::domain::decision::Decision;
 use crate::domain::expense::ConvertedAmount;
 use crate::domain::resolution::Resolution;
+use crate::domain::ruling::{Outcome, Role};
+use crate::domain::validation::ValidationType;
 use crate::ledger::db::query;
 use crate::ledger::{Ledger, LedgerError};
 

@@ -4,9 +4,10 @@
 use rust_decimal::Decimal;
 use serde_json::json;
 
-use crate::domain::decision::{Decision, Outcome};
+use crate::domain::decision::Decision;
 use crate::domain::money;
 use crate::domain::resolution::{Action, Resolution};
+use crate::domain::ruling::Outcome;
 use crate::ledger::batch::Part;
 use crate::ledger::db::{Connection, DbError, query};
 use crate::ledger::{Entry, Ledger, RecordError, Reservation, Tries, seal, text_of, usage};

@@ -5,9 +5,10 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
-use crate::domain::decision::{Decision, Outcome, Window};
+use crate::domain::decision::Decision;
 use crate::domain::expense::Expense;
 use crate::domain::money::{self, Currency};
+use crate::domain::ruling::{Outcome, Window};
 use crate::ledger::db::{Connection, DbError, Query, query};
 use crate::ledger::{Entry, Ledger, LedgerError, RecordError, Reservation};
 use crate::policy::Policy;

@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 
 use crate::clock::Clock;
-use crate::domain::decision::Cost;
+use crate::domain::step::Cost;
 use crate::llm::{Answer, ChatModel, ChatRequest, ModelInfo, Reply};
 use crate::toml_reader::{
     Claims, DATE, FileFaults, Source, TEXT, Table, date, filled_list, filled_text,

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::domain::decision::{Cost, ModelCall, PromptRef};
+use crate::domain::step::{Cost, ModelCall, PromptRef};
 use crate::policy::parse::short_hash;
 use crate::rulebook::Rulebook;
 

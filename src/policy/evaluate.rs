@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::decision::{Finding, Missing, Role, Ruling, Window};
+use crate::domain::ruling::{Finding, Missing, Role, Ruling, Window};
 use crate::policy::rule::{Rule, RuleKind};
 
 /// What the rules look at of one expense.

@@ -16,8 +16,8 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::decision::{Role, Window};
 use crate::domain::money::Currency;
+use crate::domain::ruling::{Role, Window};
 use evidence::{Evidence, Lexicon};
 use rule::{Rule, RuleKind};
 

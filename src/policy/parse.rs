@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 use strum::VariantNames;
 use toml::de::{DeTable, DeValue};
 
-use crate::domain::decision::{Role, Window};
 use crate::domain::money::Currency;
+use crate::domain::ruling::{Role, Window};
 use crate::policy::evidence::{Codes, Evidence, Phrase};
 use crate::policy::rule::{KindName, Rule, RuleKind};
 use crate::policy::{Policies, Policy};

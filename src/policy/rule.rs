@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumDiscriminants, EnumString, VariantNames};
 use utoipa::ToSchema;
 
-use crate::domain::decision::{Role, Window};
+use crate::domain::ruling::{Role, Window};
 use crate::policy::evidence::{Codes, Phrase};
 
 /// One rule of a policy.

@@ -10,7 +10,7 @@ use opentelemetry::context::FutureExt;
 use opentelemetry::logs::Severity;
 use opentelemetry::trace::{SpanKind, TraceContextExt};
 
-use crate::domain::decision::Cost;
+use crate::domain::step::Cost;
 use crate::llm::{Answer, ChatModel, ChatRequest, ModelInfo, Reply, Retry, Speaker};
 use crate::telemetry::content;
 use crate::telemetry::log_records::LogEvent;

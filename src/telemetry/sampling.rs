@@ -11,7 +11,8 @@ use opentelemetry::trace::TraceId;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-use crate::domain::decision::{AgentOutcome, Decision, Outcome};
+use crate::domain::decision::{AgentOutcome, Decision};
+use crate::domain::ruling::Outcome;
 
 /// How many values the random part of a trace id has: 56 bits, as
 /// [W3C trace context](https://www.w3.org/TR/trace-context-2/#random-trace-id-flag) has it.

@@ -6,7 +6,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::context::FutureExt;
 use opentelemetry::trace::SpanKind;
 
-use crate::domain::decision::Step;
+use crate::domain::step::Step;
 use crate::telemetry::names;
 use crate::telemetry::record::Record;
 use crate::telemetry::span::LiveSpan;

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use expense_agent::domain::decision::{Missing, Role, Ruling, Window};
+use expense_agent::domain::ruling::{Missing, Role, Ruling, Window};
 use expense_agent::policy::evaluate::{RuleFacts, Subject, Usage, Verdict, evaluate};
 use expense_agent::policy::rule::{Rule, RuleKind};
 use expense_agent::policy::{Policies, parse};

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use expense_agent::config::Config;
-use expense_agent::domain::decision::{Ruling, Window};
+use expense_agent::domain::ruling::{Ruling, Window};
 use expense_agent::policy::evaluate::{RuleFacts, Subject, Usage, Verdict, evaluate};
 use expense_agent::policy::parse;
 use expense_agent::policy::rule::{Rule, RuleKind};

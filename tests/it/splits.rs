@@ -2,7 +2,7 @@
 //! asking twice at once.
 
 use expense_agent::config::Config;
-use expense_agent::domain::decision::{Role, Ruling, Window};
+use expense_agent::domain::ruling::{Role, Ruling, Window};
 use expense_agent::ledger::Store;
 use expense_agent::policy::evaluate::{Purchase, RuleFacts, Usage, Verdict, evaluate};
 use expense_agent::policy::rule::{Rule, RuleKind};

@@ -2,7 +2,7 @@
 //! back.
 
 use expense_agent::config::Config;
-use expense_agent::domain::decision::Role;
+use expense_agent::domain::ruling::Role;
 use expense_agent::ledger::Ledger;
 use futures_util::future::join_all;
 use serde_json::json;

@@ -14,7 +14,7 @@ use crate::cli::audit::report::made_at;
 use crate::cli::audit::spans::Answer;
 use crate::cli::audit::{Audit, Progress};
 use crate::config::Config;
-use crate::domain::decision::Step;
+use crate::domain::step::Step;
 use crate::ledger::Period;
 use crate::telemetry::step::span_name;
 

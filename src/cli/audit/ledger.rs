@@ -4,7 +4,8 @@ use crate::cli::audit::Progress;
 use crate::cli::audit::report::Run;
 use crate::cli::ledger::with_ledger;
 use crate::config::Config;
-use crate::domain::decision::{Decision, Step};
+use crate::domain::decision::Decision;
+use crate::domain::step::Step;
 use crate::ledger::Period;
 
 /// Takes in what the ledger holds of a period.

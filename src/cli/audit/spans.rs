@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cli::audit::report::Run;
-use crate::domain::decision::Step;
+use crate::domain::step::Step;
 use crate::telemetry::names;
 use crate::telemetry::names::name::Name;
 use crate::telemetry::names::twins;

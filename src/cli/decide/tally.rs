@@ -6,7 +6,7 @@ use std::io::Write;
 use serde::Deserialize;
 
 use crate::domain::body::FieldFault;
-use crate::domain::decision::Outcome;
+use crate::domain::ruling::Outcome;
 use crate::http::batch::LineAnswer;
 
 /// Kinds of faults that are listed; a file with more was not written for this service.

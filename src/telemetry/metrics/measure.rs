@@ -8,7 +8,7 @@ use opentelemetry::KeyValue;
 use crate::agent::Recorded;
 use crate::agent::ask::StepRun;
 use crate::agent::resolve::Resolved;
-use crate::domain::decision::Step;
+use crate::domain::step::Step;
 use crate::llm::{ChatRequest, Reply};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;

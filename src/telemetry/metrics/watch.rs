@@ -8,7 +8,7 @@ use std::time::Duration;
 use strum::IntoEnumIterator;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::domain::decision::Role;
+use crate::domain::ruling::Role;
 use crate::ledger::Ledger;
 use crate::llm::breaker::{Breaker, BreakerState};
 use crate::redact::redact;
