@@ -29,7 +29,7 @@ use crate::reload::{ReloadRequests, Reloaded};
 use crate::rulebook::Folder;
 use crate::rulebook::files::FolderFiles;
 use crate::telemetry::Instruments;
-use crate::telemetry::chat::TracedModel;
+use crate::telemetry::projections::chat::TracedModel;
 use crate::toml_reader::FileFaults;
 
 /// How long the ledger's connections are waited for at the end.

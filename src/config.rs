@@ -19,9 +19,9 @@ use crate::llm::breaker::BreakerLimits;
 use crate::llm::openai::OpenAiConfig;
 use crate::offline;
 use crate::offline::fault::{self, FaultRate};
-use crate::telemetry::logs::LogFormat;
 use crate::telemetry::sampling::{Ratio, Sampling};
 use crate::telemetry::settings::{DEFAULT_QUEUE_BYTES, TelemetrySettings, Variables};
+use crate::telemetry::subscriber::LogFormat;
 
 /// The model that is asked when there is a key and no other model is named.
 const DEFAULT_OPENAI_MODEL: &str = "gpt-4o-mini";

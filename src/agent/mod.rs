@@ -28,7 +28,7 @@ use crate::domain::step::{ModelCall, Step};
 use crate::ledger::{Effect, Entry, KeyClaim, Ledger, LedgerError, RecordError};
 use crate::llm::ChatModel;
 use crate::rulebook::Rulebook;
-use crate::telemetry::step::step;
+use crate::telemetry::spans::step::step;
 use ask::StepRun;
 use classify::{Classification, classify};
 use combine::combine;

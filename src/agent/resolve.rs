@@ -18,7 +18,7 @@ use crate::domain::step::Step;
 use crate::keys::ApiKey;
 use crate::ledger::{Entry, LedgerError, RecordError, Share};
 use crate::rulebook::Rulebook;
-use crate::telemetry::step::step;
+use crate::telemetry::spans::step::step;
 
 /// A settlement that was asked for, and what came with its request.
 #[derive(Clone, Debug)]

@@ -15,8 +15,8 @@ use crate::config::Config;
 use crate::redact::pseudonym::Pseudonyms;
 use crate::reload::ReloadRequests;
 use crate::telemetry::Instruments;
-use crate::telemetry::logs;
 use crate::telemetry::provider::Telemetry;
+use crate::telemetry::subscriber;
 
 /// How long the program waits at its end for what still runs: a file that is read, a database that
 /// is written to. It may take for ever, and the last spans have to leave within the time that an
@@ -51,7 +51,7 @@ pub fn run(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
 /// When the exporter cannot be built, or the log filter cannot be read.
 fn start_telemetry(config: &Config, pseudonyms: Pseudonyms) -> anyhow::Result<Telemetry> {
     let telemetry = Telemetry::start(&config.telemetry, pseudonyms)?;
-    logs::init(
+    subscriber::init(
         config.log_filter.as_deref(),
         config.log_format,
         &config.telemetry.sdk_log_level,

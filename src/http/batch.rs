@@ -23,7 +23,7 @@ use utoipa::ToSchema;
 use crate::http::error::Problem;
 use crate::http::limits::{MAX_BODY_BYTES, media_type};
 use crate::http::once;
-use crate::telemetry::server::{LineOf, RequestTrace};
+use crate::telemetry::projections::server::{LineOf, RequestTrace};
 
 /// Lines of one batch that are worked on at once, where the service takes as many requests.
 pub const MAX_AT_ONCE: usize = 16;

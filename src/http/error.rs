@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use crate::domain::body::{BodyError, FieldFault};
 use crate::ledger::LedgerError;
 use crate::redact::redact;
-use crate::telemetry::server::RequestTrace;
+use crate::telemetry::projections::server::RequestTrace;
 
 /// Seconds after which a caller may try again what the service could not take now.
 const RETRY_AFTER_SECONDS: u32 = 1;

@@ -26,7 +26,7 @@ use crate::http::limits::{Arrived, JsonBytes};
 use crate::http::once;
 use crate::ledger::{Entry, Filter, KeyClaim, PageRequest};
 use crate::telemetry::identity::{Identity, as_user};
-use crate::telemetry::server::{Decided, RequestTrace};
+use crate::telemetry::projections::server::{Decided, RequestTrace};
 
 /// Decisions on a page when the caller does not say.
 const DEFAULT_PAGE: u32 = 50;

@@ -18,7 +18,7 @@ use crate::http::once;
 use crate::ledger::Entry;
 use crate::redact::redact;
 use crate::telemetry::identity::{Identity, as_user};
-use crate::telemetry::server::RequestTrace;
+use crate::telemetry::projections::server::RequestTrace;
 
 /// Settle an expense that needs approval or review.
 ///

@@ -1,51 +1,40 @@
-//! The only folder that imports OpenTelemetry. It knows the domain and is not known by it: it
-//! enters at four seams, the HTTP middleware (`server`), the step wrapper (`step`), the model
-//! decorator (`chat`) and the span processor.
+//! The only folder that imports OpenTelemetry, in rooms, lowest first:
 //!
-//! Spans of the decision tree are made with the OpenTelemetry API directly; logs, start-up and
-//! libraries go through `tracing`, which `logs` puts beside them. A span that ends goes from
-//! `processor` through `pipeline`: it is encoded (`encode`), waits for a verdict where not all are
-//! kept (`undecided`) and then to be sent (`queue`), and leaves (`sender`, `transport`). What is
-//! said in log records passes `log_records`, and leaves by `log_exporter`.
+//! - `names`: every attribute and metric, declared once.
+//! - `settings`, `sampling`, `scrub`: plain values, and what may leave in a text.
+//! - `metrics`: the instruments, their series, and the page that Prometheus reads.
+//! - `spans`: the live span, and `spans::step`, the one thing that the agent imports.
+//! - `export`: from a finished span, metric or log record to the backend.
+//! - `projections`: what the values of other folders look like on spans, in metrics and in log
+//!   records.
+//!
+//! Projections are apart from spans because they name the agent's types and the agent imports
+//! `spans::step`: so neither imports the other in a circle. `provider` and `subscriber`, at the
+//! door, wire all of it.
 
-pub mod chat;
-mod clean;
-mod compatibility;
-mod content;
-pub mod encode;
+pub mod export;
 pub mod identity;
-mod log_exporter;
 mod log_records;
-pub mod logs;
 pub mod metrics;
 pub mod names;
-mod outage;
-mod pipeline;
-mod processor;
+pub mod projections;
 pub mod provider;
-pub mod queue;
-mod record;
-pub mod request_time;
 pub mod sampling;
-mod sender;
-pub mod server;
+mod scrub;
 pub mod settings;
-mod span;
-pub mod step;
-pub mod traces;
-pub mod transport;
-pub mod undecided;
+pub mod spans;
+pub mod subscriber;
 
 use std::sync::Arc;
 
-use queue::{Queue, SpanCounts};
+use export::queue::{Queue, SpanCounts};
 use sampling::Reasons;
 use settings::Propagator;
 
 /// What requests are traced and measured with: cheap to clone, held by the HTTP middleware.
 #[derive(Clone, Debug)]
 pub struct Instruments {
-    scope: span::Scope,
+    scope: spans::span::Scope,
     /// What is read of a caller's headers.
     propagators: Arc<[Propagator]>,
     /// What waits to be delivered, if anything is.

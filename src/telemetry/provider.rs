@@ -16,16 +16,17 @@ use tokio::runtime::Runtime;
 
 use crate::redact::pseudonym::Pseudonyms;
 use crate::telemetry::Instruments;
+use crate::telemetry::export::metrics::{self as metric_export, Push};
+use crate::telemetry::export::pipeline::Pipeline;
+use crate::telemetry::export::processor::Composite;
+use crate::telemetry::export::queue::Queue;
+use crate::telemetry::export::transport::{Transport, TransportError};
 use crate::telemetry::log_records;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::metrics::readers::{self, Push};
-use crate::telemetry::pipeline::Pipeline;
-use crate::telemetry::processor::Composite;
-use crate::telemetry::queue::Queue;
+use crate::telemetry::metrics::readers;
 use crate::telemetry::sampling::Reasons;
 use crate::telemetry::settings::{Limits, TelemetrySettings};
-use crate::telemetry::span::Scope;
-use crate::telemetry::transport::{Transport, TransportError};
+use crate::telemetry::spans::span::Scope;
 
 /// The one instrumentation scope of this program.
 pub(super) const SCOPE: &str = "expense-agent";
@@ -97,7 +98,7 @@ impl Telemetry {
             }
             false => None,
         };
-        let push = readers::push(&settings.metrics, &runtime)?;
+        let push = metric_export::push(&settings.metrics, &runtime)?;
         let records = settings
             .logs
             .as_ref()

@@ -13,7 +13,6 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 
-use crate::telemetry::queue::Bounds;
 use crate::telemetry::sampling::Sampling;
 
 /// The service's name when nothing else is said.
@@ -136,6 +135,17 @@ pub struct MetricSettings {
     pub max_tenants: usize,
     /// Whether model calls are also written under the names that older dashboards read.
     pub has_old_names: bool,
+}
+
+/// How much may wait, and how much goes at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Memory of all spans that have ended and are not delivered, in bytes.
+    pub max_bytes: usize,
+    /// `OTEL_BSP_MAX_QUEUE_SIZE`: how many those may be.
+    pub max_spans: Option<usize>,
+    /// `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`: spans of one message.
+    pub max_batch_spans: usize,
 }
 
 /// Where prompts and answers are put; nowhere, unless the operator asks for it.

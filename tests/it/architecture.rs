@@ -163,7 +163,7 @@ fn the_business_knows_of_telemetry_only_the_step() {
         .flat_map(|file| uses(TELEMETRY, &file))
         .filter(|place| {
             !(place.starts_with("src/agent/")
-                && place.ends_with(": use crate::telemetry::step::step;"))
+                && place.ends_with(": use crate::telemetry::spans::step::step;"))
         })
         .collect();
     assert!(

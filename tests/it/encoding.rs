@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use expense_agent::telemetry::encode::{self, Head, Records};
+use expense_agent::telemetry::export::encode::{self, Head, Records};
 use opentelemetry::logs::{AnyValue, LogRecord, Logger, LoggerProvider, Severity};
 use opentelemetry::trace::{
     Event, Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,

@@ -16,7 +16,7 @@ use expense_agent::telemetry::metrics::tenants::{OTHER, Tenants};
 use expense_agent::telemetry::names;
 use expense_agent::telemetry::names::metrics::{self as list, Kind, Metric};
 use expense_agent::telemetry::names::name::Cardinality;
-use expense_agent::telemetry::request_time::RequestTime;
+use expense_agent::telemetry::spans::request_time::RequestTime;
 use serde_json::{Value, json};
 
 use crate::harness::binary::Service;

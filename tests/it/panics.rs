@@ -17,7 +17,7 @@ use expense_agent::llm::{ChatModel, ChatRequest, ModelInfo, Reply};
 use expense_agent::reload::{ReloadRequests, Reloaded};
 use expense_agent::rulebook::Folder;
 use expense_agent::rulebook::files::FolderFiles;
-use expense_agent::telemetry::chat::TracedModel;
+use expense_agent::telemetry::projections::chat::TracedModel;
 use expense_agent::telemetry::provider::Telemetry;
 use expense_agent::telemetry::sampling::Sampling;
 use opentelemetry::trace::Status;

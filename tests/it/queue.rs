@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use expense_agent::telemetry::queue::{Batch, Bounds, Queue, SpanCounts};
+use expense_agent::telemetry::export::queue::{Batch, Queue, SpanCounts};
+use expense_agent::telemetry::export::traces::EndedSpan;
 use expense_agent::telemetry::sampling::Ratio;
-use expense_agent::telemetry::traces::EndedSpan;
+use expense_agent::telemetry::settings::Bounds;
 use futures_util::FutureExt;
 use opentelemetry::trace::{SpanId, TraceId};
 use proptest::collection::vec;

@@ -4,11 +4,11 @@
 use std::time::{Duration, Instant};
 
 use expense_agent::config::{Config, ModelConfig};
+use expense_agent::telemetry::export::queue::SpanCounts;
+use expense_agent::telemetry::export::tail::{PATIENCE, Undecided, Verdict};
+use expense_agent::telemetry::export::traces::EndedSpan;
 use expense_agent::telemetry::provider::Telemetry;
-use expense_agent::telemetry::queue::SpanCounts;
 use expense_agent::telemetry::sampling::{Ratio, Sampling};
-use expense_agent::telemetry::traces::EndedSpan;
-use expense_agent::telemetry::undecided::{PATIENCE, Undecided, Verdict};
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanId, Status, TraceContextExt, TraceId, Tracer, TracerProvider};
 use proptest::prelude::*;

@@ -16,7 +16,7 @@ use crate::cli::audit::{Audit, Progress};
 use crate::config::Config;
 use crate::domain::step::Step;
 use crate::ledger::Period;
-use crate::telemetry::step::span_name;
+use crate::telemetry::spans::step::span_name;
 
 /// Traces that are asked for at once. It is also what releases give that do not know the parameter.
 const DEPTH: usize = 100;

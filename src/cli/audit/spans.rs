@@ -13,7 +13,7 @@ use crate::domain::step::Step;
 use crate::telemetry::names;
 use crate::telemetry::names::name::Name;
 use crate::telemetry::names::twins;
-use crate::telemetry::step::span_name;
+use crate::telemetry::spans::step::span_name;
 
 /// An answer: groups of groups of spans, those of a trace anywhere among them.
 #[derive(Debug, Default, Deserialize)]

@@ -1,56 +1,55 @@
 //! What is counted and timed. A metric is a projection like a span's attributes, and of the same
 //! values: its series are by those attributes of the ended span that `names::metrics` lists for it,
-//! and by nothing else. How values get out stands in `readers`, what is asked for now and then in
-//! `watch`.
+//! and by nothing else. How values get out stands in `readers`; what is measured of each
+//! value, and what is asked for now and then, in `projections`.
 
-mod measure;
-mod push;
+pub(crate) mod ended;
 pub(super) mod readers;
 pub mod tenants;
-mod watch;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
 
+use crate::domain::step::Step;
 use crate::redact::pseudonym::Pseudonyms;
-use crate::telemetry::clean::cleaned;
 use crate::telemetry::names;
 use crate::telemetry::names::metrics::{self as list, Metric};
+use crate::telemetry::scrub::cleaned;
 use crate::telemetry::settings::MetricSettings;
-use crate::telemetry::span::Ended;
+use ended::Ended;
 use tenants::Tenants;
 
 /// Every instrument.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    meter: Meter,
+    pub(super) meter: Meter,
     tenants: Tenants,
     pseudonyms: Pseudonyms,
-    request_duration: Histogram<f64>,
-    agent_duration: Histogram<f64>,
-    tool_duration: Histogram<f64>,
-    call_duration: Histogram<f64>,
-    input_tokens: Counter<u64>,
-    output_tokens: Counter<u64>,
-    old_names: Option<OldNames>,
-    decisions: Counter<u64>,
-    validations: Counter<u64>,
-    cost: Counter<f64>,
-    cost_unknown: Counter<u64>,
-    decision_cost: Counter<f64>,
-    resolutions: Counter<u64>,
-    pending: Gauge<u64>,
-    ledger_ready: Gauge<u64>,
-    record_duration: Histogram<f64>,
-    overhead_duration: Histogram<f64>,
-    telemetry_duration: Histogram<f64>,
+    pub(super) request_duration: Histogram<f64>,
+    pub(super) agent_duration: Histogram<f64>,
+    pub(super) tool_duration: Histogram<f64>,
+    pub(super) call_duration: Histogram<f64>,
+    pub(super) input_tokens: Counter<u64>,
+    pub(super) output_tokens: Counter<u64>,
+    pub(super) old_names: Option<OldNames>,
+    pub(super) decisions: Counter<u64>,
+    pub(super) validations: Counter<u64>,
+    pub(super) cost: Counter<f64>,
+    pub(super) cost_unknown: Counter<u64>,
+    pub(super) decision_cost: Counter<f64>,
+    pub(super) resolutions: Counter<u64>,
+    pub(super) pending: Gauge<u64>,
+    pub(super) ledger_ready: Gauge<u64>,
+    pub(super) record_duration: Histogram<f64>,
+    pub(super) overhead_duration: Histogram<f64>,
+    pub(super) telemetry_duration: Histogram<f64>,
 }
 
 /// Model calls, as older dashboards know them.
 #[derive(Debug)]
-struct OldNames {
-    duration: Histogram<f64>,
-    tokens: Histogram<u64>,
+pub(super) struct OldNames {
+    pub(super) duration: Histogram<f64>,
+    pub(super) tokens: Histogram<u64>,
 }
 
 impl Metrics {
@@ -84,9 +83,19 @@ impl Metrics {
         }
     }
 
+    /// A part of the story ended.
+    pub(super) fn stepped(&self, step: Step, ended: &Ended<'_>) {
+        let (duration, metric) = match step {
+            Step::Agent => (&self.agent_duration, &list::GEN_AI_INVOKE_AGENT_DURATION),
+            Step::PolicyLookup => (&self.tool_duration, &list::GEN_AI_EXECUTE_TOOL_DURATION),
+            Step::Classify | Step::Decide | Step::Resolve => return,
+        };
+        duration.record(ended.took.as_secs_f64(), &self.series(metric, ended));
+    }
+
     /// The series of a metric that an ended span counts for. No processor stands between metrics
     /// and their ways out, so the two texts that could hold anything are cleaned here.
-    fn series(&self, metric: &Metric, ended: &Ended<'_>) -> Vec<KeyValue> {
+    pub(super) fn series(&self, metric: &Metric, ended: &Ended<'_>) -> Vec<KeyValue> {
         let attributes = metric.attributes.iter().filter_map(|name| match name.key {
             key if key == names::ERROR_TYPE.key => {
                 ended.error_type().map(|kind| name.with(kind.to_owned()))

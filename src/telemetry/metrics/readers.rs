@@ -2,15 +2,13 @@
 //! turned off.
 
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{Instrument, PeriodicReader, SdkMeterProvider, Stream};
 use prometheus::{Registry, TextEncoder};
-use tokio::runtime::Runtime;
 
-use crate::telemetry::metrics::push::Pusher;
 use crate::telemetry::names;
 use crate::telemetry::names::metrics as list;
-use crate::telemetry::settings::{MetricSettings, TelemetrySettings};
-use crate::telemetry::transport::TransportError;
+use crate::telemetry::settings::TelemetrySettings;
 
 /// Series of a metric at most, beyond which the SDK puts all into one; its own default.
 const MAX_SERIES: usize = 2_000;
@@ -32,7 +30,7 @@ impl Page {
 pub(in crate::telemetry) fn provider(
     settings: &TelemetrySettings,
     resource: Resource,
-    push: Option<Push>,
+    push: Option<PeriodicReader<impl PushMetricExporter + 'static>>,
 ) -> (SdkMeterProvider, Page) {
     let page = Page::default();
     let max_series = MAX_SERIES.max((settings.metrics.max_tenants + 1) * SERIES_PER_TENANT);
@@ -65,25 +63,4 @@ pub(in crate::telemetry) fn provider(
         builder = builder.with_reader(reader);
     }
     (builder.build(), page)
-}
-
-/// What pushes every so often, from a thread of its own.
-pub(in crate::telemetry) type Push = PeriodicReader<Pusher>;
-
-/// Sets the push up, on a runtime that must not be the application's. Absent when nothing is
-/// pushed.
-pub(in crate::telemetry) fn push(
-    settings: &MetricSettings,
-    runtime: &Runtime,
-) -> Result<Option<Push>, TransportError> {
-    let Some(exporter) = &settings.exporter else {
-        return Ok(None);
-    };
-    let _entered = runtime.enter();
-    let pusher = Pusher::build(exporter, settings.temporality)?;
-    Ok(Some(
-        PeriodicReader::builder(pusher)
-            .with_interval(settings.interval)
-            .build(),
-    ))
 }

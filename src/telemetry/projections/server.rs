@@ -29,11 +29,11 @@ use crate::telemetry::Instruments;
 use crate::telemetry::identity::{Identity, Members, edge_context, members};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
-use crate::telemetry::record::{address_of, outcome_attributes};
-use crate::telemetry::request_time::RequestTime;
+use crate::telemetry::projections::record::{address_of, outcome_attributes};
 use crate::telemetry::sampling::{Reason, Reasons};
 use crate::telemetry::settings::Propagator;
-use crate::telemetry::span::{Failure, LiveSpan, Projection, linked, traceparent};
+use crate::telemetry::spans::request_time::RequestTime;
+use crate::telemetry::spans::span::{Failure, LiveSpan, Projection, linked, traceparent};
 
 /// Characters of a path or a user agent that are kept.
 const MAX_CHARS: usize = 512;

@@ -7,12 +7,23 @@ use opentelemetry::context::FutureExt;
 use opentelemetry::trace::SpanKind;
 
 use crate::domain::step::Step;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::ended::Ended;
 use crate::telemetry::names;
-use crate::telemetry::record::Record;
-use crate::telemetry::span::LiveSpan;
+use crate::telemetry::settings::Captures;
+use crate::telemetry::spans::span::{LiveSpan, Projection};
 
 /// The agent's name, on its span and on its tools'.
 const AGENT: &str = "expense_agent";
+
+/// A step's result that can be written on a span, and measured.
+pub(crate) trait Record {
+    /// What to write; prompts and answers only where they are captured.
+    fn project(&self, captures: Captures) -> Projection;
+
+    /// What it is worth to the metrics, beside the time it took.
+    fn measure(&self, metrics: &Metrics, ended: &Ended<'_>);
+}
 
 /// Runs a step inside a span of its own, and writes its result on the span. The work is in a box:
 /// steps are nested, and a future is copied whenever one around it is begun.

@@ -72,7 +72,7 @@ pub enum Failure {
 
 /// One of two protocols.
 #[derive(Debug)]
-pub(super) enum Transport {
+pub(crate) enum Transport {
     /// OTLP over gRPC.
     Grpc(Box<GrpcTransport>),
     /// OTLP over HTTP.
@@ -82,7 +82,7 @@ pub(super) enum Transport {
 impl Transport {
     /// Sets a client up, which connects when it is first used. Must be called inside the runtime it
     /// is used in.
-    pub(super) fn build(settings: &ExporterSettings) -> Result<Self, TransportError> {
+    pub(crate) fn build(settings: &ExporterSettings) -> Result<Self, TransportError> {
         Ok(match settings.protocol {
             Protocol::Grpc => Self::Grpc(Box::new(GrpcTransport::build(settings)?)),
             Protocol::HttpProtobuf => Self::Http(HttpTransport::build(settings)?),
@@ -127,7 +127,7 @@ struct ExportRequest {
 }
 
 #[derive(Debug)]
-pub(super) struct GrpcTransport {
+pub(crate) struct GrpcTransport {
     client: Grpc<Channel>,
     method: PathAndQuery,
     metadata: MetadataMap,
@@ -256,7 +256,7 @@ impl HttpTls {
 }
 
 #[derive(Debug)]
-pub(super) struct HttpTransport {
+pub(crate) struct HttpTransport {
     client: reqwest::Client,
     url: String,
     gzip: bool,

@@ -12,21 +12,21 @@ use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use crate::telemetry::encode::{self, Head};
+use crate::telemetry::export::encode::{self, Head};
+use crate::telemetry::export::queue::Queue;
+use crate::telemetry::export::sender::Sender;
+use crate::telemetry::export::traces::EndedSpan;
+use crate::telemetry::export::transport::Transport;
 use crate::telemetry::names;
-use crate::telemetry::queue::Queue;
 use crate::telemetry::sampling::Ratio;
-use crate::telemetry::sender::Sender;
 use crate::telemetry::settings::TelemetrySettings;
-use crate::telemetry::traces::EndedSpan;
-use crate::telemetry::transport::Transport;
 
 /// How long a flush waits that nobody gave a limit.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The sink of every finished span.
 #[derive(Debug)]
-pub(super) struct Pipeline {
+pub(crate) struct Pipeline {
     queue: Arc<Queue>,
     ratio: Ratio,
     stop: watch::Sender<bool>,
@@ -35,7 +35,7 @@ pub(super) struct Pipeline {
 impl Pipeline {
     /// Starts the sender on a runtime, which must not be the application's: a busy or stopped one
     /// would send nothing.
-    pub(super) fn start(
+    pub(crate) fn start(
         settings: &TelemetrySettings,
         transport: Transport,
         resource: &Resource,
@@ -63,7 +63,7 @@ impl Pipeline {
     }
 
     /// What waits, and the counts.
-    pub(super) fn queue(&self) -> Arc<Queue> {
+    pub(crate) fn queue(&self) -> Arc<Queue> {
         Arc::clone(&self.queue)
     }
 }

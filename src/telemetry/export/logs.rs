@@ -13,11 +13,11 @@ use tokio::runtime::{Handle, Runtime};
 
 use crate::redact::WITHHELD;
 use crate::redact::pseudonym::Pseudonyms;
-use crate::telemetry::clean::cleaned;
-use crate::telemetry::encode::Records;
-use crate::telemetry::outage::Outage;
+use crate::telemetry::export::encode::Records;
+use crate::telemetry::export::outage::Outage;
+use crate::telemetry::export::transport::{Failure, Transport, TransportError};
+use crate::telemetry::scrub::cleaned;
 use crate::telemetry::settings::ExporterSettings;
-use crate::telemetry::transport::{Failure, Transport, TransportError};
 
 /// How often a failure that may pass is tried again, and the first pause before that; each next one
 /// is twice as long.
@@ -30,7 +30,7 @@ const ADVICE: &str = ". Name a backend that takes them in OTEL_EXPORTER_OTLP_LOG
 
 /// Sends what the queue of the SDK holds, a batch at a time.
 #[derive(Debug)]
-pub(super) struct Exporter {
+pub(crate) struct Exporter {
     transport: Arc<Transport>,
     /// Where the transport is used; the thread of the queue has no runtime.
     runtime: Handle,
@@ -41,7 +41,7 @@ pub(super) struct Exporter {
 
 impl Exporter {
     /// Sets the transport up, on a runtime that must not be the application's.
-    pub(super) fn build(
+    pub(crate) fn build(
         settings: &ExporterSettings,
         pseudonyms: Pseudonyms,
         runtime: &Runtime,

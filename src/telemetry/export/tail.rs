@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use opentelemetry::trace::{SpanId, TraceId};
 
+use crate::telemetry::export::traces::{EndedSpan, Trace, Traces};
 use crate::telemetry::sampling::Ratio;
-use crate::telemetry::traces::{EndedSpan, Trace, Traces};
 
 /// How long a verdict is waited for: longer than most requests may take.
 pub const PATIENCE: Duration = Duration::from_secs(60);

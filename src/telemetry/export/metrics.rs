@@ -12,15 +12,16 @@ use opentelemetry_otlp::{
     WithHttpConfig, WithTonicConfig,
 };
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use opentelemetry_sdk::metrics::{PeriodicReader, Temporality};
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
+use tokio::runtime::Runtime;
 
-use crate::telemetry::outage::Outage;
-use crate::telemetry::settings::{ExporterSettings, Protocol};
-use crate::telemetry::transport::{HttpTls, TransportError, grpc_tls};
+use crate::telemetry::export::outage::Outage;
+use crate::telemetry::export::transport::{HttpTls, TransportError, grpc_tls};
+use crate::telemetry::settings::{ExporterSettings, MetricSettings, Protocol};
 
 /// What is said beside a failure.
 const ADVICE: &str = ", and /metrics shows them all the same. Name a backend that takes them in \
@@ -28,14 +29,14 @@ const ADVICE: &str = ", and /metrics shows them all the same. Name a backend tha
 
 /// What pushes.
 #[derive(Debug)]
-pub(in crate::telemetry) struct Pusher {
+pub(crate) struct Pusher {
     exporter: MetricExporter,
     outage: Outage,
 }
 
 impl Pusher {
     /// Sets the exporter up, inside the runtime that it is used with.
-    pub(super) fn build(
+    fn build(
         settings: &ExporterSettings,
         temporality: Temporality,
     ) -> Result<Self, TransportError> {
@@ -51,6 +52,27 @@ impl Pusher {
             outage: Outage::new("metrics", ADVICE, endpoint),
         })
     }
+}
+
+/// What pushes every so often, from a thread of its own.
+pub(crate) type Push = PeriodicReader<Pusher>;
+
+/// Sets the push up, on a runtime that must not be the application's. Absent when nothing is
+/// pushed.
+pub(crate) fn push(
+    settings: &MetricSettings,
+    runtime: &Runtime,
+) -> Result<Option<Push>, TransportError> {
+    let Some(exporter) = &settings.exporter else {
+        return Ok(None);
+    };
+    let _entered = runtime.enter();
+    let pusher = Pusher::build(exporter, settings.temporality)?;
+    Ok(Some(
+        PeriodicReader::builder(pusher)
+            .with_interval(settings.interval)
+            .build(),
+    ))
 }
 
 /// An exporter, unless it cannot be made of settings that can be read.

@@ -16,99 +16,67 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::logs::SdkLogger;
 use opentelemetry_sdk::trace::SdkTracer;
 
-use crate::telemetry::log_records::LogEvent;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::ended::Ended;
 use crate::telemetry::names;
-use crate::telemetry::request_time::RequestTime;
 use crate::telemetry::settings::Captures;
+use crate::telemetry::spans::log_event::LogEvent;
+use crate::telemetry::spans::request_time::RequestTime;
 
 /// What makes spans of a request's work, and measures it. It travels in the request's context, so
 /// no global is needed and tests with exporters of their own can run side by side.
 #[derive(Clone, Debug)]
-pub(super) struct Scope {
+pub(crate) struct Scope {
     /// Makes the spans.
-    pub(super) tracer: SdkTracer,
+    pub(crate) tracer: SdkTracer,
     /// Measures.
-    pub(super) metrics: Arc<Metrics>,
+    pub(crate) metrics: Arc<Metrics>,
     /// Sends log records, where they are exported.
-    pub(super) logger: Option<SdkLogger>,
+    pub(crate) logger: Option<SdkLogger>,
     /// Where prompts and answers are put.
-    pub(super) captures: Captures,
+    pub(crate) captures: Captures,
 }
 
 /// What is written on a span when its work is done.
 #[derive(Debug, Default)]
 pub(crate) struct Projection {
     /// Attributes, each key once.
-    pub(super) attributes: Vec<KeyValue>,
+    pub(crate) attributes: Vec<KeyValue>,
     /// Prompts and answers. They are written last, so that a limit on the number of attributes
     /// takes them and no others.
-    pub(super) content: Vec<KeyValue>,
+    pub(crate) content: Vec<KeyValue>,
     /// Events in order.
-    pub(super) events: Vec<Event>,
+    pub(crate) events: Vec<Event>,
     /// What is said beside it in log records.
-    pub(super) log_events: Vec<LogEvent>,
+    pub(crate) log_events: Vec<LogEvent>,
     /// Spans of other traces that it is about.
-    pub(super) links: Vec<SpanContext>,
+    pub(crate) links: Vec<SpanContext>,
     /// Why the span is red.
-    pub(super) failure: Option<Failure>,
+    pub(crate) failure: Option<Failure>,
 }
 
 /// One event of a span.
 #[derive(Debug)]
 pub(crate) struct Event {
     /// Its name.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// When it was; now when absent.
-    pub(super) at: Option<SystemTime>,
+    pub(crate) at: Option<SystemTime>,
     /// Its attributes.
-    pub(super) attributes: Vec<KeyValue>,
+    pub(crate) attributes: Vec<KeyValue>,
 }
 
 /// Why a span is red.
 #[derive(Debug)]
 pub(crate) struct Failure {
     /// `error.type`.
-    pub(super) kind: String,
+    pub(crate) kind: String,
     /// The status description.
-    pub(super) message: String,
-}
-
-/// A span at its end, as metrics see it.
-pub(crate) struct Ended<'a> {
-    span: &'a LiveSpan,
-    projection: &'a Projection,
-    /// From its beginning to its end.
-    pub(super) took: Duration,
-}
-
-impl Ended<'_> {
-    /// One of its attributes, but for those that every span is stamped with.
-    pub(super) fn attribute(&self, key: &str) -> Option<&KeyValue> {
-        let mut attributes = self.projection.attributes.iter().chain(&self.span.known);
-        attributes.find(|attribute| attribute.key.as_str() == key)
-    }
-
-    /// Why it is red.
-    pub(super) fn error_type(&self) -> Option<&str> {
-        self.projection
-            .failure
-            .as_ref()
-            .map(|failure| failure.kind.as_str())
-    }
-
-    /// Whose work it was.
-    pub(super) fn tenant(&self) -> Option<&str> {
-        self.span
-            .context
-            .baggage()
-            .get(names::TENANT_ID.key)
-            .map(|tenant| tenant.as_str())
-    }
+    pub(crate) message: String,
 }
 
 /// A span that has begun, in a context whose current span it is.
-pub(super) struct LiveSpan {
+pub(crate) struct LiveSpan {
     context: Context,
     /// What it began with, which the SDK does not give back.
     known: Vec<KeyValue>,
@@ -118,7 +86,7 @@ pub(super) struct LiveSpan {
 
 impl LiveSpan {
     /// Begins a span below the current one. Outside any traced request it does nothing.
-    pub(super) fn start(
+    pub(crate) fn start(
         name: impl Into<Cow<'static, str>>,
         kind: SpanKind,
         attributes: Vec<KeyValue>,
@@ -127,7 +95,7 @@ impl LiveSpan {
     }
 
     /// Begins a span below the current one of a context.
-    pub(super) fn start_in(
+    pub(crate) fn start_in(
         parent: Context,
         name: impl Into<Cow<'static, str>>,
         kind: SpanKind,
@@ -157,23 +125,23 @@ impl LiveSpan {
     }
 
     /// The context in which the span's work is to be done.
-    pub(super) fn context(&self) -> Context {
+    pub(crate) fn context(&self) -> Context {
         self.context.clone()
     }
 
     /// When it began.
-    pub(super) fn began(&self) -> Instant {
+    pub(crate) fn began(&self) -> Instant {
         self.began
     }
 
     /// Where the time of its request goes.
-    pub(super) fn request_time(&self) -> Option<&RequestTime> {
+    pub(crate) fn request_time(&self) -> Option<&RequestTime> {
         self.context.get::<Arc<RequestTime>>().map(|time| &**time)
     }
 
     /// Ends the span with what its work came to, and measures that. `project` is told where prompts
     /// and answers belong.
-    pub(super) fn finish(
+    pub(crate) fn finish(
         mut self,
         project: impl FnOnce(Captures) -> Projection,
         measure: impl FnOnce(&Metrics, &Ended<'_>),
@@ -182,7 +150,7 @@ impl LiveSpan {
     }
 
     /// Ends the span of a work that was given up, or that panicked; does nothing when it has ended.
-    pub(super) fn give_up(
+    pub(crate) fn give_up(
         &mut self,
         attributes: Vec<KeyValue>,
         measure: impl FnOnce(&Metrics, &Ended<'_>),
@@ -206,7 +174,7 @@ impl LiveSpan {
     }
 
     /// Ends the span, unless it has ended.
-    pub(super) fn end(
+    pub(crate) fn end(
         &mut self,
         project: impl FnOnce(Captures) -> Projection,
         measure: impl FnOnce(&Metrics, &Ended<'_>),
@@ -217,15 +185,20 @@ impl LiveSpan {
         let now = Instant::now();
         if let Some(scope) = self.context.get::<Scope>() {
             let projection = project(scope.captures);
-            let took = now.saturating_duration_since(self.began);
-            measure(
-                &scope.metrics,
-                &Ended {
-                    span: self,
-                    projection: &projection,
-                    took,
-                },
-            );
+            let ended = Ended {
+                took: now.saturating_duration_since(self.began),
+                attributes: [&projection.attributes, &self.known],
+                error_type: projection
+                    .failure
+                    .as_ref()
+                    .map(|failure| failure.kind.as_str()),
+                tenant: self
+                    .context
+                    .baggage()
+                    .get(names::TENANT_ID.key)
+                    .map(|tenant| tenant.as_str()),
+            };
+            measure(&scope.metrics, &ended);
             self.write(projection, scope.logger.as_ref());
         }
         self.note_own_time(now);
@@ -269,7 +242,7 @@ impl Drop for LiveSpan {
 }
 
 /// A span of this service as others link to it, from its ids in hex digits.
-pub(super) fn linked(trace_id: &str, span_id: &str) -> Option<SpanContext> {
+pub(crate) fn linked(trace_id: &str, span_id: &str) -> Option<SpanContext> {
     let (trace_id, span_id) = (
         TraceId::from_hex(trace_id).ok()?,
         SpanId::from_hex(span_id).ok()?,
@@ -285,7 +258,7 @@ pub(super) fn linked(trace_id: &str, span_id: &str) -> Option<SpanContext> {
 
 /// [W3C trace context](https://www.w3.org/TR/trace-context/#traceparent-header) of a span, for those that go on with its
 /// trace.
-pub(super) fn traceparent(span: &SpanContext) -> String {
+pub(crate) fn traceparent(span: &SpanContext) -> String {
     format!(
         "00-{}-{}-{:02x}",
         span.trace_id(),

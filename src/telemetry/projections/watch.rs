@@ -14,10 +14,10 @@ use crate::llm::breaker::{Breaker, BreakerState};
 use crate::redact::redact;
 use crate::reload::Tally;
 use crate::telemetry::Instruments;
+use crate::telemetry::export::queue::{Queue, SpanCounts};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
 use crate::telemetry::names::metrics as list;
-use crate::telemetry::queue::{Queue, SpanCounts};
 
 /// How often the ledger is looked at. Nobody who reads metrics sees more, and no reader waits for
 /// it.
@@ -95,7 +95,7 @@ impl Instruments {
 
 impl Metrics {
     /// Shows what has become of spans, and what those take that wait.
-    pub(in crate::telemetry) fn watch_spans(&self, queue: &Arc<Queue>) {
+    pub(crate) fn watch_spans(&self, queue: &Arc<Queue>) {
         let (of_spans, of_open, of_memory) =
             (Arc::clone(queue), Arc::clone(queue), Arc::clone(queue));
         list::TELEMETRY_SPANS.observed_counter(&self.meter, move |observer| {

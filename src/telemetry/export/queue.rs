@@ -10,9 +10,10 @@ use opentelemetry::trace::TraceId;
 use serde::Serialize;
 use tokio::sync::Notify;
 
+use crate::telemetry::export::tail::Undecided;
+use crate::telemetry::export::traces::{EndedSpan, Trace, Traces};
 use crate::telemetry::sampling::Ratio;
-use crate::telemetry::traces::{EndedSpan, Trace, Traces};
-use crate::telemetry::undecided::Undecided;
+use crate::telemetry::settings::Bounds;
 
 /// Where every span that began has got to. Each figure is counted where it happens, none is the
 /// rest of the others.
@@ -34,17 +35,6 @@ pub struct SpanCounts {
 const MAX_GIVEN_UP: usize = 4_096;
 /// Messages that a full queue makes at least.
 pub(super) const MESSAGES_OF_A_QUEUE: usize = 4;
-
-/// How much may wait, and how much goes at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// Memory of all spans that have ended and are not delivered, in bytes.
-    pub max_bytes: usize,
-    /// `OTEL_BSP_MAX_QUEUE_SIZE`: how many those may be.
-    pub max_spans: Option<usize>,
-    /// `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`: spans of one message.
-    pub max_batch_spans: usize,
-}
 
 /// Spans on their way to the backend.
 #[derive(Debug)]

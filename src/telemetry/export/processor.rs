@@ -12,14 +12,14 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use crate::redact::pseudonym::Pseudonyms;
-use crate::telemetry::clean::clean;
-use crate::telemetry::compatibility;
-use crate::telemetry::content;
+use crate::telemetry::export::compatibility;
 use crate::telemetry::names;
+use crate::telemetry::scrub::clean;
+use crate::telemetry::scrub::length::fit;
 
 /// Stamps, redacts, bounds, and hands on to the sink.
 #[derive(Debug)]
-pub(super) struct Composite<S> {
+pub(crate) struct Composite<S> {
     sink: S,
     pseudonyms: Pseudonyms,
     /// `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT`, in characters, which the SDK itself ignores.
@@ -28,7 +28,7 @@ pub(super) struct Composite<S> {
 }
 
 impl<S: SpanProcessor> Composite<S> {
-    pub(super) fn new(
+    pub(crate) fn new(
         sink: S,
         pseudonyms: Pseudonyms,
         max_value_chars: Option<usize>,
@@ -61,7 +61,7 @@ impl<S: SpanProcessor> Composite<S> {
 fn bound(text: &mut StringValue, max_chars: usize) {
     // Bytes are quicker counted, and never fewer than characters.
     if text.as_str().len() > max_chars {
-        *text = content::fit(text.as_str(), max_chars).into();
+        *text = fit(text.as_str(), max_chars).into();
     }
 }
 

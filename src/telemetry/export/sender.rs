@@ -8,9 +8,9 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::sync::watch;
 
-use crate::telemetry::encode::Head;
-use crate::telemetry::queue::{Batch, MESSAGES_OF_A_QUEUE, Queue};
-use crate::telemetry::transport::{Failure, Transport};
+use crate::telemetry::export::encode::Head;
+use crate::telemetry::export::queue::{Batch, MESSAGES_OF_A_QUEUE, Queue};
+use crate::telemetry::export::transport::{Failure, Transport};
 
 /// Spans of one message, in bytes: half of what receivers take by default over gRPC.
 const MAX_MESSAGE_BYTES: usize = 2 * 1024 * 1024;

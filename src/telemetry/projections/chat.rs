@@ -12,13 +12,13 @@ use opentelemetry::trace::{SpanKind, TraceContextExt};
 
 use crate::domain::step::Cost;
 use crate::llm::{Answer, ChatModel, ChatRequest, ModelInfo, Reply, Retry, Speaker};
-use crate::telemetry::content;
-use crate::telemetry::log_records::LogEvent;
 use crate::telemetry::names;
 use crate::telemetry::names::twins;
-use crate::telemetry::record::{address_of, count, strings, usd};
+use crate::telemetry::projections::content;
+use crate::telemetry::projections::record::{address_of, count, strings, usd};
 use crate::telemetry::settings::Captures;
-use crate::telemetry::span::{Event, Failure, LiveSpan, Projection, traceparent};
+use crate::telemetry::spans::log_event::LogEvent;
+use crate::telemetry::spans::span::{Event, Failure, LiveSpan, Projection, traceparent};
 
 /// A model with a span for every call.
 pub struct TracedModel<M> {

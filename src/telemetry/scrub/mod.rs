@@ -2,6 +2,8 @@
 //! status, attributes, events and links, and the trace state, which is a caller's text as well.
 //! What is looked for stands in `redact`.
 
+pub(crate) mod length;
+
 use std::borrow::Cow;
 
 use opentelemetry::trace::{SpanContext, Status, TraceState};
@@ -13,7 +15,7 @@ use crate::redact::redact;
 use crate::telemetry::names;
 
 /// Redacts every text of a span.
-pub(super) fn clean(span: &mut SpanData, pseudonyms: &Pseudonyms) {
+pub(crate) fn clean(span: &mut SpanData, pseudonyms: &Pseudonyms) {
     clean_text(&mut span.name);
     if let Status::Error { description } = &mut span.status {
         clean_text(description);
@@ -51,7 +53,7 @@ fn clean_attributes(attributes: &mut [KeyValue], pseudonyms: &Pseudonyms) {
 }
 
 /// What may leave of a text that stands below a key.
-pub(super) fn cleaned<'a>(key: &str, text: &'a str, pseudonyms: &Pseudonyms) -> Cow<'a, str> {
+pub(crate) fn cleaned<'a>(key: &str, text: &'a str, pseudonyms: &Pseudonyms) -> Cow<'a, str> {
     match names::IDENTITIES.iter().any(|name| name.key == key) {
         true => pseudonyms.name(role(key), text),
         false => redact(text),

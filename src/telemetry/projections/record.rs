@@ -17,22 +17,15 @@ use crate::domain::decision::Decision;
 use crate::domain::ruling::Ruling;
 use crate::domain::validation::{Validation, failed_types};
 use crate::ledger::LedgerError;
-use crate::telemetry::content;
-use crate::telemetry::log_records::LogEvent;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::ended::Ended;
 use crate::telemetry::names;
 use crate::telemetry::names::twins;
+use crate::telemetry::projections::content;
 use crate::telemetry::settings::Captures;
-use crate::telemetry::span::{Ended, Event, Failure, Projection, linked};
-
-/// A step's result that can be written on a span, and measured.
-pub(crate) trait Record {
-    /// What to write; prompts and answers only where they are captured.
-    fn project(&self, captures: Captures) -> Projection;
-
-    /// What it is worth to the metrics, beside the time it took.
-    fn measure(&self, metrics: &Metrics, ended: &Ended<'_>);
-}
+use crate::telemetry::spans::log_event::LogEvent;
+use crate::telemetry::spans::span::{Event, Failure, Projection, linked};
+use crate::telemetry::spans::step::Record;
 
 impl Record for Classification {
     fn project(&self, _: Captures) -> Projection {

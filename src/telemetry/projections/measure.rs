@@ -8,18 +8,17 @@ use opentelemetry::KeyValue;
 use crate::agent::Recorded;
 use crate::agent::ask::StepRun;
 use crate::agent::resolve::Resolved;
-use crate::domain::step::Step;
 use crate::llm::{ChatRequest, Reply};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::ended::Ended;
 use crate::telemetry::names;
 use crate::telemetry::names::metrics as list;
-use crate::telemetry::record::usd;
-use crate::telemetry::request_time::RequestTime;
-use crate::telemetry::span::Ended;
+use crate::telemetry::projections::record::usd;
+use crate::telemetry::spans::request_time::RequestTime;
 
 impl Metrics {
     /// A request was answered, or given up.
-    pub(in crate::telemetry) fn served(&self, ended: &Ended<'_>) {
+    pub(super) fn served(&self, ended: &Ended<'_>) {
         let series = self.series(&list::HTTP_SERVER_REQUEST_DURATION, ended);
         self.request_duration
             .record(ended.took.as_secs_f64(), &series);
@@ -27,7 +26,7 @@ impl Metrics {
 
     /// A request was answered, and all that is told of it has been told. What the program took for
     /// itself is of interest where something else could have taken time.
-    pub(in crate::telemetry) fn own_time(&self, time: &RequestTime, took: Duration) {
+    pub(super) fn own_time(&self, time: &RequestTime, took: Duration) {
         if let Some(model) = time.of_model() {
             self.overhead_duration
                 .record(took.saturating_sub(model).as_secs_f64(), &[]);
@@ -36,18 +35,8 @@ impl Metrics {
         }
     }
 
-    /// A part of the story ended.
-    pub(in crate::telemetry) fn stepped(&self, step: Step, ended: &Ended<'_>) {
-        let (duration, metric) = match step {
-            Step::Agent => (&self.agent_duration, &list::GEN_AI_INVOKE_AGENT_DURATION),
-            Step::PolicyLookup => (&self.tool_duration, &list::GEN_AI_EXECUTE_TOOL_DURATION),
-            Step::Classify | Step::Decide | Step::Resolve => return,
-        };
-        duration.record(ended.took.as_secs_f64(), &self.series(metric, ended));
-    }
-
     /// A step checked what it had got.
-    pub(in crate::telemetry) fn checked(&self, run: &StepRun) {
+    pub(super) fn checked(&self, run: &StepRun) {
         for validation in &run.validations {
             let result = match (validation.passed, validation.repaired) {
                 (true, _) => "passed",
@@ -64,7 +53,7 @@ impl Metrics {
     }
 
     /// A decision was recorded.
-    pub(in crate::telemetry) fn decided(&self, recorded: &Recorded, ended: &Ended<'_>) {
+    pub(super) fn decided(&self, recorded: &Recorded, ended: &Ended<'_>) {
         self.decisions
             .add(1, &self.series(&list::EXPENSE_DECISIONS, ended));
         self.record_duration
@@ -77,7 +66,7 @@ impl Metrics {
     }
 
     /// A person settled a decision; one that is answered again was counted the first time.
-    pub(in crate::telemetry) fn resolved(&self, resolved: &Resolved, ended: &Ended<'_>) {
+    pub(super) fn resolved(&self, resolved: &Resolved, ended: &Ended<'_>) {
         if resolved.record_hash.is_some() {
             self.resolutions
                 .add(1, &self.series(&list::EXPENSE_RESOLUTIONS, ended));
@@ -85,12 +74,7 @@ impl Metrics {
     }
 
     /// A model was asked.
-    pub(in crate::telemetry) fn called(
-        &self,
-        request: &ChatRequest<'_>,
-        reply: &Reply,
-        ended: &Ended<'_>,
-    ) {
+    pub(super) fn called(&self, request: &ChatRequest<'_>, reply: &Reply, ended: &Ended<'_>) {
         let (took, series) = (
             ended.took.as_secs_f64(),
             self.series(&list::GEN_AI_CLIENT_INFERENCE_DURATION, ended),

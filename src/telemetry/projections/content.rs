@@ -1,0 +1,48 @@
+//! Prompts and answers as JSON strings in the shape of the GenAI conventions. Off unless the
+//! operator asks for them; each text is redacted and cut inside the JSON, so that what is left
+//! still parses, escapes hide nothing, and what was cut says how long it was.
+
+use serde_json::{Value, json};
+
+use crate::llm::{Answer, Message};
+use crate::redact::redact;
+use crate::telemetry::scrub::length::{cut, edit_texts};
+
+/// Characters of one text that are kept.
+const MAX_CHARS: usize = 8_192;
+
+/// `gen_ai.system_instructions`.
+pub(super) fn instructions(text: &str) -> String {
+    json!([text_part(text)]).to_string()
+}
+
+/// `gen_ai.input.messages`.
+pub(super) fn input(messages: &[Message]) -> String {
+    let message = |message: &Message| json!({"role": message.speaker.to_string(), "parts": [text_part(&message.text)]});
+    json!(messages.iter().map(message).collect::<Vec<_>>()).to_string()
+}
+
+/// `gen_ai.output.messages`.
+pub(super) fn output(answer: &Answer) -> String {
+    let text = answer
+        .text
+        .as_deref()
+        .or(answer.refusal.as_deref())
+        .unwrap_or_default();
+    json!([{"role": "assistant", "parts": [text_part(text)], "finish_reason": answer.finish_reason}]).to_string()
+}
+
+/// Any JSON value, its texts redacted and cut.
+pub(super) fn value(mut value: Value) -> String {
+    edit_texts(&mut value, &text);
+    value.to_string()
+}
+
+/// One plain text. Redacted first: half a card number is not found.
+pub(super) fn text(text: &str) -> String {
+    cut(&redact(text), MAX_CHARS)
+}
+
+fn text_part(text: &str) -> Value {
+    json!({"type": "text", "content": self::text(text)})
+}

@@ -1,0 +1,8 @@
+//! Spans of the decision tree, made with the OpenTelemetry API directly. The agent imports `step`,
+//! and nothing here knows the agent: what a value of its looks like on a span is written in
+//! `projections`.
+
+pub(crate) mod log_event;
+pub mod request_time;
+pub(crate) mod span;
+pub mod step;
