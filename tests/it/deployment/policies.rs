@@ -1,6 +1,6 @@
-//! The ConfigMap of the policies, at the end of the manifest: it repeats the folder `policies` byte
-//! for byte, and the pod mounts each file where the folder has it. `INSTA_UPDATE=always` writes it
-//! anew.
+//! The ConfigMap of the policies, at the end of the manifest: it repeats the policy files byte for
+//! byte, and the pod mounts each file at the path it has in the folder `policies`.
+//! `INSTA_UPDATE=always` rewrites it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,8 @@ use super::{Files, MANIFEST, SHIPPED, assert_check, list, of_project, text};
 
 const CONFIG_MAP: &str = "expense-agent-policies";
 
-/// The files below a folder: their texts by their paths inside it.
+/// The TOML files below a folder: their texts by their paths inside it. The service reads no others,
+/// so the README of the folder stays out.
 fn files_below(folder: &Path) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -23,7 +24,7 @@ fn files_below(folder: &Path) -> BTreeMap<String, String> {
                     .into_iter()
                     .map(|(below, text)| (format!("{name}/{below}"), text)),
             );
-        } else {
+        } else if path.extension().is_some_and(|kind| kind == "toml") {
             files.insert(name, fs::read_to_string(&path).unwrap());
         }
     }

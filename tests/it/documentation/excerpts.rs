@@ -1,0 +1,103 @@
+//! Excerpts from golden files: every line that a document shows is in the file, in this order.
+
+use regex::Regex;
+
+use super::document;
+
+/// The blocks of code of a document that follow a paragraph which names their golden file, each
+/// with that file.
+fn golden_excerpts(document: &str) -> Vec<(&str, &str)> {
+    let golden = Regex::new(r"\((?:\.\./)?(tests/golden/\w+\.snap)\)").unwrap();
+    let paragraphs: Vec<&str> = document.split("\n\n").collect();
+    let pairs = paragraphs.windows(2).filter_map(|pair| {
+        let file = golden.captures(pair[0])?.get(1).unwrap().as_str();
+        Some((file, pair[1].strip_prefix("```\n")?.strip_suffix("\n```")?))
+    });
+    pairs.collect()
+}
+
+/// The lines of a golden text, an event in one line as the excerpts show it: its name, type and
+/// message.
+fn in_short(golden: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let (mut event, mut message) = (String::new(), "");
+    for line in golden.lines() {
+        if line.trim_start().starts_with("* ") {
+            event = line.to_owned();
+        } else if let Some(text) = line.trim_start().strip_prefix("validation.message = ") {
+            message = text;
+        } else if let Some(kind) = line.trim_start().strip_prefix("validation.type = ") {
+            lines.push(format!("{event} {} {message}", kind.trim_matches('"')));
+        } else {
+            lines.push(line.to_owned());
+        }
+    }
+    lines
+}
+
+/// Blanks inside a line align columns and say nothing; those before it say where it belongs.
+fn without_columns(line: &str) -> String {
+    let indent = line.len() - line.trim_start().len();
+    line[..indent].to_owned() + &line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The first line of an excerpt that is not in the golden text after the ones before it.
+fn strange_line<'e>(excerpt: &'e str, golden: &str) -> Option<&'e str> {
+    let mut golden = in_short(golden)
+        .into_iter()
+        .map(|line| without_columns(&line));
+    excerpt
+        .lines()
+        .find(|line| !golden.any(|known| known == without_columns(line)))
+}
+
+/// Documents with excerpts, and the golden file of each excerpt.
+const EXCERPTS: [(&str, &[&str]); 3] = [
+    ("README.md", &["tests/golden/silent_compound_failure.snap"]),
+    (
+        "docs/traces.md",
+        &["tests/golden/denied_flight_offline.snap"],
+    ),
+    (
+        "policies/README.md",
+        &["tests/golden/faults_of_a_policy_file.snap"],
+    ),
+];
+
+#[test]
+fn every_line_of_an_excerpt_is_in_its_golden_file() {
+    for (name, files) in EXCERPTS {
+        let text = document(name);
+        let excerpts = golden_excerpts(&text);
+        let found: Vec<_> = excerpts.iter().map(|(file, _)| *file).collect();
+        assert_eq!(found, files, "{name} shows the excerpts on the left");
+        for (file, excerpt) in excerpts {
+            let strange = strange_line(excerpt, &document(file));
+            assert_eq!(
+                strange, None,
+                "{name}: {file} does not have this line, or has it elsewhere"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_line_that_is_not_in_the_golden_file_is_found() {
+    let golden = "a [SERVER] UNSET\n    x = 1\n    * passed\n        validation.message = \"m\"\n        \
+                  validation.type = \"t\"\n  b [INTERNAL] UNSET\n      x = 2\n";
+    assert_eq!(
+        strange_line(
+            "a [SERVER] UNSET\n    * passed  t  \"m\"\n  b [INTERNAL] UNSET\n      x = 2",
+            golden
+        ),
+        None
+    );
+    assert_eq!(
+        strange_line("a [SERVER] UNSET\n    x = 2", golden),
+        Some("    x = 2")
+    );
+    assert_eq!(
+        strange_line("a [SERVER] UNSET\n    * passed  t  \"n\"", golden),
+        Some("    * passed  t  \"n\"")
+    );
+}
