@@ -1,21 +1,23 @@
 FROM gcr.io/distroless/cc-debian13:nonroot@sha256:e792ab3d241a468a4fd7519ddbbebe66b49b5f365771716ea688ad40b6c6f1c2 AS runtime
 
-# The builder's glibc (Debian 12) is older than the runtime's (Debian 13), which is the direction glibc keeps working.
+# The builder's glibc (Debian 12) must not be newer than the runtime's (Debian 13), because glibc is only backward
+# compatible.
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY policies policies
-# The target folder is a cache that no layer keeps, so the binary is copied out of it in the same step. Cargo tells by
-# dates whether the cached binary is current, and a file in an older checkout has an older date: hence the touch.
+# The target folder is a cache and not part of any layer, so the same step copies the binary out of it. Cargo compares
+# modification times to decide whether the cached binary is current, and an older checkout has older times: hence the
+# touch.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     touch -c src/main.rs src/lib.rs \
     && cargo build --release --locked --bin expense-agent \
     && cp target/release/expense-agent /expense-agent
-# Of the runtime's 25 MB the program needs 4: the libraries that it is linked to with their loader, the certificates of
-# those that it calls, and the names of users; what dpkg noted of the libraries is there for scanners. The ledger's folder
-# is made here because the image has no shell to make it with.
+# The program needs 4 of the runtime's 25 MB: its shared libraries with their loader, the CA certificates, and the user
+# names. The dpkg status files of the libraries let vulnerability scanners recognise them. The ledger's folder is made here
+# because the final image has no shell.
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 WORKDIR /runtime
 RUN --mount=type=bind,from=runtime,target=/runtime \
@@ -30,13 +32,13 @@ FROM scratch
 COPY --from=build /image /
 COPY --chmod=0555 policies /etc/expense-agent/policies
 COPY --from=build --chmod=0555 /expense-agent /usr/local/bin/expense-agent
-# A container's loopback is out of reach from outside it, so the default address would serve nobody. Anonymous callers
-# stay refused: whoever runs the image configures keys or allows them.
+# The default address is loopback, which cannot be reached from outside the container. Anonymous callers are still refused
+# unless the operator configures keys or allows them.
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
     EXPENSE_AGENT_LISTEN=0.0.0.0:8000 \
     EXPENSE_AGENT_POLICIES=/etc/expense-agent/policies \
     EXPENSE_AGENT_DATA=/var/lib/expense-agent
-# The user is a number, so that Kubernetes can tell that it is not root.
+# A numeric user lets Kubernetes verify that it is not root.
 USER 65532:65532
 EXPOSE 8000
 STOPSIGNAL SIGTERM
