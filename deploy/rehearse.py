@@ -1,14 +1,14 @@
-"""What rehearse.sh asks the cluster over HTTP: a pod inside it runs this file, with Python's standard library alone.
+"""The HTTP requests of rehearse.sh: a pod in the cluster runs this file, with Python's standard library only.
 
-load URL RATE            posts so many expenses a second until /tmp/stop exists, and writes a line to /tmp/answers for each
-burst URL SECONDS        posts as many as 32 clients can, one after the other; they count as the load's
-report FROM              what became of the load's requests from that number on: how many, and how each first try failed
-traces FROM TO JAEGER    how many of the traces of these a Jaeger has, of how many
-spans HOST…              of these replicas together: spans started, exported, dropped, and those that wait
-compare URL              whether the ledger holds each answered decision once, and no other of the load's
+load URL RATE            posts RATE expenses a second until /tmp/stop exists, and writes a line to /tmp/answers for each
+burst URL SECONDS        posts from 32 clients without pause; these requests count as part of the load
+report FROM              counts the load's requests from number FROM on, and those that failed at first, with reasons
+traces FROM TO JAEGER    how many of these requests' traces a Jaeger has, and of how many
+spans HOST…              spans started, exported, dropped and in flight, summed over these replicas
+compare URL              counts answered decisions, those missing from the ledger, and recorded ones never answered
 ask URL [BODY [BAGGAGE]] one request; prints status, Retry-After and body
-race URL URL             twenty meals of 10.00 at once, half of them to each, by one employee on one day
-resource JAEGER TRACE    the resource's attributes and the spans of a trace, as soon as it is there
+race URL URL             twenty meals of 10.00 at once, half to each URL, by one employee on one day
+resource JAEGER TRACE    the number of spans and the Kubernetes attributes of a trace, once Jaeger has it
 """
 
 import collections, concurrent.futures, http.client, itertools, json, os, sys, threading, time
@@ -19,7 +19,7 @@ EXPENSES = "/v1/expenses"
 
 
 def ask(url, body=None, headers=None, timeout=40):
-    """Status, headers and text of an answer, whatever its status is."""
+    """Status, headers and body of an answer, also of an error."""
     headers = {"content-type": "application/json", "connection": "close", **(headers or {})}
     request = urllib.request.Request(url, body.encode() if body else None, headers)
     try:
@@ -35,8 +35,8 @@ def ask_json(url, **more):
     return json.loads(text)
 
 
-def settle(connection, user, key):
-    """Posts an expense until it is answered, each time with the same key, and writes down what came of it."""
+def post_until_answered(connection, user, key):
+    """Posts an expense with the same key until it is answered, and writes the decision and failed tries to the file."""
     body, failed = json.dumps({"transaction": "Printer paper", "amount": "0.01", "user_id": user}), []
     while True:
         try:
@@ -58,13 +58,13 @@ def settle(connection, user, key):
 
 def many(url, user, n_threads, pause, is_over):
     def work(worker):
-        # Kept until it is told to leave, and never looked at before it is used again: the hardest caller to please.
+        # The most demanding caller: it keeps its connection until the server closes it, and does not check it before use.
         connection = http.client.HTTPConnection(urllib.parse.urlsplit(url).netloc, timeout=40)
         for n in itertools.count():
             if is_over():
                 return
             begun = time.time()
-            settle(connection, f"{user}-{worker}", f"{user}-{worker}-{n}")
+            post_until_answered(connection, f"{user}-{worker}", f"{user}-{worker}-{n}")
             time.sleep(max(0, begun + pause - time.time()))
 
     threads = [threading.Thread(target=work, args=[worker]) for worker in range(n_threads)]
@@ -75,7 +75,7 @@ def many(url, user, n_threads, pause, is_over):
 
 
 def load(url, rate):
-    """One thread for each request of a second."""
+    """RATE threads post one expense a second each."""
     open(ANSWERS, "w").close()
     many(url, "load", rate, 1, lambda: os.path.exists(STOP))
     open(STOP + "ped", "w").close()

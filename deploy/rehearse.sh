@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Rehearses on a cluster what can happen to the service there, under a steady load, and says what it saw:
+# Rehearses failures and changes of the service on a cluster, under a steady load, and reports what it saw:
 #   deploy/rehearse.sh KUBECONFIG IMAGE [NEXT_IMAGE]
-# IMAGE and NEXT_IMAGE are names under which the nodes know, or can pull, the agent's image; without the second one no
-# image is changed. Needs bash, diff and kubectl here, and a cluster that has no namespace `expense-agent` nor anything called
-# `expense-agent-rehearsal` yet, and lets its user run a pod as root: kind, or any other. Ten minutes; 1 when a step fails.
-#   KEEP=1             leaves everything as it is at the end, and does not clean up
+# IMAGE and NEXT_IMAGE are names of the agent's image that the nodes have or can pull; without NEXT_IMAGE the image is not
+# changed. Needs bash, diff and kubectl, and a cluster (kind or any other) that has no namespace `expense-agent` and nothing
+# called `expense-agent-rehearsal`, and lets its user run a pod as root. Takes ten minutes; exit code 1 when a step fails.
+#   KEEP=1             does not clean up at the end
 #   RATE=10            expenses a second
-#   LOAD_IMAGE=…       an image with Python 3.10 or newer, python:3.13-alpine unless it is set
+#   LOAD_IMAGE=…       an image with Python 3.10 or newer, by default python:3.13-alpine
 set -euo pipefail
 [ $# -ge 2 ] || { sed -n '2,9p' "$0"; exit 2; }
 export KUBECONFIG=$1
@@ -37,16 +37,16 @@ clean_up() {
 trap clean_up EXIT
 HELPER='' VOLUME=/var/tmp/expense-agent-rehearsal
 
-# until_so SECONDS WHAT COMMAND…: asks twice a second.
+# until_so SECONDS WHAT COMMAND…: runs the command twice a second until it succeeds.
 until_so() {
   local end=$((SECONDS + $1)) what=$2; shift 2
   until "$@" >/dev/null 2>&1; do
-    [ "$SECONDS" -lt "$end" ] || fail "$what" "not so in time; kubectl -n expense-agent get pods says more (KEEP=1 keeps them)"
+    [ "$SECONDS" -lt "$end" ] || fail "$what" "did not happen in time; kubectl -n expense-agent get pods says more (KEEP=1 keeps them)"
     sleep 0.5
   done
 }
 
-# The agent's pods that are not about to go: name, address, whether ready, restarts.
+# The agent's pods that are not being deleted: name, address, whether ready, restarts.
 pods() {
   local ready='{{range .status.conditions}}{{if eq .type "Ready"}}{{.status}}{{end}}{{end}}'
   local restarts='{{range .status.containerStatuses}}{{.restartCount}}{{end}}'
@@ -60,49 +60,49 @@ n_ready() { pods | grep -c ' True ' || true; }
 are_ready() { [ "$(n_ready)" = "$1" ] && [ "$(pods | wc -l)" = 2 ]; }
 restarts() { pods | cut -d' ' -f1,4; }
 
-# What rehearse.py does, in the pod that the load comes from.
+# Runs rehearse.py in the pod of the load.
 load() { k exec rehearsal-load -- python3 /rehearsal/rehearse.py "$@"; }
-# Each replica by itself, and what it answers has to hold a text.
+# each_says PATH TEXT [BAGGAGE]: the answer of every replica contains the text.
 each_says() {
   local address
   for address in $(addresses); do load ask "http://$address:8000$1" "" "${3:-}" | grep -q -- "$2" || return 1; done
 }
-# A line of Python as root on the node of the helper.
+# Runs Python as root on the node of the helper pod.
 on_node() { kubectl -n expense-agent-rehearsal exec "$HELPER" -- python3 -c "$1"; }
 
-# Hardly more spans wait than the load makes in a second.
+# At most about as many spans wait as the load makes in a second.
 nothing_waits() { [ "$(load spans $(addresses) | cut -d' ' -f4)" -lt "$((RATE * 10))" ]; }
 
-# From `under_load` to `undisturbed`, no request of the load may have needed a second try.
+# Between `under_load` and `undisturbed` every request of the load has to succeed at the first try.
 under_load() { read -r FROM _ <<<"$(load report 0)"; STARTED=$SECONDS; }
 undisturbed() {
   sleep 3
   local n n_failed reasons
   read -r n n_failed reasons <<<"$(load report "$FROM")"
-  # One that hangs is answered, and counted, much later.
+  # Requests that hang are counted much later, so a low count means that requests hang.
   [ "$((n * 5))" -ge "$((RATE * (SECONDS - STARTED) * 4))" ] || fail "$1" "only $n requests were answered in $((SECONDS - STARTED)) s"
   [ "$n_failed" = 0 ] || fail "$1" "$n_failed of $n requests failed at first: $reasons"
   saw "$1" "$2, in $((SECONDS - STARTED)) s; $n requests, none failed"
 }
 
-# A new text of the meals policy, by a sed script, put into the ConfigMap.
+# change_meals SED KEY: puts an edited copy of the meals policy into the ConfigMap.
 change_meals() {
   sed "$1" policies/meals.toml >"$WORK/$2"
   local data; data=$(kubectl create configmap x --from-file="$WORK/$2" --dry-run=client -o jsonpath='{.data}')
   k patch configmap "$POLICIES" --type merge -p "{\"data\": $data}" >/dev/null
 }
 
-# ---- The cluster, and what the script itself needs there
+# ---- The cluster, and the script's own objects there
 
-# What is deleted at the end has to be of this run's own making.
+# The clean-up deletes these objects, so they must not exist before this run.
 FOUND=$(kubectl get namespace/expense-agent namespace/expense-agent-rehearsal persistentvolume/expense-agent-rehearsal \
   --ignore-not-found -o name)
-[ -z "$FOUND" ] || fail "an empty cluster" "there already is ${FOUND//$'\n'/, }"
+[ -z "$FOUND" ] || fail "an empty cluster" "already has ${FOUND//$'\n'/, }"
 HAS_BEGUN=1
 NODE=$(kubectl get nodes -o jsonpath='{.items[0].metadata.name}')
 saw "the cluster" "$(kubectl version -o yaml | sed -n '/serverVersion/,$s/.*gitVersion: //p'), $(kubectl get nodes -o name | wc -l) node(s)"
 
-# A pod that is root on its node, to make a volume and to kill a process, which nothing in the restricted namespace may.
+# A pod that is root on its node. It makes a volume and kills a process, which the restricted namespace does not allow.
 helper() { # helper NAME NODE
   kubectl apply -f - >/dev/null <<YAML
 apiVersion: v1
@@ -111,7 +111,7 @@ metadata:
   name: expense-agent-rehearsal
   labels: {pod-security.kubernetes.io/enforce: privileged}
 YAML
-  # A new namespace gets its service account a moment later.
+  # The cluster creates the namespace's service account with a delay.
   until_so 30 "a namespace" kubectl -n expense-agent-rehearsal get serviceaccount default
   kubectl apply -f - >/dev/null <<YAML
 apiVersion: v1
@@ -164,13 +164,13 @@ k create secret generic expense-agent-postgres --from-literal="password=$PASSWOR
 STARTED=$SECONDS
 until_so 300 "both replicas" are_ready 2
 k rollout status deployment/jaeger --timeout=120s >/dev/null
-saw "both replicas" "waited for the database's secret, and were ready $((SECONDS - STARTED)) s after it"
+saw "both replicas" "waited for the database's secret, and were ready $((SECONDS - STARTED)) s after it was created"
 
 if k run root --image="$IMAGE" --dry-run=server >/dev/null 2>"$WORK/refused"; then
-  fail "Pod Security" "a pod that may be root was let in"
+  fail "Pod Security" "a pod that may run as root was admitted"
 fi
 grep -q 'violates PodSecurity "restricted' "$WORK/refused" || fail "Pod Security" "$(cat "$WORK/refused")"
-saw "Pod Security" "restricted: a pod that may be root is refused"
+saw "Pod Security" "restricted: a pod that may run as root is rejected"
 
 k create configmap rehearsal --from-file=deploy/rehearse.py >/dev/null
 k apply -f - >/dev/null <<YAML
@@ -210,10 +210,10 @@ kubectl apply -f "$WORK/manifest.yaml" >/dev/null
 [ "$(pods)" = "$PODS" ] || fail "a second apply" "replaced pods"
 saw "a second apply" "changes nothing"
 
-# The steps below count two pods, so nothing else may change their number from here on.
+# The steps below expect two pods, so the autoscaler must not change their number.
 k delete horizontalpodautoscaler expense-agent >/dev/null
 
-# ---- Under way
+# ---- Changes and failures under load
 
 under_load
 k rollout restart deployment/expense-agent >/dev/null
@@ -228,7 +228,7 @@ if [ -n "$NEXT_IMAGE" ]; then
   until_so 60 "another image" are_ready 2
   undisturbed "another image" "both run $NEXT_IMAGE"
 else
-  saw "another image" "left out, because none was named"
+  saw "another image" "skipped, because NEXT_IMAGE is not given"
 fi
 
 under_load
@@ -241,10 +241,10 @@ under_load
 read -r POD ADDRESS _ <<<"$(pods | head -n 1)"
 RESTARTS=$(restarts)
 helper "killer-$RANDOM" "$(k get pod "$POD" -o jsonpath='{.spec.nodeName}')"
-# So many requests at once that some of them are cut in two.
+# Enough requests at once that the kill interrupts some of them.
 load burst "http://$ADDRESS:8000" 6 & BURST=$!
 sleep 3
-# Nothing inside a container can kill its first process; from the node it is found by the name it was given.
+# No process in a container can kill its PID 1, so it is killed from the node, where its environment identifies it.
 on_node "
 import os, signal
 def has(pid, file, text):
@@ -257,26 +257,26 @@ os.kill(pids[0], signal.SIGKILL)"
 was_restarted() { [ "$(restarts)" != "$RESTARTS" ]; }
 until_so 60 "a container killed" was_restarted
 until_so 120 "a container killed" are_ready 2
-wait "$BURST" || fail "a container killed" "the clients did not come through"
+wait "$BURST" || fail "a container killed" "the clients did not get their answers"
 read -r N N_FAILED REASONS <<<"$(load report "$FROM")"
-[ "$N_FAILED" -gt 0 ] || fail "a container killed" "no request was cut off, so nothing was shown"
-saw "a container killed" "$POD went on after SIGKILL; $N requests, $N_FAILED of them answered on another try with the same key ($REASONS)"
+[ "$N_FAILED" -gt 0 ] || fail "a container killed" "no request was interrupted, so the step proves nothing"
+saw "a container killed" "$POD restarted after SIGKILL; $N requests, $N_FAILED of them answered on another try with the same key ($REASONS)"
 
 under_load
 RESTARTS=$(restarts)
 change_meals 's/^version = "1"$/version = "2"/' meals.toml
 until_so 120 "a policy changed" each_says /v1/policies '"category":"meals","version":"2"'
 [ "$(restarts)" = "$RESTARTS" ] || fail "a policy changed" "pods were restarted"
-undisturbed "a policy changed" "version 2 in force on both, without a restart"
+undisturbed "a policy changed" "both use version 2, without a restart"
 
 under_load
 change_meals 's/^max = "75.00"$/max = "75,00"/' meals.toml
-until_so 120 "a faulty policy" each_says /readyz stale
-each_says /readyz 'meals.toml' && each_says /v1/policies '"category":"meals","version":"2"' || fail "a faulty policy" "$(load ask "$AGENT/readyz")"
+until_so 120 "an invalid policy" each_says /readyz stale
+each_says /readyz 'meals.toml' && each_says /v1/policies '"category":"meals","version":"2"' || fail "an invalid policy" "$(load ask "$AGENT/readyz")"
 SAID=$(load ask "$AGENT/readyz" | grep -o 'stale: [^}]*"')
 change_meals 's/^version = "1"$/version = "3"/' meals.toml
-until_so 120 "a faulty policy" each_says /v1/policies '"category":"meals","version":"3"'
-undisturbed "a faulty policy" "refused by both, which stayed ready with version 2 and said $SAID; then version 3"
+until_so 120 "an invalid policy" each_says /v1/policies '"category":"meals","version":"3"'
+undisturbed "an invalid policy" "both rejected it, stayed ready with version 2 and said $SAID; then version 3"
 
 under_load
 change_meals 's/^version = "1"$/version = "acme"/; s/^id = "meals/id = "acme-meals/' acme-meals.toml
@@ -286,7 +286,7 @@ k rollout status deployment/expense-agent --timeout=300s >/dev/null
 until_so 60 "a tenant's policy" are_ready 2
 each_says /v1/policies '"category":"meals","version":"acme"' tenant.id=acme && each_says /v1/policies '"category":"meals","version":"3"' \
   || fail "a tenant's policy" "$(load ask "$AGENT/v1/policies" "" tenant.id=acme)"
-undisturbed "a tenant's policy" "the key acme-meals.toml is tenants/acme/meals.toml, and holds for acme alone"
+undisturbed "a tenant's policy" "the key acme-meals.toml is tenants/acme/meals.toml, and holds for acme only"
 
 under_load
 k scale deployment/jaeger --replicas=0 >/dev/null
@@ -295,13 +295,13 @@ read -r GONE _ <<<"$(load report 0)"
 sleep 20
 k scale deployment/jaeger --replicas=1 >/dev/null
 k rollout status deployment/jaeger --timeout=120s >/dev/null
-# All that was decided meanwhile arrives, or is counted as dropped.
+# Traces of decisions made meanwhile arrive, or are counted as dropped.
 read -r BACK _ <<<"$(load report 0)"
 until_so 120 "Jaeger gone" nothing_waits
 read -r STARTED_SPANS EXPORTED DROPPED _ <<<"$(load spans $(addresses))"
 read -r FOUND ASKED <<<"$(load traces "$GONE" "$BACK" "$JAEGER")"
-[ "$FOUND" = "$ASKED" ] || [ "$DROPPED" -gt 0 ] || fail "Jaeger gone" "$((ASKED - FOUND)) of $ASKED traces are lost, and nothing is counted"
-undisturbed "Jaeger gone and back" "$FOUND of $ASKED traces from meanwhile are in it, $DROPPED of $STARTED_SPANS spans dropped, $EXPORTED exported, the rest under way"
+[ "$FOUND" = "$ASKED" ] || [ "$DROPPED" -gt 0 ] || fail "Jaeger gone" "$((ASKED - FOUND)) of $ASKED traces are lost, and none is counted as dropped"
+undisturbed "Jaeger gone and back" "it has $FOUND of the $ASKED traces from meanwhile; of $STARTED_SPANS spans $DROPPED dropped, $EXPORTED exported, the rest in flight"
 
 under_load
 RESTARTS=$(restarts)
@@ -317,19 +317,19 @@ until_so 180 "Postgres gone" are_ready 2
 sleep 5
 read -r N N_FAILED REASONS <<<"$(load report "$FROM")"
 [ "$N" -ge "$RATE" ] || fail "Postgres gone and back" "only $N requests were answered"
-saw "Postgres gone and back" "503 ledger_unavailable with Retry-After from both, no replica ready; ready again without a restart; $N requests, $N_FAILED of them answered on another try ($REASONS)"
+saw "Postgres gone and back" "both answered 503 ledger_unavailable with Retry-After, none was ready; both ready again without a restart; $N requests, $N_FAILED of them answered on another try ($REASONS)"
 [ "$(restarts)" = "$RESTARTS" ] || fail "Postgres gone and back" "pods were restarted"
 
 read -r APPROVED DENIED <<<"$(load race $(addresses | sed 's|.*|http://&:8000|'))"
 [ "$APPROVED" = 7 ] && [ "$DENIED" = 13 ] || fail "two replicas at one day cap" "$APPROVED approved, $DENIED denied"
 saw "two replicas at one day cap" "20 meals of 10.00 at once under 75.00 a day: $APPROVED approved, $DENIED denied"
 
-# ---- Nothing that was answered is lost
+# ---- No answered decision is lost
 
 k exec rehearsal-load -- python3 -c 'open("/tmp/stop", "w")'
 until_so 120 "the load" k exec rehearsal-load -- python3 -c 'open("/tmp/stopped")'
 read -r ANSWERED LOST UNKNOWN <<<"$(load compare "$AGENT")"
-[ "$LOST" = 0 ] && [ "$UNKNOWN" = 0 ] || fail "the ledger" "of $ANSWERED answered decisions $LOST are lost; $UNKNOWN were recorded and never answered"
-saw "the ledger" "holds each of $ANSWERED answered decisions once, and no other of the load's"
+[ "$LOST" = 0 ] && [ "$UNKNOWN" = 0 ] || fail "the ledger" "of $ANSWERED answered decisions $LOST are lost; $UNKNOWN recorded ones were never answered"
+saw "the ledger" "has each of $ANSWERED answered decisions once, and no others of the load"
 VERIFIED=$(k exec deployment/expense-agent -- /usr/local/bin/expense-agent ledger verify) || fail "ledger verify" "$VERIFIED"
 saw "ledger verify" "$VERIFIED"
