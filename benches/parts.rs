@@ -12,7 +12,7 @@ use axum::http::Request;
 use axum::middleware::from_fn_with_state;
 use axum::routing::post;
 use divan::{AllocProfiler, Bencher};
-use expense_agent::agent::prompt::{CLASSIFY, classification_schema};
+use expense_agent::agent::prompts::{CLASSIFY, Schema};
 use expense_agent::keys::access::Access;
 use expense_agent::llm::{Answer, AnswerSchema, ChatModel, ChatRequest, ModelInfo, Reply, Usage};
 use expense_agent::policy::evaluate::{self, RuleFacts, Subject, evaluate};
@@ -163,13 +163,14 @@ fn answered(bencher: Bencher, traces: &str, router: Router) {
 }
 
 async fn ask(State(model): State<std::sync::Arc<(TracedModel<Ready>, Rulebook)>>) {
-    static SCHEMA: LazyLock<AnswerSchema> =
-        LazyLock::new(|| classification_schema(&["meals", "office", "other", "travel"]));
     let (model, rulebook) = &*model;
     let request = ChatRequest {
         prompt: &CLASSIFY,
         messages: &[],
-        schema: &SCHEMA,
+        schema: AnswerSchema {
+            name: Schema::Classification.into(),
+            schema: rulebook.policies.classification_schema(),
+        },
         deadline: Instant::now(),
         rulebook,
         traceparent: None,

@@ -4,7 +4,7 @@
 
 use tokio::time::Instant;
 
-use crate::agent::prompt::Answerable;
+use crate::agent::prompts::answers::StructuredAnswer;
 use crate::agent::validate::{self, Answered};
 use crate::domain::step::{Step, StepReport};
 use crate::domain::validation::Validation;
@@ -58,7 +58,7 @@ pub struct Question<'a> {
     /// The facts, as JSON.
     pub facts: String,
     /// The form of the answer.
-    pub schema: &'a AnswerSchema,
+    pub schema: AnswerSchema<'a>,
     /// What the expense is judged by.
     pub rulebook: &'a Rulebook,
     /// When the answer is of no use any more.
@@ -75,7 +75,7 @@ pub struct Asked<T> {
 
 /// Asks a question. `check` looks at an answer that has the right form; a failed check is worth one
 /// repair.
-pub async fn ask<T: Answerable>(
+pub async fn ask<T: StructuredAnswer>(
     model: &dyn ChatModel,
     question: Question<'_>,
     check: impl Fn(&T, &Answered) -> Option<Validation>,
@@ -140,7 +140,7 @@ pub async fn ask<T: Answerable>(
     Asked { value, run }
 }
 
-fn examine<T: Answerable>(
+fn examine<T: StructuredAnswer>(
     at: &Answered,
     schema: &str,
     answer: &Answer,

@@ -3,10 +3,13 @@
 use jiff::civil::Date;
 
 use crate::agent::ask::{Asked, Question, StepRun, ask};
-use crate::agent::prompt::{self, CategoryAnswer, CategoryFacts, ClassifyFacts};
+use crate::agent::prompts::answers::CategoryAnswer;
+use crate::agent::prompts::facts::{CategoryFacts, ClassifyFacts};
+use crate::agent::prompts::{self, Schema};
 use crate::agent::validate;
 use crate::agent::{Agent, Case, to_text};
 use crate::domain::step::Step;
+use crate::llm::AnswerSchema;
 use crate::policy::Policies;
 
 /// What classify came to.
@@ -37,16 +40,18 @@ pub async fn classify(agent: &Agent, case: &Case) -> Classification {
     let expense = &case.expense;
     let policies = &case.rulebook.policies;
     let categories: Vec<&str> = policies.categories().collect();
-    let schema = prompt::classification_schema(&categories);
     let facts = ClassifyFacts {
         categories: choice(policies, expense.date),
         expense: agent.shown(expense),
     };
     let question = Question {
         step: Step::Classify,
-        prompt: &prompt::CLASSIFY,
+        prompt: &prompts::CLASSIFY,
         facts: to_text(&facts),
-        schema: &schema,
+        schema: AnswerSchema {
+            name: Schema::Classification.into(),
+            schema: policies.classification_schema(),
+        },
         rulebook: &case.rulebook,
         deadline: case.model_deadline,
     };

@@ -4,12 +4,15 @@
 
 use crate::agent::ask::{Asked, Question, StepRun, ask};
 use crate::agent::lookup::Found;
-use crate::agent::prompt::{self, DecideFacts, DecisionAnswer};
+use crate::agent::prompts::answers::DecisionAnswer;
+use crate::agent::prompts::facts::DecideFacts;
+use crate::agent::prompts::{self, Schema};
 use crate::agent::validate;
 use crate::agent::{Agent, Case, to_text};
 use crate::domain::ruling::Ruling;
 use crate::domain::step::Step;
 use crate::domain::validation::ValidationType;
+use crate::llm::AnswerSchema;
 
 /// What the model advises.
 #[derive(Clone, Debug)]
@@ -34,16 +37,18 @@ impl Advice {
 /// Asks for the decision.
 pub async fn decide(agent: &Agent, case: &Case, found: &Found) -> Advice {
     let rules = &found.facts.policy.rules;
-    let schema = prompt::decision_schema(rules);
     let facts = DecideFacts {
         expense: agent.shown(&case.expense),
         ..found.facts.clone()
     };
     let question = Question {
         step: Step::Decide,
-        prompt: &prompt::DECIDE,
+        prompt: &prompts::DECIDE,
         facts: to_text(&facts),
-        schema: &schema,
+        schema: AnswerSchema {
+            name: Schema::Decision.into(),
+            schema: &found.decision_schema,
+        },
         rulebook: &case.rulebook,
         deadline: case.model_deadline,
     };

@@ -1,10 +1,13 @@
 //! Step 2: the policy in force, what is already used of its caps, and the policy engine's own
 //! verdict. No model here.
 
+use std::sync::Arc;
+
 use rust_decimal::Decimal;
+use serde_json::value::RawValue;
 
 use crate::agent::ask::StepRun;
-use crate::agent::prompt::{DecideFacts, PolicyFacts};
+use crate::agent::prompts::facts::{DecideFacts, PolicyFacts};
 use crate::agent::validate::{self, Answered};
 use crate::agent::{Agent, Case};
 use crate::clock::day_of;
@@ -44,6 +47,8 @@ pub struct Found {
     pub reservation: Reservation,
     /// Which rules may be set aside for one expense, and the role it takes.
     pub exceptions: Vec<(String, Role)>,
+    /// The JSON Schema of the advice.
+    pub decision_schema: Arc<RawValue>,
 }
 
 impl Found {
@@ -97,6 +102,7 @@ impl Found {
             },
             verdict,
             exceptions: policy.exceptions().collect(),
+            decision_schema: Arc::clone(&policy.decision_schema),
             facts,
         }
     }

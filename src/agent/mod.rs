@@ -9,7 +9,7 @@ pub mod combine;
 pub mod credit;
 pub mod decide;
 pub mod lookup;
-pub mod prompt;
+pub mod prompts;
 pub mod resolve;
 pub mod validate;
 
@@ -34,7 +34,7 @@ use classify::{Classification, classify};
 use combine::combine;
 use decide::{Advice, decide};
 use lookup::{Lookup, lookup};
-use prompt::ExpenseFacts;
+use prompts::facts::ExpenseFacts;
 
 /// How often a verdict is computed anew because a cap was taken while the model thought. Each time
 /// another expense got its answer, so a run that loses this often stands in a queue that moves.

@@ -7,7 +7,8 @@ use rust_decimal::Decimal;
 use serde_json::error::Category as JsonFault;
 
 use crate::agent::amounts;
-use crate::agent::prompt::{Answerable, DecideFacts};
+use crate::agent::prompts::answers::StructuredAnswer;
+use crate::agent::prompts::facts::DecideFacts;
 use crate::domain::ruling::Ruling;
 use crate::domain::step::Step;
 use crate::domain::validation::{Validation, ValidationType};
@@ -59,7 +60,7 @@ pub fn is_mendable(answer: &Answer) -> bool {
 }
 
 /// `answer_schema`: the answer is whole, not refused, and of the form that was asked for.
-pub fn answer_schema<T: Answerable>(
+pub fn answer_schema<T: StructuredAnswer>(
     at: &Answered,
     schema: &str,
     answer: &Answer,
@@ -82,7 +83,7 @@ pub fn answer_schema<T: Answerable>(
 }
 
 /// The model's words stay out of the messages: they are free text, and may repeat the employee's.
-fn parse_answer<T: Answerable>(schema: &str, answer: &Answer) -> Result<T, String> {
+fn parse_answer<T: StructuredAnswer>(schema: &str, answer: &Answer) -> Result<T, String> {
     if answer.refusal.is_some() {
         return Err("the model refused to answer".to_owned());
     }
@@ -106,9 +107,9 @@ fn parse_answer<T: Answerable>(schema: &str, answer: &Answer) -> Result<T, Strin
     if text.trim_start().starts_with('[') {
         return Err(other());
     }
-    match parsed.fault() {
+    match parsed.problem() {
         None => Ok(parsed),
-        Some(fault) => Err(format!("the answer is no {schema}: {fault}")),
+        Some(problem) => Err(format!("the answer is no {schema}: {problem}")),
     }
 }
 

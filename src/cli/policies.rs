@@ -19,7 +19,7 @@ pub fn check(dir: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     }
     for (tenant, rulebook) in &folder.by_tenant {
         writeln!(out, "tenant {tenant}:")?;
-        let is_own = |policy: &&Policy| !shared.iter().any(|shared| shared == *policy);
+        let is_own = |policy: &&Policy| !shared.iter().any(|shared| shared.hash == policy.hash);
         for policy in rulebook.policies.iter().filter(is_own) {
             show(policy, out)?;
         }

@@ -69,12 +69,12 @@ pub struct Message {
 }
 
 /// The form the answer has to have.
-#[derive(Clone, Debug)]
-pub struct AnswerSchema {
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerSchema<'a> {
     /// The schema's name, by which a provider caches it.
     pub name: &'static str,
     /// JSON Schema, in the strict subset that providers enforce.
-    pub schema: Box<RawValue>,
+    pub schema: &'a RawValue,
 }
 
 /// One question to the model.
@@ -85,7 +85,7 @@ pub struct ChatRequest<'a> {
     /// The messages after them, the facts first.
     pub messages: &'a [Message],
     /// The form of the answer.
-    pub schema: &'a AnswerSchema,
+    pub schema: AnswerSchema<'a>,
     /// When the answer is of no use any more, retries included.
     pub deadline: Instant,
     /// What the expense is judged by: here the offline model finds its evidence, and replies their

@@ -12,7 +12,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use crate::agent::prompt::{ClassifyFacts, DecideFacts, Schema};
+use crate::agent::prompts::Schema;
+use crate::agent::prompts::facts::{ClassifyFacts, DecideFacts};
 use crate::llm::{Answer, ChatModel, ChatRequest, ModelError, ModelInfo, Reply, Speaker, Usage};
 use crate::offline::fault::{FaultKind, Faults};
 use crate::policy::Policies;

@@ -8,12 +8,15 @@ pub mod evidence;
 pub mod parse;
 pub mod rates;
 pub mod rule;
+mod schema;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::domain::money::Currency;
@@ -22,7 +25,7 @@ use evidence::{Evidence, Lexicon};
 use rule::{Rule, RuleKind};
 
 /// One version of the policy of one category, as one file holds it.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Policy {
     /// The category it governs.
     pub category: String,
@@ -50,6 +53,9 @@ pub struct Policy {
     /// What speaks for the category, apart from any model.
     #[serde(skip)]
     pub evidence: Evidence,
+    /// The JSON Schema of an answer that decides under it.
+    #[serde(skip)]
+    pub decision_schema: Arc<RawValue>,
 }
 
 impl Policy {
@@ -82,6 +88,7 @@ impl Policy {
 pub struct Policies {
     by_category: BTreeMap<String, Vec<Policy>>,
     lexicon: Lexicon,
+    classification_schema: Box<RawValue>,
 }
 
 impl Policies {
@@ -97,10 +104,17 @@ impl Policies {
                 .or_default()
                 .push(policy);
         }
+        let categories: Vec<&str> = by_category.keys().map(String::as_str).collect();
         Self {
+            classification_schema: schema::classification(&categories),
             by_category,
             lexicon,
         }
+    }
+
+    /// The JSON Schema of an answer that names one of the categories.
+    pub fn classification_schema(&self) -> &RawValue {
+        &self.classification_schema
     }
 
     /// The categories, in alphabetical order.

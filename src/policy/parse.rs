@@ -11,7 +11,7 @@ use crate::domain::money::Currency;
 use crate::domain::ruling::{Role, Window};
 use crate::policy::evidence::{Codes, Evidence, Phrase};
 use crate::policy::rule::{KindName, Rule, RuleKind};
-use crate::policy::{Policies, Policy};
+use crate::policy::{Policies, Policy, schema};
 use crate::toml_reader::{
     Claims, DATE, Fault, FileFaults, Source, TEXT, Table, date, filled_list, filled_text, list,
     name, one_of, values,
@@ -113,6 +113,7 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims) -> Option<Policy> {
     if catch_all == Some(Some(true)) {
         claims.claim(source, catch_all_at, "`catch_all`", &owner);
     }
+    let rules = rules?;
     Some(Policy {
         category: category?,
         version: version?,
@@ -123,7 +124,8 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims) -> Option<Policy> {
         uncorroborated_limit: uncorroborated_limit?,
         catch_all: catch_all?.unwrap_or(false),
         text: text_for_people?,
-        rules: rules?,
+        decision_schema: schema::decision(&rules).into(),
+        rules,
         evidence: evidence?,
     })
 }

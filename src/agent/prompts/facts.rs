@@ -1,0 +1,110 @@
+//! What the model is shown of one case, as JSON beside the instructions. The facts are typed both
+//! ways, because the offline model reads the same prompts as any other model.
+
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::expense::{ConvertedAmount, Expense};
+use crate::domain::money::Currency;
+use crate::policy::evaluate::{RuleFacts, Subject};
+
+/// What the model sees of an expense: nothing of who the employee is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExpenseFacts {
+    /// What the employee wrote.
+    pub transaction: String,
+    /// Exact amount.
+    pub amount: Decimal,
+    /// Its currency.
+    pub currency: Currency,
+    /// The merchant's name, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merchant: Option<String>,
+    /// The merchant category code, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mcc: Option<String>,
+    /// The day of the purchase.
+    pub date: Date,
+    /// Whether a receipt is attached.
+    pub receipt: bool,
+}
+
+impl From<&Expense> for ExpenseFacts {
+    fn from(expense: &Expense) -> Self {
+        Self {
+            transaction: expense.transaction.clone(),
+            amount: expense.amount,
+            currency: expense.currency,
+            merchant: expense.merchant.clone(),
+            mcc: expense.mcc.clone(),
+            date: expense.date,
+            receipt: expense.receipt,
+        }
+    }
+}
+
+/// One category the model can choose.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CategoryFacts {
+    /// Its id.
+    pub id: String,
+    /// Its policy, as people read it.
+    pub policy: String,
+}
+
+/// The facts of the step classify.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClassifyFacts {
+    /// The choice.
+    pub categories: Vec<CategoryFacts>,
+    /// The expense.
+    pub expense: ExpenseFacts,
+}
+
+/// One policy, as the model sees it: what is already used stands in its rules, the verdict does
+/// not.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PolicyFacts {
+    /// The policy, as people read it.
+    pub text: String,
+    /// The currency of its amounts.
+    pub currency: Currency,
+    /// Its rules, with what is used of each.
+    pub rules: Vec<RuleFacts>,
+}
+
+/// The facts of the step decide.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DecideFacts {
+    /// The category it was sorted into.
+    pub category: String,
+    /// The day of receipt, UTC.
+    pub today: Date,
+    /// The expense.
+    pub expense: ExpenseFacts,
+    /// Its amount in the policy's currency, when that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub converted_amount: Option<ConvertedAmount>,
+    /// The policy in force.
+    pub policy: PolicyFacts,
+}
+
+impl DecideFacts {
+    /// What the rules look at: nothing that the model does not see as well.
+    pub fn subject(&self) -> Subject<'_> {
+        let expense = &self.expense;
+        Subject {
+            amount: self
+                .converted_amount
+                .as_ref()
+                .map_or(expense.amount, |converted| converted.amount),
+            receipt: expense.receipt,
+            date: expense.date,
+            today: self.today,
+            mcc: expense.mcc.as_deref(),
+            merchant: expense.merchant.as_deref(),
+            transaction: &expense.transaction,
+        }
+    }
+}
