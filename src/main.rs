@@ -12,10 +12,10 @@ use expense_agent::cli::{
 };
 use expense_agent::config::{Config, environment};
 use expense_agent::redact::redact;
-use tikv_jemallocator::Jemalloc;
 
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
-static ALLOCATOR: Jemalloc = Jemalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Tells a gate that the work was done and what came of it is not good enough, unlike 1 (not done)
 /// and 2 (not understood).

@@ -32,11 +32,11 @@ use clap::Parser;
 use arguments::{Arguments, Scenario};
 use fake_openai::FakeOpenAi;
 use report::Report;
-use tikv_jemallocator::Jemalloc;
 
 /// The service's, because the bare proxy runs in this program.
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
-static ALLOCATOR: Jemalloc = Jemalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// What every scenario works with.
 struct Bench {

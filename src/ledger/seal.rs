@@ -6,6 +6,8 @@
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, Row as _};
 
 use crate::ledger::batch::Part;
 use crate::ledger::db::{DbError, query};
@@ -291,7 +293,6 @@ impl Ledger {
 }
 
 /// One row of a chain, with the record it is about.
-#[derive(sqlx::FromRow)]
 struct Link {
     seq: i64,
     record_id: String,
@@ -300,6 +301,20 @@ struct Link {
     document: Option<String>,
     tenant_id: Option<String>,
     expense_id: Option<String>,
+}
+
+impl FromRow<'_, PgRow> for Link {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            seq: row.try_get("seq")?,
+            record_id: row.try_get("record_id")?,
+            salt: row.try_get("salt")?,
+            hash: row.try_get("hash")?,
+            document: row.try_get("document")?,
+            tenant_id: row.try_get("tenant_id")?,
+            expense_id: row.try_get("expense_id")?,
+        })
+    }
 }
 
 impl TryFrom<&rusqlite::Row<'_>> for Link {

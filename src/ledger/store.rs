@@ -8,10 +8,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Connection as _, PgConnection, SqliteConnection};
+use sqlx::{Connection as _, PgConnection, SqlSafeStr as _, SqliteConnection};
 use tokio::time::timeout;
 
 use crate::ledger::batch::{Batches, Manner, OpenFile};
@@ -163,31 +163,81 @@ impl Ledger {
         // An index of a large table takes longer than any request may.
         let mut connection = pool.acquire().await?.detach();
         sqlx::raw_sql(UNLIMITED).execute(&mut connection).await?;
-        migrations().run(&mut connection).await?;
+        migrator(&FOR_BOTH).run(&mut connection).await?;
         connection.close().await?;
         let pool = Pool::postgres(pool, N_OPEN);
         Ok(Self::over(pool, manner, None))
     }
 }
 
+/// Migrations in SQL that both databases understand: version, description and text. The list stands
+/// in for `sqlx::migrate!`, whose crate of macros would build sqlx and SQLite a second time.
+const FOR_BOTH: [(i64, &str, &str); 9] = [
+    (
+        1,
+        "decisions",
+        include_str!("migrations/0001_decisions.sql"),
+    ),
+    (
+        2,
+        "idempotency",
+        include_str!("migrations/0002_idempotency.sql"),
+    ),
+    (
+        3,
+        "duplicates",
+        include_str!("migrations/0003_duplicates.sql"),
+    ),
+    (
+        4,
+        "merchants",
+        include_str!("migrations/0004_merchants.sql"),
+    ),
+    (5, "chain", include_str!("migrations/0005_chain.sql")),
+    (
+        6,
+        "resolutions",
+        include_str!("migrations/0006_resolutions.sql"),
+    ),
+    (7, "pending", include_str!("migrations/0007_pending.sql")),
+    (8, "lists", include_str!("migrations/0008_lists.sql")),
+    (
+        9,
+        "fewer indexes",
+        include_str!("migrations/0009_fewer_indexes.sql"),
+    ),
+];
+
+/// Migrations of an SQLite file alone. Versions are unique across both lists.
+const FOR_SQLITE: [(i64, &str, &str); 1] = [(
+    10,
+    "clustered",
+    include_str!("migrations/sqlite/0010_clustered.sql"),
+)];
+
 /// The tables of an SQLite file.
 async fn bring_up_to_date(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
-    migrations().run(&mut *connection).await?;
-    of_any_version(sqlx::migrate!("src/ledger/migrations/sqlite"))
-        .run(connection)
-        .await
+    migrator(&FOR_BOTH).run(&mut *connection).await?;
+    migrator(&FOR_SQLITE).run(connection).await
 }
 
-/// The tables, step by step, in SQL that both databases understand.
-fn migrations() -> Migrator {
-    of_any_version(sqlx::migrate!("src/ledger/migrations"))
-}
-
-/// A later version may have been here. No step takes away what an earlier version needs, so this
-/// one goes on beside it and after it.
-fn of_any_version(mut migrations: Migrator) -> Migrator {
-    migrations.set_ignore_missing(true);
-    migrations
+/// A migrator of the given versions. It ignores versions in the database that it does not know,
+/// because a newer version of the service may have been here: no migration takes away what an
+/// earlier version needs, so the two can run side by side.
+fn migrator(migrations: &[(i64, &'static str, &'static str)]) -> Migrator {
+    let migrations = migrations.iter().map(|&(version, description, sql)| {
+        let sql = sql.into_sql_str();
+        Migration::new(
+            version,
+            description.into(),
+            MigrationType::Simple,
+            sql,
+            false,
+        )
+    });
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    migrator.set_ignore_missing(true);
+    migrator
 }
 
 /// Why a ledger cannot be opened.
