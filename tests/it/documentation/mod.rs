@@ -4,6 +4,7 @@
 mod excerpts;
 mod links;
 mod names;
+mod reference;
 mod settings;
 
 use std::collections::BTreeSet;
