@@ -5,7 +5,7 @@
 use tokio::time::Instant;
 
 use crate::agent::prompts::answers::StructuredAnswer;
-use crate::agent::validate::{self, Answered};
+use crate::agent::validate::{self, AnswerRef};
 use crate::domain::step::{Step, StepReport};
 use crate::domain::validation::Validation;
 use crate::llm::{Answer, AnswerSchema, ChatModel, ChatRequest, Message, Prompt, Speaker};
@@ -68,7 +68,7 @@ pub struct Question<'a> {
 /// What came of a question.
 pub struct Asked<T> {
     /// The answer, and which one it was, if one passed its checks.
-    pub value: Option<(T, Answered)>,
+    pub value: Option<(T, AnswerRef)>,
     /// What was done on the way.
     pub run: StepRun,
 }
@@ -78,7 +78,7 @@ pub struct Asked<T> {
 pub async fn ask<T: StructuredAnswer>(
     model: &dyn ChatModel,
     question: Question<'_>,
-    check: impl Fn(&T, &Answered) -> Option<Validation>,
+    check: impl Fn(&T, &AnswerRef) -> Option<Validation>,
 ) -> Asked<T> {
     let Question {
         step,
@@ -114,7 +114,7 @@ pub async fn ask<T: StructuredAnswer>(
                 break;
             }
         };
-        let at = Answered {
+        let at = AnswerRef {
             step,
             attempt: run.report.attempts,
             response_id: answer.id.clone(),
@@ -141,10 +141,10 @@ pub async fn ask<T: StructuredAnswer>(
 }
 
 fn examine<T: StructuredAnswer>(
-    at: &Answered,
+    at: &AnswerRef,
     schema: &str,
     answer: &Answer,
-    check: impl Fn(&T, &Answered) -> Option<Validation>,
+    check: impl Fn(&T, &AnswerRef) -> Option<Validation>,
 ) -> (Vec<Validation>, Option<T>) {
     let (form, parsed) = validate::answer_schema::<T>(at, schema, answer);
     let content = parsed.as_ref().and_then(|parsed| check(parsed, at));

@@ -1,10 +1,11 @@
-//! Step 1: the model names the category; the label has to exist, and the evidence has to agree.
+//! Step 1: the model names the category. The category has to exist, and the evidence has to agree
+//! with it.
 
 use jiff::civil::Date;
 
 use crate::agent::ask::{Asked, Question, StepRun, ask};
 use crate::agent::prompts::answers::CategoryAnswer;
-use crate::agent::prompts::facts::{CategoryFacts, ClassifyFacts};
+use crate::agent::prompts::facts::{CategoryFacts, ClassifyFacts, ExpenseFacts};
 use crate::agent::prompts::{self, Schema};
 use crate::agent::validate;
 use crate::agent::{Agent, Case, to_text};
@@ -12,19 +13,20 @@ use crate::domain::step::Step;
 use crate::llm::AnswerSchema;
 use crate::policy::Policies;
 
-/// What classify came to.
+/// The result of the step classify.
 #[derive(Clone, Debug)]
 pub struct Classification {
     /// The category, if the model named one that exists.
     pub category: Option<String>,
-    /// Whether anything but the model's word speaks for it.
+    /// Whether any evidence speaks for a category. The check `category_evidence` says whether it
+    /// speaks for this one.
     pub is_corroborated: bool,
     /// What was done on the way.
     pub run: StepRun,
 }
 
 impl Classification {
-    /// Whether the agent may build on the category.
+    /// Whether an outcome may rest on the category.
     pub fn is_trusted(&self) -> bool {
         self.category.is_some()
             && !self
@@ -35,14 +37,15 @@ impl Classification {
     }
 }
 
-/// Asks for the category.
-pub async fn classify(agent: &Agent, case: &Case) -> Classification {
-    let expense = &case.expense;
-    let policies = &case.rulebook.policies;
+/// Asks for the category. `shown` is what the model may see of the expense; the evidence is read from
+/// the expense itself.
+pub async fn classify(agent: &Agent, case: &Case, shown: &ExpenseFacts) -> Classification {
+    let expense = &case.judged.expense;
+    let policies = &case.judged.rulebook.policies;
     let categories: Vec<&str> = policies.categories().collect();
     let facts = ClassifyFacts {
         categories: choice(policies, expense.date),
-        expense: agent.shown(expense),
+        expense: shown.clone(),
     };
     let question = Question {
         step: Step::Classify,
@@ -52,7 +55,7 @@ pub async fn classify(agent: &Agent, case: &Case) -> Classification {
             name: Schema::Classification.into(),
             schema: policies.classification_schema(),
         },
-        rulebook: &case.rulebook,
+        rulebook: &case.judged.rulebook,
         deadline: case.model_deadline,
     };
     let Asked { value, mut run } = ask(&*agent.model, question, |answer: &CategoryAnswer, at| {
@@ -83,8 +86,8 @@ pub async fn classify(agent: &Agent, case: &Case) -> Classification {
     }
 }
 
-/// Every category, with the policy of the day where there is one: the lookup, not the model, says
-/// that there is none.
+/// Every category, with its policy in force on a day. A category without one is offered too, with an
+/// empty text: that no policy is in force is for the lookup to say, not for the model.
 fn choice(policies: &Policies, date: Date) -> Vec<CategoryFacts> {
     let facts = |category: &str| {
         let policy = policies

@@ -1,11 +1,11 @@
 //! Step 3: the model advises on the outcome. It sees the policy and what is used of it, never the
-//! engine's verdict; its advice is then held against that verdict, and its citations and amounts
-//! against what it was shown.
+//! verdict. Its advice is then compared with the verdict, and its citations and amounts with what it
+//! was shown.
 
 use crate::agent::ask::{Asked, Question, StepRun, ask};
 use crate::agent::lookup::Found;
 use crate::agent::prompts::answers::DecisionAnswer;
-use crate::agent::prompts::facts::DecideFacts;
+use crate::agent::prompts::facts::{DecideFacts, ExpenseFacts};
 use crate::agent::prompts::{self, Schema};
 use crate::agent::validate;
 use crate::agent::{Agent, Case, to_text};
@@ -24,21 +24,44 @@ pub struct Advice {
 }
 
 impl Advice {
-    /// The advice, if its citations and amounts are grounded. Whether it agrees with the policy is
-    /// another matter.
+    /// The model's decision, if an answer could be read.
+    pub fn ruling(&self) -> Option<Ruling> {
+        self.given.as_ref().map(|(ruling, _)| *ruling)
+    }
+
+    /// The advice, unless a check that discredits it finally failed.
     pub fn trusted(&self) -> Option<&(Ruling, String)> {
-        let is_grounded = self.run.validations.iter().all(|validation| {
-            validation.kind == ValidationType::DecisionConsistency || !validation.finally_failed()
-        });
-        self.given.as_ref().filter(|_| is_grounded)
+        let is_discredited = self
+            .run
+            .validations
+            .iter()
+            .any(|validation| validation.finally_failed() && discredits(validation.kind));
+        self.given.as_ref().filter(|_| !is_discredited)
     }
 }
 
-/// Asks for the decision.
-pub async fn decide(agent: &Agent, case: &Case, found: &Found) -> Advice {
-    let rules = &found.facts.policy.rules;
+/// Whether advice that fails a check is not to be used. Without a wildcard, so that a new check has
+/// to say here what its failure means.
+fn discredits(kind: ValidationType) -> bool {
+    match kind {
+        // Its form is wrong, or it rests on rules or amounts that the model was not shown.
+        ValidationType::AnswerSchema
+        | ValidationType::CitationGrounding
+        | ValidationType::AmountGrounding => true,
+        // Advice that disagrees with the policy is still advice: `combine` weighs the two.
+        ValidationType::DecisionConsistency => false,
+        // Checks of the other steps, which say nothing about this one's answer.
+        ValidationType::CategoryMembership
+        | ValidationType::CategoryEvidence
+        | ValidationType::ToolResult => false,
+    }
+}
+
+/// Asks for the decision. `shown` is what the model may see of the expense; its answer is checked
+/// against the expense itself.
+pub async fn decide(agent: &Agent, case: &Case, found: &Found, shown: &ExpenseFacts) -> Advice {
     let facts = DecideFacts {
-        expense: agent.shown(&case.expense),
+        expense: shown.clone(),
         ..found.facts.clone()
     };
     let question = Question {
@@ -49,26 +72,17 @@ pub async fn decide(agent: &Agent, case: &Case, found: &Found) -> Advice {
             name: Schema::Decision.into(),
             schema: &found.decision_schema,
         },
-        rulebook: &case.rulebook,
+        rulebook: &case.judged.rulebook,
         deadline: case.model_deadline,
     };
     let Asked { value, mut run } = ask(&*agent.model, question, |_: &DecisionAnswer, _| None).await;
     let given = value.map(|(answer, at)| {
-        run.validations.push(validate::decision_consistency(
-            &at,
-            answer.decision,
-            found.verdict.ruling,
-        ));
-        run.validations.push(validate::citation_grounding(
-            &at,
-            &answer.cited_rules,
-            rules,
-        ));
-        run.validations.push(validate::amount_grounding(
-            &at,
-            &answer.reason,
-            &found.facts,
-        ));
+        let rules = &found.facts.policy.rules;
+        run.validations.extend([
+            validate::decision_consistency(&at, answer.decision, found.verdict.ruling),
+            validate::citation_grounding(&at, &answer.cited_rules, rules),
+            validate::amount_grounding(&at, &answer.reason, &found.facts),
+        ]);
         (answer.decision, answer.reason)
     });
     run.report.result = given.as_ref().map(|(ruling, _)| ruling.to_string());

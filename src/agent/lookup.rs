@@ -1,51 +1,49 @@
-//! Step 2: the policy in force, what is already used of its caps, and the policy engine's own
-//! verdict. No model here.
+//! Step 2: the policy in force, what is already used of its caps, and the policy code's own verdict.
+//! No model takes part in it.
 
 use std::sync::Arc;
 
 use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 
+use crate::agent::JudgedExpense;
 use crate::agent::ask::StepRun;
 use crate::agent::prompts::facts::{DecideFacts, PolicyFacts};
-use crate::agent::validate::{self, Answered};
-use crate::agent::{Agent, Case};
-use crate::clock::day_of;
+use crate::agent::validate::{self, AnswerRef};
 use crate::domain::decision::PolicyRef;
 use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::domain::ruling::Role;
 use crate::domain::step::Step;
-use crate::ledger::{LedgerError, Reservation};
+use crate::ledger::{Ledger, LedgerError, Reservation};
 use crate::policy::Policy;
 use crate::policy::evaluate::{RuleFacts, Usage, Verdict, evaluate};
 use crate::rulebook::Rulebook;
 
-/// What the lookup came to.
+/// The result of the policy lookup.
 #[derive(Clone, Debug)]
 pub struct Lookup {
     /// The category that was looked up.
     pub category: String,
-    /// The policy; absent when there is none that can be used.
+    /// The policy; absent if none can judge the expense.
     pub found: Option<Found>,
     /// What was checked.
     pub run: StepRun,
 }
 
-/// A policy put beside one expense.
+/// A policy, and what it says about one expense.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// Which policy.
     pub policy: PolicyRef,
-    /// What the verdict rests on, and what the model is shown: the expense, and the policy with
-    /// what is used of it.
+    /// What the verdict rests on: the expense, and the policy with what is used of it.
     pub facts: DecideFacts,
-    /// Above it, the model's word alone is not enough for an approval.
+    /// Above this amount the model's word alone does not suffice for an approval.
     pub uncorroborated_limit: Decimal,
-    /// What the policy engine holds of the expense.
+    /// What policy code says about the expense.
     pub verdict: Verdict,
     /// What an approval takes of the caps.
     pub reservation: Reservation,
-    /// Which rules may be set aside for one expense, and the role it takes.
+    /// The rules that may be set aside for one expense, each with the lowest role that may do so.
     pub exceptions: Vec<(String, Role)>,
     /// The JSON Schema of the advice.
     pub decision_schema: Arc<RawValue>,
@@ -59,7 +57,7 @@ impl Found {
 
     fn new(
         policy: &Policy,
-        case: &Case,
+        judged: &JudgedExpense,
         converted_amount: Option<ConvertedAmount>,
         usage: &Usage,
     ) -> Self {
@@ -70,8 +68,8 @@ impl Found {
             .collect();
         let facts = DecideFacts {
             category: policy.category.clone(),
-            today: day_of(case.received_at),
-            expense: (&case.expense).into(),
+            today: judged.today,
+            expense: (&judged.expense).into(),
             converted_amount,
             policy: PolicyFacts {
                 text: policy.text.clone(),
@@ -93,7 +91,8 @@ impl Found {
                 amount: facts.subject().amount,
                 currency: policy.currency,
                 caps: policy.caps().collect(),
-                // Those that speak have had their role asked for already.
+                // A split rule with a finding has its role asked already, so a purchase that comes
+                // in between changes nothing.
                 splits: policy
                     .splits()
                     .filter(|(id, ..)| !verdict.has_found(id))
@@ -108,23 +107,27 @@ impl Found {
     }
 }
 
-/// Looks a category's policy up.
+/// Looks a category's policy up, and evaluates it.
 ///
 /// # Errors
 /// When the ledger cannot say what is already used.
-pub async fn lookup(agent: &Agent, case: &Case, category: &str) -> Result<Lookup, LedgerError> {
-    let expense = &case.expense;
+pub async fn lookup(
+    ledger: &Ledger,
+    judged: &JudgedExpense,
+    category: &str,
+) -> Result<Lookup, LedgerError> {
+    let expense = &judged.expense;
     let mut run = StepRun::new(Step::PolicyLookup);
     run.report.attempts = 1;
-    let usable = usable_policy(&case.rulebook, category, expense);
+    let usable = usable_policy(&judged.rulebook, category, expense);
     let found = match &usable {
         Ok((policy, converted_amount)) => {
-            let usage = agent.ledger.usage(&case.tenant_id, policy, expense).await?;
-            Some(Found::new(policy, case, converted_amount.clone(), &usage))
+            let usage = ledger.usage(&judged.tenant_id, policy, expense).await?;
+            Some(Found::new(policy, judged, converted_amount.clone(), &usage))
         }
         Err(_) => None,
     };
-    let at = Answered {
+    let at = AnswerRef {
         step: Step::PolicyLookup,
         attempt: 1,
         response_id: None,
@@ -142,8 +145,7 @@ pub async fn lookup(agent: &Agent, case: &Case, category: &str) -> Result<Lookup
     })
 }
 
-/// The policy in force and the amount in its currency, or why there is no policy that can judge
-/// this expense.
+/// The policy in force and the amount in its currency, or why no policy can judge this expense.
 fn usable_policy<'a>(
     rulebook: &'a Rulebook,
     category: &str,
@@ -153,7 +155,7 @@ fn usable_policy<'a>(
     let policy = rulebook
         .policies
         .in_force(category, date)
-        .ok_or(format!("no {category} policy is in force on {date}"))?;
+        .ok_or_else(|| format!("no {category} policy is in force on {date}"))?;
     let converted_amount = rulebook
         .rates
         .convert(expense, policy.currency)

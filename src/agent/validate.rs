@@ -18,7 +18,7 @@ use crate::policy::evidence::Reading;
 
 /// Which answer a check looks at.
 #[derive(Clone, Debug)]
-pub struct Answered {
+pub struct AnswerRef {
     /// The step that asked.
     pub step: Step,
     /// Which of its answers, from 1.
@@ -27,7 +27,7 @@ pub struct Answered {
     pub response_id: Option<String>,
 }
 
-impl Answered {
+impl AnswerRef {
     /// A check's result: `Err` holds the message of one that failed.
     fn checked(
         &self,
@@ -61,7 +61,7 @@ pub fn is_mendable(answer: &Answer) -> bool {
 
 /// `answer_schema`: the answer is whole, not refused, and of the form that was asked for.
 pub fn answer_schema<T: StructuredAnswer>(
-    at: &Answered,
+    at: &AnswerRef,
     schema: &str,
     answer: &Answer,
 ) -> (Validation, Option<T>) {
@@ -114,7 +114,7 @@ fn parse_answer<T: StructuredAnswer>(schema: &str, answer: &Answer) -> Result<T,
 }
 
 /// `category_membership`: the label is one of the loaded categories.
-pub fn category_membership(at: &Answered, label: &str, categories: &[&str]) -> Validation {
+pub fn category_membership(at: &AnswerRef, label: &str, categories: &[&str]) -> Validation {
     let expected = categories
         .iter()
         .map(|category| (*category).to_owned())
@@ -134,7 +134,7 @@ pub fn category_membership(at: &Answered, label: &str, categories: &[&str]) -> V
 
 /// `category_evidence`: every source that says something speaks for the category. `None` when all
 /// are silent.
-pub fn category_evidence(at: &Answered, category: &str, reading: &Reading) -> Option<Validation> {
+pub fn category_evidence(at: &AnswerRef, category: &str, reading: &Reading) -> Option<Validation> {
     if reading.is_empty() {
         return None;
     }
@@ -162,7 +162,7 @@ pub fn category_evidence(at: &Answered, category: &str, reading: &Reading) -> Op
 }
 
 /// `tool_result`: the lookup came back with a policy that can be used for this expense.
-pub fn tool_result(at: &Answered, category: &str, result: Result<String, String>) -> Validation {
+pub fn tool_result(at: &AnswerRef, category: &str, result: Result<String, String>) -> Validation {
     let expected = vec!["a policy in force".to_owned()];
     at.checked(
         ValidationType::ToolResult,
@@ -173,7 +173,7 @@ pub fn tool_result(at: &Answered, category: &str, result: Result<String, String>
 }
 
 /// `decision_consistency`: the model's decision is the policy engine's verdict.
-pub fn decision_consistency(at: &Answered, advice: Ruling, verdict: Ruling) -> Validation {
+pub fn decision_consistency(at: &AnswerRef, advice: Ruling, verdict: Ruling) -> Validation {
     let result = if advice == verdict {
         Ok("model and policy agree".to_owned())
     } else {
@@ -195,7 +195,7 @@ pub fn decision_consistency(at: &Answered, advice: Ruling, verdict: Ruling) -> V
 }
 
 /// `citation_grounding`: at least one rule is cited, and every cited one was retrieved.
-pub fn citation_grounding(at: &Answered, cited: &[String], rules: &[RuleFacts]) -> Validation {
+pub fn citation_grounding(at: &AnswerRef, cited: &[String], rules: &[RuleFacts]) -> Validation {
     let retrieved: Vec<String> = rules.iter().map(|facts| facts.rule.id.clone()).collect();
     let unknown = cited.iter().find(|id| !retrieved.contains(id));
     let (input, result) = match (cited.first(), unknown) {
@@ -215,7 +215,7 @@ pub fn citation_grounding(at: &Answered, cited: &[String], rules: &[RuleFacts]) 
 /// `amount_grounding`: every amount in the model's reason stands in the input or is a fact of the
 /// policy. What the employee wrote holds more numbers than amounts, such as pieces of a card's, so
 /// of the input the amount alone is told.
-pub fn amount_grounding(at: &Answered, reason: &str, shown: &DecideFacts) -> Validation {
+pub fn amount_grounding(at: &AnswerRef, reason: &str, shown: &DecideFacts) -> Validation {
     let subject = shown.subject();
     let written: BTreeSet<_> = [Some(subject.transaction), subject.merchant]
         .into_iter()

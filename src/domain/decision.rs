@@ -134,6 +134,16 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// Completes the decision with what is known only inside the write that records it: the earlier
+    /// decisions about the same purchase, and what a credit takes back of its purchase's share,
+    /// below zero.
+    pub fn complete(&mut self, duplicates: Vec<Duplicate>, refunded: Option<Decimal>) {
+        self.duplicates = duplicates;
+        if refunded.is_some() {
+            self.reimbursable = refunded;
+        }
+    }
+
     /// The lowest role that can settle it; absent when nothing is open.
     pub fn pending(&self) -> Option<Role> {
         self.approver.or(self.reviewer)

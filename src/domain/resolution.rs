@@ -1,5 +1,5 @@
-//! What a person makes of an expense that the machine left open: the body he sends, and the record
-//! that is kept. Who may settle what is in `agent::resolve`.
+//! How a person resolves an expense that the agent left open: the body of the request, and the record
+//! that is kept. Who may resolve what is in `agent::resolve`.
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -17,7 +17,7 @@ const EXAMPLE: &str =
     r#"{"action": "approve", "role": "manager", "actor": "ben", "reason": "Agreed"}"#;
 const FIELDS: [&str; 6] = ["action", "role", "actor", "reason", "amount", "category"];
 
-/// What can be done with an expense that is open.
+/// What a person can do with an open expense.
 #[derive(
     Clone,
     Copy,
@@ -35,11 +35,11 @@ const FIELDS: [&str; 6] = ["action", "role", "actor", "reason", "amount", "categ
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Action {
-    /// It is paid, all of it or less.
+    /// It is paid, in full or in part.
     Approve,
     /// It is not paid.
     Deny,
-    /// It is taken back, as if it had not been handed in.
+    /// It is withdrawn, as if it had never been submitted.
     Withdraw,
 }
 
@@ -47,28 +47,28 @@ pub enum Action {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"action": "approve", "role": "manager", "actor": "ben", "reason": "Agreed with the client."}))]
-pub struct Settlement {
-    /// What is to be done.
+pub struct ResolutionRequest {
+    /// What to do with the expense.
     pub action: Action,
-    /// The role in which the person acts; his key has to have it.
+    /// The role in which the person acts; the API key must have it.
     pub role: Role,
-    /// The person: 1 to 128 characters. Default: the user of the key.
+    /// The person who acts: 1 to 128 characters. Default: the user of the key.
     pub actor: Option<String>,
     /// Why: 1 to 2,000 characters.
     pub reason: String,
-    /// What is approved, in the expense's currency, when it is less than all of it.
+    /// The amount to approve, in the expense's currency. Default: the whole expense.
     #[schema(value_type = Option<String>, example = "400.00")]
     pub amount: Option<Decimal>,
-    /// What an expense in review is filed under, when it is approved under another category than
-    /// the machine's, or the machine found none.
+    /// The category to file an expense in review under, if the agent's category is wrong or
+    /// missing.
     pub category: Option<String>,
 }
 
-/// Reads a settlement of an expense in some currency.
+/// Reads the resolution of an expense in some currency.
 ///
 /// # Errors
 /// [`BodyError::NotJson`] for broken JSON, [`BodyError::Faults`] with every fault otherwise.
-pub fn parse(body: &[u8], currency: Currency) -> Result<Settlement, BodyError> {
+pub fn parse(body: &[u8], currency: Currency) -> Result<ResolutionRequest, BodyError> {
     let mut fields = Fields::read(body, &FIELDS, EXAMPLE)?;
     let one_of = |names: &[&str]| format!("write one of {}", names.join(", "));
     let action = fields.required("action", &one_of(Action::VARIANTS), |raw| {
@@ -96,14 +96,14 @@ pub fn parse(body: &[u8], currency: Currency) -> Result<Settlement, BodyError> {
         if is_given && action.is_some_and(|action| action != Action::Approve) {
             fields.fault(
                 name,
-                "only what is approved has one; leave it out".to_owned(),
+                "it is accepted only with the action approve; omit it".to_owned(),
             );
         }
     }
-    let settlement = action
+    let request = action
         .zip(role)
         .zip(reason)
-        .map(|((action, role), reason)| Settlement {
+        .map(|((action, role), reason)| ResolutionRequest {
             action,
             role,
             actor: actor.flatten(),
@@ -111,33 +111,33 @@ pub fn parse(body: &[u8], currency: Currency) -> Result<Settlement, BodyError> {
             amount,
             category,
         });
-    fields.finish(settlement)
+    fields.finish(request)
 }
 
-/// How an open expense was settled.
+/// How an open expense was resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Resolution {
     /// UUIDv7.
     pub id: Uuid,
-    /// The decision it settles.
+    /// The decision it resolves.
     pub expense_id: Uuid,
-    /// What was done.
+    /// What was done with the expense.
     pub action: Action,
     /// The role in which the person acted.
     pub role: Role,
-    /// The person.
+    /// The person who acted.
     pub actor: String,
-    /// The id of the API key that was shown.
+    /// The id of the API key of the request.
     pub api_key: String,
     /// Why, in the person's words.
     pub reason: String,
-    /// What is paid, in the expense's currency; absent unless it was approved.
+    /// The amount that is paid, in the expense's currency; absent unless it was approved.
     #[schema(value_type = Option<String>, example = "400.00")]
     pub amount: Option<Decimal>,
-    /// That amount in the policy's currency; absent when it is in that currency already.
+    /// That amount in the policy's currency; absent if that is the expense's currency.
     #[serde(default)]
     pub converted_amount: Option<ConvertedAmount>,
-    /// What it is filed under; absent unless it was approved.
+    /// The category it is filed under; absent unless it was approved.
     pub category: Option<String>,
     /// The rules that were set aside for it.
     pub exceptions: Vec<String>,

@@ -11,7 +11,7 @@ use strum::VariantNames;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::agent::Case;
+use crate::agent::{Case, JudgedExpense};
 use crate::clock::day_of;
 use crate::domain::body::{BodyError, FieldFault, ID, MAX_ID_CHARS, is_line};
 use crate::domain::decision::Decision;
@@ -155,18 +155,21 @@ pub async fn create(
     let case = Case {
         id: Uuid::now_v7(),
         received_at,
-        key,
-        rulebook: app.folder.now().value.rulebook(&identity.tenant_id).clone(),
-        tenant_id: identity.tenant_id,
         trace_id: trace.trace_id,
         span_id: trace.span_id,
         model_deadline: arrived.0 + model_time,
-        expense,
+        idempotency: key,
+        judged: JudgedExpense {
+            today: day_of(received_at),
+            rulebook: app.folder.now().value.rulebook(&identity.tenant_id).clone(),
+            tenant_id: identity.tenant_id,
+            expense,
+        },
         refunds,
     };
     // In a task of its own: a client that goes away does not stop a decision that was accepted.
     let (shared, deadline) = (Arc::clone(&app), arrived.0 + app.deadline);
-    let user_id = case.expense.user_id.clone();
+    let user_id = case.judged.expense.user_id.clone();
     let work = app.decisions.spawn(as_user(&user_id, async move {
         let answer = once::decide(&shared.agent, &shared.clock, case, deadline, model_time).await;
         drop(place);

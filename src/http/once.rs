@@ -68,7 +68,7 @@ pub async fn decide(
     deadline: Instant,
     model_time: Duration,
 ) -> Result<Answer, Problem> {
-    if let Some(claim) = &case.key {
+    if let Some(claim) = &case.idempotency {
         loop {
             match agent.ledger.claim(claim, clock.now()).await? {
                 KeyState::Claimed => break,
@@ -93,7 +93,7 @@ pub async fn decide(
         }
     }
     let recorded = agent.run(&case).await;
-    if let (Err(_), Some(claim)) = (&recorded, &case.key) {
+    if let (Err(_), Some(claim)) = (&recorded, &case.idempotency) {
         // The key may be tried again at once; where that fails too, its lease runs out.
         if let Err(error) = agent.ledger.release(claim).await {
             tracing::warn!(%error, "an idempotency key could not be given back");

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::agent::resolve::{Request, ResolveError, Resolved};
 use crate::domain::body::FieldFault;
-use crate::domain::resolution::{self, Settlement};
+use crate::domain::resolution::{self, ResolutionRequest};
 use crate::http::AppState;
 use crate::http::error::Problem;
 use crate::http::expenses::{DecisionBody, find};
@@ -27,7 +27,7 @@ use crate::telemetry::projections::server::RequestTrace;
 /// back. The same settlement sent again is answered again.
 #[utoipa::path(
     post, path = "/v1/expenses/{id}/resolution", tag = "expenses", operation_id = "resolve_expense",
-    request_body = Settlement,
+    request_body = ResolutionRequest,
     params(("id" = String, Path, description = "The decision's id")),
     responses(
         (status = 201, description = "The decision, settled", body = DecisionBody),
@@ -54,19 +54,19 @@ pub async fn create(
         Problem::new(StatusCode::FORBIDDEN, "role_missing", detail)
     })?;
     let entry = find(&app, &identity.tenant_id, &id).await?;
-    let mut settlement = resolution::parse(&body, entry.decision.expense.currency)
+    let mut wanted = resolution::parse(&body, entry.decision.expense.currency)
         .map_err(|error| Problem::body(error, "invalid_resolution"))?;
     if app.redacts_ledger {
-        settlement.reason = redact(&settlement.reason).into_owned();
+        wanted.reason = redact(&wanted.reason).into_owned();
     }
-    let actor = key.user_id.clone().or_else(|| settlement.actor.clone());
+    let actor = key.user_id.clone().or_else(|| wanted.actor.clone());
     let actor = actor.unwrap_or(identity.user_id);
     trace.is_about(&actor);
     let rulebook = app.folder.now().value.rulebook(&identity.tenant_id).clone();
     let request = Request {
         entry,
-        settlement,
-        key,
+        wanted,
+        api_key: key,
         rulebook,
         trace_id: trace.trace_id,
         received_at: app.clock.now(),

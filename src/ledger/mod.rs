@@ -286,10 +286,12 @@ async fn record(
         Some(reservation) => usage::take(transaction, decision, reservation).await?,
         None => 0,
     };
-    if let Effect::Free(purchase) = effect {
-        decision.reimbursable = Some(usage::refund(transaction, decision, purchase).await?);
-    }
-    decision.duplicates = duplicates::find(transaction, decision).await?;
+    let refunded = match effect {
+        Effect::Free(purchase) => Some(usage::refund(transaction, decision, purchase).await?),
+        Effect::None | Effect::Take(_) => None,
+    };
+    let duplicates = duplicates::find(transaction, decision).await?;
+    decision.complete(duplicates, refunded);
     let record = json!(decision);
     insert(transaction, decision, text_of(&record), share_minor).await?;
     Ok(seal::append(part, &decision.tenant_id, &decision.id.to_string(), record).await?)

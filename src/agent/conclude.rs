@@ -1,0 +1,144 @@
+//! The decision that follows from the steps: the one value that everything else shows. What the
+//! outcome is, `combine` says; the two fields that only the ledger can know are completed while it
+//! records (`Decision::complete`).
+
+use rust_decimal::Decimal;
+
+use crate::agent::ask::StepRun;
+use crate::agent::classify::Classification;
+use crate::agent::combine::combine;
+use crate::agent::decide::Advice;
+use crate::agent::lookup::Lookup;
+use crate::agent::{Agent, Case};
+use crate::domain::decision::{AgentOutcome, Decision};
+use crate::domain::ruling::{Outcome, Role};
+use crate::domain::step::ModelCall;
+
+impl Agent {
+    /// A decision of which only the outcome is known: nothing was asked, looked up or checked. Every
+    /// decision starts from this one, so a new field has its first value here.
+    pub(super) fn bare_decision(&self, case: &Case, outcome: Outcome, reason: String) -> Decision {
+        Decision {
+            id: case.id,
+            outcome,
+            category: None,
+            reason,
+            approver: None,
+            reviewer: None,
+            missing: Vec::new(),
+            findings: Vec::new(),
+            reimbursable: None,
+            duplicates: Vec::new(),
+            validations: Vec::new(),
+            policy_verdict: None,
+            model_decision: None,
+            agent_outcome: AgentOutcome::Success,
+            is_override: false,
+            cap_moved: false,
+            category_corroborated: false,
+            policy: None,
+            model: self.model.info().model.clone(),
+            steps: Vec::new(),
+            input_tokens: 0,
+            output_tokens: 0,
+            cost_usd: None,
+            trace_id: case.trace_id.clone(),
+            span_id: case.span_id.clone(),
+            tenant_id: case.judged.tenant_id.clone(),
+            received_at: case.received_at,
+            expense: case.judged.expense.clone(),
+            converted_amount: None,
+        }
+    }
+
+    /// The decision that follows from the steps. `cap_moved` says that another expense took a cap
+    /// while the model thought.
+    pub(super) fn conclude(
+        &self,
+        case: &Case,
+        classification: &Classification,
+        lookup: Option<&Lookup>,
+        advice: Option<&Advice>,
+        cap_moved: bool,
+    ) -> Decision {
+        let combined = combine(classification, lookup, advice);
+        let outcome = combined.outcome;
+        let found = lookup.and_then(|lookup| lookup.found.as_ref());
+        let verdict = found.map(|found| &found.verdict);
+        let runs: Vec<&StepRun> = [
+            Some(&classification.run),
+            lookup.map(|lookup| &lookup.run),
+            advice.map(|advice| &advice.run),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let calls = || runs.iter().flat_map(|run| &run.report.calls);
+        let tokens = |count: fn(&ModelCall) -> Option<u64>| {
+            calls().filter_map(count).fold(0, u64::saturating_add)
+        };
+        let approver = verdict.and_then(|verdict| verdict.approver);
+        let asks_for_approval = outcome == Outcome::NeedsApproval;
+        let asks_for_review = outcome == Outcome::NeedsReview;
+        Decision {
+            category: classification.category.clone(),
+            approver: approver.filter(|_| asks_for_approval),
+            // A review asks for no lower a role than the rules would.
+            reviewer: asks_for_review.then(|| approver.unwrap_or(Role::Manager)),
+            missing: verdict
+                .filter(|_| asks_for_approval)
+                .map(|verdict| verdict.missing.clone())
+                .unwrap_or_default(),
+            findings: verdict
+                .map(|verdict| verdict.findings.clone())
+                .unwrap_or_default(),
+            reimbursable: found
+                .filter(|_| !asks_for_review)
+                .map(|found| found.verdict.reimbursable(found.amount())),
+            validations: runs
+                .iter()
+                .flat_map(|run| run.validations.clone())
+                .collect(),
+            policy_verdict: verdict.map(|verdict| verdict.ruling),
+            model_decision: advice.and_then(Advice::ruling),
+            agent_outcome: agent_outcome(outcome, &runs),
+            // The model could not know that the cap would move, so it was not overruled.
+            is_override: combined.is_override && !cap_moved,
+            cap_moved,
+            category_corroborated: classification.is_corroborated,
+            policy: found.map(|found| found.policy.clone()),
+            steps: runs.iter().map(|run| run.report.clone()).collect(),
+            input_tokens: tokens(|call| call.input_tokens),
+            output_tokens: tokens(|call| call.output_tokens),
+            cost_usd: total_cost(calls()),
+            converted_amount: found.and_then(|found| found.facts.converted_amount.clone()),
+            ..self.bare_decision(case, outcome, combined.reason)
+        }
+    }
+}
+
+/// What the answered calls cost together; unknown if one of them has no price, or none was
+/// answered.
+fn total_cost<'a>(calls: impl Iterator<Item = &'a ModelCall>) -> Option<Decimal> {
+    let costs = calls
+        .filter(|call| call.error.is_none())
+        .map(|call| call.cost.as_ref().map(|cost| cost.total));
+    costs.reduce(|sum, cost| Some(sum? + cost?)).flatten()
+}
+
+/// How the reasoning went, independently of the business result.
+fn agent_outcome(outcome: Outcome, runs: &[&StepRun]) -> AgentOutcome {
+    if runs.iter().any(|run| run.is_unanswered()) {
+        AgentOutcome::Error
+    } else if outcome == Outcome::NeedsReview {
+        AgentOutcome::Escalated
+    } else if runs
+        .iter()
+        .flat_map(|run| &run.validations)
+        .any(|validation| !validation.passed)
+    {
+        AgentOutcome::Corrected
+    } else {
+        AgentOutcome::Success
+    }
+}

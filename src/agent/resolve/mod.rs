@@ -1,0 +1,318 @@
+//! A person resolves what the agent left open. Whether the person may, and whether the caps allow it,
+//! is decided here and in `permission`; what the person thinks of the expense is not questioned.
+//! An approval of an expense in review has to pass the same rules as an approval by the agent.
+
+mod permission;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+use uuid::Uuid;
+
+use crate::agent::lookup::lookup;
+use crate::agent::{Agent, JudgedExpense, MAX_RECORD_ATTEMPTS};
+use crate::clock::day_of;
+use crate::domain::decision::Decision;
+use crate::domain::expense::{ConvertedAmount, Expense};
+use crate::domain::resolution::{Action, Resolution, ResolutionRequest};
+use crate::domain::ruling::Outcome;
+use crate::domain::step::Step;
+use crate::keys::ApiKey;
+use crate::ledger::{Entry, LedgerError, RecordError, Share};
+use crate::rulebook::Rulebook;
+use crate::telemetry::spans::step::step;
+use permission::{actor, approved_amount, may_resolve, set_aside};
+
+/// A resolution that a person asks for, and what came with the request.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The decision to resolve.
+    pub entry: Entry,
+    /// What the person wants.
+    pub wanted: ResolutionRequest,
+    /// The API key of the request.
+    pub api_key: Arc<ApiKey>,
+    /// What an approval of an expense in review is judged by: the policies loaded today, in the
+    /// versions of the purchase's day.
+    pub rulebook: Rulebook,
+    /// The trace of the request: 32 hex digits.
+    pub trace_id: String,
+    /// When the request came in.
+    pub received_at: Timestamp,
+}
+
+/// A resolution that is in the ledger.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The decision it resolves.
+    pub decision: Decision,
+    /// The resolution.
+    pub resolution: Resolution,
+    /// The hash of its record; absent when an earlier request recorded it.
+    pub record_hash: Option<String>,
+}
+
+/// Why an expense was not resolved; nothing was recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// The person may not do this.
+    #[error("{detail}")]
+    Forbidden {
+        /// Stable, for programs.
+        code: &'static str,
+        /// What would be allowed, for people.
+        detail: String,
+    },
+    /// The expense is not open.
+    #[error("{detail}")]
+    Conflict {
+        /// Stable, for programs.
+        code: &'static str,
+        /// What has become of it, for people.
+        detail: String,
+    },
+    /// A field of the body does not fit the expense.
+    #[error("`{field}`: {message}")]
+    Field {
+        /// Which one.
+        field: &'static str,
+        /// What is wrong and what would be accepted.
+        message: String,
+    },
+    /// The ledger failed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl Agent {
+    /// Resolves an expense. The resolution is in the ledger when this returns.
+    ///
+    /// # Errors
+    /// When the person may not resolve it, the expense is not open, or the ledger fails.
+    pub async fn resolve(&self, request: &Request) -> Result<Resolved, ResolveError> {
+        step(Step::Resolve, async {
+            let Entry {
+                decision,
+                resolution,
+            } = &request.entry;
+            let actor = actor(request)?;
+            if let Some(resolution) = resolution {
+                return repeated(decision, resolution, &actor, &request.wanted);
+            }
+            let needed = decision
+                .pending()
+                .ok_or_else(|| not_open(decision.outcome))?;
+            may_resolve(request, &actor, needed)?;
+            let amount = approved_amount(decision, &request.wanted)?;
+            match (request.wanted.action, decision.outcome) {
+                (Action::Approve, Outcome::NeedsReview) => {
+                    self.approve_reviewed(request, actor, amount).await
+                }
+                (Action::Approve, _) => self.approve_pending(request, actor, amount).await,
+                (Action::Deny | Action::Withdraw, _) => {
+                    let resolution = resolution_of(request, actor, Approval::default());
+                    let nothing = Share::Keep(Decimal::ZERO);
+                    Ok(self
+                        .record_resolution(&request.entry, resolution, &nothing)
+                        .await?)
+                }
+            }
+        })
+        .await
+    }
+
+    /// Approves an expense that waited for approval: it keeps its share of the caps, or the part of
+    /// it that was approved.
+    async fn approve_pending(
+        &self,
+        request: &Request,
+        actor: String,
+        amount: Decimal,
+    ) -> Result<Resolved, ResolveError> {
+        let decision = &request.entry.decision;
+        let converted_amount = decision.converted_amount.as_ref().map(|all| all.of(amount));
+        let kept = converted_amount
+            .as_ref()
+            .map_or(amount, |converted| converted.amount);
+        let approval = Approval {
+            amount: Some(amount),
+            converted_amount,
+            category: decision.category.clone(),
+            exceptions: Vec::new(),
+        };
+        let resolution = resolution_of(request, actor, approval);
+        Ok(self
+            .record_resolution(&request.entry, resolution, &Share::Keep(kept))
+            .await?)
+    }
+
+    /// Approves an expense in review, which has no share of any cap yet: by the rules of its
+    /// category, except those that the person's role may set aside.
+    async fn approve_reviewed(
+        &self,
+        request: &Request,
+        actor: String,
+        amount: Decimal,
+    ) -> Result<Resolved, ResolveError> {
+        let Entry { decision, .. } = &request.entry;
+        let category = request
+            .wanted
+            .category
+            .clone()
+            .or_else(|| decision.category.clone())
+            .ok_or_else(|| ResolveError::Field {
+                field: "category",
+                message: "the agent found no category; write the one to file the expense under"
+                    .to_owned(),
+            })?;
+        let judged = JudgedExpense {
+            tenant_id: decision.tenant_id.clone(),
+            today: day_of(decision.received_at),
+            rulebook: request.rulebook.clone(),
+            expense: Expense {
+                amount,
+                ..decision.expense.clone()
+            },
+        };
+        for _ in 0..MAX_RECORD_ATTEMPTS {
+            let looked_up = lookup(&self.ledger, &judged, &category);
+            let looked_up = step(Step::PolicyLookup, looked_up).await?;
+            let found = looked_up.found.ok_or_else(|| ResolveError::Field {
+                field: "category",
+                message: looked_up.run.report.error.unwrap_or_default(),
+            })?;
+            let set_aside = set_aside(&found, request.wanted.role)?;
+            let mut reservation = found.reservation.clone();
+            reservation.caps.retain(|(window, max)| {
+                !set_aside
+                    .iter()
+                    .any(|finding| finding.window == *window && finding.limit == *max)
+            });
+            let approval = Approval {
+                amount: Some(amount),
+                converted_amount: found.facts.converted_amount.clone(),
+                category: Some(category.clone()),
+                exceptions: set_aside
+                    .iter()
+                    .map(|finding| finding.rule.clone())
+                    .collect(),
+            };
+            let resolution = resolution_of(request, actor.clone(), approval);
+            match self
+                .record_resolution(&request.entry, resolution, &Share::Take(reservation))
+                .await
+            {
+                // Another expense took a cap since the lookup.
+                Err(RecordError::CapMoved) => {}
+                result => return Ok(result?),
+            }
+        }
+        Err(LedgerError::Contended.into())
+    }
+
+    async fn record_resolution(
+        &self,
+        open: &Entry,
+        resolution: Resolution,
+        share: &Share,
+    ) -> Result<Resolved, RecordError> {
+        let record_hash = self.ledger.resolve(open, &resolution, share).await?;
+        Ok(Resolved {
+            decision: open.decision.clone(),
+            resolution,
+            record_hash: Some(record_hash),
+        })
+    }
+}
+
+impl From<RecordError> for ResolveError {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Settled => already_resolved(),
+            error => Self::Ledger(error.into()),
+        }
+    }
+}
+
+fn already_resolved() -> ResolveError {
+    ResolveError::Conflict {
+        code: "already_settled",
+        detail: "this expense has already been resolved".to_owned(),
+    }
+}
+
+fn not_open(outcome: Outcome) -> ResolveError {
+    let detail = format!(
+        "the outcome of this expense is {outcome}; only needs_approval and needs_review can be resolved"
+    );
+    ResolveError::Conflict {
+        code: "not_open",
+        detail,
+    }
+}
+
+/// The same resolution sent again gets the same answer; a different one comes too late.
+fn repeated(
+    decision: &Decision,
+    resolution: &Resolution,
+    actor: &str,
+    wanted: &ResolutionRequest,
+) -> Result<Resolved, ResolveError> {
+    let is_same = resolution.actor == actor
+        && (resolution.action, resolution.role, &resolution.reason)
+            == (wanted.action, wanted.role, &wanted.reason)
+        && wanted
+            .amount
+            .is_none_or(|amount| resolution.amount == Some(amount))
+        && wanted
+            .category
+            .as_ref()
+            .is_none_or(|category| resolution.category.as_ref() == Some(category));
+    let resolved = Resolved {
+        decision: decision.clone(),
+        resolution: resolution.clone(),
+        record_hash: None,
+    };
+    is_same.then_some(resolved).ok_or_else(already_resolved)
+}
+
+/// What is approved; the default is nothing.
+#[derive(Default)]
+struct Approval {
+    amount: Option<Decimal>,
+    converted_amount: Option<ConvertedAmount>,
+    category: Option<String>,
+    exceptions: Vec<String>,
+}
+
+fn resolution_of(request: &Request, actor: String, approval: Approval) -> Resolution {
+    let ResolutionRequest {
+        action,
+        role,
+        reason,
+        ..
+    } = &request.wanted;
+    let Approval {
+        amount,
+        converted_amount,
+        category,
+        exceptions,
+    } = approval;
+    Resolution {
+        id: Uuid::now_v7(),
+        expense_id: request.entry.decision.id,
+        action: *action,
+        role: *role,
+        actor,
+        api_key: request.api_key.id.clone(),
+        reason: reason.clone(),
+        amount,
+        converted_amount,
+        category,
+        exceptions,
+        tenant_id: request.entry.decision.tenant_id.clone(),
+        trace_id: request.trace_id.clone(),
+        resolved_at: request.received_at,
+    }
+}
