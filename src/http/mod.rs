@@ -33,8 +33,9 @@ use crate::keys::access::Access;
 use crate::llm::breaker::Breaker;
 use crate::reload::Reloaded;
 use crate::rulebook::Folder;
+use crate::telemetry::Instruments;
+use crate::telemetry::projections::server;
 use crate::telemetry::sampling::Sampling;
-use crate::telemetry::{Instruments, server};
 use batch::{MAX_AT_ONCE, Single};
 
 /// What handlers share.

@@ -98,12 +98,12 @@ impl Metrics {
     pub(super) fn series(&self, metric: &Metric, ended: &Ended<'_>) -> Vec<KeyValue> {
         let attributes = metric.attributes.iter().filter_map(|name| match name.key {
             key if key == names::ERROR_TYPE.key => {
-                ended.error_type().map(|kind| name.with(kind.to_owned()))
+                ended.error_type.map(|kind| name.with(kind.to_owned()))
             }
             key if key == names::TENANT_ID.key => Some(
                 name.with(
                     self.tenants
-                        .series(&cleaned(key, ended.tenant()?, &self.pseudonyms))?,
+                        .series(&cleaned(key, ended.tenant?, &self.pseudonyms))?,
                 ),
             ),
             key if key == names::GEN_AI_REQUEST_MODEL.key => {
