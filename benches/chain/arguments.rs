@@ -1,4 +1,4 @@
-//! What can be said on the command line, after `cargo bench --bench chain --`.
+//! What can be said on the command line, after `cargo bench --features jemalloc --bench chain --`.
 
 use std::path::PathBuf;
 use std::time::Duration;

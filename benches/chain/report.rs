@@ -47,10 +47,14 @@ impl Report {
             .nth(1)
             .context("the memory comes first")?
             .parse()?;
+        let allocator = match cfg!(feature = "jemalloc") {
+            true => " --features jemalloc",
+            false => "",
+        };
         let mut text = String::from("# What a decision costs\n\n");
         writeln!(
             text,
-            "```sh\ncargo bench --bench chain -- {}\n```\n",
+            "```sh\ncargo bench{allocator} --bench chain -- {}\n```\n",
             arguments.join(" ")
         )?;
         writeln!(
