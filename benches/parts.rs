@@ -13,8 +13,9 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::post;
 use divan::{AllocProfiler, Bencher};
 use expense_agent::agent::prompts::{CLASSIFY, Schema};
+use expense_agent::domain::tokens::TokenUsage;
 use expense_agent::keys::access::Access;
-use expense_agent::llm::{Answer, AnswerSchema, ChatModel, ChatRequest, ModelInfo, Reply, Usage};
+use expense_agent::llm::{Answer, AnswerSchema, ChatModel, ChatRequest, ModelInfo, Reply};
 use expense_agent::policy::evaluate::{self, RuleFacts, Subject, evaluate};
 use expense_agent::redact::pseudonym::Pseudonyms;
 use expense_agent::redact::redact;
@@ -108,11 +109,11 @@ fn redaction(bencher: Bencher, text: &str) {
 /// Tokens to money.
 #[divan::bench]
 fn cost(bencher: Bencher) {
-    let answer = answer();
+    let Answer { model, usage, .. } = answer();
+    let usage = usage.expect("the answer below has a usage");
     bencher.bench(|| {
-        RULEBOOK
-            .prices
-            .cost("openai", black_box(&answer), MEAL.today)
+        let (model, usage) = black_box((&model, usage));
+        RULEBOOK.prices.cost("openai", model, usage, MEAL.today)
     });
 }
 
@@ -214,10 +215,10 @@ fn answer() -> Answer {
         id: Some("chatcmpl-1".to_owned()),
         model: "gpt-4o-mini".to_owned(),
         finish_reason: Some("stop".to_owned()),
-        usage: Some(Usage {
+        usage: Some(TokenUsage {
             input_tokens: 700,
             output_tokens: 40,
-            ..Usage::default()
+            ..TokenUsage::default()
         }),
         ..Answer::default()
     }

@@ -9,13 +9,14 @@ use secrecy::ExposeSecret;
 use strum::VariantNames;
 
 use crate::domain::ruling::Role;
+use crate::domain::tenant;
 use crate::keys::{Digest, default_id, generate, parse};
 
 /// What a new key is to be.
 #[derive(Args, Clone, Debug)]
 pub struct NewKey {
     /// Whom its holder acts for
-    #[arg(long, value_name = "TENANT", value_parser = |text: &str| parse::line(text).ok_or(refused(parse::TENANT)))]
+    #[arg(long, value_name = "TENANT", value_parser = |text: &str| tenant::parse_id(text).ok_or(refused(tenant::TENANT)))]
     pub tenant: String,
 
     /// What logs and traces call it [default: the beginning of its hash]
@@ -31,7 +32,7 @@ pub struct NewKey {
 
     /// The person who holds it and signs with it; for a program that acts for several, leave it
     /// out
-    #[arg(long, value_name = "USER", value_parser = |text: &str| parse::line(text).ok_or(refused(parse::USER)))]
+    #[arg(long, value_name = "USER", value_parser = |text: &str| tenant::parse_id(text).ok_or(refused(tenant::USER)))]
     pub user: Option<String>,
 }
 

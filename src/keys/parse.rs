@@ -10,19 +10,13 @@ use serde::Serialize;
 use strum::VariantNames;
 use toml::de::DeValue;
 
-use crate::domain::body::{MAX_ID_CHARS, is_line};
 use crate::domain::ruling::Role;
+use crate::domain::tenant::{self, TENANT, USER};
 use crate::keys::{ApiKey, ApiKeys, Digest};
 use crate::toml_reader::{Claims, DATE, FileFaults, Source, date, list, name, one_of, values};
 
 /// What is accepted as the id of a key.
 pub const ID: &str = "up to 64 lower-case letters, digits, `-` and `_`, such as \"acme-2026\"";
-/// What is accepted as a tenant.
-pub const TENANT: &str =
-    "1 to 128 characters without control characters and no blank at either end, such as \"acme\"";
-/// What is accepted as a user.
-pub const USER: &str =
-    "1 to 128 characters without control characters and no blank at either end, such as \"ana\"";
 const HASH: &str = "64 hex digits, the SHA-256 of the key, which `keys new` prints";
 /// Characters an id may have: fewer than a key has, so that no key passes for an id.
 const MAX_KEY_ID_CHARS: usize = 64;
@@ -40,14 +34,18 @@ fn parse_keys(source: &mut Source<'_>) -> Option<Vec<Arc<ApiKey>>> {
     let mut claims = Claims::default();
     source.tables_of("key", |source, table, at| {
         let key_id = table.required(source, "id", ID, |value| id(value.as_str()?));
-        let tenant_id = table.required(source, "tenant", TENANT, |value| line(value.as_str()?));
+        let tenant_id = table.required(source, "tenant", TENANT, |value| {
+            tenant::parse_id(value.as_str()?)
+        });
         let digest = table.required(source, "sha256", HASH, |value| {
             Digest::parse(value.as_str()?)
         });
         let roles = list(source, table, "roles", &one_of(Role::VARIANTS), |text| {
             text.parse::<Role>().ok()
         });
-        let user_id = table.optional(source, "user", USER, |value| line(value.as_str()?));
+        let user_id = table.optional(source, "user", USER, |value| {
+            tenant::parse_id(value.as_str()?)
+        });
         let is_revoked = table.optional(source, "revoked", "true or false", DeValue::as_bool);
         let expires = table.optional(source, "expires", DATE, date);
         if let Some(id) = &key_id {
@@ -71,11 +69,6 @@ fn parse_keys(source: &mut Source<'_>) -> Option<Vec<Arc<ApiKey>>> {
 /// Reads the id of a key.
 pub fn id(text: &str) -> Option<String> {
     name(text).filter(|id| id.len() <= MAX_KEY_ID_CHARS)
-}
-
-/// Reads a tenant or a user.
-pub fn line(text: &str) -> Option<String> {
-    is_line(text, MAX_ID_CHARS).then(|| text.to_owned())
 }
 
 /// What is written of a new key.

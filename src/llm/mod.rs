@@ -3,8 +3,8 @@
 //! an error.
 
 pub mod breaker;
-pub mod cost;
 pub mod openai;
+pub mod priced;
 
 use std::time::SystemTime;
 
@@ -12,8 +12,9 @@ use async_trait::async_trait;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
+use crate::domain::short_hash::short_hash;
 use crate::domain::step::{Cost, ModelCall, PromptRef};
-use crate::policy::parse::short_hash;
+use crate::domain::tokens::TokenUsage;
 use crate::rulebook::Rulebook;
 
 /// A prompt file: instructions that never change at run time, so that its hash names it.
@@ -112,19 +113,6 @@ pub struct ModelInfo {
     pub seed: Option<i64>,
 }
 
-/// The tokens of one answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Tokens read, cached ones included.
-    pub input_tokens: u64,
-    /// Tokens written, reasoning included.
-    pub output_tokens: u64,
-    /// Of the tokens read, those from the provider's cache.
-    pub cached_tokens: Option<u64>,
-    /// Of the tokens written, those of its reasoning.
-    pub reasoning_tokens: Option<u64>,
-}
-
 /// What the model said, sensible or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
@@ -139,7 +127,7 @@ pub struct Answer {
     /// The model's refusal, in its own words.
     pub refusal: Option<String>,
     /// The tokens, if the provider counted them.
-    pub usage: Option<Usage>,
+    pub usage: Option<TokenUsage>,
 }
 
 /// Why no answer came.

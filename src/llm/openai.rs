@@ -18,8 +18,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
+use crate::domain::tokens::TokenUsage;
 use crate::llm::{
-    Answer, AnswerSchema, ChatModel, ChatRequest, ModelError, ModelInfo, Reply, Retry, Usage,
+    Answer, AnswerSchema, ChatModel, ChatRequest, ModelError, ModelInfo, Reply, Retry,
 };
 use crate::redact::redact;
 
@@ -353,11 +354,11 @@ struct Completion {
     model: Option<String>,
     choices: Vec<Choice>,
     #[serde(default, deserialize_with = "sensible")]
-    usage: Option<TokenUsage>,
+    usage: Option<UsageBody>,
 }
 
 /// A usage with counts below zero, or whatever else is none, is like one that is not there.
-fn sensible<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TokenUsage>, D::Error> {
+fn sensible<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<UsageBody>, D::Error> {
     let usage = Box::<RawValue>::deserialize(deserializer)?;
     Ok(serde_json::from_str(usage.get()).ok())
 }
@@ -375,7 +376,7 @@ struct ChoiceMessage {
 }
 
 #[derive(Deserialize)]
-struct TokenUsage {
+struct UsageBody {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
     prompt_tokens_details: Option<PromptDetails>,
@@ -406,15 +407,15 @@ impl Completion {
             finish_reason: choice.finish_reason.map(label),
             text,
             refusal: refusal.filter(|refusal| !refusal.is_empty()),
-            usage: self.usage.and_then(TokenUsage::counted),
+            usage: self.usage.and_then(UsageBody::counted),
         }
     }
 }
 
-impl TokenUsage {
+impl UsageBody {
     /// The tokens, if both counts are there: half a usage would be half a price.
-    fn counted(self) -> Option<Usage> {
-        Some(Usage {
+    fn counted(self) -> Option<TokenUsage> {
+        Some(TokenUsage {
             input_tokens: self.prompt_tokens?,
             output_tokens: self.completion_tokens?,
             cached_tokens: self

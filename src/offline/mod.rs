@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 use crate::agent::prompts::Schema;
 use crate::agent::prompts::facts::{ClassifyFacts, DecideFacts};
-use crate::llm::{Answer, ChatModel, ChatRequest, ModelError, ModelInfo, Reply, Speaker, Usage};
+use crate::domain::tokens::TokenUsage;
+use crate::llm::{Answer, ChatModel, ChatRequest, ModelError, ModelInfo, Reply, Speaker};
 use crate::offline::fault::{FaultKind, Faults};
 use crate::policy::Policies;
 use crate::policy::evaluate::evaluate;
@@ -177,7 +178,7 @@ impl ChatModel for Offline {
             _ => {}
         }
         let said = request.messages.iter().map(|message| message.text.as_str());
-        let usage = Usage {
+        let usage = TokenUsage {
             input_tokens: n_tokens(std::iter::once(request.prompt.text).chain(said)),
             output_tokens: n_tokens(std::iter::once(text.as_str())),
             cached_tokens: None,

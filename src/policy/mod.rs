@@ -1,12 +1,11 @@
-//! The policy engine: what a policy is, what its files say, what evidence speaks for a category,
-//! what an amount is in the policy's currency, and what a policy holds of an expense. Everything
-//! here is pure; the model never gets a word in.
+//! The policy engine: what a policy is, how its files are read, which evidence speaks for a
+//! category, and the verdict of a policy on an expense. Everything here is pure and independent of
+//! the model. Exchange rates and prices are in `rulebook`.
 
 pub mod duplicate;
 pub mod evaluate;
 pub mod evidence;
 pub mod parse;
-pub mod rates;
 pub mod rule;
 mod schema;
 

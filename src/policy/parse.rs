@@ -3,12 +3,12 @@
 
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
 use strum::VariantNames;
 use toml::de::{DeTable, DeValue};
 
 use crate::domain::money::Currency;
 use crate::domain::ruling::{Role, Window};
+use crate::domain::short_hash::short_hash;
 use crate::policy::evidence::{Codes, Evidence, Phrase};
 use crate::policy::rule::{KindName, Rule, RuleKind};
 use crate::policy::{Policies, Policy, schema};
@@ -128,11 +128,6 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims) -> Option<Policy> {
         rules,
         evidence: evidence?,
     })
-}
-
-/// The first 16 hex digits of the SHA-256 of a text.
-pub fn short_hash(text: &str) -> String {
-    hex::encode(&Sha256::digest(text.as_bytes())[..8])
 }
 
 fn parse_rules(

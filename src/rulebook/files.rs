@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::keys::parse::{TENANT, line};
+use crate::domain::tenant::{self, TENANT};
 use crate::toml_reader::{Fault, FileFaults, read};
 
 /// The texts of some files, with their paths, in the order of these.
@@ -71,7 +71,7 @@ impl FolderFiles {
             let name = path
                 .file_name()
                 .and_then(|name| name.to_str())
-                .and_then(line);
+                .and_then(tenant::parse_id);
             match name {
                 Some(tenant) if path.is_dir() => {
                     let entries = self.list(&path, "make it a folder of policy files");

@@ -4,17 +4,19 @@
 //! `llm::cost`.
 
 pub mod files;
+pub mod prices;
+pub mod rates;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::llm::cost::Prices;
-use crate::policy::rates::Rates;
 use crate::policy::{Policies, parse};
 use crate::toml_reader::{Fault, FileFaults};
 use files::{FolderFiles, Texts};
+use prices::Prices;
+use rates::Rates;
 
 /// What one expense is judged by, from its first step to its record; cheap to clone. It never
 /// changes: whoever holds it is not touched by a reload.

@@ -4,13 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use async_trait::async_trait;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
-use crate::clock::Clock;
 use crate::domain::step::Cost;
-use crate::llm::{Answer, ChatModel, ChatRequest, ModelInfo, Reply};
+use crate::domain::tokens::TokenUsage;
 use crate::toml_reader::{
     Claims, DATE, FileFaults, Source, TEXT, Table, date, filled_list, filled_text,
 };
@@ -59,17 +57,16 @@ impl Prices {
         Ok(Self { by_model })
     }
 
-    /// What an answer cost on a day; `None` when its tokens are not known, or nobody wrote down its
-    /// model's price.
-    pub fn cost(&self, provider: &str, answer: &Answer, day: Date) -> Option<Cost> {
+    /// The cost of an answer on a day; `None` when the table has no price for the model that gave
+    /// the answer.
+    pub fn cost(&self, provider: &str, model: &str, usage: TokenUsage, day: Date) -> Option<Cost> {
         let entries = self
             .by_model
-            .get(&(provider.to_owned(), answer.model.clone()))?;
+            .get(&(provider.to_owned(), model.to_owned()))?;
         let price = entries
             .iter()
             .rev()
             .find(|price| price.effective_from <= day)?;
-        let usage = answer.usage?;
         let n_cached = usage.cached_tokens.unwrap_or(0).min(usage.input_tokens);
         let n_fresh = usage.input_tokens - n_cached;
         let charge =
@@ -83,7 +80,7 @@ impl Prices {
             completion: completion.normalize(),
             source: format!(
                 "prices.toml {} {} {}",
-                price.provider, answer.model, price.effective_from
+                price.provider, model, price.effective_from
             ),
         })
     }
@@ -132,36 +129,4 @@ fn price(source: &mut Source<'_>, table: &mut Table<'_, '_>, key: &'static str) 
         MAX_PRICE_DECIMALS,
         "a decimal in quotes such as \"1.25\", with at most six decimals",
     )
-}
-
-/// A model whose replies say what they cost, by the prices that came with the question.
-pub struct Priced<M> {
-    model: M,
-    clock: Clock,
-}
-
-impl<M: ChatModel> Priced<M> {
-    /// Puts prices on a model's replies.
-    pub fn new(model: M, clock: Clock) -> Self {
-        Self { model, clock }
-    }
-}
-
-#[async_trait]
-impl<M: ChatModel> ChatModel for Priced<M> {
-    fn info(&self) -> &ModelInfo {
-        self.model.info()
-    }
-
-    async fn chat(&self, request: &ChatRequest<'_>) -> Reply {
-        let mut reply = self.model.chat(request).await;
-        if let Ok(answer) = &reply.answer {
-            reply.cost =
-                request
-                    .rulebook
-                    .prices
-                    .cost(self.info().provider, answer, self.clock.today());
-        }
-        reply
-    }
 }
