@@ -13,7 +13,7 @@ use crate::ledger::db::{Connection, DbError, Query, query};
 use crate::ledger::{Entry, Ledger, LedgerError, RecordError, Reservation};
 use crate::policy::Policy;
 use crate::policy::evaluate::{Purchase, Usage};
-use crate::policy::evidence::normalised;
+use crate::policy::phrase::normalised;
 
 /// The windows an expense counts in, each by its key. Without a trip the expense is a trip of its
 /// own, which nothing else ever counts in.

@@ -4,7 +4,7 @@
 use rust_decimal::Decimal;
 
 use crate::domain::expense::Expense;
-use crate::policy::evidence::normalised;
+use crate::policy::phrase::normalised;
 
 /// How alike two expenses are, from 0 to 1; `None` when they are two purchases as far as anybody
 /// can tell. Amount and currency have to be equal. Texts are compared by their words, without

@@ -6,6 +6,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ruling::{Finding, Missing, Role, Ruling, Window};
+use crate::policy::phrase::Words;
 use crate::policy::rule::{Rule, RuleKind};
 
 /// What the rules look at of one expense.
@@ -136,8 +137,8 @@ impl RuleFacts {
                     .is_some_and(|code| mcc.iter().any(|codes| codes.contains(code))),
             ),
             RuleKind::BlockedMerchant { merchant } => {
-                let name = subject.merchant.unwrap_or(subject.transaction);
-                forbidden_if(merchant.iter().any(|phrase| phrase.stands_in(name)))
+                let name = Words::of(subject.merchant.unwrap_or(subject.transaction));
+                forbidden_if(merchant.iter().any(|phrase| phrase.occurs_in(&name)))
             }
         }
     }

@@ -5,7 +5,9 @@
 pub mod duplicate;
 pub mod evaluate;
 pub mod evidence;
+pub mod mcc;
 pub mod parse;
+pub mod phrase;
 pub mod rule;
 mod schema;
 

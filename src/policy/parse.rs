@@ -9,7 +9,9 @@ use toml::de::{DeTable, DeValue};
 use crate::domain::money::Currency;
 use crate::domain::ruling::{Role, Window};
 use crate::domain::short_hash::short_hash;
-use crate::policy::evidence::{Codes, Evidence, Phrase};
+use crate::policy::evidence::Evidence;
+use crate::policy::mcc::Codes;
+use crate::policy::phrase::Phrase;
 use crate::policy::rule::{KindName, Rule, RuleKind};
 use crate::policy::{Policies, Policy, schema};
 use crate::toml_reader::{

@@ -6,7 +6,8 @@ use strum::{EnumDiscriminants, EnumString, VariantNames};
 use utoipa::ToSchema;
 
 use crate::domain::ruling::{Role, Window};
-use crate::policy::evidence::{Codes, Phrase};
+use crate::policy::mcc::Codes;
+use crate::policy::phrase::Phrase;
 
 /// One rule of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
