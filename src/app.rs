@@ -30,7 +30,7 @@ use crate::rulebook::Folder;
 use crate::rulebook::files::FolderFiles;
 use crate::telemetry::Instruments;
 use crate::telemetry::projections::chat::TracedModel;
-use crate::toml_reader::FileFaults;
+use crate::toml_reader::diagnostic::Diagnostics;
 
 /// How long the ledger's connections are waited for at the end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -40,10 +40,10 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub enum BuildError {
     /// The policies, or the tables beside them, are wrong.
     #[error("the policies cannot be used")]
-    Policies(#[source] FileFaults),
+    Policies(#[source] Diagnostics),
     /// The API keys are wrong.
     #[error("the API keys cannot be used")]
-    Keys(#[source] FileFaults),
+    Keys(#[source] Diagnostics),
     /// The ledger cannot be opened.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -191,7 +191,7 @@ impl App {
 }
 
 /// What every tenant's expenses are judged by, for as long as the service runs.
-fn folder(config: &Config, reloads: &ReloadRequests) -> Result<Reloaded<Folder>, FileFaults> {
+fn folder(config: &Config, reloads: &ReloadRequests) -> Result<Reloaded<Folder>, Diagnostics> {
     let dir = config.policies.clone();
     Reloaded::start(
         "policies",
@@ -205,9 +205,9 @@ fn folder(config: &Config, reloads: &ReloadRequests) -> Result<Reloaded<Folder>,
 /// Shows in the metrics what becomes of files that may change.
 fn watch_reloads(state: &AppState, instruments: &Instruments) {
     let folder = state.folder.clone();
-    instruments.watch_reloads("policies", move || folder.tally());
+    instruments.watch_reloads("policies", move || folder.counts());
     if let Access::Keyed { keys, .. } = state.access.clone() {
-        instruments.watch_reloads("api_keys", move || keys.tally());
+        instruments.watch_reloads("api_keys", move || keys.counts());
     }
 }
 
@@ -249,7 +249,7 @@ fn traced(model: impl ChatModel + 'static, config: &Config, clock: Clock) -> Arc
 }
 
 /// Who is let in: everyone, or the holders of keys.
-fn access(config: &Config, clock: Clock, reloads: &ReloadRequests) -> Result<Access, FileFaults> {
+fn access(config: &Config, clock: Clock, reloads: &ReloadRequests) -> Result<Access, Diagnostics> {
     let Some(file) = config.api_keys.clone() else {
         return Ok(Access::Anonymous);
     };

@@ -1,10 +1,15 @@
-//! Values that live in files and may change while the service runs: read at the start, read again
-//! every few seconds and when somebody asks, and swapped as a whole. A change that cannot be used
-//! is not taken; what was in use stays so.
+//! Values that are loaded from files and may change while the service runs. The files are read at
+//! the start, every few seconds after that, and on request (SIGHUP). A change is applied as a whole
+//! or, when it cannot be parsed, rejected as a whole; the previous value then stays in use.
 //!
-//! Files are read, not watched: a mounted Kubernetes Secret changes by swapping symbolic links far
-//! above the file, and times of modification are too coarse to trust. Files of settings are small,
-//! so reading them costs less than a request, and only what reads otherwise than before is parsed.
+//! Files are polled and not watched with `notify`: a mounted Kubernetes Secret changes by swapping
+//! symbolic links in a directory above the file, which a watch on the file does not report, and
+//! modification times are too coarse to detect every change. These files are small: reading them
+//! costs less than a request, and they are parsed only when their content has changed.
+//!
+//! Each value has one task, the only writer of a watch channel. Readers take the current `Arc` from
+//! the channel and keep it for as long as they work with it, so a reload never changes a decision
+//! that is being made. The task ends when the last [`Reloaded`] of its value is dropped.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,82 +17,79 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::toml_reader::FileFaults;
+use crate::toml_reader::diagnostic::Diagnostics;
 
-/// Asks every [`Reloaded`] it was given to for a look at its files, now.
+/// Makes every [`Reloaded`] that was started with it read its files now.
 #[derive(Clone, Debug, Default)]
 pub struct ReloadRequests(watch::Sender<()>);
 
 impl ReloadRequests {
-    /// Asks for a look.
+    /// Requests a reload; returns before it has happened.
     pub fn ask(&self) {
         self.0.send_replace(());
     }
 }
 
-/// What is in use, and whether it is what the files say.
+/// The value in use, and whether the files still say the same.
 #[derive(Debug)]
 pub struct Loaded<T> {
-    /// The value of the last files that could be used.
+    /// The value of the last files that could be parsed.
     pub value: Arc<T>,
-    /// What is wrong with the files as they are now.
-    pub faults: Option<Arc<FileFaults>>,
-    n_taken: u64,
-    n_refused: u64,
+    /// Why the current files cannot be parsed; absent while the value is theirs.
+    pub diagnostics: Option<Arc<Diagnostics>>,
+    n_applied: u64,
+    n_rejected: u64,
 }
 
-/// How often files changed since the start, and what came of it.
+/// How often the files changed since the start, and with which result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tally {
-    /// Changes that were taken into use.
-    pub n_taken: u64,
-    /// Changes that were refused.
-    pub n_refused: u64,
-    /// Whether what is in use is not what the files say.
+pub struct ReloadCounts {
+    /// Changes that were applied.
+    pub n_applied: u64,
+    /// Changes that were rejected.
+    pub n_rejected: u64,
+    /// Whether the last change was rejected, so that the value in use is not that of the files.
     pub is_stale: bool,
 }
 
+// Derived, this would ask for `T: Clone`.
 impl<T> Clone for Loaded<T> {
     fn clone(&self) -> Self {
         Self {
             value: Arc::clone(&self.value),
-            faults: self.faults.clone(),
+            diagnostics: self.diagnostics.clone(),
             ..*self
         }
     }
 }
 
-/// In a few words, for people who ask whether what is in use is what the files say.
+/// A summary for `/readyz?verbose`: the value, or the first diagnostic of the rejected files.
 impl<T: fmt::Display> fmt::Display for Loaded<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.faults.as_ref().and_then(|faults| faults.0.first()) {
+        let first = self.diagnostics.as_ref().and_then(|found| found.0.first());
+        match first {
             None => self.value.fmt(f),
-            Some(fault) => write!(f, "stale: {fault}"),
+            Some(diagnostic) => write!(f, "stale: {diagnostic}"),
         }
     }
 }
 
-/// A value that follows its files, for as long as somebody holds it; cheap to clone.
+/// A value that follows its files until the last clone of it is dropped; cheap to clone.
 pub struct Reloaded<T>(watch::Receiver<Loaded<T>>);
 
 impl<T> Reloaded<T> {
-    /// What is in use now.
+    /// The value in use now.
     pub fn now(&self) -> Loaded<T> {
         self.0.borrow().clone()
     }
 
-    /// What became of changes.
-    pub fn tally(&self) -> Tally {
-        let Loaded {
-            n_taken,
-            n_refused,
-            ref faults,
-            ..
-        } = *self.0.borrow();
-        Tally {
-            n_taken,
-            n_refused,
-            is_stale: faults.is_some(),
+    /// What became of the changes so far.
+    pub fn counts(&self) -> ReloadCounts {
+        let loaded = self.0.borrow();
+        ReloadCounts {
+            n_applied: loaded.n_applied,
+            n_rejected: loaded.n_rejected,
+            is_stale: loaded.diagnostics.is_some(),
         }
     }
 }
@@ -105,89 +107,93 @@ impl<T> fmt::Debug for Reloaded<T> {
 }
 
 impl<T: Send + Sync + 'static> Reloaded<T> {
-    /// Loads a value, and begins to follow its files in a task of its own on the current runtime.
-    /// `what` names the value in the log, `read` gives what the files say, and `parse` makes
-    /// the value of it.
+    /// Loads a value, and spawns the task that follows its files on the current runtime. `what` is
+    /// the name of the value in the log, `read` returns the content of the files, and `parse` turns
+    /// the content into the value.
     ///
     /// # Errors
-    /// When the files cannot be used: there is nothing yet that could stay in use.
+    /// When the files cannot be parsed: there is no previous value to fall back to.
     pub fn start<S: PartialEq + Send + 'static>(
         what: &'static str,
         read: impl Fn() -> S + Send + 'static,
-        parse: impl Fn(&S) -> Result<T, FileFaults> + Send + 'static,
+        parse: impl Fn(&S) -> Result<T, Diagnostics> + Send + 'static,
         interval: Duration,
         requests: &ReloadRequests,
-    ) -> Result<Self, FileFaults> {
-        let mut said = read();
+    ) -> Result<Self, Diagnostics> {
+        let mut content = read();
         let (sender, receiver) = watch::channel(Loaded {
-            value: Arc::new(parse(&said)?),
-            faults: None,
-            n_taken: 0,
-            n_refused: 0,
+            value: Arc::new(parse(&content)?),
+            diagnostics: None,
+            n_applied: 0,
+            n_rejected: 0,
         });
-        let look = move || {
-            said = changed(&read, &said)?;
-            Some(parse(&said))
+        let check = move || {
+            content = changed(&read, &content)?;
+            Some(parse(&content))
         };
-        tokio::spawn(follow(what, look, interval, requests.clone(), sender));
+        tokio::spawn(follow(what, check, interval, requests.clone(), sender));
         Ok(Self(receiver))
     }
 }
 
-/// What files say, when it is not what they said before. They are read until two reads agree, so
-/// that files which are being replaced are not taken half old and half new.
+/// The content of the files, if it is not what it was before. The files are read until two reads
+/// agree, so that files which are being replaced are not read half old and half new.
 fn changed<S: PartialEq>(read: impl Fn() -> S, before: &S) -> Option<S> {
-    let mut said = read();
-    if said == *before {
+    let mut content = read();
+    if content == *before {
         return None;
     }
     loop {
         let again = read();
-        if again == said {
-            return Some(said);
+        if again == content {
+            return Some(content);
         }
-        said = again;
+        content = again;
     }
 }
 
 async fn follow<T: Send + Sync + 'static>(
     what: &'static str,
-    mut look: impl FnMut() -> Option<Result<T, FileFaults>> + Send + 'static,
+    mut check: impl FnMut() -> Option<Result<T, Diagnostics>> + Send + 'static,
     interval: Duration,
     requests: ReloadRequests,
     sender: watch::Sender<Loaded<T>>,
 ) {
-    let mut asked = requests.0.subscribe();
+    let mut requested = requests.0.subscribe();
     loop {
         tokio::select! {
             () = tokio::time::sleep(interval) => {}
-            _asked = asked.changed() => {}
+            _requested = requested.changed() => {}
             () = sender.closed() => return,
         }
-        // Reading files blocks, and must not hold requests up.
-        let looking = tokio::task::spawn_blocking(move || {
-            let found = look();
-            (look, found)
+        // Reading files blocks, and must not delay requests.
+        let checking = tokio::task::spawn_blocking(move || {
+            let result = check();
+            (check, result)
         });
-        let Ok((same, found)) = looking.await else {
+        // Fails when the runtime shuts down.
+        let Ok((returned, result)) = checking.await else {
             return;
         };
-        look = same;
-        match found {
+        check = returned;
+        match result {
             None => {}
             Some(Ok(value)) => {
                 sender.send_modify(|loaded| {
                     loaded.value = Arc::new(value);
-                    loaded.faults = None;
-                    loaded.n_taken += 1;
+                    loaded.diagnostics = None;
+                    loaded.n_applied += 1;
                 });
                 tracing::info!("{what} reloaded");
             }
-            Some(Err(faults)) => {
-                tracing::warn!(%faults, "{what} cannot be reloaded; those loaded before stay in use");
+            Some(Err(diagnostics)) => {
+                tracing::warn!(
+                    error = %diagnostics,
+                    "{what} cannot be reloaded; the previous ones stay in use"
+                );
                 sender.send_modify(|loaded| {
-                    loaded.faults = Some(Arc::new(faults));
-                    loaded.n_refused += 1;
+                    loaded.diagnostics = Some(Arc::new(diagnostics));
+                    loaded.n_rejected += 1;
                 });
             }
         }

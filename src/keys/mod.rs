@@ -15,7 +15,8 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::domain::ruling::Role;
-use crate::toml_reader::{FileFaults, read};
+use crate::toml_reader::diagnostic::Diagnostics;
+use crate::toml_reader::read;
 
 /// What every key begins with, so that people and secret scanners know one when they see it.
 const PREFIX: &str = "ea_";
@@ -97,7 +98,7 @@ pub struct ApiKeys(pub Vec<Arc<ApiKey>>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyFile {
     path: PathBuf,
-    text: Result<String, FileFaults>,
+    text: Result<String, Diagnostics>,
 }
 
 impl KeyFile {
@@ -121,9 +122,9 @@ impl ApiKeys {
     /// The keys of a file.
     ///
     /// # Errors
-    /// With every fault of the file, not just the first.
-    pub fn parse(file: &KeyFile) -> Result<Self, FileFaults> {
-        parse::parse(&file.path, file.text.as_ref().map_err(FileFaults::clone)?)
+    /// With all diagnostics of the file, not just the first.
+    pub fn parse(file: &KeyFile) -> Result<Self, Diagnostics> {
+        parse::parse(&file.path, file.text.as_ref().map_err(Diagnostics::clone)?)
     }
 
     /// The key that a text is, in force or not. Every digest is compared, also after a match, so

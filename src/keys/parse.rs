@@ -1,7 +1,7 @@
 //! The file of keys, TOML text to [`ApiKeys`] and back: one `[[key]]` for each, with its `id`, its
 //! `tenant`, the `sha256` of the key, and if need be `roles`, the `user` who holds it, `revoked =
-//! true` and the day it `expires`. Faults never repeat what a value holds: someone may have written
-//! the key itself where its hash belongs.
+//! true` and the day it `expires`. Diagnostics never repeat a value of this file: someone may have
+//! written the key itself in place of its hash.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,9 @@ use toml::de::DeValue;
 use crate::domain::ruling::Role;
 use crate::domain::tenant::{self, TENANT, USER};
 use crate::keys::{ApiKey, ApiKeys, Digest};
-use crate::toml_reader::{Claims, DATE, FileFaults, Source, date, list, name, one_of, values};
+use crate::toml_reader::claims::Claims;
+use crate::toml_reader::diagnostic::Diagnostics;
+use crate::toml_reader::{self, DATE, Source, date, list, name, one_of, values};
 
 /// What is accepted as the id of a key.
 pub const ID: &str = "up to 64 lower-case letters, digits, `-` and `_`, such as \"acme-2026\"";
@@ -24,9 +26,9 @@ const MAX_KEY_ID_CHARS: usize = 64;
 /// Reads the keys of a file from its text.
 ///
 /// # Errors
-/// With every fault of the file, not just the first.
-pub fn parse(file: &Path, text: &str) -> Result<ApiKeys, FileFaults> {
-    FileFaults::collect(file, text, parse_keys).map(ApiKeys)
+/// With all diagnostics of the file, not just the first.
+pub fn parse(file: &Path, text: &str) -> Result<ApiKeys, Diagnostics> {
+    toml_reader::parse(file, text, parse_keys).map(ApiKeys)
 }
 
 fn parse_keys(source: &mut Source<'_>) -> Option<Vec<Arc<ApiKey>>> {

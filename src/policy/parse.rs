@@ -1,5 +1,5 @@
-//! Policy files, TOML text to [`Policies`]. Reads on after a fault, so that one run names every one
-//! of them with its file, line and key, and with what would be accepted.
+//! Parses policy files, from TOML text to [`Policies`]. One run reports the mistakes of all files;
+//! how, is explained in `toml_reader`. Which files there are is decided in `rulebook`.
 
 use std::path::Path;
 
@@ -14,29 +14,30 @@ use crate::policy::mcc::Codes;
 use crate::policy::phrase::Phrase;
 use crate::policy::rule::{KindName, Rule, RuleKind};
 use crate::policy::{Policies, Policy, schema};
+use crate::toml_reader::claims::Claims;
+use crate::toml_reader::diagnostic::{Diagnostic, Diagnostics};
 use crate::toml_reader::{
-    Claims, DATE, Fault, FileFaults, Source, TEXT, Table, date, filled_list, filled_text, list,
-    name, one_of, values,
+    DATE, Source, TEXT, Table, date, filled_list, filled_text, list, name, one_of, values,
 };
 
 const NAME: &str = "lower-case letters, digits, `-` and `_`, such as \"travel\"";
-/// What a cap can count over.
+/// The windows of caps; [`Window::Merchant`] is for split purchases only.
 const CAPPED: [Window; 4] = [Window::Expense, Window::Day, Window::Trip, Window::Year];
 const DAYS: &str = "a number of days from 0 to 9999, without quotes";
 const CODES: &str = "four digits or a range such as \"3000-3999\"";
 const PHRASE: &str = "words such as \"uber eats\", or the beginning of a word such as \"flight*\"";
 
-/// Reads the policies that hold together, from the texts of their files. Where two files contradict
-/// each other, the later one is named.
+/// Parses the policies of one tenant from the texts of their files. Where two files contradict each
+/// other, the diagnostic is about the later one.
 ///
 /// # Errors
-/// With every fault of every file, and of how the files fit each other.
-pub fn parse(dir: &Path, sources: &[(&Path, &str)]) -> Result<Policies, FileFaults> {
-    let mut faults = Vec::new();
+/// With the diagnostics of all files, contradictions between files included.
+pub fn parse(dir: &Path, sources: &[(&Path, &str)]) -> Result<Policies, Diagnostics> {
+    let mut diagnostics = Vec::new();
     let mut policies = Vec::new();
     if sources.is_empty() {
-        let message = "holds no policy; put files such as travel.toml there".to_owned();
-        faults.push(Fault {
+        let message = "contains no policy; add files such as travel.toml".to_owned();
+        diagnostics.push(Diagnostic {
             file: dir.to_owned(),
             line: None,
             message,
@@ -44,16 +45,16 @@ pub fn parse(dir: &Path, sources: &[(&Path, &str)]) -> Result<Policies, FileFaul
     }
     let mut claims = Claims::default();
     for (file, text) in sources {
-        let mut source = Source::new(file, text, &mut faults);
+        let mut source = Source::new(file, text, &mut diagnostics);
         if let Some(policy) = parse_file(&mut source, &mut claims) {
             policies.push(policy);
         }
     }
-    FileFaults::none_of(faults)?;
+    Diagnostics::none_in(diagnostics)?;
     Ok(Policies::build(policies))
 }
 
-/// The category a policy file is of, if that much of it can be read.
+/// The category of a policy file, if that much of the file can be parsed.
 pub fn category(text: &str) -> Option<String> {
     name(
         DeTable::parse(text)
@@ -80,8 +81,8 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims) -> Option<Policy> {
         "an ISO 4217 code such as \"USD\"",
         |value| value.as_str()?.parse::<Currency>().ok(),
     );
-    // Amounts are judged in dollars where the currency itself is wrong, so that their faults are
-    // named as well.
+    // When the currency itself is wrong, amounts are parsed as dollars, so that their mistakes are
+    // reported as well.
     let unit = currency.unwrap_or(Currency::USD);
     let uncorroborated_limit = table.amount(source, "uncorroborated_limit", unit);
     let catch_all = table.optional(source, "catch_all", "true or false", DeValue::as_bool);
@@ -95,22 +96,17 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims) -> Option<Policy> {
     });
     table.finish(source);
 
-    if let (Some(from), Some(Some(to))) = (effective_from, effective_to)
-        && to < from
-    {
-        source.fault(
-            to_at,
-            format!("`effective_to` {to} is before `effective_from` {from}; write a later day"),
-        );
-    }
     if let Some(from) = effective_from {
-        // Two versions that begin on one day would leave open which of them is in force.
-        claims.claim(
-            source,
-            from_at,
-            &format!("`effective_from` {from} of `{owner}`"),
-            &source.file.display().to_string(),
-        );
+        if let Some(to) = effective_to.flatten().filter(|to| *to < from) {
+            source.report(
+                to_at,
+                format!("`effective_to` {to} is before `effective_from` {from}; write a later day"),
+            );
+        }
+        // With two versions that begin on the same day, it would be open which one is in force. The
+        // file is the owner, because the versions of a category must differ in this.
+        let thing = format!("`effective_from` {from} of `{owner}`");
+        claims.claim(source, from_at, &thing, &source.file.display().to_string());
     }
     if catch_all == Some(Some(true)) {
         claims.claim(source, catch_all_at, "`catch_all`", &owner);
@@ -149,9 +145,9 @@ fn parse_rules(
         if exception.is_some_and(|role| role.is_some())
             && kind.as_ref().is_some_and(|kind| !kind.denies())
         {
-            source.fault(
+            source.report(
                 at,
-                "`exception` is for rules that deny; this one asks a role already, so leave it out"
+                "`exception` is for rules that deny; this rule already asks a role, so remove it"
                     .to_owned(),
             );
         }
@@ -175,59 +171,54 @@ fn parse_kind(
     let asked = |source: &mut Source<'_>, table: &mut Table<'_, '_>| {
         table.required(source, "role", &one_of(Role::VARIANTS), role)
     };
-    match kind? {
+    // Every key is read before the first `?`, so that one wrong key does not hide another.
+    Some(match kind? {
         KindName::Cap => {
-            let per = table.required(source, "per", &one_of(&CAPPED.map(<&str>::from)), |value| {
-                value
-                    .as_str()?
-                    .parse::<Window>()
-                    .ok()
-                    .filter(|window| CAPPED.contains(window))
-            });
+            let per = table.required(source, "per", &one_of(&CAPPED.map(<&str>::from)), window);
             let max = table.amount(source, "max", currency);
-            Some(RuleKind::Cap {
+            RuleKind::Cap {
                 per: per?,
                 max: max?,
-            })
+            }
         }
         KindName::Approval => {
             let above = table.amount(source, "above", currency);
-            Some(RuleKind::Approval {
+            RuleKind::Approval {
                 role: asked(source, table)?,
                 above: above?,
-            })
+            }
         }
-        KindName::ApprovalAlways => Some(RuleKind::ApprovalAlways {
+        KindName::ApprovalAlways => RuleKind::ApprovalAlways {
             role: asked(source, table)?,
-        }),
-        KindName::Receipt => Some(RuleKind::Receipt {
+        },
+        KindName::Receipt => RuleKind::Receipt {
             above: table.amount(source, "above", currency)?,
-        }),
+        },
         KindName::Split => {
             let days = table.required(source, "days", DAYS, days);
             let limit = table.amount(source, "limit", currency);
-            Some(RuleKind::Split {
+            RuleKind::Split {
                 role: asked(source, table)?,
                 days: days?,
                 limit: limit?,
-            })
+            }
         }
-        KindName::MaxAge => Some(RuleKind::MaxAge {
+        KindName::MaxAge => RuleKind::MaxAge {
             days: table.required(source, "days", DAYS, days)?,
-        }),
-        KindName::Future => Some(RuleKind::Future {
-            days: table
-                .optional(source, "days", DAYS, days)?
-                .unwrap_or_default(),
-        }),
-        KindName::BlockedMcc => Some(RuleKind::BlockedMcc {
-            mcc: filled_list(source, table, "mcc", CODES, Codes::parse)?,
-        }),
-        KindName::BlockedMerchant => {
-            let merchant = filled_list(source, table, "merchant", PHRASE, Phrase::parse)?;
-            Some(RuleKind::BlockedMerchant { merchant })
+        },
+        KindName::Future => {
+            let days = table.optional(source, "days", DAYS, days)?;
+            RuleKind::Future {
+                days: days.unwrap_or_default(),
+            }
         }
-    }
+        KindName::BlockedMcc => RuleKind::BlockedMcc {
+            mcc: filled_list(source, table, "mcc", CODES, Codes::parse)?,
+        },
+        KindName::BlockedMerchant => RuleKind::BlockedMerchant {
+            merchant: filled_list(source, table, "merchant", PHRASE, Phrase::parse)?,
+        },
+    })
 }
 
 fn parse_evidence(
@@ -239,7 +230,7 @@ fn parse_evidence(
         return Some(Evidence::default());
     };
     let Some(section) = value.get_ref().as_table() else {
-        source.fault(at, "`evidence` is no table; write [evidence]".to_owned());
+        source.report(at, "`evidence` is not a table; write [evidence]".to_owned());
         return None;
     };
     let mut table = Table::new(section, at);
@@ -256,8 +247,8 @@ fn parse_evidence(
         claim(source, *at, &format!("the phrase \"{phrase}\""));
     }
     for (at, phrase) in &transaction {
-        // A text is searched for both kinds, so that one category may call a thing by one phrase
-        // twice, and no two may.
+        // Transaction texts are searched for merchants' phrases too. One category may list a phrase
+        // as both, but two categories must not share it.
         let is_merchant = merchant.iter().any(|(_, known)| known == phrase);
         let kind = if is_merchant {
             "transaction phrase"
@@ -275,6 +266,11 @@ fn parse_evidence(
 
 fn role(value: &DeValue<'_>) -> Option<Role> {
     value.as_str()?.parse().ok()
+}
+
+fn window(value: &DeValue<'_>) -> Option<Window> {
+    let window = value.as_str()?.parse().ok()?;
+    CAPPED.contains(&window).then_some(window)
 }
 
 fn days(value: &DeValue<'_>) -> Option<u16> {

@@ -1,44 +1,46 @@
-//! The files of a policies folder as they are read, before anybody asks what they mean:
+//! The files of a policies folder, read but not parsed:
 //!
 //! ```text
 //! *.toml                    policies of every tenant
-//! tenants/TENANT/*.toml     policies of one tenant's own
-//! tables/rates.toml         exchange rates; may be absent
-//! tables/prices.toml        what models cost
+//! tenants/TENANT/*.toml     policies of one tenant
+//! tables/rates.toml         exchange rates; optional
+//! tables/prices.toml        prices of models
 //! ```
 //!
-//! Names that begin with a dot are passed over: a mounted ConfigMap keeps its versions under such
-//! names, and editors their locks. Everything else may be a symbolic link.
+//! Names that begin with a dot are skipped: a mounted ConfigMap keeps its versions under such names,
+//! and editors keep their lock files there. Files and folders may be symbolic links. What the texts
+//! mean is the task of the parent module.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::domain::tenant::{self, TENANT};
-use crate::toml_reader::{Fault, FileFaults, read};
+use crate::toml_reader::diagnostic::{Diagnostic, Diagnostics};
+use crate::toml_reader::read;
 
-/// The texts of some files, with their paths, in the order of these.
+/// The paths and texts of some files, sorted by path.
 pub type Texts = Vec<(PathBuf, String)>;
 
-/// A policies folder as it was read.
+/// The content of a policies folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FolderFiles {
     /// The folder.
     pub dir: PathBuf,
     /// Policies of every tenant.
     pub shared: Texts,
-    /// Policies of tenants' own.
+    /// Policies of single tenants, by tenant.
     pub by_tenant: BTreeMap<String, Texts>,
     /// The table of exchange rates, if there is one.
     pub rates: Option<(PathBuf, String)>,
     /// The table of prices, if it can be read.
     pub prices: Option<(PathBuf, String)>,
-    /// What cannot be read, or stands where nobody reads it.
-    pub faults: Vec<Fault>,
+    /// What cannot be read, or is in a place where it would be ignored.
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 impl FolderFiles {
-    /// Reads a folder; what cannot be read is among the faults.
+    /// Reads a folder; what cannot be read becomes a diagnostic.
     pub fn read(dir: &Path) -> Self {
         let mut files = Self {
             dir: dir.to_owned(),
@@ -49,24 +51,25 @@ impl FolderFiles {
         files.read_tenants(&dir.join("tenants"));
         let rates = dir.join("tables").join("rates.toml");
         if rates.exists() {
-            files.rates = files.text(rates, "leave it out when there are no rates");
+            files.rates = files.text(rates, "remove it when there are no rates");
         }
         files.prices = files.text(
             dir.join("tables").join("prices.toml"),
-            "every policies folder has a tables/prices.toml",
+            "every policies folder needs a tables/prices.toml",
         );
         files
     }
 
-    /// Reads the folders of tenants. No path is ever made of a tenant's name: only folders that are
-    /// there are read, and a tenant whose name no folder can have has no policies of its own.
+    /// Reads the folders of tenants. Paths are never built from the name of a tenant: only existing
+    /// folders are read. A tenant whose name cannot be the name of a folder has no policies of its
+    /// own.
     fn read_tenants(&mut self, dir: &Path) {
         if matches!(std::fs::read_dir(dir), Err(error) if error.kind() == io::ErrorKind::NotFound) {
             return;
         }
         for path in self.list(
             dir,
-            "make it a folder that holds one for each tenant with policies of its own",
+            "make it a folder with one folder for each tenant that has policies of its own",
         ) {
             let name = path
                 .file_name()
@@ -78,19 +81,16 @@ impl FolderFiles {
                     let policies = self.policies(entries);
                     self.by_tenant.insert(tenant, policies);
                 }
-                Some(_) => self.fault(
+                Some(_) => self.report(
                     &path,
-                    "is no tenant's; put it into a folder that is called like the tenant",
+                    "does not belong to a tenant; move it into a folder named after the tenant",
                 ),
-                None => self.fault(
-                    &path,
-                    &format!("is called like no tenant; name it with {TENANT}"),
-                ),
+                None => self.report(&path, &format!("is not the name of a tenant; use {TENANT}")),
             }
         }
     }
 
-    /// What a folder holds, sorted; `hint` says what to do about one that cannot be read.
+    /// The entries of a folder, sorted; `hint` says what to do when they cannot be read.
     fn list(&mut self, dir: &Path, hint: &str) -> Vec<PathBuf> {
         let list = || {
             std::fs::read_dir(dir)?
@@ -98,7 +98,7 @@ impl FolderFiles {
                 .collect::<io::Result<Vec<_>>>()
         };
         let mut entries = list().unwrap_or_else(|error| {
-            self.fault(dir, &format!("cannot be read: {error}; {hint}"));
+            self.report(dir, &format!("cannot be read: {error}; {hint}"));
             Vec::new()
         });
         entries.retain(|path| {
@@ -118,19 +118,19 @@ impl FolderFiles {
         };
         let files = entries.into_iter().filter(is_policy);
         files
-            .filter_map(|path| self.text(path, "write a text file in UTF-8"))
+            .filter_map(|path| self.text(path, "save it as UTF-8 text"))
             .collect()
     }
 
     fn text(&mut self, path: PathBuf, hint: &str) -> Option<(PathBuf, String)> {
         let text = read(&path, hint)
-            .map_err(|FileFaults(faults)| self.faults.extend(faults))
+            .map_err(|Diagnostics(found)| self.diagnostics.extend(found))
             .ok()?;
         Some((path, text))
     }
 
-    fn fault(&mut self, path: &Path, message: &str) {
-        self.faults.push(Fault {
+    fn report(&mut self, path: &Path, message: &str) {
+        self.diagnostics.push(Diagnostic {
             file: path.to_owned(),
             line: None,
             message: message.to_owned(),

@@ -1,7 +1,6 @@
-//! What a policies folder holds: for each tenant the rulebook by which its expenses are judged.
-//! That is everybody's, but for the categories of which the tenant has policies of its own. How the
-//! files are read stands in `files`, what they say in `policy::parse`, `policy::rates` and
-//! `llm::cost`.
+//! A policies folder, parsed: one rulebook for each tenant. A tenant's rulebook is the shared one,
+//! except for the categories for which the tenant has policies of its own. `files` reads the files;
+//! `policy::parse`, `rates` and `prices` parse them.
 
 pub mod files;
 pub mod prices;
@@ -13,67 +12,67 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::policy::{Policies, parse};
-use crate::toml_reader::{Fault, FileFaults};
+use crate::toml_reader::diagnostic::{Diagnostic, Diagnostics};
 use files::{FolderFiles, Texts};
 use prices::Prices;
 use rates::Rates;
 
-/// What one expense is judged by, from its first step to its record; cheap to clone. It never
-/// changes: whoever holds it is not touched by a reload.
+/// Everything that one expense is judged by, from its first step to its record; cheap to clone. It
+/// is immutable, so a reload does not affect decisions that are being made.
 #[derive(Clone, Debug, Default)]
 pub struct Rulebook {
     /// The rules.
     pub policies: Arc<Policies>,
-    /// What foreign money is in the currency of a policy.
+    /// Exchange rates, for expenses in another currency than their policy.
     pub rates: Arc<Rates>,
-    /// What the models' tokens cost.
+    /// Prices of the tokens of models.
     pub prices: Arc<Prices>,
 }
 
 /// The rulebooks of all tenants.
 #[derive(Debug)]
 pub struct Folder {
-    /// What holds for every tenant without policies of its own.
+    /// The rulebook of every tenant without policies of its own.
     pub shared: Rulebook,
-    /// What holds for the others.
+    /// The rulebooks of the other tenants.
     pub by_tenant: BTreeMap<String, Rulebook>,
-    /// Policy files that were read, those of tenants included.
+    /// How many policy files there are, those of tenants included.
     pub n_policies: usize,
 }
 
 impl Folder {
-    /// Reads a policies folder.
+    /// Reads and parses a policies folder.
     ///
     /// # Errors
-    /// With every fault of every file.
-    pub fn load(dir: &Path) -> Result<Self, FileFaults> {
+    /// With the diagnostics of all files.
+    pub fn load(dir: &Path) -> Result<Self, Diagnostics> {
         Self::parse(&FolderFiles::read(dir))
     }
 
-    /// Makes rulebooks of the files of a folder.
+    /// Parses the files of a folder into rulebooks.
     ///
     /// # Errors
-    /// With every fault of every file.
-    pub fn parse(files: &FolderFiles) -> Result<Self, FileFaults> {
-        let mut faults = Faults(files.faults.clone());
+    /// With the diagnostics of all files.
+    pub fn parse(files: &FolderFiles) -> Result<Self, Diagnostics> {
+        let mut found = DiagnosticSet(files.diagnostics.clone());
         let shared: Vec<(&Path, &str)> = borrowed(&files.shared).collect();
         let categories: Vec<Option<String>> = shared
             .iter()
             .map(|(_, text)| parse::category(text))
             .collect();
-        let rates = faults.take(
+        let rates = found.value(
             files
                 .rates
                 .as_ref()
                 .map(|(file, text)| Rates::parse(file, text)),
         );
-        let prices = faults.take(
+        let prices = found.value(
             files
                 .prices
                 .as_ref()
                 .map(|(file, text)| Prices::parse(file, text)),
         );
-        let policies = faults.take(Some(parse::parse(&files.dir, &shared)));
+        let policies = found.value(Some(parse::parse(&files.dir, &shared)));
         let mut policies_by_tenant = BTreeMap::new();
         for (tenant, own) in &files.by_tenant {
             let replaced: HashSet<_> = own
@@ -90,14 +89,14 @@ impl Folder {
                 .zip(&categories)
                 .filter(|(_, category)| stays(category))
                 .map(|(file, _)| *file);
-            // The tenant's files come last, so that what contradicts the others is named there.
+            // The tenant's files come last, so that contradictions are reported in them.
             let effective: Vec<_> = kept.chain(borrowed(own)).collect();
             policies_by_tenant.insert(
                 tenant.clone(),
-                faults.take(Some(parse::parse(&files.dir, &effective))),
+                found.value(Some(parse::parse(&files.dir, &effective))),
             );
         }
-        FileFaults::none_of(faults.0)?;
+        Diagnostics::none_in(found.0)?;
         let shared = Rulebook {
             policies,
             rates,
@@ -117,13 +116,13 @@ impl Folder {
         })
     }
 
-    /// What a tenant's expenses are judged by.
+    /// The rulebook of a tenant.
     pub fn rulebook(&self, tenant_id: &str) -> &Rulebook {
         self.by_tenant.get(tenant_id).unwrap_or(&self.shared)
     }
 }
 
-/// In a few words.
+/// A summary for `/readyz?verbose`.
 impl fmt::Display for Folder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} loaded", self.n_policies)
@@ -136,24 +135,26 @@ fn borrowed(texts: &Texts) -> impl Iterator<Item = (&Path, &str)> {
         .map(|(path, text)| (path.as_path(), text.as_str()))
 }
 
-/// Faults that were found so far, each once: everybody's files are looked at again beside each
-/// tenant's.
-struct Faults(Vec<Fault>);
+/// The diagnostics found so far, without duplicates: the shared files are parsed again with the
+/// files of each tenant.
+struct DiagnosticSet(Vec<Diagnostic>);
 
-impl Faults {
-    /// What was made of something, or nothing in its place while its faults are noted.
-    fn take<T: Default>(&mut self, parsed: Option<Result<T, FileFaults>>) -> Arc<T> {
-        let found =
-            parsed
-                .unwrap_or_else(|| Ok(T::default()))
-                .unwrap_or_else(|FileFaults(faults)| {
-                    for fault in faults {
-                        if !self.0.contains(&fault) {
-                            self.0.push(fault);
-                        }
+impl DiagnosticSet {
+    /// The parsed value, or the default value when there was nothing to parse or when parsing
+    /// failed; the diagnostics of a failure are kept.
+    fn value<T: Default>(&mut self, parsed: Option<Result<T, Diagnostics>>) -> Arc<T> {
+        let value = match parsed {
+            Some(Ok(value)) => value,
+            Some(Err(Diagnostics(found))) => {
+                for diagnostic in found {
+                    if !self.0.contains(&diagnostic) {
+                        self.0.push(diagnostic);
                     }
-                    T::default()
-                });
-        Arc::new(found)
+                }
+                T::default()
+            }
+            None => T::default(),
+        };
+        Arc::new(value)
     }
 }

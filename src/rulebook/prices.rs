@@ -9,9 +9,9 @@ use rust_decimal::Decimal;
 
 use crate::domain::step::Cost;
 use crate::domain::tokens::TokenUsage;
-use crate::toml_reader::{
-    Claims, DATE, FileFaults, Source, TEXT, Table, date, filled_list, filled_text,
-};
+use crate::toml_reader::claims::Claims;
+use crate::toml_reader::diagnostic::Diagnostics;
+use crate::toml_reader::{self, DATE, Source, TEXT, Table, date, filled_list, filled_text};
 
 /// Prices are quoted for a million tokens.
 const TOKENS_PER_PRICE: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
@@ -40,10 +40,10 @@ impl Prices {
     /// Reads a price table from its text.
     ///
     /// # Errors
-    /// With every fault of it.
-    pub fn parse(file: &Path, text: &str) -> Result<Self, FileFaults> {
+    /// With all diagnostics of the table.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, Diagnostics> {
         let mut by_model: BTreeMap<_, Vec<Price>> = BTreeMap::new();
-        for entry in FileFaults::collect(file, text, parse_prices)? {
+        for entry in toml_reader::parse(file, text, parse_prices)? {
             for model in &entry.models {
                 by_model
                     .entry((entry.provider.clone(), model.clone()))

@@ -10,7 +10,9 @@ use rust_decimal::Decimal;
 
 use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::domain::money::{self, Currency};
-use crate::toml_reader::{Claims, DATE, FileFaults, Source, TEXT, date, filled_text};
+use crate::toml_reader::claims::Claims;
+use crate::toml_reader::diagnostic::Diagnostics;
+use crate::toml_reader::{self, DATE, Source, TEXT, date, filled_text};
 
 /// Decimals a rate may have.
 const MAX_RATE_DECIMALS: u32 = 10;
@@ -55,10 +57,10 @@ impl Rates {
     /// Reads a table of rates from its text.
     ///
     /// # Errors
-    /// With every fault of it.
-    pub fn parse(file: &Path, text: &str) -> Result<Self, FileFaults> {
+    /// With all diagnostics of the table.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, Diagnostics> {
         let mut by_pair: HashMap<_, Vec<Rate>> = HashMap::new();
-        for (pair, rate) in FileFaults::collect(file, text, parse_rates)? {
+        for (pair, rate) in toml_reader::parse(file, text, parse_rates)? {
             by_pair.entry(pair).or_default().push(rate);
         }
         for rates in by_pair.values_mut() {
@@ -115,10 +117,10 @@ fn parse_rates(source: &mut Source<'_>) -> Option<Vec<((Currency, Currency), Rat
         let rate = table.decimal(source, "rate", MAX_RATE_DECIMALS, RATE);
         table.required(source, "source", TEXT, filled_text);
         if rate.is_some_and(|rate| rate.is_zero()) {
-            source.fault(at, format!("`rate` is zero; write {RATE}"));
+            source.report(at, format!("`rate` is zero; write {RATE}"));
         }
         if from.is_some() && from == to {
-            source.fault(at, "`from` and `to` are one currency; write two".to_owned());
+            source.report(at, "`from` and `to` are one currency; write two".to_owned());
         }
         let (pair, effective_from) = ((from?, to?), effective_from?);
         claims.claim(

@@ -12,7 +12,7 @@ use crate::domain::ruling::Role;
 use crate::ledger::Ledger;
 use crate::llm::breaker::{Breaker, BreakerState};
 use crate::redact::redact;
-use crate::reload::Tally;
+use crate::reload::ReloadCounts;
 use crate::telemetry::Instruments;
 use crate::telemetry::export::queue::{Queue, SpanCounts};
 use crate::telemetry::metrics::Metrics;
@@ -49,15 +49,17 @@ impl Instruments {
     pub fn watch_reloads(
         &self,
         files: &'static str,
-        tally: impl Fn() -> Tally + Clone + Send + Sync + 'static,
+        counts: impl Fn() -> ReloadCounts + Clone + Send + Sync + 'static,
     ) {
         let meter = &self.scope.metrics.meter;
-        let now = tally.clone();
+        let now = counts.clone();
         list::EXPENSE_RELOADS.observed_counter(meter, move |observer| {
-            let Tally {
-                n_taken, n_refused, ..
+            let ReloadCounts {
+                n_applied,
+                n_rejected,
+                ..
             } = now();
-            for (result, n_reloads) in [("taken", n_taken), ("refused", n_refused)] {
+            for (result, n_reloads) in [("taken", n_applied), ("refused", n_rejected)] {
                 let series = [
                     list::EXPENSE_RELOAD_FILES.with(files),
                     list::EXPENSE_RELOAD_RESULT.with(result),
@@ -67,7 +69,7 @@ impl Instruments {
         });
         list::EXPENSE_RELOAD_STALE.observed_gauge(meter, move |observer| {
             observer.observe(
-                tally().is_stale.into(),
+                counts().is_stale.into(),
                 &[list::EXPENSE_RELOAD_FILES.with(files)],
             );
         });

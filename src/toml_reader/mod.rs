@@ -1,10 +1,17 @@
-//! Reads TOML files that people write, and reads on after a fault: whatever is wrong is named with
-//! file, line and key, and with what would be accepted. What the keys mean stands with the things
-//! they make, such as policies in `policy::parse`.
+//! Reads TOML files that people write. Reading continues after a mistake, so one run reports every
+//! mistake with file, line and key, and with what would be accepted. What the keys mean is decided
+//! where their values are used, for example in `policy::parse`.
+//!
+//! Hand-written on top of the spans of the `toml` crate, because neither crate for this purpose
+//! reports as much. `eserde` collects several errors, but locates a value of the wrong type by its
+//! path instead of its line, and cannot add what to write instead. `toml-span` has the same shape
+//! as this module, but is a second TOML parser beside the one this service already has.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
-use std::path::{Path, PathBuf};
+pub(crate) mod claims;
+pub mod diagnostic;
+
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -13,170 +20,70 @@ use toml::de::{DeTable, DeValue};
 
 use crate::domain::expense::calendar_date;
 use crate::domain::money::{self, Currency};
+use diagnostic::{Diagnostic, Diagnostics};
 
-/// What a date is written as.
+/// What is accepted as a date.
 pub(crate) const DATE: &str = "a date such as \"2026-01-01\"";
-/// What a text for people is written as.
+/// What is accepted as a text for people.
 pub(crate) const TEXT: &str = "a text that is not empty";
 
-/// One thing wrong with a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// The file, as it was named to the program.
-    pub file: PathBuf,
-    /// Line from 1; absent when the file as a whole is meant.
-    pub line: Option<usize>,
-    /// What was wrong and what would be accepted.
-    pub message: String,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.file.display())?;
-        if let Some(line) = self.line {
-            write!(f, "{line}:")?;
-        }
-        write!(f, " {}", self.message)
-    }
-}
-
-/// Everything wrong with some files.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n"))]
-pub struct FileFaults(pub Vec<Fault>);
-
-/// Reads a file; `hint` says what to do about one that cannot be read.
-pub(crate) fn read(file: &Path, hint: &str) -> Result<String, FileFaults> {
+/// Reads the text of a file; `hint` says what to do when that fails.
+pub(crate) fn read(file: &Path, hint: &str) -> Result<String, Diagnostics> {
     std::fs::read_to_string(file)
-        .map_err(|error| FileFaults::of(file, format!("cannot be read: {error}; {hint}")))
+        .map_err(|error| Diagnostics::of(file, format!("cannot be read: {error}; {hint}")))
 }
 
-impl FileFaults {
-    /// One fault of a file as a whole.
-    pub(crate) fn of(file: &Path, message: String) -> Self {
-        Self(vec![Fault {
-            file: file.to_owned(),
-            line: None,
-            message,
-        }])
-    }
-
-    /// What `parse` makes of a file, unless there are faults.
-    pub(crate) fn collect<T: Default>(
-        file: &Path,
-        text: &str,
-        parse: impl FnOnce(&mut Source<'_>) -> Option<T>,
-    ) -> Result<T, Self> {
-        let mut faults = Vec::new();
-        let parsed = parse(&mut Source::new(file, text, &mut faults));
-        Self::none_of(faults)?;
-        Ok(parsed.unwrap_or_default())
-    }
-
-    /// Passes when there are no faults; else they come in the order in which a reader goes through
-    /// the files, and within a line in the order of discovery.
-    pub(crate) fn none_of(mut faults: Vec<Fault>) -> Result<(), Self> {
-        faults.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
-        if faults.is_empty() {
-            Ok(())
-        } else {
-            Err(Self(faults))
-        }
-    }
+/// Parses the text of a file; succeeds when `parse` reported nothing.
+pub(crate) fn parse<T: Default>(
+    file: &Path,
+    text: &str,
+    parse: impl FnOnce(&mut Source<'_>) -> Option<T>,
+) -> Result<T, Diagnostics> {
+    let mut diagnostics = Vec::new();
+    let parsed = parse(&mut Source::new(file, text, &mut diagnostics));
+    Diagnostics::none_in(diagnostics)?;
+    Ok(parsed.unwrap_or_default())
 }
 
-/// What only one owner may hold, such as a rule id, and where it was written last.
-#[derive(Default)]
-pub(crate) struct Claims {
-    by_thing: HashMap<String, Claim>,
-}
-
-struct Claim {
-    owner: String,
-    file: PathBuf,
-    line: usize,
-}
-
-impl Claims {
-    /// Notes that an owner holds a thing. A fault when another owner holds it, or the same file:
-    /// versions of one policy share rule ids and evidence, but each writes them once.
-    pub(crate) fn claim(&mut self, source: &mut Source<'_>, at: usize, thing: &str, owner: &str) {
-        self.claim_as(source, at, thing, thing, owner);
-    }
-
-    /// The same for a thing that faults call by another name.
-    pub(crate) fn claim_as(
-        &mut self,
-        source: &mut Source<'_>,
-        at: usize,
-        thing: &str,
-        called: &str,
-        owner: &str,
-    ) {
-        if let Some(Claim {
-            owner: holder,
-            file,
-            line,
-        }) = self.by_thing.get(thing)
-            && (holder != owner || file == source.file)
-        {
-            source.fault(
-                at,
-                format!(
-                    "{called} already stands in {}:{line}; write it in one place",
-                    file.display()
-                ),
-            );
-            return;
-        }
-        let claim = Claim {
-            owner: owner.to_owned(),
-            file: source.file.to_owned(),
-            line: source.line(at),
-        };
-        self.by_thing.insert(thing.to_owned(), claim);
-    }
-}
-
-/// One file under way.
+/// One file that is being read.
 pub(crate) struct Source<'a> {
     pub(crate) file: &'a Path,
     pub(crate) text: &'a str,
-    faults: &'a mut Vec<Fault>,
-    /// Where each line ends; counted once, because every claim asks for a line.
+    diagnostics: &'a mut Vec<Diagnostic>,
+    /// Offsets of the line ends; found once, because every claim asks for a line.
     line_ends: Vec<usize>,
     repeats_values: bool,
 }
 
 impl<'a> Source<'a> {
-    /// Begins to read a file; what is wrong with it joins the faults.
-    pub(crate) fn new(file: &'a Path, text: &'a str, faults: &'a mut Vec<Fault>) -> Self {
+    /// Begins to read a file; what is wrong with it is added to `diagnostics`.
+    pub(crate) fn new(file: &'a Path, text: &'a str, diagnostics: &'a mut Vec<Diagnostic>) -> Self {
         let line_ends = text.match_indices('\n').map(|(at, _)| at).collect();
         Self {
             file,
             text,
-            faults,
+            diagnostics,
             line_ends,
             repeats_values: true,
         }
     }
 
-    /// From here on no fault repeats a value of the file, because it holds secrets.
+    /// Keeps values out of all further diagnostics, for a file that may contain secrets.
     pub(crate) fn hide_values(&mut self) {
         self.repeats_values = false;
     }
 
-    /// The file's content; `None` when it is not TOML (the fault is noted).
+    /// The content of the file; `None`, and a diagnostic, when it is not TOML.
     pub(crate) fn document(&mut self) -> Option<Spanned<DeTable<'a>>> {
         DeTable::parse(self.text)
             .map_err(|error| {
                 let at = error.span().map_or(0, |span| span.start);
-                self.fault(at, format!("is not TOML: {}", error.message()));
+                self.report(at, format!("is not TOML: {}", error.message()));
             })
             .ok()
     }
 
-    /// The tables of a file that holds nothing but one list of them.
+    /// The tables of a file that consists of one list of tables.
     pub(crate) fn tables_of<T>(
         &mut self,
         key: &'static str,
@@ -194,19 +101,20 @@ impl<'a> Source<'a> {
         1 + self.line_ends.partition_point(|end| *end < offset)
     }
 
-    pub(crate) fn fault(&mut self, offset: usize, message: String) {
+    /// Adds a diagnostic for the line of an offset.
+    pub(crate) fn report(&mut self, offset: usize, message: String) {
         let line = Some(self.line(offset));
-        self.faults.push(Fault {
+        self.diagnostics.push(Diagnostic {
             file: self.file.to_owned(),
             line,
             message,
         });
     }
 
-    /// The source text of a value, shortened for a message, or words in its place.
-    pub(crate) fn excerpt(&self, value: &Spanned<DeValue<'_>>) -> String {
+    /// The source text of a value, shortened for a message, unless values are hidden.
+    fn excerpt(&self, value: &Spanned<DeValue<'_>>) -> String {
         if !self.repeats_values {
-            return "something else".to_owned();
+            return "an invalid value".to_owned();
         }
         let text = self.text.get(value.span()).unwrap_or_default();
         let first_line: String = text
@@ -224,7 +132,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// One TOML table: its keys are taken out one by one, and what is left over at the end is unknown.
+/// One TOML table. Its keys are taken out one by one; a key that is left at the end is unknown.
 pub(crate) struct Table<'a, 'i> {
     entries: BTreeMap<&'a str, (usize, &'a Spanned<DeValue<'i>>)>,
     known: Vec<&'static str>,
@@ -248,12 +156,13 @@ impl<'a, 'i> Table<'a, 'i> {
         self.entries.remove(key)
     }
 
-    /// Where a key stands that was not taken yet; where the table begins, when it is absent.
+    /// The offset of a key that was not taken yet; the start of the table when it is absent.
     pub(crate) fn at(&self, key: &str) -> usize {
         self.entries.get(key).map_or(self.start, |(at, _)| *at)
     }
 
-    /// `Some(None)` when the key is absent, `None` when its value is wrong (the fault is noted).
+    /// The value of a key: `Some(None)` when the key is absent; `None`, and a diagnostic, when its
+    /// value is not accepted.
     pub(crate) fn optional<T>(
         &mut self,
         source: &mut Source<'_>,
@@ -266,7 +175,7 @@ impl<'a, 'i> Table<'a, 'i> {
         };
         let parsed = parse(value.get_ref());
         if parsed.is_none() {
-            source.fault(
+            source.report(
                 at,
                 format!("`{key}` is {}; write {accepted}", source.excerpt(value)),
             );
@@ -274,6 +183,7 @@ impl<'a, 'i> Table<'a, 'i> {
         parsed.map(Some)
     }
 
+    /// The value of a key; `None`, and a diagnostic, when it is absent or not accepted.
     pub(crate) fn required<T>(
         &mut self,
         source: &mut Source<'_>,
@@ -283,11 +193,12 @@ impl<'a, 'i> Table<'a, 'i> {
     ) -> Option<T> {
         let given = self.optional(source, key, accepted, parse)?;
         if given.is_none() {
-            source.fault(self.start, format!("`{key}` is missing; write {accepted}"));
+            source.report(self.start, format!("`{key}` is missing; write {accepted}"));
         }
         given
     }
 
+    /// An amount in a currency, with at most the decimals of that currency.
     pub(crate) fn amount(
         &mut self,
         source: &mut Source<'_>,
@@ -301,8 +212,8 @@ impl<'a, 'i> Table<'a, 'i> {
         self.decimal(source, key, currency.minor_digits(), &accepted)
     }
 
-    /// A decimal in quotes, so that it never was a binary float: no sign, and no more decimals than
-    /// `max_decimals`.
+    /// A decimal without sign and with at most `max_decimals` decimals. It is written in quotes, so
+    /// that it is never parsed as a binary float.
     pub(crate) fn decimal(
         &mut self,
         source: &mut Source<'_>,
@@ -315,8 +226,8 @@ impl<'a, 'i> Table<'a, 'i> {
         })
     }
 
-    /// The tables of a list such as `[[rule]]`: those that can be read. `parse` is given where each
-    /// begins.
+    /// The tables of a list such as `[[rule]]` for which `parse` returns a value; `parse` also gets
+    /// the offset of each table.
     pub(crate) fn tables<T>(
         &mut self,
         source: &mut Source<'_>,
@@ -324,21 +235,21 @@ impl<'a, 'i> Table<'a, 'i> {
         mut parse: impl FnMut(&mut Source<'_>, &mut Table<'_, '_>, usize) -> Option<T>,
     ) -> Option<Vec<T>> {
         let Some((at, value)) = self.take(key) else {
-            source.fault(
+            source.report(
                 self.start,
                 format!("`{key}` is missing; write at least one [[{key}]]"),
             );
             return None;
         };
         let Some(entries) = value.get_ref().as_array() else {
-            source.fault(
+            source.report(
                 at,
-                format!("`{key}` is no list of tables; write [[{key}]] above each of them"),
+                format!("`{key}` is not a list of tables; write [[{key}]] above each table"),
             );
             return None;
         };
         if entries.is_empty() {
-            source.fault(
+            source.report(
                 at,
                 format!("`{key}` is empty; write at least one [[{key}]]"),
             );
@@ -348,8 +259,10 @@ impl<'a, 'i> Table<'a, 'i> {
         for entry in entries.iter() {
             let at = entry.span().start;
             let Some(entry) = entry.get_ref().as_table() else {
-                source
-                    .fault(at, format!("`{key}` holds something that is no table; write [[{key}]] above each of them"));
+                let message = format!(
+                    "`{key}` contains a value that is not a table; write [[{key}]] above each table"
+                );
+                source.report(at, message);
                 continue;
             };
             let mut table = Table::new(entry, at);
@@ -359,12 +272,13 @@ impl<'a, 'i> Table<'a, 'i> {
         Some(parsed)
     }
 
+    /// Reports every key that was not taken.
     pub(crate) fn finish(self, source: &mut Source<'_>) {
         for (key, (at, _)) in self.entries {
-            source.fault(
+            source.report(
                 at,
                 format!(
-                    "`{key}` is no key of this table; accepted are {}",
+                    "`{key}` is not a key of this table; accepted are {}",
                     self.known.join(", ")
                 ),
             );
@@ -372,11 +286,12 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 }
 
+/// The values of a [`list`], without their offsets.
 pub(crate) fn values<T>(located: Vec<(usize, T)>) -> Vec<T> {
     located.into_iter().map(|(_, value)| value).collect()
 }
 
-/// A list of texts, each with where it stands; absent counts as empty.
+/// A list of texts, each with its offset; an absent list is empty.
 pub(crate) fn list<T>(
     source: &mut Source<'_>,
     table: &mut Table<'_, '_>,
@@ -388,7 +303,7 @@ pub(crate) fn list<T>(
         return Vec::new();
     };
     let Some(entries) = value.get_ref().as_array() else {
-        source.fault(
+        source.report(
             at,
             format!(
                 "`{key}` is {}; write a list of texts",
@@ -402,16 +317,19 @@ pub(crate) fn list<T>(
         let at = entry.span().start;
         match entry.get_ref().as_str().and_then(&parse) {
             Some(value) => parsed.push((at, value)),
-            None => source.fault(
+            None => source.report(
                 at,
-                format!("`{key}` holds {}; write {accepted}", source.excerpt(entry)),
+                format!(
+                    "`{key}` contains {}; write {accepted}",
+                    source.excerpt(entry)
+                ),
             ),
         }
     }
     parsed
 }
 
-/// A list of texts that holds at least one.
+/// The values of a list of texts; `None`, and a diagnostic, when it is absent or empty.
 pub(crate) fn filled_list<T>(
     source: &mut Source<'_>,
     table: &mut Table<'_, '_>,
@@ -419,18 +337,21 @@ pub(crate) fn filled_list<T>(
     accepted: &str,
     parse: impl Fn(&str) -> Option<T>,
 ) -> Option<Vec<T>> {
-    let n_faults = source.faults.len();
+    let n_before = source.diagnostics.len();
     let found = values(list(source, table, key, accepted, parse));
-    // A list whose entries are all faulty was complained of already.
-    if found.is_empty() && source.faults.len() == n_faults {
-        source.fault(
+    // A list without a single valid entry was reported entry by entry.
+    if found.is_empty() && source.diagnostics.len() == n_before {
+        source.report(
             table.start,
-            format!("`{key}` is missing or empty; write a list that holds {accepted}"),
+            format!(
+                "`{key}` is missing or empty; write a list with at least one entry: {accepted}"
+            ),
         );
     }
     (!found.is_empty()).then_some(found)
 }
 
+/// A text, trimmed, that is not empty.
 pub(crate) fn filled_text(value: &DeValue<'_>) -> Option<String> {
     value
         .as_str()
@@ -439,16 +360,17 @@ pub(crate) fn filled_text(value: &DeValue<'_>) -> Option<String> {
         .map(str::to_owned)
 }
 
+/// A calendar date.
 pub(crate) fn date(value: &DeValue<'_>) -> Option<Date> {
     value.as_str().and_then(calendar_date)
 }
 
-/// What is accepted where only some words are.
+/// What is accepted where only some words are valid.
 pub(crate) fn one_of(variants: &[&str]) -> String {
     format!("one of \"{}\"", variants.join("\", \""))
 }
 
-/// A name that files, traces and command lines can all spell.
+/// A name that needs no quoting in files, traces and on command lines.
 pub(crate) fn name(text: &str) -> Option<String> {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     (!text.is_empty() && text.chars().all(is_plain)).then(|| text.to_owned())
