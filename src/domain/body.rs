@@ -1,6 +1,9 @@
-//! Untrusted JSON objects, field by field: every fault of a body is found, and amounts are read
-//! from the JSON text itself, so that no number ever passes through a binary float. Which fields
-//! there are stands in the files beside.
+//! Parses untrusted JSON objects field by field and reports every field that is not accepted.
+//! Amounts are parsed from the JSON text itself, so that no number ever passes through a binary
+//! float. Which fields a body has is decided in `submission` and `resolution`.
+//!
+//! Hand-written, although `eserde` reports several errors of a body too: it hands over numbers that
+//! are already parsed, and an amount is exact only when it comes from the text.
 
 use std::fmt;
 
@@ -18,8 +21,8 @@ pub const MAX_ID_CHARS: usize = 128;
 /// Characters a free text may have.
 pub const MAX_TEXT_CHARS: usize = 2_000;
 
-/// Faults of one body that are listed; a body with more was not written for this service.
-const MAX_FAULTS: usize = 32;
+/// The most errors listed for one body; a body with more was not written for this service.
+const MAX_ERRORS: usize = 32;
 
 /// What is accepted as an id.
 pub const ID: &str =
@@ -27,16 +30,16 @@ pub const ID: &str =
 /// What is accepted as a free text.
 pub(super) const TEXT: &str = "write 1 to 2000 characters of text that is not blank and has no control characters but line breaks";
 
-/// One field of a body that cannot be taken.
+/// One field of a body that is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct FieldFault {
-    /// The field's name, or `body` when the JSON as a whole is meant.
+pub struct FieldError {
+    /// The field's name, or `body` when the error concerns the JSON as a whole.
     pub field: String,
-    /// What was wrong and what would be accepted.
+    /// What is wrong, and what would be accepted.
     pub message: String,
 }
 
-/// Why a body cannot be taken.
+/// Why a body is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     /// The text is not JSON at all.
@@ -44,7 +47,7 @@ pub enum BodyError {
     NotJson(String, &'static str),
     /// It is JSON, but these fields are wrong, unknown or given twice.
     #[error("{} of the body cannot be taken", count(.0.len()))]
-    Faults(Vec<FieldFault>),
+    Fields(Vec<FieldError>),
 }
 
 fn count(n_fields: usize) -> String {
@@ -80,10 +83,10 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// The fields of one body, and what is wrong with them so far.
+/// The fields of one body, and the errors found so far.
 pub(super) struct Fields {
     members: Vec<(String, Box<RawValue>)>,
-    faults: Vec<FieldFault>,
+    errors: Vec<FieldError>,
 }
 
 impl Fields {
@@ -99,19 +102,19 @@ impl Fields {
             .map_err(|error| BodyError::NotJson(error.to_string(), example))?;
         let Ok(Members(members)) = serde_json::from_str(text) else {
             let message = format!("write a JSON object such as {example}");
-            return Err(BodyError::Faults(vec![FieldFault {
+            return Err(BodyError::Fields(vec![FieldError {
                 field: "body".to_owned(),
                 message,
             }]));
         };
         let mut fields = Self {
             members: Vec::new(),
-            faults: Vec::new(),
+            errors: Vec::new(),
         };
         for (name, raw) in members {
             if !accepted.contains(&name.as_str()) {
                 let shown: String = redact(&name).chars().take(MAX_ID_CHARS).collect();
-                fields.fault(
+                fields.report(
                     &shown,
                     format!(
                         "this field is unknown; accepted are {}",
@@ -119,7 +122,7 @@ impl Fields {
                     ),
                 );
             } else if fields.raw_member(&name).is_some() {
-                fields.fault(&name, "this field is given twice; write it once".to_owned());
+                fields.report(&name, "this field is given twice; write it once".to_owned());
             } else {
                 fields.members.push((name, raw));
             }
@@ -127,11 +130,12 @@ impl Fields {
         Ok(fields)
     }
 
-    pub(super) fn fault(&mut self, field: &str, message: String) {
-        if self.faults.len() == MAX_FAULTS {
+    /// Adds an error, unless there are too many already.
+    pub(super) fn report(&mut self, field: &str, message: String) {
+        if self.errors.len() == MAX_ERRORS {
             return;
         }
-        self.faults.push(FieldFault {
+        self.errors.push(FieldError {
             field: field.to_owned(),
             message,
         });
@@ -149,7 +153,7 @@ impl Fields {
         self.raw_member(name).filter(|text| *text != "null")
     }
 
-    /// `Some(None)` when the field is absent, `None` when it is wrong (the fault is noted).
+    /// `Some(None)` when the field is absent, `None` when it is wrong (the error is noted).
     pub(super) fn optional<T>(
         &mut self,
         name: &str,
@@ -161,7 +165,7 @@ impl Fields {
         };
         let parsed = parse(raw);
         if parsed.is_none() {
-            self.fault(name, accepted.to_owned());
+            self.report(name, accepted.to_owned());
         }
         parsed.map(Some)
     }
@@ -174,7 +178,7 @@ impl Fields {
     ) -> Option<T> {
         let given = self.optional(name, accepted, parse)?;
         if given.is_none() {
-            self.fault(name, format!("this field is required; {accepted}"));
+            self.report(name, format!("this field is required; {accepted}"));
         }
         given
     }
@@ -190,7 +194,7 @@ impl Fields {
             .map_or((false, text.as_str()), |digits| (true, digits));
         match money::parse_amount(digits, currency.minor_digits()) {
             Ok(amount) if amount.is_zero() => {
-                self.fault(
+                self.report(
                     name,
                     "the amount is zero; write an amount above zero".to_owned(),
                 );
@@ -198,7 +202,7 @@ impl Fields {
             }
             Ok(amount) => Some(Some(if is_negative { -amount } else { amount })),
             Err(error) => {
-                self.fault(
+                self.report(
                     name,
                     format!("{error}, as a decimal string or number, for {currency}"),
                 );
@@ -210,8 +214,8 @@ impl Fields {
     /// What was read, unless something was wrong with it.
     pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, BodyError> {
         value
-            .filter(|_| self.faults.is_empty())
-            .ok_or(BodyError::Faults(self.faults))
+            .filter(|_| self.errors.is_empty())
+            .ok_or(BodyError::Fields(self.errors))
     }
 }
 

@@ -67,7 +67,7 @@ pub struct ResolutionRequest {
 /// Reads the resolution of an expense in some currency.
 ///
 /// # Errors
-/// [`BodyError::NotJson`] for broken JSON, [`BodyError::Faults`] with every fault otherwise.
+/// [`BodyError::NotJson`] for broken JSON, [`BodyError::Fields`] with every error otherwise.
 pub fn parse(body: &[u8], currency: Currency) -> Result<ResolutionRequest, BodyError> {
     let mut fields = Fields::read(body, &FIELDS, EXAMPLE)?;
     let one_of = |names: &[&str]| format!("write one of {}", names.join(", "));
@@ -84,7 +84,7 @@ pub fn parse(body: &[u8], currency: Currency) -> Result<ResolutionRequest, BodyE
         .optional("category", ID, |raw| line(raw, MAX_ID_CHARS))
         .flatten();
     if amount.is_some_and(|amount| amount.is_sign_negative()) {
-        fields.fault(
+        fields.report(
             "amount",
             "the amount is below zero; write an amount above zero".to_owned(),
         );
@@ -94,7 +94,7 @@ pub fn parse(body: &[u8], currency: Currency) -> Result<ResolutionRequest, BodyE
         ("category", category.is_some()),
     ] {
         if is_given && action.is_some_and(|action| action != Action::Approve) {
-            fields.fault(
+            fields.report(
                 name,
                 "it is accepted only with the action approve; omit it".to_owned(),
             );

@@ -107,7 +107,7 @@ pub struct Submitted {
 /// Reads an expense from a request body.
 ///
 /// # Errors
-/// [`BodyError::NotJson`] for broken JSON, [`BodyError::Faults`] with every fault otherwise.
+/// [`BodyError::NotJson`] for broken JSON, [`BodyError::Fields`] with every error otherwise.
 pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
     let mut fields = Fields::read(body, &FIELDS, EXAMPLE)?;
     let transaction = fields.required("transaction", TEXT, free_text);
@@ -116,8 +116,8 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
         "write an ISO 4217 code in capitals such as \"USD\"",
         |raw| string(raw)?.parse::<Currency>().ok(),
     );
-    // Where the currency is wrong, the amount is judged in dollars, so that its faults are named as
-    // well.
+    // Where the currency is wrong, the amount is judged in dollars, so that its errors are reported
+    // as well.
     let amount = fields.amount("amount", currency.flatten().unwrap_or(Currency::USD));
     let merchant = fields.optional("merchant", MERCHANT, |raw| line(raw, MAX_MERCHANT_CHARS));
     let mcc = fields.optional(
@@ -138,16 +138,16 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
     let user_id = fields.optional("user_id", ID, |raw| line(raw, MAX_ID_CHARS));
     let refunds = fields.optional("refunds", PURCHASE, |raw| string(raw)?.parse::<Uuid>().ok());
     match amount {
-        Some(None) => fields.fault(
+        Some(None) => fields.report(
             "amount",
             "this field is required; write a decimal such as \"45.00\"".to_owned(),
         ),
         Some(Some(amount)) if amount.is_sign_negative() && refunds == Some(None) => {
             let message = "the amount is below zero; name the purchase it refunds in `refunds`, or write one above zero";
-            fields.fault("amount", message.to_owned());
+            fields.report("amount", message.to_owned());
         }
         Some(Some(amount)) if !amount.is_sign_negative() && refunds.flatten().is_some() => {
-            fields.fault(
+            fields.report(
                 "amount",
                 "a credit is below zero; write an amount such as \"-45.00\"".to_owned(),
             );

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::body::{BodyError, FieldFault};
+use crate::domain::body::{BodyError, FieldError};
 use crate::ledger::LedgerError;
 use crate::redact::redact;
 use crate::telemetry::projections::server::RequestTrace;
@@ -33,7 +33,7 @@ pub struct Problem {
     pub detail: String,
     /// The fields that were wrong, each with what would be accepted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub errors: Vec<FieldFault>,
+    pub errors: Vec<FieldError>,
     /// The trace of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
@@ -80,7 +80,7 @@ impl Problem {
         let detail = error.to_string();
         match error {
             BodyError::NotJson(..) => Self::new(StatusCode::BAD_REQUEST, "not_json", detail),
-            BodyError::Faults(errors) => Self {
+            BodyError::Fields(errors) => Self {
                 errors,
                 ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
             },
@@ -103,7 +103,7 @@ impl Problem {
     /// request.
     fn redacted(mut self) -> Self {
         self.detail = redact(&self.detail).into_owned();
-        for FieldFault { field, message } in &mut self.errors {
+        for FieldError { field, message } in &mut self.errors {
             *field = redact(field).into_owned();
             *message = redact(message).into_owned();
         }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::agent::{Case, JudgedExpense};
 use crate::clock::day_of;
-use crate::domain::body::{BodyError, FieldFault, ID, MAX_ID_CHARS, is_line};
+use crate::domain::body::{BodyError, FieldError, ID, MAX_ID_CHARS, is_line};
 use crate::domain::decision::Decision;
 use crate::domain::expense::Expense;
 use crate::domain::resolution::Resolution;
@@ -224,12 +224,12 @@ async fn purchase(
             "this employee has no such purchase in this currency; write the id that it was answered with"
         }
     };
-    let fault = FieldFault {
+    let fault = FieldError {
         field: "refunds".to_owned(),
         message: message.to_owned(),
     };
     Err(Problem::body(
-        BodyError::Faults(vec![fault]),
+        BodyError::Fields(vec![fault]),
         "invalid_expense",
     ))
 }

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use crate::agent::resolve::{Request, ResolveError, Resolved};
-use crate::domain::body::FieldFault;
+use crate::domain::body::FieldError;
 use crate::domain::resolution::{self, ResolutionRequest};
 use crate::http::AppState;
 use crate::http::error::Problem;
@@ -108,7 +108,7 @@ impl From<ResolveError> for Problem {
                 Self::new(StatusCode::CONFLICT, code, detail)
             }
             ResolveError::Field { field, message } => {
-                let errors = vec![FieldFault {
+                let errors = vec![FieldError {
                     field: field.to_owned(),
                     message,
                 }];

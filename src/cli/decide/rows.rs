@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::cli::decide::{Decide, Format};
-use crate::domain::body::{BodyError, FieldFault};
+use crate::domain::body::{BodyError, FieldError};
 use crate::domain::expense::ANONYMOUS;
 use crate::domain::submission::{Defaults, FIELDS, parse};
 use crate::http::batch::KeyedLine;
@@ -157,11 +157,11 @@ fn next_line(
 }
 
 fn faulty(field: &str, message: String) -> Problem {
-    let fault = FieldFault {
+    let fault = FieldError {
         field: field.to_owned(),
         message,
     };
-    Problem::body(BodyError::Faults(vec![fault]), "invalid_expense")
+    Problem::body(BodyError::Fields(vec![fault]), "invalid_expense")
 }
 
 /// A row behind the last one of a table. Where a quote is never closed it is part of another row,

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use serde::Deserialize;
 
-use crate::domain::body::FieldFault;
+use crate::domain::body::FieldError;
 use crate::domain::ruling::Outcome;
 use crate::http::batch::LineAnswer;
 
@@ -30,7 +30,7 @@ struct Counted {
     #[serde(default)]
     detail: String,
     #[serde(default)]
-    errors: Vec<FieldFault>,
+    errors: Vec<FieldError>,
 }
 
 impl Tally {
