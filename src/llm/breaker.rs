@@ -1,10 +1,17 @@
-//! A circuit breaker around a model: when so many calls in a row got no answer, retries included,
-//! the provider is plainly down, and the next ones fail at once instead of each waiting for its own
-//! retries. After a while one call is let through as a probe; an answer lets all through again.
+//! A circuit breaker around a model. After a number of consecutive calls without an answer, each with
+//! all of its retries, the breaker opens: further calls fail at once instead of waiting for retries
+//! of their own. After a cool-down the breaker is half-open and permits one call, the probe. If the
+//! probe is answered, the breaker closes and permits every call again; if not, it stays open for
+//! another cool-down.
 //!
-//! Of our own because a probe that is dropped must not count for ever, and time has to come from
-//! tokio's clock; the libraries at hand lack one or the other, and are built around requests that
-//! can be owned.
+//! [`Breaker::admit`] hands out a [`Permit`] for each call, and [`Permit::finish`] reports how the
+//! call ended. A permit may also be dropped without a result, because the future of a call is
+//! dropped when its client disconnects. If that permit was the probe, dropping it permits the next
+//! call as a new probe. The phase is behind one mutex, which is never held across an await.
+//!
+//! Hand-written because a dropped probe must not block the breaker for ever, and because time must
+//! come from tokio's clock. The available crates (`failsafe`, `tower-circuitbreaker`) lack one or
+//! the other, and are built around requests that can be owned.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,17 +22,17 @@ use tokio::time::Instant;
 
 use crate::llm::{ChatModel, ChatRequest, ModelError, ModelInfo, Reply};
 
-/// When a model is left alone, and for how long.
+/// When a breaker opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BreakerLimits {
-    /// Calls in a row without an answer, after which it is.
+    /// The number of consecutive calls without an answer that opens the breaker.
     pub max_failures: NonZeroU32,
-    /// How long nothing is asked before one call is let through.
+    /// How long the breaker is open before it permits a probe.
     pub cool_down: Duration,
 }
 
 impl BreakerLimits {
-    /// Limits of a breaker; none for one that never opens.
+    /// The limits; `None`, which means no breaker, when `max_failures` is zero.
     pub fn new(max_failures: u32, cool_down: Duration) -> Option<Self> {
         NonZeroU32::new(max_failures).map(|max_failures| Self {
             max_failures,
@@ -34,19 +41,19 @@ impl BreakerLimits {
     }
 }
 
-/// What a breaker does with calls.
+/// The state of a breaker, as metrics and `/readyz?verbose` show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumIter)]
 #[strum(serialize_all = "snake_case")]
 pub enum BreakerState {
-    /// All are let through.
+    /// Every call is permitted.
     Closed,
-    /// One is let through, or is under way, and no other.
+    /// One probe is permitted or in progress; other calls are rejected.
     HalfOpen,
-    /// None is let through.
+    /// Every call is rejected.
     Open,
 }
 
-/// The breaker of one model, shared by whoever calls it and whoever looks at it.
+/// The breaker of one model, shared by its callers and by the metrics that observe it.
 #[derive(Debug)]
 pub struct Breaker {
     limits: BreakerLimits,
@@ -61,7 +68,7 @@ enum Phase {
 }
 
 impl Breaker {
-    /// A breaker that lets all through.
+    /// A closed breaker.
     pub fn new(limits: BreakerLimits) -> Self {
         Self {
             limits,
@@ -69,7 +76,7 @@ impl Breaker {
         }
     }
 
-    /// What it does with a call now.
+    /// The state at a moment.
     pub fn state(&self, now: Instant) -> BreakerState {
         match *self.phase() {
             Phase::Closed { .. } => BreakerState::Closed,
@@ -78,17 +85,17 @@ impl Breaker {
         }
     }
 
-    /// Lets a call through, or not.
-    pub fn admit(&self, now: Instant) -> Option<Pass<'_>> {
+    /// Permits a call; `None` when it is rejected.
+    pub fn admit(&self, now: Instant) -> Option<Permit<'_>> {
         let mut phase = self.phase();
         match *phase {
-            Phase::Closed { .. } => Some(Pass {
+            Phase::Closed { .. } => Some(Permit {
                 breaker: self,
                 is_probe: false,
             }),
             Phase::Open { until } if now >= until => {
                 *phase = Phase::Probing;
-                Some(Pass {
+                Some(Permit {
                     breaker: self,
                     is_probe: true,
                 })
@@ -97,7 +104,8 @@ impl Breaker {
         }
     }
 
-    /// An answer to any call is an answer, also to one that began before the model was left alone.
+    /// Closes the breaker. An answer shows that the model is up, even if its call began before the
+    /// breaker opened.
     fn close(&self) {
         *self.phase() = Phase::Closed { n_failures: 0 };
     }
@@ -113,7 +121,7 @@ impl Breaker {
                 }
             }
             Phase::Probing if is_probe => *phase = Phase::Open { until },
-            // One that began before the model was left alone tells nothing new.
+            // The call began before the breaker opened, so its failure says nothing new.
             Phase::Open { .. } | Phase::Probing => {}
         }
     }
@@ -123,17 +131,17 @@ impl Breaker {
     }
 }
 
-/// A call that was let through.
+/// The right to make one call.
 #[derive(Debug)]
-#[must_use = "the breaker has to hear how the call ended"]
-pub struct Pass<'a> {
+#[must_use = "report the end of the call with `finish`"]
+pub struct Permit<'a> {
     breaker: &'a Breaker,
     is_probe: bool,
 }
 
-impl Pass<'_> {
-    /// The call ended. Any answer of the endpoint counts, also one that says no.
-    pub fn settle(mut self, has_answered: bool, now: Instant) {
+impl Permit<'_> {
+    /// Reports the end of the call: whether the endpoint answered, if only to reject the request.
+    pub fn finish(mut self, has_answered: bool, now: Instant) {
         match has_answered {
             true => self.breaker.close(),
             false => self.breaker.fail(self.is_probe, now),
@@ -142,8 +150,8 @@ impl Pass<'_> {
     }
 }
 
-impl Drop for Pass<'_> {
-    /// A probe that was given up says nothing, so the next call is one.
+impl Drop for Permit<'_> {
+    /// A probe that was dropped without a result is no evidence, so the next call becomes the probe.
     fn drop(&mut self) {
         let mut phase = self.breaker.phase();
         if self.is_probe && matches!(*phase, Phase::Probing) {
@@ -154,14 +162,14 @@ impl Drop for Pass<'_> {
     }
 }
 
-/// A model behind a breaker.
+/// A model behind a circuit breaker.
 pub struct Guarded<M> {
     model: M,
     breaker: Arc<Breaker>,
 }
 
 impl<M: ChatModel> Guarded<M> {
-    /// Puts a breaker before a model.
+    /// Puts a breaker in front of a model.
     pub fn new(model: M, breaker: Arc<Breaker>) -> Self {
         Self { model, breaker }
     }
@@ -174,12 +182,12 @@ impl<M: ChatModel> ChatModel for Guarded<M> {
     }
 
     async fn chat(&self, request: &ChatRequest<'_>) -> Reply {
-        let Some(pass) = self.breaker.admit(Instant::now()) else {
+        let Some(permit) = self.breaker.admit(Instant::now()) else {
             return Reply::new(Err(ModelError::CircuitOpen));
         };
         let reply = self.model.chat(request).await;
         let has_answered = !reply.answer.as_ref().is_err_and(ModelError::is_outage);
-        pass.settle(has_answered, Instant::now());
+        permit.finish(has_answered, Instant::now());
         reply
     }
 }

@@ -1,8 +1,10 @@
-//! The model seam: what is asked of a language model and what comes back. Two implementations stand
-//! behind [`ChatModel`], `openai` and `offline`; an answer that makes no sense is a value here, not
-//! an error.
+//! The model seam: a request to a language model, and the reply. [`ChatModel`] has two
+//! implementations, `openai` here and `crate::offline`, and three decorators: `breaker` and `priced`
+//! here, and the tracing one in `telemetry`. An invalid answer is a value here, not an error; it is
+//! judged in `agent::validate`.
 
 pub mod breaker;
+mod completion;
 pub mod openai;
 pub mod priced;
 
@@ -17,21 +19,21 @@ use crate::domain::step::{Cost, ModelCall, PromptRef};
 use crate::domain::tokens::TokenUsage;
 use crate::rulebook::Rulebook;
 
-/// A prompt file: instructions that never change at run time, so that its hash names it.
+/// The instructions of a prompt. They never change at run time, so a hash identifies them.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Prompt {
-    /// What it is called.
+    /// The name, such as `classify`.
     pub name: &'static str,
-    /// Raised with every change of its text.
+    /// Raised with every change of the text.
     pub version: &'static str,
     /// The instructions.
     pub text: &'static str,
-    /// Beginning of the SHA-256 of the instructions.
+    /// The short hash of the instructions.
     pub hash: String,
 }
 
 impl Prompt {
-    /// Names a text and hashes it, once and not with every question.
+    /// Makes a prompt; its text is hashed once, and not for every request.
     pub fn new(name: &'static str, version: &'static str, text: &'static str) -> Self {
         Self {
             name,
@@ -41,7 +43,7 @@ impl Prompt {
         }
     }
 
-    /// The prompt as a decision keeps it.
+    /// The prompt as a decision refers to it.
     pub fn to_ref(&self) -> PromptRef {
         PromptRef {
             name: self.name.to_owned(),
@@ -50,35 +52,35 @@ impl Prompt {
     }
 }
 
-/// Who says a message.
+/// The author of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
 #[strum(serialize_all = "snake_case")]
 pub enum Speaker {
-    /// The facts, as JSON, and what was wrong with an answer.
+    /// This service: the facts as JSON, and what was wrong with an answer.
     User,
-    /// An earlier answer of the model.
+    /// The model, with an earlier answer.
     Assistant,
 }
 
 /// One message after the instructions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Who says it.
+    /// Its author.
     pub speaker: Speaker,
-    /// What is said.
+    /// Its text.
     pub text: String,
 }
 
-/// The form the answer has to have.
+/// The form that the answer must have.
 #[derive(Clone, Copy, Debug)]
 pub struct AnswerSchema<'a> {
-    /// The schema's name, by which a provider caches it.
+    /// The name of the schema, by which a provider caches it.
     pub name: &'static str,
     /// JSON Schema, in the strict subset that providers enforce.
     pub schema: &'a RawValue,
 }
 
-/// One question to the model.
+/// One request to the model.
 #[derive(Clone, Debug)]
 pub struct ChatRequest<'a> {
     /// The instructions.
@@ -87,71 +89,71 @@ pub struct ChatRequest<'a> {
     pub messages: &'a [Message],
     /// The form of the answer.
     pub schema: AnswerSchema<'a>,
-    /// When the answer is of no use any more, retries included.
+    /// When the last attempt must have ended, retries included.
     pub deadline: Instant,
-    /// What the expense is judged by: here the offline model finds its evidence, and replies their
-    /// prices. Nothing of it goes to a provider.
+    /// The rulebook of the expense, from which the offline model takes its evidence and [`priced`]
+    /// its prices. It is never sent to a provider.
     pub rulebook: &'a Rulebook,
-    /// W3C trace context for the provider; set only when that is switched on.
+    /// W3C trace context for the provider; `None` unless propagation to the model is enabled.
     pub traceparent: Option<String>,
 }
 
-/// What is known of a model before it is asked.
+/// What is known about a model before the first request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelInfo {
     /// `gen_ai.provider.name`.
     pub provider: &'static str,
-    /// The model's name, as it is asked for.
+    /// The name of the model in requests.
     pub model: String,
-    /// Host and port of its endpoint; absent when it runs in this process.
+    /// Host and port of the endpoint; absent when the model runs in this process.
     pub server: Option<(String, u16)>,
-    /// The most tokens it may write, where set.
+    /// The most tokens an answer may have, if set.
     pub max_tokens: Option<u32>,
-    /// Sampling temperature from 0 to 2, where set.
+    /// Sampling temperature from 0 to 2, if set.
     pub temperature: Option<f64>,
-    /// Seed of its sampling, where set.
+    /// Seed of the sampling, if set.
     pub seed: Option<i64>,
 }
 
-/// What the model said, sensible or not.
+/// The answer of the model, valid or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// The provider's id of the answer.
+    /// The id that the provider gave the answer.
     pub id: Option<String>,
-    /// The model that gave it.
+    /// The model that answered.
     pub model: String,
-    /// Why it stopped, in the provider's words: `stop`, `length`, `content_filter` and others.
+    /// Why the answer ended, in the provider's words: `stop`, `length`, `content_filter` and others.
     pub finish_reason: Option<String>,
     /// The text, which should be JSON.
     pub text: Option<String>,
-    /// The model's refusal, in its own words.
+    /// The refusal, in the model's words.
     pub refusal: Option<String>,
-    /// The tokens, if the provider counted them.
+    /// The tokens, if the provider reported them.
     pub usage: Option<TokenUsage>,
 }
 
-/// Why no answer came.
+/// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
-    /// No answer within the time there was.
+    /// There was no answer before the time limit.
     #[error("the model did not answer in time")]
     Timeout,
-    /// The endpoint could not be reached, or broke off.
+    /// The endpoint could not be reached, or closed the connection.
     #[error("the model's endpoint could not be reached")]
     Connection,
-    /// The endpoint refused the request.
-    #[error("the model's endpoint answered with HTTP status {status}{}", detail(.code.as_deref()))]
+    /// The endpoint returned an error status.
+    #[error("the model's endpoint returned HTTP status {status}{}", detail(.code.as_deref()))]
     Status {
-        /// HTTP status.
+        /// The HTTP status, 300 or above.
         status: u16,
         /// The provider's own error code, such as `insufficient_quota`.
         code: Option<String>,
     },
-    /// The endpoint's answer is no chat completion.
-    #[error("the model's endpoint answered with something that is no chat completion")]
+    /// The response is not a chat completion, or too large.
+    #[error("the model's endpoint returned a response that is not a chat completion")]
     InvalidResponse,
-    /// The endpoint was not asked.
-    #[error("the model is not asked, because its last calls got no answer")]
+    /// The circuit breaker rejected the call.
+    #[error("the model was not called, because the circuit breaker is open")]
     CircuitOpen,
 }
 
@@ -160,7 +162,7 @@ fn detail(code: Option<&str>) -> String {
 }
 
 impl ModelError {
-    /// The class of the error, of few different values: `error.type`.
+    /// The value of `error.type`, of low cardinality.
     pub fn error_type(&self) -> String {
         match self {
             Self::Timeout => "timeout".to_owned(),
@@ -171,7 +173,7 @@ impl ModelError {
         }
     }
 
-    /// Whether the endpoint is down, and not just of another opinion.
+    /// Whether the endpoint seems to be down; a response below 500 shows that it is up.
     pub fn is_outage(&self) -> bool {
         match self {
             Self::Timeout | Self::Connection => true,
@@ -181,30 +183,30 @@ impl ModelError {
     }
 }
 
-/// One transport retry, made inside a call.
+/// One retry of the transport, within one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retry {
-    /// When the attempt before it had failed.
+    /// When the previous attempt failed.
     pub at: SystemTime,
-    /// Why that attempt failed.
+    /// Why the previous attempt failed.
     pub error: ModelError,
-    /// How long was waited before the next.
+    /// The wait before the next attempt.
     pub delay: std::time::Duration,
 }
 
-/// Everything that came of one question.
+/// The result of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The answer, or why there is none.
     pub answer: Result<Answer, ModelError>,
-    /// The transport retries it took.
+    /// The retries of the transport, in order.
     pub retries: Vec<Retry>,
-    /// What the answer cost; absent when its price or its tokens are unknown.
+    /// The cost of the answer; absent when the price or the tokens are unknown.
     pub cost: Option<Cost>,
 }
 
 impl Reply {
-    /// A reply that took no retry and has no price yet.
+    /// A reply without retries and without cost.
     pub fn new(answer: Result<Answer, ModelError>) -> Self {
         Self {
             answer,
@@ -213,7 +215,7 @@ impl Reply {
         }
     }
 
-    /// The call as a decision keeps it.
+    /// The call as a decision records it.
     pub fn to_call(&self, info: &ModelInfo) -> ModelCall {
         let answer = self.answer.as_ref().ok();
         let usage = answer.and_then(|answer| answer.usage);
@@ -230,12 +232,12 @@ impl Reply {
     }
 }
 
-/// A language model that can be asked for a structured answer.
+/// A language model that gives structured answers.
 #[async_trait]
 pub trait ChatModel: Send + Sync {
-    /// What is known of it.
+    /// What is known about the model.
     fn info(&self) -> &ModelInfo;
 
-    /// Asks, and comes back before the request's deadline has passed.
+    /// Sends a request, and returns before its deadline.
     async fn chat(&self, request: &ChatRequest<'_>) -> Reply;
 }

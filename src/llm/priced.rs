@@ -1,18 +1,19 @@
-//! A model whose replies carry their cost. The price table is in `rulebook::prices`.
+//! A decorator that adds the cost to the replies of a model. The price table is in
+//! `rulebook::prices`.
 
 use async_trait::async_trait;
 
 use crate::clock::Clock;
 use crate::llm::{ChatModel, ChatRequest, ModelInfo, Reply};
 
-/// A model whose replies say what they cost, by the prices that came with the question.
+/// A model whose replies have a cost, by the prices in the rulebook of the request.
 pub struct Priced<M> {
     model: M,
     clock: Clock,
 }
 
 impl<M: ChatModel> Priced<M> {
-    /// Puts prices on a model's replies.
+    /// Adds costs to the replies of a model; the clock tells which prices are valid.
     pub fn new(model: M, clock: Clock) -> Self {
         Self { model, clock }
     }

@@ -72,7 +72,7 @@ async fn state(app: &TestApp) -> Value {
 fn a_breaker_opens_after_so_many_failures_in_a_row_and_lets_one_probe_through() {
     let breaker = Breaker::new(limits(3, COOL_DOWN));
     let began = Instant::now();
-    let call = |has_answered, now| breaker.admit(now).unwrap().settle(has_answered, now);
+    let call = |has_answered, now| breaker.admit(now).unwrap().finish(has_answered, now);
     // An answer in between begins the count anew.
     [false, false, true, false, false]
         .into_iter()
@@ -93,7 +93,7 @@ fn a_breaker_opens_after_so_many_failures_in_a_row_and_lets_one_probe_through() 
         "a second probe beside the first"
     );
     assert_eq!(breaker.state(now), BreakerState::HalfOpen);
-    probe.settle(false, now);
+    probe.finish(false, now);
     assert!(breaker.admit(now).is_none());
     assert_eq!(breaker.state(now), BreakerState::Open);
 
@@ -113,12 +113,12 @@ async fn a_probe_that_is_given_up_leaves_the_next_call_to_be_one() {
     breaker
         .admit(Instant::now())
         .unwrap()
-        .settle(false, Instant::now());
+        .finish(false, Instant::now());
     drop(breaker.admit(Instant::now()).unwrap());
     breaker
         .admit(Instant::now())
         .unwrap()
-        .settle(true, Instant::now());
+        .finish(true, Instant::now());
     assert_eq!(breaker.state(Instant::now()), BreakerState::Closed);
 }
 
@@ -127,13 +127,13 @@ fn of_calls_that_began_before_only_an_answer_counts() {
     let breaker = Breaker::new(limits(1, COOL_DOWN));
     let began = Instant::now();
     let [first, second, third, fourth] = std::array::from_fn(|_| breaker.admit(began).unwrap());
-    first.settle(false, began);
+    first.finish(false, began);
     // Open for no longer than it was.
-    second.settle(false, began + COOL_DOWN / 2);
+    second.finish(false, began + COOL_DOWN / 2);
     let probe = breaker.admit(began + COOL_DOWN).unwrap();
-    third.settle(false, began + COOL_DOWN);
+    third.finish(false, began + COOL_DOWN);
     assert_eq!(breaker.state(began + COOL_DOWN), BreakerState::HalfOpen);
-    fourth.settle(true, began + COOL_DOWN);
+    fourth.finish(true, began + COOL_DOWN);
     assert_eq!(breaker.state(began + COOL_DOWN), BreakerState::Closed);
     drop(probe);
     assert_eq!(breaker.state(began + COOL_DOWN), BreakerState::Closed);
@@ -160,7 +160,7 @@ async fn a_model_that_is_down_is_not_asked_and_the_trace_says_so() {
     );
     assert_eq!(
         refused["reason"],
-        "A person has to look at this expense: the model is not asked, because its last calls got no answer."
+        "A person has to look at this expense: the model was not called, because the circuit breaker is open."
     );
     assert_golden("model_left_alone", &app.tree(&refused));
     let page = app.metrics().await;

@@ -108,17 +108,17 @@ async fn an_answer_to_classify_that_cannot_be_used_is_a_review_that_says_why() {
         (
             "not a completion",
             vec![Reply::raw(200, "application/json", "{\"hello\": 1}")],
-            "no chat completion",
+            "not a chat completion",
         ),
         (
             "html",
             vec![Reply::raw(200, "text/html", "<h1>hi</h1>")],
-            "no chat completion",
+            "not a chat completion",
         ),
         (
             "huge",
             vec![Reply::raw(200, "application/json", vec![b' '; 2 << 20])],
-            "no chat completion",
+            "not a chat completion",
         ),
         ("bad request", vec![Reply::status(400)], "HTTP status 400"),
         ("no key", vec![Reply::status(401)], "HTTP status 401"),
