@@ -1,21 +1,22 @@
-//! How much two expenses of one employee look like one purchase handed in twice. A note for people:
-//! nothing is blocked by it. Where earlier expenses are found stands in `ledger`.
+//! How similar two expenses of one employee are, as a hint that a purchase was submitted twice. The
+//! hint is for people; it never changes an outcome. `ledger` finds the earlier expenses.
 
 use rust_decimal::Decimal;
 
 use crate::domain::expense::Expense;
 use crate::policy::phrase::normalised;
 
-/// How alike two expenses are, from 0 to 1; `None` when they are two purchases as far as anybody
-/// can tell. Amount and currency have to be equal. Texts are compared by their words, without
-/// regard to capitals and punctuation.
+/// How similar two expenses are, from 0 to 1; `None` when nothing suggests that they are the same
+/// purchase. Amount and currency must be equal. Texts are compared by their words, regardless of
+/// case and punctuation.
 ///
 /// | days apart | merchant and transaction equal | merchant equal | transaction equal |
 /// | --- | --- | --- | --- |
-/// | none | 1.0 | 0.8 | 0.8 |
+/// | zero | 1.0 | 0.8 | 0.8 |
 /// | one | 0.8 | 0.6 | - |
 ///
-/// Two expenses that both name no merchant are equal in it as long as their transactions are.
+/// Two expenses without a merchant count as having the same merchant, but only when their
+/// transactions are equal too.
 pub fn similarity(one: &Expense, other: &Expense) -> Option<Decimal> {
     if (one.amount, one.currency) != (other.amount, other.currency) {
         return None;
@@ -31,8 +32,8 @@ pub fn similarity(one: &Expense, other: &Expense) -> Option<Decimal> {
         (0, true, true) => 10,
         (0, false, true) => 8,
         (0, true, false) if is_merchant_named => 8,
-        // The same words on two days, such as "lunch", are two purchases unless one merchant sold
-        // both.
+        // The same text on two days, such as "lunch", means two purchases, unless the merchant is
+        // the same.
         (1, true, true) if is_merchant_named => 8,
         (1, true, false) if is_merchant_named => 6,
         _ => return None,
@@ -41,6 +42,6 @@ pub fn similarity(one: &Expense, other: &Expense) -> Option<Decimal> {
 }
 
 fn are_same_words(one: &str, other: &str) -> bool {
-    // A text of signs alone has no words to compare.
+    // A text of punctuation alone has no words to compare.
     one == other || normalised(one).is_some_and(|words| normalised(other) == Some(words))
 }

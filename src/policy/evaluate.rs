@@ -1,4 +1,4 @@
-//! What a policy holds of an expense: pure arithmetic on exact decimals, no IO, no clock and no
+//! The verdict of a policy on an expense. Pure arithmetic on exact decimals, without IO, clock and
 //! model.
 
 use jiff::civil::Date;
@@ -9,16 +9,16 @@ use crate::domain::ruling::{Finding, Missing, Role, Ruling, Window};
 use crate::policy::phrase::Words;
 use crate::policy::rule::{Rule, RuleKind};
 
-/// What the rules look at of one expense.
+/// The facts of an expense that rules look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject<'a> {
-    /// Its amount in the policy's currency.
+    /// The amount in the policy's currency.
     pub amount: Decimal,
     /// Whether a receipt is attached.
     pub receipt: bool,
     /// The day of the purchase.
     pub date: Date,
-    /// The day of receipt, UTC.
+    /// The day on which this service received the expense, UTC.
     pub today: Date,
     /// The merchant category code, if known.
     pub mcc: Option<&'a str>,
@@ -28,31 +28,33 @@ pub struct Subject<'a> {
     pub transaction: &'a str,
 }
 
-/// What an employee already has approved, or pending approval, in each window. Amounts in the
-/// policy's currency.
+/// What is already used of the caps of an employee, by window: earlier expenses that were approved
+/// or are pending approval. Amounts are in the policy's currency.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// On the expense's day.
+    /// On the day of the expense.
     pub day: Decimal,
-    /// On its trip; zero when it names none.
+    /// On the trip of the expense; zero when the expense names no trip.
     pub trip: Decimal,
-    /// In its calendar year.
+    /// In the calendar year of the expense.
     pub year: Decimal,
-    /// At its merchant; empty when it names none, or no rule asks.
+    /// At the merchant of the expense; empty when the expense names no merchant, or when no rule
+    /// looks at earlier purchases.
     pub purchases: Vec<Purchase>,
 }
 
-/// One earlier purchase at the merchant of an expense.
+/// One other purchase at the merchant of an expense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Purchase {
-    /// Days between it and the expense, whichever came first.
+    /// Days between the purchase and the expense, whichever came first.
     pub n_days_apart: u32,
-    /// Its amount in the policy's currency.
+    /// The amount in the policy's currency.
     pub amount: Decimal,
 }
 
 impl Usage {
-    /// What one window holds; an expense alone holds nothing beside itself.
+    /// What is used in a window. A single expense is a window that contains nothing else, and what
+    /// counts at a merchant depends on the rule: see [`Self::at_merchant`].
     pub fn of(&self, window: Window) -> Decimal {
         match window {
             Window::Expense | Window::Merchant => Decimal::ZERO,
@@ -62,8 +64,8 @@ impl Usage {
         }
     }
 
-    /// What was bought at the merchant within some days, in purchases that do not go above a limit
-    /// on their own.
+    /// The sum of the purchases at the merchant within some days, without those above a limit: they
+    /// needed an approval on their own.
     pub fn at_merchant(&self, days: u16, limit: Decimal) -> Decimal {
         let counts = |purchase: &&Purchase| {
             purchase.n_days_apart <= u32::from(days) && purchase.amount <= limit
@@ -76,25 +78,25 @@ impl Usage {
     }
 }
 
-/// A rule with what its window already holds: all that is needed to judge an amount by it.
+/// A rule with what is already used of it: everything that is needed to apply it to an amount.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleFacts {
     /// The rule.
     #[serde(flatten)]
     pub rule: Rule,
-    /// What is already used of it; zero for anything but caps and split purchases.
+    /// What is already used; zero unless the rule is a cap or about split purchases.
     pub used: Decimal,
 }
 
 impl RuleFacts {
-    /// Puts a rule beside the usage of its window.
+    /// Combines a rule with the usage of its window.
     pub fn new(rule: &Rule, usage: &Usage) -> Self {
         let used = match rule.kind {
             RuleKind::Cap { per, .. } => usage.of(per),
             RuleKind::Split { days, limit, .. } => usage.at_merchant(days, limit),
             _ => Decimal::ZERO,
         };
-        // Who may set a rule aside is nothing the model needs to know.
+        // The model must not know who could grant an exception.
         Self {
             rule: Rule {
                 exception: None,
@@ -104,10 +106,10 @@ impl RuleFacts {
         }
     }
 
-    /// The most this rule lets pass, over which window, and what happens above it.
+    /// The limit of this rule, the window that the limit is for, and the ruling above the limit.
     fn terms(&self, subject: &Subject<'_>) -> (Decimal, Window, Ruling) {
-        // A rule that names no amount lets all of an expense pass or nothing of it, so that its
-        // findings read like any.
+        // A rule without an amount allows the whole expense or nothing of it, so that its findings
+        // have the same form as those of other rules.
         let forbidden_if = |is_forbidden: bool| {
             let limit = if is_forbidden {
                 Decimal::ZERO
@@ -143,12 +145,13 @@ impl RuleFacts {
         }
     }
 
-    /// How an expense stands to this rule, whether or not it breaks it.
+    /// Applies this rule to an expense. Also returns a finding when the expense keeps the rule;
+    /// nothing is exceeded then.
     pub fn assess(&self, subject: &Subject<'_>) -> Finding {
         let amount = subject.amount;
         let (limit, window, effect) = self.terms(subject);
-        // A difference keeps the larger scale of its operands, so the amount decides how many
-        // decimals are shown.
+        // A sum has the larger scale of its operands. Adding a zero with the scale of the amount
+        // therefore shows every number with as many decimals as the amount.
         let zero = Decimal::new(0, amount.scale());
         let allowable = (limit - self.used).max(zero) + zero;
         let exceeded = (amount - allowable).max(zero);
@@ -166,35 +169,35 @@ impl RuleFacts {
     }
 }
 
-/// Days from one date to another; negative when the other one is earlier.
+/// Days from one date to another; negative when the second date is earlier.
 fn n_days(from: Date, to: Date) -> i32 {
     (to - from).get_days()
 }
 
-/// What the policy engine holds of one expense.
+/// What the policy engine says about one expense.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// The ruling.
+    /// The strictest effect of the findings; approved without findings.
     pub ruling: Ruling,
-    /// The rules that speak against approving, the strictest first.
+    /// The findings that speak against approval, the strictest first.
     pub findings: Vec<Finding>,
-    /// Who has to agree, also where another rule denies and nobody is asked.
+    /// The role that must approve, even when another rule denies and no approval is requested.
     pub approver: Option<Role>,
-    /// What has to be handed in, likewise.
+    /// What must be handed in, even when another rule denies.
     pub missing: Vec<Missing>,
 }
 
 impl Verdict {
-    /// Whether a rule speaks against approving.
+    /// Whether a rule speaks against approval.
     pub fn has_found(&self, rule: &str) -> bool {
         self.findings.iter().any(|finding| finding.rule == rule)
     }
 
-    /// The ruling in words, for when the model's reason cannot be used.
+    /// The verdict in words, in place of a reason of the model that cannot be used.
     pub fn reason(&self) -> String {
         match self.findings.first() {
             None => "Within policy.".to_owned(),
-            // Where nothing is allowed, an amount would explain nothing.
+            // When the limit is zero, amounts explain nothing.
             Some(finding) if finding.effect == Ruling::Denied && !finding.limit.is_zero() => {
                 format!(
                     "{} {} of this expense is above the {} that the limit still allows.",
@@ -205,8 +208,8 @@ impl Verdict {
         }
     }
 
-    /// How much of an amount may be paid: the least that a broken rule still allows, else all of
-    /// it. A role that has to agree takes nothing away.
+    /// How much of an amount may be paid: the least that a denying finding still allows, otherwise
+    /// the whole amount. A pending approval does not reduce it.
     pub fn reimbursable(&self, amount: Decimal) -> Decimal {
         let broken = self
             .findings
@@ -219,7 +222,7 @@ impl Verdict {
     }
 }
 
-/// Judges an expense by every rule.
+/// Applies every rule to an expense.
 pub fn evaluate(rules: &[RuleFacts], subject: &Subject<'_>) -> Verdict {
     let mut findings = Vec::new();
     let mut approver = None;
@@ -228,7 +231,7 @@ pub fn evaluate(rules: &[RuleFacts], subject: &Subject<'_>) -> Verdict {
         let finding = facts.assess(subject);
         let asked_of = match facts.rule.kind {
             RuleKind::Approval { role, .. } | RuleKind::ApprovalAlways { role } => Some(role),
-            // One purchase alone is not split, whatever it costs.
+            // A single purchase is not split, whatever it costs.
             RuleKind::Split { .. } if facts.used.is_zero() => continue,
             RuleKind::Split { role, .. } => Some(role),
             RuleKind::Receipt { .. } if subject.receipt => continue,
@@ -248,7 +251,7 @@ pub fn evaluate(rules: &[RuleFacts], subject: &Subject<'_>) -> Verdict {
         approver = approver.max(asked_of);
         findings.push(finding);
     }
-    // A stable sort keeps the order of the file among equals.
+    // A stable sort: findings with the same effect keep the order of the file.
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.effect));
     let ruling = findings
         .first()

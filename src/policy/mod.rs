@@ -25,33 +25,33 @@ use crate::domain::ruling::{Role, Window};
 use evidence::{Evidence, Lexicon};
 use rule::{Rule, RuleKind};
 
-/// One version of the policy of one category, as one file holds it.
+/// One version of the policy of one category, from one file.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Policy {
-    /// The category it governs.
+    /// The category that the policy is for.
     pub category: String,
-    /// The version its author gave it.
+    /// The version, as written by the author.
     pub version: String,
-    /// Beginning of the SHA-256 of the file, 16 hex digits.
+    /// The short hash of the file, 16 hex digits.
     pub hash: String,
-    /// First day it is in force.
+    /// The first day on which it is in force.
     #[schema(value_type = String, format = Date)]
     pub effective_from: Date,
-    /// Last day it is in force; open when absent.
+    /// The last day on which it is in force; without end when absent.
     #[schema(value_type = Option<String>, format = Date)]
     pub effective_to: Option<Date>,
-    /// The currency of its limits.
+    /// The currency of its amounts.
     #[schema(value_type = String)]
     pub currency: Currency,
-    /// Above it, a category that rests on the model's word alone is not enough for an approval.
+    /// The largest expense that can be approved when the category is uncorroborated.
     pub uncorroborated_limit: Decimal,
-    /// Whether its category takes what fits no other.
+    /// Whether its category is for expenses that fit no other category.
     pub catch_all: bool,
-    /// What people read, and the model too.
+    /// The policy in words, for people and for the model.
     pub text: String,
-    /// What code checks.
+    /// The policy in rules, for code.
     pub rules: Vec<Rule>,
-    /// What speaks for the category, apart from any model.
+    /// The evidence for the category, apart from the model.
     #[serde(skip)]
     pub evidence: Evidence,
     /// The JSON Schema of an answer that decides under it.
@@ -60,7 +60,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Its rules on split purchases: the id of each, the days that count together, and the limit.
+    /// The id, the days and the limit of each rule on split purchases.
     pub fn splits(&self) -> impl Iterator<Item = (&str, u16, Decimal)> {
         self.rules.iter().filter_map(|rule| match rule.kind {
             RuleKind::Split { days, limit, .. } => Some((rule.id.as_str(), days, limit)),
@@ -68,14 +68,14 @@ impl Policy {
         })
     }
 
-    /// Its rules that may be set aside for one expense, and the role it takes.
+    /// The id of each rule with an exception, and the role that may grant it.
     pub fn exceptions(&self) -> impl Iterator<Item = (String, Role)> {
         self.rules
             .iter()
             .filter_map(|rule| Some((rule.id.clone(), rule.exception?)))
     }
 
-    /// Its caps: the window of each, and the most it may hold.
+    /// The window and the amount of each cap.
     pub fn caps(&self) -> impl Iterator<Item = (Window, Decimal)> {
         self.rules.iter().filter_map(|rule| match rule.kind {
             RuleKind::Cap { per, max } => Some((per, max)),
@@ -84,7 +84,7 @@ impl Policy {
     }
 }
 
-/// All policies in force now or at another time, of all categories, as they hold for one tenant.
+/// All versions of the policies of all categories, for one tenant.
 #[derive(Clone, Debug, Default)]
 pub struct Policies {
     by_category: BTreeMap<String, Vec<Policy>>,
@@ -93,7 +93,7 @@ pub struct Policies {
 }
 
 impl Policies {
-    /// Puts parsed policies together; `parse` has checked that they fit each other.
+    /// Combines parsed policies; `parse` has checked that they do not contradict each other.
     fn build(mut policies: Vec<Policy>) -> Self {
         policies
             .sort_by(|a, b| (&a.category, a.effective_from).cmp(&(&b.category, b.effective_from)));
@@ -123,13 +123,12 @@ impl Policies {
         self.by_category.keys().map(String::as_str)
     }
 
-    /// Every version of every policy, by category and date.
+    /// Every version of every policy, sorted by category and first day.
     pub fn iter(&self) -> impl Iterator<Item = &Policy> {
         self.by_category.values().flatten()
     }
 
-    /// The policy of a category that is in force on a day: of those that have begun and not ended,
-    /// the latest to begin.
+    /// The policy of a category that is in force on a day. When several are, the one that began last.
     pub fn in_force(&self, category: &str, date: Date) -> Option<&Policy> {
         let is_in_force = |policy: &&Policy| {
             policy.effective_from <= date && policy.effective_to.is_none_or(|last| date <= last)
@@ -141,7 +140,8 @@ impl Policies {
             .find(is_in_force)
     }
 
-    /// The category for what fits no other: the one marked so, else the last in the alphabet.
+    /// The category for expenses that fit no other: the one with `catch_all`, otherwise the last in
+    /// alphabetical order.
     pub fn catch_all(&self) -> Option<&str> {
         let marked = self
             .iter()
@@ -150,7 +150,7 @@ impl Policies {
         marked.or_else(|| self.categories().last())
     }
 
-    /// What merchant category code, merchant and words say of an expense's category.
+    /// The evidence for the category of an expense.
     pub fn evidence(
         &self,
         mcc: Option<&str>,

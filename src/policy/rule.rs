@@ -1,4 +1,5 @@
-//! The kinds of rules a policy can hold, as files and prompts spell them.
+//! The rules of a policy and their kinds, as policy files and prompts write them. How a rule is
+//! applied is in `evaluate`.
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -12,19 +13,20 @@ use crate::policy::phrase::Phrase;
 /// One rule of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Rule {
-    /// Unique among all policies; what the model cites and a finding names.
+    /// Unique among all policies; cited by the model and named by findings.
     pub id: String,
-    /// What the rule asks.
+    /// The kind of the rule, with its parameters.
     #[serde(flatten)]
     pub kind: RuleKind,
-    /// The rule in one sentence for people.
+    /// The rule in one sentence, for people.
     pub text: String,
-    /// Who may set the rule aside for one expense; nobody when absent. Only for rules that deny.
+    /// The role that may grant an exception from the rule for one expense; absent when exceptions
+    /// are not possible. Only for rules that deny.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exception: Option<Role>,
 }
 
-/// What a rule asks. Amounts are in the policy's currency.
+/// What a rule demands. Amounts are in the policy's currency.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, EnumDiscriminants)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[strum_discriminants(name(KindName), vis(pub(super)), derive(EnumString, VariantNames))]
@@ -33,69 +35,69 @@ pub struct Rule {
     doc = "The kinds by name, as policy files write them."
 )]
 pub enum RuleKind {
-    /// No more than `max` in a window; `max` itself passes.
+    /// No more than `max` in a window; `max` itself is allowed.
     Cap {
-        /// What the cap counts over.
+        /// The window of the cap.
         per: Window,
-        /// The most that passes.
+        /// The most that is allowed.
         max: Decimal,
     },
-    /// A role agrees to an expense above an amount; the amount itself needs nobody.
+    /// A role must approve an expense above an amount; the amount itself needs no approval.
     Approval {
-        /// The most that needs nobody.
+        /// The most that needs no approval.
         above: Decimal,
-        /// Who agrees.
+        /// The role that approves.
         role: Role,
     },
-    /// A role agrees to every expense.
+    /// A role must approve every expense.
     ApprovalAlways {
-        /// Who agrees.
+        /// The role that approves.
         role: Role,
     },
-    /// A receipt comes with an expense above an amount.
+    /// An expense above an amount needs a receipt.
     Receipt {
         /// The most that needs no receipt.
         above: Decimal,
     },
-    /// A role agrees to a purchase that, with earlier ones at the same merchant, is above a limit
-    /// which none of the earlier ones was above on its own. Silent when the expense names no
-    /// merchant.
+    /// A role must approve a purchase that exceeds a limit together with other purchases at the same
+    /// merchant, none of which exceeded the limit on its own. Does not apply to an expense that
+    /// names no merchant.
     Split {
-        /// The most days between two purchases that count together.
+        /// The most days between two purchases that are added up.
         days: u16,
-        /// The most that the purchases together need nobody for.
+        /// The most that the purchases may cost together without an approval.
         limit: Decimal,
-        /// Who agrees.
+        /// The role that approves.
         role: Role,
     },
-    /// No expense whose purchase is longer ago.
+    /// An expense must not be older than a number of days.
     MaxAge {
-        /// The most days from the purchase to the day of receipt, UTC.
+        /// The most days from the purchase to the day on which the expense is received, UTC.
         days: u16,
     },
-    /// No expense dated after the day it comes in.
+    /// An expense must not be dated in the future.
     Future {
-        /// Days of tolerance: the day of receipt is UTC's, and east of it tomorrow has begun.
+        /// Days of tolerance: "today" is the day in UTC, and east of it tomorrow has already begun.
         days: u16,
     },
-    /// Nothing bought from certain lines of business. Silent when the merchant category code is
-    /// unknown.
+    /// Purchases in some merchant categories are denied. Does not apply to an expense without a
+    /// merchant category code.
     BlockedMcc {
         /// The codes, ISO 18245.
         #[schema(value_type = Vec<String>, example = json!(["7995", "7800-7802"]))]
         mcc: Vec<Codes>,
     },
-    /// Nothing bought from certain merchants. Without a merchant's name the text of the transaction
-    /// is read for one.
+    /// Purchases at some merchants are denied. When the expense names no merchant, the rule looks for
+    /// one in the text of the transaction.
     BlockedMerchant {
-        /// Words of their names.
+        /// Phrases that occur in their names.
         #[schema(value_type = Vec<String>, example = json!(["casino*"]))]
         merchant: Vec<Phrase>,
     },
 }
 
 impl RuleKind {
-    /// Whether breaking the rule denies an expense; else somebody is asked.
+    /// Whether a violation denies the expense; otherwise a role must approve it.
     pub fn denies(&self) -> bool {
         match self {
             Self::Cap { .. }

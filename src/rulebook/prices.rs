@@ -1,5 +1,5 @@
-//! Tokens to money, by a dated price table that stands outside the code. An unknown model has no
-//! cost: nothing here guesses.
+//! What tokens cost, from the dated table `tables/prices.toml`. A model that is not in the table has
+//! no cost; nothing is estimated.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,19 +13,19 @@ use crate::toml_reader::claims::Claims;
 use crate::toml_reader::diagnostic::Diagnostics;
 use crate::toml_reader::{self, DATE, Source, TEXT, Table, date, filled_list, filled_text};
 
-/// Prices are quoted for a million tokens.
+/// Prices are per million tokens.
 const TOKENS_PER_PRICE: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
 
-/// Decimals a price may have.
+/// The most decimals of a price.
 const MAX_PRICE_DECIMALS: u32 = 6;
 
-/// What tokens cost, by provider and model, from which day on.
+/// Prices by provider and model, the earliest first.
 #[derive(Clone, Debug, Default)]
 pub struct Prices {
     by_model: BTreeMap<(String, String), Vec<Price>>,
 }
 
-/// One entry of the table. Prices are US dollars for a million tokens.
+/// One entry of the table. Prices are in US dollars per million tokens.
 #[derive(Clone, Debug)]
 struct Price {
     provider: String,
@@ -37,7 +37,7 @@ struct Price {
 }
 
 impl Prices {
-    /// Reads a price table from its text.
+    /// Parses a table of prices.
     ///
     /// # Errors
     /// With all diagnostics of the table.

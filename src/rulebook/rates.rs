@@ -1,6 +1,6 @@
-//! Exchange rates, from a dated table that finance keeps. A rate counts from its day on, until a
-//! later one for the same two currencies; only a rate in the direction of the conversion is used,
-//! and nothing is guessed from others.
+//! Exchange rates, from the dated table `tables/rates.toml`. A rate is valid from its day on, until
+//! a later rate for the same two currencies replaces it. It is used in its own direction only: rates
+//! are neither inverted nor combined.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,38 +14,39 @@ use crate::toml_reader::claims::Claims;
 use crate::toml_reader::diagnostic::Diagnostics;
 use crate::toml_reader::{self, DATE, Source, TEXT, date, filled_text};
 
-/// Decimals a rate may have.
+/// The most decimals of a rate.
 const MAX_RATE_DECIMALS: u32 = 10;
 const RATE: &str =
     "a decimal in quotes such as \"1.0850\", above zero and with at most ten decimals";
 const CURRENCY: &str = "an ISO 4217 code such as \"EUR\"";
 
-/// Exchange rates by pair of currencies, the earliest first.
+/// Rates by pair of currencies, the earliest first.
 #[derive(Clone, Debug, Default)]
 pub struct Rates {
     by_pair: HashMap<(Currency, Currency), Vec<Rate>>,
 }
 
-/// What one unit of a currency is in another one, from which day on.
+/// The value of one unit of a currency in another currency.
 #[derive(Clone, Copy, Debug)]
 struct Rate {
     effective_from: Date,
     rate: Decimal,
 }
 
-/// An expense cannot be judged in another currency.
+/// Why an amount cannot be converted.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConversionError {
-    /// No rate has begun on the expense's day.
+    /// No rate is valid on the day of the expense.
     #[error(
-        "there is no exchange rate from {from} into {into} on {date}, and the policy's amounts are in {into}"
+        "there is no exchange rate from {from} to {into} on {date}, \
+         and the amounts of the policy are in {into}"
     )]
     NoRate {
-        /// The expense's currency.
+        /// The currency of the expense.
         from: Currency,
-        /// The policy's currency.
+        /// The currency of the policy.
         into: Currency,
-        /// The expense's day.
+        /// The day of the expense.
         date: Date,
     },
     /// The result has more digits than an amount can have.
@@ -54,7 +55,7 @@ pub enum ConversionError {
 }
 
 impl Rates {
-    /// Reads a table of rates from its text.
+    /// Parses a table of exchange rates.
     ///
     /// # Errors
     /// With all diagnostics of the table.
@@ -69,11 +70,11 @@ impl Rates {
         Ok(Self { by_pair })
     }
 
-    /// The amount of an expense in another currency, rounded up to its minor digits; `None` when it
-    /// is in it already.
+    /// The amount of an expense in another currency, rounded up to its minor digits; `None` when the
+    /// expense is in that currency.
     ///
     /// # Errors
-    /// When there is no rate on the expense's day, or the result is too large for an amount.
+    /// When no rate is valid on the day of the expense, or when the result is too large.
     pub fn convert(
         &self,
         expense: &Expense,
@@ -120,7 +121,10 @@ fn parse_rates(source: &mut Source<'_>) -> Option<Vec<((Currency, Currency), Rat
             source.report(at, format!("`rate` is zero; write {RATE}"));
         }
         if from.is_some() && from == to {
-            source.report(at, "`from` and `to` are one currency; write two".to_owned());
+            source.report(
+                at,
+                "`from` and `to` are the same currency; write two different ones".to_owned(),
+            );
         }
         let (pair, effective_from) = ((from?, to?), effective_from?);
         claims.claim(
