@@ -1,5 +1,9 @@
-//! Faults the offline model can be told to have, so that a red tree can be seen without a key.
-//! Repeatable: the n-th question of a kind has the same fate in every run with the same seed.
+//! Faults that the offline model injects into its answers, so that failed traces can be seen without
+//! an API key. They are reproducible: with the same seed, the n-th request of a kind gets the same
+//! fault in every run.
+//!
+//! The counters are atomics, because requests arrive in parallel. Each only hands out numbers, so
+//! relaxed ordering is enough. Which of two parallel requests gets which number is not defined.
 
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,17 +11,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sha2::{Digest, Sha256};
 use strum::{Display, EnumString, VariantNames};
 
-/// What goes wrong with an answer.
+/// What is wrong with an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum FaultKind {
-    /// Another category than the evidence speaks for.
+    /// A category for which there is no evidence.
     Misclassify,
     /// A category that does not exist.
     InvalidCategory,
-    /// Approval of whatever is asked.
+    /// An approval, whatever the rules say.
     ApproveEverything,
-    /// Text that is no JSON.
+    /// Text that is not JSON.
     Garbage,
     /// An answer cut off in the middle.
     Truncated,
@@ -27,16 +31,16 @@ pub enum FaultKind {
     Unavailable,
 }
 
-/// One fault and how often it strikes, written `misclassify:0.12`.
+/// One fault and how often it is injected, written `misclassify:0.12`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultRate {
-    /// What goes wrong.
+    /// The fault.
     pub kind: FaultKind,
-    /// In how many of a million questions.
+    /// In how many requests of a million.
     pub per_million: u32,
 }
 
-/// How faults are asked for, and which there are.
+/// The help text of `--model-fault`.
 pub fn help() -> String {
     format!(
         "Make the offline model fail: FAULT:RATE, such as misclassify:0.12; may be given several times.\nFaults: {}",
@@ -44,7 +48,7 @@ pub fn help() -> String {
     )
 }
 
-/// The text names no fault, or no rate.
+/// The text is not a fault and a rate.
 #[derive(Debug, thiserror::Error)]
 #[error("write a fault and its rate from 0 to 1, such as \"misclassify:0.12\"; faults are {}", FaultKind::VARIANTS.join(", "))]
 pub struct FaultRateError;
@@ -76,7 +80,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Sets up faults that strike the same questions in every run with the same seed.
+    /// Sets up faults that are injected into the same requests in every run with the same seed.
     pub fn new(rates: &[FaultRate], seed: u64) -> Self {
         Self {
             rates: rates
@@ -87,21 +91,22 @@ impl Faults {
         }
     }
 
-    /// The fault that strikes the next question, among those that can; the first one told wins.
-    pub fn next(&self, can_strike: impl Fn(FaultKind) -> bool) -> Option<FaultKind> {
-        let mut struck = None;
-        for (rate, n_asked) in self.rates.iter().filter(|(rate, _)| can_strike(rate.kind)) {
+    /// The fault for the next request, among those that apply to it. When several are due, the one
+    /// that was configured first wins.
+    pub fn next(&self, applies: impl Fn(FaultKind) -> bool) -> Option<FaultKind> {
+        let mut chosen = None;
+        for (rate, n_asked) in self.rates.iter().filter(|(rate, _)| applies(rate.kind)) {
             let n = n_asked.fetch_add(1, Ordering::Relaxed);
             if self.draw(rate.kind, n) < u64::from(rate.per_million) {
-                struck = struck.or(Some(rate.kind));
+                chosen = chosen.or(Some(rate.kind));
             }
         }
-        struck
+        chosen
     }
 
-    /// A number below a million that depends on nothing but seed, fault and count. Multiples of the
-    /// golden ratio spread evenly, so that a rate of an eighth strikes about every eighth
-    /// question, in a short run as well as in a long one.
+    /// A number below a million that depends on seed, fault and count alone. Multiples of the golden
+    /// ratio are spread evenly, so a rate of one eighth injects the fault into about every eighth
+    /// request, in short runs too.
     fn draw(&self, kind: FaultKind, n: u64) -> u64 {
         const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
         let digest = Sha256::digest(format!("{} {kind}", self.seed).as_bytes());

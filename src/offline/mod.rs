@@ -23,7 +23,7 @@ use crate::policy::evaluate::evaluate;
 /// The name of the one offline model.
 pub const MODEL: &str = "offline-rules-1";
 
-/// How long an answer takes that the fault `slow` strikes.
+/// How long an answer with the fault `slow` takes.
 const SLOW: Duration = Duration::from_secs(5);
 
 /// The offline model.
@@ -34,7 +34,7 @@ pub struct Offline {
 }
 
 impl Offline {
-    /// Makes a model that fails as it is told.
+    /// Makes a model that injects these faults.
     pub fn new(faults: Faults) -> Self {
         let info = ModelInfo {
             provider: "offline",
@@ -62,14 +62,16 @@ impl Offline {
             (Some(category), _) => (
                 category,
                 0.9,
-                "The merchant code, the merchant or the words say so.",
+                "The merchant code, the merchant or the text names it.",
             ),
-            (None, Some(category)) => (category, 0.2, "Nothing in it speaks for any category."),
+            (None, Some(category)) => {
+                (category, 0.2, "No evidence speaks for any loaded category.")
+            }
             (None, None) => ("", 0.0, "There is no category."),
         };
         let category = match fault {
             Some(FaultKind::InvalidCategory) => "entertainment",
-            // The category farthest from the evidence that exists, so that the mistake is one.
+            // A category without any evidence, so that the mistake is certain.
             Some(FaultKind::Misclassify) => policies
                 .categories()
                 .find(|other| {
@@ -103,7 +105,7 @@ impl Offline {
         }
     }
 
-    /// The answer to a prompt; `None` when the prompt is none of those this model knows.
+    /// The answer to the facts of a prompt; `None` when they cannot be parsed.
     fn answer(
         policies: &Policies,
         schema: Schema,
@@ -121,7 +123,7 @@ impl Offline {
     }
 }
 
-fn can_strike(fault: FaultKind, schema: Schema) -> bool {
+fn applies(fault: FaultKind, schema: Schema) -> bool {
     match fault {
         FaultKind::Misclassify | FaultKind::InvalidCategory => schema == Schema::Classification,
         FaultKind::ApproveEverything => schema == Schema::Decision,
@@ -131,7 +133,7 @@ fn can_strike(fault: FaultKind, schema: Schema) -> bool {
     }
 }
 
-/// This model's tokens are the words it reads and writes.
+/// This model counts words as tokens.
 fn n_tokens<'a>(texts: impl Iterator<Item = &'a str>) -> u64 {
     texts.flat_map(str::split_whitespace).fold(0, |n, _| n + 1)
 }
@@ -144,7 +146,7 @@ impl ChatModel for Offline {
 
     async fn chat(&self, request: &ChatRequest<'_>) -> Reply {
         let schema = request.schema.name.parse::<Schema>().ok();
-        let fault = schema.and_then(|schema| self.faults.next(|fault| can_strike(fault, schema)));
+        let fault = schema.and_then(|schema| self.faults.next(|fault| applies(fault, schema)));
         if fault == Some(FaultKind::Unavailable) {
             return Reply::new(Err(ModelError::Connection));
         }
