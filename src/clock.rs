@@ -1,4 +1,4 @@
-//! The time of day, handed in like every other dependency, so that a test can say which day it is.
+//! The current time, passed in like every other dependency, so that a test can choose the day.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,27 +7,27 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-/// Tells the time.
+/// A source of the current time.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 
 impl Clock {
-    /// The machine's own clock.
+    /// The clock of the operating system.
     pub fn system() -> Self {
         Self(Arc::new(Timestamp::now))
     }
 
-    /// A clock that stands still.
+    /// A clock that always returns the same moment.
     pub fn fixed(at: Timestamp) -> Self {
         Self(Arc::new(move || at))
     }
 
-    /// Now.
+    /// The current moment.
     pub fn now(&self) -> Timestamp {
         (self.0)()
     }
 
-    /// The day it is in UTC.
+    /// The current day in UTC.
     pub fn today(&self) -> Date {
         day_of(self.now())
     }

@@ -55,7 +55,7 @@ pub fn run(config: &Config, url: Option<Url>, out: &mut dyn Write) -> anyhow::Re
     }
     decide_here(
         config,
-        Pseudonyms::of_a_new_key()?,
+        Pseudonyms::with_random_key()?,
         async |config, instruments| serve(config, instruments, out).await,
     )
 }

@@ -30,7 +30,7 @@ const LAST_WORK: Duration = Duration::from_secs(1);
 pub fn run(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
     let kept = pseudonym::load(config)?;
     let is_kept = kept.is_some();
-    let telemetry = start_telemetry(config, kept.map_or_else(Pseudonyms::of_a_new_key, Ok)?)?;
+    let telemetry = start_telemetry(config, kept.map_or_else(Pseudonyms::with_random_key, Ok)?)?;
     if !is_kept {
         tracing::warn!(
             "without EXPENSE_AGENT_PSEUDONYM_KEY, user ids that are personal data get other pseudonyms with every start \

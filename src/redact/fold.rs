@@ -1,9 +1,10 @@
-//! How a text is read: look-alikes as what they look like, one character for one, so that every
-//! finding leads back to its place. Full-width, mathematical, superscript and circled letters and
-//! digits (by their compatibility form), the digits of every script in everyday use, all kinds of
-//! blanks, dashes and dots; what cannot be seen is left out. Where a text holds escapes (`\u0040`,
-//! `\n`, `%40`, colours of a terminal), it is read once more with these undone, however often they
-//! were nested. Letters that only resemble others, such as Cyrillic ones, stay what they are.
+//! Normalises a text before it is searched. Look-alike characters are replaced one for one by the
+//! ASCII character that they look like, so that every match can be mapped back to its place:
+//! full-width, mathematical, superscript and circled letters and digits (by their compatibility
+//! form), the digits of every script in everyday use, and all kinds of blanks, dashes and dots.
+//! Invisible characters are dropped. Escapes (`\u0040`, `\n`, `%40`, terminal colours) can be decoded,
+//! however often they are nested. Letters that only resemble others, such as Cyrillic ones, are left
+//! as they are.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,35 +12,36 @@ use std::ops::Range;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-/// The zeros of the decimal digits outside ASCII; each is followed by its nine others.
+/// The digits zero outside ASCII; in Unicode, each is followed by the digits one to nine.
 const ZEROS: &str = "٠۰߀०০੦૦୦௦౦೦൦෦๐໐༠၀႐០᠐᥆᧐᪀᪐᭐᮰᱀᱐꘠꣐꤀꧐꧰꩐꯰０";
 
-/// What becomes of escapes.
+/// How escapes are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Escapes {
-    /// They stay as they are written.
+    /// They are left as they are written.
     Kept,
-    /// They are read as what they stand for.
-    Undone,
+    /// They are replaced by the characters that they stand for.
+    Decoded,
 }
 
 impl Escapes {
-    /// Whether a text may hold any.
+    /// Whether a text may contain escapes.
     pub(super) fn are_in(text: &str) -> bool {
         text.contains(['\\', '%', '\u{1b}'])
     }
 }
 
-/// A text as it is read.
+/// A normalised text.
 pub(super) struct Folded<'a> {
-    /// What is searched.
+    /// The text to search.
     pub(super) text: Cow<'a, str>,
-    /// Where each byte of it comes from, and the end; empty when it is the source itself.
+    /// The offset in the source of each byte of the text, and the length of the source; empty when
+    /// the text is the source itself.
     origins: Vec<usize>,
 }
 
 impl<'a> Folded<'a> {
-    /// Reads a text.
+    /// Normalises a text.
     pub(super) fn new(source: &'a str, escapes: Escapes) -> Self {
         if source.is_ascii() && escapes == Escapes::Kept {
             return Self {
@@ -53,8 +55,8 @@ impl<'a> Folded<'a> {
         );
         let mut at = 0;
         while let Some(c) = source[at..].chars().next() {
-            let escape = if escapes == Escapes::Undone {
-                undo(&source[at..])
+            let escape = if escapes == Escapes::Decoded {
+                decode(&source[at..])
             } else {
                 None
             };
@@ -72,7 +74,7 @@ impl<'a> Folded<'a> {
         }
     }
 
-    /// Where a part of the text stands in its source.
+    /// The place in the source of a part of the text.
     pub(super) fn range_of(&self, range: Range<usize>) -> Range<usize> {
         if self.origins.is_empty() {
             range
@@ -82,7 +84,7 @@ impl<'a> Folded<'a> {
     }
 }
 
-/// A character as what it looks like; `None` when it cannot be seen.
+/// The character that a character looks like; `None` when it is invisible.
 fn fold(c: char) -> Option<char> {
     if c.is_ascii() {
         return Some(c);
@@ -108,7 +110,7 @@ fn digit(c: char) -> Option<char> {
     char::from_digit(value, 10)
 }
 
-/// The compatibility form of a character, where that is one of ASCII.
+/// The compatibility form of a character, if that is a single ASCII character.
 fn compatible(c: char) -> Option<char> {
     let mut forms = std::iter::once(c).nfkc();
     forms
@@ -116,13 +118,13 @@ fn compatible(c: char) -> Option<char> {
         .filter(|form| form.is_ascii() && forms.next().is_none())
 }
 
-/// What the escape at the beginning of a text stands for, and its bytes; `None` when there is no
-/// escape.
-fn undo(text: &str) -> Option<(Option<char>, usize)> {
+/// The character that the escape at the start of a text stands for, and the length of the escape;
+/// `None` when the text does not start with an escape.
+fn decode(text: &str) -> Option<(Option<char>, usize)> {
     let bytes = text.as_bytes();
     match bytes[0] {
         b'\\' => {
-            // However many there are: JSON inside JSON doubles them.
+            // Any number of backslashes: JSON inside JSON doubles them.
             let n_slashes = bytes.iter().take_while(|byte| **byte == b'\\').count();
             let (c, n_bytes) = match bytes.get(n_slashes) {
                 Some(b'n' | b'r' | b't' | b'f' | b'b') => (' ', 1),
@@ -138,7 +140,7 @@ fn undo(text: &str) -> Option<(Option<char>, usize)> {
             Some((Some(c), n_slashes + n_bytes))
         }
         b'%' => {
-            // A percent sign that was encoded itself: %2540.
+            // The percent sign may be encoded itself: %2540.
             let n_nested = bytes[1..]
                 .chunks_exact(2)
                 .take_while(|pair| *pair == b"25")
@@ -163,8 +165,8 @@ fn undo(text: &str) -> Option<(Option<char>, usize)> {
                 .iter()
                 .take_while(|byte| matches!(byte, b'0'..=b'9' | b';'))
                 .count();
-            // Whatever else stands where its end should be is no part of it, and may be more than a
-            // byte.
+            // A byte that cannot end the escape is not part of it; it may be the first byte of a
+            // longer character.
             let has_end = bytes
                 .get(n_bytes)
                 .is_some_and(|byte| matches!(byte, b'@'..=b'~'));

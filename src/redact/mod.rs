@@ -1,10 +1,12 @@
-//! What must not leave: personal data and secrets are found in any text and replaced by what they
-//! are, such as `[CARD]`. Text in, text out; the sinks (spans, logs, problems, prompts) call
-//! [`redact`] and know nothing else. How a text is read stands in `fold`, what is looked for in
-//! `numbers` and `words`, and names for people who must stay searchable in [`pseudonym`].
+//! Redaction: finds personal data and secrets in any text and replaces them by their kind, such as
+//! `[CARD]`. Everything that text leaves the service through (spans, logs, problems, prompts) calls
+//! [`redact`] and nothing else of this module. `fold` normalises a text before it is searched,
+//! `numbers` and `words` hold the detectors, and [`pseudonym`] replaces user ids that must stay
+//! searchable.
 //!
-//! Every search is linear in the text, whatever the text is, and fails closed: what cannot be
-//! searched is withheld.
+//! Every search takes time linear in the length of the text and fails closed: a text that cannot be
+//! searched is withheld. Hand-written because no crate finds these data *inside* a text in linear
+//! time: `card-validate` and `iban_validate`, for example, check one whole number only.
 
 mod fold;
 mod numbers;
@@ -12,8 +14,6 @@ pub mod pseudonym;
 mod words;
 
 use std::borrow::Cow;
-use std::cell::RefCell;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::panic::catch_unwind;
 use std::sync::LazyLock;
@@ -22,20 +22,17 @@ use regex::{Regex, RegexSet};
 
 use fold::{Escapes, Folded};
 
-/// What stands in place of a text that could not be searched.
+/// The replacement of a text that could not be searched.
 pub const WITHHELD: &str = "[WITHHELD]";
-/// The longest text that is searched; no prompt or log line comes near it.
+/// The longest text that is searched; prompts and log lines are far shorter.
 const MAX_BYTES: usize = 1 << 20;
-/// How often a text is searched until nothing more is found. A replacement can lay open what stood
-/// beside it, but hardly twice; a text that goes on like that is withheld.
+/// How often a text is searched at most. A replacement can make something beside it detectable, but
+/// hardly more than once; a text for which this never ends is withheld.
 const MAX_ROUNDS: usize = 8;
-/// Texts that a thread remembers as clean, and how long they may be.
-const N_KNOWN: usize = 128;
-const MAX_KNOWN_BYTES: usize = 64;
-/// The fewest digits that a card, an IBAN, a phone or a social-security number has.
+/// The fewest digits of a card number, an IBAN, a phone number or a social-security number.
 const MIN_DIGITS: usize = 7;
 
-/// What was found.
+/// What a detector looks for; converts into its replacement.
 #[derive(Clone, Copy, Debug, strum::IntoStaticStr)]
 enum Kind {
     /// An e-mail address.
@@ -58,93 +55,61 @@ enum Kind {
     Secret,
 }
 
-/// One thing that must not leave, and where it stands.
+/// Something that must not leave the service, and its place in the text.
 #[derive(Clone, Debug)]
-struct Finding {
+struct Detection {
     kind: Kind,
     range: Range<usize>,
 }
 
-/// One way to find something: a pattern in linear time, and a look at what it found.
-struct Rule {
+/// Detects data of one kind: a pattern, which is matched in linear time, and a check of its matches.
+struct Detector {
     kind: Kind,
-    /// The finding is the group `v` where there is one, else the whole match.
+    /// The data are the group `v` if there is one, otherwise the whole match.
     pattern: &'static str,
-    /// What of the finding is meant, if anything: sums and shapes that patterns cannot tell.
+    /// Checks what patterns cannot, such as checksums, and returns the part of the match that counts.
     accept: fn(&str, Range<usize>) -> Option<Range<usize>>,
 }
 
-static RULES: LazyLock<Vec<(Regex, &'static Rule)>> = LazyLock::new(|| {
-    let compiled = |rule: &'static Rule| {
+static DETECTORS: LazyLock<Vec<(Regex, &'static Detector)>> = LazyLock::new(|| {
+    let compiled = |detector: &'static Detector| {
         (
-            Regex::new(rule.pattern).expect("patterns are constants, and tests use them"),
-            rule,
+            Regex::new(detector.pattern).expect("patterns are constants, and tests use them"),
+            detector,
         )
     };
-    numbers::RULES
+    numbers::DETECTORS
         .iter()
-        .chain(&words::RULES)
+        .chain(&words::DETECTORS)
         .map(compiled)
         .collect()
 });
 
-/// All patterns at once: most texts that get this far hold none of them.
-static ANY_RULE: LazyLock<RegexSet> = LazyLock::new(|| {
-    let patterns = RULES.iter().map(|(_, rule)| rule.pattern);
+/// All patterns at once, because most texts that are searched match none of them.
+static ALL_PATTERNS: LazyLock<RegexSet> = LazyLock::new(|| {
+    let patterns = DETECTORS.iter().map(|(_, detector)| detector.pattern);
     RegexSet::new(patterns).expect("patterns are constants, and tests use them")
 });
 
-/// The text with everything that must not leave replaced by its kind, or [`WITHHELD`] when that
-/// cannot be done. Borrowed when there was nothing to replace.
+/// Replaces personal data and secrets in a text by their kind. Returns [`WITHHELD`] when the text
+/// cannot be searched, and borrows the text when there is nothing to replace.
 pub fn redact(text: &str) -> Cow<'_, str> {
     let is_short = text.len() <= MAX_BYTES;
-    if is_short && (!may_hold_findings(text) || numbers::is_id(text) || is_known(text)) {
+    if is_short && (!may_be_sensitive(text) || numbers::is_id(text)) {
         return text.into();
     }
-    // A search that panics withholds its text, like one that finds no end.
+    // When the search panics or does not end, the text is withheld.
     let searched = if is_short {
         catch_unwind(|| search(text)).ok().flatten()
     } else {
         None
     };
-    let redacted = searched.unwrap_or_else(|| WITHHELD.to_owned().into());
-    if matches!(redacted, Cow::Borrowed(_)) {
-        remember(text);
-    }
-    redacted
+    searched.unwrap_or_else(|| WITHHELD.to_owned().into())
 }
 
-/// Short texts that were searched by this thread and held nothing, the last ones, each in the place
-/// that its hash gives it.
-type Known = [String; N_KNOWN];
-
-thread_local! {
-    static KNOWN: RefCell<Known> = const { RefCell::new([const { String::new() }; N_KNOWN]) };
-}
-
-fn place(text: &str) -> usize {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    usize::try_from(hasher.finish() % N_KNOWN as u64).unwrap_or(0)
-}
-
-/// Whether a text was searched just now: names of models, rules and prompts come with every
-/// decision.
-fn is_known(text: &str) -> bool {
-    let is_known = |known: &RefCell<Known>| known.borrow()[place(text)] == text;
-    // A thread that ends remembers nothing.
-    text.len() <= MAX_KNOWN_BYTES && KNOWN.try_with(is_known).unwrap_or(false)
-}
-
-fn remember(text: &str) {
-    if text.len() <= MAX_KNOWN_BYTES {
-        let _ = KNOWN.try_with(|known| text.clone_into(&mut known.borrow_mut()[place(text)]));
-    }
-}
-
-/// A look at the bytes, because most texts are short words and numbers in which nothing can be
-/// found. It may say yes too often, never no.
-fn may_hold_findings(text: &str) -> bool {
+/// A cheap test of the bytes, because most texts are short words and numbers in which nothing can be
+/// detected. It may be true of a harmless text, but is never false of a sensitive one.
+fn may_be_sensitive(text: &str) -> bool {
     let (mut n_digits, mut n_unbroken, mut has_digit) = (0, 0, false);
     text.bytes().any(|byte| {
         match byte {
@@ -154,7 +119,7 @@ fn may_hold_findings(text: &str) -> bool {
                 has_digit = true;
             }
             b'\t' | b'\n' | b'\r' | b' ' => (n_unbroken, has_digit) = (0, false),
-            // An address, an escape of any kind, or a look-alike.
+            // An e-mail address, an escape sequence, or a look-alike character.
             b'@' | b'%' | b'\\' | 0x1b | 0x80.. => return true,
             _ => n_unbroken += 1,
         }
@@ -164,63 +129,63 @@ fn may_hold_findings(text: &str) -> bool {
     })
 }
 
-/// Searches until nothing is left to find, so that what leaves would pass a second search
-/// unchanged.
+/// Searches and replaces until nothing is detected any more, so that redacting the result again
+/// does not change it. `None` when that takes too many rounds.
 fn search(text: &str) -> Option<Cow<'_, str>> {
     let mut current = Cow::Borrowed(text);
     for _ in 0..MAX_ROUNDS {
-        let findings = findings(&current);
-        if findings.is_empty() {
+        let detections = detections(&current);
+        if detections.is_empty() {
             return Some(current);
         }
-        current = replaced(&current, findings).into();
+        current = replaced(&current, detections).into();
     }
     None
 }
 
-/// Everything found in a text, as it is and with its escapes undone: either reading alone can be
-/// fooled by the other.
-fn findings(text: &str) -> Vec<Finding> {
+/// Everything detected in a text, searched both as written and with its escapes decoded: data can be
+/// hidden from either search alone.
+fn detections(text: &str) -> Vec<Detection> {
     let mut found = Vec::new();
     let escapes: &[Escapes] = match Escapes::are_in(text) {
-        true => &[Escapes::Kept, Escapes::Undone],
+        true => &[Escapes::Kept, Escapes::Decoded],
         false => &[Escapes::Kept],
     };
     for escapes in escapes {
         let folded = Folded::new(text, *escapes);
-        found.extend(found_in(&folded.text).into_iter().map(|finding| {
-            let range = folded.range_of(finding.range);
-            Finding { range, ..finding }
+        found.extend(detected_in(&folded.text).into_iter().map(|detection| {
+            let range = folded.range_of(detection.range);
+            Detection { range, ..detection }
         }));
     }
     found
 }
 
-fn found_in(text: &str) -> Vec<Finding> {
-    let mut found: Vec<Finding> = words::emails(text)
-        .map(|range| Finding {
+fn detected_in(text: &str) -> Vec<Detection> {
+    let mut found: Vec<Detection> = words::emails(text)
+        .map(|range| Detection {
             kind: Kind::Email,
             range,
         })
         .collect();
-    // Asking first whether any rule matches costs a third of asking which.
-    let matches = if ANY_RULE.is_match(text) {
-        Some(ANY_RULE.matches(text))
+    // Testing whether any pattern matches costs a third of finding out which ones do.
+    let matches = if ALL_PATTERNS.is_match(text) {
+        Some(ALL_PATTERNS.matches(text))
     } else {
         None
     };
     for matched in matches.iter().flatten() {
-        let (pattern, rule) = &RULES[matched];
+        let (pattern, detector) = &DETECTORS[matched];
         let mut at = 0;
         while let Some(captures) = pattern.captures_at(text, at) {
             let whole = captures.get_match();
             let range = captures.name("v").unwrap_or(whole).range();
-            let accepted = (rule.accept)(text, range);
+            let accepted = (detector.accept)(text, range);
             at = accepted
                 .as_ref()
                 .map_or_else(|| after_first_word(text, whole.start()), |range| range.end);
-            found.extend(accepted.map(|range| Finding {
-                kind: rule.kind,
+            found.extend(accepted.map(|range| Detection {
+                kind: detector.kind,
                 range,
             }));
         }
@@ -228,8 +193,8 @@ fn found_in(text: &str) -> Vec<Finding> {
     found
 }
 
-/// Where to look on after a match that came to nothing: something else may begin inside it, at
-/// another word.
+/// Where the search continues after a match that was not accepted: at the second word of the match,
+/// because another match may begin inside it.
 fn after_first_word(text: &str, start: usize) -> usize {
     let word = text.as_bytes()[start..]
         .iter()
@@ -238,13 +203,13 @@ fn after_first_word(text: &str, start: usize) -> usize {
     text.ceil_char_boundary(start + word.max(1))
 }
 
-/// The text with its findings replaced; of those that overlap, the first and longest gives its name
-/// to all.
-fn replaced(text: &str, mut findings: Vec<Finding>) -> String {
-    findings.sort_by_key(|finding| (finding.range.start, usize::MAX - finding.range.end));
+/// The text with its detections replaced. Overlapping detections are replaced by the kind of the one
+/// that begins first; of several that begin there, by the kind of the longest.
+fn replaced(text: &str, mut detections: Vec<Detection>) -> String {
+    detections.sort_by_key(|found| (found.range.start, usize::MAX - found.range.end));
     let mut redacted = String::with_capacity(text.len());
     let mut end = 0;
-    for Finding { kind, range } in findings {
+    for Detection { kind, range } in detections {
         if range.start >= end {
             redacted.push_str(&text[end..range.start]);
             redacted.push_str(kind.into());

@@ -1,69 +1,69 @@
-//! Found by their digits: payment cards, bank accounts, social-security and telephone numbers.
-//! Every one needs more than a count of digits (a checksum, an issuer, a shape), so that amounts,
-//! dates, merchant codes and ids stay what they are.
+//! Detectors of payment cards, bank accounts, social-security numbers and phone numbers. Each needs
+//! more than a number of digits (a checksum, an issuer, a format), so that amounts, dates, merchant
+//! category codes and ids are left as they are.
 
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{Kind, Rule};
+use super::{Detector, Kind};
 
-/// Digits of the longest card number.
+/// The most digits of a card number.
 const MAX_CARD_DIGITS: usize = 19;
-/// Blanks and dashes between two groups of digits at most.
+/// The most blanks and dashes between two groups of digits.
 const MAX_GAP: usize = 3;
 
-/// All numbers that are looked for.
-pub(super) static RULES: [Rule; 9] = [
-    Rule {
+/// Detectors of numbers.
+pub(super) static DETECTORS: [Detector; 9] = [
+    Detector {
         kind: Kind::Card,
         pattern: CARD,
         accept: card,
     },
-    Rule {
+    Detector {
         kind: Kind::Iban,
         pattern: IBAN,
         accept: iban,
     },
-    Rule {
+    Detector {
         kind: Kind::Ssn,
         pattern: SSN,
         accept: social_security,
     },
-    Rule {
+    Detector {
         kind: Kind::Ssn,
         pattern: NAMED_SSN,
         accept: |_, range| Some(range),
     },
-    Rule {
+    Detector {
         kind: Kind::Phone,
         pattern: INTERNATIONAL,
         accept: international,
     },
-    Rule {
+    Detector {
         kind: Kind::Phone,
         pattern: NORTH_AMERICAN,
         accept: whole,
     },
-    Rule {
+    Detector {
         kind: Kind::Phone,
         pattern: NATIONAL,
         accept: national,
     },
-    Rule {
+    Detector {
         kind: Kind::Phone,
         pattern: IN_PAIRS,
         accept: whole,
     },
-    Rule {
+    Detector {
         kind: Kind::Phone,
         pattern: NAMED_PHONE,
         accept: named_phone,
     },
 ];
 
-/// The beginning of anything that may be a card; how far it goes is seen by [`card`].
+/// The first digits of anything that may be a card number; [`card`] finds its end.
 const CARD: &str = r"[0-9](?:[\s.-]{0,3}[0-9]){12}";
 const IBAN: &str = r"(?i)(?-u:\b)[a-z]{2}[\s-]{0,2}[0-9]{2}(?:[\s-]{0,2}[a-z0-9]){11}";
 const SSN: &str = r"(?-u:\b)[0-9]{3}[-. ][0-9]{2}[-. ][0-9]{4}(?-u:\b)";
@@ -71,7 +71,8 @@ const NAMED_SSN: &str =
     r"(?i)(?:(?-u:\b)ssn|social[ -]security)[^0-9]{0,16}(?P<v>[0-9]{9})(?-u:\b)";
 const INTERNATIONAL: &str = r"(?:\+[ ]?\(?|(?-u:\b)00)[1-9](?:[ ()./-]{0,3}[0-9]){7,14}(?-u:\b)";
 const NORTH_AMERICAN: &str = r"(?:(?-u:\b)1[ .-])?(?:\([2-9][0-9]{2}\)[ -]?|(?-u:\b)[2-9][0-9]{2}[ .-])[2-9][0-9]{2}[ .-][0-9]{4}(?-u:\b)";
-/// With the trunk prefix 0, as in most of Europe: one long number, or groups after an area code.
+/// National numbers with the trunk prefix 0, as in most of Europe: one long number, or groups after
+/// an area code.
 const NATIONAL: &str =
     r"(?-u:\b)0[1-9](?:[0-9]{8,9}|[0-9]{1,3}\)?(?:[ /.-]{1,2}[0-9]{2,8}){1,3})(?-u:\b)";
 const IN_PAIRS: &str = r"(?-u:\b)0[1-9](?:[ .-][0-9]{2}){4}(?-u:\b)";
@@ -79,17 +80,17 @@ const NAMED_PHONE: &str = r"(?ix)(?-u:\b)(?:tel|telephone|phone|mobile|mob|cell|
     (?:\.|:|\#|=|\x20|no|number|at|on){0,6}
     (?P<v>\+?[0-9(](?:[\x20()-]{0,2}[0-9]){6,14})(?-u:\b)";
 
-/// Ids of the kinds that this service and its traces use: UUIDs, and hex digits of a usual number.
+/// Ids as this service and its traces use them: UUIDs, and 16, 32, 40 or 64 hex digits.
 static ID: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = r"(?xi-u)\b(?: [0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}
         | [0-9a-f]{64} | [0-9a-f]{40} | [0-9a-f]{32} | [0-9a-f]{16} )\b";
     Regex::new(pattern).expect("the pattern is a constant, and tests use it")
 });
-/// The longest id.
+/// Characters of the longest id.
 const MAX_ID: usize = 64;
 
-/// Whether a text is an id and nothing else, in which nothing is found: a UUID, or hex digits of a
-/// hash or a trace. Not sixteen of them, which may be a bank account.
+/// Whether a text is nothing but an id, which needs no search: a UUID, a trace id or a hash. An id of
+/// 16 hex digits is searched all the same, because it may be a bank account.
 pub(super) fn is_id(text: &str) -> bool {
     let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     let has_shape = match text.len() {
@@ -103,10 +104,10 @@ pub(super) fn is_id(text: &str) -> bool {
     has_shape && text.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
-/// The id that a number is a part of. Without a letter it is no id but a number.
+/// The id that a number is part of. An id contains at least one letter.
 fn id_around(text: &str, range: &Range<usize>) -> Option<Range<usize>> {
-    // Only as far as an id that holds the number could go: the text may be long, and full of
-    // numbers.
+    // Searches only as far as an id around the number could extend, because a long text may be full
+    // of numbers.
     let text = &text[..text.ceil_char_boundary(range.end + MAX_ID + 1)];
     let mut at = text.floor_char_boundary(range.start.saturating_sub(MAX_ID));
     while let Some(id) = ID.find_at(text, at).filter(|id| id.start() < range.end) {
@@ -118,9 +119,9 @@ fn id_around(text: &str, range: &Range<usize>) -> Option<Range<usize>> {
     None
 }
 
-/// Whether the number goes on at either side, as a decimal, a date or a longer id does:
+/// Whether the number continues on either side, as in a decimal, a date or a longer id:
 /// `12.123-45-6789`.
-fn goes_on(text: &str, range: &Range<usize>) -> bool {
+fn continues(text: &str, range: &Range<usize>) -> bool {
     let is_joint = |byte: Option<&u8>| byte.is_some_and(|byte| b"-./".contains(byte));
     let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
     let (before, after) = (
@@ -132,16 +133,16 @@ fn goes_on(text: &str, range: &Range<usize>) -> bool {
 }
 
 fn whole(text: &str, range: Range<usize>) -> Option<Range<usize>> {
-    (!goes_on(text, &range) && id_around(text, &range).is_none()).then_some(range)
+    (!continues(text, &range) && id_around(text, &range).is_none()).then_some(range)
 }
 
 fn digits(text: &str) -> impl Iterator<Item = u32> {
     text.chars().filter_map(|c| c.to_digit(10))
 }
 
-/// The longest card number that begins here and ends with a group of digits. Whatever letters stand
-/// beside it, it is one: thirteen digits in a row that satisfy an issuer and a checksum are rare in
-/// anything but hex ids.
+/// The longest card number that begins at the start of the range and ends with a group of digits.
+/// Letters beside it do not matter: thirteen digits that match an issuer and have a valid checksum
+/// hardly occur except in hex ids.
 fn card(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     let bytes = text.as_bytes();
     let mut number = Vec::with_capacity(MAX_CARD_DIGITS);
@@ -151,15 +152,15 @@ fn card(text: &str, range: Range<usize>) -> Option<Range<usize>> {
             b'0'..=b'9' if number.len() < MAX_CARD_DIGITS => {
                 number.push(u32::from(byte - b'0'));
                 (n_in_group, n_in_gap) = (n_in_group + 1, 0);
-                let goes_on = bytes.get(at + 1).is_some_and(u8::is_ascii_digit);
-                // `445401822795 4.00` and `4454018227.95` are amounts.
+                let continues = bytes.get(at + 1).is_some_and(u8::is_ascii_digit);
+                // `445401822795 4.00` and `4454018227.95` contain amounts.
                 let is_amount =
                     n_in_group < 4 && (has_dots == Some(true) || is_decimal(&bytes[at + 1..]));
-                if !goes_on && !is_amount && is_card(&number) {
+                if !continues && !is_amount && is_card(&number) {
                     end = Some(at + 1);
                 }
             }
-            // Dots or anything else, not both: a row of amounts is no card.
+            // Either dots or other separators: a list of amounts mixes them.
             b' ' | b'\t' | b'\r' | b'\n' | b'-' | b'.'
                 if n_in_gap < MAX_GAP
                     && *has_dots.get_or_insert(*byte == b'.') == (*byte == b'.') =>
@@ -173,8 +174,8 @@ fn card(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     (id_around(text, &range).is_none()).then_some(range)
 }
 
-/// Whether an issuer gives out such numbers, and the checksum of
-/// [ISO/IEC 7812](https://www.iso.org/standard/70484.html) is right.
+/// Whether an issuer uses such numbers, and the checksum of
+/// [ISO/IEC 7812](https://www.iso.org/standard/70484.html) is valid.
 fn is_card(number: &[u32]) -> bool {
     let prefix = number
         .iter()
@@ -194,17 +195,17 @@ fn is_card(number: &[u32]) -> bool {
     has_length && number.iter().rev().enumerate().map(weigh).sum::<u32>() % 10 == 0
 }
 
-/// Countries and the length of their numbers, from the
+/// Countries and the lengths of their account numbers, from the
 /// [registry](https://www.swift.com/standards/data-standards/iban-international-bank-account-number).
 const IBAN_LENGTHS: &str = "AD24AE23AL28AT20AZ28BA20BE16BG22BH22BI27BR29BY28CH21CR22CY28CZ24DE22DJ27DK18DO28EE20EG29\
     ES24FI18FK18FO18FR27GB22GE22GI23GL18GR27GT28HN28HR21HU28IE22IL23IQ23IS26IT27JO30KW30KZ20LB28LC32LI21LT20LU20LV21LY25\
     MC27MD24ME22MK19MN20MR27MT31MU30NI28NL18NO15OM23PK24PL28PS29PT25QA29RO24RS22RU33SA24SC31SD18SE24SI19SK24SM27SO23ST25\
     SV28TL23TN24TR26UA29VA22VG24XK20YE30";
-/// Digits that even the accounts with the most letters have.
+/// The fewest digits of an account number, even of those with the most letters.
 const MIN_IBAN_DIGITS: usize = 7;
 
-/// The bank account number that begins here, if its length is its country's and its checksum (mod
-/// 97) is right.
+/// The bank account number that begins at the start of the range, if it has the length of its
+/// country and a valid checksum (mod 97).
 fn iban(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     let rest = &text[range.start..];
     let country = rest.get(..2)?.to_ascii_uppercase();
@@ -228,13 +229,14 @@ fn iban(text: &str, range: Range<usize>) -> Option<Range<usize>> {
         number.len() == length && !rest[end..].starts_with(|c: char| c.is_ascii_alphanumeric());
     let n_digits = number.iter().filter(|value| **value < 10).count();
     let range = range.start..range.start + end;
-    // Some numbers from Belgium look like an id as a whole: sixteen hex digits.
+    // Some Belgian account numbers look like an id: sixteen hex digits.
     let is_in_id = || id_around(text, &range).is_some_and(|id| id != range);
     let is_right = is_whole && n_digits >= MIN_IBAN_DIGITS && remainder(&number) == 1;
     (is_right && !is_in_id()).then_some(range)
 }
 
-/// The remainder of [ISO 13616](https://www.iso.org/standard/81090.html): four to the back, letters as two digits.
+/// The checksum of [ISO 13616](https://www.iso.org/standard/81090.html): the first four characters
+/// move to the end, letters count as two digits, and the result is taken modulo 97.
 fn remainder(number: &[u32]) -> u32 {
     let (front, back) = number.split_at(4);
     let shift = |value: u32| if value < 10 { 10 } else { 100 };
@@ -243,20 +245,20 @@ fn remainder(number: &[u32]) -> u32 {
     })
 }
 
-/// Three, two and four digits with the same mark between, none of them a block that is never given
-/// out.
+/// Three, two and four digits with the same separator between them. Numbers that are never assigned
+/// do not count.
 fn social_security(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     let number = &text[range.clone()];
-    let is_given_out =
+    let is_assigned =
         !number.starts_with("000") && !number.starts_with("666") && &number[4..6] != "00";
-    let is_even = number.as_bytes()[3] == number.as_bytes()[6];
-    (is_given_out && is_even && !number.ends_with("0000"))
+    let has_one_separator = number.as_bytes()[3] == number.as_bytes()[6];
+    (is_assigned && has_one_separator && !number.ends_with("0000"))
         .then(|| whole(text, range))
         .flatten()
 }
 
 fn international(text: &str, range: Range<usize>) -> Option<Range<usize>> {
-    // `3+12345678` is a sum, and `1.0012345678` a decimal.
+    // `3+12345678` is a sum, and `1.0012345678` is a decimal.
     let is_part =
         text[..range.start].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '.' || c == ',');
     (!is_part).then(|| without_amount(text, range)).flatten()
@@ -264,26 +266,26 @@ fn international(text: &str, range: Range<usize>) -> Option<Range<usize>> {
 
 fn named_phone(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     let number = &text.as_bytes()[range.clone()];
-    // `call 2026-03-14` names a day.
+    // `call 2026-03-14` contains a date.
     let is_date =
         number.get(4) == Some(&b'-') && number.get(7) == Some(&b'-') && number.len() >= 10;
     (!is_date).then(|| without_amount(text, range)).flatten()
 }
 
-/// Without the last group, where that is an amount or the beginning of one: `+44 20 7946 0958
-/// 45.00`.
+/// The range without its last group of digits if that is (the beginning of) an amount:
+/// `+44 20 7946 0958 45.00`.
 fn without_amount(text: &str, range: Range<usize>) -> Option<Range<usize>> {
-    let goes_on = is_decimal(&text.as_bytes()[range.end..]);
+    let continues = is_decimal(&text.as_bytes()[range.end..]);
     let blank = text[range.clone()]
         .rfind(' ')
         .map(|blank| range.start + blank);
-    let is_amount = |blank: &usize| goes_on || has_cents(&text[*blank..range.end]);
+    let is_amount = |blank: &usize| continues || has_cents(&text[*blank..range.end]);
     let range = range.start..blank.filter(is_amount).unwrap_or(range.end);
     (digits(&text[range.clone()]).count() >= 7 && id_around(text, &range).is_none())
         .then_some(range)
 }
 
-/// Whether a number goes on with decimals.
+/// Whether a number continues with decimals.
 fn is_decimal(after: &[u8]) -> bool {
     matches!(after, [b'.' | b',', b'0'..=b'9', ..])
 }
@@ -297,7 +299,7 @@ fn has_cents(number: &str) -> bool {
 fn national(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     let number = &text[range.clone()];
     let has_length = (10..=12).contains(&digits(number).count());
-    // A merchant code and an amount: `0742 1234.50`.
+    // A merchant category code and an amount: `0742 1234.50`.
     let is_amount = number.contains(' ') && number.contains('.');
     (has_length && !is_amount)
         .then(|| whole(text, range))

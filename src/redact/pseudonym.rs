@@ -1,6 +1,6 @@
-//! Names for people whose ids are personal data: the same id gets the same name in every sink of
-//! every replica, and without the key nobody finds the way back. An id that is no personal data
-//! stays what it is.
+//! Pseudonyms for user ids that are personal data, such as e-mail addresses. The same id gets the
+//! same pseudonym in all telemetry of all replicas, and cannot be recovered without the key. An id
+//! that is not personal data is left as it is.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use sha2::Sha256;
 
 use super::redact;
 
-/// Bytes of the code that a name shows: enough to tell a few million people apart.
+/// Bytes of the keyed hash in a pseudonym: enough to distinguish a few million people.
 const SHOWN_BYTES: usize = 8;
 
 /// Makes a new key.
@@ -24,36 +24,36 @@ pub fn new_key() -> Result<SecretString, getrandom::Error> {
     Ok(hex::encode(bytes).into())
 }
 
-/// Gives names.
+/// Makes pseudonyms with one key.
 #[derive(Clone)]
 pub struct Pseudonyms(SecretString);
 
 impl Pseudonyms {
-    /// Names by a key: whoever has the same key gives the same names.
+    /// Uses a key. The same key always makes the same pseudonyms.
     pub fn new(key: SecretString) -> Self {
         Self(key)
     }
 
-    /// Names by a key that nobody else ever has.
+    /// Uses a new random key, so that pseudonyms differ from those of any other process.
     ///
     /// # Errors
     /// When the operating system has no randomness to give.
-    pub fn of_a_new_key() -> Result<Self, getrandom::Error> {
+    pub fn with_random_key() -> Result<Self, getrandom::Error> {
         new_key().map(Self)
     }
 
-    /// What an id is called outside: itself, or where it is personal data, `role` and a keyed code
+    /// The id in telemetry: the id itself, or if it is personal data, `role` and a keyed hash
     /// (HMAC-SHA-256).
     pub fn name<'a>(&self, role: &str, id: &'a str) -> Cow<'a, str> {
         if redact(id) == id {
             return id.into();
         }
-        let mut code = Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes())
+        let mut hash = Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes())
             .expect("HMAC takes keys of any length");
-        code.update(id.as_bytes());
+        hash.update(id.as_bytes());
         format!(
             "{role}-{}",
-            hex::encode(&code.finalize().into_bytes()[..SHOWN_BYTES])
+            hex::encode(&hash.finalize().into_bytes()[..SHOWN_BYTES])
         )
         .into()
     }

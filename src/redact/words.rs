@@ -1,46 +1,46 @@
-//! Found by their words: e-mail addresses, keys, tokens and passwords. Keys are known by how their
-//! makers mark them, or by what stands before them; a random word that nothing marks is not told
-//! from an id.
+//! Detectors of e-mail addresses, keys, tokens and passwords. A key is recognised by the prefix of
+//! its issuer, or by the words before it. A random word without either cannot be distinguished from
+//! an id, and is left as it is.
 
 use std::ops::Range;
 
-use super::{Kind, Rule};
+use super::{Detector, Kind};
 
-/// The length from which on a word without digits can be a secret.
+/// The shortest word without digits that can be a secret.
 pub(super) const MIN_WORD: usize = 20;
-/// The same for a word with a digit in it.
+/// The shortest word with a digit that can be a secret.
 pub(super) const MIN_MIXED_WORD: usize = 8;
 
-/// Keys and tokens.
-pub(super) static RULES: [Rule; 5] = [
-    Rule {
+/// Detectors of keys, tokens and passwords; [`emails`] detects e-mail addresses.
+pub(super) static DETECTORS: [Detector; 5] = [
+    Detector {
         kind: Kind::Secret,
         pattern: MARKED,
         accept: |_, range| Some(range),
     },
-    Rule {
+    Detector {
         kind: Kind::Secret,
         pattern: BEARER,
         accept: secret,
     },
-    Rule {
+    Detector {
         kind: Kind::Secret,
         pattern: ASSIGNED,
         accept: secret,
     },
-    Rule {
+    Detector {
         kind: Kind::Secret,
         pattern: PASSWORD_OF_URL,
         accept: |_, range| Some(range),
     },
-    Rule {
+    Detector {
         kind: Kind::Secret,
         pattern: PRIVATE_KEY,
         accept: |_, range| Some(range),
     },
 ];
 
-/// Keys that say what they are, this service's own among them, and signed tokens (JWT).
+/// Keys with the prefix of their issuer, this service's own keys included, and JSON Web Tokens.
 const MARKED: &str = r"(?x)(?-u:\b)(?:
       ea_[0-9a-f]{16,}
     | (?:sk|pk|rk)[-_][A-Za-z0-9_-]{16,}
@@ -59,15 +59,15 @@ const ASSIGNED: &str = r#"(?ix)
 const PASSWORD_OF_URL: &str = r#"://[^\s/@:"']*:(?P<v>[^\s/@"'\[][^\s/@"']*)@"#;
 const PRIVATE_KEY: &str = r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[A-Za-z0-9+/=\s:,\\-]*";
 
-/// A word that could have been made at random: people use words for other things, too, after
-/// `token:` or `secret is`.
+/// Accepts a word that may be random. After `token:` or `secret is`, people also write ordinary
+/// words.
 fn secret(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     let word = &text[range.clone()];
     (word.len() >= MIN_WORD || word.contains(|c: char| c.is_ascii_digit())).then_some(range)
 }
 
-/// E-mail addresses. Both sides of each at sign are walked along once, so no text takes longer than
-/// its length.
+/// Finds e-mail addresses, by extending each at sign to both sides. That is linear in the text,
+/// because neither side extends past another at sign.
 pub(super) fn emails(text: &str) -> impl Iterator<Item = Range<usize>> {
     text.match_indices('@')
         .filter_map(|(at, _)| {
@@ -75,7 +75,7 @@ pub(super) fn emails(text: &str) -> impl Iterator<Item = Range<usize>> {
             let local = text[..at]
                 .rfind(|c| !is_local(c))
                 .map_or(0, |before| text.ceil_char_boundary(before + 1));
-            // What only closes a quotation or a sentence is no part of the address.
+            // Punctuation before the first letter is not part of the address.
             let local = at
                 - text[local..at]
                     .trim_start_matches(|c: char| !c.is_alphanumeric())
@@ -88,8 +88,8 @@ pub(super) fn emails(text: &str) -> impl Iterator<Item = Range<usize>> {
         .filter(|range| !text[range.clone()].ends_with('@'))
 }
 
-/// The bytes of a domain that are a host's name: up to the last label that begins with two letters
-/// and is not the first. `12@5.99` has none.
+/// The length of the host name at the start of a domain: up to the last label, not the first, that
+/// begins with two letters. `12@5.99` has no host name.
 fn host(domain: &str) -> usize {
     let is_name = |label: &str| label.chars().take(2).filter(|c| c.is_alphabetic()).count() == 2;
     let mut end = 0;
