@@ -173,7 +173,8 @@ pub fn run(
             runtime.block_on(run.until_stopped(rows, agent))
         }
         None => {
-            let pseudonyms = pseudonym::load(config)?.map_or_else(Pseudonyms::with_random_key, Ok)?;
+            let pseudonyms =
+                pseudonym::load(config)?.map_or_else(Pseudonyms::with_random_key, Ok)?;
             // Whoever may write to the ledger needs no key for it; and a file may be sent again
             // weeks later.
             let config = Config {
