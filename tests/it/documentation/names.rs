@@ -138,7 +138,8 @@ fn every_key_and_event_of_a_golden_trace_is_listed() {
 
 #[test]
 fn every_variable_of_opentelemetry_is_explained() {
-    let (code, guide) = (document("src/telemetry/settings.rs"), document(TELEMETRY));
+    let code = rust_below("src/telemetry/settings");
+    let guide = document(TELEMETRY);
     let read = found(r#""(OTEL_[A-Z_]*[A-Z])""#, &code)
         .into_iter()
         .chain(OTEL_VARIABLES)
