@@ -55,6 +55,10 @@ pub mod app;
 
 pub mod clock;
 
+pub mod error_chain;
+
+mod lock;
+
 pub mod reload;
 
 pub mod toml_reader;

@@ -2,7 +2,6 @@
 //! wrong and what would be accepted, and the trace id. A refused request has no side effect.
 
 use std::any::Any;
-use std::error::Error;
 
 use axum::Json;
 use axum::extract::Request;
@@ -13,6 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::body::{BodyError, FieldError};
+use crate::error_chain::error_chain;
 use crate::ledger::LedgerError;
 use crate::redact::redact;
 use crate::telemetry::projections::server::RequestTrace;
@@ -122,24 +122,10 @@ impl From<LedgerError> for Problem {
             detail,
         );
         Self {
-            cause: Some(chain(&error)),
+            cause: Some(error_chain(&error)),
             ..problem
         }
     }
-}
-
-/// An error and its sources in one line.
-fn chain(error: &dyn Error) -> String {
-    let sources = std::iter::successors(error.source(), |source| (*source).source());
-    sources
-        .map(ToString::to_string)
-        .fold(error.to_string(), |chain, source| {
-            match chain.ends_with(&source) {
-                // Some libraries repeat their source in their own words.
-                true => chain,
-                false => format!("{chain}: {source}"),
-            }
-        })
 }
 
 impl IntoResponse for Problem {

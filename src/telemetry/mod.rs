@@ -1,20 +1,26 @@
-//! The only folder that imports OpenTelemetry, in rooms, lowest first:
+//! The only folder that imports OpenTelemetry. It consists of rooms, the lowest first; each imports
+//! only rooms above it in this list:
 //!
-//! - `names`: every attribute and metric, declared once.
-//! - `settings`, `sampling`, `scrub`: plain values, and what may leave in a text.
+//! - `names`: the declaration of every attribute and metric.
+//! - `sampling`, `settings`: which traces are kept, and what the operator asked for.
+//! - `scrub`: redacting texts before they are exported.
 //! - `metrics`: the instruments, their series, and the page that Prometheus reads.
-//! - `spans`: the live span, and `spans::step`, the one thing that the agent imports.
+//! - `spans`: spans of the decision tree; `spans::step` is all that the agent imports.
 //! - `export`: from a finished span, metric or log record to the backend.
-//! - `projections`: what the values of other folders look like on spans, in metrics and in log
-//!   records.
+//! - `projections`: the values of other folders as span attributes, events and metrics.
+//! - `provider`, `subscriber`: build all of this, for traces and metrics, and for log lines.
 //!
-//! Projections are apart from spans because they name the agent's types and the agent imports
-//! `spans::step`: so neither imports the other in a circle. `provider` and `subscriber`, at the
-//! door, wire all of it.
+//! Projections name types of the agent, and the agent imports `spans::step`. They are a room of
+//! their own, above the agent, so that agent and telemetry do not import each other in a circle.
+//!
+//! Telemetry meets the rest of the code at four seams: the HTTP middleware (`projections::server`),
+//! the step wrapper (`spans::step`), the model decorator (`projections::chat`) and the span
+//! processor (`export::processor`). The spans of a decision are made with the OpenTelemetry API,
+//! which keeps types and cannot be filtered away; log lines, start-up and libraries use `tracing`,
+//! which `subscriber` connects to the same traces.
 
 pub mod export;
 pub mod identity;
-mod log_records;
 pub mod metrics;
 pub mod names;
 pub mod projections;
@@ -28,20 +34,20 @@ pub mod subscriber;
 use std::sync::Arc;
 
 use export::queue::{Queue, SpanCounts};
-use sampling::Reasons;
+use sampling::reasons::Reasons;
 use settings::Propagator;
 
-/// What requests are traced and measured with: cheap to clone, held by the HTTP middleware.
+/// What the HTTP middleware needs to trace and measure requests. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Instruments {
     scope: spans::span::Scope,
-    /// What is read of a caller's headers.
+    /// The headers of a caller that are read.
     propagators: Arc<[Propagator]>,
-    /// What waits to be delivered, if anything is.
+    /// The span queue, if spans are exported.
     queue: Option<Arc<Queue>>,
-    /// Why traces are kept in any case.
+    /// Finds the reason to keep a trace whatever the sampling ratio.
     reasons: Arc<Reasons>,
-    /// What has been measured, for whoever asks.
+    /// The metrics page.
     page: metrics::readers::Page,
 }
 
@@ -54,7 +60,7 @@ impl Instruments {
         self.page.text()
     }
 
-    /// Where every span is, at one moment; absent when nothing is exported.
+    /// What became of every span so far; absent when spans are not exported.
     pub fn span_counts(&self) -> Option<SpanCounts> {
         self.queue.as_ref().map(|queue| queue.counts())
     }

@@ -1,5 +1,6 @@
-//! Wiring: resource, sampler, limits, the one processor, and the pipeline that it hands finished
-//! spans to; and metrics with their two ways out.
+//! Builds telemetry from its settings: the resource, the sampler and limits of spans, the span
+//! processor and the pipeline behind it, metrics with their page and push, and the export of log
+//! records. What each of them does is in `export` and `metrics`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use opentelemetry::logs::LoggerProvider;
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::logs::{BatchLogProcessor, LogProcessor, SdkLoggerProvider};
+use opentelemetry_sdk::logs::{BatchLogProcessor, SdkLoggerProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SimpleSpanProcessor, SpanProcessor};
@@ -16,38 +17,56 @@ use tokio::runtime::Runtime;
 
 use crate::redact::pseudonym::Pseudonyms;
 use crate::telemetry::Instruments;
+use crate::telemetry::export::logs as log_export;
 use crate::telemetry::export::metrics::{self as metric_export, Push};
 use crate::telemetry::export::pipeline::Pipeline;
 use crate::telemetry::export::processor::Composite;
 use crate::telemetry::export::queue::Queue;
 use crate::telemetry::export::transport::{Transport, TransportError};
-use crate::telemetry::log_records;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::readers;
-use crate::telemetry::sampling::Reasons;
+use crate::telemetry::sampling::reasons::Reasons;
 use crate::telemetry::settings::{Limits, TelemetrySettings};
 use crate::telemetry::spans::span::Scope;
 
-/// The one instrumentation scope of this program.
+/// The only instrumentation scope of this program.
 pub(super) const SCOPE: &str = "expense-agent";
-/// What is queued has this long to be delivered when the program stops.
+/// Time limit for delivering what is queued when the program stops.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// No log records leave.
-const NO_RECORDS: Option<BatchLogProcessor> = None;
-
-/// Traces, metrics or log records cannot be exported as the variables ask.
+/// Traces, metrics or log records cannot be exported as the settings say.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// The exporter cannot be set up.
+    /// An exporter cannot be built.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// The exporter's thread cannot be made.
+    /// The thread of the exporters cannot be started.
     #[error("the exporter's thread cannot be started")]
     Thread(#[source] std::io::Error),
 }
 
-/// Telemetry of one process, from start to the last flush. Dropping it without
+/// Where each signal goes. An absent sink exports nothing.
+struct Sinks<S> {
+    spans: Option<S>,
+    /// The queue of the span sink, for its counts.
+    queue: Option<Arc<Queue>>,
+    push: Option<Push>,
+    records: Option<BatchLogProcessor>,
+}
+
+impl<S> Sinks<S> {
+    /// Exports spans alone.
+    fn of_spans(spans: Option<S>) -> Self {
+        Self {
+            spans,
+            queue: None,
+            push: None,
+            records: None,
+        }
+    }
+}
+
+/// Telemetry of one process, from its start to the last flush. Dropping it without
 /// [`shutdown`](Self::shutdown) loses what is queued.
 #[derive(Debug)]
 pub struct Telemetry {
@@ -55,8 +74,8 @@ pub struct Telemetry {
     meters: SdkMeterProvider,
     loggers: SdkLoggerProvider,
     instruments: Instruments,
-    /// The senders' own thread. Shutdown waits for it, so it must not be a thread of the
-    /// application.
+    /// The exporters' runtime, with one thread. Shutdown blocks until this runtime has delivered, so
+    /// it must not be the application's, whose thread may be the one that is blocked.
     runtime: Option<Runtime>,
 }
 
@@ -64,22 +83,15 @@ impl Telemetry {
     /// Starts exporting as the settings say.
     ///
     /// # Errors
-    /// When the exporter cannot be set up.
+    /// When an exporter cannot be built, or its thread not be started.
     pub fn start(
         settings: &TelemetrySettings,
         pseudonyms: Pseudonyms,
     ) -> Result<Self, TelemetryError> {
         let resource = resource(settings);
         if !settings.exports && settings.metrics.exporter.is_none() && settings.logs.is_none() {
-            return Ok(Self::build(
-                settings,
-                pseudonyms,
-                resource,
-                None::<Pipeline>,
-                None,
-                None,
-                NO_RECORDS,
-            ));
+            let sinks = Sinks::of_spans(None::<Pipeline>);
+            return Ok(Self::build(settings, pseudonyms, resource, sinks));
         }
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder
@@ -88,7 +100,7 @@ impl Telemetry {
             .enable_all()
             .build();
         let runtime = runtime.map_err(TelemetryError::Thread)?;
-        let pipeline = match settings.exports {
+        let spans = match settings.exports {
             true => {
                 let _entered = runtime.enter();
                 let transport = Transport::build(&settings.exporter)?;
@@ -98,86 +110,46 @@ impl Telemetry {
             }
             false => None,
         };
-        let push = metric_export::push(&settings.metrics, &runtime)?;
         let records = settings
             .logs
             .as_ref()
-            .map(|logs| log_records::sink(logs, pseudonyms.clone(), &runtime));
-        let queue = pipeline.as_ref().map(Pipeline::queue);
-        let mut telemetry = Self::build(
-            settings,
-            pseudonyms,
-            resource,
-            pipeline,
-            queue,
-            push,
-            records.transpose()?,
-        );
+            .map(|logs| log_export::processor(logs, pseudonyms.clone(), &runtime));
+        let sinks = Sinks {
+            queue: spans.as_ref().map(Pipeline::queue),
+            spans,
+            push: metric_export::push(&settings.metrics, &runtime)?,
+            records: records.transpose()?,
+        };
+        let mut telemetry = Self::build(settings, pseudonyms, resource, sinks);
         telemetry.runtime = Some(runtime);
         Ok(telemetry)
     }
 
-    /// Sends every span to an exporter as it ends: for tests and for tools that look at their own
-    /// spans.
+    /// Hands every span to an exporter as it ends, for tests and for tools that read their own spans.
     pub fn with_exporter(
         settings: &TelemetrySettings,
         pseudonyms: Pseudonyms,
         exporter: impl opentelemetry_sdk::trace::SpanExporter + 'static,
     ) -> Self {
-        Self::build(
-            settings,
-            pseudonyms,
-            resource(settings),
-            Some(SimpleSpanProcessor::new(exporter)),
-            None,
-            None,
-            NO_RECORDS,
-        )
+        let sinks = Sinks::of_spans(Some(SimpleSpanProcessor::new(exporter)));
+        Self::build(settings, pseudonyms, resource(settings), sinks)
     }
 
     fn build(
         settings: &TelemetrySettings,
         pseudonyms: Pseudonyms,
         resource: Resource,
-        sink: Option<impl SpanProcessor + 'static>,
-        queue: Option<Arc<Queue>>,
-        push: Option<Push>,
-        records: Option<impl LogProcessor + 'static>,
+        sinks: Sinks<impl SpanProcessor + 'static>,
     ) -> Self {
-        let Limits {
-            span_attributes,
-            event_attributes,
-            link_attributes,
-            value_chars,
-        } = settings.limits;
-        let mut builder = SdkTracerProvider::builder().with_resource(resource.clone());
-        if settings.is_disabled {
-            builder = builder.with_sampler(Sampler::AlwaysOff);
-        } else if !settings.has_sampler {
-            // The SDK's default follows the caller's flag, so any client could switch the audit
-            // trail off.
-            builder = builder.with_sampler(Sampler::AlwaysOn);
-        }
-        if let Some(max) = span_attributes {
-            builder = builder.with_max_attributes_per_span(max);
-        }
-        if let Some(max) = event_attributes {
-            builder = builder.with_max_attributes_per_event(max);
-        }
-        if let Some(max) = link_attributes {
-            builder = builder.with_max_attributes_per_link(max);
-        }
-        if let Some(sink) = sink {
-            builder = builder.with_span_processor(Composite::new(
-                sink,
-                pseudonyms.clone(),
-                value_chars,
-                settings.has_compatibility_keys,
-            ));
-        }
-        let provider = builder.build();
+        let Sinks {
+            spans,
+            queue,
+            push,
+            records,
+        } = sinks;
+        let provider = tracer_provider(settings, pseudonyms.clone(), resource.clone(), spans);
         let sends_records = records.is_some();
-        let loggers = log_records::provider(resource.clone(), records);
+        let loggers = logger_provider(resource.clone(), records);
         let (meters, page) = readers::provider(settings, resource, push);
         let metrics = Metrics::new(meters.meter(SCOPE), &settings.metrics, pseudonyms);
         if let Some(queue) = &queue {
@@ -189,12 +161,11 @@ impl Telemetry {
             logger: sends_records.then(|| loggers.logger(SCOPE)),
             captures: settings.captures,
         };
-        let reasons = Arc::new(Reasons::new(settings.sampling));
         let instruments = Instruments {
             scope,
             propagators: settings.propagators.clone().into(),
             queue,
-            reasons,
+            reasons: Arc::new(Reasons::new(settings.sampling)),
             page,
         };
         Self {
@@ -206,17 +177,17 @@ impl Telemetry {
         }
     }
 
-    /// What the service makes spans with, and measures.
+    /// What the service records spans and metrics with.
     pub fn instruments(&self) -> Instruments {
         self.instruments.clone()
     }
 
-    /// What waits to be delivered, and the counts of all spans; absent when nothing is exported.
+    /// The span queue with its counts; absent when spans are not exported.
     pub fn queue(&self) -> Option<Arc<Queue>> {
         self.instruments.queue.clone()
     }
 
-    /// What makes spans, for those who bring their own: the bridge from `tracing`, and tools.
+    /// The tracer provider, for spans made elsewhere: by the bridge from `tracing`, and by tests.
     pub fn tracer_provider(&self) -> &SdkTracerProvider {
         &self.provider
     }
@@ -225,14 +196,14 @@ impl Telemetry {
         &self.loggers
     }
 
-    /// Delivers what is queued and stops. Blocks for up to five seconds, so it must not be called
-    /// on a thread of an asynchronous runtime.
+    /// Delivers what is queued and stops. Blocks for up to five seconds, so it must not be called on
+    /// a thread of an asynchronous runtime.
     pub fn shutdown(self) {
-        // Side by side, so that two backends that hang take no longer than one.
-        std::thread::scope(|both| {
-            // Whoever pushes metrics has said it when the last push failed.
-            both.spawn(|| self.meters.shutdown_with_timeout(SHUTDOWN_TIMEOUT));
-            both.spawn(|| self.loggers.shutdown_with_timeout(SHUTDOWN_TIMEOUT));
+        // Concurrently, so that several backends that hang take no longer than one.
+        std::thread::scope(|scope| {
+            // Failures of these two have been logged by `Outage`.
+            scope.spawn(|| self.meters.shutdown_with_timeout(SHUTDOWN_TIMEOUT));
+            scope.spawn(|| self.loggers.shutdown_with_timeout(SHUTDOWN_TIMEOUT));
             if let Err(error) = self.provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT) {
                 tracing::warn!(%error, "some traces were not delivered before the stop");
             }
@@ -242,10 +213,58 @@ impl Telemetry {
 
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        // A runtime that is dropped waits for its tasks, which an asynchronous caller must not.
+        // Dropping a runtime blocks, which panics on a thread of an asynchronous runtime.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+fn tracer_provider(
+    settings: &TelemetrySettings,
+    pseudonyms: Pseudonyms,
+    resource: Resource,
+    sink: Option<impl SpanProcessor + 'static>,
+) -> SdkTracerProvider {
+    let Limits {
+        span_attributes,
+        event_attributes,
+        link_attributes,
+        value_chars,
+    } = settings.limits;
+    let mut builder = SdkTracerProvider::builder().with_resource(resource);
+    if settings.is_disabled {
+        builder = builder.with_sampler(Sampler::AlwaysOff);
+    } else if !settings.has_sampler {
+        // The SDK's default follows the caller's sampled flag, so that any caller could switch the
+        // audit trail off.
+        builder = builder.with_sampler(Sampler::AlwaysOn);
+    }
+    if let Some(max) = span_attributes {
+        builder = builder.with_max_attributes_per_span(max);
+    }
+    if let Some(max) = event_attributes {
+        builder = builder.with_max_attributes_per_event(max);
+    }
+    if let Some(max) = link_attributes {
+        builder = builder.with_max_attributes_per_link(max);
+    }
+    if let Some(sink) = sink {
+        builder = builder.with_span_processor(Composite::new(
+            sink,
+            pseudonyms,
+            value_chars,
+            settings.has_compatibility_keys,
+        ));
+    }
+    builder.build()
+}
+
+fn logger_provider(resource: Resource, sink: Option<BatchLogProcessor>) -> SdkLoggerProvider {
+    let builder = SdkLoggerProvider::builder().with_resource(resource);
+    match sink {
+        Some(sink) => builder.with_log_processor(sink).build(),
+        None => builder.build(),
     }
 }
 

@@ -1,7 +1,7 @@
-//! Log lines: text for people, JSON for machines, each with the ids of the trace and span it was
-//! written in. `RUST_LOG` filters what is printed and nothing else: no log filter can take a span
-//! away, or a record that is sent. Every line that is printed is redacted as a whole; those that
-//! are sent pass `log_records`.
+//! The `tracing` subscriber of the process. Log lines are printed as text or as JSON, each with the
+//! ids of the trace and span in which it was written, and redacted as a whole. The same lines leave
+//! as log records, and `tracing` spans join the traces. `RUST_LOG` filters only what is printed: no
+//! log filter can remove a span or an exported record.
 
 use std::fmt;
 use std::io::{IsTerminal, Write};
@@ -23,7 +23,7 @@ use crate::redact::redact;
 use crate::telemetry::names::twins;
 use crate::telemetry::provider::{SCOPE, Telemetry};
 
-/// What is printed when `RUST_LOG` says nothing.
+/// The filter of printed lines when `RUST_LOG` is not set.
 const DEFAULT_FILTER: &str = "info";
 
 /// How a log line looks.
@@ -38,18 +38,21 @@ pub enum LogFormat {
 /// Logging cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogsError {
-    /// `RUST_LOG` is no filter.
-    #[error("RUST_LOG is no filter; write levels and targets such as \"warn,expense_agent=debug\"")]
+    /// `RUST_LOG` cannot be parsed.
+    #[error(
+        "RUST_LOG is not a valid filter; write levels and targets such as \"warn,expense_agent=debug\""
+    )]
     Filter(#[from] ParseError),
-    /// Something else logs already.
+    /// The process already has a subscriber.
     #[error("logging is already set up")]
     Init(#[from] TryInitError),
 }
 
-/// Sets up logging for the process, to standard error.
+/// Sets up the subscriber of the process, which prints to standard error. `sdk_level` is the level of
+/// OpenTelemetry's own lines.
 ///
 /// # Errors
-/// When the filter cannot be read, or logging is already set up.
+/// When the filter cannot be parsed, or the process already has a subscriber.
 pub fn init(
     filter: Option<&str>,
     format: LogFormat,
@@ -57,12 +60,12 @@ pub fn init(
     telemetry: &Telemetry,
 ) -> Result<(), LogsError> {
     let filter = EnvFilter::try_new(filter.unwrap_or(DEFAULT_FILTER))?
-        // What the SDK says of itself is asked for by its own variable.
+        // OpenTelemetry's own lines have a variable of their own, `OTEL_LOG_LEVEL`.
         .add_directive(format!("opentelemetry={sdk_level}").parse()?)
         .add_directive(format!("opentelemetry_sdk={sdk_level}").parse()?)
-        // async-openai logs whole answers when it cannot read them. A directive against it would
-        // give way to one for a longer target, so this is a filter of its own; by its level
-        // none is held back.
+        // async-openai logs whole model answers when it cannot parse them. A directive that turns
+        // it off would give way to one for a longer target, so this is a separate filter. Its level
+        // hint is the lowest, so that it holds nothing else back.
         .and(
             filter_fn(|metadata| !metadata.target().starts_with("async_openai"))
                 .with_max_level_hint(Level::TRACE),
@@ -85,8 +88,8 @@ pub fn init(
         .with(span_layer(telemetry))
         .with(record_layer(telemetry))
         .try_init()?;
-    // The standard hook would print the message past all layers. It may hold anything, and the
-    // place says enough.
+    // The standard hook would print the panic message without redaction. The message may contain
+    // anything, and the location suffices.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(
@@ -98,9 +101,8 @@ pub fn init(
     Ok(())
 }
 
-/// Puts this crate's `tracing` spans (start-up, the ledger's) into the same traces as the decision
-/// tree. Its filter is fixed and its own; whatever adds noise or turns a log line into a span's
-/// status is off.
+/// Exports this crate's `tracing` spans (start-up, ledger) in the same traces as the decision tree.
+/// Its filter is fixed, and all that adds noise or lets a log line change a span's status is off.
 fn span_layer<S: Subscriber + for<'a> LookupSpan<'a>>(telemetry: &Telemetry) -> impl Layer<S> {
     tracing_opentelemetry::layer()
         .with_tracer(telemetry.tracer_provider().tracer(SCOPE))
@@ -113,8 +115,8 @@ fn span_layer<S: Subscriber + for<'a> LookupSpan<'a>>(telemetry: &Telemetry) -> 
         .with_filter(Targets::new().with_target("expense_agent", Level::INFO))
 }
 
-/// Sends this crate's own lines as log records, which say what span they were written in. Its
-/// filter is fixed as well.
+/// Exports this crate's own lines as log records of the span in which they were written. Its filter is
+/// fixed as well.
 fn record_layer<S: Subscriber + for<'a> LookupSpan<'a>>(telemetry: &Telemetry) -> impl Layer<S> {
     OpenTelemetryTracingBridge::new(telemetry.logger_provider())
         .with_filter(Targets::new().with_target("expense_agent", Level::INFO))
@@ -128,15 +130,15 @@ fn json_layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> JsonLayer<S, fn() -> 
             let ids = current_ids()
                 .map(|(trace_id, span_id)| [("trace_id", trace_id), ("span_id", span_id)]);
             for (name, id) in ids.into_iter().flatten() {
-                // A text is always a JSON value; a line without ids is better than none.
+                // Text is always valid JSON, and a line without ids would be better than none.
                 let _written = writer.write_field(name, id);
             }
         });
     layer
 }
 
-/// One line on its way to standard error: kept until it is whole, because half a card number is not
-/// found.
+/// A line for standard error. It is collected until it is complete, because half a card number is not
+/// recognised, and it is redacted and printed when it is dropped.
 #[derive(Default)]
 struct Line(Vec<u8>);
 
@@ -161,12 +163,12 @@ impl Drop for Line {
     fn drop(&mut self) {
         let line = String::from_utf8_lossy(&self.0);
         let line = format!("{}\n", redact(line.trim_end_matches('\n')));
-        // Where standard error is closed there is nobody to tell.
+        // A failure cannot be reported, because standard error is where it would go.
         let _written = std::io::stderr().write_all(line.as_bytes());
     }
 }
 
-/// The ids of the current trace and span, whichever API made them.
+/// The ids of the current trace and span, whether made by OpenTelemetry or by `tracing`.
 fn current_ids() -> Option<(String, String)> {
     Context::map_current(|context| {
         let span = context.span();
@@ -176,7 +178,7 @@ fn current_ids() -> Option<(String, String)> {
     })
 }
 
-/// The usual text line, with the ids of the current trace and span before it.
+/// The default text format, with the ids of the current trace and span in front.
 struct WithTraceIds(Format);
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, DefaultFields> for WithTraceIds {

@@ -26,6 +26,7 @@ mod duplicates;
 mod durability;
 mod encoding;
 mod endings;
+mod error_chain;
 mod export;
 mod harness;
 mod hash_chain;

@@ -113,7 +113,7 @@ proptest! {
                 }
                 Act::Take { .. } => {}
                 Act::Settle { n_rejected } => if let Some(batch) = under_way.take() {
-                    queue.settle(&batch, n_rejected);
+                    queue.confirm(&batch, n_rejected);
                     if !is_closed { n_settled += (batch.n_spans() as u64).saturating_sub(n_rejected); }
                 }
                 Act::GiveBack => if let Some(batch) = under_way.take() { queue.give_back(batch); }
@@ -147,10 +147,10 @@ proptest! {
                 let again = queue.take(max_bytes).unwrap();
                 prop_assert_eq!(first, numbers(&again));
                 received.extend(numbers(&again));
-                queue.settle(&again, 0);
+                queue.confirm(&again, 0);
             } else {
                 received.extend(numbers(&batch));
-                queue.settle(&batch, 0);
+                queue.confirm(&batch, 0);
             }
         }
         prop_assert_eq!(received.iter().collect::<BTreeSet<_>>().len(), sizes.len());

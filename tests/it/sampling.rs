@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use expense_agent::config::{Config, ModelConfig};
 use expense_agent::telemetry::export::queue::SpanCounts;
-use expense_agent::telemetry::export::tail::{PATIENCE, Undecided, Verdict};
+use expense_agent::telemetry::export::tail::{DECISION_WAIT, TailBuffer, TailDecision};
 use expense_agent::telemetry::export::traces::EndedSpan;
 use expense_agent::telemetry::provider::Telemetry;
 use expense_agent::telemetry::sampling::{Ratio, Sampling};
@@ -364,54 +364,54 @@ fn ended(trace: u8, span: u8, parent: u8, is_local_root: bool) -> EndedSpan {
     }
 }
 
-fn undecided(max_bytes: usize) -> Undecided {
-    Undecided::new("0".parse().unwrap(), max_bytes)
+fn buffer(max_bytes: usize) -> TailBuffer {
+    TailBuffer::new("0".parse().unwrap(), max_bytes)
 }
 
-fn waits(verdict: &Verdict) -> bool {
-    *verdict == Verdict::default()
+fn waits(decision: &TailDecision) -> bool {
+    *decision == TailDecision::default()
 }
 
 #[test]
 fn two_requests_of_one_trace_get_a_verdict_each() {
-    let mut undecided = undecided(usize::MAX);
-    assert!(waits(&undecided.push(ended(1, 11, 1, false))));
-    assert!(waits(&undecided.push(EndedSpan {
+    let mut buffer = buffer(usize::MAX);
+    assert!(waits(&buffer.push(ended(1, 11, 1, false))));
+    assert!(waits(&buffer.push(EndedSpan {
         must_keep: true,
         ..ended(1, 22, 21, false)
     })));
-    assert!(waits(&undecided.push(ended(1, 21, 2, false))));
-    let ordinary = undecided.push(ended(1, 1, 0, true));
+    assert!(waits(&buffer.push(ended(1, 21, 2, false))));
+    let ordinary = buffer.push(ended(1, 1, 0, true));
     assert_eq!((ordinary.kept.len(), ordinary.n_sampled_out), (0, 2));
-    let failed = undecided.push(ended(1, 2, 0, true));
+    let failed = buffer.push(ended(1, 2, 0, true));
     assert_eq!((failed.kept.len(), failed.n_sampled_out), (3, 0));
     assert_eq!(
-        (undecided.traces().n_spans(), undecided.traces().n_bytes()),
+        (buffer.traces().n_spans(), buffer.traces().n_bytes()),
         (0, 0)
     );
 }
 
 #[test]
 fn what_ends_after_its_root_follows_it() {
-    let mut undecided = undecided(usize::MAX);
-    let kept = undecided.push(EndedSpan {
+    let mut buffer = buffer(usize::MAX);
+    let kept = buffer.push(EndedSpan {
         must_keep: true,
         ..ended(1, 1, 0, true)
     });
     assert_eq!(kept.kept.len(), 1);
     assert!(
-        waits(&undecided.push(ended(1, 12, 11, false))),
+        waits(&buffer.push(ended(1, 12, 11, false))),
         "the span between is still open"
     );
-    assert_eq!(undecided.push(ended(1, 11, 1, false)).kept.len(), 2);
-    assert_eq!(undecided.push(ended(2, 2, 0, true)).n_sampled_out, 1);
-    assert_eq!(undecided.push(ended(2, 21, 2, false)).n_sampled_out, 1);
+    assert_eq!(buffer.push(ended(1, 11, 1, false)).kept.len(), 2);
+    assert_eq!(buffer.push(ended(2, 2, 0, true)).n_sampled_out, 1);
+    assert_eq!(buffer.push(ended(2, 21, 2, false)).n_sampled_out, 1);
     let red = EndedSpan {
         must_keep: true,
         ..ended(2, 22, 2, false)
     };
     assert_eq!(
-        undecided.push(red).kept.len(),
+        buffer.push(red).kept.len(),
         1,
         "an error is kept, however late"
     );
@@ -419,14 +419,14 @@ fn what_ends_after_its_root_follows_it() {
 
 #[test]
 fn where_no_room_is_left_the_oldest_trace_is_kept_with_all_that_follows() {
-    let mut undecided = undecided(5_000);
-    assert!(waits(&undecided.push(ended(1, 11, 1, false))));
-    assert!(waits(&undecided.push(ended(2, 21, 2, false))));
-    assert!(waits(&undecided.push(ended(3, 31, 3, false))));
-    let forwarded = undecided.push(ended(4, 41, 4, false)).kept;
+    let mut buffer = buffer(5_000);
+    assert!(waits(&buffer.push(ended(1, 11, 1, false))));
+    assert!(waits(&buffer.push(ended(2, 21, 2, false))));
+    assert!(waits(&buffer.push(ended(3, 31, 3, false))));
+    let forwarded = buffer.push(ended(4, 41, 4, false)).kept;
     assert!(forwarded.len() == 1 && forwarded[0].trace_id == trace_id_of(1));
-    assert_eq!(undecided.push(ended(1, 1, 0, true)).kept.len(), 1);
-    assert_eq!(undecided.push(ended(2, 2, 0, true)).n_sampled_out, 2);
+    assert_eq!(buffer.push(ended(1, 1, 0, true)).kept.len(), 1);
+    assert_eq!(buffer.push(ended(2, 2, 0, true)).n_sampled_out, 2);
 }
 
 fn trace_id_of(trace: u8) -> TraceId {
@@ -435,15 +435,15 @@ fn trace_id_of(trace: u8) -> TraceId {
 
 #[test]
 fn a_verdict_is_waited_for_a_minute() {
-    let mut undecided = undecided(usize::MAX);
-    undecided.push(ended(1, 11, 1, false));
+    let mut buffer = buffer(usize::MAX);
+    buffer.push(ended(1, 11, 1, false));
     let now = Instant::now();
-    assert!(undecided.forward_overdue(now).is_empty());
+    assert!(buffer.keep_overdue(now).is_empty());
     assert_eq!(
-        undecided
-            .forward_overdue(now + PATIENCE + Duration::from_secs(1))
+        buffer
+            .keep_overdue(now + DECISION_WAIT + Duration::from_secs(1))
             .len(),
         1
     );
-    assert_eq!(undecided.push(ended(1, 1, 0, true)).kept.len(), 1);
+    assert_eq!(buffer.push(ended(1, 1, 0, true)).kept.len(), 1);
 }

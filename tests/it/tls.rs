@@ -98,7 +98,7 @@ fn a_file_without_a_certificate_stops_the_start() {
         );
         assert_eq!(
             error.source().unwrap().to_string(),
-            "it holds no certificate",
+            "it contains no certificate",
             "{protocol}"
         );
     }

@@ -1,6 +1,6 @@
-//! The keys that Phoenix (OpenInference) and Langfuse read beside the GenAI conventions, or instead
-//! of them: put on finished spans where that is switched on. They say nothing that other attributes
-//! of the span do not say.
+//! Attributes that Phoenix (OpenInference) and Langfuse read beside the GenAI conventions, or instead
+//! of them. They are added to finished spans when the operator asks for them, and repeat what other
+//! attributes of the span already say.
 
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
@@ -9,7 +9,7 @@ use crate::telemetry::names;
 use crate::telemetry::names::name::Name;
 use crate::telemetry::names::twins;
 
-/// Adds the keys to a span that has ended.
+/// Adds the attributes to a finished span.
 pub(super) fn add(span: &mut SpanData) {
     let attributes = &mut span.attributes;
     let operation =
@@ -22,7 +22,7 @@ pub(super) fn add(span: &mut SpanData) {
     };
     let mut added = Vec::new();
     added.extend(kind.map(|kind| twins::OPENINFERENCE_SPAN_KIND.with(kind)));
-    // The agent's sums would be counted twice.
+    // Only on model calls: the agent's span holds their sums, which would be counted twice.
     if kind == Some("LLM") {
         let same = [
             (twins::LLM_MODEL_NAME, names::GEN_AI_REQUEST_MODEL),
@@ -48,7 +48,8 @@ pub(super) fn add(span: &mut SpanData) {
     attributes.extend(added);
 }
 
-/// Langfuse takes any key that begins with `gen_ai.prompt` for the input itself.
+/// Renames the keys that begin with `gen_ai.prompt`, because Langfuse shows any such attribute as the
+/// input of the call.
 fn rename_prompts(attributes: &mut [KeyValue]) {
     for (name, instead) in [
         (

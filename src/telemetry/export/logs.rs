@@ -1,6 +1,10 @@
-//! Log records on their way to a backend, by the transport that spans take: some attempts for each
-//! batch, and a word when they begin to fail and when they succeed again, not with every one. What
-//! must not leave is taken out as they are written, because the SDK lets nobody change a record.
+//! Export of log records over OTLP: the program's own log lines, and the records beside the spans of
+//! a decision. They wait in the SDK's batch processor and are sent by the transport of spans, with a
+//! few retries per batch. Unlike spans they are no evidence, so a bounded loss is acceptable, and
+//! the SDK's queue suffices.
+//!
+//! The stock exporter is not used, because records have to be scrubbed and a processor gets them
+//! behind a shared reference. Here texts are redacted as they are encoded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +12,7 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
-use opentelemetry_sdk::logs::{LogBatch, LogExporter};
+use opentelemetry_sdk::logs::{BatchLogProcessor, LogBatch, LogExporter};
 use tokio::runtime::{Handle, Runtime};
 
 use crate::redact::WITHHELD;
@@ -16,23 +20,37 @@ use crate::redact::pseudonym::Pseudonyms;
 use crate::telemetry::export::encode::Records;
 use crate::telemetry::export::outage::Outage;
 use crate::telemetry::export::transport::{Failure, Transport, TransportError};
-use crate::telemetry::scrub::cleaned;
+use crate::telemetry::scrub::scrub_text;
 use crate::telemetry::settings::ExporterSettings;
 
-/// How often a failure that may pass is tried again, and the first pause before that; each next one
-/// is twice as long.
+/// Retries of a batch after a failure that may pass.
 const MAX_RETRIES: usize = 3;
+/// The pause before the first retry. Each further pause is twice as long.
 const MIN_PAUSE: Duration = Duration::from_millis(100);
 
-/// What is said beside a failure.
-const ADVICE: &str = ". Name a backend that takes them in OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, or turn them off with \
-    OTEL_LOGS_EXPORTER=none; Jaeger takes none";
+/// What the operator can do about a failure.
+const ADVICE: &str = ". Name a backend that accepts them in OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, or turn them off with \
+    OTEL_LOGS_EXPORTER=none; Jaeger accepts no log records";
 
-/// Sends what the queue of the SDK holds, a batch at a time.
+/// Starts a queue of log records and its exporter, which uses a runtime that must not be the
+/// application's.
+///
+/// # Errors
+/// When the transport cannot be built.
+pub(crate) fn processor(
+    settings: &ExporterSettings,
+    pseudonyms: Pseudonyms,
+    runtime: &Runtime,
+) -> Result<BatchLogProcessor, TransportError> {
+    let exporter = Exporter::build(settings, pseudonyms, runtime)?;
+    Ok(BatchLogProcessor::builder(exporter).build())
+}
+
+/// Sends batches of log records.
 #[derive(Debug)]
-pub(crate) struct Exporter {
+struct Exporter {
     transport: Arc<Transport>,
-    /// Where the transport is used; the thread of the queue has no runtime.
+    /// Runs the transport; the thread of the SDK's queue has no runtime.
     runtime: Handle,
     records: Records,
     pseudonyms: Pseudonyms,
@@ -40,8 +58,7 @@ pub(crate) struct Exporter {
 }
 
 impl Exporter {
-    /// Sets the transport up, on a runtime that must not be the application's.
-    pub(crate) fn build(
+    fn build(
         settings: &ExporterSettings,
         pseudonyms: Pseudonyms,
         runtime: &Runtime,
@@ -75,7 +92,7 @@ impl Exporter {
             .map_err(|failure| failure.to_string())?
         {
             0 => Ok(()),
-            n_rejected => Err(format!("the backend takes {n_rejected} of them not")),
+            n_rejected => Err(format!("the backend rejected {n_rejected} of them")),
         }
     }
 }
@@ -83,7 +100,7 @@ impl Exporter {
 impl LogExporter for Exporter {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
         let message = self.records.message(batch.iter(), &|key, text| match text {
-            Some(text) => cleaned(key, text, &self.pseudonyms),
+            Some(text) => scrub_text(key, text, &self.pseudonyms),
             None => WITHHELD.into(),
         });
         let result = self.deliver(message).await;

@@ -1,6 +1,6 @@
-//! Metrics on their way to a backend, by the exporter of opentelemetry-otlp. What was not delivered
-//! is part of the next push, so nothing waits; that pushes begin to fail is said once, and not with
-//! every one.
+//! The push of metrics over OTLP, by the exporter of opentelemetry-otlp. Nothing has to wait when a
+//! push fails, because the next one holds the totals again; with delta temporality a failed push is
+//! lost. Failures are logged once per outage.
 
 use std::collections::HashMap;
 use std::thread;
@@ -23,11 +23,11 @@ use crate::telemetry::export::outage::Outage;
 use crate::telemetry::export::transport::{HttpTls, TransportError, grpc_tls};
 use crate::telemetry::settings::{ExporterSettings, MetricSettings, Protocol};
 
-/// What is said beside a failure.
-const ADVICE: &str = ", and /metrics shows them all the same. Name a backend that takes them in \
+/// What the operator can do about a failure.
+const ADVICE: &str = ", and /metrics still shows them. Name a backend that accepts them in \
     OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, or turn this off with OTEL_METRICS_EXPORTER=none";
 
-/// What pushes.
+/// The exporter of metrics.
 #[derive(Debug)]
 pub(crate) struct Pusher {
     exporter: MetricExporter,
@@ -35,7 +35,7 @@ pub(crate) struct Pusher {
 }
 
 impl Pusher {
-    /// Sets the exporter up, inside the runtime that it is used with.
+    /// Builds the exporter; must be called inside the runtime that runs it.
     fn build(
         settings: &ExporterSettings,
         temporality: Temporality,
@@ -54,11 +54,14 @@ impl Pusher {
     }
 }
 
-/// What pushes every so often, from a thread of its own.
+/// Pushes metrics at an interval, from a thread of its own.
 pub(crate) type Push = PeriodicReader<Pusher>;
 
-/// Sets the push up, on a runtime that must not be the application's. Absent when nothing is
-/// pushed.
+/// Starts the push on a runtime, which must not be the application's. Returns nothing if metrics are
+/// not pushed.
+///
+/// # Errors
+/// When the exporter cannot be built.
 pub(crate) fn push(
     settings: &MetricSettings,
     runtime: &Runtime,
@@ -75,7 +78,7 @@ pub(crate) fn push(
     ))
 }
 
-/// An exporter, unless it cannot be made of settings that can be read.
+/// The outcome of building an exporter from settings that could be read.
 type Built = Result<MetricExporter, ExporterBuildError>;
 
 fn over_grpc(
@@ -111,9 +114,9 @@ fn over_http(
     if let Some(identity) = identity {
         client = client.identity(identity);
     }
-    // The client blocks, so it is made on a thread where that is allowed.
+    // Building a blocking client inside a runtime panics, so another thread builds it.
     let client = thread::scope(|scope| scope.spawn(|| client.build()).join());
-    let client = client.expect("a client that cannot be made is an error and no panic");
+    let client = client.expect("building a client returns its errors and does not panic");
     let client =
         client.map_err(|error| TransportError::Http(settings.shown_endpoint.clone(), error))?;
     let header = |(name, value): (&HeaderName, &HeaderValue)| {

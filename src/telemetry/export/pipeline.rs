@@ -1,5 +1,9 @@
-//! From a span that ends to the backend: encoded at once, kept in the queue, sent by a task of a
-//! runtime of its own.
+//! The sink of finished spans: encodes each one as it ends, on the thread where it ends, and puts it
+//! into the queue, which the sender empties.
+//!
+//! The sender runs on a runtime of its own, which `provider` keeps until the end. On the
+//! application's runtime, a flush or shutdown from one of its own threads would wait for a sender
+//! that cannot run, and once that runtime is gone nothing would be sent at all.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,10 +25,10 @@ use crate::telemetry::names;
 use crate::telemetry::sampling::Ratio;
 use crate::telemetry::settings::TelemetrySettings;
 
-/// How long a flush waits that nobody gave a limit.
+/// Time limit of a flush.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The sink of every finished span.
+/// The sink of finished spans.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     queue: Arc<Queue>,
@@ -33,8 +37,7 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Starts the sender on a runtime, which must not be the application's: a busy or stopped one
-    /// would send nothing.
+    /// Starts the sender on a runtime, which must not be the application's.
     pub(crate) fn start(
         settings: &TelemetrySettings,
         transport: Transport,
@@ -62,7 +65,7 @@ impl Pipeline {
         }
     }
 
-    /// What waits, and the counts.
+    /// The queue, for those who show its counts.
     pub(crate) fn queue(&self) -> Arc<Queue> {
         Arc::clone(&self.queue)
     }
@@ -101,16 +104,16 @@ impl SpanProcessor for Pipeline {
 
     fn force_flush(&self) -> OTelSdkResult {
         self.queue.flush();
-        match self.queue.wait_until_settled(FLUSH_TIMEOUT) {
+        match self.queue.wait_until_sent(FLUSH_TIMEOUT) {
             true => Ok(()),
             false => Err(OTelSdkError::Timeout(FLUSH_TIMEOUT)),
         }
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.queue.forward_undecided();
+        self.queue.keep_undecided();
         self.stop.send_replace(true);
-        self.queue.wait_until_settled(timeout);
+        self.queue.wait_until_sent(timeout);
         match self.queue.close() {
             0 => Ok(()),
             n_lost => Err(OTelSdkError::InternalFailure(format!(
@@ -119,7 +122,8 @@ impl SpanProcessor for Pipeline {
         }
     }
 
-    /// The resource is part of every message, and known before the first span.
+    /// Ignored: the resource was handed to [`start`](Self::start), because it is part of every
+    /// message.
     fn set_resource(&mut self, _: &Resource) {}
 }
 

@@ -1,6 +1,9 @@
-//! The one span processor: it stamps identity on every span that begins, of either API, and takes
-//! out of every span that ends what must not leave before it passes it on. One, because each
-//! registered processor would get a copy of its own, and what one takes out the next would send.
+//! The only span processor. It stamps the identity of the request on every span that begins,
+//! whether made by OpenTelemetry or by `tracing`, and scrubs every span that ends before it hands
+//! it to the sink.
+//!
+//! One processor does all of it, because the SDK gives each registered processor its own copy of a
+//! span: what one of them redacts, the next one would still export.
 
 use std::time::Duration;
 
@@ -14,15 +17,15 @@ use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use crate::redact::pseudonym::Pseudonyms;
 use crate::telemetry::export::compatibility;
 use crate::telemetry::names;
-use crate::telemetry::scrub::clean;
 use crate::telemetry::scrub::length::fit;
+use crate::telemetry::scrub::scrub;
 
-/// Stamps, redacts, bounds, and hands on to the sink.
+/// Stamps, scrubs and shortens spans, and hands them to a sink.
 #[derive(Debug)]
 pub(crate) struct Composite<S> {
     sink: S,
     pseudonyms: Pseudonyms,
-    /// `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT`, in characters, which the SDK itself ignores.
+    /// `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT` in characters, which the SDK does not implement.
     max_value_chars: Option<usize>,
     has_compatibility_keys: bool,
 }
@@ -42,15 +45,15 @@ impl<S: SpanProcessor> Composite<S> {
         }
     }
 
-    fn bound(&self, attributes: &mut [KeyValue]) {
+    fn shorten(&self, attributes: &mut [KeyValue]) {
         let Some(max_chars) = self.max_value_chars else {
             return;
         };
         for attribute in attributes {
             match &mut attribute.value {
-                Value::String(text) => bound(text, max_chars),
+                Value::String(text) => shorten(text, max_chars),
                 Value::Array(Array::String(texts)) => {
-                    texts.iter_mut().for_each(|text| bound(text, max_chars))
+                    texts.iter_mut().for_each(|text| shorten(text, max_chars))
                 }
                 _ => {}
             }
@@ -58,8 +61,8 @@ impl<S: SpanProcessor> Composite<S> {
     }
 }
 
-fn bound(text: &mut StringValue, max_chars: usize) {
-    // Bytes are quicker counted, and never fewer than characters.
+fn shorten(text: &mut StringValue, max_chars: usize) {
+    // A text has at least as many bytes as characters, and bytes need no counting.
     if text.as_str().len() > max_chars {
         *text = fit(text.as_str(), max_chars).into();
     }
@@ -79,11 +82,11 @@ impl<S: SpanProcessor> SpanProcessor for Composite<S> {
         if self.has_compatibility_keys {
             compatibility::add(&mut span);
         }
-        // Before anything is cut: half a card number is not found.
-        clean(&mut span, &self.pseudonyms);
-        self.bound(&mut span.attributes);
+        // Before texts are cut, because half a card number is not recognised.
+        scrub(&mut span, &self.pseudonyms);
+        self.shorten(&mut span.attributes);
         for event in &mut span.events.events {
-            self.bound(&mut event.attributes);
+            self.shorten(&mut event.attributes);
         }
         self.sink.on_end(span);
     }

@@ -1,6 +1,46 @@
-//! Spans that have ended and are not delivered, within a bound of bytes, and the count of every
-//! span that ever began. One lock holds both, so that a snapshot always adds up:
-//! `started = exported + sampled_out + dropped + in_flight`.
+//! The span queue: ended spans that the backend does not have yet, within a bound on memory, and a
+//! count of every span that ever began. `sender` empties it; what the queue holds, and what it
+//! evicts when it is full, is in `held`.
+//!
+//! # Why not the SDK's `BatchSpanProcessor`
+//!
+//! A trace is the evidence of a decision, so no span may disappear without being counted. The batch
+//! processor and the OTLP exporter of version 0.33 lose spans in five ways, and an `Ok` from their
+//! `force_flush` or `shutdown` does not prove a delivery:
+//!
+//! 1. The queue is full: each new span is dropped. The first loss is logged, the number only at
+//!    shutdown.
+//! 2. The retries are used up: a backend that is away gets four attempts within a second, and one
+//!    that hangs gets one, because the time limit of an attempt is the budget of all of them. Then
+//!    the batch is dropped.
+//! 3. The connection breaks during an attempt: gRPC reports the code `Unknown`, which is never
+//!    retried, so each restart of a Collector loses a batch or two.
+//! 4. The message is too large: batches are bounded by spans and not by bytes, so one above the
+//!    receiver's limit (4 MiB by default) is sent and refused until it is dropped.
+//! 5. The runtime on which the exporter was built has stopped: nothing is sent any more, and
+//!    `shutdown` still returns `Ok`.
+//!
+//! Here memory is bounded in bytes, a full queue evicts whole traces, the sender retries for as long
+//! as there is room to wait and splits by bytes, it runs on a runtime of its own, and each span that
+//! is lost is counted.
+//!
+//! # Protocol
+//!
+//! One mutex guards the counts and the spans, so that a snapshot always adds up:
+//! `started = exported + sampled_out + dropped + in_flight`. It is a standard mutex because it is
+//! never held across an await; nothing inside it waits, encodes or sends.
+//!
+//! - Threads that work on requests call [`Queue::start`] and [`Queue::end`]. Neither waits for the
+//!   backend: `end` evicts where it exceeds a bound.
+//! - One task, the sender, calls [`Queue::take`], and then [`Queue::confirm`],
+//!   [`Queue::give_back`] or [`Queue::discard`] exactly once before the next `take`. Until then the
+//!   batch still counts as memory in use.
+//! - `filled` wakes the sender. A notification that arrives while it is sending is stored, so none
+//!   is lost.
+//! - `progress` wakes threads that block in [`Queue::wait_until_sent`], which are those that flush
+//!   or shut down. It is notified whenever a batch is accounted for, and when the sender stops.
+//! - [`Queue::close`] is final. It counts all that is held as dropped, so the outcome of a batch
+//!   that is still being sent is ignored afterwards.
 
 use std::collections::HashSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,38 +50,34 @@ use opentelemetry::trace::TraceId;
 use serde::Serialize;
 use tokio::sync::Notify;
 
-use crate::telemetry::export::tail::Undecided;
-use crate::telemetry::export::traces::{EndedSpan, Trace, Traces};
+use crate::lock::lock;
+use crate::telemetry::export::held::{Held, Sending, count};
+use crate::telemetry::export::traces::{EndedSpan, Trace};
 use crate::telemetry::sampling::Ratio;
 use crate::telemetry::settings::Bounds;
 
-/// Where every span that began has got to. Each figure is counted where it happens, none is the
-/// rest of the others.
+/// What became of every span that began. Each figure is counted where it happens; none is
+/// calculated from the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SpanCounts {
     /// Spans that began.
     pub started: u64,
-    /// Spans that the backend took.
+    /// Spans that the backend accepted.
     pub exported: u64,
-    /// Spans of traces that sampling left out.
+    /// Spans of traces that tail sampling did not keep.
     pub sampled_out: u64,
-    /// Spans that are lost: no room was left, the backend refused them, or the program stopped.
+    /// Spans that are lost: the queue was full, the backend refused them, or the program stopped.
     pub dropped: u64,
-    /// Spans that have not ended, wait, or are under way.
+    /// Spans that are open, wait, or are being sent.
     pub in_flight: u64,
 }
 
-/// Traces that are remembered as given up, at most.
-const MAX_GIVEN_UP: usize = 4_096;
-/// Messages that a full queue makes at least.
-pub(super) const MESSAGES_OF_A_QUEUE: usize = 4;
-
-/// Spans on their way to the backend.
+/// The spans of one message.
 #[derive(Debug)]
 pub struct Batch(Vec<Trace>);
 
 impl Batch {
-    /// The spans, encoded.
+    /// The encoded spans.
     pub fn spans(&self) -> impl Iterator<Item = &[u8]> + Clone {
         self.0
             .iter()
@@ -49,7 +85,7 @@ impl Batch {
             .map(|span| &*span.encoded)
     }
 
-    /// How many they are.
+    /// The number of spans.
     pub fn n_spans(&self) -> usize {
         self.0.iter().map(|trace| trace.spans.len()).sum()
     }
@@ -67,18 +103,18 @@ impl Batch {
     }
 }
 
-/// The queue.
+/// The queue; the file header states who calls what.
 #[derive(Debug)]
 pub struct Queue {
     bounds: Bounds,
     state: Mutex<State>,
-    /// A whole message waits, or what is here is to be sent anyway.
+    /// Notified when a whole message waits, and when a flush asks for a smaller one.
     filled: Notify,
-    /// Something was settled.
-    settled: Condvar,
+    /// Notified when a batch was accounted for.
+    progress: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     started: u64,
     exported: u64,
@@ -86,44 +122,35 @@ struct State {
     dropped: u64,
     /// Spans that have not ended.
     open: u64,
-    /// Present where not all traces are kept.
-    undecided: Option<Undecided>,
-    waiting: Traces,
-    sending: Sending,
-    /// Traces that were given up before they had ended: what comes of them later goes as well.
-    given_up: HashSet<TraceId>,
-    /// Nobody takes batches any more.
+    held: Held,
+    /// The sender has stopped.
     is_abandoned: bool,
-    /// Nothing is taken in any more.
+    /// Spans that end from now on are dropped.
     is_closed: bool,
 }
 
-/// What is under way, which still takes memory.
-#[derive(Debug, Default)]
-struct Sending {
-    n_spans: usize,
-    n_bytes: usize,
-    trace_ids: HashSet<TraceId>,
-}
-
 impl Queue {
-    /// An empty queue, for this share of ordinary traces.
+    /// An empty queue that keeps this share of ordinary traces.
     pub fn new(bounds: Bounds, ratio: Ratio) -> Self {
-        // Half of the room, so that verdicts can be waited for while the backend is away.
-        let undecided = (ratio != Ratio::ALL).then(|| Undecided::new(ratio, bounds.max_bytes / 2));
-        let state = Mutex::new(State {
-            undecided,
-            ..State::default()
-        });
+        let state = State {
+            started: 0,
+            exported: 0,
+            sampled_out: 0,
+            dropped: 0,
+            open: 0,
+            held: Held::new(bounds, ratio),
+            is_abandoned: false,
+            is_closed: false,
+        };
         Self {
             bounds,
-            state,
+            state: Mutex::new(state),
             filled: Notify::new(),
-            settled: Condvar::new(),
+            progress: Condvar::new(),
         }
     }
 
-    /// Where every span is, at one moment.
+    /// A snapshot of the counts.
     pub fn counts(&self) -> SpanCounts {
         let state = self.lock();
         SpanCounts {
@@ -131,66 +158,50 @@ impl Queue {
             exported: state.exported,
             sampled_out: state.sampled_out,
             dropped: state.dropped,
-            in_flight: state.open + state.n_held(),
+            in_flight: state.open + state.held.n_spans(),
         }
     }
 
-    /// The most memory that what has ended and is not delivered may take.
+    /// The bound on memory, in bytes.
     pub fn max_bytes(&self) -> usize {
         self.bounds.max_bytes
     }
 
-    /// Memory of what has ended and is not delivered.
+    /// Memory of all spans that have ended and are not delivered, in bytes.
     pub fn n_bytes(&self) -> usize {
-        self.lock().n_bytes()
+        self.lock().held.n_bytes()
     }
 
-    /// A span began.
+    /// Counts a span that begins.
     pub fn start(&self) {
         let mut state = self.lock();
         state.started += 1;
         state.open += 1;
     }
 
-    /// A span ended. Never waits: where no room is left, the oldest trace without a failed check
-    /// goes.
+    /// Takes in a span that has ended. Never waits: a full queue evicts the oldest trace in which
+    /// no check failed.
     pub fn end(&self, span: EndedSpan) {
         let mut state = self.lock();
         state.open = state.open.saturating_sub(1);
-        if state.is_closed || state.is_of_given_up(&span) {
+        if state.is_closed || state.held.is_of_evicted(&span) {
             state.dropped += 1;
             return;
         }
-        state.admit(span);
-        while state.exceeds(&self.bounds) {
-            let Some(evicted) = state.evict() else { break };
-            state.dropped += count(evicted.spans.len());
-            state.note_given_up(&evicted);
-        }
-        let is_filled = state.is_filled(&self.bounds);
+        state.sampled_out += state.held.push(span);
+        state.dropped += state.held.evict_excess();
+        let is_filled = state.held.is_filled();
         drop(state);
         if is_filled {
             self.flush();
         }
     }
 
-    /// Takes what is oldest, for one message.
+    /// Takes the oldest spans for one message.
     pub fn take(&self, max_message_bytes: usize) -> Option<Batch> {
         let mut state = self.lock();
-        let overdue = state
-            .undecided
-            .as_mut()
-            .map(|undecided| undecided.forward_overdue(Instant::now()));
-        overdue
-            .into_iter()
-            .flatten()
-            .for_each(|span| state.waiting.push(span));
-        let batch = Batch(
-            state
-                .waiting
-                .take(max_message_bytes, self.bounds.max_batch_spans),
-        );
-        state.sending = Sending {
+        let batch = Batch(state.held.take(max_message_bytes, Instant::now()));
+        state.held.sending = Sending {
             n_spans: batch.n_spans(),
             n_bytes: batch.n_bytes(),
             trace_ids: batch.trace_ids(),
@@ -198,179 +209,86 @@ impl Queue {
         (!batch.0.is_empty()).then_some(batch)
     }
 
-    /// The backend took a batch, except for so many of its spans.
-    pub fn settle(&self, batch: &Batch, n_rejected: u64) {
+    /// Accounts for a batch that the backend accepted, except for the spans that it rejected.
+    pub fn confirm(&self, batch: &Batch, n_rejected: u64) {
         let n_spans = count(batch.n_spans());
         let n_rejected = n_rejected.min(n_spans);
-        self.sent(|state| {
+        self.finish_sending(|state| {
             state.exported += n_spans - n_rejected;
             state.dropped += n_rejected;
         });
     }
 
-    /// A batch could not be delivered, and is to be tried again.
+    /// Puts a batch back that could not be delivered, so that it is sent again.
     pub fn give_back(&self, batch: Batch) {
-        self.sent(|state| {
+        self.finish_sending(|state| {
             batch
                 .0
                 .into_iter()
                 .rev()
-                .for_each(|trace| state.waiting.give_back(trace))
+                .for_each(|trace| state.held.give_back(trace));
         });
     }
 
-    /// A batch will never be delivered.
+    /// Drops a batch that will never be delivered.
     pub fn discard(&self, batch: &Batch) {
-        self.settle(batch, count(batch.n_spans()));
+        self.confirm(batch, count(batch.n_spans()));
     }
 
-    /// A batch is not under way any more. What comes after the close was counted by it.
-    fn sent(&self, account: impl FnOnce(&mut State)) {
+    fn finish_sending(&self, account: impl FnOnce(&mut State)) {
         let mut state = self.lock();
+        // Once the queue is closed, the batch has been counted as dropped.
         if !state.is_closed {
-            state.sending = Sending::default();
+            state.held.sending = Sending::default();
             account(&mut state);
-            self.settled.notify_all();
+            self.progress.notify_all();
         }
     }
 
-    /// Asks for what is here to be sent now.
+    /// Wakes the sender, however few spans wait.
     pub fn flush(&self) {
         self.filled.notify_one();
     }
 
-    /// Waits until a whole message is there, or until what is here is asked for.
+    /// Waits until a whole message waits, or until a flush.
     pub async fn filled(&self) {
         self.filled.notified().await;
     }
 
-    /// Waits for no more verdicts: whatever has none is kept.
-    pub fn forward_undecided(&self) {
-        let mut state = self.lock();
-        let forwarded = state.undecided.as_mut().map(Undecided::forward_all);
-        forwarded
-            .into_iter()
-            .flatten()
-            .for_each(|span| state.waiting.push(span));
+    /// Keeps every trace that still waits for its tail sampling decision.
+    pub fn keep_undecided(&self) {
+        self.lock().held.keep_undecided();
     }
 
-    /// Blocks until everything that is to be sent is settled, at most so long, or until nobody
-    /// takes batches any more.
-    pub fn wait_until_settled(&self, limit: Duration) -> bool {
-        let is_unsettled = |state: &mut State| state.n_queued() > 0 && !state.is_abandoned;
+    /// Blocks until every span that is to be sent is accounted for, or until the sender has
+    /// stopped, at most for `limit`. Returns whether nothing is left to be sent.
+    pub fn wait_until_sent(&self, limit: Duration) -> bool {
+        let must_wait = |state: &mut State| state.held.n_queued() > 0 && !state.is_abandoned;
         let waited = self
-            .settled
-            .wait_timeout_while(self.lock(), limit, is_unsettled);
+            .progress
+            .wait_timeout_while(self.lock(), limit, must_wait);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        state.n_queued() == 0
+        state.held.n_queued() == 0
     }
 
-    /// Nobody will take batches any more.
+    /// Says that the sender has stopped and will take no more batches.
     pub fn abandon(&self) {
         self.lock().is_abandoned = true;
-        self.settled.notify_all();
+        self.progress.notify_all();
     }
 
-    /// Gives up what is here, and whatever ends from now on. Returns how many spans were here.
+    /// Drops all spans that are held, and every span that ends from now on. Returns the number of
+    /// spans that were held.
     pub fn close(&self) -> u64 {
         let mut state = self.lock();
-        let n_lost = state.n_held();
-        (state.undecided, state.waiting, state.sending) = Default::default();
+        let n_lost = state.held.n_spans();
+        state.held.clear();
         state.dropped += n_lost;
         state.is_closed = true;
         n_lost
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Figures and maps change together or not at all, so a panic elsewhere leaves nothing half
-        // done.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
-}
-
-impl State {
-    /// Whether a span is the rest of a trace that was given up; its local root is the last of it.
-    fn is_of_given_up(&mut self, span: &EndedSpan) -> bool {
-        match span.is_local_root {
-            true => self.given_up.remove(&span.trace_id),
-            false => self.given_up.contains(&span.trace_id),
-        }
-    }
-
-    fn note_given_up(&mut self, evicted: &Trace) {
-        let Some(first) = evicted.spans.first().filter(|_| !evicted.has_local_root()) else {
-            return;
-        };
-        // Roots that never end must not fill the memory.
-        if self.given_up.len() >= MAX_GIVEN_UP {
-            self.given_up.clear();
-        }
-        self.given_up.insert(first.trace_id);
-    }
-
-    /// Takes a span in, and passes on what its trace is kept with.
-    fn admit(&mut self, span: EndedSpan) {
-        let Some(undecided) = &mut self.undecided else {
-            return self.waiting.push(span);
-        };
-        let verdict = undecided.push(span);
-        self.sampled_out += count(verdict.n_sampled_out);
-        verdict
-            .kept
-            .into_iter()
-            .for_each(|span| self.waiting.push(span));
-    }
-
-    /// What is under way cannot go, and the rest of its traces does not go before others do; what
-    /// failed, and then what may yet fail, goes last.
-    fn evict(&mut self) -> Option<Trace> {
-        let evicted = self
-            .waiting
-            .pop_ordinary(&self.sending.trace_ids)
-            .or_else(|| self.waiting.pop_oldest());
-        evicted.or_else(|| self.undecided.as_mut().and_then(Undecided::pop_oldest))
-    }
-
-    fn n_bytes(&self) -> usize {
-        let undecided = self
-            .undecided
-            .as_ref()
-            .map_or(0, |undecided| undecided.traces().n_bytes());
-        undecided + self.waiting.n_bytes() + self.sending.n_bytes
-    }
-
-    /// Spans that are to be sent.
-    fn n_queued(&self) -> u64 {
-        count(self.waiting.n_spans()) + count(self.sending.n_spans)
-    }
-
-    /// Spans that have ended and are not settled.
-    fn n_held(&self) -> u64 {
-        self.n_queued()
-            + self
-                .undecided
-                .as_ref()
-                .map_or(0, |undecided| count(undecided.traces().n_spans()))
-    }
-
-    /// Whether what waits is a whole message, or takes so much of the room that it must not wait
-    /// for company.
-    fn is_filled(&self, bounds: &Bounds) -> bool {
-        let max_spans = bounds
-            .max_spans
-            .map_or(usize::MAX, |max| max / MESSAGES_OF_A_QUEUE);
-        self.waiting.n_spans() >= bounds.max_batch_spans.min(max_spans)
-            || self.waiting.n_bytes() >= bounds.max_bytes / MESSAGES_OF_A_QUEUE
-    }
-
-    fn exceeds(&self, bounds: &Bounds) -> bool {
-        self.n_bytes() > bounds.max_bytes
-            || bounds
-                .max_spans
-                .is_some_and(|max| self.n_held() > count(max))
-    }
-}
-
-fn count(n: usize) -> u64 {
-    n.try_into().unwrap_or(u64::MAX)
 }

@@ -1,6 +1,19 @@
-//! The sender: takes what waits in the queue, and tries each message until the backend has it. A
-//! message may arrive twice when its answer is lost, never not at all while the program runs and
-//! there is room to wait.
+//! The sender: the one task that takes batches from the queue and delivers them. While the program
+//! runs and the queue has room, a message is tried until the backend accepts it, so a span may
+//! arrive twice, when a confirmation is lost, but it is not lost without being counted.
+//!
+//! The retries of opentelemetry-otlp are not used: they give up within seconds and never retry the
+//! code `Unknown`, which gRPC reports for a broken connection. `backon` only calculates the pauses
+//! here, because what is tried again differs from attempt to attempt: a message that is too large
+//! comes back as two smaller ones, and while one is tried, the queue may evict others. How each kind
+//! of failure is treated:
+//!
+//! - `Passing` (no connection, overload, a broken connection): the batch goes back, without limit.
+//! - `TooLarge`: the batch goes back and the size of messages is halved, down to 64 KiB.
+//! - `Refused` (the message itself is wrong): tried five times, then dropped.
+//!
+//! When the program stops, the sender goes on until nothing waits. `Pipeline` bounds that by a
+//! time limit, and a backend that never accepted anything gets four last attempts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,33 +22,34 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::sync::watch;
 
 use crate::telemetry::export::encode::Head;
-use crate::telemetry::export::queue::{Batch, MESSAGES_OF_A_QUEUE, Queue};
+use crate::telemetry::export::held::MESSAGES_OF_A_QUEUE;
+use crate::telemetry::export::queue::{Batch, Queue};
 use crate::telemetry::export::transport::{Failure, Transport};
 
-/// Spans of one message, in bytes: half of what receivers take by default over gRPC.
+/// Bytes of the spans of one message: half of what receivers accept by default over gRPC.
 const MAX_MESSAGE_BYTES: usize = 2 * 1024 * 1024;
-/// However small the messages that a backend asks for, no smaller ones are made of many spans.
+/// Messages of several spans are not made smaller than this, whatever the backend refuses.
 const MIN_MESSAGE_BYTES: usize = 64 * 1024;
-/// How often a backend may refuse a message before it is given up. Anything else is tried until
-/// there is no more room.
+/// A message is dropped when the backend has refused it this many times.
 const MAX_REFUSALS: u32 = 5;
-/// How often a backend that never took anything is tried when the program stops: most likely there
-/// is none.
+/// Attempts after the stop at a backend that never accepted anything, because most likely there is
+/// none.
 const LAST_ATTEMPTS: u32 = 4;
-/// Pauses between attempts.
+/// The first pause between two attempts. Each further pause is twice as long.
 const MIN_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause between two attempts.
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 
-/// What sends.
+/// Delivers batches of spans.
 pub(super) struct Sender {
     queue: Arc<Queue>,
     transport: Transport,
     head: Head,
-    /// How long spans wait for company.
+    /// How long spans wait for others before a message is sent.
     schedule_delay: Duration,
     /// For the log, so without a password.
     endpoint: String,
-    /// True once the program stops.
+    /// Becomes true when the program stops.
     stop: watch::Receiver<bool>,
     max_message_bytes: usize,
     pauses: ExponentialBackoff,
@@ -43,13 +57,13 @@ pub(super) struct Sender {
     n_last_attempts: u32,
     has_delivered: bool,
     is_failing: bool,
-    has_told_of_loss: bool,
-    /// Losses of earlier outages, which are told already.
+    has_logged_loss: bool,
+    /// Spans that were lost in earlier outages, whose loss has been logged.
     n_lost_before: u64,
 }
 
 impl Sender {
-    /// A sender that has not begun.
+    /// A sender that has not started.
     pub(super) fn new(
         queue: Arc<Queue>,
         transport: Transport,
@@ -58,8 +72,8 @@ impl Sender {
         endpoint: String,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        // What is under way cannot be given up, so it leaves room for what can: a full queue would
-        // otherwise have nothing to give up but what failed.
+        // A batch that is being sent cannot be evicted. A message therefore takes only a part of
+        // the queue, or a full queue could evict nothing but traces with failed checks.
         let max_message_bytes = MAX_MESSAGE_BYTES.min(queue.max_bytes() / MESSAGES_OF_A_QUEUE);
         Self {
             queue,
@@ -74,7 +88,7 @@ impl Sender {
             n_last_attempts: 0,
             has_delivered: false,
             is_failing: false,
-            has_told_of_loss: false,
+            has_logged_loss: false,
             n_lost_before: 0,
         }
     }
@@ -98,7 +112,7 @@ impl Sender {
                     Ok(n_rejected) => self.delivered(&batch, n_rejected),
                     Err(failure) => self.failed(batch, &failure, was_stopping).await,
                 }
-                self.tell_of_loss();
+                self.log_loss();
                 if self.gives_up() {
                     break;
                 }
@@ -116,13 +130,13 @@ impl Sender {
     }
 
     fn delivered(&mut self, batch: &Batch, n_rejected: u64) {
-        self.queue.settle(batch, n_rejected);
+        self.queue.confirm(batch, n_rejected);
         self.pauses = pauses();
         self.n_refusals = 0;
         self.has_delivered = true;
         if std::mem::replace(&mut self.is_failing, false) {
             let n_dropped = self.queue.counts().dropped;
-            (self.has_told_of_loss, self.n_lost_before) = (false, n_dropped);
+            (self.has_logged_loss, self.n_lost_before) = (false, n_dropped);
             tracing::info!(
                 endpoint = self.endpoint,
                 n_dropped,
@@ -135,7 +149,8 @@ impl Sender {
         let n_bytes = batch.spans().map(<[u8]>::len).sum::<usize>();
         match failure {
             Failure::TooLarge(_) if n_bytes > MIN_MESSAGE_BYTES && batch.n_spans() > 1 => {
-                // It stays so: a limit is seldom lifted, and small messages cost little.
+                // The size is never raised again: backends seldom lift a limit, and small messages
+                // cost little.
                 self.max_message_bytes = (n_bytes / 2).max(MIN_MESSAGE_BYTES);
                 return self.queue.give_back(batch);
             }
@@ -163,14 +178,14 @@ impl Sender {
         self.queue.discard(&batch);
     }
 
-    /// Waits between an attempt and the next; when the program stops, the pauses begin anew with
-    /// the shortest. The last attempts are those that begin after the stop.
+    /// Waits before the next attempt. The stop ends the wait, and the pauses start again with the
+    /// shortest one. Only attempts that began after the stop count as last attempts.
     async fn pause(&mut self, was_stopping: bool) {
         let is_stopping = self.is_stopping();
         if was_stopping {
             self.n_last_attempts += 1;
         } else if is_stopping {
-            // The stop came while the attempt was under way.
+            // The program stopped during the attempt.
             self.pauses = pauses();
         }
         let pause = self.pauses.next().unwrap_or(MAX_PAUSE);
@@ -181,10 +196,10 @@ impl Sender {
         }
     }
 
-    /// Says once in an outage that spans are lost; how many they are is counted.
-    fn tell_of_loss(&mut self) {
+    /// Logs once per outage that spans are lost. Their number is in the counts.
+    fn log_loss(&mut self) {
         let n_dropped = self.queue.counts().dropped;
-        if n_dropped > self.n_lost_before && !std::mem::replace(&mut self.has_told_of_loss, true) {
+        if n_dropped > self.n_lost_before && !std::mem::replace(&mut self.has_logged_loss, true) {
             tracing::warn!(n_dropped, "spans are lost; /readyz?verbose counts them");
         }
     }

@@ -1,6 +1,14 @@
-//! Ended spans whose trace has no verdict yet, where not all traces are kept. A verdict falls when
-//! the span ends with which this process began its part of a trace, over everything below that
-//! span; two requests of one trace each get their own. Whatever cannot wait for a verdict is kept.
+//! The tail buffer: where ended spans wait, if not all traces are kept, until it is decided whether
+//! their trace is.
+//!
+//! The decision is made when the local root ends, the span with which this process began its part of
+//! the trace, and it covers all spans below that root. Two requests of one trace therefore get a
+//! decision each. A trace that has to leave before its decision, because it waited too long or
+//! memory ran out, is kept.
+//!
+//! A Collector can sample by tail as well, but then every span has to be sent to it first, and each
+//! replica of the Collector has to see whole traces. Here the reasons are known already when the
+//! root ends, and what is not kept is never sent.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -11,52 +19,51 @@ use opentelemetry::trace::{SpanId, TraceId};
 use crate::telemetry::export::traces::{EndedSpan, Trace, Traces};
 use crate::telemetry::sampling::Ratio;
 
-/// How long a verdict is waited for: longer than most requests may take.
-pub const PATIENCE: Duration = Duration::from_secs(60);
-/// How many verdicts are remembered, for spans that end after the one their verdict fell with.
+/// The longest that a trace waits for its decision: twice the default deadline of a request.
+pub const DECISION_WAIT: Duration = Duration::from_secs(60);
+/// How many decisions are remembered, for spans that end after their local root.
 const N_REMEMBERED: usize = 4_096;
 
-/// The spans, and the verdicts that have fallen.
+/// Spans that wait for a decision, and the last decisions.
 #[derive(Debug)]
-pub struct Undecided {
+pub struct TailBuffer {
     ratio: Ratio,
     max_bytes: usize,
     traces: Traces,
-    /// Verdicts by the span with which they fell.
-    verdicts: Remembered<SpanId>,
-    /// Traces that could not wait.
-    forwarded: Remembered<TraceId>,
+    /// Whether spans were kept, by the span that they are below of.
+    decisions: Remembered<SpanId>,
+    /// Traces that were kept before their decision.
+    kept_early: Remembered<TraceId>,
 }
 
-/// What became of spans when one more had ended.
+/// What becomes of waiting spans because one more span has ended.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
-    /// These are kept.
+pub struct TailDecision {
+    /// Spans that are kept.
     pub kept: Vec<EndedSpan>,
-    /// So many are not.
+    /// The number of spans that are not.
     pub n_sampled_out: usize,
 }
 
-impl Undecided {
-    /// No spans yet; they may take so much memory.
+impl TailBuffer {
+    /// An empty buffer that keeps this share of ordinary traces, within this many bytes.
     pub fn new(ratio: Ratio, max_bytes: usize) -> Self {
-        let (verdicts, forwarded) = (Remembered::default(), Remembered::default());
         Self {
             ratio,
             max_bytes,
             traces: Traces::default(),
-            verdicts,
-            forwarded,
+            decisions: Remembered::default(),
+            kept_early: Remembered::default(),
         }
     }
 
-    /// The spans.
+    /// The spans that wait.
     pub fn traces(&self) -> &Traces {
         &self.traces
     }
 
-    /// Takes a span in.
-    pub fn push(&mut self, span: EndedSpan) -> Verdict {
+    /// Takes a span in, and decides if it is a local root, or if its trace was decided earlier.
+    pub fn push(&mut self, span: EndedSpan) -> TailDecision {
         let EndedSpan {
             trace_id,
             span_id,
@@ -64,86 +71,87 @@ impl Undecided {
             is_local_root,
             ..
         } = span;
-        let fallen = self
-            .forwarded
+        let earlier = self
+            .kept_early
             .get(&trace_id)
-            .or_else(|| self.verdicts.get(&parent_id));
+            .or_else(|| self.decisions.get(&parent_id));
         self.traces.push(span);
-        if fallen.is_none() && !is_local_root {
-            let mut verdict = Verdict::default();
+        if earlier.is_none() && !is_local_root {
+            let mut decision = TailDecision::default();
             while self.traces.n_bytes() > self.max_bytes {
-                verdict.kept.extend(self.forward_oldest());
+                decision.kept.extend(self.keep_oldest());
             }
-            return verdict;
+            return decision;
         }
-        let part = self.traces.take_below(trace_id, span_id);
-        let is_kept = fallen.unwrap_or_else(|| self.ratio.keeps(trace_id))
-            || part.iter().any(|span| span.must_keep);
-        self.verdicts.insert(span_id, is_kept);
+        let spans = self.traces.take_below(trace_id, span_id);
+        // An error is kept even if its trace was not: it may have happened after the root ended.
+        let is_kept = earlier.unwrap_or_else(|| self.ratio.keeps(trace_id))
+            || spans.iter().any(|span| span.must_keep);
+        self.decisions.insert(span_id, is_kept);
         match is_kept {
-            true => Verdict {
-                kept: part,
+            true => TailDecision {
+                kept: spans,
                 n_sampled_out: 0,
             },
-            false => Verdict {
+            false => TailDecision {
                 kept: Vec::new(),
-                n_sampled_out: part.len(),
+                n_sampled_out: spans.len(),
             },
         }
     }
 
-    /// Lets go of what has waited too long.
-    pub fn forward_overdue(&mut self, now: Instant) -> Vec<EndedSpan> {
-        let mut forwarded = Vec::new();
+    /// Keeps and returns the traces that have waited for longer than [`DECISION_WAIT`].
+    pub fn keep_overdue(&mut self, now: Instant) -> Vec<EndedSpan> {
+        let mut kept = Vec::new();
         while self
             .traces
             .oldest()
-            .and_then(Trace::began_to_wait)
-            .is_some_and(|began| began + PATIENCE < now)
+            .and_then(Trace::waiting_since)
+            .is_some_and(|since| since + DECISION_WAIT < now)
         {
-            forwarded.extend(self.forward_oldest());
+            kept.extend(self.keep_oldest());
         }
-        forwarded
+        kept
     }
 
-    /// Lets go of everything.
-    pub fn forward_all(&mut self) -> Vec<EndedSpan> {
-        let mut forwarded = Vec::new();
+    /// Keeps and returns all traces.
+    pub fn keep_all(&mut self) -> Vec<EndedSpan> {
+        let mut kept = Vec::new();
         while self.traces.n_spans() > 0 {
-            forwarded.extend(self.forward_oldest());
+            kept.extend(self.keep_oldest());
         }
-        forwarded
+        kept
     }
 
-    /// Takes the oldest trace away, for good.
+    /// Evicts the oldest trace.
     pub fn pop_oldest(&mut self) -> Option<Trace> {
         self.traces.pop_oldest()
     }
 
-    fn forward_oldest(&mut self) -> Vec<EndedSpan> {
+    fn keep_oldest(&mut self) -> Vec<EndedSpan> {
         let spans = self
             .traces
             .pop_oldest()
             .map(|trace| trace.spans)
             .unwrap_or_default();
         if let Some(first) = spans.first() {
-            self.forwarded.insert(first.trace_id, true);
+            self.kept_early.insert(first.trace_id, true);
         }
         spans
     }
 }
 
-/// The last verdicts by a key.
+/// The last decisions by a key. The oldest is forgotten first.
 #[derive(Debug)]
 struct Remembered<K> {
-    verdicts: HashMap<K, bool>,
+    decisions: HashMap<K, bool>,
     keys: VecDeque<K>,
 }
 
 impl<K> Default for Remembered<K> {
     fn default() -> Self {
         Self {
-            verdicts: HashMap::new(),
+            decisions: HashMap::new(),
             keys: VecDeque::new(),
         }
     }
@@ -151,17 +159,17 @@ impl<K> Default for Remembered<K> {
 
 impl<K: Copy + Eq + Hash> Remembered<K> {
     fn get(&self, key: &K) -> Option<bool> {
-        self.verdicts.get(key).copied()
+        self.decisions.get(key).copied()
     }
 
-    fn insert(&mut self, key: K, verdict: bool) {
-        if self.verdicts.insert(key, verdict).is_none() {
+    fn insert(&mut self, key: K, is_kept: bool) {
+        if self.decisions.insert(key, is_kept).is_none() {
             self.keys.push_back(key);
         }
         if self.keys.len() > N_REMEMBERED {
             self.keys
                 .pop_front()
-                .and_then(|oldest| self.verdicts.remove(&oldest));
+                .and_then(|oldest| self.decisions.remove(&oldest));
         }
     }
 }

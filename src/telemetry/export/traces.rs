@@ -1,34 +1,38 @@
-//! Ended spans by trace, the oldest trace first. A trace comes and goes as a whole wherever that is
-//! possible; nothing here counts, waits or sends.
+//! Ended spans by trace, the oldest trace first. Traces are moved as a whole wherever that is
+//! possible, because a part of a trace proves nothing. This is a plain data structure: what is
+//! counted and evicted is up to `held` and `tail`.
+//!
+//! Ages are numbers that grow with each new trace. A trace that is put back gets one below the
+//! smallest, which is why they are signed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Instant;
 
 use opentelemetry::trace::{SpanId, TraceId};
 
-/// What a span takes beside its bytes, and a trace beside its spans: entries of maps, and what the
-/// allocator adds.
+/// Memory of a span beside its encoded bytes, and of a trace beside its spans: map entries and the
+/// allocator's overhead, estimated.
 const SPAN_OVERHEAD: usize = size_of::<EndedSpan>() + 16;
 const TRACE_OVERHEAD: usize = 192;
 
 /// A span that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndedSpan {
-    /// The trace it is part of.
+    /// Its trace.
     pub trace_id: TraceId,
     /// Its own id.
     pub span_id: SpanId,
-    /// The span it stands below.
+    /// The span that it is a child of.
     pub parent_id: SpanId,
-    /// When it came.
+    /// When it ended, on the monotonic clock.
     pub at: Instant,
-    /// Whether it is the one with which this process began its part of the trace.
+    /// Whether this process began its part of the trace with this span.
     pub is_local_root: bool,
-    /// Whether it says that a check finally failed.
+    /// Whether its attributes say that a check finally failed.
     pub has_failed_validation: bool,
-    /// Whether its trace is kept in any case.
+    /// Whether its trace is kept whatever the sampling ratio.
     pub must_keep: bool,
-    /// The span as OTLP has it.
+    /// The span as an OTLP message.
     pub encoded: Box<[u8]>,
 }
 
@@ -38,7 +42,7 @@ impl EndedSpan {
     }
 }
 
-/// The spans of one trace that are here, in the order they ended.
+/// The spans of one trace, in the order in which they ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
     /// The spans.
@@ -49,23 +53,22 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Memory it takes.
+    /// Its memory in bytes.
     pub fn n_bytes(&self) -> usize {
         self.n_bytes + TRACE_OVERHEAD
     }
 
-    /// When the first of its spans came.
-    pub fn began_to_wait(&self) -> Option<Instant> {
+    /// When the first of its spans ended.
+    pub fn waiting_since(&self) -> Option<Instant> {
         self.spans.first().map(|span| span.at)
     }
 
-    /// Whether the span is here with which this process began its part of it.
+    /// Whether the local root is among the spans.
     pub fn has_local_root(&self) -> bool {
         self.has_local_root
     }
 
-    /// Whether it can be spared before others: nothing failed in it, and nothing of it is still to
-    /// come that might.
+    /// Whether it can be evicted before others: its local root has ended, and no check failed.
     fn is_ordinary(&self) -> bool {
         self.has_local_root && !self.has_failed_validation
     }
@@ -86,29 +89,29 @@ impl FromIterator<EndedSpan> for Trace {
     }
 }
 
-/// Traces by age.
+/// Traces, ordered by age.
 #[derive(Debug, Default)]
 pub struct Traces {
     by_age: BTreeMap<i64, Trace>,
     ages: HashMap<TraceId, i64>,
-    /// Ages of the traces that can be spared.
+    /// Ages of the ordinary traces.
     ordinary: BTreeSet<i64>,
     n_spans: usize,
     n_bytes: usize,
 }
 
 impl Traces {
-    /// How many spans there are.
+    /// The number of spans.
     pub fn n_spans(&self) -> usize {
         self.n_spans
     }
 
-    /// Memory they take.
+    /// Their memory in bytes.
     pub fn n_bytes(&self) -> usize {
         self.n_bytes
     }
 
-    /// Adds a span to its trace; a trace that is not here becomes the youngest.
+    /// Adds a span to its trace. A new trace becomes the youngest one.
     pub fn push(&mut self, span: EndedSpan) {
         let age = self.ages.get(&span.trace_id).copied();
         let Some((age, trace)) = age.and_then(|age| Some((age, self.by_age.get_mut(&age)?))) else {
@@ -127,7 +130,8 @@ impl Traces {
         };
     }
 
-    /// Puts a trace back that was taken: as the oldest, before what came of it meanwhile.
+    /// Puts back a trace that was taken. It becomes the oldest one, and its spans precede those that
+    /// have been added to the trace since.
     pub fn give_back(&mut self, mut trace: Trace) {
         let Some(trace_id) = trace.spans.first().map(|span| span.trace_id) else {
             return;
@@ -151,7 +155,7 @@ impl Traces {
         self.by_age.first_key_value().map(|(_, trace)| trace)
     }
 
-    /// Takes a span away, and what stands below it.
+    /// Removes a span and all its descendants.
     pub fn take_below(&mut self, trace_id: TraceId, span_id: SpanId) -> Vec<EndedSpan> {
         let Some(age) = self.ages.get(&trace_id).copied() else {
             return Vec::new();
@@ -161,8 +165,8 @@ impl Traces {
             .map(|trace| trace.spans)
             .unwrap_or_default();
         let mut below = HashSet::from([span_id]);
-        // A span mostly ends before the one above it, so one round from the end on finds all, and a
-        // second one nothing.
+        // Children mostly end before their parents, so that one pass from the end finds all
+        // descendants and a second one finds no more.
         while spans
             .iter()
             .rev()
@@ -179,14 +183,13 @@ impl Traces {
         taken
     }
 
-    /// Takes the oldest trace away.
+    /// Removes the oldest trace.
     pub fn pop_oldest(&mut self) -> Option<Trace> {
         let oldest = *self.by_age.first_key_value()?.0;
         self.remove(oldest)
     }
 
-    /// Takes the oldest trace away that has ended without a failed check, but for some that are
-    /// spared.
+    /// Removes the oldest ordinary trace that is not among those to be spared.
     pub fn pop_ordinary(&mut self, spared: &HashSet<TraceId>) -> Option<Trace> {
         let is_spared = |age: &&i64| {
             let first = self.by_age.get(age).and_then(|trace| trace.spans.first());
@@ -196,7 +199,8 @@ impl Traces {
         self.remove(oldest)
     }
 
-    /// Takes the oldest traces away, as many as fit; one that does not fit alone is cut.
+    /// Removes the oldest traces, as many as fit into both bounds. A trace that is too large by
+    /// itself is cut, and at least one span is always removed.
     pub fn take(&mut self, max_bytes: usize, max_spans: usize) -> Vec<Trace> {
         let (mut taken, mut n_spans, mut n_bytes) = (Vec::new(), 0, 0);
         while let Some((&age, trace)) = self.by_age.first_key_value() {
@@ -221,7 +225,7 @@ impl Traces {
         taken
     }
 
-    /// Takes the first spans of a trace away.
+    /// Removes the first spans of a trace.
     fn cut(&mut self, age: i64, n_spans: usize) -> Option<Trace> {
         let mut spans = self.remove(age)?.spans;
         let rest: Trace = spans

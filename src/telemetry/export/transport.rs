@@ -1,5 +1,9 @@
-//! The way to the backend: OTLP over gRPC or over HTTP, with spans or log records that are encoded
-//! already. One attempt each; what to do when it fails is the sender's to know.
+//! One attempt to deliver a message of encoded spans or log records, by OTLP over gRPC or HTTP. What
+//! happens after a failure is decided by `sender` and `logs`.
+//!
+//! The exporters of opentelemetry-otlp are not used, because they accept only the SDK's own types
+//! and so cost an encoding per attempt, and because their gRPC retries treat a broken connection as
+//! permanent. tonic and reqwest do the actual transport.
 
 use std::io::ErrorKind::InvalidData;
 use std::io::{Error, Write};
@@ -23,54 +27,54 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 
+use crate::error_chain::error_chain;
 use crate::telemetry::settings::{ExporterSettings, Protocol, Signal, TlsFiles};
 
-/// What the program calls itself to a backend.
+/// The user agent that backends see.
 const USER_AGENT: &str = concat!("expense-agent/", env!("CARGO_PKG_VERSION"));
-/// The methods of gRPC.
+// The gRPC methods of the three signals.
 const EXPORT_TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const EXPORT_METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 const EXPORT_LOGS: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 const PROTOBUF: &str = "application/x-protobuf";
-/// How often a connection is asked for a sign of life while something is under way, and how long
-/// that may take: the peer of a broken one would otherwise be waited for until the kernel gives up,
-/// a quarter of an hour later.
+/// Interval and time limit of HTTP/2 keep-alive pings while a request is in flight. Without them a
+/// dead connection is noticed only when the kernel gives up, about a quarter of an hour later.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
-/// The most of an answer that is read over HTTP. What it may say takes a few hundred bytes.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
+/// Bytes that are read of an HTTP response. A valid one takes a few hundred.
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
-/// The exporter cannot be set up as the variables ask.
+/// The exporter cannot be built from the settings.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
     /// A certificate or key cannot be read.
     #[error("{0} cannot be read; name a PEM file")]
     TlsFile(String, #[source] Error),
-    /// The gRPC client cannot be made.
+    /// The gRPC client cannot be built.
     #[error("the OTLP exporter for {0} cannot be built")]
     Grpc(String, #[source] tonic::transport::Error),
-    /// The HTTP client cannot be made.
+    /// The HTTP client cannot be built.
     #[error("the OTLP exporter for {0} cannot be built")]
     Http(String, #[source] reqwest::Error),
-    /// The exporter of metrics cannot be made.
+    /// The exporter of metrics cannot be built.
     #[error("the OTLP exporter for {0} cannot be built")]
     Metrics(String, #[source] ExporterBuildError),
 }
 
-/// Why a message was not taken.
+/// Why a message was not accepted.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The backend says that it is too much at once.
-    #[error("the backend takes no messages of this size: {0}")]
+    /// The message is too large for the backend.
+    #[error("the message is too large for the backend: {0}")]
     TooLarge(String),
-    /// The backend will not have it, now or later.
-    #[error("the backend refuses it: {0}")]
+    /// The backend refused the message, and would refuse it again.
+    #[error("the backend refused the message: {0}")]
     Refused(String),
-    /// Anything that may pass.
+    /// Any other failure, which may pass.
     #[error("{0}")]
     Passing(String),
 }
 
-/// One of two protocols.
+/// A client of one of the two protocols.
 #[derive(Debug)]
 pub(crate) enum Transport {
     /// OTLP over gRPC.
@@ -80,8 +84,8 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    /// Sets a client up, which connects when it is first used. Must be called inside the runtime it
-    /// is used in.
+    /// Builds a client, which connects when it is first used. Must be called inside the runtime that
+    /// runs it.
     pub(crate) fn build(settings: &ExporterSettings) -> Result<Self, TransportError> {
         Ok(match settings.protocol {
             Protocol::Grpc => Self::Grpc(Box::new(GrpcTransport::build(settings)?)),
@@ -89,11 +93,11 @@ impl Transport {
         })
     }
 
-    /// Sends one message: a `ResourceSpans`, or a `ResourceLogs`. Returns how many of its spans or
-    /// records the backend took the message without.
-    pub(super) async fn export(&self, of_resource: Vec<u8>) -> Result<u64, Failure> {
+    /// Sends one message, an encoded `ResourceSpans` or `ResourceLogs`. Returns how many of its
+    /// spans or records the backend rejected while it accepted the others.
+    pub(super) async fn export(&self, resource_data: Vec<u8>) -> Result<u64, Failure> {
         let request = ExportRequest {
-            of_resource: of_resource.into(),
+            resource_data: resource_data.into(),
         };
         let (response, timeout) = match self {
             Self::Grpc(grpc) => (
@@ -107,7 +111,7 @@ impl Transport {
         };
         let late = |_| {
             Failure::Passing(format!(
-                "no answer within {}",
+                "no response within {}",
                 humantime::format_duration(timeout)
             ))
         };
@@ -118,12 +122,12 @@ impl Transport {
     }
 }
 
-/// An `ExportTraceServiceRequest` whose one field is encoded already. Requests and answers of log
-/// records look the same on the wire.
+/// An `ExportTraceServiceRequest` whose only field is already encoded. Requests and responses for
+/// log records have the same wire format.
 #[derive(Clone, PartialEq, prost::Message)]
 struct ExportRequest {
     #[prost(bytes = "bytes", tag = "1")]
-    of_resource: Bytes,
+    resource_data: Bytes,
 }
 
 #[derive(Debug)]
@@ -174,24 +178,25 @@ impl GrpcTransport {
         client
             .ready()
             .await
-            .map_err(|error| Failure::Passing(chain(&error)))?;
-        let answer = client
+            .map_err(|error| Failure::Passing(error_chain(&error)))?;
+        let response = client
             .unary(request, self.method.clone(), ProstCodec::default())
             .await;
-        answer
+        response
             .map(tonic::Response::into_inner)
             .map_err(|status| of_status(&status))
     }
 }
 
-/// Anything may pass but an answer that says the request itself is wrong. A connection that breaks
-/// under way comes as `Unknown`; size and overload share `ResourceExhausted`, and a smaller message
-/// helps against either.
+/// Classifies a gRPC status. Only codes that say that the request itself is wrong are permanent: a
+/// connection that breaks during the attempt is reported as `Unknown`. `ResourceExhausted` means
+/// that a message is too large or that the backend is overloaded, and a smaller message helps in
+/// either case.
 fn of_status(status: &Status) -> Failure {
     let message = format!(
         "{}: {}",
         status.code(),
-        std::error::Error::source(status).map_or(status.message().to_owned(), chain)
+        std::error::Error::source(status).map_or(status.message().to_owned(), error_chain)
     );
     match status.code() {
         Code::ResourceExhausted | Code::OutOfRange => Failure::TooLarge(message),
@@ -206,7 +211,7 @@ fn of_status(status: &Status) -> Failure {
     }
 }
 
-/// Whom a gRPC client trusts, and as whom it is known.
+/// TLS of a gRPC client: which certificates it trusts, and its own.
 pub(super) fn grpc_tls(files: &TlsFiles) -> Result<ClientTlsConfig, TransportError> {
     let TlsFiles {
         certificate,
@@ -224,7 +229,7 @@ pub(super) fn grpc_tls(files: &TlsFiles) -> Result<ClientTlsConfig, TransportErr
     Ok(tls)
 }
 
-/// The same of an HTTP client; what is absent is left as it is.
+/// TLS of an HTTP client; absent fields leave the client's defaults.
 pub(super) struct HttpTls {
     pub(super) trusted: Option<Vec<reqwest::Certificate>>,
     pub(super) identity: Option<reqwest::Identity>,
@@ -302,18 +307,19 @@ impl HttpTransport {
             true => request.header(CONTENT_ENCODING, "gzip").body(gzip(&body)),
             false => request.body(body),
         };
-        let passing = |error: reqwest::Error| Failure::Passing(chain(&error.without_url()));
+        let passing = |error: reqwest::Error| Failure::Passing(error_chain(&error.without_url()));
         let mut response = request.send().await.map_err(passing)?;
         let status = response.status();
         match status {
             _ if status.is_success() => {
                 let mut body = Vec::new();
-                while body.len() < MAX_ANSWER_BYTES
+                while body.len() < MAX_RESPONSE_BYTES
                     && let Some(chunk) = response.chunk().await.map_err(passing)?
                 {
                     body.extend_from_slice(&chunk);
                 }
-                // The status is the answer; a body that says nothing more is none.
+                // The status already says that the message was accepted, so a body that cannot be
+                // decoded counts as an empty one.
                 Ok(ExportTraceServiceResponse::decode(&*body).unwrap_or_default())
             }
             StatusCode::PAYLOAD_TOO_LARGE => Err(Failure::TooLarge(status.to_string())),
@@ -331,26 +337,18 @@ fn gzip(body: &[u8]) -> Vec<u8> {
     encoder
         .write_all(body)
         .and_then(|()| encoder.finish())
-        .expect("a vector takes every write")
+        .expect("writing to a vector never fails")
 }
 
-/// An error and what it came from: the innermost says what really happened.
-fn chain(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |error| error.source());
-    sources.fold(error.to_string(), |text, source| {
-        format!("{text}: {source}")
-    })
-}
-
-/// Certificates to trust. A file without one is a fault, or whatever a backend shows would be
-/// blamed instead.
+/// Reads certificates to trust. A file without any is an error here; otherwise the backend's
+/// certificate would be blamed for it later.
 fn read_trusted(file: &Path) -> Result<Vec<u8>, TransportError> {
     let pem = read(file)?;
     let has_one = reqwest::Certificate::from_pem_bundle(&pem).is_ok_and(|found| !found.is_empty());
     let none = || {
         TransportError::TlsFile(
             file.display().to_string(),
-            Error::new(InvalidData, "it holds no certificate"),
+            Error::new(InvalidData, "it contains no certificate"),
         )
     };
     has_one.then_some(pem).ok_or_else(none)

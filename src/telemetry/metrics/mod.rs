@@ -14,7 +14,7 @@ use crate::domain::step::Step;
 use crate::redact::pseudonym::Pseudonyms;
 use crate::telemetry::names;
 use crate::telemetry::names::metrics::{self as list, Metric};
-use crate::telemetry::scrub::cleaned;
+use crate::telemetry::scrub::scrub_text;
 use crate::telemetry::settings::MetricSettings;
 use ended::Ended;
 use tenants::Tenants;
@@ -100,15 +100,16 @@ impl Metrics {
             key if key == names::ERROR_TYPE.key => {
                 ended.error_type.map(|kind| name.with(kind.to_owned()))
             }
-            key if key == names::TENANT_ID.key => Some(
-                name.with(
-                    self.tenants
-                        .series(&cleaned(key, ended.tenant?, &self.pseudonyms))?,
-                ),
-            ),
+            key if key == names::TENANT_ID.key => {
+                Some(name.with(self.tenants.series(&scrub_text(
+                    key,
+                    ended.tenant?,
+                    &self.pseudonyms,
+                ))?))
+            }
             key if key == names::GEN_AI_REQUEST_MODEL.key => {
                 let model = ended.attribute(key)?.value.as_str();
-                Some(name.with(cleaned(key, &model, &self.pseudonyms).into_owned()))
+                Some(name.with(scrub_text(key, &model, &self.pseudonyms).into_owned()))
             }
             key => ended.attribute(key).cloned(),
         });

@@ -1,6 +1,7 @@
-//! Prompts and answers as JSON strings in the shape of the GenAI conventions. Off unless the
-//! operator asks for them; each text is redacted and cut inside the JSON, so that what is left
-//! still parses, escapes hide nothing, and what was cut says how long it was.
+//! Prompts and answers as JSON strings in the shape of the GenAI conventions, captured only if the
+//! operator asks for them. Each text is redacted and cut before it becomes part of the JSON, so that
+//! escapes hide nothing from redaction, the result still parses, and a text that was cut says how
+//! long it was.
 
 use serde_json::{Value, json};
 
@@ -8,7 +9,7 @@ use crate::llm::{Answer, Message};
 use crate::redact::redact;
 use crate::telemetry::scrub::length::{cut, edit_texts};
 
-/// Characters of one text that are kept.
+/// Longer texts are cut to this number of characters.
 const MAX_CHARS: usize = 8_192;
 
 /// `gen_ai.system_instructions`.
@@ -32,13 +33,13 @@ pub(super) fn output(answer: &Answer) -> String {
     json!([{"role": "assistant", "parts": [text_part(text)], "finish_reason": answer.finish_reason}]).to_string()
 }
 
-/// Any JSON value, its texts redacted and cut.
+/// A JSON value, with its texts redacted and cut.
 pub(super) fn value(mut value: Value) -> String {
     edit_texts(&mut value, &text);
     value.to_string()
 }
 
-/// One plain text. Redacted first: half a card number is not found.
+/// A plain text, redacted and cut. Redacted first, because half a card number is not recognised.
 pub(super) fn text(text: &str) -> String {
     cut(&redact(text), MAX_CHARS)
 }

@@ -30,7 +30,7 @@ use crate::telemetry::identity::{Identity, Members, edge_context, members};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
 use crate::telemetry::projections::record::{address_of, outcome_attributes};
-use crate::telemetry::sampling::{Reason, Reasons};
+use crate::telemetry::sampling::reasons::{Reason, Reasons};
 use crate::telemetry::settings::Propagator;
 use crate::telemetry::spans::request_time::RequestTime;
 use crate::telemetry::spans::span::{Failure, LiveSpan, Projection, linked, traceparent};

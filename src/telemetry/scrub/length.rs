@@ -1,13 +1,13 @@
-//! Texts cut to a length. JSON stays JSON: its texts are cut, not the document.
+//! Texts cut to a length in characters. Text that is JSON is cut inside its texts, so that it still
+//! parses.
 
 use serde_json::{Value, json};
 
-/// JSON is not made to fit by cutting its texts to less than this: roles and types would go as
-/// well.
+/// Texts within JSON are not cut to less than this, because roles and types would be cut as well.
 const MIN_CHARS: usize = 16;
 
-/// What an attribute holds, in at most so many characters. JSON stays JSON: its texts are cut, all
-/// at the same length.
+/// Shortens an attribute's text. The texts within JSON are all cut to the same length, the largest
+/// with which the document fits.
 pub(crate) fn fit(text: &str, max_chars: usize) -> String {
     let Ok(json @ (Value::Array(_) | Value::Object(_))) = serde_json::from_str(text) else {
         return cut(text, max_chars);
@@ -17,18 +17,18 @@ pub(crate) fn fit(text: &str, max_chars: usize) -> String {
         let middle = low.midpoint(high);
         let mut json = json.clone();
         edit_texts(&mut json, &|text| cut(text, middle));
-        let candidate = json.to_string();
-        match candidate.chars().count() <= max_chars {
-            true => (fitting, low) = (Some(candidate), middle + 1),
+        let shortened = json.to_string();
+        match shortened.chars().count() <= max_chars {
+            true => (fitting, low) = (Some(shortened), middle + 1),
             false => high = middle - 1,
         }
     }
-    // The frame alone is too large: what is left says only how long it was.
+    // The structure alone is too large, so only the note on the original length is left.
     fitting.unwrap_or_else(|| cut(&json!(mark(text.chars().count())).to_string(), max_chars))
 }
 
-/// At most so many characters of a text. One that is cut says so and how long it was, where that is
-/// the smaller part.
+/// Cuts a text. A note on its original length takes the place of the end, unless it would take more
+/// than half of the room.
 pub(crate) fn cut(text: &str, max_chars: usize) -> String {
     let n_chars = text.chars().count();
     if n_chars <= max_chars {
@@ -48,6 +48,7 @@ fn mark(n_chars: usize) -> String {
     format!("…truncated, {n_chars} characters")
 }
 
+/// Replaces every text within a JSON value; keys stay.
 pub(crate) fn edit_texts(value: &mut Value, edit: &impl Fn(&str) -> String) {
     match value {
         Value::String(text) => *text = edit(text),

@@ -1,6 +1,7 @@
-//! Takes out of a finished span what must not leave. Every text of it is looked at: its name,
-//! status, attributes, events and links, and the trace state, which is a caller's text as well.
-//! What is looked for stands in `redact`.
+//! Scrubbing: redacts every text of a finished span before it is exported: name, status, attributes,
+//! events and links, and the trace state, which is a text of the caller. User ids that are personal
+//! data become pseudonyms. What is recognised is defined in `redact`; how texts are cut to a length
+//! is in `length`.
 
 pub(crate) mod length;
 
@@ -15,35 +16,35 @@ use crate::redact::redact;
 use crate::telemetry::names;
 
 /// Redacts every text of a span.
-pub(crate) fn clean(span: &mut SpanData, pseudonyms: &Pseudonyms) {
-    clean_text(&mut span.name);
+pub(crate) fn scrub(span: &mut SpanData, pseudonyms: &Pseudonyms) {
+    redact_in_place(&mut span.name);
     if let Status::Error { description } = &mut span.status {
-        clean_text(description);
+        redact_in_place(description);
     }
-    clean_context(&mut span.span_context);
-    clean_attributes(&mut span.attributes, pseudonyms);
+    scrub_context(&mut span.span_context);
+    scrub_attributes(&mut span.attributes, pseudonyms);
     for event in &mut span.events.events {
-        clean_text(&mut event.name);
-        clean_attributes(&mut event.attributes, pseudonyms);
+        redact_in_place(&mut event.name);
+        scrub_attributes(&mut event.attributes, pseudonyms);
     }
     for link in &mut span.links.links {
-        clean_context(&mut link.span_context);
-        clean_attributes(&mut link.attributes, pseudonyms);
+        scrub_context(&mut link.span_context);
+        scrub_attributes(&mut link.attributes, pseudonyms);
     }
 }
 
-fn clean_attributes(attributes: &mut [KeyValue], pseudonyms: &Pseudonyms) {
+fn scrub_attributes(attributes: &mut [KeyValue], pseudonyms: &Pseudonyms) {
     for KeyValue { key, value, .. } in attributes {
         match value {
             Value::String(text) => {
-                if let Cow::Owned(cleaned) = cleaned(key.as_str(), text.as_str(), pseudonyms) {
-                    *text = cleaned.into();
+                if let Cow::Owned(scrubbed) = scrub_text(key.as_str(), text.as_str(), pseudonyms) {
+                    *text = scrubbed.into();
                 }
             }
             Value::Array(Array::String(texts)) => {
                 for text in texts {
-                    if let Cow::Owned(cleaned) = redact(text.as_str()) {
-                        *text = cleaned.into();
+                    if let Cow::Owned(scrubbed) = redact(text.as_str()) {
+                        *text = scrubbed.into();
                     }
                 }
             }
@@ -52,28 +53,29 @@ fn clean_attributes(attributes: &mut [KeyValue], pseudonyms: &Pseudonyms) {
     }
 }
 
-/// What may leave of a text that stands below a key.
-pub(crate) fn cleaned<'a>(key: &str, text: &'a str, pseudonyms: &Pseudonyms) -> Cow<'a, str> {
+/// Redacts the text of one attribute, by its key: the text of an identity becomes a pseudonym if it is
+/// personal data.
+pub(crate) fn scrub_text<'a>(key: &str, text: &'a str, pseudonyms: &Pseudonyms) -> Cow<'a, str> {
     match names::IDENTITIES.iter().any(|name| name.key == key) {
         true => pseudonyms.name(role(key), text),
         false => redact(text),
     }
 }
 
-/// `user` of `user.id`.
+/// The first part of a key, such as `user` of `user.id`.
 fn role(key: &str) -> &str {
     key.split('.').next().unwrap_or(key)
 }
 
-fn clean_text(text: &mut Cow<'static, str>) {
-    if let Cow::Owned(cleaned) = redact(text) {
-        *text = cleaned.into();
+fn redact_in_place(text: &mut Cow<'static, str>) {
+    if let Cow::Owned(scrubbed) = redact(text) {
+        *text = scrubbed.into();
     }
 }
 
-/// Without its state, where that holds something: a state with a word replaced is no state any
-/// more.
-fn clean_context(context: &mut SpanContext) {
+/// Removes a trace state in which something was found. Redacting a part of it would leave a state
+/// that is not valid.
+fn scrub_context(context: &mut SpanContext) {
     let state = context.trace_state();
     if *state != TraceState::NONE && matches!(redact(&state.header()), Cow::Owned(_)) {
         let (trace_id, span_id, flags) =

@@ -1,4 +1,5 @@
-//! A log record that is said beside a span of the decision tree, in the context of that span.
+//! Log records that are emitted beside a span of the decision tree: checks, captured content, and
+//! exceptions. They carry the ids of the span.
 
 use opentelemetry::logs::{AnyValue, LogRecord, Logger, Severity};
 use opentelemetry::trace::SpanContext;
@@ -7,19 +8,17 @@ use opentelemetry_sdk::logs::SdkLogger;
 
 use crate::telemetry::names::twins;
 
-/// A log record that is said beside a span, in its context.
+/// A log record beside a span.
 #[derive(Debug)]
 pub(crate) struct LogEvent {
-    /// Its event name.
+    /// Its event name, one of `names`.
     pub(crate) name: &'static str,
-    /// How bad it is.
     pub(crate) severity: Severity,
-    /// Its attributes.
     pub(crate) attributes: Vec<KeyValue>,
 }
 
 impl LogEvent {
-    /// That a dependency failed, by its class and in its words.
+    /// The record of a failed dependency. `kind` is the same as the span's `error.type`.
     pub(crate) fn exception(kind: &str, message: &str) -> Self {
         let attributes = vec![
             twins::EXCEPTION_TYPE.with(kind.to_owned()),
@@ -32,7 +31,7 @@ impl LogEvent {
         }
     }
 
-    /// Sends it, as said within a span.
+    /// Emits the record as part of a span.
     pub(crate) fn emit(self, logger: &SdkLogger, span: &SpanContext) {
         let mut record = logger.create_log_record();
         record.set_event_name(self.name);

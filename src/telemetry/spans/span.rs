@@ -1,7 +1,14 @@
-//! One live span of the decision tree, made with the OpenTelemetry API directly: typed values, no
-//! log filter in the way, each key set once and the status decided once. A span that is dropped
-//! without an end says `cancelled`. Metrics are read off spans as they end, and what both take is
-//! noted as telemetry's own time.
+//! A live span of the decision tree, made with the OpenTelemetry API directly, which keeps the types
+//! of values and is subject to no log filter.
+//!
+//! The SDK exports a key that is set twice twice, and keeps the alphabetically larger one of two
+//! error statuses. So everything is written once, at the end, from one [`Projection`]. The drop guard
+//! relies on the flag `is_open`, which is cleared by whichever comes first: `finish`, `give_up`, or
+//! the drop of a span that did not end, because its work was cancelled or panicked. The SDK would
+//! export such a span without any status.
+//!
+//! Metrics are taken from the same projection when the span ends, and the time for both is added to
+//! telemetry's own time of the request.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -23,50 +30,47 @@ use crate::telemetry::settings::Captures;
 use crate::telemetry::spans::log_event::LogEvent;
 use crate::telemetry::spans::request_time::RequestTime;
 
-/// What makes spans of a request's work, and measures it. It travels in the request's context, so
-/// no global is needed and tests with exporters of their own can run side by side.
+/// What spans and metrics of a request are made with. It travels in the request's context, so that
+/// there is no global and tests with exporters of their own can run concurrently.
 #[derive(Clone, Debug)]
 pub(crate) struct Scope {
-    /// Makes the spans.
     pub(crate) tracer: SdkTracer,
-    /// Measures.
     pub(crate) metrics: Arc<Metrics>,
-    /// Sends log records, where they are exported.
+    /// Absent if log records are not exported.
     pub(crate) logger: Option<SdkLogger>,
-    /// Where prompts and answers are put.
+    /// Where prompts and answers are captured.
     pub(crate) captures: Captures,
 }
 
-/// What is written on a span when its work is done.
+/// Everything that is written on a span when its work is done.
 #[derive(Debug, Default)]
 pub(crate) struct Projection {
     /// Attributes, each key once.
     pub(crate) attributes: Vec<KeyValue>,
-    /// Prompts and answers. They are written last, so that a limit on the number of attributes
-    /// takes them and no others.
+    /// Prompts and answers. They are written last, so that a limit on the number of attributes drops
+    /// them and no others.
     pub(crate) content: Vec<KeyValue>,
-    /// Events in order.
+    /// Events, in order.
     pub(crate) events: Vec<Event>,
-    /// What is said beside it in log records.
+    /// Log records that are emitted beside the span.
     pub(crate) log_events: Vec<LogEvent>,
-    /// Spans of other traces that it is about.
+    /// Spans of other traces to which the span links.
     pub(crate) links: Vec<SpanContext>,
-    /// Why the span is red.
+    /// Present if the span's status is an error.
     pub(crate) failure: Option<Failure>,
 }
 
 /// One event of a span.
 #[derive(Debug)]
 pub(crate) struct Event {
-    /// Its name.
+    /// One of the event names in `names`.
     pub(crate) name: &'static str,
-    /// When it was; now when absent.
+    /// When it happened; absent for now.
     pub(crate) at: Option<SystemTime>,
-    /// Its attributes.
     pub(crate) attributes: Vec<KeyValue>,
 }
 
-/// Why a span is red.
+/// The error status of a span.
 #[derive(Debug)]
 pub(crate) struct Failure {
     /// `error.type`.
@@ -75,17 +79,17 @@ pub(crate) struct Failure {
     pub(crate) message: String,
 }
 
-/// A span that has begun, in a context whose current span it is.
+/// A span that has begun, as the current span of a context.
 pub(crate) struct LiveSpan {
     context: Context,
-    /// What it began with, which the SDK does not give back.
+    /// The attributes that it began with, for metrics; the SDK does not return them.
     known: Vec<KeyValue>,
     began: Instant,
     is_open: bool,
 }
 
 impl LiveSpan {
-    /// Begins a span below the current one. Outside any traced request it does nothing.
+    /// Begins a child of the current span. Outside a traced request it does nothing.
     pub(crate) fn start(
         name: impl Into<Cow<'static, str>>,
         kind: SpanKind,
@@ -94,7 +98,7 @@ impl LiveSpan {
         Self::start_in(Context::current(), name, kind, attributes)
     }
 
-    /// Begins a span below the current one of a context.
+    /// Begins a child of the current span of a context.
     pub(crate) fn start_in(
         parent: Context,
         name: impl Into<Cow<'static, str>>,
@@ -124,7 +128,7 @@ impl LiveSpan {
         live
     }
 
-    /// The context in which the span's work is to be done.
+    /// The context in which the span's work must run.
     pub(crate) fn context(&self) -> Context {
         self.context.clone()
     }
@@ -134,13 +138,13 @@ impl LiveSpan {
         self.began
     }
 
-    /// Where the time of its request goes.
+    /// The time record of the request, if there is one.
     pub(crate) fn request_time(&self) -> Option<&RequestTime> {
         self.context.get::<Arc<RequestTime>>().map(|time| &**time)
     }
 
-    /// Ends the span with what its work came to, and measures that. `project` is told where prompts
-    /// and answers belong.
+    /// Ends the span with the result of its work, and measures that. `project` gets where prompts and
+    /// answers are captured.
     pub(crate) fn finish(
         mut self,
         project: impl FnOnce(Captures) -> Projection,
@@ -149,7 +153,7 @@ impl LiveSpan {
         self.end(project, measure);
     }
 
-    /// Ends the span of a work that was given up, or that panicked; does nothing when it has ended.
+    /// Ends the span of work that was cancelled or that panicked; does nothing if the span has ended.
     pub(crate) fn give_up(
         &mut self,
         attributes: Vec<KeyValue>,
@@ -157,7 +161,7 @@ impl LiveSpan {
     ) {
         let (kind, message) = match std::thread::panicking() {
             true => ("panic", "the work panicked"),
-            false => ("cancelled", "the work was given up"),
+            false => ("cancelled", "the work was cancelled"),
         };
         let failure = Failure {
             kind: kind.to_owned(),
@@ -241,7 +245,7 @@ impl Drop for LiveSpan {
     }
 }
 
-/// A span of this service as others link to it, from its ids in hex digits.
+/// The context of a span of this service for a link, from ids in hex digits.
 pub(crate) fn linked(trace_id: &str, span_id: &str) -> Option<SpanContext> {
     let (trace_id, span_id) = (
         TraceId::from_hex(trace_id).ok()?,
@@ -256,8 +260,8 @@ pub(crate) fn linked(trace_id: &str, span_id: &str) -> Option<SpanContext> {
     ))
 }
 
-/// [W3C trace context](https://www.w3.org/TR/trace-context/#traceparent-header) of a span, for those that go on with its
-/// trace.
+/// The [`traceparent`](https://www.w3.org/TR/trace-context/#traceparent-header) header of a span, for
+/// services that continue its trace.
 pub(crate) fn traceparent(span: &SpanContext) -> String {
     format!(
         "00-{}-{}-{:02x}",

@@ -1,6 +1,7 @@
-//! The one thing of this folder that the agent imports: `step` makes a span of a part of the story.
-//! What is written on the span and measured is read off the step's result, so nobody reports
-//! success or failure by hand, and `?` cannot lose it.
+//! The only item of telemetry that the agent imports: `step` runs a step of the agent inside a span.
+//! What is written on the span and measured comes from the step's result, through [`Record`], so that
+//! no code reports success or failure by hand and `?` cannot lose a failure. The implementations of
+//! `Record` are in `projections::record`.
 
 use opentelemetry::KeyValue;
 use opentelemetry::context::FutureExt;
@@ -13,20 +14,20 @@ use crate::telemetry::names;
 use crate::telemetry::settings::Captures;
 use crate::telemetry::spans::span::{LiveSpan, Projection};
 
-/// The agent's name, on its span and on its tools'.
+/// The agent's name, on its own span and on those of its tools.
 const AGENT: &str = "expense_agent";
 
-/// A step's result that can be written on a span, and measured.
+/// The result of a step, which can be written on a span and measured.
 pub(crate) trait Record {
-    /// What to write; prompts and answers only where they are captured.
+    /// What to write on the span; prompts and answers only where they are captured.
     fn project(&self, captures: Captures) -> Projection;
 
-    /// What it is worth to the metrics, beside the time it took.
+    /// Adds the result to metrics; the duration of the step is measured by [`step`].
     fn measure(&self, metrics: &Metrics, ended: &Ended<'_>);
 }
 
-/// Runs a step inside a span of its own, and writes its result on the span. The work is in a box:
-/// steps are nested, and a future is copied whenever one around it is begun.
+/// Runs a step inside a span of its own, and writes its result on the span. The work is boxed: steps
+/// nest, and every enclosing future would otherwise embed and move this one.
 pub(crate) fn step<F>(step: Step, work: F) -> impl Future<Output = F::Output> + Send
 where
     F: Future + Send,
@@ -47,7 +48,7 @@ where
     }
 }
 
-/// What the span of a step is called.
+/// The name of a step's span.
 pub(crate) fn span_name(step: Step) -> &'static str {
     match step {
         Step::Agent => "invoke_agent expense_agent",
@@ -74,7 +75,7 @@ fn known_at_start(step: Step) -> Vec<KeyValue> {
             names::GEN_AI_TOOL_DESCRIPTION
                 .with("The policy in force for a category, and what is used of its caps"),
         ],
-        // One `gen_ai.*` key would make a backend take the step itself for a model call.
+        // With any `gen_ai.*` key, some backends would show the step itself as a model call.
         Step::Classify | Step::Decide | Step::Resolve => {
             vec![names::STEP_NAME.with(<&'static str>::from(step))]
         }

@@ -1,4 +1,5 @@
-//! Log records as bytes. The fields are those of
+//! Log records as OTLP protobuf messages. Texts are scrubbed here, because a record cannot be changed
+//! before. The fields are those of
 //! [logs.proto](https://github.com/open-telemetry/opentelemetry-proto).
 
 use std::borrow::Cow;
@@ -14,10 +15,10 @@ use super::{
     encode_resource, encode_scope, unix_nanos, write_bool, write_double, write_int, write_string,
 };
 
-/// What may leave of a text that stands below a key; `None` stands for what cannot be read as text.
-pub type Clean<'a> = &'a dyn for<'t> Fn(&str, Option<&'t str>) -> Cow<'t, str>;
+/// Scrubs the text of a key. `None` is a value that is not text, such as bytes.
+pub type Scrub<'a> = &'a dyn for<'t> Fn(&str, Option<&'t str>) -> Cow<'t, str>;
 
-/// Makes messages of log records.
+/// Encodes messages of log records.
 #[derive(Clone, Debug, Default)]
 pub struct Records {
     /// The field `resource` of `ResourceLogs`.
@@ -25,26 +26,27 @@ pub struct Records {
 }
 
 impl Records {
-    /// Of who sends them.
+    /// Encodes the resource that sends the records.
     pub fn new(resource: &Resource) -> Self {
         Self {
             resource: encode_resource(resource),
         }
     }
 
-    /// The field `resource_logs` of an `ExportLogsServiceRequest` with what may leave of these
-    /// records.
+    /// Encodes the field `resource_logs` of an `ExportLogsServiceRequest` with these records,
+    /// scrubbed.
     pub fn message<'a>(
         &self,
         records: impl Iterator<Item = (&'a SdkLogRecord, &'a InstrumentationScope)>,
-        clean: Clean<'_>,
+        scrub: Scrub<'_>,
     ) -> Vec<u8> {
-        // The bridge from `tracing` tells the module of a line, which OTLP has as the scope.
+        // The bridge from `tracing` sets the module of a line as the target, which OTLP calls the
+        // scope.
         let mut scopes: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
         for (record, scope) in records {
             let name = record.target().map_or(scope.name(), |target| &**target);
             let buf = scopes.entry(name).or_insert_with(|| encode_scope(name));
-            message(buf, 2, |buf| write_record(buf, record, clean));
+            message(buf, 2, |buf| write_record(buf, record, scrub));
         }
         let mut buf = self.resource.clone();
         scopes.values().for_each(|scope| bytes(&mut buf, 2, scope));
@@ -52,7 +54,7 @@ impl Records {
     }
 }
 
-fn write_record(buf: &mut Vec<u8>, record: &SdkLogRecord, clean: Clean<'_>) {
+fn write_record(buf: &mut Vec<u8>, record: &SdkLogRecord, scrub: Scrub<'_>) {
     fixed_64(buf, 1, record.timestamp().map_or(0, unix_nanos));
     number(
         buf,
@@ -63,10 +65,10 @@ fn write_record(buf: &mut Vec<u8>, record: &SdkLogRecord, clean: Clean<'_>) {
     );
     text(buf, 3, record.severity_text().unwrap_or_default());
     if let Some(body) = record.body() {
-        message(buf, 5, |buf| write_any(buf, "", body, clean));
+        message(buf, 5, |buf| write_any(buf, "", body, scrub));
     }
     for (key, value) in record.attributes_iter() {
-        message(buf, 6, |buf| write_pair(buf, key.as_str(), value, clean));
+        message(buf, 6, |buf| write_pair(buf, key.as_str(), value, scrub));
     }
     if let Some(context) = record.trace_context() {
         fixed_32(
@@ -81,28 +83,28 @@ fn write_record(buf: &mut Vec<u8>, record: &SdkLogRecord, clean: Clean<'_>) {
     text(buf, 12, record.event_name().unwrap_or_default());
 }
 
-fn write_pair(buf: &mut Vec<u8>, key: &str, value: &AnyValue, clean: Clean<'_>) {
+fn write_pair(buf: &mut Vec<u8>, key: &str, value: &AnyValue, scrub: Scrub<'_>) {
     text(buf, 1, key);
-    message(buf, 2, |buf| write_any(buf, key, value, clean));
+    message(buf, 2, |buf| write_any(buf, key, value, scrub));
 }
 
-fn write_any(buf: &mut Vec<u8>, key: &str, value: &AnyValue, clean: Clean<'_>) {
+fn write_any(buf: &mut Vec<u8>, key: &str, value: &AnyValue, scrub: Scrub<'_>) {
     match value {
         AnyValue::Boolean(flag) => write_bool(buf, *flag),
         AnyValue::Int(number) => write_int(buf, *number),
         AnyValue::Double(number) => write_double(buf, *number),
-        AnyValue::String(text) => write_string(buf, &clean(key, Some(text.as_str()))),
+        AnyValue::String(text) => write_string(buf, &scrub(key, Some(text.as_str()))),
         AnyValue::ListAny(values) => message(buf, 5, |buf| {
             values
                 .iter()
-                .for_each(|value| message(buf, 1, |buf| write_any(buf, key, value, clean)));
+                .for_each(|value| message(buf, 1, |buf| write_any(buf, key, value, scrub)));
         }),
         AnyValue::Map(members) => message(buf, 6, |buf| {
             for (key, value) in members.iter() {
-                message(buf, 1, |buf| write_pair(buf, key.as_str(), value, clean));
+                message(buf, 1, |buf| write_pair(buf, key.as_str(), value, scrub));
             }
         }),
-        // Bytes, and a kind that a later version of the API may add.
-        _ => write_string(buf, &clean(key, None)),
+        // Bytes, and variants that a later version of the API may add.
+        _ => write_string(buf, &scrub(key, None)),
     }
 }

@@ -1,12 +1,13 @@
-//! Fields and messages as [protobuf](https://protobuf.dev/programming-guides/encoding/) writes them.
+//! The wire format of [protobuf](https://protobuf.dev/programming-guides/encoding/), as far as OTLP
+//! uses it.
 
-/// The kinds of protobuf's fields that OTLP uses.
+// Wire types.
 pub(super) const VARINT: u32 = 0;
 pub(super) const FIXED_64: u32 = 1;
 pub(super) const LENGTH: u32 = 2;
 pub(super) const FIXED_32: u32 = 5;
 
-// A plain field is left out where it has its default, as protobuf has it.
+// A plain field with the default value is left out, as the encoding of proto3 demands.
 
 pub(super) fn bytes(buf: &mut Vec<u8>, field: u32, bytes: &[u8]) {
     if !bytes.is_empty() {
@@ -37,8 +38,8 @@ pub(super) fn fixed_32(buf: &mut Vec<u8>, field: u32, number: u32) {
     buf.extend_from_slice(&number.to_le_bytes());
 }
 
-/// A message within a message. Its length is known once it is written, so one byte is kept free for
-/// it; where that is too little, the message moves.
+/// Writes a nested message. Its length precedes it, but is known only afterwards, so one byte is
+/// reserved; if the length needs more bytes, the message is moved.
 pub(super) fn message(buf: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
     tag(buf, field, LENGTH);
     let at = buf.len();
@@ -59,7 +60,8 @@ pub(super) fn tag(buf: &mut Vec<u8>, field: u32, wire_type: u32) {
     varint(buf, (field << 3 | wire_type).into());
 }
 
-/// Seven bits a byte, the lowest first; the top bit says that more follow.
+/// Writes a number in groups of seven bits, the lowest first. The top bit of a byte says that another
+/// one follows.
 pub(super) fn varint(buf: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         buf.push(number.to_le_bytes()[0] | 0x80);
