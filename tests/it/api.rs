@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::harness::fake_openai::{FakeOpenAi, Reply as ModelReply};
+use crate::harness::replies::category;
 use crate::harness::store::TestStore;
 use crate::harness::{Reply, TestApp, assert_golden, config, openai, poll};
 
@@ -309,9 +310,7 @@ async fn pages_hold_every_decision_once_and_the_newest_first() {
 #[tokio::test]
 async fn filters_narrow_the_list_and_unknown_ones_are_refused() {
     let fake = FakeOpenAi::spawn().await;
-    fake.on_classify([ModelReply::content(
-        json!({"category": "meals", "confidence": 1, "rationale": ""}),
-    )]);
+    fake.on_classify([category("meals")]);
     let app = TestApp::with_openai(&fake).await;
     // The second answer is missing, so a review follows; the first says meals of a flight.
     app.decide(json!({"transaction": "Flight", "amount": "5.00", "user_id": "ana"}))
@@ -446,11 +445,7 @@ async fn the_contract_and_its_page_come_from_the_binary() {
 #[tokio::test]
 async fn the_contract_says_what_the_routes_answer() {
     let store = TestStore::sqlite();
-    let app = TestApp::with(Config {
-        store: store.store.clone(),
-        ..config()
-    })
-    .await;
+    let app = TestApp::on(&store).await;
     let contract = app.get("/openapi.json").await.body;
     let id = app
         .decide(json!({"transaction": "Taxi", "amount": 1}))
@@ -557,8 +552,7 @@ async fn one_request_too_many_is_told_to_come_back() {
 #[tokio::test]
 async fn a_client_that_goes_away_does_not_stop_its_decision() {
     let (fake, gate) = (FakeOpenAi::spawn().await, Arc::new(Notify::new()));
-    let travel =
-        ModelReply::content(json!({"category": "travel", "confidence": 1, "rationale": ""}));
+    let travel = category("travel");
     fake.script([
         ModelReply::held(&gate, travel.clone()),
         travel.clone(),

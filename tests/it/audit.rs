@@ -14,9 +14,11 @@ use tempfile::TempDir;
 
 use crate::harness::assert_golden;
 use crate::harness::binary::{Service, run, text};
+use crate::harness::expenses::{expense, numbered_ride, ride};
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::jaeger::{Jaeger, skip};
 use crate::harness::poll;
+use crate::harness::replies::{advice_because, category};
 use crate::harness::server::Server;
 
 /// A service that has decided and ended, and the folder of its ledger.
@@ -93,23 +95,6 @@ async fn post(service: &Service, tenant: &str, body: Value) -> Value {
     response.json().await.unwrap()
 }
 
-fn classified(label: &str) -> Reply {
-    Reply::content(json!({"category": label, "confidence": 0.9, "rationale": "It says so."}))
-}
-
-fn advised(ruling: &str) -> Reply {
-    let advice = json!({"decision": ruling, "reason": "By the trip cap.", "cited_rules": ["travel-trip-cap"]});
-    Reply::content(advice)
-}
-
-fn ride() -> Value {
-    json!({"transaction": "Uber ride to the client", "amount": "45.00", "date": "2026-03-14", "user_id": "ana"})
-}
-
-fn flight() -> Value {
-    json!({"transaction": "Flight to Chicago", "amount": "650.00", "date": "2026-03-14", "user_id": "ana"})
-}
-
 /// Eight decisions, three of them with a check that fails for good: one of each way a run can go.
 async fn eight_ways(variables: &[(&str, &str)]) -> Decided {
     let fake = FakeOpenAi::spawn().await;
@@ -120,19 +105,20 @@ async fn eight_ways(variables: &[(&str, &str)]) -> Decided {
             fake.script(replies);
             post(service, tenant, body).await
         };
-        let bought = scripted("default", ride(), vec![classified("travel"), advised("approved")]).await;
+        let bought = scripted("default", ride(), vec![category("travel"), approved()]).await;
         let refund = json!({"transaction": "Refund", "amount": "-5.00", "refunds": bought["id"], "user_id": "ana"});
         let garbage = Reply::content("nonsense");
-        let meals = json!({"decision": "denied", "reason": "By the day cap.", "cited_rules": ["meals-day-cap"]});
+        let denied = advice_because("denied", "By the day cap.", &["meals-day-cap"]);
+        let approved = || advice_because("approved", "By the trip cap.", &["travel-trip-cap"]);
         vec![
             bought,
-            scripted("acme", ride(), vec![classified("travel"), advised("approved")]).await,
+            scripted("acme", ride(), vec![category("travel"), approved()]).await,
             // Repaired, and so no error.
-            scripted("default", ride(), vec![garbage, classified("travel"), advised("approved")]).await,
+            scripted("default", ride(), vec![garbage, category("travel"), approved()]).await,
             // The wrong category, a category that does not exist, an override.
-            scripted("default", flight(), vec![classified("meals"), Reply::content(meals)]).await,
-            scripted("default", ride(), vec![classified("taxis"), classified("taxis")]).await,
-            scripted("acme", flight(), vec![classified("travel"), advised("approved")]).await,
+            scripted("default", expense("Flight to Chicago", "650.00"), vec![category("meals"), denied]).await,
+            scripted("default", ride(), vec![category("taxis"), category("taxis")]).await,
+            scripted("acme", expense("Flight to Chicago", "650.00"), vec![category("travel"), approved()]).await,
             // No answer: a fault of a dependency, not of the reasoning.
             scripted("default", ride(), vec![Reply::status(400)]).await,
             scripted("default", refund, vec![]).await,
@@ -334,10 +320,13 @@ async fn more_traces_than_a_search_gives_are_all_found() {
         return;
     };
     let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", jaeger.otlp_grpc())];
-    let decided = decided(&["--model-fault", "misclassify:0.12"], &variables, async |service| {
-        let ride = |n: u32| json!({"transaction": format!("Uber ride {n}"), "amount": "45.00", "user_id": "ana"});
-        join_all((0..250).map(|n| post(service, "default", ride(n)))).await
-    })
+    let decided = decided(
+        &["--model-fault", "misclassify:0.12"],
+        &variables,
+        async |service| {
+            join_all((0..250).map(|n| post(service, "default", numbered_ride(n)))).await
+        },
+    )
     .await;
     let [found, kept] = both_reports(&decided, &jaeger).await;
     assert_eq!(found, kept);

@@ -10,8 +10,10 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 
+use crate::harness::expenses::numbered_ride;
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::key_file::{KeyFile, entry};
+use crate::harness::replies::{advice, category};
 use crate::harness::{TestApp, config, openai, poll};
 
 const NDJSON: (&str, &str) = ("content-type", "application/x-ndjson");
@@ -40,25 +42,21 @@ async fn post(
         .collect()
 }
 
-fn ride(n: usize) -> Value {
-    json!({"transaction": format!("Uber ride {n}"), "amount": "45.00", "date": "2026-03-14", "user_id": "ana"})
-}
-
 #[tokio::test]
 async fn every_line_is_answered_in_order_and_a_bad_one_stops_none() {
     let app = TestApp::spawn().await;
     let long = format!("{{\"transaction\": \"{}\"}}", "x".repeat(70_000));
     let body = [
-        ride(1).to_string(),
+        numbered_ride(1).to_string(),
         String::new(),
         "not json".to_owned(),
         json!({"transaction": "Coffee", "amount": "0"}).to_string(),
         long,
-        ride(6).to_string(),
+        numbered_ride(6).to_string(),
         "\r".to_owned(),
         "{\"transaction\": \"Caf\u{e9}\", \"amount\": 4}".to_owned(),
         // The last line needs no end.
-        ride(9).to_string(),
+        numbered_ride(9).to_string(),
     ]
     .join("\n");
     // As Latin-1, in which one of the lines is no UTF-8.
@@ -107,7 +105,7 @@ async fn every_line_is_answered_in_order_and_a_bad_one_stops_none() {
 #[tokio::test]
 async fn every_line_has_a_trace_of_its_own_that_links_to_the_batchs() {
     let app = TestApp::spawn().await;
-    let body: String = (0..5).map(|n| format!("{}\n", ride(n))).collect();
+    let body: String = (0..5).map(|n| format!("{}\n", numbered_ride(n))).collect();
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let answers = post(&app, body, &[("traceparent", traceparent)]).await;
     let spans = app.ended_spans();
@@ -140,7 +138,7 @@ async fn every_line_has_a_trace_of_its_own_that_links_to_the_batchs() {
 #[tokio::test]
 async fn a_batch_sent_again_decides_nothing_twice() {
     let app = TestApp::spawn().await;
-    let body: String = (0..40).map(|n| format!("{}\n", ride(n))).collect();
+    let body: String = (0..40).map(|n| format!("{}\n", numbered_ride(n))).collect();
     let key = [("idempotency-key", "march")];
     let mut first = post(&app, body.clone(), &key).await;
     let again = post(&app, body, &key).await;
@@ -161,17 +159,17 @@ async fn a_batch_sent_again_decides_nothing_twice() {
 async fn a_line_may_bring_a_key_of_its_own() {
     let app = TestApp::spawn().await;
     let keyed = |key: &str, expense: Value| json!({"idempotency_key": key, "expense": expense});
-    let first = post(&app, keyed("taxi-1", ride(1)).to_string(), &[]).await;
+    let first = post(&app, keyed("taxi-1", numbered_ride(1)).to_string(), &[]).await;
     assert_eq!(
         (&first[0]["status"], &first[0]["replayed"]),
         (&json!(201), &Value::Null)
     );
     let more = [
-        ride(1),
-        keyed("taxi-1", ride(1)),
-        keyed("taxi-1", ride(2)),
-        keyed("", ride(3)),
-        keyed("no\nheader", ride(3)),
+        numbered_ride(1),
+        keyed("taxi-1", numbered_ride(1)),
+        keyed("taxi-1", numbered_ride(2)),
+        keyed("", numbered_ride(3)),
+        keyed("no\nheader", numbered_ride(3)),
         // No line with a key, because something is missing.
         json!({"idempotency_key": "taxi-2"}),
     ];
@@ -210,13 +208,10 @@ async fn sixteen_lines_are_worked_on_at_once_or_as_many_as_the_service_takes() {
     for at_once in [16, 4] {
         let fake = FakeOpenAi::spawn().await;
         let gate = Arc::new(Notify::new());
-        let travel = Reply::content(
-            json!({"category": "travel", "confidence": 0.9, "rationale": "It says so."}),
-        );
+        let travel = category("travel");
         fake.on_classify(vec![Reply::held(&gate, travel.clone()); at_once]);
         fake.on_classify(vec![travel; 40 - at_once]);
-        let approved = json!({"decision": "approved", "reason": "By the rules.", "cited_rules": ["travel-trip-cap"]});
-        fake.on_decide(vec![Reply::content(approved); 40]);
+        fake.on_decide(vec![advice("approved", "travel-trip-cap"); 40]);
         // One more than these would be refused.
         let app = TestApp::with(Config {
             model: openai(&fake),
@@ -224,7 +219,7 @@ async fn sixteen_lines_are_worked_on_at_once_or_as_many_as_the_service_takes() {
             ..config()
         })
         .await;
-        let body: String = (0..40).map(|n| format!("{}\n", ride(n))).collect();
+        let body: String = (0..40).map(|n| format!("{}\n", numbered_ride(n))).collect();
         let let_go = async {
             poll::until(
                 Duration::from_secs(30),
@@ -308,8 +303,8 @@ async fn a_client_that_takes_no_answers_is_read_from_no_further() {
 async fn lines_are_read_no_faster_than_answers_are_taken() {
     let app = TestApp::spawn().await;
     // Endless: it ends only when nobody takes answers any more.
-    let lines =
-        futures_util::stream::iter(0..).map(|n| Ok::<_, std::io::Error>(format!("{}\n", ride(n))));
+    let lines = futures_util::stream::iter(0..)
+        .map(|n| Ok::<_, std::io::Error>(format!("{}\n", numbered_ride(n))));
     let request = app.request(reqwest::Method::POST, "/v1/expenses/batch", &[NDJSON]);
     let response = request
         .body(reqwest::Body::wrap_stream(lines))
@@ -332,7 +327,7 @@ async fn a_batch_takes_until_its_last_answer_or_until_its_client_leaves() {
         let body = futures_util::stream::poll_fn(move |cx| sent.poll_recv(cx));
         let request = app.request(reqwest::Method::POST, "/v1/expenses/batch", &[NDJSON]);
         let response = request.body(reqwest::Body::wrap_stream(body));
-        lines.send(Ok(format!("{}\n", ride(1)))).unwrap();
+        lines.send(Ok(format!("{}\n", numbered_ride(1)))).unwrap();
         let mut response = response.send().await.unwrap();
         assert!(response.chunk().await.unwrap().is_some());
         let batch = || {
@@ -384,7 +379,7 @@ async fn the_type_of_a_batch_may_be_written_in_capitals_and_say_more() {
     let headers = [("content-type", "Application/X-NDJSON; charset=utf-8")];
     let request = app
         .request(reqwest::Method::POST, "/v1/expenses/batch", &headers)
-        .body(ride(1).to_string());
+        .body(numbered_ride(1).to_string());
     assert_eq!(request.send().await.unwrap().status(), 200);
 }
 
@@ -398,19 +393,19 @@ async fn a_batch_acts_for_the_tenant_of_its_key_alone() {
     .await;
     let refused = app
         .request(reqwest::Method::POST, "/v1/expenses/batch", &[NDJSON])
-        .body(ride(1).to_string());
+        .body(numbered_ride(1).to_string());
     assert_eq!(refused.send().await.unwrap().status(), 401);
     let headers = [
         ("authorization", "Bearer ea_acme"),
         ("baggage", "tenant.id=zeta"),
     ];
-    let answers = post(&app, ride(1).to_string(), &headers).await;
+    let answers = post(&app, numbered_ride(1).to_string(), &headers).await;
     assert_eq!(
         (&answers[0]["status"], &answers[0]["body"]["tenant_id"]),
         (&json!(201), &json!("acme"))
     );
     let wrong_type = app
         .request(reqwest::Method::POST, "/v1/expenses/batch", &headers)
-        .json(&ride(1));
+        .json(&numbered_ride(1));
     assert_eq!(wrong_type.send().await.unwrap().status(), 415);
 }

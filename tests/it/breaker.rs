@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::harness::expenses::ride;
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
-use crate::harness::full_page::{category, decision, expense};
+use crate::harness::replies::approved_trip;
 use crate::harness::{TestApp, assert_golden, config, openai, poll};
 
 const COOL_DOWN: Duration = Duration::from_secs(10);
@@ -35,14 +36,6 @@ async fn app(fake: &FakeOpenAi, model_breaker: Option<BreakerLimits>) -> TestApp
         ..config()
     })
     .await
-}
-
-fn ride() -> Value {
-    expense("Uber ride to the client", "45.00")
-}
-
-fn approval() -> [Reply; 2] {
-    [category("travel"), decision("approved", "travel-trip-cap")]
 }
 
 /// Why the first call of a decision got no answer.
@@ -181,7 +174,7 @@ async fn one_call_finds_out_whether_the_model_answers_again() {
     let fake = FakeOpenAi::spawn().await;
     let app = app(&fake, Some(limits(2, Duration::ZERO))).await;
     let gate = Arc::new(Notify::new());
-    let [label, ruling] = approval();
+    let [label, ruling] = approved_trip();
     fake.script([
         Reply::status(500),
         Reply::status(500),
@@ -210,7 +203,7 @@ async fn one_call_finds_out_whether_the_model_answers_again() {
     let (probe, ()) = tokio::join!(app.decide(ride()), others);
     assert_eq!(probe["outcome"], "approved");
     assert_eq!(state(&app).await, "closed");
-    fake.script(approval());
+    fake.script(approved_trip());
     assert_eq!(app.decide(ride()).await["outcome"], "approved");
 }
 

@@ -6,6 +6,7 @@ use opentelemetry_sdk::trace::SpanData;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::harness::expenses::taxi;
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::{MODEL, TestApp, config, openai, telemetry_settings};
 
@@ -127,9 +128,7 @@ async fn without_a_limit_a_text_is_cut_at_8192_characters() {
         ..config()
     })
     .await;
-    let decision = app
-        .decide(json!({"transaction": "Taxi", "amount": "5.00"}))
-        .await;
+    let decision = app.decide(taxi()).await;
     let spans = app.trace(&decision["trace_id"]);
     let chat = span(&spans, &format!("chat {MODEL}"));
     let messages: Value = serde_json::from_str(&value(chat, "gen_ai.output.messages")).unwrap();

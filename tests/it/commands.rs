@@ -9,6 +9,7 @@ use tokio::process::Command;
 
 use crate::harness::assert_golden;
 use crate::harness::binary::{Service, run, text};
+use crate::harness::expenses::taxi;
 use crate::harness::policy_folder::copy_shipped;
 use crate::harness::poll;
 
@@ -131,7 +132,7 @@ async fn a_port_in_use_is_said_plainly() {
 async fn a_stop_signal_lets_requests_finish_and_turns_new_ones_away() {
     let service = Service::start(&["--model-fault", "slow:1", "--deadline", "2s"], &[QUIET]).await;
     let (url, client) = (service.url.clone(), reqwest::Client::new());
-    let body = json!({"transaction": "Taxi", "amount": "5.00"});
+    let body = taxi();
     let under_way = tokio::spawn(client.post(format!("{url}/v1/expenses")).json(&body).send());
     // The request is in the service once it has a place there; a connection of its own tells when
     // it stops listening.
@@ -188,7 +189,7 @@ async fn a_stop_waits_for_no_file_that_has_no_end() {
 async fn a_service_that_lingers_answers_and_has_callers_leave_their_connections() {
     let service = Service::start(&["--linger", "10min"], &[QUIET]).await;
     let client = reqwest::Client::new();
-    let body = json!({"transaction": "Taxi", "amount": "5.00"});
+    let body = taxi();
     let answer = async || {
         client
             .post(format!("{}/v1/expenses", service.url))

@@ -1,24 +1,12 @@
 //! Credits: what money that comes back frees of the caps, and no more.
 
-use expense_agent::config::Config;
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use crate::harness::store::{TestStore, on_each_store};
-use crate::harness::{TestApp, config};
-
-async fn on(store: &TestStore) -> TestApp {
-    TestApp::with(Config {
-        store: store.store.clone(),
-        ..config()
-    })
-    .await
-}
-
-fn meal(amount: &str) -> Value {
-    json!({"transaction": "Team lunch", "amount": amount, "date": "2026-03-14", "user_id": "ana", "receipt": true})
-}
+use crate::harness::TestApp;
+use crate::harness::expenses::meal;
+use crate::harness::store::on_each_store;
 
 fn credit(amount: &str, purchase: &Value) -> Value {
     json!({"transaction": "Credit note", "amount": amount, "user_id": "ana", "refunds": purchase["id"]})
@@ -31,7 +19,7 @@ async fn used(app: &TestApp) -> Value {
 #[tokio::test]
 async fn a_credit_frees_at_most_the_share_of_its_purchase() {
     on_each_store(async |store| {
-        let app = on(&store).await;
+        let app = TestApp::on(&store).await;
         let lunch = app.decide(meal("60.00")).await;
         app.decide(meal("10.00")).await;
         let back = app.decide(credit("-25.00", &lunch)).await;
@@ -85,7 +73,7 @@ async fn the_run_of_a_credit_names_no_model() {
 #[tokio::test]
 async fn a_credit_of_what_was_denied_frees_nothing() {
     on_each_store(async |store| {
-        let app = on(&store).await;
+        let app = TestApp::on(&store).await;
         let denied = app.decide(meal("80.00")).await;
         assert_eq!(
             app.decide(credit("-80.00", &denied)).await["reimbursable"],
@@ -99,7 +87,7 @@ async fn a_credit_of_what_was_denied_frees_nothing() {
 #[tokio::test]
 async fn a_credit_in_foreign_money_frees_what_its_purchase_was_taken_for() {
     on_each_store(async |store| {
-        let app = on(&store).await;
+        let app = TestApp::on(&store).await;
         let mut lunch = meal("40.00");
         lunch["currency"] = "EUR".into();
         let lunch = app.decide(lunch).await;
@@ -119,7 +107,7 @@ async fn a_credit_in_foreign_money_frees_what_its_purchase_was_taken_for() {
 #[tokio::test]
 async fn an_amount_below_zero_names_its_purchase_and_only_one_of_the_same_employee() {
     on_each_store(async |store| {
-        let app = on(&store).await;
+        let app = TestApp::on(&store).await;
         let lunch = app.decide(meal("60.00")).await;
         let back = app.decide(credit("-10.00", &lunch)).await;
         let with = |field: &str, value: Value| {

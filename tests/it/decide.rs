@@ -15,9 +15,11 @@ use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 
 use crate::harness::binary::{command, run, text};
+use crate::harness::expenses::id_of;
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::jaeger::skip;
 use crate::harness::key_file::{KeyFile, entry};
+use crate::harness::replies::{advice, category};
 use crate::harness::server::Server;
 use crate::harness::{assert_golden, policies_with, poll};
 
@@ -123,7 +125,7 @@ impl Decided {
     fn ids(&self) -> Vec<&str> {
         self.answers
             .iter()
-            .map(|answer| answer["body"]["id"].as_str().unwrap())
+            .map(|answer| id_of(&answer["body"]))
             .collect()
     }
 
@@ -655,10 +657,8 @@ async fn a_run_that_is_stopped_finishes_what_is_under_way_and_says_so() {
 /// A model that takes everything for travel and approves it, so many times.
 async fn lenient_model(n_rows: usize) -> FakeOpenAi {
     let fake = FakeOpenAi::spawn().await;
-    let travel = json!({"category": "travel", "confidence": 0.9, "rationale": "It says so."});
-    fake.on_classify(vec![Reply::content(travel); n_rows]);
-    let approved = json!({"decision": "approved", "reason": "By the rules.", "cited_rules": ["travel-trip-cap"]});
-    fake.on_decide(vec![Reply::content(approved); n_rows]);
+    fake.on_classify(vec![category("travel"); n_rows]);
+    fake.on_decide(vec![advice("approved", "travel-trip-cap"); n_rows]);
     fake
 }
 
@@ -725,7 +725,7 @@ async fn a_run_that_was_killed_goes_on_and_decides_nothing_twice() {
     assert_eq!(numbers, (2..).take(N_ROWS).collect::<Vec<_>>());
     let ids: HashSet<_> = answers
         .iter()
-        .map(|answer| answer["body"]["id"].as_str().unwrap())
+        .map(|answer| id_of(&answer["body"]))
         .collect();
     assert_eq!((ids.len(), desk.recorded().await.len()), (N_ROWS, N_ROWS));
     // What was answered before it was killed is answered again in the same words, and without the

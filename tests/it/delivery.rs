@@ -21,9 +21,10 @@ use futures_util::future::join_all;
 use opentelemetry::trace::{Span as _, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::SdkTracer;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::binary::Service;
+use crate::harness::expenses::{flight, ride};
 use crate::harness::mortal_receiver::MortalReceiver;
 use crate::harness::otlp_receiver::{Manner, ReceivedSpan};
 use crate::harness::receiver_process::ReceiverProcess;
@@ -34,10 +35,6 @@ const PROTOCOLS: [&str; 2] = ["grpc", "http/protobuf"];
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Spans of one decision.
 const N_SPANS: usize = 7;
-
-fn ride() -> Value {
-    json!({"transaction": "Uber ride to the client", "amount": "45.00", "date": "2026-03-14", "user_id": "ana"})
-}
 
 /// Telemetry that sends to a receiver, with more variables.
 fn telemetry(

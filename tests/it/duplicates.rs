@@ -1,7 +1,6 @@
 //! The same purchase handed in twice: how alike two expenses are, and which earlier decisions a new
 //! one names.
 
-use expense_agent::config::Config;
 use expense_agent::domain::expense::Expense;
 use expense_agent::domain::money::Currency;
 use expense_agent::policy::duplicate::similarity;
@@ -9,8 +8,8 @@ use jiff::civil::{Date, date};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
+use crate::harness::TestApp;
 use crate::harness::store::on_each_store;
-use crate::harness::{TestApp, config};
 use crate::policy::dec;
 
 const DAY: Date = date(2026, 3, 14);
@@ -134,12 +133,7 @@ async fn a_purchase_handed_in_twice_is_noted_and_not_blocked() {
     let noted =
         json!([{"id": first["id"], "score": "1.0"}, {"id": next_day["id"], "score": "0.8"}]);
     assert_eq!(again["duplicates"], noted);
-    assert_eq!(
-        app.get(&format!("/v1/expenses/{}", again["id"].as_str().unwrap()))
-            .await
-            .body,
-        again
-    );
+    assert_eq!(app.read(&again).await, again);
 }
 
 #[tokio::test]
@@ -178,11 +172,7 @@ async fn what_was_denied_or_reviewed_can_be_handed_in_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_at_once_each_finds_those_before_it() {
     on_each_store(async |store| {
-        let app = TestApp::with(Config {
-            store: store.store.clone(),
-            ..config()
-        })
-        .await;
+        let app = TestApp::on(&store).await;
         let decisions = futures_util::future::join_all((0..8).map(|_| app.decide(taxi()))).await;
         let mut n_noted: Vec<usize> = decisions
             .iter()

@@ -15,6 +15,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::harness::binary::{Service, run, text};
+use crate::harness::expenses::{id_of, path_of};
 use crate::harness::jaeger::skip;
 use crate::harness::server::Nobody;
 use crate::harness::store::{TestStore, on_each_store};
@@ -40,11 +41,7 @@ async fn start(store: &TestStore) -> Service {
 #[tokio::test]
 async fn the_journal_is_copied_back_however_much_is_decided() {
     let store = TestStore::sqlite();
-    let app = TestApp::with(Config {
-        store: store.store.clone(),
-        ..config()
-    })
-    .await;
+    let app = TestApp::on(&store).await;
     let ride = |n: usize| json!({"transaction": "Uber ride", "amount": "45.00", "user_id": format!("user-{}", n % 100)});
     let size = |name: &str| {
         std::fs::metadata(PathBuf::from(store.folder()).join(name))
@@ -112,12 +109,7 @@ async fn decisions(url: &str) -> BTreeMap<String, Value> {
             .await
             .unwrap();
         let decisions = page["decisions"].as_array().unwrap().iter();
-        all.extend(decisions.map(|decision| {
-            (
-                decision["id"].as_str().unwrap().to_owned(),
-                decision.clone(),
-            )
-        }));
+        all.extend(decisions.map(|decision| (id_of(decision).to_owned(), decision.clone())));
         let Some(cursor) = page["next_cursor"].as_str() else {
             return all;
         };
@@ -150,7 +142,7 @@ async fn twenty_kills_under_load_lose_no_answered_decision_and_leave_no_half_one
         let recorded = decisions(&service.url).await;
         assert!(answered.len() > N_KILLS);
         for decision in &answered {
-            let id = decision["id"].as_str().unwrap();
+            let id = id_of(decision);
             assert_eq!(recorded.get(id), Some(decision), "an answered decision is in the ledger as it was answered");
         }
         // What is used of the year is what the recorded decisions took: no half of one without the other.
@@ -272,10 +264,7 @@ async fn a_full_disk_is_a_503_loses_nothing_that_was_answered_and_needs_no_resta
         "what was refused is not there"
     );
     for decision in &answered {
-        assert_eq!(
-            recorded.get(decision["id"].as_str().unwrap()),
-            Some(decision)
-        );
+        assert_eq!(recorded.get(id_of(decision)), Some(decision));
     }
     app.stop().await;
     let ledger = Ledger::open(&Store::Sqlite(disk.folder.path().to_owned()))
@@ -399,11 +388,7 @@ async fn assert_goes_on(app: &TestApp) {
 #[tokio::test]
 async fn an_sqlite_ledger_that_becomes_read_only_is_a_503_and_needs_no_restart() {
     let store = TestStore::sqlite();
-    let app = TestApp::with(Config {
-        store: store.store.clone(),
-        ..config()
-    })
-    .await;
+    let app = TestApp::on(&store).await;
     let first = app.decide(paper(1)).await;
     let Some(frozen) = Frozen::freeze(&store) else {
         return;
@@ -419,7 +404,7 @@ async fn an_sqlite_ledger_that_becomes_read_only_is_a_503_and_needs_no_restart()
         (ready.status, &ready.body["checks"]["ledger"]),
         (503, &json!("failed"))
     );
-    let path = format!("/v1/expenses/{}", first["id"].as_str().unwrap());
+    let path = path_of(&first);
     assert_eq!(app.get(&path).await.body, first, "it can be read");
     drop(frozen);
     assert_goes_on(&app).await;
@@ -431,7 +416,7 @@ async fn a_postgres_that_becomes_read_only_is_a_503_and_needs_no_restart() {
         if matches!(store.store, Store::Sqlite(_)) {
             return;
         }
-        let app = TestApp::with(Config { store: store.store.clone(), ..config() }).await;
+        let app = TestApp::on(&store).await;
         let first = app.decide(paper(1)).await;
         // As a fail-over to a standby does it: sessions end, and new ones may only read.
         let end_sessions = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -450,7 +435,7 @@ async fn a_postgres_that_becomes_read_only_is_a_503_and_needs_no_restart() {
         .await;
         let refused = app.post(paper(2)).await;
         assert_eq!((refused.status, &refused.body["code"]), (503, &json!("ledger_unavailable")));
-        let path = format!("/v1/expenses/{}", first["id"].as_str().unwrap());
+        let path = path_of(&first);
         poll::until(Duration::from_secs(10), "it can be read", async || {
             let reply = app.get(&path).await;
             if reply.body == first { Ok(()) } else { Err(reply.body) }
@@ -513,11 +498,7 @@ async fn a_ledger_whose_file_is_taken_away_answers_nothing_until_it_is_back() {
     let store = TestStore::sqlite();
     let file = std::path::Path::new(store.folder()).join("ledger.sqlite");
     let aside = file.with_extension("aside");
-    let app = TestApp::with(Config {
-        store: store.store.clone(),
-        ..config()
-    })
-    .await;
+    let app = TestApp::on(&store).await;
     app.decide(paper(1)).await;
     std::fs::rename(&file, &aside).unwrap();
     let refused = app.post(paper(2)).await;

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::otlp_receiver::OtlpReceiver;
+use crate::harness::replies::category;
 use crate::harness::{TestApp, config, openai, poll, telemetry_settings};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -54,7 +55,7 @@ fn reply() -> impl Strategy<Value = &'static str> {
 }
 
 fn scripted(reply: &str) -> Reply {
-    let answer = || Reply::content(json!({"category": "travel", "confidence": 1, "rationale": ""}));
+    let answer = || category("travel");
     match reply {
         "answer" => answer(),
         "garbage" => Reply::content("no JSON"),

@@ -8,6 +8,7 @@ use expense_agent::telemetry::settings::{ExporterSettings, Protocol};
 use serde_json::{Value, json};
 
 use crate::harness::binary::{Service, run};
+use crate::harness::expenses::flight;
 use crate::harness::jaeger::{Jaeger, skip};
 use crate::harness::otlp_receiver::OtlpReceiver;
 use crate::harness::server::Nobody;
@@ -17,10 +18,6 @@ use crate::harness::{assert_golden, telemetry_settings};
 
 /// Spans of one decision.
 const N_SPANS: usize = 7;
-
-fn flight() -> Value {
-    json!({"transaction": "Flight to Chicago, $650", "amount": 650.00, "date": "2026-03-14", "user_id": "ana"})
-}
 
 /// The tree as the golden files have it: what the HTTP client of this test says of itself is left
 /// out.

@@ -2,27 +2,16 @@
 //! leaves no gap.
 
 use expense_agent::config::Config;
-use expense_agent::ledger::Ledger;
 use expense_agent::ledger::seal::{Broken, canonical};
+use expense_agent::ledger::{DbError, Ledger, LedgerError};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::harness::binary::{run, text};
+use crate::harness::expenses::{id_of, laptop, numbered_ride, of_user, ride};
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::store::{TestStore, on_each_store};
 use crate::harness::{TestApp, assert_golden, config};
-
-async fn on(store: &TestStore) -> TestApp {
-    TestApp::with(Config {
-        store: store.store.clone(),
-        ..config()
-    })
-    .await
-}
-
-fn ride(n: usize) -> Value {
-    json!({"transaction": format!("Uber ride {n}"), "amount": "45.00", "date": "2026-03-14", "user_id": "ana"})
-}
 
 /// The first record of a store's chain that does not hold.
 async fn broken(store: &TestStore) -> Option<Broken> {
@@ -76,9 +65,9 @@ async fn whatever_is_changed_past_the_service_is_found_and_named() {
         ),
     ] {
         on_each_store(async |store| {
-            let app = on(&store).await;
+            let app = TestApp::on(&store).await;
             for n in 0..5 {
-                app.decide(ride(n)).await;
+                app.decide(numbered_ride(n)).await;
             }
             app.stop().await;
             assert_eq!(broken(&store).await, None);
@@ -100,22 +89,19 @@ async fn an_approval_that_is_moved_to_another_expense_is_found_and_named() {
             ..config()
         })
         .await;
-        let key = [("authorization", "Bearer ea_keys")];
         let mut pending = Vec::new();
         for amount in ["510.00", "900.00"] {
-            let body = json!({"transaction": "Laptop", "amount": amount, "user_id": "ana"});
-            pending.push(app.post_with(body, &key).await.body);
+            pending.push(app.post_as("ea_keys", laptop(amount)).await.body);
         }
-        let path = format!(
-            "/v1/expenses/{}/resolution",
-            pending[0]["id"].as_str().unwrap()
-        );
         let approve =
             json!({"action": "approve", "role": "manager", "actor": "ben", "reason": "Agreed."});
-        assert_eq!(app.post_to(&path, approve, &key).await.status, 201);
+        assert_eq!(
+            app.resolve("ea_keys", &pending[0], approve).await.status,
+            201
+        );
         app.stop().await;
         assert_eq!(broken(&store).await, None);
-        let other = pending[1]["id"].as_str().unwrap();
+        let other = id_of(&pending[1]);
         store
             .execute(sqlx::AssertSqlSafe(format!(
                 "UPDATE resolution SET decision_id = '{other}'"
@@ -140,22 +126,33 @@ async fn the_chain_holds_whoever_decides_and_settles_at_once_and_the_last_hash_i
             entry("acme", "acme", "ea_acme", "roles = [\"manager\"]"),
             entry("zeta", "zeta", "ea_zeta", "roles = [\"manager\"]"),
         ]);
-        let config = || Config { store: store.store.clone(), api_keys: Some(keys.path.clone()), ..config() };
-        let replicas = [TestApp::with(config()).await, TestApp::with(config()).await];
-        let decide_and_settle = async |n: usize| {
-            let app = &replicas[n % 2];
-            let key = if n.is_multiple_of(3) { "Bearer ea_zeta" } else { "Bearer ea_acme" };
-            let body = json!({"transaction": "Laptop", "amount": "501.00", "user_id": format!("user-{n}")});
-            let pending = app.post_with(body, &[("authorization", key)]).await.body;
-            let path = format!("/v1/expenses/{}/resolution", pending["id"].as_str().unwrap());
-            let deny = json!({"action": "deny", "role": "manager", "actor": "ben", "reason": "No."});
-            assert_eq!(app.post_to(&path, deny, &[("authorization", key)]).await.status, 201);
+        let config = || Config {
+            store: store.store.clone(),
+            api_keys: Some(keys.path.clone()),
+            ..config()
         };
-        futures_util::future::join_all((0..30).map(decide_and_settle)).await;
+        let replicas = [TestApp::with(config()).await, TestApp::with(config()).await];
+        let decide_and_resolve = async |n: usize| {
+            let app = &replicas[n % 2];
+            let key = if n.is_multiple_of(3) {
+                "ea_zeta"
+            } else {
+                "ea_acme"
+            };
+            let body = of_user(laptop("501.00"), &format!("user-{n}"));
+            let pending = app.post_as(key, body).await.body;
+            let deny =
+                json!({"action": "deny", "role": "manager", "actor": "ben", "reason": "No."});
+            assert_eq!(app.resolve(key, &pending, deny).await.status, 201);
+        };
+        futures_util::future::join_all((0..30).map(decide_and_resolve)).await;
         let mut hashes = Vec::new();
         for app in &replicas {
             for span in app.ended_spans() {
-                let hash = span.attributes.iter().find(|attribute| attribute.key.as_str() == "expense.record.hash");
+                let hash = span
+                    .attributes
+                    .iter()
+                    .find(|attribute| attribute.key.as_str() == "expense.record.hash");
                 hashes.extend(hash.map(|hash| hash.value.as_str().into_owned()));
             }
         }
@@ -165,8 +162,17 @@ async fn the_chain_holds_whoever_decides_and_settles_at_once_and_the_last_hash_i
         for (tenant, n_records) in [("acme", 40), ("zeta", 20)] {
             let walk = ledger.walk(tenant, None).await.unwrap();
             assert_eq!((walk.broken, walk.n_records), (None, n_records));
-            assert!(hashes.contains(&walk.head), "the end of the chain is on a span");
-            assert!(ledger.walk(tenant, Some(&walk.head)).await.unwrap().has_hash);
+            assert!(
+                hashes.contains(&walk.head),
+                "the end of the chain is on a span"
+            );
+            assert!(
+                ledger
+                    .walk(tenant, Some(&walk.head))
+                    .await
+                    .unwrap()
+                    .has_hash
+            );
         }
         ledger.close().await;
     })
@@ -191,8 +197,8 @@ async fn verify_says_what_it_found_and_fails_when_something_is_wrong() {
         "it makes none"
     );
 
-    let app = on(&store).await;
-    let decision = app.decide(ride(1)).await;
+    let app = TestApp::on(&store).await;
+    let decision = app.decide(numbered_ride(1)).await;
     let spans = app.trace(&decision["trace_id"]);
     let hash = spans
         .iter()
@@ -200,7 +206,7 @@ async fn verify_says_what_it_found_and_fails_when_something_is_wrong() {
         .find(|a| a.key.as_str() == "expense.record.hash")
         .unwrap();
     let hash = hash.value.as_str().into_owned();
-    app.decide(ride(2)).await;
+    app.decide(numbered_ride(2)).await;
     app.stop().await;
     let fine = verify(&["--head", &hash]).await;
     let said = text(fine.stdout);
@@ -226,7 +232,7 @@ async fn verify_says_what_it_found_and_fails_when_something_is_wrong() {
 #[tokio::test]
 async fn what_is_erased_is_in_no_byte_of_the_ledger_and_the_chain_still_holds() {
     on_each_store(async |store| {
-        let app = on(&store).await;
+        let app = TestApp::on(&store).await;
         let body = |user: &str| {
             json!({"transaction": "Uber ride to Xanadu-canary", "merchant": "Xanadu-canary Cabs", "amount": "45.00",
                    "user_id": user, "mcc": "5812"})
@@ -248,14 +254,12 @@ async fn what_is_erased_is_in_no_byte_of_the_ledger_and_the_chain_still_holds() 
         assert_eq!(app.post_with(body("ana"), &key).await.status, 409);
         let walk = ledger.walk("default", None).await.unwrap();
         assert_eq!((walk.broken, walk.n_records), (None, 2));
-        let read =
-            async |decision: &Value| app.get(&format!("/v1/expenses/{}", decision["id"].as_str().unwrap())).await.body;
-        let erased = read(&hers).await;
+        let erased = app.read(&hers).await;
         assert!(!erased.to_string().contains("canary"), "{erased:#}");
         assert!(erased["transaction"].as_str().unwrap().starts_with("sha256:"));
         let kept = ["id", "outcome", "amount", "date", "user_id", "category"];
         assert!(kept.into_iter().all(|field| erased[field] == hers[field]));
-        assert_eq!(read(&his).await, his);
+        assert_eq!(app.read(&his).await, his);
         // With his erased as well, no byte of the files holds it.
         ledger.erase("default", "ben").await.unwrap();
         ledger.close().await;
@@ -272,8 +276,8 @@ async fn what_is_erased_is_in_no_byte_of_the_ledger_and_the_chain_still_holds() 
 #[tokio::test]
 async fn erasing_goes_through_more_records_than_one_write_takes() {
     on_each_store(async |store| {
-        let app = on(&store).await;
-        futures_util::future::join_all((0..120).map(|n| app.decide(ride(n)))).await;
+        let app = TestApp::on(&store).await;
+        futures_util::future::join_all((0..120).map(|n| app.decide(numbered_ride(n)))).await;
         app.stop().await;
         let ledger = Ledger::open(&store.store).await.unwrap();
         assert_eq!(ledger.erase("default", "ana").await.unwrap(), 120);
@@ -287,8 +291,8 @@ async fn erasing_goes_through_more_records_than_one_write_takes() {
 #[tokio::test]
 async fn erasing_says_so_when_somebody_who_reads_keeps_the_texts_in_the_journal() {
     let store = TestStore::sqlite();
-    let app = on(&store).await;
-    app.decide(ride(1)).await;
+    let app = TestApp::on(&store).await;
+    app.decide(numbered_ride(1)).await;
     let pool = store.connect().await;
     let mut reader = pool.begin().await.unwrap();
     sqlx::query("SELECT document FROM decision")
@@ -296,8 +300,10 @@ async fn erasing_says_so_when_somebody_who_reads_keeps_the_texts_in_the_journal(
         .await
         .unwrap();
     let ledger = Ledger::open(&store.store).await.unwrap();
-    let error = format!("{:?}", ledger.erase("default", "ana").await.unwrap_err());
-    assert!(error.contains("Read"), "{error}");
+    match ledger.erase("default", "ana").await.unwrap_err() {
+        LedgerError::Database(cause) => assert!(matches!(*cause, DbError::Read), "{cause}"),
+        other => panic!("{other}"),
+    }
     reader.rollback().await.unwrap();
     assert_eq!(
         ledger.erase("default", "ana").await.unwrap(),
@@ -313,11 +319,11 @@ async fn erasing_says_so_when_somebody_who_reads_keeps_the_texts_in_the_journal(
 async fn a_period_is_exported_as_a_table_or_as_lines_of_json() {
     let store = TestStore::sqlite();
     let folder = store.folder().to_owned();
-    let app = on(&store).await;
+    let app = TestApp::on(&store).await;
     let hostile = json!({"transaction": "=HYPERLINK(\"http://x\",\"taxi\") ride, \"quoted\"", "amount": "650.00",
         "date": "2026-03-14", "user_id": "@ana", "mcc": "4121"});
     let first = app.decide(hostile).await;
-    let second = app.decide(ride(2)).await;
+    let second = app.decide(numbered_ride(2)).await;
     app.stop().await;
     let day_of = |decision: &Value| decision["received_at"].as_str().unwrap()[..10].to_owned();
     let (from, to) = (day_of(&first), day_of(&second));

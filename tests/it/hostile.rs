@@ -9,18 +9,12 @@ use expense_agent::offline::fault::FaultRate;
 use opentelemetry::trace::Status;
 use serde_json::{Value, json};
 
+use crate::harness::expenses::{check, flight, ride};
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
+use crate::harness::replies::{advice, advice_because, category};
 use crate::harness::{TestApp, config, openai};
 
 const DEADLINE: Duration = Duration::from_secs(3);
-
-fn ride() -> Value {
-    json!({"transaction": "Uber ride to the client", "amount": "45.00"})
-}
-
-fn category(label: &str) -> Reply {
-    Reply::content(json!({"category": label, "confidence": 0.9, "rationale": "It says so."}))
-}
 
 async fn app(fake: &FakeOpenAi) -> TestApp {
     TestApp::with(Config {
@@ -204,19 +198,16 @@ async fn an_answer_to_decide_that_cannot_be_used_leaves_the_engine_alone() {
 async fn amounts_in_what_the_employee_wrote_are_known_and_its_numbers_told_to_nobody() {
     let fake = FakeOpenAi::spawn().await;
     fake.on_classify([category("meals")]);
-    fake.on_decide([Reply::content(
-        json!({"decision": "approved", "reason": "Lunch at Only $5 Pizza.", "cited_rules": ["meals-day-cap"]}),
+    fake.on_decide([advice_because(
+        "approved",
+        "Lunch at Only $5 Pizza.",
+        &["meals-day-cap"],
     )]);
     let lunch = json!({"transaction": "Lunch, paid with 4012 8888 8888 1881", "merchant": "Only $5 Pizza", "amount": "15.00"});
     let decision = app(&fake).await.decide(lunch).await;
     assert_eq!(decision["outcome"], "approved", "{decision:#}");
-    let validations = decision["validations"].as_array().unwrap();
-    let check = validations
-        .iter()
-        .find(|check| check["type"] == "amount_grounding")
-        .unwrap();
     assert_eq!(
-        check["expected"],
+        check(&decision, "amount_grounding")["expected"],
         json!(["15.00", "25.00", "75.00"]),
         "no piece of a card's number"
     );
@@ -226,9 +217,7 @@ async fn amounts_in_what_the_employee_wrote_are_known_and_its_numbers_told_to_no
 async fn a_finish_reason_nobody_knows_does_not_throw_the_answer_away() {
     let fake = FakeOpenAi::spawn().await;
     fake.on_classify([category("travel").finish_reason("quantum_decoherence")]);
-    fake.on_decide([Reply::content(
-        json!({"decision": "approved", "reason": "Fine.", "cited_rules": ["travel-trip-cap"]}),
-    )]);
+    fake.on_decide([advice("approved", "travel-trip-cap")]);
     let decision = app(&fake).await.decide(ride()).await;
     assert_eq!(decision["outcome"], "approved");
     assert_eq!(
@@ -247,9 +236,7 @@ async fn what_a_model_says_of_itself_is_cut_and_counted_without_overflow() {
         "usage": {"prompt_tokens": u64::MAX, "completion_tokens": u64::MAX},
     });
     fake.on_classify([Reply::raw(200, "application/json", completion.to_string())]);
-    fake.on_decide([Reply::content(
-        json!({"decision": "approved", "reason": "Fine.", "cited_rules": ["travel-trip-cap"]}),
-    )]);
+    fake.on_decide([advice("approved", "travel-trip-cap")]);
     let decision = app(&fake).await.decide(ride()).await;
     assert_eq!(decision["outcome"], "approved");
     assert_eq!(decision["input_tokens"], u64::MAX);
@@ -273,9 +260,7 @@ async fn tokens_nobody_can_count_cost_nobody_knows_what_and_the_answer_is_used()
             "choices": [{"finish_reason": "stop", "message": {"content": content}}], "usage": usage,
         });
         fake.on_classify([Reply::raw(200, "application/json", completion.to_string())]);
-        fake.on_decide([Reply::content(
-            json!({"decision": "approved", "reason": "Fine.", "cited_rules": ["travel-trip-cap"]}),
-        )]);
+        fake.on_decide([advice("approved", "travel-trip-cap")]);
         let decision = app(&fake).await.decide(ride()).await;
         assert_eq!(
             (&decision["outcome"], &decision["agent_outcome"]),
@@ -300,9 +285,7 @@ async fn a_passing_fault_is_retried_within_the_call() {
         Reply::status(429).header("retry-after", "0"),
         category("travel"),
     ]);
-    fake.on_decide([Reply::content(
-        json!({"decision": "approved", "reason": "Fine.", "cited_rules": ["travel-trip-cap"]}),
-    )]);
+    fake.on_decide([advice("approved", "travel-trip-cap")]);
     let app = app(&fake).await;
     let decision = app.decide(ride()).await;
     assert_eq!(decision["outcome"], "approved");
@@ -315,9 +298,7 @@ async fn a_passing_fault_is_retried_within_the_call() {
 async fn a_model_nobody_priced_has_no_cost_and_says_so() {
     let fake = FakeOpenAi::spawn().await;
     fake.on_classify([category("travel").model("house-model-7b")]);
-    fake.on_decide([Reply::content(
-        json!({"decision": "approved", "reason": "Fine.", "cited_rules": ["travel-trip-cap"]}),
-    )]);
+    fake.on_decide([advice("approved", "travel-trip-cap")]);
     let app = app(&fake).await;
     let decision = app.decide(ride()).await;
     assert_eq!(decision["cost_usd"], Value::Null);
@@ -342,10 +323,7 @@ async fn cached_and_reasoning_tokens_are_told_apart_and_priced() {
         .usage(1_000_000, 500_000)
         .cached_tokens(400_000)
         .reasoning_tokens(300_000)]);
-    fake.on_decide([Reply::content(
-        json!({"decision": "approved", "reason": "Fine.", "cited_rules": ["travel-trip-cap"]}),
-    )
-    .without_usage()]);
+    fake.on_decide([advice("approved", "travel-trip-cap").without_usage()]);
     let app = app(&fake).await;
     let decision = app.decide(ride()).await;
     // 600,000 fresh at 0.15, 400,000 cached at 0.075 and 500,000 written at 0.60 for a million.

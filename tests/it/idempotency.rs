@@ -10,27 +10,22 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use crate::harness::expenses::{DAY, ride};
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
+use crate::harness::replies::{advice, category};
 use crate::harness::store::on_each_store;
 use crate::harness::{TestApp, config, openai, poll};
 
 const KEY: (&str, &str) = ("idempotency-key", "7f1c-42");
 
-fn ride() -> Value {
-    json!({"transaction": "Uber ride", "amount": "45.00", "user_id": "ana"})
-}
-
 /// A model that says travel and approves, a little later.
 async fn slow_model() -> FakeOpenAi {
     let fake = FakeOpenAi::spawn().await;
-    let category = json!({"category": "travel", "confidence": 1, "rationale": ""});
-    let decision =
-        json!({"decision": "approved", "reason": "Fine.", "cited_rules": ["travel-trip-cap"]});
     fake.on_classify([Reply::delayed(
         Duration::from_millis(200),
-        Reply::content(category),
+        category("travel"),
     )]);
-    fake.on_decide([Reply::content(decision)]);
+    fake.on_decide([advice("approved", "travel-trip-cap")]);
     fake
 }
 
@@ -42,7 +37,15 @@ async fn the_same_key_and_meaning_get_the_same_decision() {
     assert_eq!(first.body["outcome"], "approved");
     assert!(!first.headers.contains_key("idempotency-replayed"));
     // Other bytes, the same meaning.
-    let same = json!({"amount": 45, "currency": "USD", "user_id": "ana", "receipt": false, "merchant": null, "transaction": "Uber ride"});
+    let same = json!({
+        "amount": 45,
+        "currency": "USD",
+        "date": DAY,
+        "user_id": "ana",
+        "receipt": false,
+        "merchant": null,
+        "transaction": "Uber ride to the client",
+    });
     let second = app.post_with(same, &[KEY]).await;
     assert_eq!((second.status, &second.body), (201, &first.body));
     assert_eq!(second.headers["idempotency-replayed"], "true");
@@ -123,11 +126,7 @@ async fn a_client_that_went_away_finds_its_decision_under_its_key() {
 #[tokio::test]
 async fn a_key_whose_request_was_not_recorded_may_be_tried_again() {
     on_each_store(async |store| {
-        let app = TestApp::with(Config {
-            store: store.store.clone(),
-            ..config()
-        })
-        .await;
+        let app = TestApp::on(&store).await;
         store.execute("ALTER TABLE cap_usage RENAME TO gone").await;
         assert_eq!(app.post_with(ride(), &[KEY]).await.status, 503);
         store.execute("ALTER TABLE gone RENAME TO cap_usage").await;
@@ -143,11 +142,7 @@ async fn a_key_whose_request_was_not_recorded_may_be_tried_again() {
 #[tokio::test]
 async fn a_process_that_died_with_a_key_holds_it_no_longer_than_its_lease() {
     on_each_store(async |store| {
-        let app = TestApp::with(Config {
-            store: store.store.clone(),
-            ..config()
-        })
-        .await;
+        let app = TestApp::on(&store).await;
         let first = app.post_with(ride(), &[KEY]).await;
         // The claim of a process that is gone: the same body under another key, held for half a
         // second more.

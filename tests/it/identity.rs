@@ -7,16 +7,13 @@ use opentelemetry_sdk::trace::SpanData;
 use serde_json::{Value, json};
 
 use crate::harness::TestApp;
+use crate::harness::expenses::taxi;
 
 fn attribute(span: &SpanData, key: &str) -> Option<String> {
     span.attributes
         .iter()
         .find(|attribute| attribute.key.as_str() == key)
         .map(|attribute| attribute.value.to_string())
-}
-
-fn ride() -> Value {
-    json!({"transaction": "Taxi", "amount": "5.00"})
 }
 
 /// The values of a key on the spans of a reply's trace, one per span.
@@ -37,7 +34,7 @@ async fn baggage_never_crosses_requests() {
                 "user.id=user-{n},tenant.id=tenant-{},session.id=session-{n}",
                 n % 7
             );
-            let reply = app.post_with(ride(), &[("baggage", &baggage)]).await;
+            let reply = app.post_with(taxi(), &[("baggage", &baggage)]).await;
             assert_eq!(reply.status, 201, "{:#}", reply.body);
             (reply.body["trace_id"].as_str().unwrap().to_owned(), n)
         }
@@ -90,10 +87,10 @@ async fn the_employee_of_the_body_goes_before_the_one_of_the_baggage() {
             .all(|user| user.as_deref() == Some("ben"))
     );
     let reply = app
-        .post_with(ride(), &[("baggage", "user.id=Ana%20B")])
+        .post_with(taxi(), &[("baggage", "user.id=Ana%20B")])
         .await;
     assert_eq!(reply.body["user_id"], "Ana B");
-    let reply = app.post(ride()).await;
+    let reply = app.post(taxi()).await;
     assert_eq!(
         (&reply.body["user_id"], &reply.body["tenant_id"]),
         (&json!("anonymous"), &json!("default"))
@@ -104,7 +101,7 @@ async fn the_employee_of_the_body_goes_before_the_one_of_the_baggage() {
 async fn only_the_allowed_members_of_a_callers_baggage_are_taken() {
     let app = TestApp::spawn().await;
     let baggage = "user.id=ana,expense.outcome=approved,gen_ai.system=x,feature.name=mobile";
-    let reply = app.post_with(ride(), &[("baggage", baggage)]).await;
+    let reply = app.post_with(taxi(), &[("baggage", baggage)]).await;
     assert!(
         stamped(&app, &reply.body, "gen_ai.system")
             .iter()
@@ -125,7 +122,7 @@ async fn baggage_is_read_from_every_line_and_its_values_whole() {
         ("baggage", "tenant.id = acme , session.id=YQ=="),
         ("baggage", "other=1"),
     ];
-    let reply = app.post_with(ride(), &headers).await;
+    let reply = app.post_with(taxi(), &headers).await;
     assert_eq!(
         (&reply.body["user_id"], &reply.body["tenant_id"]),
         (&json!("ana"), &json!("acme"))
@@ -159,7 +156,7 @@ async fn a_method_nobody_knows_makes_no_span_name() {
 #[tokio::test]
 async fn the_address_of_an_ipv6_host_has_no_brackets() {
     let app = TestApp::spawn().await;
-    let reply = app.post_with(ride(), &[("host", "[::1]:8000")]).await;
+    let reply = app.post_with(taxi(), &[("host", "[::1]:8000")]).await;
     let addresses = stamped(&app, &reply.body, "server.address");
     assert!(addresses.contains(&Some("::1".to_owned())), "{addresses:?}");
 }
@@ -181,17 +178,17 @@ async fn baggage_and_trace_context_that_make_no_sense_are_ignored() {
         ";;;===,,,",
         "user.id=a%ff",
     ] {
-        let reply = app.post_with(ride(), &[("baggage", baggage)]).await;
+        let reply = app.post_with(taxi(), &[("baggage", baggage)]).await;
         assert_eq!(reply.status, 201, "{baggage}");
     }
-    let reply = app.post_with(ride(), &[("baggage", long.as_str())]).await;
+    let reply = app.post_with(taxi(), &[("baggage", long.as_str())]).await;
     assert_eq!(reply.body["user_id"], "anonymous");
     for traceparent in [
         "",
         "00-zz-zz-01",
         "00-00000000000000000000000000000000-b7ad6b7169203331-01",
     ] {
-        let reply = app.post_with(ride(), &[("traceparent", traceparent)]).await;
+        let reply = app.post_with(taxi(), &[("traceparent", traceparent)]).await;
         assert_eq!(reply.status, 201, "{traceparent}");
     }
 }
@@ -200,7 +197,7 @@ async fn baggage_and_trace_context_that_make_no_sense_are_ignored() {
 async fn a_callers_trace_goes_on_even_when_it_was_not_sampled() {
     let app = TestApp::spawn().await;
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
-    let reply = app.post_with(ride(), &[("traceparent", traceparent)]).await;
+    let reply = app.post_with(taxi(), &[("traceparent", traceparent)]).await;
     assert_eq!(reply.body["trace_id"], "0af7651916cd43dd8448eb211c80319c");
     let spans = app.trace(&reply.body["trace_id"]);
     assert_eq!(spans.len(), 7);

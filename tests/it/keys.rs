@@ -14,8 +14,9 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use crate::harness::binary::{Service, run, text};
+use crate::harness::expenses::{id_of, meal, path_of, taxi};
 use crate::harness::key_file::{KeyFile, entry};
-use crate::harness::{Reply, TestApp, assert_golden, config};
+use crate::harness::{TestApp, assert_golden, config};
 
 const QUIET: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
 
@@ -189,24 +190,22 @@ async fn a_day_is_utcs_from_its_first_moment_to_its_last() {
             },
         )
         .await;
-        assert_eq!(post(&app, "ea_old").await.status, status, "{moment}");
+        assert_eq!(
+            app.post_as("ea_old", taxi()).await.status,
+            status,
+            "{moment}"
+        );
         // An expense that names no day is of the day on which it comes in.
-        assert_eq!(post(&app, "ea_new").await.body["date"], day, "{moment}");
+        assert_eq!(
+            app.post_as("ea_new", taxi()).await.body["date"],
+            day,
+            "{moment}"
+        );
     }
 }
 
 fn bearer(key: &str) -> String {
     format!("Bearer {key}")
-}
-
-fn ride() -> Value {
-    json!({"transaction": "Taxi", "amount": "5.00"})
-}
-
-/// Posts an expense with a key.
-async fn post(app: &TestApp, key: &str) -> Reply {
-    app.post_with(ride(), &[("authorization", &bearer(key))])
-        .await
 }
 
 /// Every value of a key on a span; more than one would be a fault.
@@ -263,7 +262,7 @@ async fn whoever_shows_no_key_in_force_is_refused_in_the_same_words() {
     ] {
         let headers = [headers.as_slice(), &[claims]].concat();
         let replies = [
-            app.post_with(ride(), &headers).await,
+            app.post_with(taxi(), &headers).await,
             app.get_with("/v1/expenses", &headers).await,
             app.get_with(
                 "/v1/expenses/01a1fc3f-8232-75b3-ae94-bf307466c95a",
@@ -351,7 +350,7 @@ async fn the_key_decides_the_tenant_whatever_the_request_says() {
         ("tenant.id", "zeta"),
         ("x-tenant-id", "zeta"),
     ];
-    let reply = app.post_with(ride(), &headers).await;
+    let reply = app.post_with(taxi(), &headers).await;
     assert_eq!(
         (reply.status, &reply.body["tenant_id"]),
         (201, &json!("Acme & Sons"))
@@ -390,10 +389,7 @@ async fn a_decision_of_another_tenant_is_the_same_404_as_none() {
     ])
     .app()
     .await;
-    let theirs = post(&app, "ea_acme").await.body["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let theirs = app.post_as("ea_acme", taxi()).await.body;
     let zeta = [
         ("authorization", "Bearer ea_zeta"),
         ("baggage", "tenant.id=acme"),
@@ -404,10 +400,10 @@ async fn a_decision_of_another_tenant_is_the_same_404_as_none() {
         (reply.status, reply.body)
     };
     let absent = "01a1fc3f-8232-75b3-ae94-bf307466c95a";
-    let found = answer(format!("/v1/expenses/{theirs}")).await;
+    let found = answer(path_of(&theirs)).await;
     assert_eq!(found.0, 404);
     assert_eq!(found, answer(format!("/v1/expenses/{absent}")).await);
-    let cursor = answer(format!("/v1/expenses?cursor={theirs}")).await;
+    let cursor = answer(format!("/v1/expenses?cursor={}", id_of(&theirs))).await;
     assert_eq!(cursor.0, 400);
     assert_eq!(
         cursor,
@@ -474,10 +470,7 @@ async fn two_tenants_at_once_neither_see_nor_count_against_each_other() {
                 "{tenant} paid for another: {decision:#}"
             );
         }
-        let mut ids: BTreeSet<&str> = decisions
-            .iter()
-            .map(|decision| decision["id"].as_str().unwrap())
-            .collect();
+        let mut ids: BTreeSet<&str> = decisions.iter().map(id_of).collect();
         assert_eq!(ids.len(), 200);
         assert!(
             decisions
@@ -513,10 +506,7 @@ async fn two_tenants_at_once_neither_see_nor_count_against_each_other() {
             "two hundred and not one more"
         );
         for decision in list["decisions"].as_array().unwrap() {
-            assert!(
-                ids.remove(decision["id"].as_str().unwrap()),
-                "{tenant} sees {decision:#}"
-            );
+            assert!(ids.remove(id_of(decision)), "{tenant} sees {decision:#}");
         }
         assert!(ids.is_empty());
     }
@@ -561,7 +551,7 @@ async fn keys_that_cannot_be_used_stop_the_start_and_good_ones_may_listen_anywhe
     // The flag that lets everyone in does not open a service that has keys.
     let file = KeyFile::new(&[entry("a", "acme", "ea_good", "")]);
     let service = Service::start(&["--api-keys", file.name(), "--allow-anonymous"], &[QUIET]).await;
-    assert_eq!(service.post(ride()).await.0, 401);
+    assert_eq!(service.post(taxi()).await.0, 401);
 }
 
 #[tokio::test]
@@ -571,7 +561,7 @@ async fn a_new_key_lets_its_holder_in() {
     let app = KeyFile::new(&[shown[shown.find("[[key]]").unwrap()..].to_owned()])
         .app()
         .await;
-    let reply = post(&app, key).await;
+    let reply = app.post_as(key, taxi()).await;
     assert_eq!(
         (reply.status, &reply.body["tenant_id"]),
         (201, &json!("acme"))

@@ -7,9 +7,11 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
 use crate::harness::binary::{Service, run};
+use crate::harness::expenses::{path_of, resolution_of, taxi};
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::otlp_receiver::OtlpReceiver;
+use crate::harness::replies::{advice_because, category_because};
 
 /// One of each kind, and what stands in its place.
 const CANARIES: [(&str, &str); 7] = [
@@ -49,32 +51,27 @@ fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
-fn classified(category: &str, rationale: &str) -> Reply {
-    Reply::content(json!({"category": category, "confidence": 0.9, "rationale": rationale}))
-}
-
-fn advised(reason: &str, rule: &str) -> Reply {
-    Reply::content(json!({"decision": "approved", "reason": reason, "cited_rules": [rule]}))
-}
-
 /// What a model can do with a canary, as the replies to one expense.
 fn script(fake: &FakeOpenAi, canary: &str) -> usize {
     let said = format!("It is {canary}, as he says.");
     let runs: [(Vec<Reply>, Vec<Reply>); 7] = [
         (
-            vec![classified("travel", &said)],
-            vec![advised(&said, "travel-trip-cap")],
+            vec![category_because("travel", &said)],
+            vec![advice_because("approved", &said, &["travel-trip-cap"])],
         ),
         (
             vec![
-                classified("travel", "Yes.")
+                category_because("travel", "Yes.")
                     .model(&said)
                     .finish_reason(&said),
             ],
-            vec![advised("Fine.", &said)],
+            vec![advice_because("approved", "Fine.", &[&said])],
         ),
         (
-            vec![classified(&said, &said), classified(canary, &said)],
+            vec![
+                category_because(&said, &said),
+                category_because(canary, &said),
+            ],
             vec![],
         ),
         (
@@ -394,10 +391,7 @@ async fn what_batches_hold_and_persons_write_leaks_no_more() {
         assert_clean("the answers to lines that were refused", refused);
 
         let decided: Value = serde_json::from_str(decided).unwrap();
-        let path = format!(
-            "/v1/expenses/{}/resolution",
-            decided["body"]["id"].as_str().unwrap()
-        );
+        let path = resolution_of(&decided["body"]);
         let senseless = json!({"action": canary, "role": canary, "actor": canary, "amount": canary, canary: canary});
         let (status, problem) = post(&path, "application/json", senseless.to_string()).await;
         assert_eq!(status, 422, "{problem}");
@@ -443,9 +437,7 @@ async fn names_of_spans_and_what_their_events_say_are_redacted_as_well() {
         .map(|(name, value)| (*name, value.as_str()));
     let service = Service::start(&arguments, &variables).await;
     fake.on_classify([Reply::refusal("No.")]);
-    service
-        .post(json!({"transaction": "Taxi", "amount": "5.00"}))
-        .await;
+    service.post(taxi()).await;
     let metrics = reqwest::get(format!("{}/metrics", service.url))
         .await
         .unwrap()
@@ -488,13 +480,7 @@ async fn no_log_filter_lets_out_what_a_model_answered() {
     ];
     let service = Service::start(&["--model-retries", "0"], &variables).await;
     for _ in 0..2 {
-        assert_eq!(
-            service
-                .post(json!({"transaction": "Taxi", "amount": "5.00"}))
-                .await
-                .0,
-            201
-        );
+        assert_eq!(service.post(taxi()).await.0, 201);
     }
     assert_eq!(fake.requests().len(), 2);
     let (_, log) = service.stop().await;
@@ -507,8 +493,8 @@ async fn no_log_filter_lets_out_what_a_model_answered() {
 #[tokio::test]
 async fn the_model_sees_what_the_employee_wrote_when_that_is_switched_on() {
     let fake = FakeOpenAi::spawn().await;
-    fake.on_classify([classified("travel", "A taxi.")]);
-    fake.on_decide([advised("Fine.", "travel-trip-cap")]);
+    fake.on_classify([category_because("travel", "A taxi.")]);
+    fake.on_decide([advice_because("approved", "Fine.", &["travel-trip-cap"])]);
     let variables = [
         ("OTEL_TRACES_EXPORTER", "none"),
         ("OPENAI_BASE_URL", &fake.base_url()),
@@ -535,11 +521,7 @@ async fn the_ledger_keeps_what_was_written_unless_it_is_told_not_to() {
     ] {
         let service = Service::start(arguments, &[("OTEL_TRACES_EXPORTER", "none")]).await;
         let (_, decision) = service.post(body.clone()).await;
-        let location = format!(
-            "{}/v1/expenses/{}",
-            service.url,
-            decision["id"].as_str().unwrap()
-        );
+        let location = format!("{}{}", service.url, path_of(&decision));
         let kept: Value = reqwest::get(location).await.unwrap().json().await.unwrap();
         assert_eq!(
             (&kept["transaction"], &kept["merchant"]),

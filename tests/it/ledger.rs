@@ -3,18 +3,14 @@
 
 use std::time::Duration;
 
-use expense_agent::config::Config;
 use expense_agent::ledger::{Ledger, Store};
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
+use crate::harness::expenses::{meal, of_user, path_of};
 use crate::harness::store::{TestStore, on_each_store};
-use crate::harness::{TestApp, config, poll};
-
-fn meal(amount: &str, user: &str) -> Value {
-    json!({"transaction": "Team lunch", "amount": amount, "date": "2026-03-14", "user_id": user, "receipt": true})
-}
+use crate::harness::{TestApp, poll};
 
 /// What is approved or pending approval among decisions.
 fn granted(decisions: &[Value]) -> Decimal {
@@ -37,7 +33,7 @@ fn granted(decisions: &[Value]) -> Decimal {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_meals_never_end_above_the_day_cap() {
     on_each_store(async |store| {
-        let app = on(&store).await;
+        let app = TestApp::on(&store).await;
         let meals =
             (0..1_000).map(|n| app.decide(meal(&format!("{}.{:02}", 1 + n % 9, n % 100), "ana")));
         let decisions = futures_util::future::join_all(meals).await;
@@ -69,13 +65,13 @@ async fn concurrent_meals_never_end_above_the_day_cap() {
 #[tokio::test]
 async fn denied_and_reviewed_expenses_take_nothing_of_a_cap() {
     on_each_store(async |store| {
-    let app = on(&store).await;
-    assert_eq!(app.decide(meal("80.00", "ana")).await["outcome"], "denied");
+    let app = TestApp::on(&store).await;
+    assert_eq!(app.decide(of_user(meal("80.00"), "ana")).await["outcome"], "denied");
     let conflict =
         json!({"transaction": "Team lunch", "amount": "70.00", "mcc": "4511", "date": "2026-03-14", "user_id": "ana"});
     assert_eq!(app.decide(conflict).await["outcome"], "needs_review");
-    assert_eq!(app.decide(meal("75.00", "ana")).await["outcome"], "approved");
-    let last = app.decide(meal("0.01", "ana")).await;
+    assert_eq!(app.decide(of_user(meal("75.00"), "ana")).await["outcome"], "approved");
+    let last = app.decide(of_user(meal("0.01"), "ana")).await;
     assert_eq!((&last["outcome"], &last["findings"][0]["used"]), (&json!("denied"), &json!("75.00")));
     })
     .await;
@@ -84,7 +80,7 @@ async fn denied_and_reviewed_expenses_take_nothing_of_a_cap() {
 #[tokio::test]
 async fn windows_are_per_employee_tenant_day_trip_and_year() {
     on_each_store(async |store| {
-    let app = on(&store).await;
+    let app = TestApp::on(&store).await;
     let outcome = async |body: Value, tenant: &str| {
         let baggage = format!("tenant.id={tenant}");
         app.post_with(body, &[("baggage", &baggage)]).await.body["outcome"].as_str().unwrap().to_owned()
@@ -95,7 +91,7 @@ async fn windows_are_per_employee_tenant_day_trip_and_year() {
     assert_eq!(outcome(meal_on("2026-03-14"), "acme").await, "denied");
     assert_eq!(outcome(meal_on("2026-03-15"), "acme").await, "approved");
     assert_eq!(outcome(meal_on("2026-03-14"), "zeta").await, "approved");
-    assert_eq!(outcome(meal("75.00", "ben"), "acme").await, "approved");
+    assert_eq!(outcome(of_user(meal("75.00"), "ben"), "acme").await, "approved");
 
     let leg = |trip: Value| json!({"transaction": "Flight", "amount": "200.00", "trip_id": trip, "user_id": "ana"});
     for expected in ["approved", "approved", "denied"] {
@@ -117,36 +113,31 @@ async fn windows_are_per_employee_tenant_day_trip_and_year() {
 #[tokio::test]
 async fn one_tenant_cannot_read_anothers_decisions() {
     on_each_store(async |store| {
-        let app = on(&store).await;
+        let app = TestApp::on(&store).await;
         let theirs = app
-            .post_with(meal("5.00", "ana"), &[("baggage", "tenant.id=acme")])
+            .post_with(
+                of_user(meal("5.00"), "ana"),
+                &[("baggage", "tenant.id=acme")],
+            )
             .await
             .body;
-        let path = format!("/v1/expenses/{}", theirs["id"].as_str().unwrap());
+        let path = path_of(&theirs);
         assert_eq!(app.get(&path).await.status, 404);
         assert_eq!(app.get("/v1/expenses").await.body["decisions"], json!([]));
     })
     .await;
 }
 
-async fn on(store: &TestStore) -> TestApp {
-    TestApp::with(Config {
-        store: store.store.clone(),
-        ..config()
-    })
-    .await
-}
-
 #[tokio::test]
 async fn decisions_and_their_share_of_the_caps_outlive_a_restart() {
     on_each_store(async |store| {
-        let app = on(&store).await;
-        let before = app.decide(meal("70.00", "ana")).await;
+        let app = TestApp::on(&store).await;
+        let before = app.decide(of_user(meal("70.00"), "ana")).await;
         app.stop().await;
-        let app = on(&store).await;
-        let path = format!("/v1/expenses/{}", before["id"].as_str().unwrap());
+        let app = TestApp::on(&store).await;
+        let path = path_of(&before);
         assert_eq!(app.get(&path).await.body, before);
-        let after = app.decide(meal("10.00", "ana")).await;
+        let after = app.decide(meal("10.00")).await;
         assert_eq!(
             (&after["outcome"], &after["findings"][0]["used"]),
             (&json!("denied"), &json!("70.00"))
@@ -159,11 +150,11 @@ async fn decisions_and_their_share_of_the_caps_outlive_a_restart() {
 #[tokio::test]
 async fn a_ledger_that_cannot_be_written_is_a_503_and_nothing_is_answered() {
     on_each_store(async |store| {
-        let app = on(&store).await;
+        let app = TestApp::on(&store).await;
         // Somebody takes a table away under the service: the nearest thing to a ledger that is
         // gone.
         store.execute("ALTER TABLE cap_usage RENAME TO gone").await;
-        let reply = app.post(meal("5.00", "ana")).await;
+        let reply = app.post(of_user(meal("5.00"), "ana")).await;
         assert_eq!(
             (reply.status, &reply.body["code"]),
             (503, &json!("ledger_unavailable"))
@@ -200,7 +191,10 @@ async fn a_ledger_that_cannot_be_written_is_a_503_and_nothing_is_answered() {
         store.execute("ALTER TABLE gone RENAME TO cap_usage").await;
         assert_eq!(app.get("/readyz").await.status, 200);
         assert_eq!(app.get("/v1/expenses").await.body["decisions"], json!([]));
-        assert_eq!(app.decide(meal("5.00", "ana")).await["outcome"], "approved");
+        assert_eq!(
+            app.decide(of_user(meal("5.00"), "ana")).await["outcome"],
+            "approved"
+        );
     })
     .await;
 }
@@ -208,8 +202,8 @@ async fn a_ledger_that_cannot_be_written_is_a_503_and_nothing_is_answered() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_services_on_one_ledger_behave_as_one() {
     on_each_store(async |store| {
-        let replicas = [on(&store).await, on(&store).await];
-        let meals = (0..100).map(|n| replicas[n % 2].decide(meal("4.00", "ana")));
+        let replicas = [TestApp::on(&store).await, TestApp::on(&store).await];
+        let meals = (0..100).map(|n| replicas[n % 2].decide(of_user(meal("4.00"), "ana")));
         let decisions = futures_util::future::join_all(meals).await;
         assert_eq!(
             granted(&decisions),
@@ -219,11 +213,11 @@ async fn two_services_on_one_ledger_behave_as_one() {
         // One key, sent to both at once, is decided once.
         let key = [("idempotency-key", "both")];
         let (one, other) = tokio::join!(
-            replicas[0].post_with(meal("1.00", "ben"), &key),
-            replicas[1].post_with(meal("1.00", "ben"), &key)
+            replicas[0].post_with(of_user(meal("1.00"), "ben"), &key),
+            replicas[1].post_with(of_user(meal("1.00"), "ben"), &key)
         );
         assert_eq!((one.status, &one.body["id"]), (201, &other.body["id"]));
-        let path = format!("/v1/expenses/{}", one.body["id"].as_str().unwrap());
+        let path = path_of(&one.body);
         assert_eq!(
             replicas[1].get(&path).await.body,
             replicas[0].get(&path).await.body
@@ -235,7 +229,7 @@ async fn two_services_on_one_ledger_behave_as_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_write_that_the_database_refuses_takes_none_of_the_others_with_it() {
     on_each_store(async |store| {
-        let app = on(&store).await;
+        let app = TestApp::on(&store).await;
         let refuse_eve = match store.store {
             Store::Sqlite(_) => {
                 "CREATE TRIGGER refuse BEFORE INSERT ON decision WHEN NEW.user_id = 'eve'
@@ -250,7 +244,7 @@ async fn a_write_that_the_database_refuses_takes_none_of_the_others_with_it() {
         store.execute(refuse_eve).await;
         let meals = (0..300).map(|n| {
             let user = if n % 3 == 0 { "eve".to_owned() } else { format!("user-{n}") };
-            app.post(meal("1.00", &user))
+            app.post(of_user(meal("1.00"), &user))
         });
         let replies = futures_util::future::join_all(meals).await;
         for (n, reply) in replies.iter().enumerate() {
@@ -268,12 +262,12 @@ async fn a_write_that_the_database_refuses_takes_none_of_the_others_with_it() {
 #[tokio::test]
 async fn a_decision_recorded_by_an_earlier_version_can_still_be_read() {
     let store = TestStore::sqlite();
-    let app = on(&store).await;
-    let before = app.decide(meal("5.00", "ana")).await;
+    let app = TestApp::on(&store).await;
+    let before = app.decide(of_user(meal("5.00"), "ana")).await;
     let forget = "UPDATE decision SET amount_minor = NULL, currency = NULL, expense_date = NULL,
          document = json_remove(document, '$.reimbursable', '$.duplicates', '$.converted_amount')";
     store.execute(forget).await;
-    let path = format!("/v1/expenses/{}", before["id"].as_str().unwrap());
+    let path = path_of(&before);
     let after = app.get(&path).await.body;
     assert_eq!(
         (&after["reimbursable"], &after["duplicates"]),
@@ -281,7 +275,7 @@ async fn a_decision_recorded_by_an_earlier_version_can_still_be_read() {
     );
     assert_eq!(after["outcome"], before["outcome"]);
     assert_eq!(
-        app.decide(meal("5.00", "ana")).await["duplicates"],
+        app.decide(of_user(meal("5.00"), "ana")).await["duplicates"],
         json!([])
     );
 }
@@ -310,7 +304,7 @@ proptest! {
                 }
             }
             // What the ledger counts is what was granted.
-            let probe = app.decide(meal("80.00", "ana")).await;
+            let probe = app.decide(of_user(meal("80.00"), "ana")).await;
             let used: Decimal = probe["findings"][0]["used"].as_str().unwrap().parse().unwrap();
             assert_eq!(used, granted(&decisions));
         });
@@ -334,7 +328,7 @@ fn passes(filter: &str, decision: &Value) -> bool {
 #[tokio::test]
 async fn any_two_filters_hold_together_page_by_page() {
     on_each_store(async |store| {
-        let app = on(&store).await;
+        let app = TestApp::on(&store).await;
         let kinds = [
             ("Team lunch", "12.00", "5812"),
             ("Flight to Chicago", "650.00", "4511"),

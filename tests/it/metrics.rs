@@ -20,11 +20,13 @@ use expense_agent::telemetry::spans::request_time::RequestTime;
 use serde_json::{Value, json};
 
 use crate::harness::binary::Service;
+use crate::harness::expenses::expense;
 use crate::harness::exposition::Page;
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
-use crate::harness::full_page::{EMPLOYEE, category, decision, expense, full_page};
+use crate::harness::full_page::{EMPLOYEE, full_page};
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::otlp_receiver::OtlpReceiver;
+use crate::harness::replies::{advice, category};
 use crate::harness::server::{Nobody, Server};
 use crate::harness::store::{TestStore, on_each_store};
 use crate::harness::{TestApp, assert_golden, config, poll, pseudonyms, telemetry_settings};
@@ -142,7 +144,7 @@ async fn decisions_checks_and_spend_are_counted_exactly() {
         true
     );
     // The right denial for the wrong reason.
-    fake.script([category("meals"), decision("denied", "meals-day-cap")]);
+    fake.script([category("meals"), advice("denied", "meals-day-cap")]);
     assert_eq!(
         app.decide(expense("Flight to Chicago", "652.00")).await["outcome"],
         "needs_review"
@@ -151,7 +153,7 @@ async fn decisions_checks_and_spend_are_counted_exactly() {
     fake.script([
         category("fun"),
         category("travel"),
-        decision("approved", "travel-trip-cap"),
+        advice("approved", "travel-trip-cap"),
     ]);
     assert_eq!(
         app.decide(expense("Uber ride", "46.00")).await["agent_outcome"],
@@ -163,7 +165,7 @@ async fn decisions_checks_and_spend_are_counted_exactly() {
         app.decide(expense("Uber ride", "47.00")).await["agent_outcome"],
         "error"
     );
-    let credit = json!({"transaction": "Credit note", "amount": "-5.00", "user_id": EMPLOYEE, "refunds": ride["id"]});
+    let credit = json!({"transaction": "Credit note", "amount": "-5.00", "user_id": "ana", "refunds": ride["id"]});
     assert_eq!(app.decide(credit).await["outcome"], "approved");
 
     let page = app.metrics().await;
@@ -319,11 +321,7 @@ async fn decisions_checks_and_spend_are_counted_exactly() {
 #[tokio::test]
 async fn a_ledger_that_fails_shows_in_runs_and_requests_and_counts_no_decision() {
     let store = TestStore::sqlite();
-    let app = TestApp::with(Config {
-        store: store.store.clone(),
-        ..config()
-    })
-    .await;
+    let app = TestApp::on(&store).await;
     store.execute("ALTER TABLE cap_usage RENAME TO gone").await;
     assert_eq!(app.post(expense("Taxi", "5.00")).await.status, 503);
     let page = app.metrics().await;
@@ -425,21 +423,16 @@ async fn resolutions_are_counted_and_what_waits_is_shown_by_role() {
             waiting(page) == (2.0, 1.0, 0.0)
         })
         .await;
-        let path = format!(
-            "/v1/expenses/{}/resolution",
-            open[0]["id"].as_str().unwrap()
-        );
-        let settlement =
-            json!({"action": "deny", "role": "manager", "actor": "ben", "reason": "No."});
+        let denial = json!({"action": "deny", "role": "manager", "actor": "ben", "reason": "No."});
         for _ in 0..2 {
             assert_eq!(
-                app.post_to(&path, settlement.clone(), &key).await.status,
+                app.resolve("ea_vp", &open[0], denial.clone()).await.status,
                 201
             );
         }
         let again =
             json!({"action": "approve", "role": "manager", "actor": "ben", "reason": "No."});
-        assert_eq!(app.post_to(&path, again, &key).await.status, 409);
+        assert_eq!(app.resolve("ea_vp", &open[0], again).await.status, 409);
         let page = metrics_when(&app, "one decision less", |page| {
             waiting(page) == (1.0, 1.0, 0.0)
         })
@@ -461,11 +454,7 @@ async fn resolutions_are_counted_and_what_waits_is_shown_by_role() {
 #[tokio::test]
 async fn the_ledger_is_ready_while_a_decision_could_be_recorded() {
     on_each_store(async |store| {
-        let app = TestApp::with(Config {
-            store: store.store.clone(),
-            ..config()
-        })
-        .await;
+        let app = TestApp::on(&store).await;
         let is_ready = |page: &Page| {
             let sample = page
                 .samples
@@ -599,7 +588,7 @@ async fn model_time_is_no_overhead() {
     let slow = |reply| Reply::delayed(Duration::from_millis(200), reply);
     fake.script([
         slow(category("travel")),
-        slow(decision("approved", "travel-trip-cap")),
+        slow(advice("approved", "travel-trip-cap")),
     ]);
     let app = TestApp::with_openai(&fake).await;
     app.decide(expense("Uber ride", "45.00")).await;

@@ -7,10 +7,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::binary::Service;
+use crate::harness::expenses::expense;
 use crate::harness::fake_openai::FakeOpenAi;
-use crate::harness::full_page::{category, decision, expense};
 use crate::harness::jaeger::skip;
 use crate::harness::poll;
+use crate::harness::replies::{advice, category};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Spans of one decision.
@@ -49,7 +50,7 @@ async fn a_real_phoenix_shows_kinds_tokens_content_and_the_failed_check() {
         return;
     };
     let fake = FakeOpenAi::spawn().await;
-    fake.script([category("meals"), decision("denied", "meals-day-cap")]);
+    fake.script([category("meals"), advice("denied", "meals-day-cap")]);
     let folder = tempfile::tempdir().unwrap();
     let project = format!(
         "expenses{}",

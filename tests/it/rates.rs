@@ -13,7 +13,9 @@ use proptest::prelude::*;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use crate::harness::fake_openai::{FakeOpenAi, Reply};
+use crate::harness::expenses::expense;
+use crate::harness::fake_openai::FakeOpenAi;
+use crate::harness::replies::{advice_because, category};
 use crate::harness::{TestApp, assert_golden, config, policies_with};
 use crate::policy::dec;
 
@@ -270,8 +272,12 @@ async fn without_a_table_every_other_currency_is_a_review() {
     );
 }
 
+/// A meal or trip that was paid in euros.
 fn euros(transaction: &str, amount: &str) -> Value {
-    json!({"transaction": transaction, "amount": amount, "currency": "EUR", "date": "2026-03-14", "user_id": "ana", "receipt": true})
+    let mut body = expense(transaction, amount);
+    body["currency"] = "EUR".into();
+    body["receipt"] = true.into();
+    body
 }
 
 #[tokio::test]
@@ -305,12 +311,7 @@ async fn caps_count_the_converted_amount_beside_what_was_paid_in_the_policys_own
 async fn the_body_of_a_converted_expense_shows_both_amounts() {
     let app = TestApp::spawn().await;
     let body = app.decide(euros("Train to Berlin", "600.00")).await;
-    assert_eq!(
-        app.get(&format!("/v1/expenses/{}", body["id"].as_str().unwrap()))
-            .await
-            .body,
-        body
-    );
+    assert_eq!(app.read(&body).await, body);
     let mut shown = body.clone();
     for key in ["id", "trace_id", "span_id", "trace_url", "received_at"] {
         shown[key] = format!("<{key}>").into();
@@ -327,10 +328,8 @@ async fn the_body_of_a_converted_expense_shows_both_amounts() {
 async fn decided(body: Value, reason: &str) -> Value {
     let fake = FakeOpenAi::spawn().await;
     fake.script([
-        Reply::content(json!({"category": "travel", "confidence": 0.9, "rationale": "A train."})),
-        Reply::content(
-            json!({"decision": "approved", "reason": reason, "cited_rules": ["travel-trip-cap"]}),
-        ),
+        category("travel"),
+        advice_because("approved", reason, &["travel-trip-cap"]),
     ]);
     let app = TestApp::with_openai(&fake).await;
     let decision = app.decide(body).await;

@@ -7,27 +7,18 @@ use expense_agent::config::Config;
 use serde_json::{Value, json};
 
 use crate::harness::binary::Service;
+use crate::harness::expenses::taxi;
 use crate::harness::key_file::{KeyFile, entry};
-use crate::harness::{Reply, TestApp, config, poll};
+use crate::harness::{TestApp, config, poll};
 
 /// How long a reload may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 const QUIET: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
 
-fn ride() -> Value {
-    json!({"transaction": "Taxi", "amount": "5.00"})
-}
-
-/// Posts an expense with a key.
-async fn post(app: &TestApp, key: &str) -> Reply {
-    app.post_with(ride(), &[("authorization", &format!("Bearer {key}"))])
-        .await
-}
-
 /// Waits until an expense that is posted with a key is answered with a status.
 async fn answered(app: &TestApp, key: &str, status: u16) {
     poll::until(PATIENCE, &format!("{status} for {key}"), async || {
-        let reply = post(app, key).await;
+        let reply = app.post_as(key, taxi()).await;
         if reply.status == status {
             Ok(())
         } else {
@@ -68,7 +59,7 @@ async fn keys_are_added_rotated_and_revoked_without_a_restart() {
     let file = KeyFile::new(std::slice::from_ref(&old));
     let app = file.app().await;
     answered(&app, "ea_old", 201).await;
-    assert_eq!(post(&app, "ea_new").await.status, 401);
+    assert_eq!(app.post_as("ea_new", taxi()).await.status, 401);
 
     // Both count while the callers change over, and both act for the same tenant.
     file.replace(&[old, entry("new", "acme", "ea_new", "")]);
@@ -78,21 +69,24 @@ async fn keys_are_added_rotated_and_revoked_without_a_restart() {
         .await
         .body;
     assert_eq!(mine["decisions"].as_array().unwrap().len(), 2);
-    assert_eq!(post(&app, "ea_old").await.status, 201);
+    assert_eq!(app.post_as("ea_old", taxi()).await.status, 201);
 
     file.replace(&[
         entry("old", "acme", "ea_old", "revoked = true"),
         entry("new", "acme", "ea_new", ""),
     ]);
     answered(&app, "ea_old", 401).await;
-    assert_eq!(post(&app, "ea_new").await.status, 201);
+    assert_eq!(app.post_as("ea_new", taxi()).await.status, 201);
 
     file.replace(&[
         entry("new", "acme", "ea_new", "expires = \"2000-01-01\""),
         entry("z", "zeta", "ea_zeta", ""),
     ]);
     answered(&app, "ea_new", 401).await;
-    assert_eq!(post(&app, "ea_zeta").await.body["tenant_id"], "zeta");
+    assert_eq!(
+        app.post_as("ea_zeta", taxi()).await.body["tenant_id"],
+        "zeta"
+    );
 }
 
 #[tokio::test]
@@ -112,10 +106,10 @@ async fn a_mounted_secret_that_swaps_its_links_is_followed() {
         ..config()
     })
     .await;
-    assert_eq!(post(&app, "ea_first").await.status, 201);
+    assert_eq!(app.post_as("ea_first", taxi()).await.status, 201);
     publish("..second", entry("a", "acme", "ea_second", ""));
     answered(&app, "ea_second", 201).await;
-    assert_eq!(post(&app, "ea_first").await.status, 401);
+    assert_eq!(app.post_as("ea_first", taxi()).await.status, 401);
 }
 
 #[tokio::test]
@@ -127,7 +121,7 @@ async fn a_hangup_reloads_the_keys_at_once() {
     )
     .await;
     keys_are(&service.url, "1 loaded").await;
-    assert_eq!(service.post(ride()).await.0, 401);
+    assert_eq!(service.post(taxi()).await.0, 401);
     file.replace(&[
         entry("a", "acme", "ea_first", ""),
         entry("b", "acme", "ea_second", ""),

@@ -10,19 +10,17 @@ use expense_agent::config::Config;
 use expense_agent::reload::{ReloadRequests, Reloaded};
 use expense_agent::rulebook::Folder;
 use expense_agent::rulebook::files::FolderFiles;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::Notify;
 
 use crate::harness::binary::Service;
+use crate::harness::expenses::{meal, of_user};
 use crate::harness::fake_openai::{self, FakeOpenAi};
 use crate::harness::policy_folder::{PolicyFolder, copy_shipped, policies_are, shipped_but, shown};
+use crate::harness::replies::{advice, category};
 use crate::harness::{TestApp, openai, poll};
 
 const QUIET: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
-
-fn meal(amount: &str, user_id: &str) -> Value {
-    json!({"transaction": "Team lunch", "amount": amount, "receipt": true, "date": "2026-03-14", "user_id": user_id})
-}
 
 /// The shipped meals policy with another cap.
 fn meals_up_to(amount: &str) -> String {
@@ -37,11 +35,11 @@ fn meals_up_to(amount: &str) -> String {
 async fn a_policy_that_is_edited_counts_from_the_next_expense_on() {
     let folder = PolicyFolder::shipped();
     let app = folder.app().await;
-    let before = app.decide(meal("60.00", "ana")).await;
+    let before = app.decide(of_user(meal("60.00"), "ana")).await;
     assert_eq!(before["outcome"], "approved");
     folder.write("meals.toml", &meals_up_to("50.00"));
     shown(&app, "default", "50.00").await;
-    let after = app.decide(meal("60.00", "ben")).await;
+    let after = app.decide(of_user(meal("60.00"), "ben")).await;
     assert_eq!(
         (&after["outcome"], &after["findings"][0]["limit"]),
         (&json!("denied"), &json!("50.00"))
@@ -51,7 +49,7 @@ async fn a_policy_that_is_edited_counts_from_the_next_expense_on() {
     std::fs::remove_file(folder.path().join("meals.toml")).unwrap();
     policies_are(&app.url, "3 loaded").await;
     assert_eq!(
-        app.decide(meal("60.00", "cleo")).await["policy"]["id"],
+        app.decide(of_user(meal("60.00"), "cleo")).await["policy"]["id"],
         "other",
         "nothing is left of the category"
     );
@@ -67,12 +65,8 @@ async fn rates_and_prices_are_followed_like_policies() {
     })
     .await;
     let ride = || {
-        fake.on_classify([fake_openai::Reply::content(
-            json!({"category": "travel", "confidence": 1, "rationale": "A taxi."}),
-        )]);
-        fake.on_decide([fake_openai::Reply::content(
-            json!({"decision": "approved", "reason": "Within the limits.", "cited_rules": ["travel-trip-cap"]}),
-        )]);
+        fake.on_classify([category("travel")]);
+        fake.on_decide([advice("approved", "travel-trip-cap")]);
         app.decide(json!({"transaction": "Taxi", "amount": "10.00", "currency": "EUR", "date": "2026-01-02"}))
     };
     let before = ride().await;
@@ -115,7 +109,8 @@ async fn a_faulty_set_is_refused_as_a_whole_and_warned_of_once() {
     let arguments = ["--policies", folder.name(), "--reload-interval", "10ms"];
     let service = Service::start(&arguments, &[QUIET]).await;
     policies_are(&service.url, "4 loaded").await;
-    let outcome = async |user: &str| service.post(meal("60.00", user)).await.1["outcome"].clone();
+    let outcome =
+        async |user: &str| service.post(of_user(meal("60.00"), user)).await.1["outcome"].clone();
     // One good change, and beside it what a test wants.
     let publish = |version: &str, spoil: &dyn Fn(&Path)| {
         folder.publish(version, |next| {
@@ -194,7 +189,7 @@ async fn a_mounted_config_map_that_swaps_its_links_is_followed() {
     let app = folder.app().await;
     policies_are(&app.url, "4 loaded").await;
     assert_eq!(
-        app.decide(meal("60.00", "ana")).await["outcome"],
+        app.decide(of_user(meal("60.00"), "ana")).await["outcome"],
         "approved"
     );
     folder.publish("..second", |next| {
@@ -207,7 +202,7 @@ async fn a_mounted_config_map_that_swaps_its_links_is_followed() {
     for (tenant, limit) in [("zeta", "50.00"), ("acme", "55.00")] {
         let reply = app
             .post_with(
-                meal("60.00", "ben"),
+                of_user(meal("60.00"), "ben"),
                 &[("baggage", &format!("tenant.id={tenant}"))],
             )
             .await;
@@ -296,17 +291,12 @@ async fn a_run_under_way_keeps_its_policies_also_when_a_cap_moves() {
         .await,
     );
     let gate = Arc::new(Notify::new());
-    let category = json!({"category": "meals", "confidence": 1, "rationale": "A lunch."});
-    let approved = json!({"decision": "approved", "reason": "Within the limits.", "cited_rules": ["meals-day-cap"]});
-    let approved = fake_openai::Reply::content(approved);
-    fake.on_classify([
-        fake_openai::Reply::content(category.clone()),
-        fake_openai::Reply::content(category),
-    ]);
+    let approved = advice("approved", "meals-day-cap");
+    fake.on_classify([category("meals"), category("meals")]);
     fake.on_decide([fake_openai::Reply::held(&gate, approved.clone()), approved]);
     let under_way = tokio::spawn({
         let app = Arc::clone(&app);
-        async move { app.decide(meal("60.00", "ana")).await }
+        async move { app.decide(of_user(meal("60.00"), "ana")).await }
     });
     poll::until(
         Duration::from_secs(20),
@@ -321,7 +311,7 @@ async fn a_run_under_way_keeps_its_policies_also_when_a_cap_moves() {
     )
     .await;
     assert_eq!(
-        app.decide(meal("30.00", "ana")).await["outcome"],
+        app.decide(of_user(meal("30.00"), "ana")).await["outcome"],
         "approved"
     );
     folder.write("meals.toml", &meals_up_to("500.00"));

@@ -8,6 +8,7 @@ use expense_agent::ledger::{Effect, Ledger, RecordError};
 use serde_json::{Value, json};
 
 use crate::harness::binary::run;
+use crate::harness::expenses::{id_of, laptop, meal, path_of, resolution_of, ride};
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::store::{TestStore, on_each_store};
 use crate::harness::{Reply, TestApp, config};
@@ -65,22 +66,13 @@ impl Office {
     }
 
     async fn decide(&self, body: Value) -> Value {
-        let reply = self
-            .app
-            .post_with(body, &[("authorization", "Bearer ea_feed")])
-            .await;
+        let reply = self.app.post_as("ea_feed", body).await;
         assert_eq!(reply.status, 201, "{:#}", reply.body);
         reply.body
     }
 
-    async fn settle(&self, key: &str, decision: &Value, body: Value) -> Reply {
-        let path = format!(
-            "/v1/expenses/{}/resolution",
-            decision["id"].as_str().unwrap()
-        );
-        self.app
-            .post_to(&path, body, &[("authorization", &format!("Bearer {key}"))])
-            .await
+    async fn resolve(&self, key: &str, decision: &Value, body: Value) -> Reply {
+        self.app.resolve(key, decision, body).await
     }
 
     async fn get(&self, path: &str) -> Value {
@@ -96,11 +88,6 @@ impl Office {
         body["amount"] = "9000.00".into();
         self.decide(body).await["findings"][0]["used"].clone()
     }
-}
-
-/// A laptop needs a manager.
-fn laptop(amount: &str) -> Value {
-    json!({"transaction": "Laptop", "amount": amount, "date": "2026-03-14", "user_id": "ana"})
 }
 
 /// A meal whose merchant code says travel goes to review, and the person says that it is a meal.
@@ -130,7 +117,7 @@ async fn a_manager_approves_all_or_less_of_what_is_pending_and_the_rest_is_free_
         );
         let mut less = by("ben", "approve", "manager");
         less["amount"] = "600.00".into();
-        let reply = office.settle("ea_manager", &pending, less.clone()).await;
+        let reply = office.resolve("ea_manager", &pending, less.clone()).await;
         assert_eq!(reply.status, 201, "{:#}", reply.body);
         let resolution = &reply.body["resolution"];
         assert_eq!(
@@ -151,13 +138,13 @@ async fn a_manager_approves_all_or_less_of_what_is_pending_and_the_rest_is_free_
         );
         assert_eq!(office.used(laptop("1.00")).await, "600.00");
         // Read again it is the same, and the same settlement sent again is answered again.
-        let path = format!("/v1/expenses/{}", pending["id"].as_str().unwrap());
+        let path = path_of(&pending);
         assert_eq!(office.get(&path).await, reply.body);
-        let again = office.settle("ea_manager", &pending, less).await;
+        let again = office.resolve("ea_manager", &pending, less).await;
         assert_eq!((again.status, &again.body), (201, &reply.body));
         assert_eq!(again.headers["idempotency-replayed"], "true");
         let other = office
-            .settle("ea_manager", &pending, by("ben", "deny", "manager"))
+            .resolve("ea_manager", &pending, by("ben", "deny", "manager"))
             .await;
         assert_eq!(
             (other.status, &other.body["code"]),
@@ -176,7 +163,7 @@ async fn what_is_denied_or_withdrawn_gives_its_share_back_and_is_nobodys_duplica
             assert_eq!(pending["duplicates"], json!([]), "{action}");
             assert_eq!(office.used(laptop("1.00")).await, "1000.00");
             let reply = office
-                .settle("ea_vp", &pending, by("ben", action, "vp"))
+                .resolve("ea_vp", &pending, by("ben", action, "vp"))
                 .await;
             assert_eq!(
                 (reply.status, &reply.body["resolution"]["action"]),
@@ -198,14 +185,14 @@ async fn an_expense_in_review_is_approved_by_the_rules_and_above_a_cap_by_the_ro
         let office = Office::on(&store).await;
         let first = office.decide(odd_meal("60.00")).await;
         assert_eq!((&first["outcome"], &first["reviewer"]), (&json!("needs_review"), &json!("manager")));
-        let approved = office.settle("ea_manager", &first, as_a_meal("manager")).await;
+        let approved = office.resolve("ea_manager", &first, as_a_meal("manager")).await;
         assert_eq!(approved.status, 201, "{:#}", approved.body);
         let meal = json!({"transaction": "Dinner", "date": "2026-03-14", "user_id": "ana", "receipt": true});
         assert_eq!(office.used(meal.clone()).await, "60.00", "an approval takes its share like any other");
 
         // Sixty and thirty are above the seventy-five of a day.
         let second = office.decide(odd_meal("30.00")).await;
-        let refused = office.settle("ea_manager", &second, as_a_meal("manager")).await;
+        let refused = office.resolve("ea_manager", &second, as_a_meal("manager")).await;
         assert_eq!((refused.status, &refused.body["code"]), (403, &json!("exception_needed")));
         let detail = refused.body["detail"].as_str().unwrap();
         assert!(
@@ -213,7 +200,7 @@ async fn an_expense_in_review_is_approved_by_the_rules_and_above_a_cap_by_the_ro
             "{detail}"
         );
         assert_eq!(office.used(meal.clone()).await, "60.00", "what is refused takes nothing");
-        let excepted = office.settle("ea_vp", &second, as_a_meal("vp")).await;
+        let excepted = office.resolve("ea_vp", &second, as_a_meal("vp")).await;
         assert_eq!(excepted.status, 201, "{:#}", excepted.body);
         assert_eq!(excepted.body["resolution"]["exceptions"], json!(["meals-day-cap"]));
         assert_eq!(office.used(meal).await, "90.00");
@@ -228,13 +215,13 @@ async fn a_person_files_an_expense_in_review_under_another_category() {
         let odd = office.decide(odd_meal("60.00")).await;
         let mut body = by("ben", "approve", "manager");
         body["category"] = "yachts".into();
-        let unknown = office.settle("ea_manager", &odd, body.clone()).await;
+        let unknown = office.resolve("ea_manager", &odd, body.clone()).await;
         assert_eq!(
             (unknown.status, &unknown.body["errors"][0]["field"]),
             (422, &json!("category"))
         );
         body["category"] = "travel".into();
-        let reply = office.settle("ea_manager", &odd, body).await;
+        let reply = office.resolve("ea_manager", &odd, body).await;
         assert_eq!(
             (reply.status, &reply.body["resolution"]["category"]),
             (201, &json!("travel")),
@@ -263,8 +250,8 @@ async fn a_credit_frees_what_a_person_approved_under_the_category_and_the_rate_o
         assert!(early.body["errors"][0]["message"].as_str().unwrap().contains("waits for its review"));
 
         let ledger = Ledger::open(&store.store).await.unwrap();
-        let stale = ledger.get("acme", lunch["id"].as_str().unwrap().parse().unwrap()).await.unwrap().unwrap();
-        let approved = office.settle("ea_manager", &lunch, as_a_meal("manager")).await;
+        let stale = ledger.get("acme", id_of(&lunch).parse().unwrap()).await.unwrap().unwrap();
+        let approved = office.resolve("ea_manager", &lunch, as_a_meal("manager")).await;
         assert_eq!(approved.status, 201, "{:#}", approved.body);
         assert_eq!(approved.body["resolution"]["converted_amount"]["amount"], "43.40");
         let mut late = stale.decision.clone();
@@ -292,7 +279,7 @@ async fn a_table_of_decisions_shows_the_category_that_a_person_chose() {
     let odd = office.decide(odd_meal("60.00")).await;
     assert_eq!(
         office
-            .settle("ea_manager", &odd, as_a_meal("manager"))
+            .resolve("ea_manager", &odd, as_a_meal("manager"))
             .await
             .status,
         201
@@ -386,7 +373,7 @@ async fn nobody_settles_without_the_role_for_himself_or_for_another_tenant() {
         ),
         ("ea_manager", &pending, unsigned, 422, "invalid_resolution"),
     ] {
-        let reply = office.settle(key, decision, body.clone()).await;
+        let reply = office.resolve(key, decision, body.clone()).await;
         assert_eq!(
             (reply.status, &reply.body["code"]),
             (status, &json!(code)),
@@ -399,7 +386,7 @@ async fn nobody_settles_without_the_role_for_himself_or_for_another_tenant() {
         pending["id"]
     );
     let signed = json!({"action": "approve", "role": "cfo", "reason": "Fine."});
-    let reply = office.settle("ea_cfo", &pending, signed).await;
+    let reply = office.resolve("ea_cfo", &pending, signed).await;
     assert_eq!(
         (reply.status, &reply.body["resolution"]["actor"]),
         (201, &json!("dora"))
@@ -409,7 +396,7 @@ async fn nobody_settles_without_the_role_for_himself_or_for_another_tenant() {
         .decide(json!({"transaction": "Uber ride", "amount": "45.00", "user_id": "ana"}))
         .await;
     let closed = office
-        .settle("ea_manager", &ride, by("ben", "deny", "manager"))
+        .resolve("ea_manager", &ride, by("ben", "deny", "manager"))
         .await;
     assert_eq!(
         (closed.status, &closed.body["code"]),
@@ -421,10 +408,7 @@ async fn nobody_settles_without_the_role_for_himself_or_for_another_tenant() {
 async fn without_keys_there_are_no_roles_and_nobody_settles() {
     let app = TestApp::spawn().await;
     let pending = app.decide(laptop("1000.00")).await;
-    let path = format!(
-        "/v1/expenses/{}/resolution",
-        pending["id"].as_str().unwrap()
-    );
+    let path = resolution_of(&pending);
     let reply = app
         .post_to(&path, by("ben", "approve", "manager"), &[])
         .await;
@@ -440,7 +424,7 @@ async fn every_fault_of_a_settlement_is_named() {
     let pending = office.decide(laptop("1000.00")).await;
     let wrong =
         json!({"action": "burn", "role": "boss", "actor": " ", "amount": "-1", "colour": "red"});
-    let reply = office.settle("ea_manager", &pending, wrong).await;
+    let reply = office.resolve("ea_manager", &pending, wrong).await;
     assert_eq!(
         (reply.status, &reply.body["code"]),
         (422, &json!("invalid_resolution"))
@@ -456,7 +440,7 @@ async fn every_fault_of_a_settlement_is_named() {
     );
     let mut more = by("ben", "approve", "manager");
     more["amount"] = "1000.01".into();
-    let reply = office.settle("ea_manager", &pending, more).await;
+    let reply = office.resolve("ea_manager", &pending, more).await;
     assert_eq!(
         (reply.status, &reply.body["errors"][0]["field"]),
         (422, &json!("amount"))
@@ -475,7 +459,7 @@ async fn of_many_who_settle_at_once_one_does() {
                 "deny"
             };
             office
-                .settle(
+                .resolve(
                     "ea_manager",
                     &pending,
                     by(&format!("boss-{n}"), action, "manager"),
@@ -526,7 +510,7 @@ async fn the_queue_of_a_role_holds_what_is_open_for_it() {
         assert_eq!(queue("vp").await, [gift["id"].clone()]);
         assert_eq!(queue("cfo").await, Vec::<Value>::new());
         office
-            .settle("ea_vp", &gift, by("ben", "approve", "vp"))
+            .resolve("ea_vp", &gift, by("ben", "approve", "vp"))
             .await;
         assert_eq!(queue("vp").await, Vec::<Value>::new());
         assert_eq!(
@@ -542,7 +526,7 @@ async fn a_resolution_has_a_trace_of_its_own_that_leads_to_the_decisions() {
     let office = Office::on_sqlite().await;
     let pending = office.decide(laptop("1000.00")).await;
     let reply = office
-        .settle("ea_manager", &pending, by("ben", "approve", "manager"))
+        .resolve("ea_manager", &pending, by("ben", "approve", "manager"))
         .await;
     let spans = office.app.trace(&reply.body["resolution"]["trace_id"]);
     assert_ne!(reply.body["resolution"]["trace_id"], pending["trace_id"]);
@@ -557,10 +541,7 @@ async fn a_resolution_has_a_trace_of_its_own_that_leads_to_the_decisions() {
             .find(|attribute| attribute.key.as_str() == key);
         found.map(|attribute| attribute.value.as_str().into_owned())
     };
-    assert_eq!(
-        attribute("expense.id").unwrap(),
-        pending["id"].as_str().unwrap()
-    );
+    assert_eq!(attribute("expense.id").unwrap(), id_of(&pending));
     assert_eq!(attribute("expense.resolution.action").unwrap(), "approve");
     assert_eq!(attribute("user.id").unwrap(), "ben");
     assert_eq!(attribute("expense.record.hash").unwrap().len(), 64);
@@ -579,7 +560,7 @@ async fn a_resolution_has_a_trace_of_its_own_that_leads_to_the_decisions() {
     );
 
     let refused = office
-        .settle("ea_manager", &pending, by("ana", "approve", "manager"))
+        .resolve("ea_manager", &pending, by("ana", "approve", "manager"))
         .await;
     let spans = office.app.trace(&refused.body["trace_id"]);
     let span = spans

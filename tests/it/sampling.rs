@@ -15,8 +15,10 @@ use proptest::prelude::*;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use crate::harness::fake_openai::{FakeOpenAi, Reply};
+use crate::harness::expenses::{flight, path_of, ride};
+use crate::harness::fake_openai::FakeOpenAi;
 use crate::harness::otlp_receiver::OtlpReceiver;
+use crate::harness::replies::{advice, category};
 use crate::harness::{TestApp, config, openai, pseudonyms, telemetry_settings};
 
 /// Nothing but what has a reason, and nothing is slow or costly.
@@ -43,14 +45,6 @@ fn offline(fault: &str) -> ModelConfig {
         faults: vec![fault.parse().unwrap()],
         fault_seed: 1,
     }
-}
-
-fn ride() -> Value {
-    json!({"transaction": "Uber ride to the client", "amount": "45.00", "date": "2026-03-14", "user_id": "ana"})
-}
-
-fn flight() -> Value {
-    json!({"transaction": "Flight to Chicago", "amount": "650.00", "date": "2026-03-14", "user_id": "ana"})
 }
 
 /// Posts bodies, and gives what is said of each trace that was kept, with the counts at the end.
@@ -115,12 +109,8 @@ async fn each_reason_keeps_a_trace() {
         ..nothing_else()
     };
     let fake = FakeOpenAi::spawn().await;
-    fake.on_classify([Reply::content(
-        json!({"category": "travel", "confidence": 1, "rationale": ""}),
-    )]);
-    let ruling =
-        json!({"decision": "approved", "reason": "Fine.", "cited_rules": ["travel-trip-cap"]});
-    fake.on_decide([Reply::content(ruling)]);
+    fake.on_classify([category("travel")]);
+    fake.on_decide([advice("approved", "travel-trip-cap")]);
     for (sampling, model, body, expected) in [
         (nothing_else(), offline("unavailable:1"), ride(), "error"),
         (
@@ -181,7 +171,7 @@ async fn a_trace_that_is_not_kept_is_linked_to_its_decision() {
     let receiver = OtlpReceiver::spawn().await;
     let app = TestApp::exporting(exporting(&receiver, nothing_else())).await;
     let ordinary = app.decide(ride()).await;
-    let path = format!("/v1/expenses/{}", ordinary["id"].as_str().unwrap());
+    let path = path_of(&ordinary);
     assert_eq!(ordinary["trace_url"], path);
     assert_eq!(app.get(&path).await.body["id"], ordinary["id"]);
     let review = app

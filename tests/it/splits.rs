@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
+use crate::harness::expenses::expense;
 use crate::harness::store::on_each_store;
 use crate::harness::{TestApp, config, policies_with};
 use crate::policy::{dec, expense};

@@ -6,8 +6,10 @@ use expense_agent::rulebook::Folder;
 use serde_json::{Value, json};
 
 use crate::harness::binary::run;
-use crate::harness::fake_openai::{FakeOpenAi, Reply};
+use crate::harness::expenses::taxi;
+use crate::harness::fake_openai::FakeOpenAi;
 use crate::harness::policy_folder::{PolicyFolder, policies_are, shipped_but, shown};
+use crate::harness::replies::category;
 use crate::harness::{TestApp, assert_golden, openai};
 
 /// A category of its own, with evidence for itself.
@@ -76,12 +78,7 @@ async fn a_tenant_replaces_a_category_with_all_its_versions_and_adds_others() {
         (&ours["category"], &ours["outcome"]),
         (&json!("training"), &json!("approved"))
     );
-    let ride = decide(
-        &app,
-        "acme",
-        json!({"transaction": "Taxi", "amount": "5.00"}),
-    )
-    .await;
+    let ride = decide(&app, "acme", taxi()).await;
     assert_eq!(
         ride["policy"]["rules"],
         json!(["travel-trip-cap", "travel-manager-approval"]),
@@ -103,9 +100,7 @@ async fn a_tenant_replaces_a_category_with_all_its_versions_and_adds_others() {
 async fn the_model_chooses_among_the_categories_of_the_tenant() {
     let folder = with_tenants();
     let fake = FakeOpenAi::spawn().await;
-    fake.always(Reply::content(
-        json!({"category": "training", "confidence": 1, "rationale": "A course."}),
-    ));
+    fake.always(category("training"));
     let app = TestApp::with(Config {
         model: openai(&fake),
         ..folder.config()

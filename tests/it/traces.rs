@@ -3,26 +3,10 @@
 
 use serde_json::{Value, json};
 
+use crate::harness::expenses::{expense, flight, meal, ride};
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
+use crate::harness::replies::{advice_because, category};
 use crate::harness::{TestApp, assert_golden};
-
-/// A classification as a sensible model gives it.
-fn category(label: &str) -> Reply {
-    Reply::content(json!({"category": label, "confidence": 0.9, "rationale": "It says so."}))
-}
-
-/// A decision as a sensible model gives it.
-fn decision(ruling: &str, reason: &str, cited: &[&str]) -> Reply {
-    Reply::content(json!({"decision": ruling, "reason": reason, "cited_rules": cited}))
-}
-
-fn flight() -> Value {
-    json!({"transaction": "Flight to Chicago, $650", "amount": 650.00, "date": "2026-03-14", "user_id": "ana"})
-}
-
-fn ride() -> Value {
-    json!({"transaction": "Uber ride to the client", "amount": "45.00", "date": "2026-03-14", "user_id": "ana"})
-}
 
 /// Decides one expense with scripted answers, and compares the tree.
 async fn golden(name: &str, replies: impl IntoIterator<Item = Reply>, body: Value) -> Value {
@@ -38,7 +22,7 @@ async fn golden(name: &str, replies: impl IntoIterator<Item = Reply>, body: Valu
 async fn a_ride_within_policy_is_approved() {
     let replies = [
         category("travel"),
-        decision(
+        advice_because(
             "approved",
             "45.00 is within the trip cap.",
             &["travel-trip-cap"],
@@ -53,7 +37,7 @@ async fn a_ride_within_policy_is_approved() {
 async fn a_flight_above_the_trip_cap_is_denied() {
     let replies = [
         category("travel"),
-        decision(
+        advice_because(
             "denied",
             "It is $150 above the cap of $500.",
             &["travel-trip-cap"],
@@ -72,13 +56,13 @@ async fn a_flight_above_the_trip_cap_is_denied() {
 async fn a_flight_above_the_threshold_needs_a_manager() {
     let replies = [
         category("travel"),
-        decision(
+        advice_because(
             "needs_approval",
             "Above 200.00 a manager agrees.",
             &["travel-manager-approval"],
         ),
     ];
-    let body = json!({"transaction": "Flight to Boston", "amount": "310.00", "date": "2026-03-14", "user_id": "ana"});
+    let body = expense("Flight to Boston", "310.00");
     let body = golden("manager_approval", replies, body).await;
     assert_eq!(body["outcome"], "needs_approval");
     assert_eq!(body["approver"], "manager");
@@ -90,16 +74,15 @@ async fn a_second_meal_that_reaches_the_day_cap_is_denied() {
     let fake = FakeOpenAi::spawn().await;
     fake.script([
         category("meals"),
-        decision("approved", "Within the day's cap.", &["meals-day-cap"]),
+        advice_because("approved", "Within the day's cap.", &["meals-day-cap"]),
         category("meals"),
-        decision(
+        advice_because(
             "denied",
             "Only 15.00 of the day's 75.00 is left.",
             &["meals-day-cap"],
         ),
     ]);
     let app = TestApp::with_openai(&fake).await;
-    let meal = |amount: &str| json!({"transaction": "Team lunch", "amount": amount, "date": "2026-03-14", "user_id": "ana", "receipt": true});
     assert_eq!(app.decide(meal("60.00")).await["outcome"], "approved");
     let second = app.decide(meal("20.00")).await;
     assert_eq!(second["outcome"], "denied");
@@ -112,7 +95,7 @@ async fn a_second_meal_that_reaches_the_day_cap_is_denied() {
 async fn the_right_denial_for_the_wrong_reason_is_a_review() {
     let replies = [
         category("meals"),
-        decision("denied", "It is above the day's 75.00.", &["meals-day-cap"]),
+        advice_because("denied", "It is above the day's 75.00.", &["meals-day-cap"]),
     ];
     let body = golden("silent_compound_failure", replies, flight()).await;
     assert_eq!(body["outcome"], "needs_review");
@@ -131,7 +114,7 @@ async fn an_invalid_category_is_repaired_once() {
     let replies = [
         category("entertainment"),
         category("travel"),
-        decision("approved", "Within policy.", &["travel-trip-cap"]),
+        advice_because("approved", "Within policy.", &["travel-trip-cap"]),
     ];
     let body = golden("invalid_category_repaired", replies, ride()).await;
     assert_eq!(body["outcome"], "approved");
@@ -156,7 +139,7 @@ async fn an_invalid_category_that_is_not_repaired_is_a_review() {
 async fn a_model_more_lenient_than_policy_is_overruled() {
     let replies = [
         category("travel"),
-        decision("approved", "Looks fine.", &["travel-trip-cap"]),
+        advice_because("approved", "Looks fine.", &["travel-trip-cap"]),
     ];
     let body = golden("model_more_lenient", replies, flight()).await;
     assert_eq!(body["outcome"], "denied");
@@ -168,7 +151,7 @@ async fn a_model_more_lenient_than_policy_is_overruled() {
 async fn a_model_stricter_than_policy_is_a_review() {
     let replies = [
         category("travel"),
-        decision("denied", "I do not like it.", &["travel-trip-cap"]),
+        advice_because("denied", "I do not like it.", &["travel-trip-cap"]),
     ];
     let body = golden("model_stricter", replies, ride()).await;
     assert_eq!(body["outcome"], "needs_review");
@@ -179,7 +162,7 @@ async fn a_model_stricter_than_policy_is_a_review() {
 async fn a_hallucinated_amount_is_a_review() {
     let replies = [
         category("travel"),
-        decision(
+        advice_because(
             "approved",
             "Rides up to $80.00 are fine.",
             &["travel-trip-cap"],
@@ -193,7 +176,7 @@ async fn a_hallucinated_amount_is_a_review() {
 async fn a_hallucinated_rule_is_a_review() {
     let replies = [
         category("travel"),
-        decision("approved", "Within policy.", &["ride-cap"]),
+        advice_because("approved", "Within policy.", &["ride-cap"]),
     ];
     let body = golden("hallucinated_rule", replies, ride()).await;
     assert_eq!(body["outcome"], "needs_review");
@@ -269,7 +252,7 @@ async fn a_step_keeps_the_prompt_that_its_chat_spans_show() {
     let fake = FakeOpenAi::spawn().await;
     // The first answer is repaired, so classify has two spans and one prompt.
     fake.on_classify([Reply::content("nonsense"), category("travel")]);
-    fake.on_decide([decision(
+    fake.on_decide([advice_because(
         "approved",
         "45.00 is within the trip cap.",
         &["travel-trip-cap"],

@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::harness::binary::Service;
+use crate::harness::expenses::{flight, meal};
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::otlp_logs::ReceivedRecord;
 use crate::harness::otlp_receiver::{OtlpReceiver, ReceivedSpan};
+use crate::harness::replies::{advice_because, category};
 use crate::harness::server::Nobody;
 
 /// What left a service that decided on one flight, which its model took for a meal.
@@ -81,9 +83,10 @@ async fn sent(arguments: &[&str], variables: &[(&str, &str)], replies: Vec<Reply
 
 /// A flight that is taken for a meal, and denied for the wrong reason.
 fn wrong_category() -> Vec<Reply> {
-    let classified = json!({"category": "meals", "confidence": 0.9, "rationale": "It says so."});
-    let advised = json!({"decision": "denied", "reason": "By the day cap.", "cited_rules": ["meals-day-cap"]});
-    vec![Reply::content(classified), Reply::content(advised)]
+    vec![
+        category("meals"),
+        advice_because("denied", "By the day cap.", &["meals-day-cap"]),
+    ]
 }
 
 async fn every_check_is_an_evaluation(protocol: &str) {

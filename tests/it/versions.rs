@@ -3,7 +3,6 @@
 
 use std::path::Path;
 
-use expense_agent::config::Config;
 use expense_agent::domain::ruling::Role;
 use expense_agent::ledger::Ledger;
 use futures_util::future::join_all;
@@ -11,8 +10,8 @@ use serde_json::json;
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Row};
 
+use crate::harness::TestApp;
 use crate::harness::store::on_each_store;
-use crate::harness::{TestApp, config};
 
 #[tokio::test]
 async fn a_version_starts_on_tables_that_a_later_one_has_brought_up_to_date() {
@@ -27,7 +26,7 @@ async fn a_version_starts_on_tables_that_a_later_one_has_brought_up_to_date() {
                  WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)",
             )
             .await;
-        let app = TestApp::with(Config { store: store.store.clone(), ..config() }).await;
+        let app = TestApp::on(&store).await;
         let decided = app.post(json!({"transaction": "Uber ride", "amount": "45.00", "user_id": "ana"})).await;
         assert_eq!(decided.status, 201, "{:#}", decided.body);
     })

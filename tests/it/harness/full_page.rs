@@ -6,10 +6,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::binary::Service;
+use super::expenses::{expense, of_user, resolution_of};
 use super::exposition::Page;
 use super::fake_openai::{FakeOpenAi, Reply};
 use super::key_file::{KeyFile, entry};
 use super::otlp_receiver::OtlpReceiver;
+use super::replies::{advice, approved_trip, category};
 use super::store::TestStore;
 use super::{MODEL, poll};
 
@@ -19,19 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The employee in all of it, whom no metric may name.
 pub(crate) const EMPLOYEE: &str = "ana-the-employee";
 
-/// A classification as a sensible model gives it.
-pub(crate) fn category(label: &str) -> Reply {
-    Reply::content(json!({"category": label, "confidence": 0.9, "rationale": "It says so."}))
-}
-
-/// A decision as a sensible model gives it.
-pub(crate) fn decision(ruling: &str, cited: &str) -> Reply {
-    Reply::content(json!({"decision": ruling, "reason": "By the rules.", "cited_rules": [cited]}))
-}
-
 /// An expense of the employee.
-pub(crate) fn expense(transaction: &str, amount: &str) -> Value {
-    json!({"transaction": transaction, "amount": amount, "date": "2026-03-14", "user_id": EMPLOYEE})
+fn claim(transaction: &str, amount: &str) -> Value {
+    of_user(expense(transaction, amount), EMPLOYEE)
 }
 
 /// Runs the program through all of it, and reads the page.
@@ -78,54 +70,60 @@ pub(crate) async fn full_page() -> Page {
         decision
     };
 
-    let approval = || vec![category("travel"), decision("approved", "travel-trip-cap")];
-    decide("ea_feed", expense("Uber ride", "45.00"), approval()).await;
-    decide("ea_zeta", expense("Uber ride", "45.00"), approval()).await;
+    decide(
+        "ea_feed",
+        claim("Uber ride", "45.00"),
+        approved_trip().into(),
+    )
+    .await;
+    decide(
+        "ea_zeta",
+        claim("Uber ride", "45.00"),
+        approved_trip().into(),
+    )
+    .await;
     // More lenient than the policy.
     decide(
         "ea_feed",
-        expense("Flight to Chicago", "650.00"),
-        approval(),
+        claim("Flight to Chicago", "650.00"),
+        approved_trip().into(),
     )
     .await;
     decide(
         "ea_feed",
-        expense("Uber ride", "45.00"),
+        claim("Uber ride", "45.00"),
         vec![Reply::status(503)],
     )
     .await;
-    let mended = std::iter::once(category("fun")).chain(approval()).collect();
-    decide("ea_feed", expense("Uber ride", "46.00"), mended).await;
-    let unpriced = approval()
+    let mended = std::iter::once(category("fun"))
+        .chain(approved_trip())
+        .collect();
+    decide("ea_feed", claim("Uber ride", "46.00"), mended).await;
+    let unpriced = approved_trip()
         .into_iter()
         .map(|reply| reply.model("unheard-of"))
         .collect();
-    decide("ea_feed", expense("Uber ride", "47.00"), unpriced).await;
+    decide("ea_feed", claim("Uber ride", "47.00"), unpriced).await;
     let manager = || {
         vec![
             category("travel"),
-            decision("needs_approval", "travel-manager-approval"),
+            advice("needs_approval", "travel-manager-approval"),
         ]
     };
-    decide("ea_feed", expense("Flight to Boston", "310.00"), manager()).await;
-    let open = decide("ea_feed", expense("Flight to Boston", "311.00"), manager()).await;
+    decide("ea_feed", claim("Flight to Boston", "310.00"), manager()).await;
+    let open = decide("ea_feed", claim("Flight to Boston", "311.00"), manager()).await;
     let settlement =
         json!({"action": "approve", "role": "manager", "actor": "ben", "reason": "Talked to her."});
-    let (status, resolved) = send(
-        &format!("/v1/expenses/{}/resolution", open["id"].as_str().unwrap()),
-        "ea_boss",
-        settlement,
-    )
-    .await;
+    let (status, resolved) = send(&resolution_of(&open), "ea_boss", settlement).await;
     assert_eq!(status, 201, "{resolved:#}");
     assert_eq!(
-        send("/v1/expenses", "ea_nobody", expense("Taxi", "1.00"))
+        send("/v1/expenses", "ea_nobody", claim("Taxi", "1.00"))
             .await
             .0,
         401
     );
     assert_eq!(
-        send("/v1/expenses", "ea_feed", expense("Taxi", "-1.00"))
+        send("/v1/expenses", "ea_feed", claim("Taxi", "-1.00"))
             .await
             .0,
         422
@@ -135,7 +133,7 @@ pub(crate) async fn full_page() -> Page {
     store.execute("ALTER TABLE cap_usage RENAME TO gone").await;
     fake.script([category("travel")]);
     assert_eq!(
-        send("/v1/expenses", "ea_feed", expense("Taxi", "1.00"))
+        send("/v1/expenses", "ea_feed", claim("Taxi", "1.00"))
             .await
             .0,
         503

@@ -3,6 +3,7 @@
 //! receiver, Jaeger client) are beside it.
 
 pub(crate) mod binary;
+pub(crate) mod expenses;
 pub(crate) mod exposition;
 pub(crate) mod fake_openai;
 pub(crate) mod full_page;
@@ -15,6 +16,7 @@ pub(crate) mod otlp_receiver;
 pub(crate) mod policy_folder;
 pub(crate) mod poll;
 pub(crate) mod receiver_process;
+pub(crate) mod replies;
 pub(crate) mod server;
 pub(crate) mod store;
 pub(crate) mod trace_tree;
@@ -42,8 +44,10 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use expenses::{path_of, resolution_of};
 use exposition::Page;
 use fake_openai::FakeOpenAi;
+use store::TestStore;
 
 /// A model's name that the shipped price table knows.
 pub(crate) const MODEL: &str = "gpt-4o-mini";
@@ -162,6 +166,15 @@ impl TestApp {
         .await
     }
 
+    /// The service with the offline model, on a ledger that outlives it.
+    pub(crate) async fn on(store: &TestStore) -> Self {
+        Self::with(Config {
+            store: store.store.clone(),
+            ..config()
+        })
+        .await
+    }
+
     /// The service with settings of the test's own.
     pub(crate) async fn with(config: Config) -> Self {
         Self::by(Clock::system(), config).await
@@ -270,6 +283,12 @@ impl TestApp {
         .await
     }
 
+    /// Posts an expense with an API key.
+    pub(crate) async fn post_as(&self, key: &str, body: impl Into<Value>) -> Reply {
+        self.post_with(body, &[("authorization", &format!("Bearer {key}"))])
+            .await
+    }
+
     /// Posts a body as it is.
     pub(crate) async fn post_raw(
         &self,
@@ -333,6 +352,23 @@ impl TestApp {
         let reply = self.post(body).await;
         assert_eq!(reply.status, 201, "{:#}", reply.body);
         reply.body
+    }
+
+    /// The decision as it is read again.
+    pub(crate) async fn read(&self, decision: &Value) -> Value {
+        self.get(&path_of(decision)).await.body
+    }
+
+    /// Resolves a decision with an API key.
+    pub(crate) async fn resolve(
+        &self,
+        key: &str,
+        decision: &Value,
+        resolution: impl Into<Value>,
+    ) -> Reply {
+        let headers = [("authorization", &*format!("Bearer {key}"))];
+        self.post_to(&resolution_of(decision), resolution, &headers)
+            .await
     }
 
     /// Posts an expense, and hangs up when its model has been asked.

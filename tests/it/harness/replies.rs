@@ -1,0 +1,30 @@
+//! What a fake model answers about an expense: a category in the first step, advice in the second.
+
+use serde_json::json;
+
+use super::fake_openai::Reply;
+
+/// A classification as a sensible model gives it.
+pub(crate) fn category(label: &str) -> Reply {
+    category_because(label, "It says so.")
+}
+
+/// A classification with its rationale.
+pub(crate) fn category_because(label: &str, rationale: &str) -> Reply {
+    Reply::content(json!({"category": label, "confidence": 0.9, "rationale": rationale}))
+}
+
+/// Advice as a sensible model gives it, with the one rule it cites.
+pub(crate) fn advice(decision: &str, rule: &str) -> Reply {
+    advice_because(decision, "By the rules.", &[rule])
+}
+
+/// Advice with its reason and the rules it cites.
+pub(crate) fn advice_because(decision: &str, reason: &str, rules: &[&str]) -> Reply {
+    Reply::content(json!({"decision": decision, "reason": reason, "cited_rules": rules}))
+}
+
+/// A trip, and its approval: the two answers of a model that agrees with the policy.
+pub(crate) fn approved_trip() -> [Reply; 2] {
+    [category("travel"), advice("approved", "travel-trip-cap")]
+}
