@@ -9,7 +9,8 @@ use crate::harness::binary::Service;
 use crate::harness::expenses::{flight, meal};
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::otlp_logs::ReceivedRecord;
-use crate::harness::otlp_receiver::{OtlpReceiver, ReceivedSpan};
+use crate::harness::otlp_receiver::OtlpReceiver;
+use crate::harness::otlp_spans::ReceivedSpan;
 use crate::harness::replies::{advice_because, category};
 use crate::harness::server::Nobody;
 

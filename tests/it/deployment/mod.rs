@@ -11,6 +11,7 @@ mod guide;
 mod manifest;
 mod network;
 mod policies;
+mod references;
 mod watching;
 
 use std::collections::BTreeMap;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::otlp_receiver::{kind_of, status_of, time_of};
+use super::otlp_spans::{kind_of, status_of, time_of};
 use super::poll;
 use super::trace_tree::TreeSpan;
 

@@ -13,6 +13,7 @@ pub(crate) mod mortal_receiver;
 pub(crate) mod otlp_logs;
 pub(crate) mod otlp_metrics;
 pub(crate) mod otlp_receiver;
+pub(crate) mod otlp_spans;
 pub(crate) mod policy_folder;
 pub(crate) mod poll;
 pub(crate) mod receiver_process;

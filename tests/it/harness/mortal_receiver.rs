@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::net::TcpSocket;
 use tokio::runtime::Runtime;
 
-use super::otlp_receiver::{Inbox, Manner, ReceivedSpan};
+use super::otlp_receiver::{Inbox, Manner};
+use super::otlp_spans::ReceivedSpan;
 use super::poll;
 
 const PATIENCE: Duration = Duration::from_secs(30);

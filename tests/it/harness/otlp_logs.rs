@@ -14,7 +14,8 @@ use opentelemetry_proto::tonic::collector::logs::v1::{
 use prost::Message;
 use serde_json::Value;
 
-use super::otlp_receiver::{hex, plain, read_attributes, read_value};
+use super::otlp_receiver::plain;
+use super::otlp_spans::{hex, read_attributes, read_value};
 
 /// Every delivery so far, shared by both transports and the test.
 #[derive(Clone, Default)]

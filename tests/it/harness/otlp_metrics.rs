@@ -15,7 +15,8 @@ use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use prost::Message;
 use serde_json::Value;
 
-use super::otlp_receiver::{plain, read_attributes};
+use super::otlp_receiver::plain;
+use super::otlp_spans::read_attributes;
 
 /// Every push so far, shared by both transports and the test.
 #[derive(Clone, Default)]

@@ -3,13 +3,12 @@
 //! twice fails the test that asks. Limits are the Collector's defaults: 4 MiB per gRPC message, 20
 //! MiB per HTTP body.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -19,7 +18,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use flate2::read::GzDecoder;
-use opentelemetry::trace::{SpanKind, Status};
+use opentelemetry::trace::Status;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::LogsServiceServer;
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::MetricsServiceServer;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
@@ -29,21 +28,21 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
-use opentelemetry_proto::tonic::common::v1::any_value::Value as WireValue;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
-use serde_json::Value;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint};
 
 use super::otlp_logs::{self, LogsInbox, ReceivedRecord};
 use super::otlp_metrics::{self, MetricsInbox, ReceivedMetric};
+use super::otlp_spans::{ReceivedSpan, Transport, hex, read};
 use super::poll;
 use super::server::Server;
 
 const PROTOBUF: &str = "application/x-protobuf";
+
 const HTTP_BODY_BYTES: usize = 20 * 1024 * 1024;
 
 /// The receiver; dropping it closes both ports.
@@ -144,51 +143,6 @@ pub(crate) enum Manner {
     Busy,
     /// It is never answered.
     Hang,
-}
-
-/// How a span came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Transport {
-    /// OTLP over gRPC.
-    Grpc,
-    /// OTLP over HTTP/1.1 or HTTP/2, in protobuf.
-    Http,
-}
-
-/// A span as a backend reads it.
-#[derive(Clone, Debug)]
-pub(crate) struct ReceivedSpan {
-    /// How it came.
-    pub(crate) transport: Transport,
-    /// 32 lower-case hex digits.
-    pub(crate) trace_id: String,
-    /// 16 lower-case hex digits.
-    pub(crate) span_id: String,
-    /// 16 lower-case hex digits, empty on a root.
-    pub(crate) parent_id: String,
-    /// The span's name.
-    pub(crate) name: String,
-    /// The span's kind.
-    pub(crate) kind: SpanKind,
-    /// The status, with its message if it is an error.
-    pub(crate) status: Status,
-    /// When it started.
-    pub(crate) start: SystemTime,
-    /// The span's attributes.
-    pub(crate) attributes: BTreeMap<String, Value>,
-    /// The attributes of the process that sent it.
-    pub(crate) resource: BTreeMap<String, Value>,
-    /// The events in the order they were added.
-    pub(crate) events: Vec<ReceivedEvent>,
-}
-
-/// One event of a span.
-#[derive(Clone, Debug)]
-pub(crate) struct ReceivedEvent {
-    /// The event's name.
-    pub(crate) name: String,
-    /// The event's attributes.
-    pub(crate) attributes: BTreeMap<String, Value>,
 }
 
 /// Every export so far, shared by both transports and the test.
@@ -297,7 +251,11 @@ impl Inbox {
     }
 
     pub(crate) fn spans(&self) -> Vec<ReceivedSpan> {
-        self.lock().taken.iter().flat_map(read).collect()
+        self.lock()
+            .taken
+            .iter()
+            .flat_map(|export| read(&export.request, export.transport))
+            .collect()
     }
 
     /// How many exports were left without an answer.
@@ -397,109 +355,6 @@ pub(super) fn plain(headers: &HeaderMap, body: &[u8]) -> Vec<u8> {
         .read_to_end(&mut plain)
         .expect("gzip, the only encoding there is");
     plain
-}
-
-fn read(export: &Export) -> Vec<ReceivedSpan> {
-    let mut received = Vec::new();
-    for group in &export.request.resource_spans {
-        let resource = group
-            .resource
-            .as_ref()
-            .map_or(&[][..], |resource| &resource.attributes);
-        let resource = read_attributes("the resource", resource);
-        for span in group.scope_spans.iter().flat_map(|scope| &scope.spans) {
-            received.push(read_span(span, export.transport, resource.clone()));
-        }
-    }
-    received
-}
-
-fn read_span(span: &Span, transport: Transport, resource: BTreeMap<String, Value>) -> ReceivedSpan {
-    let owner = format!("the span `{}`", span.name);
-    let events = span.events.iter().map(|event| ReceivedEvent {
-        name: event.name.clone(),
-        attributes: read_attributes(
-            &format!("the event `{}` of {owner}", event.name),
-            &event.attributes,
-        ),
-    });
-    let status = span.status.as_ref();
-    ReceivedSpan {
-        transport,
-        trace_id: hex(&span.trace_id),
-        span_id: hex(&span.span_id),
-        parent_id: hex(&span.parent_span_id),
-        name: span.name.clone(),
-        kind: kind_of(span.kind.into()),
-        status: status.map_or(Status::Unset, |status| {
-            status_of(status.code.into(), &status.message)
-        }),
-        start: time_of(span.start_time_unix_nano),
-        attributes: read_attributes(&owner, &span.attributes),
-        resource,
-        events: events.collect(),
-    }
-}
-
-/// Attributes by key; one that comes twice fails.
-pub(crate) fn read_attributes(owner: &str, attributes: &[KeyValue]) -> BTreeMap<String, Value> {
-    let mut read = BTreeMap::new();
-    for KeyValue { key, value, .. } in attributes {
-        let earlier = read.insert(key.clone(), value.as_ref().map_or(Value::Null, read_value));
-        assert!(
-            earlier.is_none(),
-            "{owner} was sent with the key `{key}` twice"
-        );
-    }
-    read
-}
-
-/// A value of an attribute, or the body of a record.
-pub(crate) fn read_value(value: &AnyValue) -> Value {
-    match &value.value {
-        None => Value::Null,
-        Some(WireValue::StringValue(text)) => text.as_str().into(),
-        Some(WireValue::BoolValue(flag)) => (*flag).into(),
-        Some(WireValue::IntValue(number)) => (*number).into(),
-        Some(WireValue::DoubleValue(number)) => (*number).into(),
-        Some(WireValue::ArrayValue(array)) => array.values.iter().map(read_value).collect(),
-        Some(other) => panic!("the service sends no attributes of this type: {other:?}"),
-    }
-}
-
-/// The span kind that OTLP writes as this number.
-pub(crate) fn kind_of(number: i64) -> SpanKind {
-    match number {
-        1 => SpanKind::Internal,
-        2 => SpanKind::Server,
-        3 => SpanKind::Client,
-        4 => SpanKind::Producer,
-        5 => SpanKind::Consumer,
-        other => panic!("{other} is no span kind of OTLP"),
-    }
-}
-
-/// The status that OTLP writes as this code and message.
-pub(crate) fn status_of(code: i64, message: &str) -> Status {
-    match code {
-        0 => Status::Unset,
-        1 => Status::Ok,
-        2 => Status::error(message.to_owned()),
-        other => panic!("{other} is no status code of OTLP"),
-    }
-}
-
-/// The time that OTLP writes as this number of nanoseconds since 1970.
-pub(crate) fn time_of(unix_nanos: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_nanos(unix_nanos)
-}
-
-/// An id as hex digits.
-pub(crate) fn hex(id: &[u8]) -> String {
-    id.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string takes every write");
-        text
-    })
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use opentelemetry::{Array, KeyValue};
 use opentelemetry_sdk::trace::SpanData;
 use serde_json::Value;
 
-use super::otlp_receiver::ReceivedSpan;
+use super::otlp_spans::ReceivedSpan;
 
 /// Keys whose values differ from run to run; each is shown as its own name in angle brackets.
 const VARYING_KEYS: [&str; 5] = [

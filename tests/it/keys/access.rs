@@ -1,173 +1,19 @@
-//! API keys: what a file of them may hold, how one is made, and whom it lets in, as which tenant.
-//! That keys change while the service runs is in `reload`.
+//! Whom a key lets in, until when, and as which tenant.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use expense_agent::clock::Clock;
 use expense_agent::config::Config;
-use expense_agent::keys::{ApiKeys, Digest, parse};
+use expense_agent::keys::{Digest, parse};
 use jiff::civil::date;
 use opentelemetry::trace::Status;
 use opentelemetry_sdk::trace::SpanData;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use crate::harness::binary::{Service, run, text};
 use crate::harness::expenses::{id_of, meal, path_of, taxi};
 use crate::harness::key_file::{KeyFile, entry};
-use crate::harness::{TestApp, assert_golden, config};
-
-const QUIET: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
-
-/// The faults of a file of keys, as the service prints them when it does not start.
-fn faults(text: &str) -> String {
-    parse::parse(Path::new("keys.toml"), text)
-        .unwrap_err()
-        .to_string()
-}
-
-#[test]
-fn every_fault_of_a_key_file_is_named_and_no_value_of_it_is_repeated() {
-    let broken = r#"colour = "red"
-
-[[key]]
-id = "Acme!"
-tenant = " "
-sha256 = "ea_5f2c8d"
-roles = ["boss", "vp", 7]
-revoked = "yes"
-expires = "2026-02-30"
-note = "for the card feed"
-
-[[key]]
-
-[[key]]
-id = "acme-1"
-tenant = "acme"
-sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
-
-[[key]]
-id = "acme-1"
-tenant = "zeta"
-sha256 = "9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08"
-roles = "vp"
-"#;
-    let faults = faults(broken);
-    assert!(
-        !faults.contains("ea_5f2c8d"),
-        "somebody may have written the key where its hash belongs: {faults}"
-    );
-    assert_golden("faults_of_a_key_file", &faults);
-}
-
-#[test]
-fn a_key_file_without_keys_is_a_fault() {
-    // An editor that truncates a file before it writes it must not shut everybody out.
-    assert_eq!(
-        faults(""),
-        "keys.toml:1: `key` is missing; write at least one [[key]]"
-    );
-    assert_eq!(
-        faults("key = []"),
-        "keys.toml:1: `key` is empty; write at least one [[key]]"
-    );
-    assert_eq!(
-        faults("key = 7"),
-        "keys.toml:1: `key` is no list of tables; write [[key]] above each of them"
-    );
-    assert!(faults("[[key]\n").starts_with("keys.toml:1: is not TOML: "));
-    let missing = ApiKeys::parse(&expense_agent::keys::KeyFile::read(Path::new(
-        "no-such-file",
-    )))
-    .unwrap_err()
-    .to_string();
-    assert!(
-        missing.starts_with("no-such-file: cannot be read: "),
-        "{missing}"
-    );
-}
-
-#[tokio::test]
-async fn a_new_key_is_never_the_same_and_what_would_be_no_tenant_or_id_is_refused() {
-    let output = run(
-        &[
-            "keys",
-            "new",
-            "--tenant",
-            "acme \"&\" sons",
-            "--role",
-            "manager",
-            "--role",
-            "cfo",
-        ],
-        &[],
-    )
-    .await;
-    let shown = text(output.stdout);
-    let key = shown.lines().next().unwrap();
-    assert!(key.starts_with("ea_") && key.len() == 67, "{shown}");
-    let entry = &shown[shown.find("[[key]]").unwrap()..];
-    assert!(!entry.contains(key), "the entry holds the hash alone");
-    let keys = parse::parse(Path::new("keys.toml"), entry).unwrap();
-    let found = keys.find(key).unwrap();
-    assert_eq!(
-        (found.tenant_id.as_str(), found.roles.len()),
-        ("acme \"&\" sons", 2)
-    );
-    assert!(keys.find("ea_").is_none());
-
-    let again = text(
-        run(
-            &["keys", "new", "--tenant", "acme", "--id", "acme-2026"],
-            &[],
-        )
-        .await
-        .stdout,
-    );
-    assert_ne!(again.lines().next().unwrap(), key);
-    assert!(again.contains("id = \"acme-2026\""), "{again}");
-
-    for (arguments, accepted) in [
-        (
-            ["--tenant", " ", "--id", "a"],
-            "write 1 to 128 characters without",
-        ),
-        (
-            ["--tenant", "acme", "--id", key],
-            "write up to 64 lower-case letters",
-        ),
-        (
-            ["--tenant", "acme", "--role", "boss"],
-            "manager, director, vp, cfo",
-        ),
-    ] {
-        let output = run(&[["keys", "new"].as_slice(), &arguments].concat(), &[]).await;
-        assert_eq!(output.status.code(), Some(2));
-        let said = text(output.stderr);
-        assert!(said.contains(accepted), "{said}");
-    }
-}
-
-#[test]
-fn a_key_counts_through_the_day_it_expires_and_never_once_it_is_revoked() {
-    let keys = |more: &str| {
-        parse::parse(
-            Path::new("keys.toml"),
-            &entry("acme-1", "acme", "ea_1", more),
-        )
-        .unwrap()
-    };
-    let is_in_force = |more: &str, day| keys(more).0[0].is_in_force(day);
-    assert!(is_in_force("", date(9999, 12, 31)));
-    assert!(is_in_force("expires = \"2026-03-14\"", date(2026, 3, 14)));
-    assert!(!is_in_force("expires = \"2026-03-14\"", date(2026, 3, 15)));
-    assert!(is_in_force("revoked = false", date(2026, 3, 14)));
-    assert!(!is_in_force(
-        "revoked = true\nexpires = \"2026-03-14\"",
-        date(2026, 3, 1)
-    ));
-}
+use crate::harness::{TestApp, config};
 
 #[tokio::test]
 async fn a_day_is_utcs_from_its_first_moment_to_its_last() {
@@ -510,67 +356,4 @@ async fn two_tenants_at_once_neither_see_nor_count_against_each_other() {
         }
         assert!(ids.is_empty());
     }
-}
-
-#[tokio::test]
-async fn keys_that_cannot_be_used_stop_the_start_and_good_ones_may_listen_anywhere() {
-    let file = KeyFile::new(&["[[key]]\nid = \"a\"\n".to_owned()]);
-    // The file is looked at only after the settings were found good, the address among them.
-    let output = run(
-        &["--listen", "0.0.0.0:0", "--api-keys", file.name()],
-        &[QUIET],
-    )
-    .await;
-    assert_eq!(output.status.code(), Some(1));
-    let said = text(output.stderr);
-    assert!(said.contains("the API keys cannot be used"), "{said}");
-    assert!(
-        said.contains(&format!("{}:1: `sha256` is missing", file.name())),
-        "{said}"
-    );
-
-    let output = run(&["--listen", "0.0.0.0:0"], &[QUIET]).await;
-    assert!(
-        text(output.stderr)
-            .contains("name a file of keys with --api-keys, or say --allow-anonymous")
-    );
-    // A command that does not listen is not asked who may ask it.
-    let folder = tempfile::tempdir().unwrap();
-    let verify = [
-        "ledger",
-        "verify",
-        "--data",
-        folder.path().to_str().unwrap(),
-    ];
-    let output = run(&verify, &[QUIET, ("EXPENSE_AGENT_LISTEN", "0.0.0.0:8000")]).await;
-    let said = text(output.stderr);
-    assert!(said.contains("there is no ledger in "), "{said}");
-    // An empty variable is no way to switch the keys off unnoticed.
-    let output = run(&["serve"], &[QUIET, ("EXPENSE_AGENT_API_KEYS", "")]).await;
-    assert_eq!(output.status.code(), Some(2));
-    // The flag that lets everyone in does not open a service that has keys.
-    let file = KeyFile::new(&[entry("a", "acme", "ea_good", "")]);
-    let service = Service::start(&["--api-keys", file.name(), "--allow-anonymous"], &[QUIET]).await;
-    assert_eq!(service.post(taxi()).await.0, 401);
-}
-
-#[tokio::test]
-async fn a_new_key_lets_its_holder_in() {
-    let shown = text(run(&["keys", "new", "--tenant", "acme"], &[]).await.stdout);
-    let key = shown.lines().next().unwrap();
-    let app = KeyFile::new(&[shown[shown.find("[[key]]").unwrap()..].to_owned()])
-        .app()
-        .await;
-    let reply = app.post_as(key, taxi()).await;
-    assert_eq!(
-        (reply.status, &reply.body["tenant_id"]),
-        (201, &json!("acme"))
-    );
-}
-
-#[tokio::test]
-async fn the_demo_of_its_own_needs_no_key() {
-    let file = KeyFile::new(&[entry("a", "acme", "ea_good", "")]);
-    let output = run(&["demo"], &[QUIET, ("EXPENSE_AGENT_API_KEYS", file.name())]).await;
-    assert!(output.status.success(), "{}", text(output.stderr));
 }

@@ -1,0 +1,115 @@
+//! The OpenAPI description, held against what the routes answer.
+
+use serde_json::json;
+
+use crate::harness::TestApp;
+use crate::harness::store::TestStore;
+
+#[tokio::test]
+async fn the_contract_and_its_page_come_from_the_binary() {
+    let app = TestApp::spawn().await;
+    let contract = app.get("/openapi.json").await.body;
+    assert!(contract["paths"]["/v1/expenses"]["post"].is_object());
+    let properties = contract["components"]["schemas"]["Submission"]["properties"]
+        .as_object()
+        .unwrap();
+    let mut fields: Vec<&str> = properties.keys().map(String::as_str).collect();
+    fields.sort_unstable();
+    let expected = [
+        "amount",
+        "currency",
+        "date",
+        "mcc",
+        "merchant",
+        "receipt",
+        "refunds",
+        "transaction",
+        "trip_id",
+        "user_id",
+    ];
+    assert_eq!(
+        fields, expected,
+        "the contract names the fields the parser takes"
+    );
+    let page = app.get("/docs/").await;
+    let html = page.body.as_str().unwrap().to_owned();
+    assert_eq!(page.status, 200);
+    assert!(
+        !html.contains("http://") && !html.contains("https://"),
+        "{html}"
+    );
+}
+
+#[tokio::test]
+async fn the_contract_says_what_the_routes_answer() {
+    let store = TestStore::sqlite();
+    let app = TestApp::on(&store).await;
+    let contract = app.get("/openapi.json").await.body;
+    let id = app
+        .decide(json!({"transaction": "Taxi", "amount": 1}))
+        .await["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let (one, settle) = (
+        format!("/v1/expenses/{id}"),
+        format!("/v1/expenses/{id}/resolution"),
+    );
+    let (of_one, of_settle) = ("/v1/expenses/{id}", "/v1/expenses/{id}/resolution");
+    let blanks = " ".repeat(65 * 1024);
+    let answers = async |requests: &[(&str, &str, &str, &str, u16)]| {
+        for (route, path, content_type, body, status) in requests {
+            let method = if content_type.is_empty() {
+                reqwest::Method::GET
+            } else {
+                reqwest::Method::POST
+            };
+            let request = app.request(method.clone(), path, &[("content-type", content_type)]);
+            let response = request.body((*body).to_owned()).send().await.unwrap();
+            assert_eq!(response.status(), *status, "{method} {path}");
+            response.bytes().await.unwrap();
+            let listed = &contract["paths"][*route][method.as_str().to_lowercase()]["responses"];
+            assert!(
+                listed[status.to_string()].is_object(),
+                "{method} {route} does not say {status}: {listed:#}"
+            );
+        }
+    };
+    let json = "application/json";
+    let lines = &contract["paths"]["/v1/expenses/batch"]["post"]["requestBody"]["content"]["application/x-ndjson"];
+    assert_eq!(
+        lines["schema"]["format"], "binary",
+        "the page sends a file as it is, and a text in quotes"
+    );
+    answers(&[
+        ("/v1/expenses", "/v1/expenses?limit=0", "", "", 400),
+        (of_one, "/v1/expenses/%ff", "", "", 400),
+        (of_one, "/v1/expenses/7", "", "", 404),
+        (of_settle, "/v1/expenses/%ff/resolution", json, "{}", 400),
+        (of_settle, &settle, json, "{}", 403),
+        (of_settle, &settle, json, &blanks, 413),
+        (of_settle, &settle, "text/plain", "{}", 415),
+        ("/v1/expenses/batch", "/v1/expenses/batch", json, "{}", 415),
+        (
+            "/v1/expenses/batch",
+            "/v1/expenses/batch",
+            "application/x-ndjson",
+            "{}",
+            200,
+        ),
+    ])
+    .await;
+    store.execute("ALTER TABLE decision RENAME TO gone").await;
+    answers(&[
+        ("/v1/expenses", "/v1/expenses", "", "", 503),
+        (
+            "/v1/expenses",
+            "/v1/expenses",
+            json,
+            r#"{"transaction": "Taxi", "amount": 1}"#,
+            503,
+        ),
+        (of_one, &one, "", "", 503),
+    ])
+    .await;
+}

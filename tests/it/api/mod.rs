@@ -1,0 +1,26 @@
+//! The HTTP contract. What a request may hold is in `bodies`, what can be read in `reading`, what the
+//! service says of itself in `contract`, and how a request lives and ends in `requests`.
+
+mod bodies;
+mod contract;
+mod reading;
+mod requests;
+
+use serde_json::json;
+
+use crate::harness::{Reply, TestApp};
+
+/// Fails unless the reply is a problem of this status and code, with its trace.
+fn assert_problem(reply: &Reply, status: u16, code: &str) {
+    assert_eq!(reply.status, status, "{:#}", reply.body);
+    assert_eq!(reply.body["code"], code, "{:#}", reply.body);
+    assert_eq!(reply.headers["content-type"], "application/problem+json");
+    assert_eq!(
+        reply.body["trace_id"],
+        reply.headers["x-trace-id"].to_str().unwrap()
+    );
+}
+
+async fn assert_nothing_recorded(app: &TestApp) {
+    assert_eq!(app.get("/v1/expenses").await.body["decisions"], json!([]));
+}

@@ -1,0 +1,128 @@
+//! How a request lives and ends: too many at once, clients that hang up, and probes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use expense_agent::config::Config;
+use serde_json::json;
+use tokio::sync::Notify;
+
+use super::assert_problem;
+use crate::harness::fake_openai::{FakeOpenAi, Reply as ModelReply};
+use crate::harness::replies::category;
+use crate::harness::{TestApp, config, openai, poll};
+
+#[tokio::test]
+async fn one_request_too_many_is_told_to_come_back() {
+    let fake = FakeOpenAi::spawn().await;
+    fake.always(ModelReply::hang());
+    let app = TestApp::with(Config {
+        max_in_flight: 1,
+        deadline: Duration::from_secs(2),
+        model: openai(&fake),
+        ..config()
+    })
+    .await;
+    let (first, second) = tokio::join!(
+        app.post(json!({"transaction": "Taxi", "amount": 1})),
+        async {
+            poll::until(Duration::from_secs(5), "the model is asked", async || {
+                if fake.requests().is_empty() {
+                    Err("not yet")
+                } else {
+                    Ok(())
+                }
+            })
+            .await;
+            app.post(json!({"transaction": "Taxi", "amount": 1})).await
+        }
+    );
+    assert_problem(&second, 503, "overloaded");
+    assert_eq!(second.headers["retry-after"], "1");
+    assert_eq!(first.status, 201);
+    assert_eq!(first.body["outcome"], "needs_review");
+    // Probes are not counted among requests.
+    assert_eq!(app.get("/healthz").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_does_not_stop_its_decision() {
+    let (fake, gate) = (FakeOpenAi::spawn().await, Arc::new(Notify::new()));
+    let travel = category("travel");
+    fake.script([
+        ModelReply::held(&gate, travel.clone()),
+        travel.clone(),
+        travel,
+    ]);
+    let app = TestApp::with_openai(&fake).await;
+    app.leave_once_the_model_is_asked(&fake, json!({"transaction": "Taxi", "amount": 1}))
+        .await;
+    // Only then may the model answer, or the decision could be there before the service sees that
+    // the client is not.
+    let server = poll::until(
+        Duration::from_secs(10),
+        "end of the server span",
+        async || {
+            app.ended_spans()
+                .into_iter()
+                .find(|span| span.name == "POST /v1/expenses")
+                .ok_or("not yet")
+        },
+    )
+    .await;
+    gate.notify_one();
+    let decision = poll::until(
+        Duration::from_secs(10),
+        "the decision is recorded",
+        async || {
+            let page = app.get("/v1/expenses").await.body;
+            page["decisions"].get(0).cloned().ok_or(page)
+        },
+    )
+    .await;
+    assert_eq!(
+        decision["trace_id"],
+        server.span_context.trace_id().to_string()
+    );
+    let error_type = server
+        .attributes
+        .iter()
+        .find(|attribute| attribute.key.as_str() == "error.type")
+        .unwrap();
+    assert_eq!(error_type.value.as_str(), "cancelled");
+    assert!(
+        server
+            .attributes
+            .iter()
+            .any(|attribute| attribute.key.as_str() == "user.id")
+    );
+    let agent = poll::until(
+        Duration::from_secs(10),
+        "end of the agent's span",
+        async || {
+            app.ended_spans()
+                .into_iter()
+                .find(|span| span.name.starts_with("invoke_agent"))
+                .ok_or("not yet")
+        },
+    )
+    .await;
+    assert!(
+        !agent
+            .attributes
+            .iter()
+            .any(|attribute| attribute.key.as_str() == "error.type")
+    );
+}
+
+#[tokio::test]
+async fn probes_leave_no_span() {
+    let app = TestApp::spawn().await;
+    assert_eq!(app.get("/healthz").await.status, 200);
+    let ready = app.get("/readyz").await;
+    assert_eq!(
+        (ready.status, &ready.body["status"]),
+        (200, &json!("ready"))
+    );
+    assert!(app.ended_spans().is_empty());
+}

@@ -1,0 +1,133 @@
+//! `decide`: every row of a file is answered, by a decision or by a word why there is none, and
+//! nothing is decided twice. What is read of a table is in `tables`, how a run goes on or ends in `runs`.
+
+mod runs;
+mod tables;
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
+
+use crate::harness::binary::{command, run, text};
+use crate::harness::expenses::id_of;
+
+const QUIET: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
+
+const NO_METRICS: (&str, &str) = ("OTEL_METRICS_EXPORTER", "none");
+
+/// How long a file may take: real ones have thousands of rows.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+/// How the columns of `card.csv` are read.
+const OF_CARD: [&str; 12] = [
+    "--column",
+    "date=Posted",
+    "--column",
+    "user_id=Cardholder",
+    "--column",
+    "merchant=Supplier",
+    "--column",
+    "amount=Gross",
+    "--column",
+    "transaction=Purpose",
+    "--date-format",
+    "%d/%m/%Y",
+];
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(name)
+}
+
+/// A folder with files and a ledger.
+struct Desk(TempDir);
+
+impl Desk {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        std::fs::write(self.path(name), text).unwrap();
+        self.path(name)
+    }
+
+    /// Decides a file into the ledger of this folder.
+    async fn decide(&self, file: &str, more: &[&str]) -> Decided {
+        let data = self.path("data");
+        let arguments = [&["decide", file, "--data", &data], more].concat();
+        let mut program = command(&arguments, &[QUIET, NO_METRICS]);
+        Decided::new(
+            tokio::time::timeout(PATIENCE, program.output())
+                .await
+                .expect("the program ends")
+                .unwrap(),
+        )
+    }
+
+    /// The decisions that the ledger has.
+    async fn recorded(&self) -> Vec<Value> {
+        let data = self.path("data");
+        let arguments = [
+            "export",
+            "--from",
+            "2020-01-01",
+            "--to",
+            "2100-01-01",
+            "--format",
+            "ndjson",
+            "--data",
+            &data,
+        ];
+        let lines = text(run(&arguments, &[]).await.stdout);
+        lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}
+
+/// What came of a run.
+#[derive(Debug)]
+struct Decided {
+    code: Option<i32>,
+    answers: Vec<Value>,
+    notes: String,
+}
+
+impl Decided {
+    fn new(output: Output) -> Self {
+        let answers = text(output.stdout)
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        Self {
+            code: output.status.code(),
+            answers,
+            notes: text(output.stderr),
+        }
+    }
+
+    fn ids(&self) -> Vec<&str> {
+        self.answers
+            .iter()
+            .map(|answer| id_of(&answer["body"]))
+            .collect()
+    }
+
+    fn n_replayed(&self) -> usize {
+        self.answers
+            .iter()
+            .filter(|answer| answer["replayed"] == true)
+            .count()
+    }
+}

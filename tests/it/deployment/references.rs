@@ -1,0 +1,357 @@
+//! What the Kubernetes manifest's objects name: targets, config maps, secrets made by hand, claims and
+//! volumes. Everything named has to be there.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::manifest::{Pod, object, pods, title};
+use super::{Files, MANIFEST, assert_check, list, text};
+
+/// A Secret that is made by hand, because its values do not belong into a file.
+struct ByHand {
+    name: &'static str,
+    keys: &'static [&'static str],
+    /// Whether a pod starts without it: there is an offline model and a passing key of pseudonyms,
+    /// but nowhere a ledger.
+    is_optional: bool,
+}
+
+const BY_HAND: [ByHand; 3] = [
+    ByHand {
+        name: "ai-agent-secrets",
+        keys: &["openai-api-key"],
+        is_optional: true,
+    },
+    ByHand {
+        name: "expense-agent-postgres",
+        keys: &["password", "database-url"],
+        is_optional: false,
+    },
+    ByHand {
+        name: "expense-agent-pseudonyms",
+        keys: &["pseudonym-key"],
+        is_optional: true,
+    },
+];
+
+fn dangling_names(files: &Files) -> Vec<String> {
+    let mut faults = Vec::new();
+    for owner in &files.manifest {
+        let spec = &owner["spec"];
+        let target = &spec["scaleTargetRef"];
+        let named = [
+            (text(&target["kind"]), &target["name"]),
+            ("Service", &spec["serviceName"]),
+        ];
+        for (kind, name) in named
+            .into_iter()
+            .filter_map(|(kind, name)| Some((kind, name.as_str()?)))
+        {
+            if object(files, kind, name).is_none() {
+                faults.push(format!("{}: there is no {kind} {name}", title(owner)));
+            }
+        }
+    }
+    faults
+}
+
+#[test]
+fn every_autoscaler_has_a_target_and_every_stateful_set_a_service() {
+    let target = "kind: Deployment\n    name: expense-agent\n";
+    assert_check(
+        dangling_names,
+        MANIFEST,
+        &[
+            (
+                target,
+                "kind: Deployment\n    name: agent\n",
+                "HorizontalPodAutoscaler expense-agent: there is no Deployment agent",
+            ),
+            (
+                target,
+                "kind: StatefulSet\n    name: expense-agent\n",
+                "HorizontalPodAutoscaler expense-agent: there is no StatefulSet expense-agent",
+            ),
+            (
+                "serviceName: expense-agent-postgres",
+                "serviceName: postgres",
+                "StatefulSet expense-agent-postgres: there is no Service postgres",
+            ),
+        ],
+    );
+}
+
+/// Something that a pod needs to start.
+struct Reference<'a> {
+    kind: &'static str,
+    name: &'a str,
+    key: Option<&'a str>,
+    is_optional: bool,
+}
+
+impl<'a> Reference<'a> {
+    /// What a field refers to, if the pod has it; `name` is the field's own field for the name.
+    fn read(kind: &'static str, field: &'a Value, name: &str) -> Option<Self> {
+        let is_optional = field["optional"] == true;
+        field.is_object().then(|| Self {
+            kind,
+            name: text(&field[name]),
+            key: field["key"].as_str(),
+            is_optional,
+        })
+    }
+
+    fn is_there(&self, files: &Files) -> bool {
+        let data = ["data", "stringData", "binaryData"];
+        object(files, self.kind, self.name).is_some_and(|object| {
+            self.key
+                .is_none_or(|key| data.iter().any(|data| !object[*data][key].is_null()))
+        })
+    }
+}
+
+fn references<'a>(pod: &'a Pod) -> Vec<Reference<'a>> {
+    let mut references = Vec::new();
+    references.extend(Reference::read(
+        "ServiceAccount",
+        pod.spec,
+        "serviceAccountName",
+    ));
+    for volume in list(&pod.spec["volumes"]) {
+        references.extend(Reference::read(
+            "PersistentVolumeClaim",
+            &volume["persistentVolumeClaim"],
+            "claimName",
+        ));
+        for (kind, source, name) in [
+            ("ConfigMap", "configMap", "name"),
+            ("Secret", "secret", "secretName"),
+        ] {
+            let source = &volume[source];
+            references.extend(Reference::read(kind, source, name));
+            let keys = list(&source["items"])
+                .iter()
+                .map(|item| item["key"].as_str());
+            references.extend(keys.filter_map(|key| {
+                Some(Reference {
+                    key,
+                    ..Reference::read(kind, source, name)?
+                })
+            }));
+        }
+    }
+    for container in pod.containers() {
+        let from = list(&container["env"])
+            .iter()
+            .map(|variable| &variable["valueFrom"]);
+        for source in from.chain(list(&container["envFrom"])) {
+            for field in ["configMapKeyRef", "configMapRef"] {
+                references.extend(Reference::read("ConfigMap", &source[field], "name"));
+            }
+            for field in ["secretKeyRef", "secretRef"] {
+                references.extend(Reference::read("Secret", &source[field], "name"));
+            }
+        }
+    }
+    references
+}
+
+fn dangling_references(files: &Files) -> Vec<String> {
+    let mut faults = Vec::new();
+    for pod in pods(files) {
+        for reference in references(&pod)
+            .iter()
+            .filter(|reference| !reference.is_there(files))
+        {
+            let Reference {
+                kind,
+                name,
+                key,
+                is_optional,
+            } = reference;
+            let by_hand = BY_HAND
+                .iter()
+                .find(|secret| *kind == "Secret" && secret.name == *name);
+            match by_hand.filter(|secret| key.is_none_or(|key| secret.keys.contains(&key))) {
+                None => {
+                    let key = key
+                        .map(|key| format!(" with the key {key}"))
+                        .unwrap_or_default();
+                    faults.push(format!("{}: there is no {kind} {name}{key}", pod.owner));
+                }
+                Some(secret) if secret.is_optional != *is_optional => {
+                    let needed = if secret.is_optional {
+                        "optional"
+                    } else {
+                        "required"
+                    };
+                    faults.push(format!("{}: Secret {name} has to be {needed}", pod.owner));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    faults
+}
+
+#[test]
+fn everything_that_a_pod_refers_to_is_there() {
+    assert_check(
+        dangling_references,
+        MANIFEST,
+        &[
+            (
+                "serviceAccountName: jaeger",
+                "serviceAccountName: traces",
+                "Deployment jaeger: there is no ServiceAccount traces",
+            ),
+            (
+                "configMap:\n            name: expense-agent-policies",
+                "persistentVolumeClaim:\n            claimName: ledger",
+                "Deployment expense-agent: there is no PersistentVolumeClaim ledger",
+            ),
+            (
+                "configMap:\n            name: jaeger-config",
+                "configMap:\n            name: jaeger",
+                "Deployment jaeger: there is no ConfigMap jaeger",
+            ),
+            (
+                "{key: meals.toml,",
+                "{key: meal.toml,",
+                "Deployment expense-agent: there is no ConfigMap expense-agent-policies with the key meal.toml",
+            ),
+            (
+                "key: openai-api-key\n",
+                "key: api-key\n",
+                "Deployment expense-agent: there is no Secret ai-agent-secrets with the key api-key",
+            ),
+            (
+                "key: openai-api-key\n                  optional: true",
+                "key: openai-api-key\n                  optional: false",
+                "Deployment expense-agent: Secret ai-agent-secrets has to be optional",
+            ),
+            (
+                "key: database-url\n",
+                "key: url\n",
+                "Deployment expense-agent: there is no Secret expense-agent-postgres with the key url",
+            ),
+            (
+                "key: database-url\n",
+                "key: database-url\n                  optional: true\n",
+                "Deployment expense-agent: Secret expense-agent-postgres has to be required",
+            ),
+            (
+                "secretName: expense-agent-postgres\n",
+                "secretName: postgres\n",
+                "StatefulSet expense-agent-postgres: there is no Secret postgres",
+            ),
+            (
+                "{key: password,",
+                "{key: pass,",
+                "StatefulSet expense-agent-postgres: there is no Secret expense-agent-postgres with the key pass",
+            ),
+        ],
+    );
+}
+
+fn unexplained_secrets(files: &Files) -> Vec<String> {
+    let mut faults = Vec::new();
+    for ByHand { name, keys, .. } in BY_HAND {
+        let command = format!("create secret generic {name} ");
+        let command = files
+            .manifest_head
+            .iter()
+            .find(|line| line.contains(&command))
+            .map_or("", String::as_str);
+        let lost = keys
+            .iter()
+            .filter(|key| !command.contains(&format!(" --from-literal={key}=")));
+        faults.extend(
+            lost.map(|key| format!("nothing at the top says how to make {key} of Secret {name}")),
+        );
+        if object(files, "Secret", name).is_some() {
+            faults.push(format!(
+                "Secret {name} is in the file, and its values with it"
+            ));
+        }
+    }
+    faults
+}
+
+#[test]
+fn the_top_says_how_to_make_every_secret() {
+    assert_check(
+        unexplained_secrets,
+        MANIFEST,
+        &[
+            (
+                "--from-literal=password=",
+                "--from-literal=pass=",
+                "nothing at the top says how to make password of Secret expense-agent-postgres",
+            ),
+            (
+                "generic ai-agent-secrets",
+                "generic openai",
+                "nothing at the top says how to make openai-api-key of Secret ai-agent-secrets",
+            ),
+            (
+                "kind: ConfigMap\nmetadata:\n  name: jaeger-config\n",
+                "kind: Secret\nmetadata:\n  name: ai-agent-secrets\n",
+                "Secret ai-agent-secrets is in the file, and its values with it",
+            ),
+        ],
+    );
+}
+
+fn unmatched_mounts(files: &Files) -> Vec<String> {
+    let mut faults = Vec::new();
+    for pod in pods(files) {
+        let names = |values: &[Value]| {
+            values
+                .iter()
+                .map(|value| text(&value["name"]).to_owned())
+                .collect::<BTreeSet<_>>()
+        };
+        let mut volumes = names(list(&pod.spec["volumes"]));
+        volumes.extend(
+            list(pod.claims)
+                .iter()
+                .map(|claim| text(&claim["metadata"]["name"]).to_owned()),
+        );
+        let mounts: BTreeSet<_> = pod
+            .containers()
+            .flat_map(|container| names(list(&container["volumeMounts"])))
+            .collect();
+        faults.extend(
+            mounts
+                .difference(&volumes)
+                .map(|name| format!("{}: there is no volume {name}", pod.owner)),
+        );
+        faults.extend(
+            volumes
+                .difference(&mounts)
+                .map(|name| format!("{}: nothing mounts {name}", pod.owner)),
+        );
+    }
+    faults
+}
+
+#[test]
+fn every_mount_has_its_volume_and_every_volume_its_mount() {
+    let mount = "- name: policies\n              mountPath";
+    let broken = |fault| (mount, "- name: polices\n              mountPath", fault);
+    assert_check(
+        unmatched_mounts,
+        MANIFEST,
+        &[
+            broken("Deployment expense-agent: there is no volume polices"),
+            broken("Deployment expense-agent: nothing mounts policies"),
+            (
+                "- metadata:\n        name: data\n",
+                "- metadata:\n        name: ledger\n",
+                "StatefulSet expense-agent-postgres: there is no volume data",
+            ),
+        ],
+    );
+}

@@ -1,0 +1,106 @@
+//! What a person resolves. Who may is in `permissions`, what a resolution does to caps and category
+//! in `effects`, and what is open, and what becomes of it when many resolve it, in `open`.
+
+mod effects;
+mod open;
+mod permissions;
+
+use expense_agent::config::{Config, ModelConfig};
+use serde_json::{Value, json};
+
+use crate::harness::key_file::{KeyFile, entry};
+use crate::harness::store::TestStore;
+use crate::harness::{Reply, TestApp, config};
+
+/// Keys of one tenant: a feed without roles, a manager, a vice president, a chief financial officer
+/// who signs himself, and a manager of another tenant.
+fn keys() -> KeyFile {
+    KeyFile::new(&[
+        entry("feed", "acme", "ea_feed", ""),
+        entry("manager", "acme", "ea_manager", "roles = [\"manager\"]"),
+        entry("vp", "acme", "ea_vp", "roles = [\"manager\", \"vp\"]"),
+        entry(
+            "cfo",
+            "acme",
+            "ea_cfo",
+            "roles = [\"cfo\"]\nuser = \"dora\"",
+        ),
+        entry("zeta", "zeta", "ea_zeta", "roles = [\"cfo\"]"),
+    ])
+}
+
+struct Office {
+    app: TestApp,
+    _keys: KeyFile,
+    _store: Option<TestStore>,
+}
+
+impl Office {
+    async fn on(store: &TestStore) -> Self {
+        Self::with_model(store, config().model).await
+    }
+
+    async fn with_model(store: &TestStore, model: ModelConfig) -> Self {
+        let keys = keys();
+        let config = Config {
+            api_keys: Some(keys.path.clone()),
+            store: store.store.clone(),
+            model,
+            ..config()
+        };
+        Self {
+            app: TestApp::with(config).await,
+            _keys: keys,
+            _store: None,
+        }
+    }
+
+    async fn on_sqlite() -> Self {
+        let store = TestStore::sqlite();
+        let office = Self::on(&store).await;
+        Self {
+            _store: Some(store),
+            ..office
+        }
+    }
+
+    async fn decide(&self, body: Value) -> Value {
+        let reply = self.app.post_as("ea_feed", body).await;
+        assert_eq!(reply.status, 201, "{:#}", reply.body);
+        reply.body
+    }
+
+    async fn resolve(&self, key: &str, decision: &Value, body: Value) -> Reply {
+        self.app.resolve(key, decision, body).await
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        self.app
+            .get_with(path, &[("authorization", "Bearer ea_feed")])
+            .await
+            .body
+    }
+
+    /// What is used of the cap of the day's meals, the year's office or the trip, told by an
+    /// expense far above it.
+    async fn used(&self, mut body: Value) -> Value {
+        body["amount"] = "9000.00".into();
+        self.decide(body).await["findings"][0]["used"].clone()
+    }
+}
+
+/// A meal whose merchant code says travel goes to review, and the person says that it is a meal.
+fn odd_meal(amount: &str) -> Value {
+    json!({"transaction": "Team lunch", "amount": amount, "mcc": "4511", "date": "2026-03-14", "user_id": "ana",
+           "receipt": true})
+}
+
+fn by(actor: &str, action: &str, role: &str) -> Value {
+    json!({"action": action, "role": role, "actor": actor, "reason": "Talked to her."})
+}
+
+fn as_a_meal(role: &str) -> Value {
+    let mut body = by("ben", "approve", role);
+    body["category"] = "meals".into();
+    body
+}
