@@ -1,6 +1,6 @@
-//! `demo`: posts a few dozen transactions, shows each decision as a small tree, and says how often
-//! the reasoning went wrong under an HTTP 201. It goes over HTTP in either case, so it shows what a
-//! client sees.
+//! `demo`: posts a few dozen transactions, shows each decision as a small tree, and reports how often
+//! the reasoning went wrong under an HTTP 201. The requests always go over HTTP, so the demo shows
+//! what a client sees.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::cli::audit::report::Rate;
+use crate::cli::runtime;
 use crate::cli::serve::decide_here;
 use crate::clock::Clock;
 use crate::config::{Config, ModelConfig};
@@ -25,14 +26,14 @@ use crate::ledger::Store;
 use crate::redact::pseudonym::Pseudonyms;
 use crate::telemetry::Instruments;
 
-/// What is posted: one body a line.
+/// The transactions, one JSON body per line.
 const TRANSACTIONS: &str = include_str!("demo.ndjson");
 
 const RED: Style = AnsiColor::Red.on_default().bold();
 const GREEN: Style = AnsiColor::Green.on_default();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
 
-/// Runs the demo against a service, or against one of its own that forgets everything.
+/// Runs the demo against a service, or against one of its own that keeps nothing.
 ///
 /// # Errors
 /// When the service does not answer, or answers with anything but decisions.
@@ -40,13 +41,12 @@ pub fn run(config: &Config, url: Option<Url>, out: &mut dyn Write) -> anyhow::Re
     if let Some(url) = url {
         if matches!(&config.model, ModelConfig::Offline { faults, .. } if !faults.is_empty()) {
             bail!(
-                "--model-fault acts in this process only; start the service at {url} with it, or leave the URL out"
+                "--model-fault applies to this process only; start the service at {url} with it, or omit the URL"
             );
         }
-        // Employees of their own for every run, so that an earlier one has not used up their caps.
+        // New employees for every run, because the employees of earlier runs have used up their caps.
         let run_id = Uuid::new_v4().simple().to_string();
-        let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
-        return runtime.block_on(post_all(
+        return runtime()?.block_on(post_all(
             &Client::new(),
             &url,
             &format!("-{}", &run_id[..8]),
@@ -60,15 +60,14 @@ pub fn run(config: &Config, url: Option<Url>, out: &mut dyn Write) -> anyhow::Re
     )
 }
 
-/// A service of the demo's own: the same router, on a free port, with a ledger that goes away with
-/// it.
+/// Runs the demo against the same router on a free port, with a ledger in a temporary folder.
 async fn serve(
     config: Config,
     instruments: Instruments,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    // Only the demo itself is asked anything here, and it holds no key.
+    // Only the demo sends requests to this service, and it has no key.
     let config = Config {
         store: Store::Sqlite(folder.path().to_owned()),
         api_keys: None,
@@ -79,10 +78,11 @@ async fn serve(
     let url = format!("http://{}", listener.local_addr()?).parse()?;
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(app.serve(listener, async {
-        // Told to stop, or the demo has failed and is gone: both end the service.
-        let _told_or_gone = stopped.await;
+        // A signal to stop, or a sender that was dropped because the demo failed: both end the
+        // service.
+        let _signalled_or_dropped = stopped.await;
     }));
-    // It is in this process, which no proxy reaches.
+    // The service is in this process, which a proxy cannot reach.
     let client = Client::builder().no_proxy().build()?;
     let shown = post_all(&client, &url, "", out).await;
     drop(stop);
@@ -99,7 +99,7 @@ async fn post_all(
     let mut decisions = Vec::new();
     for line in TRANSACTIONS.lines() {
         let mut submission: Submission =
-            serde_json::from_str(line).context("a line of the demo's own data")?;
+            serde_json::from_str(line).context("a line of the demo's data")?;
         let own = |id: String| format!("{id}{user_suffix}");
         submission.user_id = submission.user_id.map(own);
         let (decision, trace_url) = post(client, url, &submission).await?;
@@ -123,18 +123,19 @@ async fn post(
     let body: serde_json::Value = response
         .json()
         .await
-        .with_context(|| format!("{target} answered no JSON"))?;
+        .with_context(|| format!("{target} returned a response that is not JSON"))?;
     if !status.is_success() {
-        bail!("{target} answered {status}: {body}");
+        bail!("{target} returned {status}: {body}");
     }
     let trace_url = body["trace_url"].as_str().map(str::to_owned);
     Ok((
-        serde_json::from_value(body).with_context(|| format!("{target} answered no decision"))?,
+        serde_json::from_value(body)
+            .with_context(|| format!("{target} returned a response that is not a decision"))?,
         trace_url,
     ))
 }
 
-/// One decision as a tree: what each step came to, and in red what failed.
+/// One decision as a tree: the result of each step, and in red the checks that failed.
 fn show(decision: &Decision, trace_url: Option<&str>, out: &mut dyn Write) -> std::io::Result<()> {
     let style = match decision.outcome {
         Outcome::Approved => GREEN,
@@ -186,7 +187,7 @@ fn show(decision: &Decision, trace_url: Option<&str>, out: &mut dyn Write) -> st
     )
 }
 
-/// What the policy engine held, beside the lookup.
+/// The verdict of policy code, shown beside the lookup.
 fn policy_note(decision: &Decision, step: Step) -> String {
     let Some(verdict) = decision
         .policy_verdict

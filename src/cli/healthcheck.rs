@@ -1,5 +1,4 @@
-//! `healthcheck`: one request to the service on this machine, for container engines without a
-//! shell.
+//! `healthcheck`: one request to the service on this machine, for container images without a shell.
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-/// Longer than a healthy service ever takes, shorter than an engine waits.
+/// Longer than a healthy service takes, and shorter than a container engine waits.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Asks the service that listens on an address whether it is ready.
+/// Asks the service at an address whether it is ready.
 ///
 /// # Errors
 /// When it does not answer, or is not ready.
@@ -27,7 +26,7 @@ pub fn run(listen: SocketAddr, out: &mut dyn Write) -> anyhow::Result<()> {
         .with_context(|| format!("no answer from {url}"))?;
     if !response.status().is_success() {
         bail!(
-            "{url} answered {}: {}",
+            "{url} returned {}: {}",
             response.status(),
             response.text().unwrap_or_default()
         );
@@ -36,7 +35,7 @@ pub fn run(listen: SocketAddr, out: &mut dyn Write) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A service that listens everywhere is asked on loopback.
+/// A service that listens on every address is asked on loopback.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -119,7 +119,7 @@ pub fn with_ledger(
             config.store
         );
     }
-    let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
+    let runtime = crate::cli::runtime()?;
     runtime.block_on(async {
         let ledger = Ledger::open(&config.store).await?;
         let result = work(&ledger).await;

@@ -1,4 +1,5 @@
-//! The command line: one file per subcommand, each printing to a writer it is handed.
+//! The command line: one file per subcommand, each of which prints to a writer that it is given. The
+//! settings that all of them share are in `crate::config`.
 
 pub mod audit;
 pub mod decide;
@@ -8,98 +9,106 @@ pub mod healthcheck;
 pub mod keys;
 pub mod ledger;
 pub mod policies;
+mod progress;
 pub mod pseudonym;
 pub mod serve;
 mod window;
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use reqwest::Url;
+use tokio::runtime::Runtime;
 
 use crate::config::Settings;
 
-/// Decides on expenses: the model advises, policy code decides, the trace proves it.
+/// Decides on expenses: a model advises, policy code decides, and the trace proves it
 #[derive(Debug, Parser)]
 #[command(name = "expense-agent", version)]
 pub struct Cli {
-    /// What to do; `serve` when nothing is said
+    /// The subcommand; `serve` if none is given
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// How to do it
+    /// Settings of the service, shared by all subcommands
     #[command(flatten)]
     pub settings: Settings,
 }
 
-/// What the program can do.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the HTTP API (the default)
     Serve,
-    /// Ask the service that listens on `--listen` whether it is ready; exit code 0 or 1
+    /// Ask the service at `--listen` whether it is ready; exit code 0 if it is, else 1
     Healthcheck,
-    /// Work on policy files
+    /// Check policy files
     Policies {
-        /// What to do with them
+        /// The subcommand
         #[command(subcommand)]
         command: PoliciesCommand,
     },
-    /// Work on the ledger
+    /// Verify the ledger, or erase personal data from it
     Ledger {
-        /// What to do with it
+        /// The subcommand
         #[command(subcommand)]
         command: LedgerCommand,
     },
     /// Write the decisions of a period to standard output
     Export(export::Export),
-    /// Say how often the reasoning failed in a span of time, and where; exit code 3 above
+    /// Report how often and where the reasoning failed in a period; exit code 3 above
     /// `--fail-above`
     Audit(audit::Audit),
-    /// Work on API keys
+    /// Create API keys
     Keys {
-        /// What to do with them
+        /// The subcommand
         #[command(subcommand)]
         command: KeysCommand,
     },
-    /// Show what a user is called in traces: the id itself, or its pseudonym where it is personal
+    /// Show the name of a user in traces: the id itself, or its pseudonym if the id is personal
     /// data
     Pseudonym {
-        /// The id, as the ledger has it
+        /// The id of the user, as the ledger stores it
         user_id: String,
     },
-    /// Decide the expenses of a file, a table or JSON lines, and answer each row by a line of JSON
+    /// Decide every expense of a file (a table or JSON lines), and answer each row with a line of JSON
     Decide(decide::Decide),
-    /// Post a few dozen transactions and show each decision as a tree
+    /// Post a few dozen transactions, and show each decision as a tree
     Demo {
-        /// A running service, such as http://127.0.0.1:8000; without one, the demo decides by itself and forgets
+        /// A running service, such as http://127.0.0.1:8000; without it, the demo decides in this process and keeps nothing
         url: Option<Url>,
     },
 }
 
-/// What can be done with the ledger.
+/// The subcommands of `ledger`.
 #[derive(Debug, Subcommand)]
 pub enum LedgerCommand {
-    /// Walk every tenant's chain of records, and name the first that is not what it was; exit code
-    /// 0 or 1
+    /// Verify the hash chain of every tenant, and name the first record that was changed; exit code
+    /// 0 if all hold, else 1
     Verify(ledger::Verify),
-    /// Erase the personal texts of an employee's records; the chain still holds
+    /// Erase the personal texts of an employee's records; the hash chain still holds
     Erase(ledger::Erase),
 }
 
-/// What can be done with API keys.
+/// The subcommands of `keys`.
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
-    /// Make a key, and show it this once with its entry for the file of keys
+    /// Create a key, and show it once, with the entry for the key file
     New(keys::NewKey),
 }
 
-/// What can be done with policy files.
+/// The subcommands of `policies`.
 #[derive(Debug, Subcommand)]
 pub enum PoliciesCommand {
-    /// Check policy files, those of tenants included, and the tables beside them; name every fault
+    /// Check the policy files, those of tenants, and the tables; report every problem
     Check {
-        /// The folder; `--policies` when not given
+        /// The folder of policies [default: the folder of `--policies`]
         dir: Option<PathBuf>,
     },
+}
+
+/// The runtime that a subcommand runs its asynchronous work on.
+fn runtime() -> anyhow::Result<Runtime> {
+    Runtime::new().context("the runtime cannot be started")
 }

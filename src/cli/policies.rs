@@ -1,4 +1,5 @@
-//! `policies check`: what a change to the policy files would come to, before it is rolled out.
+//! `policies check`: reads the policy files as the service would, so that a change can be checked
+//! before it is rolled out.
 
 use std::io::Write;
 use std::path::Path;
@@ -6,11 +7,11 @@ use std::path::Path;
 use crate::policy::Policy;
 use crate::rulebook::Folder;
 
-/// Checks a policies folder and prints what it holds: the policies of every tenant, then those of
-/// tenants' own.
+/// Checks a folder of policies and prints its content: the policies that all tenants share, then
+/// those of single tenants.
 ///
 /// # Errors
-/// With every fault of every file.
+/// With every problem of every file.
 pub fn check(dir: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     let folder = Folder::load(dir)?;
     let shared = &folder.shared.policies;
@@ -24,7 +25,7 @@ pub fn check(dir: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
             show(policy, out)?;
         }
     }
-    writeln!(out, "{}: no faults", dir.display())?;
+    writeln!(out, "{}: no problems", dir.display())?;
     Ok(())
 }
 

@@ -1,5 +1,5 @@
-//! `pseudonym`: what a user is called in traces, for whoever searches them; and the key that
-//! `serve` names people with.
+//! `pseudonym`: the name of a user in traces, for people who search them; and the key from which
+//! `serve` makes such names.
 
 use std::io::{ErrorKind, Write};
 use std::path::Path;
@@ -15,25 +15,25 @@ use crate::redact::pseudonym::{Pseudonyms, new_key};
 /// The file of the key, in the folder of an SQLite ledger.
 const KEY_FILE: &str = "pseudonym.key";
 
-/// Prints what a user is called in traces and logs.
+/// Prints the name of a user in traces and logs.
 ///
 /// # Errors
-/// When there is no key that outlives a process, or it cannot be read.
+/// When the key is not stored, or cannot be read.
 pub fn run(config: &Config, user_id: &str, out: &mut dyn Write) -> anyhow::Result<()> {
     let Some(pseudonyms) = load(config)? else {
         bail!(
-            "no key is kept beside a Postgres; set EXPENSE_AGENT_PSEUDONYM_KEY, for this and for the service"
+            "a Postgres ledger stores no key; set EXPENSE_AGENT_PSEUDONYM_KEY for this command and for the service"
         );
     };
     writeln!(out, "{}", pseudonyms.name("user", user_id))?;
     Ok(())
 }
 
-/// The names that a service with these settings gives; `None` when it has to make a key that ends
-/// with it.
+/// The pseudonyms that a service with these settings uses; `None` if no key is stored, so that the
+/// service makes one that ends with its process.
 ///
 /// # Errors
-/// When the key beside the ledger can be neither read nor made.
+/// When the key beside the ledger can be neither read nor created.
 pub fn load(config: &Config) -> anyhow::Result<Option<Pseudonyms>> {
     let key = match (&config.pseudonym_key, &config.store) {
         (Some(key), _) => key.clone(),
@@ -43,21 +43,22 @@ pub fn load(config: &Config) -> anyhow::Result<Option<Pseudonyms>> {
     Ok(Some(Pseudonyms::new(key)))
 }
 
-/// The key in a folder, made at the first time.
+/// The key in a folder, created on first use.
 fn kept_key(folder: &Path) -> anyhow::Result<SecretString> {
     let path = folder.join(KEY_FILE);
     if !path.exists() {
-        make_key(folder, &path).with_context(|| format!("{} cannot be made", path.display()))?;
+        make_key(folder, &path).with_context(|| format!("{} cannot be created", path.display()))?;
     }
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("{} cannot be read", path.display()))?;
     match text.trim() {
-        "" => bail!("{} is empty; delete it for a new key", path.display()),
+        "" => bail!("{} is empty; delete it to get a new key", path.display()),
         key => Ok(key.into()),
     }
 }
 
-/// As a whole or not at all, and never over one that another process has made meanwhile.
+/// Creates the file as a whole or not at all, and never replaces one that another process has
+/// created meanwhile.
 fn make_key(folder: &Path, path: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder)?;
     let mut file = NamedTempFile::new_in(folder)?;

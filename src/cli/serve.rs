@@ -1,4 +1,5 @@
-//! `serve`: telemetry first and last, the service in between.
+//! `serve`: starts telemetry first and stops it last, with the service in between. Also what other
+//! subcommands share with it: deciding in this process, and the signals to stop.
 
 use std::io::Write;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Instrument;
 
 use crate::app::App;
-use crate::cli::pseudonym;
+use crate::cli::{pseudonym, runtime};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::redact::pseudonym::Pseudonyms;
@@ -18,12 +19,12 @@ use crate::telemetry::Instruments;
 use crate::telemetry::provider::Telemetry;
 use crate::telemetry::subscriber;
 
-/// How long the program waits at its end for what still runs: a file that is read, a database that
-/// is written to. It may take for ever, and the last spans have to leave within the time that an
-/// orchestrator gives.
-const LAST_WORK: Duration = Duration::from_secs(1);
+/// How long the program waits at its end for blocking work, such as reading a file or writing to a
+/// database. That work may never end, and the last spans have to be sent before the orchestrator
+/// kills the process.
+const BLOCKING_WORK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Runs the service until it is told to stop.
+/// Runs the service until a signal stops it.
 ///
 /// # Errors
 /// When it cannot start, or its listener fails.
@@ -33,19 +34,20 @@ pub fn run(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
     let telemetry = start_telemetry(config, kept.map_or_else(Pseudonyms::with_random_key, Ok)?)?;
     if !is_kept {
         tracing::warn!(
-            "without EXPENSE_AGENT_PSEUDONYM_KEY, user ids that are personal data get other pseudonyms with every start \
-             and in every replica; set it to 32 random characters"
+            "without EXPENSE_AGENT_PSEUDONYM_KEY, user ids that are personal data get other \
+             pseudonyms with every start and in every replica; set it to 32 random characters"
         );
     }
-    let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
+    let runtime = runtime()?;
     let served = runtime.block_on(serve(config, &telemetry, out));
-    runtime.shutdown_timeout(LAST_WORK);
-    // Last, and off the runtime: the spans of the last requests are still in the queue.
+    runtime.shutdown_timeout(BLOCKING_WORK_TIMEOUT);
+    // Last, because the spans of the last requests are still in the queue, and off the runtime,
+    // because it blocks.
     telemetry.shutdown();
     served
 }
 
-/// Starts traces and logs, as the settings say.
+/// Starts traces and logs with these settings.
 ///
 /// # Errors
 /// When the exporter cannot be built, or the log filter cannot be read.
@@ -63,8 +65,8 @@ fn start_telemetry(config: &Config, pseudonyms: Pseudonyms) -> anyhow::Result<Te
     Ok(telemetry)
 }
 
-/// Decides in this process, with a service's telemetry, but without its log lines unless they are
-/// asked for.
+/// Runs work in this process with the telemetry of a service. Log lines below `warn` are written
+/// only if a log filter asks for them.
 ///
 /// # Errors
 /// When telemetry cannot start, or the work fails.
@@ -81,10 +83,10 @@ pub fn decide_here(
         log_filter: Some(quiet),
         ..config.clone()
     };
-    let runtime = tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
+    let runtime = runtime()?;
     let telemetry = start_telemetry(&config, pseudonyms)?;
     let done = runtime.block_on(work(config, telemetry.instruments()));
-    runtime.shutdown_timeout(LAST_WORK);
+    runtime.shutdown_timeout(BLOCKING_WORK_TIMEOUT);
     telemetry.shutdown();
     done
 }
@@ -94,33 +96,33 @@ async fn serve(config: &Config, telemetry: &Telemetry, out: &mut dyn Write) -> a
     let app = building.instrument(tracing::info_span!("start")).await?;
     let listen = config.listen;
     let listener = TcpListener::bind(listen).await.with_context(|| {
-        format!("cannot listen on {listen}; name another address with --listen")
+        format!("cannot listen on {listen}; choose another address with --listen")
     })?;
     let address = listener.local_addr()?;
-    // Before the line below: whoever reads it may send the signal at once.
-    let stop = stop_signal().context("the signals to stop cannot be listened for")?;
-    let hangups =
-        signal(SignalKind::hangup()).context("the signal to reload cannot be listened for")?;
+    // Before the line below, because its reader may send the signal at once.
+    let stop = stop_signal().context("the handlers of the stop signals cannot be installed")?;
+    let hangups = signal(SignalKind::hangup())
+        .context("the handler of the reload signal cannot be installed")?;
     tokio::spawn(reload_on_hangup(hangups, app.reload_requests()));
-    // On standard output and at once: whoever started the service waits for this line, whatever is
-    // logged.
+    // On standard output and at once, because scripts that start the service wait for this line,
+    // whatever the log filter is.
     let line = writeln!(
         out,
         "listening on http://{address}; POST /v1/expenses, or open http://{address}/docs"
     );
     if let Err(error) = line.and_then(|()| out.flush()) {
-        tracing::warn!(%error, %address, "nobody reads where the service listens");
+        tracing::warn!(%error, %address, "the address could not be written to standard output");
     }
     app.serve(listener, stop)
         .await
         .context("the listener failed")
 }
 
-/// SIGTERM from an orchestrator, or Ctrl-C from a person. Both are listened for from here on, not
-/// from the first poll on.
+/// Resolves on SIGTERM from an orchestrator, or on Ctrl-C from a person. The handlers are installed
+/// by the call, not by the first poll.
 ///
 /// # Errors
-/// When the operating system does not let them be listened for.
+/// When the operating system refuses the handlers.
 pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()> + use<>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -132,7 +134,7 @@ pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()> + use<>>
     })
 }
 
-/// SIGHUP asks for a look at the files that may change.
+/// SIGHUP asks the service to read its files again.
 async fn reload_on_hangup(mut hangups: Signal, reloads: ReloadRequests) {
     while hangups.recv().await.is_some() {
         reloads.ask();

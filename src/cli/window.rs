@@ -1,4 +1,4 @@
-//! The span of time that a subcommand is about, as a person writes it: days in UTC, or moments.
+//! The period that a subcommand covers, as a person writes it: days in UTC, or moments.
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
@@ -8,10 +8,10 @@ use jiff::tz::TimeZone;
 use crate::domain::expense::calendar_date;
 use crate::ledger::Period;
 
-/// One end of a span of time.
+/// One end of a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
 pub enum Moment {
-    /// A day in UTC, all of it.
+    /// A whole day in UTC.
     #[strum(to_string = "{0}")]
     Day(Date),
     /// A moment.
@@ -19,20 +19,20 @@ pub enum Moment {
     At(Timestamp),
 }
 
-/// Reads one end of a span of time.
+/// Reads one end of a period.
 ///
 /// # Errors
-/// With what would be accepted.
+/// With the forms that are accepted.
 pub(super) fn moment(text: &str) -> Result<Moment, &'static str> {
     let day = calendar_date(text).map(Moment::Day);
     day.or_else(|| text.parse().ok().map(Moment::At))
         .ok_or("write a calendar date such as 2026-03-14, or a moment such as 2026-03-14T09:30:00Z")
 }
 
-/// The period between two ends: a last day is part of it, a last moment is not.
+/// The period between two ends. A last day is included, a last moment is not.
 ///
 /// # Errors
-/// When it does not end after it begins, or at the end of time.
+/// When it does not end after it begins, or ends on the last day of the calendar.
 pub(super) fn period(from: Moment, to: Moment) -> anyhow::Result<Period> {
     let begin = |day: Date| anyhow::Ok(day.to_zoned(TimeZone::UTC)?.timestamp());
     let starts_at = match from {
@@ -42,7 +42,7 @@ pub(super) fn period(from: Moment, to: Moment) -> anyhow::Result<Period> {
     let until = match to {
         Moment::Day(day) => begin(
             day.tomorrow()
-                .context("--to is the last day there is; write an earlier one")?,
+                .context("--to is the last day of the calendar; write an earlier one")?,
         )?,
         Moment::At(moment) => moment,
     };

@@ -1,6 +1,6 @@
-//! Who decides the rows: a service at an address, or the same routes in this process. Both are
-//! asked by the route for batches. What they cannot take at the moment is asked again; a connection
-//! that breaks ends the run, which can be given again.
+//! Where the rows are decided: by a service at a URL, or by the same routes in this process, in both
+//! cases through the batch route. Rows that are answered with a 5xx are sent again. A connection that
+//! breaks ends the run, and the same command can be run again.
 
 use std::io;
 use std::time::Duration;
@@ -21,15 +21,15 @@ use crate::cli::decide::Decide;
 use crate::cli::decide::rows::Row;
 use crate::http::batch::{LineAnswer, NDJSON, PATH};
 
-/// How often a row is asked about again, and how long the first wait is; each later one is twice as
-/// long. A process that was killed holds the keys of what it had under way for a minute, unless
-/// `--deadline` says otherwise.
+/// How often a row is sent again, and how long the first wait is; each later wait is twice as long.
+/// Together they outlast the lease of an idempotency key: the keys of a process that was killed are
+/// free after a minute, unless `--deadline` says otherwise.
 const N_RETRIES: usize = 6;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// Bytes of a refusal that are shown.
+/// How many bytes of a refusal are shown.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 
-/// Who decides, and what goes along with every request.
+/// Where rows are decided, and the headers of every request.
 pub(super) struct Agent {
     place: Place,
     headers: HeaderMap,
@@ -49,7 +49,7 @@ impl Agent {
         })
     }
 
-    /// A service.
+    /// The service at a URL.
     pub(super) fn at(url: &Url, wanted: &Decide) -> anyhow::Result<Self> {
         let place = Place::At {
             client: Client::new(),
@@ -61,10 +61,11 @@ impl Agent {
         })
     }
 
-    /// The answers to some rows, in their order; each row is told of as soon as it has one.
+    /// The answers to some rows, in their order. `answered` is called for each row as soon as it has
+    /// an answer.
     ///
     /// # Errors
-    /// When whoever decides cannot be asked, or does not answer every row.
+    /// When the service cannot be reached, or does not answer every row.
     pub(super) async fn decide(
         &self,
         rows: &[Row],
@@ -132,7 +133,7 @@ impl Agent {
                 .await
                 .unwrap_or_default();
             bail!(
-                "{} answered {status}: {}",
+                "{} returned {status}: {}",
                 self.name(),
                 String::from_utf8_lossy(&body)
             );
@@ -146,14 +147,19 @@ impl Agent {
         let mut n_answered = 0;
         let broke_off = || {
             format!(
-                "{} broke off; give the same command again to go on from here",
+                "the answer of {} ended early; run the same command again to continue",
                 self.name()
             )
         };
         while let Some((line, place)) = pairs.next().await {
             let row = &rows[*place];
             let answer: LineAnswer = serde_json::from_str(&line.with_context(broke_off)?)
-                .with_context(|| format!("{} answered no line of a batch", self.name()))?;
+                .with_context(|| {
+                    format!(
+                        "{} returned a line that is not an answer of the batch route",
+                        self.name()
+                    )
+                })?;
             if answers[*place].is_none() {
                 answered(row);
             }
@@ -214,7 +220,8 @@ fn headers(wanted: &Decide) -> anyhow::Result<HeaderMap> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("{} cannot be read", path.display()))?;
         let bearer = format!("Bearer {}", text.trim()).parse::<HeaderValue>();
-        let mut bearer = bearer.with_context(|| format!("{} holds no API key", path.display()))?;
+        let mut bearer =
+            bearer.with_context(|| format!("{} does not contain an API key", path.display()))?;
         bearer.set_sensitive(true);
         headers.insert(header::AUTHORIZATION, bearer);
     }

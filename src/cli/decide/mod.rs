@@ -1,54 +1,58 @@
-//! `decide`: a file of expenses, each row decided and answered by a line, in order. How a file
-//! becomes rows stands in `rows`, who decides them in `agent`, and what came of them is counted in
-//! `tally`. The rows go through the route for batches, so that a file and a client get the same
-//! answers.
+//! `decide`: decides a file of expenses, and answers each row with a line, in order. `rows` reads the
+//! file, `agent` sends the rows to a service or to this process, and `tally` counts the answers. The
+//! rows go through the batch route, so that a file and a client get the same answers.
 
 mod agent;
+mod row;
+mod row_keys;
 mod rows;
+mod table;
 mod tally;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use reqwest::Url;
 use tokio::sync::mpsc;
 
 use crate::app::App;
-use crate::cli::pseudonym;
+use crate::cli::progress::progress_bar;
 use crate::cli::serve::{decide_here, stop_signal};
+use crate::cli::{pseudonym, runtime};
 use crate::clock::Clock;
 use crate::config::{Config, MAX_RETENTION};
 use crate::domain::body::{MAX_ID_CHARS, is_line};
 use crate::domain::submission::FIELDS;
 use crate::redact::pseudonym::Pseudonyms;
 use agent::Agent;
-use rows::{Row, Rows};
+use row::Row;
+use rows::Rows;
 use tally::Tally;
 
-/// Rows that are sent in one request, and held in memory with their answers.
+/// How many rows are sent in one request, and held in memory with their answers.
 const N_TOGETHER: usize = 256;
-/// Characters a prefix of keys may have, which leaves room for the rest of a key.
+/// The maximum length of a key prefix, which leaves room for the rest of the key.
 const MAX_PREFIX_CHARS: usize = 128;
 
-/// What is to be decided, and by whom.
+/// Which file is decided, and where.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = AFTER_HELP)]
 pub struct Decide {
-    /// The file; `-` reads standard input
+    /// The file to read; `-` reads standard input
     pub file: PathBuf,
 
-    /// A running service, such as http://127.0.0.1:8000; without one, this process decides, into the ledger of `--data`
+    /// A running service, such as http://127.0.0.1:8000; without it, this process decides, and records in the ledger of `--data`
     pub url: Option<Url>,
 
-    /// How the file is written [default: as its name says, .csv, .ndjson or .jsonl]
+    /// The format of the file [default: by its name, .csv, .ndjson or .jsonl]
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<Format>,
 
-    /// Where the answers go, a line of JSON for each row [default: standard output]
+    /// The file for the answers, a line of JSON for each row [default: standard output]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
@@ -57,40 +61,41 @@ pub struct Decide {
     #[arg(long, value_name = "FIELD=COLUMN", value_parser = assignment)]
     pub column: Vec<Assignment>,
 
-    /// What a field is in every row, such as currency=GBP; may be given several times
+    /// Set a field to the same value in every row, such as currency=GBP; may be given several times
     #[arg(long, value_name = "FIELD=VALUE", value_parser = assignment)]
     pub set: Vec<Assignment>,
 
-    /// How the table writes dates, such as %d/%m/%Y for 31/01/2026 [default: %Y-%m-%d]
-    #[arg(long, value_name = "FORMAT", value_parser = rows::date_format)]
+    /// The format of dates in the table, such as %d/%m/%Y for 31/01/2026 [default: %Y-%m-%d]
+    #[arg(long, value_name = "FORMAT", value_parser = table::date_format)]
     pub date_format: Option<String>,
 
-    /// The tenant to decide for; a service with API keys goes by the key instead
+    /// The tenant to decide for; a service with API keys uses the tenant of the key instead
     #[arg(long, value_name = "TENANT", value_parser = tenant)]
     pub tenant: Option<String>,
 
-    /// File with the API key to show to the service
+    /// File with the API key to send to the service
     #[arg(long, value_name = "FILE", requires = "url")]
     pub api_key_file: Option<PathBuf>,
 
-    /// Begins the idempotency key of every row; name another one to decide the same rows once more
+    /// The prefix of the idempotency key of every row; change it to decide the same rows once more
     #[arg(long, value_name = "TEXT", default_value = "decide", value_parser = key_prefix)]
     pub key_prefix: String,
 }
 
 const AFTER_HELP: &str = "\
-The first row of a table names its columns. Those that are called like a field of an expense are read as that field:
-transaction, amount, currency, merchant, mcc, date, trip_id, receipt, user_id, refunds. An empty cell counts as absent.
-JSON lines are what POST /v1/expenses/batch takes.
+The first row of a table names its columns. A column with the name of a field is read as that field:
+transaction, amount, currency, merchant, mcc, date, trip_id, receipt, user_id, refunds. An empty cell
+counts as absent. JSON lines have the format of POST /v1/expenses/batch.
 
-A row is known by what it says, and among equal rows by its place. So the same command can be given again, after an
-interruption or after some rows were put right or added: what was decided is answered again, without asking the model.
-This process remembers a row for 90 days, a service for as long as its --key-retention.
+A row is identified by its meaning, and among equal rows by its place. So the same command can be run
+again, after an interruption or after some rows were corrected or added: a row that was decided before
+gets the same answer, without a model call. This process remembers a row for 90 days, a service for its
+--key-retention.
 
-Exit code 0: every row was answered with a decision; 1: not done; 2: not understood; 3: done, but some rows have no
-decision, and their answers say why.";
+Exit code 0: every row was answered with a decision; 1: failed; 2: invalid command line; 3: done, but
+some rows have no decision, and their answers say why.";
 
-/// How a file is written.
+/// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// A table whose first row names the columns
@@ -99,14 +104,14 @@ pub enum Format {
     Ndjson,
 }
 
-/// What a field is to be.
+/// The value or the column of a field.
 #[derive(Clone, Debug)]
 pub struct Assignment {
     field: &'static str,
     value: String,
 }
 
-/// All rows were answered, and some of them not with a decision.
+/// All rows were answered, but some of them not with a decision.
 #[derive(Debug, thiserror::Error)]
 #[error("{n_undecided} of {n_rows} rows have no decision; their answers say why")]
 pub struct Undecided {
@@ -128,8 +133,9 @@ fn assignment(text: &str) -> Result<Assignment, String> {
 
 fn tenant(text: &str) -> Result<String, String> {
     let tenant = is_line(text, MAX_ID_CHARS).then(|| text.to_owned());
-    tenant
-        .ok_or_else(|| format!("write 1 to {MAX_ID_CHARS} characters, and no blank at either end"))
+    tenant.ok_or_else(|| {
+        format!("write 1 to {MAX_ID_CHARS} characters, without a blank at either end")
+    })
 }
 
 fn key_prefix(text: &str) -> Result<String, String> {
@@ -140,12 +146,12 @@ fn key_prefix(text: &str) -> Result<String, String> {
         .ok_or_else(|| format!("write up to {MAX_PREFIX_CHARS} visible ASCII characters"))
 }
 
-/// Decides the rows of a file. Answers go to `out` unless a file is named, remarks for the person
-/// to `notes`.
+/// Decides the rows of a file. Answers are written to `out` unless `--output` names a file, remarks
+/// for the person at the terminal to `notes`.
 ///
 /// # Errors
-/// When the file cannot be read, nobody decides, or the answers cannot be written; [`Undecided`]
-/// when some rows were answered with something else than a decision.
+/// When the file cannot be read, the service does not answer, or the answers cannot be written;
+/// [`Undecided`] when some rows were not answered with a decision.
 pub fn run(
     config: &Config,
     wanted: &Decide,
@@ -153,7 +159,7 @@ pub fn run(
     notes: &mut dyn Write,
 ) -> anyhow::Result<()> {
     let rows = Rows::open(wanted, notes)?;
-    let bar = bar(rows.n_bytes)?;
+    let bar = progress_bar(rows.n_bytes)?;
     let mut file = wanted
         .output
         .as_deref()
@@ -168,15 +174,13 @@ pub fn run(
     match &wanted.url {
         Some(url) => {
             let agent = Agent::at(url, wanted)?;
-            let runtime =
-                tokio::runtime::Runtime::new().context("the runtime cannot be started")?;
-            runtime.block_on(run.until_stopped(rows, agent))
+            runtime()?.block_on(run.until_stopped(rows, agent))
         }
         None => {
             let pseudonyms =
                 pseudonym::load(config)?.map_or_else(Pseudonyms::with_random_key, Ok)?;
-            // Whoever may write to the ledger needs no key for it; and a file may be sent again
-            // weeks later.
+            // A person who can write to the ledger needs no API key; and a file may be sent again
+            // weeks later, so keys are retained as long as possible.
             let config = Config {
                 api_keys: None,
                 key_retention: MAX_RETENTION,
@@ -207,7 +211,7 @@ fn create(path: &Path, input: &Path) -> anyhow::Result<BufWriter<File>> {
         .is_ok_and(|path| input.canonicalize().is_ok_and(|input| input == path))
     {
         bail!(
-            "--output {} is the file to be read; name another one",
+            "--output {} is the input file; name another one",
             path.display()
         );
     }
@@ -216,20 +220,7 @@ fn create(path: &Path, input: &Path) -> anyhow::Result<BufWriter<File>> {
     Ok(BufWriter::new(file))
 }
 
-/// On a terminal's standard error, and nowhere else. How long a pipe is, nobody knows.
-fn bar(n_bytes: Option<u64>) -> anyhow::Result<ProgressBar> {
-    Ok(match n_bytes {
-        Some(n_bytes) => {
-            let style = ProgressStyle::with_template("{bar:40} {percent:>3} %, {msg}, {eta} left")?;
-            ProgressBar::new(n_bytes).with_style(style)
-        }
-        None => {
-            ProgressBar::no_length().with_style(ProgressStyle::with_template("{spinner} {msg}")?)
-        }
-    })
-}
-
-/// One file on its way.
+/// One file in progress.
 struct Run<'a> {
     out: &'a mut dyn Write,
     tally: Tally,
@@ -238,10 +229,11 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn until_stopped(&mut self, rows: Rows, agent: Agent) -> anyhow::Result<()> {
-        let stopped = stop_signal().context("the signals to stop cannot be listened for")?;
+        let stopped =
+            stop_signal().context("the handlers of the stop signals cannot be installed")?;
         let done = tokio::select! {
             done = self.decide(rows, &agent) => done,
-            () = stopped => Err(anyhow::anyhow!("interrupted; give the same command again to go on from here")),
+            () = stopped => Err(anyhow!("interrupted; run the same command again to continue")),
         };
         self.bar.finish_and_clear();
         done
@@ -266,14 +258,14 @@ impl Run<'_> {
     }
 }
 
-/// Rows by the part. A thread of its own reads them: a pipe may make it wait, and then Ctrl-C has
-/// to be heard all the same.
+/// Rows in parts. A separate thread reads them, because reading a pipe may block, and Ctrl-C has to
+/// work meanwhile.
 fn read_ahead(mut rows: Rows) -> mpsc::Receiver<anyhow::Result<Vec<Row>>> {
     let (send, parts) = mpsc::channel(1);
     std::thread::spawn(move || {
         loop {
             let part: anyhow::Result<Vec<Row>> = rows.by_ref().take(N_TOGETHER).collect();
-            // The last one is empty, or a fault.
+            // The last part is empty, or an error.
             let is_last = part.as_ref().map_or(true, Vec::is_empty);
             if send.blocking_send(part).is_err() || is_last {
                 return;

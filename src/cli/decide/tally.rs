@@ -1,4 +1,4 @@
-//! What came of the rows of a file, counted for the person who sent them.
+//! The answers to the rows of a file, counted for the person who sent them.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -9,21 +9,21 @@ use crate::domain::body::FieldError;
 use crate::domain::ruling::Outcome;
 use crate::http::batch::LineAnswer;
 
-/// Kinds of faults that are listed; a file with more was not written for this service.
-const MAX_FAULTS: usize = 20;
+/// How many kinds of problems are listed. A file with more was not written for this service.
+const MAX_PROBLEMS: usize = 20;
 
-/// The counts.
+/// The counts so far.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     /// Rows that were answered.
     pub n_rows: usize,
     by_outcome: BTreeMap<String, usize>,
     n_replayed: usize,
-    /// How many rows have a fault, and the first of them.
-    by_fault: BTreeMap<String, (usize, usize)>,
+    /// For each problem, how many rows have it, and the first of them.
+    by_problem: BTreeMap<String, (usize, usize)>,
 }
 
-/// What is counted of an answer.
+/// The part of an answer that is counted.
 #[derive(Deserialize)]
 struct Counted {
     outcome: Option<Outcome>,
@@ -34,7 +34,7 @@ struct Counted {
 }
 
 impl Tally {
-    /// Takes one answer in.
+    /// Counts one answer.
     ///
     /// # Errors
     /// When it is neither a decision nor a problem.
@@ -46,26 +46,26 @@ impl Tally {
             *self.by_outcome.entry(outcome.to_string()).or_default() += 1;
             return Ok(());
         }
-        let faults = counted
+        let problems = counted
             .errors
             .iter()
             .map(|fault| format!("{}: {}", fault.field, fault.message));
         let detail = counted.errors.is_empty().then_some(counted.detail);
-        for fault in faults.chain(detail) {
-            self.by_fault.entry(fault).or_insert((0, answer.line)).0 += 1;
+        for problem in problems.chain(detail) {
+            self.by_problem.entry(problem).or_insert((0, answer.line)).0 += 1;
         }
         Ok(())
     }
 
-    /// Rows that were answered with something else than a decision.
+    /// How many rows were not answered with a decision.
     pub(super) fn n_undecided(&self) -> usize {
         self.n_rows - self.by_outcome.values().sum::<usize>()
     }
 
-    /// Writes the counts, the most frequent fault first.
+    /// Writes the counts, the most frequent problem first.
     ///
     /// # Errors
-    /// When nobody reads them.
+    /// When `notes` cannot be written.
     pub(super) fn sum_up(&self, notes: &mut dyn Write) -> std::io::Result<()> {
         let outcomes = self
             .by_outcome
@@ -78,14 +78,14 @@ impl Tally {
         if self.n_replayed > 0 {
             writeln!(notes, "{} of them had been decided before", self.n_replayed)?;
         }
-        let mut faults: Vec<_> = self.by_fault.iter().collect();
-        faults.sort_by_key(|(_, (n, first))| (std::cmp::Reverse(*n), *first));
-        for (fault, (n, first)) in faults.iter().take(MAX_FAULTS) {
-            writeln!(notes, "{n} × {fault} (first in row {first})")?;
+        let mut problems: Vec<_> = self.by_problem.iter().collect();
+        problems.sort_by_key(|(_, (n, first))| (std::cmp::Reverse(*n), *first));
+        for (problem, (n, first)) in problems.iter().take(MAX_PROBLEMS) {
+            writeln!(notes, "{n} × {problem} (first in row {first})")?;
         }
-        match faults.len().saturating_sub(MAX_FAULTS) {
+        match problems.len().saturating_sub(MAX_PROBLEMS) {
             0 => Ok(()),
-            n_more => writeln!(notes, "and {n_more} other faults"),
+            n_more => writeln!(notes, "and {n_more} other problems"),
         }
     }
 }

@@ -191,7 +191,7 @@ async fn a_run_that_is_stopped_finishes_what_is_under_way_and_says_so() {
     assert_eq!(output.status.code(), Some(1));
     let notes = text(output.stderr);
     assert!(
-        notes.contains("interrupted; give the same command again to go on from here"),
+        notes.contains("interrupted; run the same command again to continue"),
         "{notes}"
     );
 }

@@ -133,7 +133,7 @@ async fn a_table_that_cannot_be_read_is_refused_before_anything_is_decided() {
         (
             "transaction,amount",
             &["--column", "amount=Gross"],
-            r#"no column is called "Gross"; there are "transaction", "amount""#,
+            r#"no column is called "Gross"; the columns are "transaction", "amount""#,
         ),
         (
             "transaction,amount,curency",
@@ -148,7 +148,7 @@ async fn a_table_that_cannot_be_read_is_refused_before_anything_is_decided() {
         (
             "transaction,amount",
             &["--set", "amount=5"],
-            "amount is set, and read from the column \"amount\" as well",
+            "amount is set by --set and also read from the column \"amount\"",
         ),
         (
             "transaction,amount,Net,Gross",
@@ -163,7 +163,7 @@ async fn a_table_that_cannot_be_read_is_refused_before_anything_is_decided() {
         (
             "transaction,amount",
             &["--format", "ndjson", "--set", "currency=GBP"],
-            "are for tables",
+            "apply to tables",
         ),
     ] {
         let file = desk.write("table.csv", &format!("{header}\nTaxi,12.00,x\n"));
@@ -184,15 +184,13 @@ async fn a_table_that_cannot_be_read_is_refused_before_anything_is_decided() {
         desk.decide(&file, &[])
             .await
             .notes
-            .contains("say --format csv or --format ndjson")
+            .contains("add --format csv or --format ndjson")
     );
     let table = desk
         .decide(&file, &["--format", "csv", "--output", &file])
         .await;
     assert!(
-        table
-            .notes
-            .contains("is the file to be read; name another one"),
+        table.notes.contains("is the input file; name another one"),
         "{}",
         table.notes
     );
@@ -252,7 +250,7 @@ async fn a_table_of_a_spreadsheet_is_read_as_it_is() {
     let fault = &decided.answers[2]["body"]["errors"][0];
     assert_eq!(
         fault,
-        &json!({"field": "transaction", "message": "the cell is no UTF-8; save the file as UTF-8"})
+        &json!({"field": "transaction", "message": "the cell is not UTF-8; save the file as UTF-8"})
     );
 }
 

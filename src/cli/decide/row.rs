@@ -1,0 +1,28 @@
+//! One row of a file, before it is decided.
+
+use std::io::Read;
+
+use crate::domain::body::{BodyError, FieldError};
+use crate::http::error::Problem;
+
+/// Where the bytes come from: a file or standard input.
+pub(super) type Input = Box<dyn Read + Send>;
+
+/// One row.
+pub(super) struct Row {
+    /// Its number in the file: of the line, or of the table's row where the header is row 1.
+    pub number: usize,
+    /// The byte of the file where it ends.
+    pub end: u64,
+    /// A line of a batch, or what is wrong with the row.
+    pub line: Result<String, Problem>,
+}
+
+/// The problem of a row that cannot be sent.
+pub(super) fn faulty(field: &str, message: String) -> Problem {
+    let error = FieldError {
+        field: field.to_owned(),
+        message,
+    };
+    Problem::body(BodyError::Fields(vec![error]), "invalid_expense")
+}
