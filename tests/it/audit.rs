@@ -391,5 +391,5 @@ async fn a_search_that_cannot_be_trusted_is_no_audit() {
         &[],
     )
     .await;
-    assert!(text(output.stderr).contains("name a Jaeger 2 with --jaeger"));
+    assert!(text(output.stderr).contains("set --jaeger to the URL of a Jaeger 2"));
 }

@@ -1,7 +1,7 @@
-//! An audit of a Jaeger, by its stable query API `/api/v3`. A search there has no pages: it gives
-//! at most so many traces and does not say whether there were more. So the period is walked in
-//! slices, and an answer that is full counts as cut. What the spans of an answer mean stands in
-//! `spans`.
+//! An audit of a Jaeger, through its stable query API `/api/v3`. A search has no pages: it returns at
+//! most a given number of traces, and does not say whether there are more. So the period is read in
+//! slices, and a slice whose answer is full is halved and read again. `spans` reads the spans of an
+//! answer.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -18,15 +18,16 @@ use crate::domain::step::Step;
 use crate::ledger::Period;
 use crate::telemetry::spans::step::span_name;
 
-/// Traces that are asked for at once. It is also what releases give that do not know the parameter.
+/// The maximum number of traces of one search. It is also the default of Jaeger releases that ignore
+/// the parameter.
 const DEPTH: usize = 100;
-/// A search of a big store takes its time.
+/// Generous, because a search of a large store is slow.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Takes in what a Jaeger holds of a period.
+/// Adds the decisions of a period that a Jaeger holds.
 ///
 /// # Errors
-/// When it does not answer, or cannot be asked finely enough to see everything.
+/// When Jaeger does not answer, or more traces begin at one moment than a search returns.
 pub(super) fn read(
     config: &Config,
     period: Period,
@@ -41,8 +42,8 @@ pub(super) fn read(
             .as_deref()
             .is_none_or(|tenant| tenant == tenant_id)
     };
-    // A period is about when ids were made; the span that is searched for begins within the
-    // request's time after that.
+    // A period covers the times at which ids were made. The span that is searched for begins later,
+    // but within the deadline of the request.
     let last = period
         .until
         .checked_add(config.deadline)
@@ -51,7 +52,7 @@ pub(super) fn read(
         until: last,
         ..period
     }];
-    let mut taken = HashSet::new();
+    let mut seen = HashSet::new();
     while let Some(slice) = waiting.pop() {
         let answer = search(&client, &wanted.jaeger, &service, slice)?;
         if answer.n_traces() >= DEPTH {
@@ -61,9 +62,9 @@ pub(super) fn read(
         for run in answer.runs() {
             let is_inside =
                 made_at(run.id).is_some_and(|at| period.from <= at && at < period.until);
-            // A trace that a caller began can hold several decisions, and then it is found in
-            // several slices.
-            if is_inside && is_wanted(&run.tenant_id) && taken.insert(run.id) {
+            // A trace that a caller began can hold several decisions, so it can be found in several
+            // slices.
+            if is_inside && is_wanted(&run.tenant_id) && seen.insert(run.id) {
                 progress.add(run);
             }
         }
@@ -72,13 +73,14 @@ pub(super) fn read(
     Ok(())
 }
 
-/// The later half first, as the next one is taken from the end.
+/// The later half first, because the next slice is taken from the end of the list.
 fn halves(slice: Period) -> anyhow::Result<[Period; 2]> {
     let length = slice.until.duration_since(slice.from);
     let middle = slice.from.checked_add(length / 2)?;
     if middle == slice.from {
         bail!(
-            "{DEPTH} traces or more begin at {middle}, which is more than Jaeger can be asked for; audit the ledger"
+            "{DEPTH} traces or more begin at {middle}, which is more than one search of Jaeger returns; \
+             audit the ledger instead"
         );
     }
     Ok([
@@ -93,9 +95,9 @@ fn halves(slice: Period) -> anyhow::Result<[Period; 2]> {
     ])
 }
 
-/// The traces with a decision that began in a slice of time, both ends included.
+/// The traces with a decision that began in a slice of time. Both ends are included.
 fn search(client: &Client, jaeger: &Url, service: &str, slice: Period) -> anyhow::Result<Answer> {
-    // Names in snake case, because every release of Jaeger 2 reads those.
+    // Parameters in snake case, because every release of Jaeger 2 accepts those.
     let mut url: Url =
         format!("{}/api/v3/traces", jaeger.as_str().trim_end_matches('/')).parse()?;
     url.query_pairs_mut().extend_pairs([
@@ -105,7 +107,7 @@ fn search(client: &Client, jaeger: &Url, service: &str, slice: Period) -> anyhow
         ("query.start_time_max", &slice.until.to_string()),
         ("query.num_traces", &DEPTH.to_string()),
     ]);
-    let unreachable = || format!("no answer from {jaeger}; name a Jaeger 2 with --jaeger");
+    let unreachable = || format!("no answer from {jaeger}; set --jaeger to the URL of a Jaeger 2");
     let response = client
         .get(url)
         .send()
@@ -115,11 +117,14 @@ fn search(client: &Client, jaeger: &Url, service: &str, slice: Period) -> anyhow
         StatusCode::NOT_FOUND => Ok(Answer::default()),
         StatusCode::OK => {
             let body = response.bytes().with_context(unreachable)?;
-            serde_json::from_slice(&body)
-                .with_context(|| format!("{jaeger} answered no traces; is it a Jaeger 2?"))
+            serde_json::from_slice(&body).with_context(|| {
+                format!(
+                    "{jaeger} returned a response that is not a list of traces; is it a Jaeger 2?"
+                )
+            })
         }
         status => bail!(
-            "{jaeger} answered {status}: {}",
+            "{jaeger} returned {status}: {}",
             response.text().unwrap_or_default()
         ),
     }

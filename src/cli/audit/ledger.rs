@@ -8,7 +8,7 @@ use crate::domain::decision::Decision;
 use crate::domain::step::Step;
 use crate::ledger::Period;
 
-/// Takes in what the ledger holds of a period.
+/// Adds the decisions of a period that the ledger holds.
 ///
 /// # Errors
 /// When the ledger cannot be read.

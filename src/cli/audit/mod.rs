@@ -1,6 +1,6 @@
-//! `audit`: how often the reasoning failed in a span of time, by what and where, and the traces to
-//! look at. What is asked for stands here; what is found is a [`Report`], filled from the ledger or
-//! from a Jaeger, and shown as text or JSON.
+//! `audit`: how often, where and in which checks the reasoning failed in a period, and which traces to
+//! look at. The arguments are here. The result is a [`Report`], filled from the ledger (`ledger`) or
+//! from a Jaeger (`jaeger`, `spans`), and written as text (`text`) or JSON.
 
 mod jaeger;
 mod ledger;
@@ -13,73 +13,74 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use jiff::Timestamp;
 use reqwest::Url;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
+use crate::cli::progress::progress_bar;
 use crate::cli::window::{Moment, moment, period};
 use crate::config::{Config, TraceUrl};
 use crate::ledger::Period;
 use report::{Report, Run, Scope};
 
-/// What is to be audited, and when it counts as too bad.
+/// Which decisions are audited, and above which error rate the command fails.
 #[derive(Args, Clone, Debug)]
 pub struct Audit {
-    /// The first day in UTC, or the first moment, by when requests came in
+    /// The first day in UTC, or the first moment, at which requests were received
     #[arg(long, value_name = "WHEN", value_parser = moment)]
     pub from: Option<Moment>,
 
-    /// The last day, included, or the first moment after the last [default: now]
+    /// The last day, included, or the moment at which the period ends [default: now]
     #[arg(long, value_name = "WHEN", value_parser = moment, requires = "from")]
     pub to: Option<Moment>,
 
-    /// The time until now, instead of `--from`
+    /// The length of the period until now, instead of `--from`
     #[arg(
         long, value_name = "TIME", default_value = "24h", conflicts_with = "from", value_parser = humantime::parse_duration
     )]
     pub last: Duration,
 
-    /// Where to look
+    /// The source of the decisions
     #[arg(long, value_name = "SOURCE", default_value = "ledger")]
     pub source: Source,
 
-    /// The Jaeger to ask with `--source jaeger`; without `--trace-url`, links lead to it
+    /// The Jaeger to query with `--source jaeger`; links lead to it unless `--trace-url` is set
     #[arg(long, value_name = "URL", default_value = "http://localhost:16686")]
     pub jaeger: Url,
 
-    /// Only the decisions of this tenant; in a Jaeger, as its traces name it
+    /// Only the decisions of this tenant; with a Jaeger, the name of the tenant in traces
     #[arg(long, value_name = "TENANT")]
     pub tenant: Option<String>,
 
-    /// End with exit code 3 when the semantic error rate is above this
+    /// Exit with code 3 if the semantic error rate is above this
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub fail_above: Option<Decimal>,
 
-    /// Write JSON
+    /// Write the report as JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// What knows of decisions.
+/// Where decisions are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::Display, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Source {
     /// The ledger, which holds every decision
     Ledger,
-    /// A Jaeger, which holds what was sent to it and what it still keeps
+    /// A Jaeger, which holds the traces that were sent to it and have not expired
     Jaeger,
 }
 
-/// The audit was done, and what it found is too bad.
+/// The audit was done, and the error rate is above the limit.
 #[derive(Debug, thiserror::Error)]
 #[error("the semantic error rate is {rate}, above {limit} %")]
 pub struct AboveLimit {
-    /// What it is.
+    /// The measured rate.
     pub rate: report::Rate,
-    /// What it may be, in percent.
+    /// The highest rate that is accepted, in percent.
     pub limit: Decimal,
 }
 
@@ -93,7 +94,7 @@ fn percent(text: &str) -> Result<Decimal, &'static str> {
         .ok_or("write a percentage from 0% to 100%, such as 5% or 0.5%")
 }
 
-/// Audits, and prints what was found.
+/// Audits the period, and prints the report.
 ///
 /// # Errors
 /// When the source cannot be read; [`AboveLimit`] when the rate is above the limit.
@@ -104,7 +105,7 @@ pub fn run(config: &Config, wanted: &Audit, out: &mut dyn Write) -> anyhow::Resu
         .clone()
         .or_else(|| TraceUrl::parse(wanted.jaeger.as_str()));
     let links = links.context(
-        "--jaeger is no link to a web page; write a URL such as \"http://localhost:16686\"",
+        "--jaeger is not a link to a web page; write a URL such as \"http://localhost:16686\"",
     )?;
     let scope = Scope {
         source: wanted.source,
@@ -115,7 +116,7 @@ pub fn run(config: &Config, wanted: &Audit, out: &mut dyn Write) -> anyhow::Resu
     let mut progress = Progress {
         report: Report::new(scope),
         links,
-        bar: bar(period)?,
+        bar: progress_bar(Some(millis_between(period.from, period.until)))?,
     };
     match wanted.source {
         Source::Ledger => ledger::read(config, period, wanted.tenant.as_deref(), &mut progress)?,
@@ -141,17 +142,17 @@ impl Audit {
         match self.from {
             Some(from) => period(from, self.to.unwrap_or(Moment::At(now))),
             None => {
-                let from = now
-                    .checked_sub(self.last)
-                    .context("--last goes back to before time began")?;
+                let from = now.checked_sub(self.last).context(
+                    "--last goes back to before the first moment that can be represented",
+                )?;
                 Ok(Period { from, until: now })
             }
         }
     }
 }
 
-/// A report on its way, with the bar that shows how far it has come: both sources read in the order
-/// of time.
+/// A report in progress, with the bar that shows how much of the period has been read. Both sources
+/// read in the order of time.
 struct Progress {
     report: Report,
     links: TraceUrl,
@@ -159,12 +160,12 @@ struct Progress {
 }
 
 impl Progress {
-    /// Takes one decision in.
+    /// Adds one decision.
     fn add(&mut self, run: Run) {
         self.report.add(run, &self.links);
     }
 
-    /// Everything before a moment has been taken in.
+    /// Moves the bar: everything before this moment has been read.
     fn reached(&self, moment: Timestamp) {
         self.bar
             .set_message(format!("{} decisions", self.report.semantic_errors.of));
@@ -176,12 +177,6 @@ impl Progress {
         self.bar.finish_and_clear();
         self.report
     }
-}
-
-/// On a terminal's standard error, and nowhere else.
-fn bar(period: Period) -> anyhow::Result<ProgressBar> {
-    let style = ProgressStyle::with_template("{bar:40} {percent:>3} %, {msg}, {eta} left")?;
-    Ok(ProgressBar::new(millis_between(period.from, period.until)).with_style(style))
 }
 
 fn millis_between(from: Timestamp, until: Timestamp) -> u64 {

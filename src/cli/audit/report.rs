@@ -1,5 +1,5 @@
-//! What an audit found: one value, which text and JSON both show. It knows no source; `ledger` and
-//! `spans` make a [`Run`] of what each of them has.
+//! The result of an audit: one value, which is written as text or JSON. It does not depend on the
+//! source; `ledger` and `spans` each turn what they read into a [`Run`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,29 +12,29 @@ use uuid::Uuid;
 use crate::cli::audit::Source;
 use crate::config::TraceUrl;
 
-/// What stands for the category of a decision without one. No category can be called so.
+/// The name under which decisions without a category are counted. It is not a valid category.
 const NONE: &str = "(none)";
 
-/// What an audit reads of one decision.
+/// The part of a decision that an audit reads.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// UUIDv7 of the decision.
     pub id: Uuid,
-    /// The trace that shows it.
+    /// The trace of the decision.
     pub trace_id: String,
-    /// Whose it is.
+    /// The tenant.
     pub tenant_id: String,
-    /// The category, unless there was none.
+    /// The category, unless classification failed.
     pub category: Option<String>,
-    /// The model, if one was asked.
+    /// The model, if one was called.
     pub model: Option<String>,
-    /// What became of the expense.
+    /// The outcome of the expense.
     pub outcome: String,
-    /// How the reasoning went.
+    /// The outcome of the reasoning.
     pub agent_outcome: String,
     /// Whether policy code overruled the model.
     pub is_override: bool,
-    /// What it cost in US dollars, where that is known.
+    /// The cost in US dollars, if it is known.
     pub cost_usd: Option<Decimal>,
     /// Types of the checks that finally failed.
     pub failed_types: Vec<String>,
@@ -44,43 +44,43 @@ pub struct Run {
     pub prompts: Vec<(String, bool)>,
 }
 
-/// Which decisions a report is about.
+/// The decisions that a report covers.
 #[derive(Clone, Debug, Serialize)]
 pub struct Scope {
-    /// What was asked.
+    /// Where the decisions were read.
     pub source: Source,
-    /// The first moment.
+    /// The beginning of the period.
     pub from: Timestamp,
-    /// The first moment after it.
+    /// The end of the period, not included.
     pub until: Timestamp,
-    /// The tenant, if not all.
+    /// The tenant, unless the report covers all.
     pub tenant: Option<String>,
 }
 
-/// How many failed, of how many.
+/// A number of failures among a number of cases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rate {
-    /// Those that failed.
+    /// How many failed.
     pub failed: u64,
-    /// All of them.
+    /// How many there are in all.
     pub of: u64,
 }
 
 impl Rate {
-    /// Counts one more.
+    /// Counts one more case.
     pub fn count(&mut self, has_failed: bool) {
         self.failed += u64::from(has_failed);
         self.of += 1;
     }
 
-    /// Percent, rounded to two decimals; none of none is zero.
+    /// Percent, rounded to two decimals; zero if there are no cases.
     pub fn percent(self) -> Decimal {
         let percent =
             Decimal::from(self.failed) * Decimal::ONE_HUNDRED / Decimal::from(self.of.max(1));
         percent.round_dp(2).normalize()
     }
 
-    /// Whether the rate itself, not its rounded form, is above so many percent.
+    /// Whether the exact rate, not the rounded one, is above a percentage.
     pub fn is_above(self, percent: Decimal) -> bool {
         Decimal::from(self.failed) * Decimal::ONE_HUNDRED > percent * Decimal::from(self.of)
     }
@@ -121,53 +121,53 @@ pub struct Failing {
     pub id: Uuid,
     /// When its id was made, to the millisecond.
     pub at: Timestamp,
-    /// Whose it is.
+    /// The tenant.
     pub tenant_id: String,
-    /// Its category.
+    /// The category, unless classification failed.
     pub category: Option<String>,
-    /// What became of it.
+    /// The outcome of the expense.
     pub outcome: String,
-    /// Types of the checks.
+    /// The types of the checks that failed.
     pub failed_types: Vec<String>,
     /// Its trace.
     pub trace_id: String,
-    /// Where to see that.
+    /// A link to the trace.
     pub trace_url: String,
 }
 
-/// What an audit found.
+/// The result of an audit.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Where and when.
+    /// The source and the period.
     #[serde(flatten)]
     pub scope: Scope,
-    /// The semantic error rate: decisions in which a check finally failed, of all.
+    /// The semantic error rate: decisions in which a check finally failed, among all.
     pub semantic_errors: Rate,
     /// Decisions by outcome.
     pub outcomes: BTreeMap<String, u64>,
-    /// Decisions by how the reasoning went.
+    /// Decisions by the outcome of the reasoning.
     pub agent_outcomes: BTreeMap<String, u64>,
     /// Decisions in which policy code overruled the model.
     pub overrides: u64,
-    /// What the decisions cost whose cost is known.
+    /// The cost in US dollars of all decisions whose cost is known.
     pub cost_usd: Decimal,
-    /// Checks that finally failed, of all of a type.
+    /// Checks that finally failed, among all of a type.
     pub by_type: Rates,
     /// Semantic errors by category.
     pub by_category: Rates,
     /// Semantic errors by tenant.
     pub by_tenant: Rates,
-    /// Semantic errors by model, of decisions that one was asked about.
+    /// Semantic errors by model, among decisions for which a model was called.
     pub by_model: Rates,
-    /// Decisions in which a check of the prompt's own step finally failed, of all that were asked
-    /// with it.
+    /// Decisions in which a check of the prompt's own step finally failed, among all that used the
+    /// prompt.
     pub by_prompt: Rates,
     /// The decisions to look at, in the order of time.
     pub failing: Vec<Failing>,
 }
 
 impl Report {
-    /// A report of nothing yet.
+    /// An empty report.
     pub fn new(scope: Scope) -> Self {
         Self {
             scope,
@@ -185,7 +185,7 @@ impl Report {
         }
     }
 
-    /// Takes one decision in.
+    /// Adds one decision.
     pub fn add(&mut self, run: Run, links: &TraceUrl) {
         let has_failed = !run.failed_types.is_empty();
         self.semantic_errors.count(has_failed);
@@ -232,7 +232,7 @@ impl Report {
     }
 }
 
-/// When an id was made, if it is one with a time in it.
+/// The time at which an id was made, if the id contains a time.
 pub fn made_at(id: Uuid) -> Option<Timestamp> {
     let (seconds, nanos) = id.get_timestamp()?.to_unix();
     Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanos).ok()?).ok()

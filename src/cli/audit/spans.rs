@@ -1,5 +1,5 @@
-//! What the spans in a Jaeger's answer say of decisions: the OTLP JSON of `/api/v3`, as far as an
-//! audit reads it. The keys are those of `telemetry::names`, by which they were written.
+//! Decisions as the spans in an answer of Jaeger show them: the part of the OTLP JSON of `/api/v3` that
+//! an audit reads. The attributes are those of `telemetry::names`, with which they were written.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,7 +15,7 @@ use crate::telemetry::names::name::Name;
 use crate::telemetry::names::twins;
 use crate::telemetry::spans::step::span_name;
 
-/// An answer: groups of groups of spans, those of a trace anywhere among them.
+/// An answer: spans in nested groups. The spans of one trace can be in any of them.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Answer {
     result: Traces,
@@ -57,7 +57,7 @@ struct Event {
     attributes: Vec<Attribute>,
 }
 
-/// The value stands below the name of its type, as in `{"stringValue": "meals"}`.
+/// The value is nested under the name of its type, as in `{"stringValue": "meals"}`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Attribute {
@@ -106,11 +106,11 @@ impl Answer {
             .len()
     }
 
-    /// The decisions that it shows. A run that ended without one, because the ledger failed, is
+    /// The decisions in the answer. A run that ended without a decision, because the ledger failed, is
     /// left out.
     pub(super) fn runs(&self) -> Vec<Run> {
         let (mut tree, mut seen) = (Tree::default(), HashSet::new());
-        // A span can have been delivered twice.
+        // A span may have been delivered twice.
         for span in self
             .spans()
             .filter(|span| seen.insert((&span.trace_id, &span.span_id)))
@@ -169,8 +169,7 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// Name and version of a prompt, under the keys of the conventions or those that stand in their
-/// place.
+/// Name and version of a prompt, from the attributes of the conventions or of Langfuse.
 fn prompt(chat: &[Attribute]) -> Option<String> {
     let name = text(chat, names::GEN_AI_PROMPT_NAME)
         .or_else(|| text(chat, twins::LANGFUSE_OBSERVATION_PROMPT_NAME));
@@ -179,17 +178,17 @@ fn prompt(chat: &[Attribute]) -> Option<String> {
     Some(format!("{} {}", name?, version?))
 }
 
-/// The checks of a step, and whether each of them finally failed: a later one of its type that
-/// passed has mended it.
+/// The checks of a step, and whether each of them finally failed. A check did not finally fail if a
+/// later check of its type passed.
 fn checks(step: &Span) -> Vec<(String, bool)> {
     let made: Vec<_> = step.events.iter().filter_map(check).collect();
-    let is_mended = |at: usize, kind: &str| {
+    let is_repaired = |at: usize, kind: &str| {
         made[at..]
             .iter()
             .any(|(later, passed)| later == kind && *passed)
     };
     let finally = |(at, (kind, passed)): (usize, &(String, bool))| {
-        (kind.clone(), !passed && !is_mended(at, kind))
+        (kind.clone(), !passed && !is_repaired(at, kind))
     };
     made.iter().enumerate().map(finally).collect()
 }

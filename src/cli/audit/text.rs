@@ -1,4 +1,4 @@
-//! A report for people.
+//! A report as text.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -8,7 +8,7 @@ use crate::cli::audit::report::{Failing, Rate, Rates, Report};
 /// Writes a report as text.
 ///
 /// # Errors
-/// When nobody reads it.
+/// When the output cannot be written.
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let scope = &report.scope;
     let of_tenant = scope
@@ -53,7 +53,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         .try_for_each(|failing| write_failing(failing, out))
 }
 
-/// Such as `: 3 approved, 1 denied`.
+/// Counts as a list such as `: 3 approved, 1 denied`.
 fn counts(counts: &BTreeMap<String, u64>) -> String {
     let counts = counts
         .iter()
