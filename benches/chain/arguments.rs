@@ -1,32 +1,31 @@
-//! What can be said on the command line, after `cargo bench --features jemalloc --bench chain --`.
+//! The command line, which follows `cargo bench --features jemalloc --bench chain --`, and the values
+//! that it selects.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use super::store::Kind;
-
-/// Measures the service as a whole; without a scenario, `whole`
+/// Measures the service under load
 #[derive(Parser)]
 pub(crate) struct Arguments {
-    /// What to measure, one after the other
+    /// The scenarios to run, one after the other
     #[arg(value_enum, default_value = "whole")]
     pub(crate) scenarios: Vec<Scenario>,
 
-    /// How long each load lasts, each time
+    /// How long each load lasts in each round
     #[arg(long, default_value = "2s", value_parser = humantime::parse_duration)]
     pub(crate) duration: Duration,
 
-    /// How often all that is compared takes its turn
+    /// How many rounds; in each, every subject takes its turn
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: usize,
 
-    /// Clients at saturation, in `whole` and `telemetry`
+    /// The number of clients at saturation, in `whole` and `telemetry`
     #[arg(long, default_value_t = 64)]
     pub(crate) clients: usize,
 
-    /// Requests a second, in `whole` and `telemetry`; a slower service does not slow them down
+    /// Request rates per second, in `whole` and `telemetry`; a slow service does not lower them
     #[arg(long, value_delimiter = ',', default_values_t = [50, 200])]
     pub(crate) rates: Vec<u32>,
 
@@ -34,57 +33,85 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "0s", value_parser = humantime::parse_duration)]
     pub(crate) model_latency: Duration,
 
-    /// Decisions in the ledger, in `growth`
+    /// How many decisions the ledger holds, in `growth`
     #[arg(long, value_delimiter = ',', default_values_t = [1_000, 100_000, 1_000_000])]
     pub(crate) rows: Vec<u64>,
 
-    /// Stores to measure on
+    /// The stores to measure on
     #[arg(
-        long, value_enum, value_delimiter = ',', default_values_t = [Kind::Memory, Kind::Sqlite, Kind::Postgres]
+        long, value_enum, value_delimiter = ',', default_values_t = StoreKind::ALL
     )]
-    pub(crate) stores: Vec<Kind>,
+    pub(crate) stores: Vec<StoreKind>,
 
-    /// Where SQLite ledgers on a disk are made
+    /// The folder of SQLite ledgers on a disk
     #[arg(long, default_value = env!("CARGO_TARGET_TMPDIR"))]
     pub(crate) disk: PathBuf,
 
-    /// Where SQLite ledgers in memory are made: a tmpfs
+    /// The folder of SQLite ledgers in memory, on a tmpfs
     #[arg(long, default_value = "/dev/shm")]
     pub(crate) memory: PathBuf,
 
-    /// A Postgres in which databases can be made; without one, nothing is measured on Postgres
+    /// A Postgres in which databases can be created; without it, Postgres is not measured
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub(crate) postgres: Option<String>,
 
-    /// The service; given several times, builds of it that are compared
+    /// The binary of the service; may be given several times to compare builds
     #[arg(long = "service", default_value = env!("CARGO_BIN_EXE_expense-agent"))]
     pub(crate) services: Vec<PathBuf>,
 
-    /// Writes the tables into this file as well
+    /// Also write the tables to this file
     #[arg(long)]
     pub(crate) write: Option<PathBuf>,
 
-    /// Runs as the bare proxy before a model at this URL
+    /// Run as the bare proxy in front of a model at this URL
     #[arg(long, hide = true)]
     pub(crate) floor: Option<String>,
 
-    /// Cargo says it to every benchmark
+    /// Cargo passes this to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// What can be measured.
+/// Where the ledger of a measured service is stored.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, strum::Display)]
+pub(crate) enum StoreKind {
+    /// SQLite on a tmpfs. Every store of the service has files, and these need no disk.
+    #[strum(to_string = "SQLite in memory")]
+    Memory,
+    /// SQLite on a disk.
+    #[strum(to_string = "SQLite")]
+    Sqlite,
+    /// A Postgres.
+    #[strum(to_string = "Postgres")]
+    Postgres,
+}
+
+impl StoreKind {
+    const ALL: [Self; 3] = [Self::Memory, Self::Sqlite, Self::Postgres];
+}
+
+impl Arguments {
+    /// The stores to measure on, without Postgres if no server is given.
+    pub(crate) fn available_stores(&self) -> impl Iterator<Item = StoreKind> + use<'_> {
+        let has_postgres = self.postgres.is_some();
+        self.stores
+            .iter()
+            .copied()
+            .filter(move |kind| *kind != StoreKind::Postgres || has_postgres)
+    }
+}
+
+/// The scenarios.
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Scenario {
     /// The service beside a bare proxy, with and without telemetry, on each store
     Whole,
-    /// Decisions on each store with few and many clients, and where all want the same rows
+    /// Decisions on each store with few and many clients, and when all need the same rows
     Ledger,
-    /// Syncs of the disk for each decision; needs strace for SQLite, and a Postgres that nobody
-    /// else uses
+    /// Disk syncs per decision; needs strace for SQLite, and a Postgres without other clients
     Syncs,
-    /// What requests take with few and many decisions in the ledger
+    /// The latency of requests with few and many decisions in the ledger
     Growth,
-    /// What telemetry adds to a decision, signal by signal, and the memory that waiting spans take
+    /// The cost of telemetry per decision, signal by signal, and the memory of queued spans
     Telemetry,
 }

@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Bench;
+use super::arguments::StoreKind;
 use super::load::{Meals, People};
 use super::process::Process;
 use super::report::Table;
-use super::store::{Kind, Store, execute};
+use super::store::{Store, execute};
 use super::subject::service;
 
 /// Requests of each kind that are measured for each size, at most.
@@ -60,7 +61,11 @@ struct Grown {
 /// Measures and tells.
 pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
     let mut tables = Vec::new();
-    for kind in Kind::available(&bench.arguments).filter(|kind| *kind != Kind::Memory) {
+    for kind in bench
+        .arguments
+        .available_stores()
+        .filter(|kind| *kind != StoreKind::Memory)
+    {
         let mut grown = Vec::new();
         for n_rows in &bench.arguments.rows {
             grown.push(Grown::make(bench, kind, *n_rows).await?);
@@ -148,7 +153,7 @@ async fn row(
 
 impl Grown {
     /// Makes a ledger, fills it, and starts the service that is measured.
-    async fn make(bench: &Bench, kind: Kind, n_rows: u64) -> anyhow::Result<Self> {
+    async fn make(bench: &Bench, kind: StoreKind, n_rows: u64) -> anyhow::Result<Self> {
         let store = Store::make(kind, &bench.arguments).await?;
         let start = async || {
             Process::start(service(
@@ -180,7 +185,7 @@ impl Grown {
         }
         process.stop().await?;
         execute(&store.url, filling(kind, n_rows)).await?;
-        let tidying = if kind == Kind::Postgres {
+        let tidying = if kind == StoreKind::Postgres {
             "VACUUM ANALYZE"
         } else {
             "PRAGMA wal_checkpoint(TRUNCATE)"
@@ -211,13 +216,13 @@ fn id(n: u64) -> String {
 
 /// SQL that copies the decisions of the tenant `default` to another tenant until there are enough,
 /// with all that later requests look up: indexes, chain, windows, purchases and keys.
-fn filling(kind: Kind, n_rows: u64) -> String {
+fn filling(kind: StoreKind, n_rows: u64) -> String {
     let (hex, date) = match kind {
-        Kind::Postgres => (
+        StoreKind::Postgres => (
             "lpad(to_hex(i), 12, '0')",
             "(date '2020-01-01' + i / 10000)::text",
         ),
-        Kind::Memory | Kind::Sqlite => (
+        StoreKind::Memory | StoreKind::Sqlite => (
             "printf('%012x', i)",
             "date('2020-01-01', '+' || (i / 10000) || ' days')",
         ),

@@ -4,7 +4,6 @@
 use super::Bench;
 use super::load::{Pace, People};
 use super::report::{Summary, Table, percentiles};
-use super::store::Kind;
 use super::subject::{Sends, Set, Subject, take_turns};
 
 /// Clients that wait for their answers.
@@ -30,7 +29,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
         ),
     ];
     let mut subjects = Vec::new();
-    for kind in Kind::available(&bench.arguments) {
+    for kind in bench.arguments.available_stores() {
         for (crowd, people) in crowds {
             let set = Set {
                 kind,

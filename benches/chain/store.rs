@@ -1,40 +1,12 @@
 //! Where a measured service keeps its ledger: each has a place of its own, which goes away with it.
 
 use anyhow::Context;
-use clap::ValueEnum;
 use sqlx::{AnyPool, AssertSqlSafe};
 use tempfile::TempDir;
 use tokio::process::Command;
 use uuid::Uuid;
 
-use super::arguments::Arguments;
-
-/// A kind of store.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, strum::Display)]
-pub(crate) enum Kind {
-    /// SQLite on a tmpfs: the service has no store without files, and this one has no disk to wait
-    /// for.
-    #[strum(to_string = "SQLite in memory")]
-    Memory,
-    /// SQLite on a disk.
-    #[strum(to_string = "SQLite")]
-    Sqlite,
-    /// A Postgres.
-    #[strum(to_string = "Postgres")]
-    Postgres,
-}
-
-impl Kind {
-    /// The kinds that are asked for and can be had.
-    pub(crate) fn available(arguments: &Arguments) -> impl Iterator<Item = Self> + use<'_> {
-        let has_postgres = arguments.postgres.is_some();
-        arguments
-            .stores
-            .iter()
-            .copied()
-            .filter(move |kind| *kind != Self::Postgres || has_postgres)
-    }
-}
+use super::arguments::{Arguments, StoreKind};
 
 /// One ledger's place.
 pub(crate) struct Store {
@@ -47,14 +19,14 @@ pub(crate) struct Store {
 
 impl Store {
     /// Makes a place for an empty ledger.
-    pub(crate) async fn make(kind: Kind, arguments: &Arguments) -> anyhow::Result<Self> {
-        let parent = if kind == Kind::Memory {
+    pub(crate) async fn make(kind: StoreKind, arguments: &Arguments) -> anyhow::Result<Self> {
+        let parent = if kind == StoreKind::Memory {
             &arguments.memory
         } else {
             &arguments.disk
         };
         let folder = TempDir::new_in(parent)?;
-        if kind != Kind::Postgres {
+        if kind != StoreKind::Postgres {
             let url = format!("sqlite://{}", folder.path().join("ledger.sqlite").display());
             return Ok(Self {
                 url,

@@ -9,10 +9,11 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use super::Bench;
+use super::arguments::StoreKind;
 use super::load::{Answered, Meals, Pace, People, drive};
 use super::otlp_sink::OtlpSink;
 use super::process::Process;
-use super::store::{Kind, Store};
+use super::store::Store;
 
 /// Spans of a decision: of the request, the agent, three steps and two calls of the model.
 pub(crate) const SPANS_OF_A_DECISION: u64 = 7;
@@ -69,7 +70,7 @@ impl Sends {
 #[derive(Clone, Copy)]
 pub(crate) struct Set {
     /// Where its ledger is.
-    pub(crate) kind: Kind,
+    pub(crate) kind: StoreKind,
     /// What it sends.
     pub(crate) sends: Sends,
     /// Whose expenses it gets.

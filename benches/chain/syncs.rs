@@ -6,17 +6,22 @@ use anyhow::ensure;
 use tokio::process::Command;
 
 use super::Bench;
+use super::arguments::StoreKind;
 use super::ledger::N_CLIENTS;
 use super::load::{Meals, Pace, People, drive};
 use super::process::Process;
 use super::report::Table;
-use super::store::{Kind, Store, connect, execute};
+use super::store::{Store, connect, execute};
 use super::subject::service;
 
 /// Measures and tells.
 pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
     let mut rows = Vec::new();
-    for kind in Kind::available(&bench.arguments).filter(|kind| *kind != Kind::Memory) {
+    for kind in bench
+        .arguments
+        .available_stores()
+        .filter(|kind| *kind != StoreKind::Memory)
+    {
         let mut row = vec![kind.to_string()];
         for n_clients in N_CLIENTS {
             let (n_syncs, n_decisions) = count(bench, kind, n_clients).await?;
@@ -34,11 +39,11 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
 }
 
 /// Syncs and decisions of one load.
-async fn count(bench: &Bench, kind: Kind, n_clients: usize) -> anyhow::Result<(u64, u64)> {
+async fn count(bench: &Bench, kind: StoreKind, n_clients: usize) -> anyhow::Result<(u64, u64)> {
     let store = Store::make(kind, &bench.arguments).await?;
     let plain = service(&bench.arguments.services[0], &bench.model.base_url, &store);
     let trace = tempfile::NamedTempFile::new()?;
-    let command = if kind == Kind::Sqlite {
+    let command = if kind == StoreKind::Sqlite {
         traced(&plain, trace.path())
     } else {
         plain
@@ -54,7 +59,7 @@ async fn count(bench: &Bench, kind: Kind, n_clients: usize) -> anyhow::Result<(u
         bench.arguments.duration,
     )
     .await?;
-    if kind == Kind::Postgres {
+    if kind == StoreKind::Postgres {
         // Its connections tell what they did when they close.
         process.stop().await?;
     }
@@ -91,8 +96,8 @@ fn traced(plain: &Command, trace: &std::path::Path) -> Command {
     command
 }
 
-async fn n_syncs(kind: Kind, store: &Store, trace: &std::path::Path) -> anyhow::Result<u64> {
-    if kind == Kind::Sqlite {
+async fn n_syncs(kind: StoreKind, store: &Store, trace: &std::path::Path) -> anyhow::Result<u64> {
+    if kind == StoreKind::Sqlite {
         let trace = std::fs::read_to_string(trace)?;
         return Ok(trace.lines().filter(|line| line.contains("sync(")).count() as u64);
     }

@@ -3,10 +3,11 @@
 //! can't be turned off; `benches/parts` measures it alone.
 
 use super::Bench;
+use super::arguments::StoreKind;
 use super::load::{Answered, Meals, Pace, People, drive};
 use super::process::Process;
 use super::report::{Summary, Table, percentiles};
-use super::store::{Kind, Store};
+use super::store::Store;
 use super::subject::{SPANS_OF_A_DECISION, Sends, Set, Subject, service, take_turns};
 
 /// Spans that wait when memory is measured: as many as queues that count spans are often allowed.
@@ -26,7 +27,7 @@ async fn cpu(bench: &Bench) -> anyhow::Result<Table> {
         Sends::Sampled,
     ] {
         let set = Set {
-            kind: Kind::Memory,
+            kind: StoreKind::Memory,
             sends,
             people: People::default(),
         };
@@ -83,7 +84,7 @@ async fn memory(bench: &Bench) -> anyhow::Result<Table> {
         ("no backend, room for 16 MiB", Sends::Traces, None),
         ("no backend, room for all", Sends::Traces, Some("268435456")),
     ] {
-        let store = Store::make(Kind::Memory, &bench.arguments).await?;
+        let store = Store::make(StoreKind::Memory, &bench.arguments).await?;
         let mut command = service(&bench.arguments.services[0], &bench.model.base_url, &store);
         // Nobody ever listens on the port of discard.
         sends.hand_to(&mut command, "http://127.0.0.1:9");

@@ -4,7 +4,6 @@
 use super::Bench;
 use super::load::{Pace, People};
 use super::report::{Summary, Table, percentiles};
-use super::store::Kind;
 use super::subject::{Sends, Set, Subject, take_turns};
 
 /// Measures and tells.
@@ -13,7 +12,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
     let mut paces = vec![saturation];
     paces.extend(bench.arguments.rates.iter().map(|rate| Pace::Rate(*rate)));
     let mut subjects = vec![Subject::floor(bench).await?];
-    for kind in Kind::available(&bench.arguments) {
+    for kind in bench.arguments.available_stores() {
         for sends in [Sends::Nothing, Sends::Everything] {
             for (n_build, program) in bench.arguments.services.iter().enumerate() {
                 let build = if n_build == 0 {
