@@ -105,21 +105,31 @@ async fn eight_ways(variables: &[(&str, &str)]) -> Decided {
             fake.script(replies);
             post(service, tenant, body).await
         };
-        let bought = scripted("default", ride(), vec![category("travel"), approved()]).await;
-        let refund = json!({"transaction": "Refund", "amount": "-5.00", "refunds": bought["id"], "user_id": "ana"});
-        let garbage = Reply::content("nonsense");
-        let denied = advice_because("denied", "By the day cap.", &["meals-day-cap"]);
+        let flight = || expense("Flight to Chicago", "650.00");
         let approved = || advice_because("approved", "By the trip cap.", &["travel-trip-cap"]);
+        let approved = || vec![category("travel"), approved()];
+        let bought = scripted("default", ride(), approved()).await;
+        let refund = json!({
+            "transaction": "Refund",
+            "amount": "-5.00",
+            "refunds": bought["id"],
+            "user_id": "ana",
+        });
+        let garbage = Reply::content("nonsense");
+        let repaired = std::iter::once(garbage).chain(approved()).collect();
+        let denied = advice_because("denied", "By the day cap.", &["meals-day-cap"]);
+        let wrong_category = vec![category("meals"), denied];
+        let no_category = vec![category("taxis"), category("taxis")];
         vec![
             bought,
-            scripted("acme", ride(), vec![category("travel"), approved()]).await,
-            // Repaired, and so no error.
-            scripted("default", ride(), vec![garbage, category("travel"), approved()]).await,
+            scripted("acme", ride(), approved()).await,
+            // A repaired answer is not an error.
+            scripted("default", ride(), repaired).await,
             // The wrong category, a category that does not exist, an override.
-            scripted("default", expense("Flight to Chicago", "650.00"), vec![category("meals"), denied]).await,
-            scripted("default", ride(), vec![category("taxis"), category("taxis")]).await,
-            scripted("acme", expense("Flight to Chicago", "650.00"), vec![category("travel"), approved()]).await,
-            // No answer: a fault of a dependency, not of the reasoning.
+            scripted("default", flight(), wrong_category).await,
+            scripted("default", ride(), no_category).await,
+            scripted("acme", flight(), approved()).await,
+            // No answer is an error of a dependency, not of the reasoning.
             scripted("default", ride(), vec![Reply::status(400)]).await,
             scripted("default", refund, vec![]).await,
         ]

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use reqwest::header::HeaderValue;
-use serde_json::json;
 use tokio::net::unix::pipe;
 use tokio::process::Command;
 

@@ -7,7 +7,6 @@ use expense_agent::config::Config;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use reqwest::Method;
-use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 

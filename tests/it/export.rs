@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use expense_agent::ledger::Store;
 use expense_agent::telemetry::settings::{ExporterSettings, Protocol};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::harness::binary::{Service, run};
 use crate::harness::expenses::flight;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::harness::binary::{run, text};
-use crate::harness::expenses::{id_of, laptop, numbered_ride, of_user, ride};
+use crate::harness::expenses::{id_of, laptop, numbered_ride, of_user};
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::store::{TestStore, on_each_store};
 use crate::harness::{TestApp, assert_golden, config};

@@ -9,7 +9,7 @@ use expense_agent::offline::fault::FaultRate;
 use opentelemetry::trace::Status;
 use serde_json::{Value, json};
 
-use crate::harness::expenses::{check, flight, ride};
+use crate::harness::expenses::{check, ride};
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::replies::{advice, advice_because, category};
 use crate::harness::{TestApp, config, openai};

@@ -34,8 +34,7 @@ fn granted(decisions: &[Value]) -> Decimal {
 async fn concurrent_meals_never_end_above_the_day_cap() {
     on_each_store(async |store| {
         let app = TestApp::on(&store).await;
-        let meals =
-            (0..1_000).map(|n| app.decide(meal(&format!("{}.{:02}", 1 + n % 9, n % 100), "ana")));
+        let meals = (0..1_000).map(|n| app.decide(meal(&format!("{}.{:02}", 1 + n % 9, n % 100))));
         let decisions = futures_util::future::join_all(meals).await;
         let granted = granted(&decisions);
         let cap = Decimal::from(75);
@@ -293,7 +292,7 @@ proptest! {
             let mut decisions = Vec::new();
             // One group after the other, each of them all at once.
             for group in groups {
-                let meals = group.iter().map(|cents| app.decide(meal(&Decimal::new(*cents, 2).to_string(), "ana")));
+                let meals = group.iter().map(|cents| app.decide(meal(&Decimal::new(*cents, 2).to_string())));
                 let decided = futures_util::future::join_all(meals).await;
                 decisions.extend(decided.iter().cloned());
                 let granted = granted(&decisions);

@@ -13,8 +13,6 @@ use jiff::civil::date;
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 
-use crate::harness::expenses::expense;
-use crate::harness::replies::category;
 use crate::harness::{assert_golden, shipped_policies};
 
 pub(crate) fn dec(text: &str) -> Decimal {

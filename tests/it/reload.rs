@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use expense_agent::config::Config;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::harness::binary::Service;
 use crate::harness::expenses::taxi;

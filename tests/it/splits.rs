@@ -10,7 +10,6 @@ use proptest::prelude::*;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use crate::harness::expenses::expense;
 use crate::harness::store::on_each_store;
 use crate::harness::{TestApp, config, policies_with};
 use crate::policy::{dec, expense};

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::harness::binary::Service;
-use crate::harness::expenses::{flight, meal};
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::otlp_logs::ReceivedRecord;
 use crate::harness::otlp_receiver::OtlpReceiver;

@@ -18,7 +18,7 @@ use tokio_util::io::StreamReader;
 use tower::ServiceExt;
 
 use crate::cli::decide::Decide;
-use crate::cli::decide::rows::Row;
+use crate::cli::decide::row::Row;
 use crate::http::batch::{LineAnswer, NDJSON, PATH};
 
 /// How often a row is sent again, and how long the first wait is; each later wait is twice as long.

@@ -4,7 +4,6 @@
 use serde_json::{Value, json};
 
 use super::{assert_nothing_recorded, assert_problem};
-use crate::harness::replies::category;
 use crate::harness::{TestApp, assert_golden};
 
 const JSON: Option<&str> = Some("application/json");

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt;
 
 use crate::harness::binary::{command, run, text};
 use crate::harness::expenses::id_of;

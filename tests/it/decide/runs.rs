@@ -11,7 +11,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::post;
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
 
 use super::{Desk, NO_METRICS, QUIET, data};
 use crate::harness::binary::{command, run, text};

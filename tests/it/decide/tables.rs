@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
 use super::{Decided, Desk, NO_METRICS, OF_CARD, QUIET, data};
-use crate::harness::binary::{command, text};
+use crate::harness::binary::command;
 use crate::harness::jaeger::skip;
 use crate::harness::{assert_golden, policies_with};
 

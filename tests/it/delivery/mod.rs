@@ -8,7 +8,6 @@ mod receivers;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use axum::response::IntoResponse;
 use expense_agent::telemetry::export::queue::{Queue, SpanCounts};
 use expense_agent::telemetry::provider::Telemetry;
 use opentelemetry::trace::{Span as _, TraceContextExt, Tracer, TracerProvider};

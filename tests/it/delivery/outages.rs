@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::response::IntoResponse;
 use expense_agent::config::Config;
 use expense_agent::telemetry::export::queue::SpanCounts;
 use futures_util::future::join_all;
 use opentelemetry::Context;
-use opentelemetry::trace::{Span as _, TraceContextExt, Tracer, TracerProvider};
+use opentelemetry::trace::Tracer;
 use serde_json::json;
 
 use super::{PATIENCE, PROTOCOLS, settled, shut_down, span_ids, telemetry, trace, tracer};

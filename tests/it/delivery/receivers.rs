@@ -12,7 +12,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::IntoResponse;
 use expense_agent::telemetry::export::queue::SpanCounts;
 use expense_agent::telemetry::provider::Telemetry;
-use opentelemetry::trace::{Span as _, TraceContextExt, Tracer, TracerProvider};
+use opentelemetry::trace::{Span as _, Tracer};
 use opentelemetry::{Context, KeyValue};
 
 use super::{PATIENCE, PROTOCOLS, ROOMY, settled, shut_down, span_ids, telemetry, trace, tracer};

@@ -13,7 +13,7 @@ pub(super) struct Pod<'a> {
     pub(super) labels: &'a Value,
     pub(super) spec: &'a Value,
     /// The claims that a StatefulSet makes for each of them.
-    claims: &'a Value,
+    pub(super) claims: &'a Value,
 }
 
 impl Pod<'_> {

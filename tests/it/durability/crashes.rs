@@ -1,16 +1,14 @@
 //! A service that is killed, and a write-ahead log that grows: no answered decision is lost.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rust_decimal::Decimal;
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::{decisions, paper, start};
+use super::{decisions, start};
 use crate::harness::expenses::id_of;
 use crate::harness::store::{TestStore, on_each_store};
 use crate::harness::{TestApp, poll};

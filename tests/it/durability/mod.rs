@@ -5,7 +5,6 @@ mod crashes;
 mod storage;
 
 use std::collections::BTreeMap;
-use std::io::Write;
 
 use expense_agent::ledger::Store;
 use secrecy::ExposeSecret;

@@ -3,22 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{Read as _, Write as _};
 use std::time::{Duration, SystemTime};
 
-use axum::response::IntoResponse;
 use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::TraceService;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as WireValue;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
-use prost::Message;
 use serde_json::Value;
-
-use super::otlp_logs;
-use super::otlp_metrics;
-use super::server::Server;
 
 /// How a span came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 
 use expense_agent::clock::Clock;
 use expense_agent::config::Config;
-use expense_agent::keys::{Digest, parse};
-use jiff::civil::date;
+use expense_agent::keys::Digest;
 use opentelemetry::trace::Status;
 use opentelemetry_sdk::trace::SpanData;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use crate::harness::expenses::{id_of, meal, path_of, taxi};
+use crate::harness::expenses::{id_of, path_of, taxi};
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::{TestApp, config};
 

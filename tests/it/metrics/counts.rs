@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::response::IntoResponse;
 use expense_agent::telemetry::names;
 use expense_agent::telemetry::names::metrics::{self as list, Kind, Metric};
 use expense_agent::telemetry::names::name::Cardinality;
@@ -89,7 +88,7 @@ fn no_metric_is_by_anything_of_high_cardinality_but_the_tenant() {
 #[tokio::test]
 async fn decisions_checks_and_spend_are_counted_exactly() {
     let fake = FakeOpenAi::spawn().await;
-    let travel = |ruling| [category("travel"), decision(ruling, "travel-trip-cap")];
+    let travel = |ruling| [category("travel"), advice(ruling, "travel-trip-cap")];
     let app = TestApp::with_openai(&fake).await;
     fake.script(travel("approved"));
     let ride = app.decide(expense("Uber ride", "45.00")).await;

@@ -9,8 +9,6 @@ mod tenants;
 
 use std::time::Duration;
 
-use axum::response::IntoResponse;
-
 use crate::harness::exposition::Page;
 use crate::harness::{TestApp, poll};
 

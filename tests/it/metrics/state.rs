@@ -2,10 +2,8 @@
 //! which files are loaded, and when there is a page at all.
 
 use std::collections::BTreeSet;
-use std::future::pending;
 use std::time::Duration;
 
-use axum::response::IntoResponse;
 use expense_agent::config::Config;
 use serde_json::{Value, json};
 

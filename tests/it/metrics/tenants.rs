@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use axum::response::IntoResponse;
 use expense_agent::telemetry::metrics::tenants::{OTHER, Tenants};
 
 use super::assert_counts;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Office, as_a_meal, by, odd_meal};
 use crate::harness::binary::run;
-use crate::harness::expenses::{id_of, laptop, meal, path_of};
+use crate::harness::expenses::{id_of, laptop, path_of};
 use crate::harness::store::{TestStore, on_each_store};
 
 #[tokio::test]

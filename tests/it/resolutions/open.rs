@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Office, by, odd_meal};
 use crate::harness::Reply;
-use crate::harness::expenses::{id_of, laptop, meal};
+use crate::harness::expenses::{id_of, laptop};
 use crate::harness::store::on_each_store;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Office, by};
 use crate::harness::TestApp;
-use crate::harness::expenses::{laptop, resolution_of, ride};
+use crate::harness::expenses::{laptop, resolution_of};
 
 #[tokio::test]
 async fn nobody_settles_without_the_role_for_himself_or_for_another_tenant() {
