@@ -1,5 +1,6 @@
-//! Wiring: a [`Config`] becomes a service, and the service runs until it is told to stop. `main`
-//! and the tests both go through here; nothing is global.
+//! Wiring: a [`Config`] becomes a service, and the service runs until it is asked to stop. The
+//! program and the tests both build it here; nothing is global. What a request then goes through is
+//! in `http`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +15,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::agent::Agent;
 use crate::clock::Clock;
-use crate::config::{Config, ModelConfig};
+use crate::config::Config;
+use crate::config::model::ModelConfig;
 use crate::http::{AppState, router};
 use crate::keys::access::Access;
 use crate::keys::{ApiKeys, KeyFile};
@@ -32,23 +34,23 @@ use crate::telemetry::Instruments;
 use crate::telemetry::projections::chat::TracedModel;
 use crate::toml_reader::diagnostic::Diagnostics;
 
-/// How long the ledger's connections are waited for at the end.
+/// Time limit for closing the ledger's connections at the end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The service cannot be put together.
+/// Why the service cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The policies, or the tables beside them, are wrong.
+    /// The policies, or the tables beside them, are invalid.
     #[error("the policies cannot be used")]
     Policies(#[source] Diagnostics),
-    /// The API keys are wrong.
+    /// The file of API keys is invalid.
     #[error("the API keys cannot be used")]
     Keys(#[source] Diagnostics),
     /// The ledger cannot be opened.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The model's client cannot be set up.
-    #[error("the model's client cannot be set up")]
+    /// The model's client cannot be built.
+    #[error("the model's client cannot be built")]
     Model(#[from] reqwest::Error),
 }
 
@@ -57,8 +59,6 @@ pub struct App {
     state: Arc<AppState>,
     instruments: Instruments,
     router: Router,
-    linger: Option<Duration>,
-    drain_timeout: Duration,
     reloads: ReloadRequests,
 }
 
@@ -89,12 +89,9 @@ impl App {
             access,
             breaker,
             clock,
-            trace_url: config.trace_url.clone(),
             sampling: config.telemetry.sampling,
-            deadline: config.deadline,
-            key_retention: config.key_retention,
-            redacts_ledger: config.redact_ledger,
-            slots: Arc::new(Semaphore::new(config.max_in_flight)),
+            permits: Arc::new(Semaphore::new(config.http.max_in_flight)),
+            config: config.http.clone(),
             decisions: TaskTracker::new(),
             is_draining: AtomicBool::new(false),
         });
@@ -103,24 +100,21 @@ impl App {
             instruments.watch_breaker(&state.agent.model.info().model, breaker);
         }
         let router = router(state.clone(), instruments.clone());
-        let (linger, drain_timeout) = (config.linger, config.drain_timeout);
         Ok(Self {
             state,
             instruments,
             router,
-            linger,
-            drain_timeout,
             reloads,
         })
     }
 
-    /// Where to ask for a look at the files that may change while the service runs.
+    /// Asks the service to check policies and API keys for changes now.
     pub fn reload_requests(&self) -> ReloadRequests {
         self.reloads.clone()
     }
 
-    /// Serves until `stop` is done, and lingers; then finishes what is under way, within the drain
-    /// timeout.
+    /// Serves until `stop` resolves, and for the pre-stop delay after that; then accepts no more
+    /// requests and finishes those in progress, within the drain timeout.
     ///
     /// # Errors
     /// When the listener fails.
@@ -130,12 +124,13 @@ impl App {
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
         let state = Arc::clone(&self.state);
+        let drain_timeout = state.config.drain_timeout;
         let draining = Arc::new(Notify::new());
-        let has_begun = Arc::clone(&draining);
+        let drain_begins = Arc::clone(&draining);
         let service = self
             .router
             .into_make_service_with_connect_info::<SocketAddr>();
-        // A small answer must not wait for a full packet.
+        // Nagle's algorithm would hold a small answer back until the client acknowledges.
         let listener = listener.tap_io(|stream| {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "TCP_NODELAY cannot be set");
@@ -144,27 +139,27 @@ impl App {
         let server = axum::serve(listener, service).with_graceful_shutdown(async move {
             stop.await;
             state.is_draining.store(true, Ordering::Relaxed);
-            if let Some(linger) = self.linger {
+            if let Some(delay) = state.config.pre_stop_delay {
                 tracing::info!(
-                    ?linger,
-                    "stopping: requests are still taken, and callers told to leave their connections"
+                    ?delay,
+                    "stopping: requests are still accepted, and clients asked to close their connections"
                 );
-                tokio::time::sleep(linger).await;
+                tokio::time::sleep(delay).await;
             }
-            tracing::info!("stopping: no new requests, those under way are finished");
-            has_begun.notify_one();
+            tracing::info!("stopping: no new requests are accepted, those in progress finish");
+            drain_begins.notify_one();
         });
         let decisions = &self.state.decisions;
         let finished = async {
             server.await?;
-            // Decisions whose clients went away are finished as well.
+            // Decisions outlive clients that disconnect, so the server alone is not enough.
             decisions.close();
             decisions.wait().await;
             Ok(())
         };
         let overdue = async {
             draining.notified().await;
-            tokio::time::sleep(self.drain_timeout).await;
+            tokio::time::sleep(drain_timeout).await;
         };
         let served = tokio::select! {
             result = finished => result,
@@ -174,13 +169,14 @@ impl App {
             }
             never = self.instruments.watch_ledger(&self.state.agent.ledger) => match never {},
         };
-        // What was not done by then may never give its connection back.
+        // A decision that missed the drain timeout may never return its connection.
         let _closed_or_late =
             tokio::time::timeout(CLOSE_TIMEOUT, self.state.agent.ledger.close()).await;
         served
     }
 
-    /// Lets some work use the routes without a listener, then finishes what is under way.
+    /// Runs some work that calls the routes without a listener, then finishes the decisions in
+    /// progress.
     pub async fn without_listener<T>(self, work: impl AsyncFnOnce(Router) -> T) -> T {
         let done = work(self.router).await;
         self.state.decisions.close();
@@ -190,7 +186,7 @@ impl App {
     }
 }
 
-/// What every tenant's expenses are judged by, for as long as the service runs.
+/// The policies of every tenant, reloaded when their files change.
 fn folder(config: &Config, reloads: &ReloadRequests) -> Result<Reloaded<Folder>, Diagnostics> {
     let dir = config.policies.clone();
     Reloaded::start(
@@ -202,7 +198,7 @@ fn folder(config: &Config, reloads: &ReloadRequests) -> Result<Reloaded<Folder>,
     )
 }
 
-/// Shows in the metrics what becomes of files that may change.
+/// Reports the outcome of every reload in the metrics.
 fn watch_reloads(state: &AppState, instruments: &Instruments) {
     let folder = state.folder.clone();
     instruments.watch_reloads("policies", move || folder.counts());
@@ -211,7 +207,7 @@ fn watch_reloads(state: &AppState, instruments: &Instruments) {
     }
 }
 
-/// What keeps calls from a model that is down; the one in this process has no use for it.
+/// The model's circuit breaker. The offline model needs none: it runs in this process.
 fn breaker(config: &Config) -> Option<Arc<Breaker>> {
     let limits = config
         .model_breaker
@@ -219,7 +215,7 @@ fn breaker(config: &Config) -> Option<Arc<Breaker>> {
     Some(Arc::new(Breaker::new(limits)))
 }
 
-/// The model as it was asked for: behind its breaker, priced, and with a span for every call.
+/// The configured model: behind its circuit breaker, priced, and with a span for every call.
 fn model(
     config: &Config,
     clock: Clock,
@@ -248,9 +244,9 @@ fn traced(model: impl ChatModel + 'static, config: &Config, clock: Clock) -> Arc
     ))
 }
 
-/// Who is let in: everyone, or the holders of keys.
+/// Who may use the service: everyone, or the holders of keys.
 fn access(config: &Config, clock: Clock, reloads: &ReloadRequests) -> Result<Access, Diagnostics> {
-    let Some(file) = config.api_keys.clone() else {
+    let Some(file) = config.http.api_keys.clone() else {
         return Ok(Access::Anonymous);
     };
     let read = move || KeyFile::read(&file);

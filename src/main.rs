@@ -10,7 +10,7 @@ use expense_agent::cli::{
     Cli, Command, KeysCommand, LedgerCommand, PoliciesCommand, audit, decide, demo, export,
     healthcheck, keys, ledger, policies, pseudonym, serve,
 };
-use expense_agent::config::{Config, environment};
+use expense_agent::config::{Config, Settings, environment};
 use expense_agent::redact::redact;
 
 #[cfg(feature = "jemalloc")]
@@ -27,14 +27,14 @@ fn main() -> ExitCode {
         mut settings,
     } = Cli::parse();
     let command = command.unwrap_or(Command::Serve);
-    // Nobody can ask what does not listen.
-    settings.allow_anonymous |= !matches!(command, Command::Serve);
+    // Only `serve` accepts requests, so only it needs keys.
+    settings.http.allow_anonymous |= !matches!(command, Command::Serve);
     let mut out = anstream::stdout().lock();
     let result = match command {
-        Command::Healthcheck => healthcheck::run(settings.listen, &mut out),
+        Command::Healthcheck => healthcheck::run(settings.http.listen, &mut out),
         Command::Policies {
             command: PoliciesCommand::Check { dir },
-        } => policies::check(dir.as_ref().unwrap_or(&settings.policies), &mut out),
+        } => policies::check(dir.as_ref().unwrap_or(&settings.storage.policies), &mut out),
         Command::Keys {
             command: KeysCommand::New(wanted),
         } => keys::new(&wanted, &mut out),
@@ -75,6 +75,6 @@ fn main() -> ExitCode {
     }
 }
 
-fn configured(settings: expense_agent::config::Settings) -> anyhow::Result<Config> {
+fn configured(settings: Settings) -> anyhow::Result<Config> {
     Ok(Config::build(settings, &environment())?)
 }

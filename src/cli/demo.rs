@@ -17,7 +17,9 @@ use crate::cli::audit::report::Rate;
 use crate::cli::runtime;
 use crate::cli::serve::decide_here;
 use crate::clock::Clock;
-use crate::config::{Config, ModelConfig};
+use crate::config::Config;
+use crate::config::http::HttpConfig;
+use crate::config::model::ModelConfig;
 use crate::domain::decision::Decision;
 use crate::domain::ruling::{Outcome, Ruling};
 use crate::domain::step::Step;
@@ -70,7 +72,10 @@ async fn serve(
     // Only the demo sends requests to this service, and it has no key.
     let config = Config {
         store: Store::Sqlite(folder.path().to_owned()),
-        api_keys: None,
+        http: HttpConfig {
+            api_keys: None,
+            ..config.http
+        },
         ..config
     };
     let app = App::build(&config, Clock::system(), instruments).await?;

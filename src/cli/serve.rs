@@ -94,7 +94,7 @@ pub fn decide_here(
 async fn serve(config: &Config, telemetry: &Telemetry, out: &mut dyn Write) -> anyhow::Result<()> {
     let building = App::build(config, Clock::system(), telemetry.instruments());
     let app = building.instrument(tracing::info_span!("start")).await?;
-    let listen = config.listen;
+    let listen = config.http.listen;
     let listener = TcpListener::bind(listen).await.with_context(|| {
         format!("cannot listen on {listen}; choose another address with --listen")
     })?;

@@ -56,13 +56,14 @@ impl DecisionBody {
             resolution,
         }: Entry,
     ) -> Self {
-        let trace_url = app
-            .trace_url
-            .as_ref()
-            .map(|url| match app.sampling.keeps(&decision) {
-                true => url.of(&decision.trace_id),
-                false => path_of(&decision),
-            });
+        let trace_url =
+            app.config
+                .trace_url
+                .as_ref()
+                .map(|url| match app.sampling.keeps(&decision) {
+                    true => url.of(&decision.trace_id),
+                    false => path_of(&decision),
+                });
         Self {
             decision: Arc::new(decision),
             resolution,
@@ -123,7 +124,7 @@ pub async fn create(
     } = submission::parse(&body, defaults)
         .map_err(|error| Problem::body(error, "invalid_expense"))?;
     trace.is_about(&expense.user_id);
-    let expense = if app.redacts_ledger {
+    let expense = if app.config.redacts_ledger {
         expense.redacted()
     } else {
         expense
@@ -138,7 +139,7 @@ pub async fn create(
     // slow uploads take none, and given back when the decision is recorded, whatever the client
     // does.
     let place = app
-        .slots
+        .permits
         .clone()
         .try_acquire_owned()
         .map_err(|_| Problem::overloaded())?;
@@ -147,11 +148,11 @@ pub async fn create(
         key,
         fingerprint,
         // Twice the deadline: who holds the key longer is gone.
-        leased_until: received_at + app.deadline * 2,
-        expires_at: received_at + app.key_retention,
+        leased_until: received_at + app.config.deadline * 2,
+        expires_at: received_at + app.config.key_retention,
     });
     // A tenth of the time is kept for the ledger and the way back.
-    let model_time = app.deadline * 9 / 10;
+    let model_time = app.config.deadline * 9 / 10;
     let case = Case {
         id: Uuid::now_v7(),
         received_at,
@@ -168,7 +169,7 @@ pub async fn create(
         refunds,
     };
     // In a task of its own: a client that goes away does not stop a decision that was accepted.
-    let (shared, deadline) = (Arc::clone(&app), arrived.0 + app.deadline);
+    let (shared, deadline) = (Arc::clone(&app), arrived.0 + app.config.deadline);
     let user_id = case.judged.expense.user_id.clone();
     let work = app.decisions.spawn(as_user(&user_id, async move {
         let answer = once::decide(&shared.agent, &shared.clock, case, deadline, model_time).await;

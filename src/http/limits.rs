@@ -27,7 +27,7 @@ pub async fn within_deadline(
     next: Next,
 ) -> Response {
     request.extensions_mut().insert(Arrived(Instant::now()));
-    match tokio::time::timeout(app.deadline, next.run(request)).await {
+    match tokio::time::timeout(app.config.deadline, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::deadline_exceeded().into_response(),
     }

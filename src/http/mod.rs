@@ -15,7 +15,6 @@ pub mod resolutions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::{Extension, Router};
@@ -28,7 +27,7 @@ use utoipa_axum::routes;
 
 use crate::agent::Agent;
 use crate::clock::Clock;
-use crate::config::TraceUrl;
+use crate::config::http::HttpConfig;
 use crate::keys::access::Access;
 use crate::llm::breaker::Breaker;
 use crate::reload::Reloaded;
@@ -50,20 +49,13 @@ pub struct AppState {
     pub breaker: Option<Arc<Breaker>>,
     /// Tells the time.
     pub clock: Clock,
-    /// Where a trace can be looked at.
-    pub trace_url: Option<TraceUrl>,
     /// Which traces are kept.
     pub sampling: Sampling,
-    /// Limit of one request.
-    pub deadline: Duration,
-    /// How long an idempotency key is remembered.
-    pub key_retention: Duration,
-    /// Whether the ledger gets the free text of an expense redacted; then the answer shows it so
-    /// as well.
-    pub redacts_ledger: bool,
-    /// A place for each request that may be worked on at once.
-    pub slots: Arc<Semaphore>,
-    /// Decisions under way, which outlive a client that goes away.
+    /// Limits of requests, and what answers show.
+    pub config: HttpConfig,
+    /// One permit for each request that may be in progress.
+    pub permits: Arc<Semaphore>,
+    /// Decisions in progress. They outlive clients that disconnect.
     pub decisions: TaskTracker,
     /// Set when the service begins to stop.
     pub is_draining: AtomicBool,
@@ -87,7 +79,7 @@ pub fn router(state: Arc<AppState>, instruments: Instruments) -> Router {
     let routes = traced(single, &state, &instruments).with_state(state.clone());
     let single = Single {
         routes,
-        n_at_once: MAX_AT_ONCE.min(state.slots.available_permits()),
+        n_at_once: MAX_AT_ONCE.min(state.permits.available_permits()),
     };
     let (api, openapi) = OpenApiRouter::with_openapi(docs::Contract::openapi())
         .merge(expenses)

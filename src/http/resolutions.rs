@@ -56,7 +56,7 @@ pub async fn create(
     let entry = find(&app, &identity.tenant_id, &id).await?;
     let mut wanted = resolution::parse(&body, entry.decision.expense.currency)
         .map_err(|error| Problem::body(error, "invalid_resolution"))?;
-    if app.redacts_ledger {
+    if app.config.redacts_ledger {
         wanted.reason = redact(&wanted.reason).into_owned();
     }
     let actor = key.user_id.clone().or_else(|| wanted.actor.clone());

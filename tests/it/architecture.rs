@@ -140,8 +140,8 @@ fn databases_are_known_in_the_ledger_alone() {
 fn the_environment_is_read_in_config_alone() {
     assert_used_only_in(
         ENVIRONMENT,
-        &["src/config.rs"],
-        "variables are read in src/config.rs and handed on",
+        &["src/config/"],
+        "variables are read in src/config and handed on",
     );
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use expense_agent::config::Config;
+use expense_agent::config::http::HttpConfig;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
@@ -14,7 +15,7 @@ use crate::harness::expenses::numbered_ride;
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::replies::{advice, category};
-use crate::harness::{TestApp, config, openai, poll};
+use crate::harness::{TestApp, config, http_config, openai, poll};
 
 const NDJSON: (&str, &str) = ("content-type", "application/x-ndjson");
 
@@ -215,7 +216,10 @@ async fn sixteen_lines_are_worked_on_at_once_or_as_many_as_the_service_takes() {
         // One more than these would be refused.
         let app = TestApp::with(Config {
             model: openai(&fake),
-            max_in_flight: at_once,
+            http: HttpConfig {
+                max_in_flight: at_once,
+                ..http_config()
+            },
             ..config()
         })
         .await;
@@ -387,7 +391,10 @@ async fn the_type_of_a_batch_may_be_written_in_capitals_and_say_more() {
 async fn a_batch_acts_for_the_tenant_of_its_key_alone() {
     let keys = KeyFile::new(&[entry("acme", "acme", "ea_acme", "")]);
     let app = TestApp::with(Config {
-        api_keys: Some(keys.path.clone()),
+        http: HttpConfig {
+            api_keys: Some(keys.path.clone()),
+            ..http_config()
+        },
         ..config()
     })
     .await;

@@ -5,7 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use expense_agent::config::{Config, ModelConfig};
+use expense_agent::config::Config;
+use expense_agent::config::model::ModelConfig;
 use expense_agent::llm::breaker::{Breaker, BreakerLimits, BreakerState};
 use serde_json::{Value, json};
 use tokio::sync::Notify;

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use expense_agent::config::{Config, ModelConfig};
+use expense_agent::config::Config;
+use expense_agent::config::model::ModelConfig;
 use expense_agent::telemetry::sampling::Sampling;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};

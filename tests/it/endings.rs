@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use expense_agent::config::Config;
+use expense_agent::config::http::HttpConfig;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use reqwest::Method;
@@ -13,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::otlp_receiver::OtlpReceiver;
 use crate::harness::replies::category;
-use crate::harness::{TestApp, config, openai, poll, telemetry_settings};
+use crate::harness::{TestApp, config, http_config, openai, poll, telemetry_settings};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -79,7 +80,10 @@ async fn all_end(visits: Vec<Visit>, replies: Vec<&str>) -> Result<(), TestCaseE
     let app = TestApp::exporting(Config {
         model: openai(&fake),
         telemetry,
-        deadline,
+        http: HttpConfig {
+            deadline,
+            ..http_config()
+        },
         ..config()
     })
     .await;

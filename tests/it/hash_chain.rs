@@ -2,6 +2,7 @@
 //! leaves no gap.
 
 use expense_agent::config::Config;
+use expense_agent::config::http::HttpConfig;
 use expense_agent::ledger::seal::{Broken, canonical};
 use expense_agent::ledger::{DbError, Ledger, LedgerError};
 use proptest::prelude::*;
@@ -11,7 +12,7 @@ use crate::harness::binary::{run, text};
 use crate::harness::expenses::{id_of, laptop, numbered_ride, of_user};
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::store::{TestStore, on_each_store};
-use crate::harness::{TestApp, assert_golden, config};
+use crate::harness::{TestApp, assert_golden, config, http_config};
 
 /// The first record of a store's chain that does not hold.
 async fn broken(store: &TestStore) -> Option<Broken> {
@@ -85,7 +86,10 @@ async fn an_approval_that_is_moved_to_another_expense_is_found_and_named() {
         let keys = KeyFile::new(&[entry("keys", "default", "ea_keys", "roles = [\"manager\"]")]);
         let app = TestApp::with(Config {
             store: store.store.clone(),
-            api_keys: Some(keys.path.clone()),
+            http: HttpConfig {
+                api_keys: Some(keys.path.clone()),
+                ..http_config()
+            },
             ..config()
         })
         .await;
@@ -128,7 +132,10 @@ async fn the_chain_holds_whoever_decides_and_settles_at_once_and_the_last_hash_i
         ]);
         let config = || Config {
             store: store.store.clone(),
-            api_keys: Some(keys.path.clone()),
+            http: HttpConfig {
+                api_keys: Some(keys.path.clone()),
+                ..http_config()
+            },
             ..config()
         };
         let replicas = [TestApp::with(config()).await, TestApp::with(config()).await];

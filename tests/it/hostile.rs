@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use expense_agent::config::Config;
-use expense_agent::config::ModelConfig;
+use expense_agent::config::http::HttpConfig;
+use expense_agent::config::model::ModelConfig;
 use expense_agent::offline::fault::FaultRate;
 use opentelemetry::trace::Status;
 use serde_json::{Value, json};
@@ -12,14 +13,17 @@ use serde_json::{Value, json};
 use crate::harness::expenses::{check, ride};
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::replies::{advice, advice_because, category};
-use crate::harness::{TestApp, config, openai};
+use crate::harness::{TestApp, config, http_config, openai};
 
 const DEADLINE: Duration = Duration::from_secs(3);
 
 async fn app(fake: &FakeOpenAi) -> TestApp {
     TestApp::with(Config {
         model: openai(fake),
-        deadline: DEADLINE,
+        http: HttpConfig {
+            deadline: DEADLINE,
+            ..http_config()
+        },
         ..config()
     })
     .await

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use expense_agent::config::Config;
+use expense_agent::config::http::HttpConfig;
 use expense_agent::domain::submission::{self, Defaults};
 use expense_agent::ledger::{KeyClaim, KeyState, Ledger};
 use jiff::Timestamp;
@@ -14,7 +15,7 @@ use crate::harness::expenses::{DAY, ride};
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::replies::{advice, category};
 use crate::harness::store::on_each_store;
-use crate::harness::{TestApp, config, openai, poll};
+use crate::harness::{TestApp, config, http_config, openai, poll};
 
 const KEY: (&str, &str) = ("idempotency-key", "7f1c-42");
 
@@ -186,7 +187,10 @@ async fn a_request_that_waited_for_its_key_has_the_models_time_all_the_same() {
         let config = Config {
             store: store.store.clone(),
             model: openai(&fake),
-            deadline,
+            http: HttpConfig {
+                deadline,
+                ..http_config()
+            },
             ..config()
         };
         let app = TestApp::with(config).await;

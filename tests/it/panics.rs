@@ -27,7 +27,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::harness::{pseudonyms, shipped_policies, telemetry_settings};
+use crate::harness::{http_config, pseudonyms, shipped_policies, telemetry_settings};
 
 /// The shipped policies.
 fn policies() -> Reloaded<Folder> {
@@ -81,12 +81,9 @@ async fn a_panic_is_a_500_with_a_red_tree_and_the_service_goes_on() {
         access: Access::Anonymous,
         breaker: None,
         clock: Clock::system(),
-        trace_url: None,
         sampling: Sampling::default(),
-        deadline: Duration::from_secs(30),
-        key_retention: Duration::from_secs(24 * 3600),
-        redacts_ledger: false,
-        slots: Arc::new(Semaphore::new(1)),
+        config: http_config(),
+        permits: Arc::new(Semaphore::new(1)),
         decisions: TaskTracker::new(),
         is_draining: AtomicBool::new(false),
     };

@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use expense_agent::config::Config;
+use expense_agent::config::http::HttpConfig;
 use serde_json::Value;
 
 use crate::harness::binary::Service;
 use crate::harness::expenses::taxi;
 use crate::harness::key_file::{KeyFile, entry};
-use crate::harness::{TestApp, config, poll};
+use crate::harness::{TestApp, config, http_config, poll};
 
 /// How long a reload may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -102,7 +103,10 @@ async fn a_mounted_secret_that_swaps_its_links_is_followed() {
     publish("..first", entry("a", "acme", "ea_first", ""));
     std::os::unix::fs::symlink("..data/keys.toml", at("keys.toml")).unwrap();
     let app = TestApp::with(Config {
-        api_keys: Some(at("keys.toml")),
+        http: HttpConfig {
+            api_keys: Some(at("keys.toml")),
+            ..http_config()
+        },
         ..config()
     })
     .await;

@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use expense_agent::config::{Config, ModelConfig};
+use expense_agent::config::Config;
+use expense_agent::config::model::ModelConfig;
 use expense_agent::telemetry::export::queue::SpanCounts;
 use expense_agent::telemetry::export::tail::{DECISION_WAIT, TailBuffer, TailDecision};
 use expense_agent::telemetry::export::traces::EndedSpan;

@@ -46,7 +46,7 @@ pub(super) fn read(
     // but within the deadline of the request.
     let last = period
         .until
-        .checked_add(config.deadline)
+        .checked_add(config.http.deadline)
         .unwrap_or(period.until);
     let mut waiting = vec![Period {
         until: last,

@@ -21,7 +21,8 @@ use serde::Serialize;
 
 use crate::cli::progress::progress_bar;
 use crate::cli::window::{Moment, moment, period};
-use crate::config::{Config, TraceUrl};
+use crate::config::Config;
+use crate::config::trace_url::TraceUrl;
 use crate::ledger::Period;
 use report::{Report, Run, Scope};
 
@@ -101,6 +102,7 @@ fn percent(text: &str) -> Result<Decimal, &'static str> {
 pub fn run(config: &Config, wanted: &Audit, out: &mut dyn Write) -> anyhow::Result<()> {
     let period = wanted.period(Timestamp::now())?;
     let links = config
+        .http
         .trace_url
         .clone()
         .or_else(|| TraceUrl::parse(wanted.jaeger.as_str()));

@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use crate::cli::audit::Source;
-use crate::config::TraceUrl;
+use crate::config::trace_url::TraceUrl;
 
 /// The name under which decisions without a category are counted. It is not a valid category.
 const NONE: &str = "(none)";

@@ -24,7 +24,8 @@ use crate::cli::progress::progress_bar;
 use crate::cli::serve::{decide_here, stop_signal};
 use crate::cli::{pseudonym, runtime};
 use crate::clock::Clock;
-use crate::config::{Config, MAX_RETENTION};
+use crate::config::Config;
+use crate::config::http::{HttpConfig, MAX_RETENTION};
 use crate::domain::body::{MAX_ID_CHARS, is_line};
 use crate::domain::submission::FIELDS;
 use crate::redact::pseudonym::Pseudonyms;
@@ -182,8 +183,11 @@ pub fn run(
             // A person who can write to the ledger needs no API key; and a file may be sent again
             // weeks later, so keys are retained as long as possible.
             let config = Config {
-                api_keys: None,
-                key_retention: MAX_RETENTION,
+                http: HttpConfig {
+                    api_keys: None,
+                    key_retention: MAX_RETENTION,
+                    ..config.http.clone()
+                },
                 ..config.clone()
             };
             decide_here(&config, pseudonyms, async |config, instruments| {

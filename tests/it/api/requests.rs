@@ -4,21 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use expense_agent::config::Config;
+use expense_agent::config::http::HttpConfig;
 use serde_json::json;
 use tokio::sync::Notify;
 
 use super::assert_problem;
 use crate::harness::fake_openai::{FakeOpenAi, Reply as ModelReply};
 use crate::harness::replies::category;
-use crate::harness::{TestApp, config, openai, poll};
+use crate::harness::{TestApp, config, http_config, openai, poll};
 
 #[tokio::test]
 async fn one_request_too_many_is_told_to_come_back() {
     let fake = FakeOpenAi::spawn().await;
     fake.always(ModelReply::hang());
     let app = TestApp::with(Config {
-        max_in_flight: 1,
-        deadline: Duration::from_secs(2),
+        http: HttpConfig {
+            max_in_flight: 1,
+            deadline: Duration::from_secs(2),
+            ..http_config()
+        },
         model: openai(&fake),
         ..config()
     })

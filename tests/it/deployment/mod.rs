@@ -300,7 +300,9 @@ fn assert_check(check: fn(&Files) -> Vec<String>, name: &str, broken: &[(&str, &
 #[test]
 fn every_variable_that_the_sources_name_is_known_here() {
     let sources = [
-        "src/config.rs",
+        "src/config/mod.rs",
+        "src/config/model.rs",
+        "src/config/storage.rs",
         "src/telemetry/settings/parse.rs",
         "src/telemetry/settings/exporter.rs",
     ];

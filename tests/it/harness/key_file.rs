@@ -4,10 +4,11 @@
 use std::path::PathBuf;
 
 use expense_agent::config::Config;
+use expense_agent::config::http::HttpConfig;
 use expense_agent::keys::{Digest, parse};
 use tempfile::TempDir;
 
-use super::{TestApp, config};
+use super::{TestApp, config, http_config};
 
 /// The entry of a key, with more lines at its end.
 pub(crate) fn entry(id: &str, tenant: &str, key: &str, more: &str) -> String {
@@ -50,7 +51,10 @@ impl KeyFile {
     /// A service that lets in whoever shows one of the keys.
     pub(crate) async fn app(&self) -> TestApp {
         TestApp::with(Config {
-            api_keys: Some(self.path.clone()),
+            http: HttpConfig {
+                api_keys: Some(self.path.clone()),
+                ..http_config()
+            },
             ..config()
         })
         .await

@@ -29,7 +29,10 @@ use std::time::Duration;
 
 use expense_agent::app::App;
 use expense_agent::clock::Clock;
-use expense_agent::config::{Config, ModelConfig, TraceUrl};
+use expense_agent::config::Config;
+use expense_agent::config::http::HttpConfig;
+use expense_agent::config::model::ModelConfig;
+use expense_agent::config::trace_url::TraceUrl;
 use expense_agent::ledger::Store;
 use expense_agent::llm::openai::OpenAiConfig;
 use expense_agent::redact::pseudonym::Pseudonyms;
@@ -73,8 +76,7 @@ pub(crate) fn policies_with(file: &str, lines: &str) -> TempDir {
 /// Settings for a service of a test: offline model, shipped policies, nothing exported.
 pub(crate) fn config() -> Config {
     Config {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        api_keys: None,
+        http: http_config(),
         reload_interval: Duration::from_millis(20),
         policies: shipped_policies(),
         store: Store::Sqlite(PathBuf::new()),
@@ -84,18 +86,26 @@ pub(crate) fn config() -> Config {
         },
         model_breaker: None,
         propagate_to_model: false,
-        trace_url: TraceUrl::parse("http://localhost:16686"),
-        deadline: Duration::from_secs(30),
-        linger: None,
-        drain_timeout: Duration::from_secs(10),
-        key_retention: Duration::from_secs(24 * 3600),
-        max_in_flight: 1024,
         raw_prompts: false,
-        redact_ledger: false,
         pseudonym_key: None,
         log_filter: None,
         log_format: LogFormat::Text,
         telemetry: telemetry_settings(&[]),
+    }
+}
+
+/// The HTTP server of a service of a test: any free port, no API keys.
+pub(crate) fn http_config() -> HttpConfig {
+    HttpConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        api_keys: None,
+        deadline: Duration::from_secs(30),
+        max_in_flight: 1024,
+        key_retention: Duration::from_secs(24 * 3600),
+        pre_stop_delay: None,
+        drain_timeout: Duration::from_secs(10),
+        trace_url: TraceUrl::parse("http://localhost:16686"),
+        redacts_ledger: false,
     }
 }
 
@@ -215,7 +225,7 @@ impl TestApp {
         let app = App::build(&config, clock, telemetry.instruments())
             .await
             .unwrap();
-        let listener = TcpListener::bind(config.listen).await.unwrap();
+        let listener = TcpListener::bind(config.http.listen).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(async move {

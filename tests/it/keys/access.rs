@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use expense_agent::clock::Clock;
 use expense_agent::config::Config;
+use expense_agent::config::http::HttpConfig;
 use expense_agent::keys::Digest;
 use opentelemetry::trace::Status;
 use opentelemetry_sdk::trace::SpanData;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::harness::expenses::{id_of, path_of, taxi};
 use crate::harness::key_file::{KeyFile, entry};
-use crate::harness::{TestApp, config};
+use crate::harness::{TestApp, config, http_config};
 
 #[tokio::test]
 async fn a_day_is_utcs_from_its_first_moment_to_its_last() {
@@ -30,7 +31,10 @@ async fn a_day_is_utcs_from_its_first_moment_to_its_last() {
         let app = TestApp::by(
             clock,
             Config {
-                api_keys: Some(file.path.clone()),
+                http: HttpConfig {
+                    api_keys: Some(file.path.clone()),
+                    ..http_config()
+                },
                 ..config()
             },
         )

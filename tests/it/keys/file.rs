@@ -182,7 +182,7 @@ async fn keys_that_cannot_be_used_stop_the_start_and_good_ones_may_listen_anywhe
     let output = run(&["--listen", "0.0.0.0:0"], &[QUIET]).await;
     assert!(
         text(output.stderr)
-            .contains("name a file of keys with --api-keys, or say --allow-anonymous")
+            .contains("name a file of keys with --api-keys, or pass --allow-anonymous")
     );
     // A command that does not listen is not asked who may ask it.
     let folder = tempfile::tempdir().unwrap();

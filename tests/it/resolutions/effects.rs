@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use expense_agent::config::ModelConfig;
+use expense_agent::config::model::ModelConfig;
 use expense_agent::ledger::{Effect, Ledger, RecordError};
 use serde_json::{Value, json};
 

@@ -5,12 +5,14 @@ mod effects;
 mod open;
 mod permissions;
 
-use expense_agent::config::{Config, ModelConfig};
+use expense_agent::config::Config;
+use expense_agent::config::http::HttpConfig;
+use expense_agent::config::model::ModelConfig;
 use serde_json::{Value, json};
 
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::store::TestStore;
-use crate::harness::{Reply, TestApp, config};
+use crate::harness::{Reply, TestApp, config, http_config};
 
 /// Keys of one tenant: a feed without roles, a manager, a vice president, a chief financial officer
 /// who signs himself, and a manager of another tenant.
@@ -43,7 +45,10 @@ impl Office {
     async fn with_model(store: &TestStore, model: ModelConfig) -> Self {
         let keys = keys();
         let config = Config {
-            api_keys: Some(keys.path.clone()),
+            http: HttpConfig {
+                api_keys: Some(keys.path.clone()),
+                ..http_config()
+            },
             store: store.store.clone(),
             model,
             ..config()

@@ -1,0 +1,160 @@
+//! Settings of the HTTP server: where it listens, who may use it, and how much time and room one
+//! request gets.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::BoolishValueParser;
+use humantime::parse_duration;
+use tokio::sync::Semaphore;
+
+use crate::config::trace_url::TraceUrl;
+use crate::config::{MAX_LIMIT, check_limit};
+
+/// The longest time an idempotency key may be remembered.
+pub const MAX_RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
+/// The shortest: a client that retries for an hour must not get a second decision.
+const MIN_RETENTION: Duration = MAX_LIMIT;
+
+/// Flags and variables of the HTTP server.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "HTTP server")]
+pub struct HttpSettings {
+    /// Address and port to listen on; an address other than loopback needs `--api-keys` or
+    /// `--allow-anonymous`
+    #[arg(long, global = true, env = "EXPENSE_AGENT_LISTEN")]
+    #[arg(value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
+    pub listen: SocketAddr,
+
+    /// File of API keys, one of which every request must then present; reloaded when it changes and
+    /// on SIGHUP
+    #[arg(long, global = true, env = "EXPENSE_AGENT_API_KEYS")]
+    #[arg(value_name = "FILE")]
+    pub api_keys: Option<PathBuf>,
+
+    /// Without API keys, accept requests from anyone who can reach the service, for whichever
+    /// tenant they name
+    #[arg(long, global = true, env = "EXPENSE_AGENT_ALLOW_ANONYMOUS")]
+    #[arg(value_parser = BoolishValueParser::new())]
+    pub allow_anonymous: bool,
+
+    /// Time limit of one request; nine tenths of it are for the model
+    #[arg(long, global = true, env = "EXPENSE_AGENT_DEADLINE")]
+    #[arg(value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    pub deadline: Duration,
+
+    /// Most requests in progress at once; further ones are refused with 503
+    #[arg(long, global = true, env = "EXPENSE_AGENT_MAX_IN_FLIGHT")]
+    #[arg(value_name = "COUNT", default_value_t = 256)]
+    pub max_in_flight: usize,
+
+    /// How long an idempotency key is remembered
+    #[arg(long, global = true, env = "EXPENSE_AGENT_KEY_RETENTION")]
+    #[arg(value_name = "TIME", default_value = "24h", value_parser = parse_duration)]
+    pub key_retention: Duration,
+
+    /// How long to keep accepting requests after the signal to stop, while `/readyz` answers 503
+    /// and responses ask clients to close their connections
+    #[arg(long, global = true, env = "EXPENSE_AGENT_LINGER")]
+    #[arg(value_name = "TIME", value_parser = parse_duration)]
+    pub linger: Option<Duration>,
+
+    /// Time for requests in progress to finish on shutdown
+    #[arg(long, global = true, env = "EXPENSE_AGENT_DRAIN_TIMEOUT")]
+    #[arg(value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    pub drain_timeout: Duration,
+
+    /// Trace UI that answers link to: a URL with `{trace_id}`, or the base URL of a Jaeger UI
+    #[arg(long, global = true, env = "EXPENSE_AGENT_TRACE_URL")]
+    #[arg(value_name = "URL")]
+    pub trace_url: Option<String>,
+
+    /// Redact the text of transactions and merchants before it is recorded; answers then show the
+    /// redacted text as well
+    #[arg(long, global = true, env = "EXPENSE_AGENT_REDACT_LEDGER")]
+    #[arg(value_parser = BoolishValueParser::new())]
+    pub redact_ledger: bool,
+}
+
+/// The HTTP server, as it was configured.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// File of API keys; `None` lets every caller in.
+    pub api_keys: Option<PathBuf>,
+    /// Time limit of one request.
+    pub deadline: Duration,
+    /// Most requests in progress at once.
+    pub max_in_flight: usize,
+    /// How long an idempotency key is remembered.
+    pub key_retention: Duration,
+    /// How long requests are still accepted after the signal to stop.
+    pub pre_stop_delay: Option<Duration>,
+    /// How long requests in progress may take to finish after that.
+    pub drain_timeout: Duration,
+    /// Links to the trace UI.
+    pub trace_url: Option<TraceUrl>,
+    /// Whether the free text of an expense is redacted before it is recorded.
+    pub redacts_ledger: bool,
+}
+
+impl HttpSettings {
+    /// Checks the settings, and adds what is wrong with them to `errors`.
+    pub(super) fn build(self, errors: &mut Vec<String>) -> HttpConfig {
+        self.check_access(errors);
+        check_limit("--deadline", self.deadline, errors);
+        check_limit("--drain-timeout", self.drain_timeout, errors);
+        if let Some(linger) = self.linger {
+            check_limit("--linger", linger, errors);
+        }
+        if !(MIN_RETENTION..=MAX_RETENTION).contains(&self.key_retention) {
+            let range = "write a time from 1h to 90days, such as \"24h\"";
+            errors.push(format!("--key-retention is out of range; {range}"));
+        }
+        if !(1..=Semaphore::MAX_PERMITS).contains(&self.max_in_flight) {
+            errors.push(format!(
+                "--max-in-flight is {}; write a number from 1",
+                self.max_in_flight
+            ));
+        }
+        let trace_url = self.trace_url(errors);
+        HttpConfig {
+            listen: self.listen,
+            api_keys: self.api_keys,
+            deadline: self.deadline,
+            max_in_flight: self.max_in_flight,
+            key_retention: self.key_retention,
+            pre_stop_delay: self.linger,
+            drain_timeout: self.drain_timeout,
+            trace_url,
+            redacts_ledger: self.redact_ledger,
+        }
+    }
+
+    /// A service that the network can reach must authenticate its callers, or be told not to.
+    fn check_access(&self, errors: &mut Vec<String>) {
+        let is_open = self.api_keys.is_none() && !self.allow_anonymous;
+        if is_open && !self.listen.ip().is_loopback() {
+            errors.push(format!(
+                "--listen {} is not a loopback address, so callers would not be authenticated; listen on 127.0.0.1, \
+                 name a file of keys with --api-keys, or pass --allow-anonymous",
+                self.listen
+            ));
+        }
+    }
+
+    /// An empty URL counts as none, so that a variable can be passed through unset.
+    fn trace_url(&self, errors: &mut Vec<String>) -> Option<TraceUrl> {
+        let text = self.trace_url.as_deref().filter(|text| !text.is_empty())?;
+        let url = TraceUrl::parse(text);
+        if url.is_none() {
+            errors.push(format!(
+                "--trace-url is \"{text}\"; write a URL such as \"http://localhost:16686\""
+            ));
+        }
+        url
+    }
+}

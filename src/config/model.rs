@@ -1,0 +1,223 @@
+//! Settings of the model: which one is asked, with what, and what happens when it does not answer.
+
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::BoolishValueParser;
+use humantime::parse_duration;
+use reqwest::Url;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::config::{check_limit, variable};
+use crate::llm::breaker::BreakerLimits;
+use crate::llm::openai::OpenAiConfig;
+use crate::offline;
+use crate::offline::fault::{self, FaultRate};
+use crate::telemetry::settings::Variables;
+
+/// The model that is asked when there is a key and no model is named.
+const DEFAULT_OPENAI_MODEL: &str = "gpt-4o-mini";
+/// The endpoint of OpenAI itself.
+const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
+
+/// Flags and variables of the model.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Model")]
+pub struct ModelSettings {
+    /// `offline`, or the name of an OpenAI model [default: gpt-4o-mini with a key or a base URL,
+    /// otherwise offline]
+    #[arg(long, global = true, env = "EXPENSE_AGENT_MODEL")]
+    #[arg(value_name = "NAME")]
+    pub model: Option<String>,
+
+    /// Most tokens of one answer; when unset, the endpoint decides
+    #[arg(long, global = true, env = "EXPENSE_AGENT_MAX_TOKENS")]
+    #[arg(value_name = "TOKENS")]
+    pub max_tokens: Option<u32>,
+
+    /// Sampling temperature from 0 to 2; not sent when unset, because reasoning models reject it
+    #[arg(long, global = true, env = "EXPENSE_AGENT_TEMPERATURE")]
+    #[arg(value_name = "NUMBER")]
+    pub temperature: Option<f64>,
+
+    /// Sampling seed; not sent when unset
+    #[arg(long, global = true, env = "EXPENSE_AGENT_SEED")]
+    #[arg(value_name = "NUMBER")]
+    pub seed: Option<i64>,
+
+    /// Time limit of one attempt of a model call
+    #[arg(long, global = true, env = "EXPENSE_AGENT_MODEL_TIMEOUT")]
+    #[arg(value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    pub model_timeout: Duration,
+
+    /// Retries of a model call when the endpoint is overloaded or cannot be reached
+    #[arg(long, global = true, env = "EXPENSE_AGENT_MODEL_RETRIES")]
+    #[arg(value_name = "COUNT", default_value_t = 3)]
+    pub model_retries: usize,
+
+    /// Consecutive failed model calls, retries included, that open the circuit breaker; while it is
+    /// open, expenses that need the model go to review at once; 0 disables it
+    #[arg(long, global = true, env = "EXPENSE_AGENT_MODEL_BREAKER_FAILURES")]
+    #[arg(value_name = "N", default_value_t = 5)]
+    pub model_breaker_failures: u32,
+
+    /// How long the circuit breaker stays open before it lets one call through as a probe
+    #[arg(long, global = true, env = "EXPENSE_AGENT_MODEL_BREAKER_COOL_DOWN")]
+    #[arg(value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    pub model_breaker_cool_down: Duration,
+
+    /// Let the model see card numbers, addresses and keys as they were written, instead of
+    /// placeholders such as `[CARD]`
+    #[arg(long, global = true, env = "EXPENSE_AGENT_RAW_PROMPTS")]
+    #[arg(value_parser = BoolishValueParser::new())]
+    pub raw_prompts: bool,
+
+    /// Send the trace context (`traceparent`, never baggage) to the model's endpoint
+    #[arg(long, global = true, env = "EXPENSE_AGENT_PROPAGATE_TO_MODEL")]
+    #[arg(value_parser = BoolishValueParser::new())]
+    pub propagate_to_model: bool,
+
+    /// Inject faults into the offline model: FAULT:RATE, such as misclassify:0.12; repeatable
+    #[arg(long, global = true, env = "EXPENSE_AGENT_MODEL_FAULT")]
+    #[arg(value_name = "FAULT:RATE", value_delimiter = ',', long_help = fault::help())]
+    pub model_fault: Vec<FaultRate>,
+
+    /// Seed of the injected faults; the same seed affects the same questions
+    #[arg(long, global = true, env = "EXPENSE_AGENT_MODEL_FAULT_SEED")]
+    #[arg(value_name = "NUMBER", default_value_t = 1)]
+    pub model_fault_seed: u64,
+}
+
+/// A model, and how to reach it.
+#[derive(Clone, Debug)]
+pub enum ModelConfig {
+    /// The one in this process.
+    Offline {
+        /// The faults it injects into its answers.
+        faults: Vec<FaultRate>,
+        /// Selects the questions that they affect.
+        fault_seed: u64,
+    },
+    /// OpenAI, or an endpoint compatible with it.
+    OpenAi(Box<OpenAiConfig>),
+}
+
+impl ModelSettings {
+    /// The circuit breaker's limits; `None` when it is disabled.
+    pub(super) fn breaker(&self) -> Option<BreakerLimits> {
+        BreakerLimits::new(self.model_breaker_failures, self.model_breaker_cool_down)
+    }
+
+    /// Checks the settings, and adds what is wrong with them to `errors`. `None` when they name no
+    /// endpoint that could be asked.
+    pub(super) fn build(
+        &self,
+        variables: &Variables,
+        errors: &mut Vec<String>,
+    ) -> Option<ModelConfig> {
+        check_limit("--model-timeout", self.model_timeout, errors);
+        check_limit(
+            "--model-breaker-cool-down",
+            self.model_breaker_cool_down,
+            errors,
+        );
+        if self
+            .temperature
+            .is_some_and(|given| !(0.0..=2.0).contains(&given))
+        {
+            errors.push("--temperature is out of range; write a number from 0 to 2".to_owned());
+        }
+        let api_key = api_key(variables, errors);
+        let base_url = variable(variables, "OPENAI_BASE_URL");
+        let has_endpoint = api_key.is_some() || base_url.is_some();
+        let name = self.model.as_deref().filter(|name| !name.is_empty());
+        let is_offline = match name {
+            Some(name) => name == "offline" || name == offline::MODEL,
+            None => !has_endpoint,
+        };
+        if is_offline {
+            return Some(ModelConfig::Offline {
+                faults: self.model_fault.clone(),
+                fault_seed: self.model_fault_seed,
+            });
+        }
+        if !self.model_fault.is_empty() {
+            let repair = "add --model offline, or leave it out";
+            errors.push(format!(
+                "--model-fault applies to the offline model only; {repair}"
+            ));
+        }
+        if !has_endpoint {
+            errors.push(format!(
+                "--model {} needs a key; set OPENAI_API_KEY, or OPENAI_BASE_URL for an endpoint without keys",
+                name.unwrap_or_default()
+            ));
+        }
+        let organization = variable(variables, "OPENAI_ORG_ID");
+        let project = variable(variables, "OPENAI_PROJECT_ID");
+        let key_text = api_key.as_ref().map(ExposeSecret::expose_secret);
+        check_header("OPENAI_API_KEY", key_text, errors);
+        check_header("OPENAI_ORG_ID", organization, errors);
+        check_header("OPENAI_PROJECT_ID", project, errors);
+        Some(ModelConfig::OpenAi(Box::new(OpenAiConfig {
+            base_url: parse_base_url(base_url.unwrap_or(OPENAI_BASE_URL), errors)?,
+            api_key: api_key.unwrap_or_default(),
+            organization: organization.unwrap_or_default().to_owned(),
+            project: project.unwrap_or_default().to_owned(),
+            model: name.unwrap_or(DEFAULT_OPENAI_MODEL).to_owned(),
+            max_tokens: self.max_tokens,
+            temperature: self.temperature,
+            seed: self.seed,
+            attempt_timeout: self.model_timeout,
+            max_retries: self.model_retries,
+        })))
+    }
+}
+
+/// A value that is sent in a header has to fit into one.
+fn check_header(name: &str, value: Option<&str>, errors: &mut Vec<String>) {
+    if value.is_some_and(|text| !text.bytes().all(|byte| byte.is_ascii_graphic())) {
+        errors.push(format!(
+            "{name} has characters that a header cannot carry; write visible ASCII characters"
+        ));
+    }
+}
+
+fn parse_base_url(text: &str, errors: &mut Vec<String>) -> Option<Url> {
+    let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+    let url = text.parse().ok().filter(is_http);
+    if url.is_none() {
+        errors.push(format!(
+            "OPENAI_BASE_URL is \"{text}\"; write a URL such as \"{OPENAI_BASE_URL}\""
+        ));
+    }
+    url
+}
+
+/// The key itself, or the first line of a file, as which orchestrators mount secrets.
+fn api_key(variables: &Variables, errors: &mut Vec<String>) -> Option<SecretString> {
+    if let Some(key) = variable(variables, "OPENAI_API_KEY") {
+        return Some(key.into());
+    }
+    let file = Path::new(variable(variables, "OPENAI_API_KEY_FILE")?);
+    let shown = file.display();
+    match std::fs::read_to_string(file) {
+        Ok(text) => {
+            let key = text.lines().next().unwrap_or_default().trim();
+            if key.is_empty() {
+                errors.push(format!(
+                    "OPENAI_API_KEY_FILE {shown} has no key in its first line"
+                ));
+                return None;
+            }
+            Some(key.into())
+        }
+        Err(error) => {
+            errors.push(format!(
+                "OPENAI_API_KEY_FILE {shown} cannot be read: {error}"
+            ));
+            None
+        }
+    }
+}
