@@ -94,14 +94,25 @@ pub struct Defaults {
     pub user_id: String,
 }
 
-/// An expense, and what the body that brought it meant.
+/// An expense, as a body submitted it.
 #[derive(Clone, Debug)]
 pub struct Submitted {
     /// The expense.
     pub expense: Expense,
-    /// A hash of its meaning: the same for `45` and `"45.00"`, and on whichever day a body without
-    /// a date is sent again.
-    pub fingerprint: String,
+    /// Whether the body gave its date, rather than leaving it to the default.
+    has_date: bool,
+}
+
+impl Submitted {
+    /// A hash of what the body means: the same for `45` and `"45.00"`, and for a body without a date
+    /// that is sent again on another day. SHA-256 as hex digits.
+    pub fn fingerprint(&self) -> String {
+        let mut meaning = json!(self.expense);
+        if !self.has_date {
+            meaning["date"] = serde_json::Value::Null;
+        }
+        hex::encode(Sha256::digest(meaning.to_string()))
+    }
 }
 
 /// Reads an expense from a request body.
@@ -170,20 +181,10 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
             user_id: user_id.flatten().unwrap_or(defaults.user_id),
             refunds: refunds.flatten(),
         });
-    let expense = fields.finish(expense)?;
-    let fingerprint = fingerprint(&expense, given_date.is_some());
     Ok(Submitted {
-        expense,
-        fingerprint,
+        expense: fields.finish(expense)?,
+        has_date: given_date.is_some(),
     })
-}
-
-fn fingerprint(expense: &Expense, has_date: bool) -> String {
-    let mut meaning = json!(expense);
-    if !has_date {
-        meaning["date"] = serde_json::Value::Null;
-    }
-    hex::encode(Sha256::digest(meaning.to_string()))
 }
 
 const PURCHASE: &str = "write the id that the purchase was answered with";

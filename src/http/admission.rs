@@ -1,15 +1,43 @@
-//! Who gets as far as a handler: requests of which it is settled whom they are for. Who that is was
-//! decided before the server span began; here the others are turned away, all in the same words.
+//! Who may come in, in two layers. [`authenticate`] is the outermost: it decides whom a request is
+//! for before the server span begins, so that no span ever carries a tenant that the caller made
+//! up. [`require_identity`] is the innermost: it refuses the others, inside the span, so that
+//! refusals are traced as well. What a key is and when it is valid is in [`crate::keys`].
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::http::error::Problem;
-use crate::telemetry::identity::Identity;
+use crate::keys::access::Access;
+use crate::keys::identity::{Claimed, Identity};
+use crate::telemetry::Instruments;
+use crate::telemetry::baggage::Baggage;
 
-/// Turns a request away that is for nobody, before its body is read and without a place among those
-/// worked on.
+/// Adds the caller, the identity of one who is admitted, and the caller's baggage to the request's
+/// extensions. Later layers and handlers read these, and never the headers they come from.
+pub async fn authenticate(
+    State((access, instruments)): State<(Access, Instruments)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let baggage = instruments.baggage(request.headers());
+    let caller = access.caller(request.headers());
+    let claimed = Claimed {
+        tenant_id: baggage.tenant_id(),
+        user_id: baggage.user_id(),
+    };
+    let identity = Identity::of(&caller, claimed);
+    let extensions = request.extensions_mut();
+    if let Some(identity) = identity {
+        extensions.insert::<Identity>(identity);
+    }
+    extensions.insert(caller);
+    extensions.insert::<Baggage>(baggage);
+    next.run(request).await
+}
+
+/// Refuses a request without an identity before its body is read and without a permit. The problem
+/// is the same whatever is wrong with the key.
 pub async fn require_identity(request: Request, next: Next) -> Response {
     match request.extensions().get::<Identity>() {
         Some(_) => next.run(request).await,

@@ -1,7 +1,7 @@
-//! Many expenses in one request: a line of JSON each, answered by a line each, in order. A line is
-//! a request of its own to `POST /v1/expenses`, made in this process: it has its own trace,
-//! deadline and answer, and one that is wrong stops none of the others. Lines are read no faster
-//! than they are decided and their answers taken.
+//! Many expenses in one request: one line of JSON for each, answered by one line each, in order. A
+//! line becomes a request of its own to `POST /v1/expenses`, made in this process: it has its own
+//! trace, deadline and answer, and an invalid line does not stop the others. Back-pressure is end to
+//! end: lines are read only as fast as they are decided and as the client reads the answers.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Extension, Request};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
@@ -20,29 +20,30 @@ use tokio_util::io::StreamReader;
 use tower::ServiceExt;
 use utoipa::ToSchema;
 
-use crate::http::error::Problem;
+use crate::http::docs::{Problems, Route};
+use crate::http::error::{Code, Problem};
+use crate::http::idempotency;
 use crate::http::limits::{MAX_BODY_BYTES, media_type};
-use crate::http::once;
 use crate::telemetry::projections::server::{LineOf, RequestTrace};
 
-/// Lines of one batch that are worked on at once, where the service takes as many requests.
+/// The most lines of one batch in progress at once.
 pub const MAX_AT_ONCE: usize = 16;
-/// JSON lines.
+/// The media type of JSON lines.
 pub const NDJSON: &str = "application/x-ndjson";
-/// Where batches are posted to.
+/// The path that batches are posted to.
 pub const PATH: &str = "/v1/expenses/batch";
-/// Bytes of one answer, which this process writes itself.
+/// The most bytes of one answer, which this process writes itself.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
-/// What a line has of its batch: who asks.
-const PASSED_ON: [HeaderName; 2] = [header::AUTHORIZATION, HeaderName::from_static("baggage")];
+/// The headers that a line inherits from its batch: those that identify the caller.
+const INHERITED: [HeaderName; 2] = [header::AUTHORIZATION, HeaderName::from_static("baggage")];
 
-/// The routes for one expense at a time, which lines go through.
+/// The route for one expense, which lines go through.
 #[derive(Clone)]
 pub struct Single {
-    /// The routes.
+    /// The route and the layers around it.
     pub routes: Router,
-    /// Lines of one batch that go through them at once: no more than requests may, or a batch
-    /// would refuse itself.
+    /// The most lines of one batch in progress at once. Never more than the service has permits, or a
+    /// batch would be refused by its own lines.
     pub n_at_once: usize,
 }
 
@@ -52,18 +53,18 @@ pub struct Single {
 pub struct KeyedLine {
     /// The key.
     pub idempotency_key: String,
-    /// What the line would be without it.
+    /// The expense, as the line would be without a key.
     pub expense: Box<RawValue>,
 }
 
 /// The answer to one line.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct LineAnswer {
-    /// Which line, from 1.
+    /// The number of the line, from 1.
     pub line: usize,
-    /// The status that the expense would have been answered with alone.
+    /// The status that a single request would have been answered with.
     pub status: u16,
-    /// Whether the decision was there before, by the line's key; absent when not.
+    /// Whether an earlier request with the line's key came to the decision; absent when not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
     /// The decision, or the problem.
@@ -72,10 +73,10 @@ pub struct LineAnswer {
 }
 
 impl LineAnswer {
-    /// The answer to a line that cannot even be asked about.
+    /// The answer to a line that cannot become a request.
     ///
     /// # Errors
-    /// None that can occur: a problem is plain JSON.
+    /// Never in practice: a problem is plain JSON.
     pub fn refused(line: usize, problem: &Problem) -> serde_json::Result<Self> {
         let body = serde_json::value::to_raw_value(problem)?;
         Ok(Self {
@@ -87,22 +88,31 @@ impl LineAnswer {
     }
 }
 
+/// `POST /v1/expenses/batch`; the problems of a line are in its answer.
+struct Create;
+
+impl Route for Create {
+    const CODES: &'static [Code] = &[
+        Code::InvalidIdempotencyKey,
+        Code::Unauthorized,
+        Code::UnsupportedMediaType,
+    ];
+}
+
 /// Decide many expenses.
 ///
-/// One JSON object a line; blank lines are skipped. Every line is answered by one line, in order:
-/// `{"line", "status", "body"}`, with the body that it would have been answered with alone. With an
-/// `Idempotency-Key` each line has the key `KEY-LINE`, so a batch that broke off can be sent again.
-/// A line `{"idempotency_key", "expense"}` has a key of its own, which goes first. What was decided
-/// before has `"replayed": true`.
+/// One JSON object on each line; blank lines are skipped. Every line is answered by one line, in
+/// order: `{"line", "status", "body"}`, with the body that a single request would have been answered
+/// with. With an `Idempotency-Key`, each line has the key `KEY-LINE`, so that an interrupted batch
+/// can be sent again. A line `{"idempotency_key", "expense"}` has its own key, which takes
+/// precedence. A repeated answer has `"replayed": true`.
 #[utoipa::path(
     post, path = "/v1/expenses/batch", tag = "expenses", operation_id = "create_batch",
     request_body(content = inline(Lines), content_type = "application/x-ndjson"),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Begins the key of every line")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "The beginning of every line's key")),
     responses(
-        (status = 200, description = "A line for each, as soon as it and those before it are decided", body = LineAnswer, content_type = "application/x-ndjson"),
-        (status = 400, description = "An idempotency key that is none", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No API key that is in force, where one is asked for", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON lines by its type", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "One answer for each line, as soon as it and those before it are decided", body = LineAnswer, content_type = "application/x-ndjson"),
+        Problems<Create>,
     ),
 )]
 pub async fn create(
@@ -112,20 +122,16 @@ pub async fn create(
 ) -> Result<Response, Problem> {
     if media_type(request.headers()) != NDJSON {
         let detail =
-            "the body is not JSON lines by its type; send `Content-Type: application/x-ndjson`";
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
-            detail,
-        ));
+            "the body is not declared as JSON lines; send `Content-Type: application/x-ndjson`";
+        return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
-    let key = once::key(request.headers())?;
+    let key = idempotency::key(request.headers())?;
     let n_at_once = single.n_at_once;
     let batch = Batch {
         single,
         trace,
         key,
-        headers: passed_on(request.headers()),
+        headers: inherited(request.headers()),
         peer: peer(&request),
     };
     let bytes = request
@@ -146,10 +152,10 @@ pub async fn create(
 /// A line with more bytes than a body may have.
 struct TooLong;
 
-/// Lines, of which one that is too long is no end of the others. They are bytes: whether one is
-/// text, whoever reads it as JSON finds out.
+/// Splits the body into lines and goes on after one that is too long. Lines are bytes: the JSON
+/// parser finds out whether they are text.
 ///
-/// In the contract they are a file, because a page would put a text of a JSON type in quotes.
+/// The OpenAPI description declares a binary file, because Swagger UI would put quotes around a text.
 #[derive(ToSchema)]
 #[schema(value_type = String, format = Binary, description = "A JSON object on each line")]
 struct Lines(AnyDelimiterCodec);
@@ -187,7 +193,7 @@ impl Decoder for Lines {
     }
 }
 
-/// What the lines of one batch have in common.
+/// What all lines of one batch share.
 #[derive(Clone)]
 struct Batch {
     single: Single,
@@ -198,19 +204,17 @@ struct Batch {
 }
 
 impl Batch {
-    /// Decides one line; a body that broke off ends the answer as well.
+    /// Decides one line. A body that ends early ends the answer as well.
     async fn answer(
         self,
         line: usize,
         read: io::Result<Result<Bytes, TooLong>>,
     ) -> io::Result<String> {
         let Ok(body) = read? else {
-            let detail =
-                format!("the line is larger than {MAX_BODY_BYTES} bytes; write one expense a line");
-            return refused(
-                line,
-                &Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail),
+            let detail = format!(
+                "the line is larger than {MAX_BODY_BYTES} bytes; write one expense on a line"
             );
+            return refused(line, &Problem::new(Code::BodyTooLarge, detail));
         };
         let request = match self.request(line, body) {
             Ok(request) => request,
@@ -225,7 +229,7 @@ impl Batch {
             .map_err(io::Error::other)?;
         let (status, replayed) = (
             response.status(),
-            response.headers().contains_key(once::REPLAYED),
+            response.headers().contains_key(idempotency::REPLAYED),
         );
         let bytes = to_bytes(response.into_body(), MAX_ANSWER_BYTES)
             .await
@@ -239,7 +243,7 @@ impl Batch {
         })
     }
 
-    /// A line as a request of its own.
+    /// The request that a line becomes.
     fn request(&self, line: usize, body: Bytes) -> Result<Request, Problem> {
         let (key, body) = match serde_json::from_slice(&body) {
             Ok(KeyedLine {
@@ -257,8 +261,8 @@ impl Batch {
             HeaderValue::from_static("application/json"),
         );
         if let Some(key) = key {
-            let key = HeaderValue::from_str(&key).map_err(|_| once::no_key())?;
-            request.headers_mut().insert(once::KEY, key);
+            let key = HeaderValue::from_str(&key).map_err(|_| idempotency::invalid_key())?;
+            request.headers_mut().insert(idempotency::KEY, key);
         }
         request.extensions_mut().insert(LineOf(self.trace.clone()));
         if let Some(peer) = self.peer {
@@ -268,7 +272,7 @@ impl Batch {
     }
 }
 
-/// A line that became no request, so it has no trace of its own.
+/// The answer to a line that did not become a request, and so has no trace of its own.
 fn refused(line: usize, problem: &Problem) -> io::Result<String> {
     written(&LineAnswer::refused(line, problem)?)
 }
@@ -277,7 +281,7 @@ fn written(answer: &LineAnswer) -> io::Result<String> {
     Ok(serde_json::to_string(answer)? + "\n")
 }
 
-fn passed_on(headers: &HeaderMap) -> HeaderMap {
+fn inherited(headers: &HeaderMap) -> HeaderMap {
     let of = |name: &HeaderName| {
         headers
             .get_all(name)
@@ -286,7 +290,7 @@ fn passed_on(headers: &HeaderMap) -> HeaderMap {
             .map(|value| (name.clone(), value))
             .collect()
     };
-    PASSED_ON
+    INHERITED
         .iter()
         .flat_map(|name| -> Vec<_> { of(name) })
         .collect()

@@ -1,28 +1,31 @@
-//! The contract as OpenAPI, and a page to try it. The page's assets are in the binary: no other
-//! host is asked.
+//! The OpenAPI description, with the problems of each route, and a page to try the API. The page's assets are in the binary, so it
+//! loads nothing from other hosts.
 
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use axum::Router;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{IntoResponses, Modify, OpenApi};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::http::AppState;
+use crate::http::error::{Code, PROBLEM_JSON, Problem};
 
-/// What the contract says beside its paths, which the handlers describe themselves.
+/// The description apart from its paths, which the handlers describe themselves.
 #[derive(OpenApi)]
 #[openapi(info(
     title = "expense-agent",
-    description = "Decides on expenses: a model advises, policy code decides, and a trace shows how it came about. \
-                   Every answer names its trace in `x-trace-id` and `traceresponse`. The employee and the tenant of a \
-                   request may come as W3C Baggage: `baggage: user.id=ana,tenant.id=acme`. A service with API keys takes \
-                   the tenant from the key and from nothing else."
-), modifiers(&ApiKey), security((), ("api_key" = [])))]
+    description = "Decides on expenses: a model advises, policy code decides, and a trace shows how. Every response \
+                   names its trace in `x-trace-id` and `traceresponse`. A request may name the employee and the \
+                   tenant as W3C Baggage: `baggage: user.id=ana,tenant.id=acme`. A service with API keys takes the \
+                   tenant only from the key."
+), components(schemas(Problem)), modifiers(&ApiKey), security((), ("api_key" = [])))]
 pub struct Contract;
 
-/// What the page asks for behind "Authorize". Optional in the contract, because a service may have
-/// no keys.
+/// What the page asks for behind "Authorize". Optional, because a service may have no keys.
 struct ApiKey;
 
 impl Modify for ApiKey {
@@ -30,6 +33,35 @@ impl Modify for ApiKey {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         let components = contract.components.get_or_insert_default();
         components.add_security_scheme("api_key", SecurityScheme::Http(bearer));
+    }
+}
+
+/// A route as `/openapi.json` describes it.
+pub trait Route {
+    /// The codes that the route answers with.
+    const CODES: &'static [Code];
+}
+
+/// The problems of a route, one response for each status, for its OpenAPI description.
+pub struct Problems<R>(PhantomData<R>);
+
+impl<R: Route> IntoResponses for Problems<R> {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let mut meanings: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for code in R::CODES {
+            let status = code.status().as_str().to_owned();
+            let meaning = format!("`{code}`: {}", code.meaning());
+            meanings.entry(status).or_default().push(meaning);
+        }
+        let response = |meanings: Vec<String>| {
+            let schema = Content::new(Some(Ref::from_schema_name("Problem")));
+            let response = ResponseBuilder::new().description(meanings.join(" "));
+            response.content(PROBLEM_JSON, schema).into()
+        };
+        meanings
+            .into_iter()
+            .map(|(status, meanings)| (status, response(meanings)))
+            .collect()
     }
 }
 

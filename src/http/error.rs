@@ -1,5 +1,9 @@
-//! The whole error contract: `application/problem+json` (RFC 9457) with a stable `code`, what was
-//! wrong and what would be accepted, and the trace id. A refused request has no side effect.
+//! The whole error contract: every [`Code`], and the body that carries one,
+//! `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). The table of
+//! codes in the documents and the problems in `/openapi.json` are generated from the enum. A
+//! refused request has no side effect.
+//!
+//! Handlers return a [`Problem`]; [`render`], a layer around them, writes it out and logs it.
 
 use std::any::Any;
 
@@ -9,26 +13,157 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use strum::EnumMessage;
 use utoipa::ToSchema;
 
+use crate::agent::resolve::Refusal;
 use crate::domain::body::{BodyError, FieldError};
 use crate::error_chain::error_chain;
 use crate::ledger::LedgerError;
 use crate::redact::redact;
 use crate::telemetry::projections::server::RequestTrace;
 
-/// Seconds after which a caller may try again what the service could not take now.
+/// The media type of problems.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+/// Seconds after which a client may retry a request that was refused with 503.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
-/// What stands in the way of a request.
+/// Every code of the contract, by status. Codes are stable: programs branch on them. The doc of a
+/// variant is its meaning in the documents and in `/openapi.json`.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    strum::Display,
+    strum::EnumMessage,
+    strum::VariantArray,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Code {
+    /// The body is not valid JSON.
+    NotJson,
+    /// The body ended before it was complete.
+    BodyCutOff,
+    /// The path or the query is not valid UTF-8; with status 405, a probe does not support the
+    /// method.
+    MalformedRequest,
+    /// The `Idempotency-Key` is not 1 to 255 visible ASCII characters.
+    InvalidIdempotencyKey,
+    /// A query parameter is unknown, repeated, or has a value that is not accepted.
+    UnknownFilter,
+    /// The cursor does not name a decision of this tenant.
+    UnknownCursor,
+    /// The API key is missing, unknown, revoked or expired.
+    Unauthorized,
+    /// The API key does not have the role.
+    RoleMissing,
+    /// The expense needs a higher role.
+    RoleTooLow,
+    /// A person cannot resolve their own expense.
+    OwnExpense,
+    /// The API key belongs to another person than `actor` names.
+    AnotherActor,
+    /// A rule denies the expense; `detail` names what it allows and the role that may set it aside.
+    ExceptionNeeded,
+    /// This tenant has no decision with this id.
+    NotFound,
+    /// The path does not exist.
+    NoSuchRoute,
+    /// The path does not support the method.
+    NoSuchMethod,
+    /// The decision is not open.
+    NotOpen,
+    /// The decision has already been resolved in another way.
+    AlreadySettled,
+    /// The `Idempotency-Key` was used with another body.
+    IdempotencyConflict,
+    /// The body, or a line of a batch, is larger than 64 KiB.
+    BodyTooLarge,
+    /// The `Content-Type` is missing, or is not the one that the route accepts.
+    UnsupportedMediaType,
+    /// Fields are invalid, missing, unknown or repeated, or the body is not a JSON object; `errors`
+    /// lists all of them.
+    InvalidExpense,
+    /// The same for a resolution, or a field does not fit the expense.
+    InvalidResolution,
+    /// The service failed; its log and the trace show where.
+    Internal,
+    /// As many requests as the service allows are in progress.
+    Overloaded,
+    /// The request was not answered within the deadline; a decision in progress is still recorded.
+    DeadlineExceeded,
+    /// The ledger cannot be used, so the outcome is unknown.
+    LedgerUnavailable,
+}
+
+impl Code {
+    /// The HTTP status that the code is answered with.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::NotJson
+            | Self::BodyCutOff
+            | Self::MalformedRequest
+            | Self::InvalidIdempotencyKey
+            | Self::UnknownFilter
+            | Self::UnknownCursor => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::RoleMissing
+            | Self::RoleTooLow
+            | Self::OwnExpense
+            | Self::AnotherActor
+            | Self::ExceptionNeeded => StatusCode::FORBIDDEN,
+            Self::NotFound | Self::NoSuchRoute => StatusCode::NOT_FOUND,
+            Self::NoSuchMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotOpen | Self::AlreadySettled | Self::IdempotencyConflict => {
+                StatusCode::CONFLICT
+            }
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::InvalidExpense | Self::InvalidResolution => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Overloaded | Self::DeadlineExceeded | Self::LedgerUnavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        }
+    }
+
+    /// What the code means: the doc of its variant, in one line.
+    pub fn meaning(self) -> String {
+        let doc = self.get_documentation().unwrap_or_default();
+        doc.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Exhaustive, so that a new reason to refuse a resolution needs a code here.
+impl From<Refusal> for Code {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::AnotherActor => Self::AnotherActor,
+            Refusal::RoleMissing => Self::RoleMissing,
+            Refusal::RoleTooLow => Self::RoleTooLow,
+            Refusal::OwnExpense => Self::OwnExpense,
+            Refusal::ExceptionNeeded => Self::ExceptionNeeded,
+            Refusal::NotOpen => Self::NotOpen,
+            Refusal::AlreadySettled => Self::AlreadySettled,
+            Refusal::InvalidResolution => Self::InvalidResolution,
+        }
+    }
+}
+
+/// Why a request was refused or failed.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
     /// HTTP status.
     pub status: u16,
     /// The status in words.
     pub title: &'static str,
-    /// Stable, for programs.
-    pub code: &'static str,
+    /// A stable code for programs.
+    #[schema(value_type = String)]
+    pub code: Code,
     /// What was wrong and what would be accepted, for people.
     pub detail: String,
     /// The fields that were wrong, each with what would be accepted.
@@ -37,14 +172,18 @@ pub struct Problem {
     /// The trace of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
-    /// What went wrong inside, for the log alone.
+    /// The error inside the service, for its log only.
     #[serde(skip)]
     pub cause: Option<String>,
 }
 
 impl Problem {
-    /// A problem with a status, a stable code, and words for people.
-    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    /// A problem with the status of its code; `detail` is for people.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self::with_status(code.status(), code, detail)
+    }
+
+    fn with_status(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
         Self {
             status: status.as_u16(),
             title: status.canonical_reason().unwrap_or_default(),
@@ -56,51 +195,47 @@ impl Problem {
         }
     }
 
-    /// The request shows no key that is in force; why not is nobody's business.
+    /// The request has no valid API key. The problem does not say why the key is invalid: that
+    /// would help to guess one.
     pub fn unauthorized() -> Self {
-        let detail = "this route asks for an API key that is in force; send it as `Authorization: Bearer KEY`";
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+        let detail = "this route requires a valid API key; send it as `Authorization: Bearer KEY`";
+        Self::new(Code::Unauthorized, detail)
     }
 
-    /// The service has all the requests it can work on.
+    /// The service has as many requests in progress as it allows.
     pub fn overloaded() -> Self {
-        let detail = "the service is working on as many requests as it may; try again in a moment";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail)
+        let detail = "as many requests as the service allows are in progress; retry in a moment";
+        Self::new(Code::Overloaded, detail)
     }
 
-    /// The request was not answered in time; a decision under way is still recorded.
+    /// The request was not answered in time.
     pub fn deadline_exceeded() -> Self {
         let detail =
-            "the request was not answered in time; a decision that was under way is still recorded";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded", detail)
+            "the request was not answered in time; a decision in progress is still recorded";
+        Self::new(Code::DeadlineExceeded, detail)
     }
 
-    /// The body cannot be taken; `code` says what it should have been.
-    pub fn body(error: BodyError, code: &'static str) -> Self {
+    /// The body cannot be accepted; `code` says what it should have been.
+    pub fn body(error: BodyError, code: Code) -> Self {
         let detail = error.to_string();
         match error {
-            BodyError::NotJson(..) => Self::new(StatusCode::BAD_REQUEST, "not_json", detail),
+            BodyError::NotJson(..) => Self::new(Code::NotJson, detail),
             BodyError::Fields(errors) => Self {
                 errors,
-                ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+                ..Self::new(code, detail)
             },
         }
     }
 
-    /// Something is broken in here.
+    /// The service failed; the cause is logged and not answered.
     pub fn internal(cause: impl Into<String>) -> Self {
-        let detail = "the service failed; the trace tells where";
-        let problem = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail);
         Self {
             cause: Some(cause.into()),
-            ..problem
+            ..Self::new(Code::Internal, "the service failed; the trace shows where")
         }
     }
-}
 
-impl Problem {
-    /// Without what callers' words may hold: problems end up in the logs of whoever sent the
-    /// request.
+    /// Without personal data that may have come with the request: clients log problems.
     fn redacted(mut self) -> Self {
         self.detail = redact(&self.detail).into_owned();
         for FieldError { field, message } in &mut self.errors {
@@ -113,25 +248,21 @@ impl Problem {
 
 impl From<LedgerError> for Problem {
     fn from(error: LedgerError) -> Self {
-        // A write whose end nobody saw may be recorded.
-        let detail = "the ledger cannot be used right now, so there is no answer; try again in a moment, a decision with the \
-                      `Idempotency-Key` it had";
-        let problem = Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "ledger_unavailable",
-            detail,
-        );
+        // The write may have been committed although its confirmation was lost.
+        let detail = "the ledger cannot be used right now, so the outcome is unknown; retry in a moment, a decision \
+                      with the same `Idempotency-Key`";
         Self {
             cause: Some(error_chain(&error)),
-            ..problem
+            ..Self::new(Code::LedgerUnavailable, detail)
         }
     }
 }
 
 impl IntoResponse for Problem {
-    /// The body is written in [`render`], which knows the trace.
+    /// [`render`] writes the body, because it knows the trace.
     fn into_response(self) -> Response {
-        let mut response = StatusCode::from_u16(self.status)
+        let status = StatusCode::from_u16(self.status);
+        let mut response = status
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
             .into_response();
         response.extensions_mut().insert(self);
@@ -139,50 +270,34 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Writes problems out, with the trace id, and logs those that are ours: once, here.
+/// Writes problems out with the trace id, and logs those that are the service's own: once, here.
 pub async fn render(request: Request, next: Next) -> Response {
-    let trace_id = request
-        .extensions()
-        .get::<RequestTrace>()
-        .map(|trace| trace.trace_id.clone());
+    let trace = request.extensions().get::<RequestTrace>();
+    let trace_id = trace.map(|trace| trace.trace_id.clone());
     let mut response = next.run(request).await;
     let status = response.status();
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
-        // A page's file that is not there.
-        None if is_refusal(&response) && status == StatusCode::NOT_FOUND => no_such_route().await,
-        // The framework refused it before a handler saw it: a path or a query that is no text, a
-        // method of a probe.
-        None if is_refusal(&response) => Problem::new(
+        // A missing file of the documentation page.
+        None if is_bare_error(&response) && status == StatusCode::NOT_FOUND => {
+            no_such_route().await
+        }
+        // The framework refused the request before a handler saw it.
+        None if is_bare_error(&response) => Problem::with_status(
             status,
-            "malformed_request",
-            "the request cannot be read; /docs shows what can be asked",
+            Code::MalformedRequest,
+            "the request cannot be read; /docs shows what is accepted",
         ),
         None => return response,
     };
     let problem = Problem {
         trace_id,
         ..problem
-    }
-    .redacted();
-    match &problem.cause {
-        Some(cause) => tracing::error!(
-            status = problem.status,
-            code = problem.code,
-            cause,
-            "a request failed"
-        ),
-        None if status.is_server_error() => {
-            tracing::warn!(code = problem.code, "a request was turned away")
-        }
-        None => {}
-    }
-    let mut rendered = (response.status(), Json(problem)).into_response();
+    };
+    log(&problem, status);
+    let mut rendered = (status, Json(problem.redacted())).into_response();
     let headers = rendered.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/problem+json"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
     match status {
         StatusCode::SERVICE_UNAVAILABLE => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
@@ -198,8 +313,17 @@ pub async fn render(request: Request, next: Next) -> Response {
     rendered
 }
 
-/// An error that no handler put into words; what a probe says in JSON is an answer.
-fn is_refusal(response: &Response) -> bool {
+fn log(problem: &Problem, status: StatusCode) {
+    let Problem { code, cause, .. } = problem;
+    match cause {
+        Some(cause) => tracing::error!(status = problem.status, %code, cause, "a request failed"),
+        None if status.is_server_error() => tracing::warn!(%code, "a request was refused"),
+        None => {}
+    }
+}
+
+/// Whether a response is an error that no handler described. The JSON of a probe is an answer.
+fn is_bare_error(response: &Response) -> bool {
     let is_json = response
         .headers()
         .get(header::CONTENT_TYPE)
@@ -207,19 +331,21 @@ fn is_refusal(response: &Response) -> bool {
     (response.status().is_client_error() || response.status().is_server_error()) && !is_json
 }
 
-/// The answer to a path that does not exist.
+/// Answers a path that does not exist.
 pub async fn no_such_route() -> Problem {
-    let detail = "there is no such route; /docs shows those there are";
-    Problem::new(StatusCode::NOT_FOUND, "no_such_route", detail)
+    Problem::new(
+        Code::NoSuchRoute,
+        "this path does not exist; /docs lists those that do",
+    )
 }
 
-/// The answer to a method that a path does not take.
+/// Answers a method that the path does not support.
 pub async fn no_such_method() -> Problem {
-    let detail = "this route does not take that method; /docs shows those it takes";
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no_such_method", detail)
+    let detail = "this path does not support the method; /docs lists those it supports";
+    Problem::new(Code::NoSuchMethod, detail)
 }
 
-/// The answer when a handler panicked.
+/// Answers a request whose handler panicked.
 pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let message = panic
         .downcast_ref::<String>()

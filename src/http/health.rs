@@ -1,6 +1,6 @@
-//! Probes: whether the process lives, and whether it can decide. Neither asks the model or the
-//! trace backend: a service without them still answers, and taking it out of rotation would help
-//! nobody.
+//! Probes: whether the process is alive, and whether it can decide. Neither depends on the model or
+//! the trace backend: without them the service still answers, and taking it out of rotation would
+//! not help.
 
 use std::collections::HashMap;
 use std::sync::Arc;

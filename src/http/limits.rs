@@ -1,26 +1,26 @@
-//! What keeps one request from taking the service down: a deadline, and a bound on its body; and
-//! what keeps one from going down with the service.
+//! Limits that protect the service from one request, a deadline and a bound on its body, and a
+//! header that protects one request from the end of the service.
 
 use std::sync::Arc;
 
-use axum::body::to_bytes;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Version, header};
+use axum::http::{HeaderMap, HeaderValue, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
 
 use crate::http::AppState;
-use crate::http::error::Problem;
+use crate::http::error::{Code, Problem};
 
-/// Bytes a request body may have.
+/// The most bytes of a request body.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// When a request came in: an extension of the request, from which its deadline counts.
+/// When a request arrived: an extension of the request, from which its deadline counts.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrived(pub Instant);
 
-/// Answers before the deadline, with a problem if with nothing else.
+/// Answers within the deadline, with a problem if the handler has not answered by then.
 pub async fn within_deadline(
     State(app): State<Arc<AppState>>,
     mut request: Request,
@@ -33,14 +33,14 @@ pub async fn within_deadline(
     }
 }
 
-/// Has callers leave their connections while the service stops: one that asked again on a
-/// connection that closes just then could not tell whether it was heard.
-pub async fn say_farewell(
+/// Asks clients to close their connections once the service is draining. A client that sent its
+/// next request just as the connection closes could not know whether it was handled.
+pub async fn close_when_draining(
     State(app): State<Arc<AppState>>,
     request: Request,
     next: Next,
 ) -> Response {
-    // HTTP/2 has a frame for it, which is sent when the listener closes.
+    // HTTP/2 has a GOAWAY frame for this, sent when the listener closes.
     let has_header = request.version() <= Version::HTTP_11;
     let mut response = next.run(request).await;
     if has_header && app.is_draining() {
@@ -52,39 +52,34 @@ pub async fn say_farewell(
 }
 
 /// The bytes of a JSON body, of the right type and size.
-pub struct JsonBytes(pub axum::body::Bytes);
+pub struct JsonBytes(pub Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for JsonBytes {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
-            let detail = "the body is not JSON by its type; send `Content-Type: application/json`";
-            return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                detail,
-            ));
+            let detail = "the body is not declared as JSON; send `Content-Type: application/json`";
+            return Err(Problem::new(Code::UnsupportedMediaType, detail));
         }
-        to_bytes(request.into_body(), MAX_BODY_BYTES)
-            .await
-            .map(Self)
-            .map_err(|error| {
-                let is_too_long = std::error::Error::source(&error)
-                    .is_some_and(|source| source.to_string().contains("limit"));
-                if is_too_long {
-                    let detail = format!(
-                        "the body is larger than {MAX_BODY_BYTES} bytes; send one expense at a time"
-                    );
-                    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
-                } else {
-                    Problem::new(
-                        StatusCode::BAD_REQUEST,
-                        "body_cut_off",
-                        "the body broke off; send it whole",
-                    )
-                }
-            })
+        match to_bytes(request.into_body(), MAX_BODY_BYTES).await {
+            Ok(bytes) => Ok(Self(bytes)),
+            Err(error) => Err(unread(&error)),
+        }
+    }
+}
+
+/// Why a body could not be read to its end.
+fn unread(error: &axum::Error) -> Problem {
+    // It is `LengthLimitError` of http-body-util, which is not a direct dependency for one downcast.
+    let source = std::error::Error::source(error);
+    if source.is_some_and(|source| source.to_string().contains("limit")) {
+        let detail =
+            format!("the body is larger than {MAX_BODY_BYTES} bytes; send one expense at a time");
+        Problem::new(Code::BodyTooLarge, detail)
+    } else {
+        let detail = "the body ended before it was complete; send all of it";
+        Problem::new(Code::BodyCutOff, detail)
     }
 }
 
@@ -94,7 +89,7 @@ fn is_json(headers: &HeaderMap) -> bool {
         || (media_type.starts_with("application/") && media_type.ends_with("+json"))
 }
 
-/// What a body is by its type, without parameters and in small letters; empty when nothing is said.
+/// The media type of a body in lower case, without parameters; empty when none is declared.
 pub fn media_type(headers: &HeaderMap) -> String {
     let content_type = headers
         .get(header::CONTENT_TYPE)

@@ -1,6 +1,6 @@
-//! `/metrics`: everything that is measured, as Prometheus reads it. It stands on the listener of
-//! everything else and asks for no API key, because scrapers have none; it names no user, and
-//! tenants only where that is switched on. Like the probes it is not traced.
+//! `/metrics`: every metric in the text format of Prometheus. It shares the listener with the API
+//! and needs no API key, because scrapers have none; it names no user, and tenants only where
+//! `--metrics-tenants` allows it. Like the probes it is not traced.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::http::AppState;
 use crate::http::error::Problem;
 use crate::telemetry::Instruments;
 
-/// The text format of Prometheus.
+/// The media type of the text format of Prometheus.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The route of the page.

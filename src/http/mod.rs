@@ -1,5 +1,5 @@
-//! The HTTP surface: routes, their order of layers, and what handlers share. One file per resource;
-//! the whole error contract is in `error`.
+//! The HTTP API: routes, the order of their layers, and the state that handlers share. One file per
+//! resource. The whole error contract is in `error`, and who may come in is decided in `admission`.
 
 pub mod admission;
 pub mod batch;
@@ -7,9 +7,10 @@ pub mod docs;
 pub mod error;
 pub mod expenses;
 pub mod health;
+pub mod idempotency;
 pub mod limits;
+pub mod listing;
 pub mod metrics;
-pub mod once;
 pub mod policies;
 pub mod resolutions;
 
@@ -39,15 +40,15 @@ use batch::{MAX_AT_ONCE, Single};
 
 /// What handlers share.
 pub struct AppState {
-    /// Decides.
+    /// Decides expenses, with the model and the ledger.
     pub agent: Agent,
-    /// What expenses are judged by.
+    /// The policies of every tenant.
     pub folder: Reloaded<Folder>,
-    /// Who is let in.
+    /// Who may use the service.
     pub access: Access,
-    /// What keeps calls from a model that is down, if anything does.
+    /// The model's circuit breaker; `None` when it has none.
     pub breaker: Option<Arc<Breaker>>,
-    /// Tells the time.
+    /// The time of day.
     pub clock: Clock,
     /// Which traces are kept.
     pub sampling: Sampling,
@@ -68,10 +69,10 @@ impl AppState {
     }
 }
 
-/// All routes. Probes and metrics stand outside the traced part: they would drown the decisions.
+/// All routes. Probes and metrics are not traced: their spans would drown those of decisions.
 pub fn router(state: Arc<AppState>, instruments: Instruments) -> Router {
-    let expenses = OpenApiRouter::new().routes(routes!(expenses::create, expenses::list));
-    // The lines of a batch go the way of single requests.
+    let expenses = OpenApiRouter::new().routes(routes!(expenses::create, listing::list));
+    // The lines of a batch go through the same layers as single requests.
     let (single, _) = expenses
         .clone()
         .layer(from_fn(admission::require_identity))
@@ -95,11 +96,13 @@ pub fn router(state: Arc<AppState>, instruments: Instruments) -> Router {
         .merge(metrics::routes())
         .layer(Extension(instruments))
         .layer(from_fn(error::render));
-    let farewell = from_fn_with_state(state.clone(), limits::say_farewell);
-    untraced.merge(traced).layer(farewell).with_state(state)
+    let closing = from_fn_with_state(state.clone(), limits::close_when_draining);
+    untraced.merge(traced).layer(closing).with_state(state)
 }
 
-/// Routes with all that stands around a handler, the outermost last.
+/// Adds the layers around a handler, innermost first. Authentication comes first of all, so that the
+/// server span already knows whom the request is for; the deadline is inside the span, so that a
+/// request without an answer is traced as well.
 fn traced(
     routes: Router<Arc<AppState>>,
     state: &Arc<AppState>,
@@ -111,8 +114,9 @@ fn traced(
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn_with_state(state.clone(), limits::within_deadline))
         .layer(from_fn(error::render))
+        .layer(from_fn_with_state(instruments.clone(), server::trace))
         .layer(from_fn_with_state(
-            (instruments.clone(), state.access.clone()),
-            server::trace,
+            (state.access.clone(), instruments.clone()),
+            admission::authenticate,
         ))
 }

@@ -1,4 +1,4 @@
-//! The policies that hold for the caller's tenant, with version and content hash.
+//! The policies of the caller's tenant, with version and content hash.
 
 use std::sync::Arc;
 
@@ -8,26 +8,31 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::AppState;
-use crate::http::error::Problem;
+use crate::http::docs::{Problems, Route};
+use crate::http::error::Code;
+use crate::keys::identity::Identity;
 use crate::policy::Policy;
-use crate::telemetry::identity::Identity;
 
-/// Every version of every policy that holds for a tenant.
+/// Every version of every policy of a tenant.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PolicyList {
-    /// By category and date.
+    /// Sorted by category and date.
     pub policies: Vec<Policy>,
 }
 
-/// Show the policies that hold for your tenant.
+/// `GET /v1/policies`.
+struct List;
+
+impl Route for List {
+    const CODES: &'static [Code] = &[Code::Unauthorized];
+}
+
+/// List the policies of your tenant.
 ///
-/// For a category of which the tenant has policies of its own, these and no others.
+/// For a category in which the tenant has its own policies, only those apply.
 #[utoipa::path(
     get, path = "/v1/policies", tag = "policies", operation_id = "list_policies",
-    responses(
-        (status = 200, description = "The policies", body = PolicyList),
-        (status = 401, description = "No API key that is in force, where one is asked for", body = Problem, content_type = "application/problem+json"),
-    ),
+    responses((status = 200, description = "The policies", body = PolicyList), Problems<List>),
 )]
 pub async fn list(
     State(app): State<Arc<AppState>>,

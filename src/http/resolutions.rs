@@ -1,4 +1,4 @@
-//! Resolutions: a person settles an expense that the machine left open.
+//! Resolutions: a person resolves a decision that the agent left open.
 
 use std::sync::Arc;
 
@@ -11,36 +11,52 @@ use crate::agent::resolve::{Request, ResolveError, Resolved};
 use crate::domain::body::FieldError;
 use crate::domain::resolution::{self, ResolutionRequest};
 use crate::http::AppState;
-use crate::http::error::Problem;
+use crate::http::docs::{Problems, Route};
+use crate::http::error::{Code, Problem};
 use crate::http::expenses::{DecisionBody, find};
+use crate::http::idempotency::REPLAYED;
 use crate::http::limits::JsonBytes;
-use crate::http::once;
+use crate::keys::identity::Identity;
 use crate::ledger::Entry;
 use crate::redact::redact;
-use crate::telemetry::identity::{Identity, as_user};
+use crate::telemetry::baggage::as_user;
 use crate::telemetry::projections::server::RequestTrace;
 
-/// Settle an expense that needs approval or review.
+/// `POST /v1/expenses/{id}/resolution`.
+struct Create;
+
+impl Route for Create {
+    const CODES: &'static [Code] = &[
+        Code::NotJson,
+        Code::BodyCutOff,
+        Code::MalformedRequest,
+        Code::Unauthorized,
+        Code::RoleMissing,
+        Code::RoleTooLow,
+        Code::OwnExpense,
+        Code::AnotherActor,
+        Code::ExceptionNeeded,
+        Code::NotFound,
+        Code::NotOpen,
+        Code::AlreadySettled,
+        Code::BodyTooLarge,
+        Code::UnsupportedMediaType,
+        Code::InvalidResolution,
+        Code::DeadlineExceeded,
+        Code::LedgerUnavailable,
+    ];
+}
+
+/// Resolve an expense that needs approval or review.
 ///
-/// The person's key has to have the role that the expense asks for, or a higher one, and nobody
-/// settles an expense of his own. Denying and withdrawing give the expense's share of the caps
-/// back. The same settlement sent again is answered again.
+/// The API key needs the role that the expense asks for, or a higher one, and people cannot resolve
+/// their own expenses. Denying or withdrawing an expense returns what it used of the caps. The same
+/// resolution sent again gets the same answer.
 #[utoipa::path(
     post, path = "/v1/expenses/{id}/resolution", tag = "expenses", operation_id = "resolve_expense",
     request_body = ResolutionRequest,
     params(("id" = String, Path, description = "The decision's id")),
-    responses(
-        (status = 201, description = "The decision, settled", body = DecisionBody),
-        (status = 400, description = "Not JSON, or an id that is no text", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No API key that is in force, where one is asked for", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not this person's to settle, or not above this cap", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such decision", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "Not open, or settled by somebody else", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "Larger than 64 KiB", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON by its type", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Fields that cannot be taken, all listed", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Out of time, or without a ledger", body = Problem, content_type = "application/problem+json"),
-    ),
+    responses((status = 201, description = "The decision and its resolution", body = DecisionBody), Problems<Create>),
 )]
 pub async fn create(
     State(app): State<Arc<AppState>>,
@@ -49,29 +65,26 @@ pub async fn create(
     Path(id): Path<String>,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let key = identity.key.ok_or_else(|| {
-        let detail = "roles come from API keys, and this service has none; name a file of keys with --api-keys";
-        Problem::new(StatusCode::FORBIDDEN, "role_missing", detail)
-    })?;
+    let api_key = identity.api_key.ok_or_else(no_roles)?;
     let entry = find(&app, &identity.tenant_id, &id).await?;
     let mut wanted = resolution::parse(&body, entry.decision.expense.currency)
-        .map_err(|error| Problem::body(error, "invalid_resolution"))?;
+        .map_err(|error| Problem::body(error, Code::InvalidResolution))?;
     if app.config.redacts_ledger {
         wanted.reason = redact(&wanted.reason).into_owned();
     }
-    let actor = key.user_id.clone().or_else(|| wanted.actor.clone());
+    let actor = api_key.user_id.clone().or_else(|| wanted.actor.clone());
     let actor = actor.unwrap_or(identity.user_id);
     trace.is_about(&actor);
     let rulebook = app.folder.now().value.rulebook(&identity.tenant_id).clone();
     let request = Request {
         entry,
         wanted,
-        api_key: key,
+        api_key,
         rulebook,
         trace_id: trace.trace_id,
         received_at: app.clock.now(),
     };
-    // In a task of its own, as decisions are: a client that goes away does not stop it half way.
+    // In a task of its own, as decisions are: a client that disconnects does not stop it half-way.
     let agent = app.agent.clone();
     let work = app.decisions.spawn(as_user(
         &actor,
@@ -80,46 +93,39 @@ pub async fn create(
     let resolved = work
         .await
         .map_err(|error| Problem::internal(error.to_string()))??;
-    let Resolved {
-        decision,
-        resolution,
-        record_hash,
-    } = resolved;
-    let replay = record_hash.is_none().then_some([(once::REPLAYED, "true")]);
+    Ok(created(&app, resolved))
+}
+
+fn no_roles() -> Problem {
+    let detail =
+        "roles come from API keys, and this service has none; name a file of keys with --api-keys";
+    Problem::new(Code::RoleMissing, detail)
+}
+
+fn created(app: &AppState, resolved: Resolved) -> Response {
+    // Only the request that recorded the resolution knows the hash of its record.
+    let replay = resolved
+        .record_hash
+        .is_none()
+        .then_some([(REPLAYED, "true")]);
     let entry = Entry {
-        decision,
-        resolution: Some(resolution),
+        decision: resolved.decision,
+        resolution: Some(resolved.resolution),
     };
-    Ok((
-        StatusCode::CREATED,
-        replay,
-        Json(DecisionBody::new(&app, entry)),
-    )
-        .into_response())
+    let body = Json(DecisionBody::new(app, entry));
+    (StatusCode::CREATED, replay, body).into_response()
 }
 
 impl From<ResolveError> for Problem {
     fn from(error: ResolveError) -> Self {
         match error {
-            ResolveError::Forbidden { code, detail } => {
-                Self::new(StatusCode::FORBIDDEN, code, detail)
-            }
-            ResolveError::Conflict { code, detail } => {
-                Self::new(StatusCode::CONFLICT, code, detail)
-            }
+            ResolveError::Refused { refusal, detail } => Self::new(refusal.into(), detail),
             ResolveError::Field { field, message } => {
-                let errors = vec![FieldError {
-                    field: field.to_owned(),
-                    message,
-                }];
                 let detail = "one field of the body does not fit the expense";
+                let field = field.to_owned();
                 Self {
-                    errors,
-                    ..Self::new(
-                        StatusCode::UNPROCESSABLE_ENTITY,
-                        "invalid_resolution",
-                        detail,
-                    )
+                    errors: vec![FieldError { field, message }],
+                    ..Self::new(Code::InvalidResolution, detail)
                 }
             }
             ResolveError::Ledger(error) => error.into(),

@@ -3,6 +3,7 @@
 //! `access`.
 
 pub mod access;
+pub mod identity;
 pub mod parse;
 
 use std::fmt;

@@ -7,6 +7,7 @@
 //! - `metrics`: the instruments, their series, and the page that Prometheus reads.
 //! - `spans`: spans of the decision tree; `spans::step` is all that the agent imports.
 //! - `export`: from a finished span, metric or log record to the backend.
+//! - `baggage`: what is accepted of a caller's baggage, and the context that replaces it.
 //! - `projections`: the values of other folders as span attributes, events and metrics.
 //! - `provider`, `subscriber`: build all of this, for traces and metrics, and for log lines.
 //!
@@ -19,8 +20,8 @@
 //! which keeps types and cannot be filtered away; log lines, start-up and libraries use `tracing`,
 //! which `subscriber` connects to the same traces.
 
+pub mod baggage;
 pub mod export;
-pub mod identity;
 pub mod metrics;
 pub mod names;
 pub mod projections;
@@ -33,6 +34,8 @@ pub mod subscriber;
 
 use std::sync::Arc;
 
+use axum::http::HeaderMap;
+use baggage::Baggage;
 use export::queue::{Queue, SpanCounts};
 use sampling::reasons::Reasons;
 use settings::Propagator;
@@ -58,6 +61,15 @@ impl Instruments {
     /// When a metric cannot be written in that format.
     pub fn metrics_page(&self) -> Result<String, prometheus::Error> {
         self.page.text()
+    }
+
+    /// The accepted members of a request's baggage; none when `OTEL_PROPAGATORS` leaves baggage out.
+    pub fn baggage(&self, headers: &HeaderMap) -> Baggage {
+        if self.propagators.contains(&Propagator::Baggage) {
+            Baggage::read(headers)
+        } else {
+            Baggage::default()
+        }
     }
 
     /// What became of every span so far; absent when spans are not exported.

@@ -53,23 +53,37 @@ pub struct Resolved {
     pub record_hash: Option<String>,
 }
 
+/// Why a resolution is refused, for programs. The HTTP API has a code of the same name for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Refusal {
+    /// The API key belongs to another person than the one named as actor.
+    AnotherActor,
+    /// The API key does not have the role that the person acts in.
+    RoleMissing,
+    /// The role is lower than the expense asks for.
+    RoleTooLow,
+    /// The expense is the person's own.
+    OwnExpense,
+    /// A rule denies the expense, and the role may not set that rule aside.
+    ExceptionNeeded,
+    /// The decision is not open.
+    NotOpen,
+    /// The decision has been resolved before, in another way.
+    AlreadySettled,
+    /// A field of the body does not fit the expense.
+    InvalidResolution,
+}
+
 /// Why an expense was not resolved; nothing was recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
-    /// The person may not do this.
+    /// The person may not do this, or the expense is not open.
     #[error("{detail}")]
-    Forbidden {
-        /// Stable, for programs.
-        code: &'static str,
-        /// What would be allowed, for people.
-        detail: String,
-    },
-    /// The expense is not open.
-    #[error("{detail}")]
-    Conflict {
-        /// Stable, for programs.
-        code: &'static str,
-        /// What has become of it, for people.
+    Refused {
+        /// Why, for programs.
+        refusal: Refusal,
+        /// What would be allowed, or what has become of the expense, for people.
         detail: String,
     },
     /// A field of the body does not fit the expense.
@@ -236,8 +250,8 @@ impl From<RecordError> for ResolveError {
 }
 
 fn already_resolved() -> ResolveError {
-    ResolveError::Conflict {
-        code: "already_settled",
+    ResolveError::Refused {
+        refusal: Refusal::AlreadySettled,
         detail: "this expense has already been resolved".to_owned(),
     }
 }
@@ -246,8 +260,8 @@ fn not_open(outcome: Outcome) -> ResolveError {
     let detail = format!(
         "the outcome of this expense is {outcome}; only needs_approval and needs_review can be resolved"
     );
-    ResolveError::Conflict {
-        code: "not_open",
+    ResolveError::Refused {
+        refusal: Refusal::NotOpen,
         detail,
     }
 }

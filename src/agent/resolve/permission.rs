@@ -4,7 +4,7 @@
 use rust_decimal::Decimal;
 
 use crate::agent::lookup::Found;
-use crate::agent::resolve::{Request, ResolveError};
+use crate::agent::resolve::{Refusal, Request, ResolveError};
 use crate::domain::decision::Decision;
 use crate::domain::resolution::ResolutionRequest;
 use crate::domain::ruling::{Finding, Outcome, Role, Ruling};
@@ -12,8 +12,8 @@ use crate::domain::ruling::{Finding, Outcome, Role, Ruling};
 /// Who acts: the person whom the key belongs to, else the one that the body names.
 pub(super) fn actor(request: &Request) -> Result<String, ResolveError> {
     match (&request.api_key.user_id, &request.wanted.actor) {
-        (Some(user_id), Some(actor)) if user_id != actor => Err(ResolveError::Forbidden {
-            code: "another_actor",
+        (Some(user_id), Some(actor)) if user_id != actor => Err(ResolveError::Refused {
+            refusal: Refusal::AnotherActor,
             detail: format!(
                 "this key belongs to {user_id}; omit `actor`, or send the key of the person who acts"
             ),
@@ -35,15 +35,15 @@ pub(super) fn may_resolve(
 ) -> Result<(), ResolveError> {
     let role = request.wanted.role;
     if !request.api_key.roles.contains(&role) {
-        return Err(ResolveError::Forbidden {
-            code: "role_missing",
+        return Err(ResolveError::Refused {
+            refusal: Refusal::RoleMissing,
             detail: format!("this key does not have the role {role}; send a key that has it"),
         });
     }
     if actor == request.entry.decision.expense.user_id {
         let detail = "employees cannot resolve their own expenses; ask another person".to_owned();
-        return Err(ResolveError::Forbidden {
-            code: "own_expense",
+        return Err(ResolveError::Refused {
+            refusal: Refusal::OwnExpense,
             detail,
         });
     }
@@ -54,8 +54,8 @@ fn is_high_enough(role: Role, needed: Role) -> Result<(), ResolveError> {
     if role >= needed {
         return Ok(());
     }
-    Err(ResolveError::Forbidden {
-        code: "role_too_low",
+    Err(ResolveError::Refused {
+        refusal: Refusal::RoleTooLow,
         detail: format!(
             "the role {role} cannot resolve this expense; it takes the role {needed} or a higher one"
         ),
@@ -115,8 +115,8 @@ pub(super) fn set_aside(found: &Found, role: Role) -> Result<Vec<Finding>, Resol
             "the rule {} allows {} of this expense, and {who}",
             violation.rule, violation.allowable
         );
-        return Err(ResolveError::Forbidden {
-            code: "exception_needed",
+        return Err(ResolveError::Refused {
+            refusal: Refusal::ExceptionNeeded,
             detail,
         });
     }

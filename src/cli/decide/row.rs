@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use crate::domain::body::{BodyError, FieldError};
-use crate::http::error::Problem;
+use crate::http::error::{Code, Problem};
 
 /// Where the bytes come from: a file or standard input.
 pub(super) type Input = Box<dyn Read + Send>;
@@ -24,5 +24,5 @@ pub(super) fn faulty(field: &str, message: String) -> Problem {
         field: field.to_owned(),
         message,
     };
-    Problem::body(BodyError::Fields(vec![error]), "invalid_expense")
+    Problem::body(BodyError::Fields(vec![error]), Code::InvalidExpense)
 }

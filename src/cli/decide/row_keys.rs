@@ -57,7 +57,7 @@ fn hash(text: &str) -> u128 {
         date: Date::constant(1970, 1, 1),
         user_id: ANONYMOUS.to_owned(),
     };
-    let meaning = parse(text.as_bytes(), defaults).map(|submitted| submitted.fingerprint);
+    let meaning = parse(text.as_bytes(), defaults).map(|submitted| submitted.fingerprint());
     let digest = Sha256::digest(meaning.as_deref().unwrap_or(text));
     digest
         .iter()

@@ -12,7 +12,7 @@ use crate::agent::ask::StepRun;
 use crate::agent::classify::Classification;
 use crate::agent::decide::Advice;
 use crate::agent::lookup::Lookup;
-use crate::agent::resolve::{ResolveError, Resolved};
+use crate::agent::resolve::{Refusal, ResolveError, Resolved};
 use crate::domain::decision::Decision;
 use crate::domain::ruling::Ruling;
 use crate::domain::validation::{Validation, failed_types};
@@ -173,10 +173,8 @@ impl Record for Result<Resolved, ResolveError> {
         let resolved = match self {
             Ok(resolved) => resolved,
             Err(ResolveError::Ledger(error)) => return ledger_failure(error),
-            Err(ResolveError::Forbidden { code, .. } | ResolveError::Conflict { code, .. }) => {
-                return refused(code);
-            }
-            Err(ResolveError::Field { .. }) => return refused("invalid_resolution"),
+            Err(ResolveError::Refused { refusal, .. }) => return refused(*refusal),
+            Err(ResolveError::Field { .. }) => return refused(Refusal::InvalidResolution),
         };
         let Resolved {
             decision,
@@ -215,9 +213,9 @@ impl Record for Result<Resolved, ResolveError> {
     }
 }
 
-fn refused(code: &'static str) -> Projection {
+fn refused(refusal: Refusal) -> Projection {
     Projection {
-        attributes: vec![names::EXPENSE_RESOLUTION_REFUSED.with(code)],
+        attributes: vec![names::EXPENSE_RESOLUTION_REFUSED.with(<&'static str>::from(refusal))],
         ..Projection::default()
     }
 }

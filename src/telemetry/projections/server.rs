@@ -1,5 +1,5 @@
-//! The HTTP seam: every request becomes a server span. Who it is for is settled before the span
-//! begins; what came of it is read off the response, and an answer in parts takes until the last of
+//! The HTTP seam: every request becomes a server span. `http::admission` has decided whom the
+//! request is for before the span begins; what came of it is read off the response, and an answer in parts takes until the last of
 //! them. The status is an error from 500 up: a refused request is no fault of the service.
 
 use std::net::SocketAddr;
@@ -23,10 +23,11 @@ use opentelemetry_http::HeaderExtractor;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 use crate::domain::decision::Decision;
-use crate::keys::access::{Access, Caller};
+use crate::keys::access::Caller;
+use crate::keys::identity::Identity;
 use crate::redact::redact;
 use crate::telemetry::Instruments;
-use crate::telemetry::identity::{Identity, Members, edge_context, members};
+use crate::telemetry::baggage::{Baggage, edge_context};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
 use crate::telemetry::projections::record::{address_of, outcome_attributes};
@@ -65,31 +66,26 @@ pub struct LineOf(pub RequestTrace);
 #[derive(Clone, Debug)]
 pub struct Decided(pub Arc<Decision>);
 
-/// Traces one request. Whom it is for becomes an extension of the request, unless the caller is
-/// refused.
+/// Traces one request. Its caller, identity and baggage are extensions by now; the context gets
+/// baggage that agrees with them, and only then the span begins.
 pub async fn trace(
-    State((instruments, access)): State<(Instruments, Access)>,
+    State(instruments): State<Instruments>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let reads = |propagator| instruments.propagators.contains(&propagator);
     // Nothing of an enclosing context may leak in: the request's own headers are all there is.
-    let inbound = match reads(Propagator::TraceContext) {
+    let inbound = match instruments.propagators.contains(&Propagator::TraceContext) {
         true => {
             let headers = HeaderExtractor(request.headers());
             TraceContextPropagator::new().extract_with_context(&Context::new(), &headers)
         }
         false => Context::new(),
     };
-    let members = if reads(Propagator::Baggage) {
-        members(request.headers())
-    } else {
-        Members::new()
-    };
-    let caller = access.caller(request.headers());
-    let identity = Identity::of(&caller, &members);
+    let extensions = request.extensions();
+    let identity = extensions.get::<Identity>().cloned();
+    let baggage = extensions.get::<Baggage>().cloned().unwrap_or_default();
     let time = Arc::new(RequestTime::default());
-    let parent = edge_context(identity.as_ref(), &inbound, &members)
+    let parent = edge_context(identity.as_ref(), &inbound, &baggage)
         .with_value(instruments.scope.clone())
         .with_value(Arc::clone(&time));
     let route = request
@@ -106,7 +102,7 @@ pub async fn trace(
         parent,
         name,
         SpanKind::Server,
-        known_at_start(&request, &caller, method, route),
+        known_at_start(&request, method, route),
     );
 
     let context = span.context();
@@ -133,9 +129,6 @@ pub async fn trace(
         employee,
     };
     request.extensions_mut().insert(trace.clone());
-    if let Some(identity) = &identity {
-        request.extensions_mut().insert(identity.clone());
-    }
     let server = ServerSpan {
         span,
         trace,
@@ -249,7 +242,6 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 
 fn known_at_start(
     request: &Request,
-    caller: &Caller,
     method: Option<&'static str>,
     route: Option<String>,
 ) -> Vec<KeyValue> {
@@ -271,7 +263,7 @@ fn known_at_start(
             _ => "1.1",
         }),
     ];
-    if let Caller::Holder(key) | Caller::Refused(Some(key)) = caller {
+    if let Some(Caller::Holder(key) | Caller::Refused(Some(key))) = request.extensions().get() {
         attributes.push(names::TENANT_API_KEY_ID.with(key.id.clone()));
     }
     attributes.extend(route.map(|route| names::HTTP_ROUTE.with(route)));

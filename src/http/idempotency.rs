@@ -1,0 +1,124 @@
+//! `Idempotency-Key`: the same key and body get the same decision, and the model is asked once, even
+//! when both requests are in progress together or the client of the first one has disconnected.
+//!
+//! A request claims its key before it decides. The claim is a lease in the ledger: it ends with the
+//! decision, which stays under the key, with a failure, which frees the key, or with time, when the
+//! process that held it is gone. A second request with the key polls the ledger until one of the
+//! three happens.
+
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use tokio::time::Instant;
+
+use crate::agent::{Agent, Case};
+use crate::clock::Clock;
+use crate::http::error::{Code, Problem};
+use crate::ledger::{Entry, KeyClaim, KeyState};
+
+/// The request header that carries the key.
+pub const KEY: &str = "idempotency-key";
+/// The response header that marks an answer as repeated.
+pub const REPLAYED: &str = "idempotency-replayed";
+
+/// The longest key, in characters.
+const MAX_KEY_CHARS: usize = 255;
+/// How often a request that waits for a key asks the ledger.
+const POLL: Duration = Duration::from_millis(25);
+
+/// Reads the key of a request, if it has one.
+///
+/// # Errors
+/// When it is not 1 to 255 visible ASCII characters.
+pub fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(KEY) else {
+        return Ok(None);
+    };
+    let is_key = |text: &&str| {
+        (1..=MAX_KEY_CHARS).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    match value.to_str().ok().filter(is_key) {
+        Some(key) => Ok(Some(key.to_owned())),
+        None => Err(invalid_key()),
+    }
+}
+
+/// The key is not one.
+pub fn invalid_key() -> Problem {
+    let detail =
+        format!("`Idempotency-Key` is invalid; send 1 to {MAX_KEY_CHARS} visible ASCII characters");
+    Problem::new(Code::InvalidIdempotencyKey, detail)
+}
+
+/// A decision, and whether an earlier request came to it.
+pub struct Answer {
+    /// The decision, and its resolution if there is one.
+    pub entry: Entry,
+    /// Whether an earlier request with the same key came to it.
+    pub is_replay: bool,
+}
+
+/// Decides a case, or waits for the request that holds its key.
+///
+/// # Errors
+/// When the key was used with another body, the ledger fails, or the other request takes too long.
+pub async fn decide(
+    agent: &Agent,
+    clock: &Clock,
+    mut case: Case,
+    deadline: Instant,
+    model_time: Duration,
+) -> Result<Answer, Problem> {
+    while let Some(claim) = &case.idempotency {
+        match agent.ledger.claim(claim, clock.now()).await? {
+            KeyState::Claimed => break,
+            KeyState::Decided(entry) => {
+                return Ok(Answer {
+                    entry: *entry,
+                    is_replay: true,
+                });
+            }
+            KeyState::OtherBody => return Err(other_body()),
+            KeyState::UnderWay if Instant::now() >= deadline => {
+                return Err(Problem::deadline_exceeded());
+            }
+            KeyState::UnderWay => {
+                tokio::time::sleep(POLL).await;
+                // The wait must not use up the model's time: a decision without a model would be a
+                // review, and stay under the key for good. The wait ends at the deadline and the
+                // lease lasts twice as long, so this ends within the lease. The answer may be too
+                // late for this client, and is kept for its next attempt.
+                case.model_deadline = Instant::now() + model_time;
+            }
+        }
+    }
+    match agent.run(&case).await {
+        Ok(recorded) => Ok(Answer {
+            entry: Entry {
+                decision: recorded.decision,
+                resolution: None,
+            },
+            is_replay: false,
+        }),
+        Err(error) => {
+            if let Some(claim) = &case.idempotency {
+                release(agent, claim).await;
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// Frees the key for the client's next attempt. If that fails as well, the lease runs out.
+async fn release(agent: &Agent, claim: &KeyClaim) {
+    if let Err(error) = agent.ledger.release(claim).await {
+        tracing::warn!(%error, "an idempotency key could not be released");
+    }
+}
+
+fn other_body() -> Problem {
+    let detail =
+        "this `Idempotency-Key` was used with another body; send a new key for a new expense";
+    Problem::new(Code::IdempotencyConflict, detail)
+}

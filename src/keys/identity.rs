@@ -1,0 +1,47 @@
+//! Whom a request is for: a tenant and an employee. With API keys the key decides the tenant, and
+//! nothing the caller says can change it.
+
+use std::sync::Arc;
+
+use crate::domain::expense::ANONYMOUS;
+use crate::keys::ApiKey;
+use crate::keys::access::Caller;
+
+/// The tenant of a request that names none.
+const DEFAULT_TENANT: &str = "default";
+
+/// Whom a request is for: an extension of every request that is admitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The tenant whose policies and caps apply.
+    pub tenant_id: String,
+    /// The employee, unless the body names another.
+    pub user_id: String,
+    /// The API key of the request; `None` where none is required.
+    pub api_key: Option<Arc<ApiKey>>,
+}
+
+/// What a caller says about itself. Values outside the accepted bounds are `None`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Claimed<'a> {
+    /// The tenant.
+    pub tenant_id: Option<&'a str>,
+    /// The employee.
+    pub user_id: Option<&'a str>,
+}
+
+impl Identity {
+    /// The identity of a caller. `None` for one who is refused, whatever it claims.
+    pub fn of(caller: &Caller, claimed: Claimed<'_>) -> Option<Self> {
+        let (tenant_id, api_key) = match caller {
+            Caller::Anonymous => (claimed.tenant_id.unwrap_or(DEFAULT_TENANT), None),
+            Caller::Holder(key) => (key.tenant_id.as_str(), Some(Arc::clone(key))),
+            Caller::Refused(_) => return None,
+        };
+        Some(Self {
+            tenant_id: tenant_id.to_owned(),
+            user_id: claimed.user_id.unwrap_or(ANONYMOUS).to_owned(),
+            api_key,
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! [W3C Baggage](https://www.w3.org/TR/baggage/) at the edge: which members of a caller's header are
+//! accepted, and what the context of a request carries instead of them. Whom a request is for is
+//! decided in [`crate::keys::identity`].
+
+use std::collections::BTreeMap;
+
+use axum::http::HeaderMap;
+use opentelemetry::baggage::BaggageExt;
+use opentelemetry::context::FutureExt;
+use opentelemetry::{Context, KeyValue};
+use percent_encoding::percent_decode_str;
+
+use crate::domain::body::{MAX_ID_CHARS, is_line};
+use crate::keys::identity::Identity;
+use crate::telemetry::names;
+use crate::telemetry::names::name::Name;
+
+/// The accepted members of a request's baggage, by name: an extension of the request.
+#[derive(Clone, Debug, Default)]
+pub struct Baggage(BTreeMap<&'static str, String>);
+
+impl Baggage {
+    /// Reads the members on the allow-list whose values are within bounds. The SDK's propagator
+    /// does not do: it reads only one header line and cuts values at a `=`, and either could attach
+    /// a request to somebody else.
+    pub(super) fn read(headers: &HeaderMap) -> Self {
+        let lines = headers
+            .get_all("baggage")
+            .iter()
+            .filter_map(|line| line.to_str().ok());
+        let members = lines.flat_map(|line| line.split(',')).filter_map(|member| {
+            let (name, value) = member.split(';').next()?.split_once('=')?;
+            let name = names::FROM_BAGGAGE
+                .into_iter()
+                .find(|allowed| allowed.key == name.trim())?;
+            let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
+            is_line(&value, MAX_ID_CHARS).then(|| (name.key, value.into_owned()))
+        });
+        Self(members.collect())
+    }
+
+    /// The tenant that the caller names.
+    pub fn tenant_id(&self) -> Option<&str> {
+        self.get(names::TENANT_ID)
+    }
+
+    /// The employee that the caller names.
+    pub fn user_id(&self) -> Option<&str> {
+        self.get(names::USER_ID)
+    }
+
+    fn get(&self, name: Name) -> Option<&str> {
+        self.0.get(name.key).map(String::as_str)
+    }
+}
+
+/// The context of the server span: the caller's trace, with baggage that holds what the service
+/// knows in place of what the caller claims.
+///
+/// The employee is added later, by [`as_user`]: the body may name another one, and an attribute that
+/// is set twice is exported twice. Without an identity the context carries no baggage at all: a
+/// search for a tenant must not find what strangers tried in its name.
+pub(super) fn edge_context(
+    identity: Option<&Identity>,
+    inbound: &Context,
+    baggage: &Baggage,
+) -> Context {
+    let Some(identity) = identity else {
+        return inbound.clone();
+    };
+    let accepted = [names::SESSION_ID, names::FEATURE_NAME].into_iter();
+    let accepted =
+        accepted.filter_map(|name| Some(KeyValue::new(name.key, baggage.get(name)?.to_owned())));
+    let tenant = names::TENANT_ID.with(identity.tenant_id.clone());
+    inbound.with_baggage(accepted.chain([tenant]).collect::<Vec<_>>())
+}
+
+/// Runs work for an employee in the current trace, also when it is spawned: every span below carries
+/// the employee.
+pub fn as_user<F: Future>(user_id: &str, work: F) -> impl Future<Output = F::Output> + use<F> {
+    let current = Context::current();
+    let members = current
+        .baggage()
+        .iter()
+        .map(|(key, (value, _))| KeyValue::new(key.clone(), value.clone()));
+    let user = names::USER_ID.with(user_id.to_owned());
+    let context = current.with_baggage(members.chain([user]).collect::<Vec<_>>());
+    work.with_context(context)
+}
