@@ -88,7 +88,8 @@ pub enum Code {
     /// Fields are invalid, missing, unknown or repeated, or the body is not a JSON object; `errors`
     /// lists all of them.
     InvalidExpense,
-    /// The same for a resolution, or a field does not fit the expense.
+    /// Fields of a resolution are invalid, missing, unknown or repeated, or do not fit the expense;
+    /// `errors` lists all of them.
     InvalidResolution,
     /// The service failed; its log and the trace show where.
     Internal,

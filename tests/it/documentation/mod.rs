@@ -1,6 +1,7 @@
 //! What is written down equals the code: the generated tables of the documents, excerpts from golden
 //! files, names and links. `INSTA_UPDATE=always` rewrites the tables.
 
+mod codes;
 mod excerpts;
 mod links;
 mod names;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
+use codes::codes_table;
 use names::{events_table, metrics_table, names_table};
 use settings::settings_table;
 
@@ -94,6 +96,7 @@ fn with_block(document: &str, block: &str, text: &str) -> Option<String> {
 fn the_tables_of_the_documents_are_those_of_the_code() {
     let mut stale = Vec::new();
     let blocks = [
+        ("docs/api.md", "codes", codes_table()),
         ("docs/configuration.md", "settings", settings_table()),
         (TELEMETRY, "names", names_table()),
         (TELEMETRY, "events", events_table()),

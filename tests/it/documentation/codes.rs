@@ -1,0 +1,41 @@
+//! The table of problem codes, generated from the enum that defines them.
+
+use expense_agent::http::error::Code;
+use strum::VariantArray;
+
+use super::{as_code, rust_below, table};
+
+/// Every code of the error contract, with its status and its meaning.
+pub(super) fn codes_table() -> String {
+    let row = |code: &Code| {
+        [
+            as_code(&code.to_string()),
+            code.status().as_u16().to_string(),
+            code.meaning(),
+        ]
+    };
+    table(
+        ["Code", "Status", "Meaning"],
+        Code::VARIANTS.iter().map(row),
+    )
+}
+
+#[test]
+fn every_code_of_a_problem_has_a_meaning() {
+    for code in Code::VARIANTS {
+        assert!(!code.meaning().is_empty(), "{code}");
+    }
+}
+
+/// A literal would not change with the enum.
+#[test]
+fn no_code_of_a_problem_is_written_as_a_literal() {
+    let source = rust_below("src");
+    for code in Code::VARIANTS {
+        let literal = format!("\"{code}\"");
+        assert!(
+            !source.contains(&literal),
+            "src writes {literal}; use http::error::Code"
+        );
+    }
+}
