@@ -14,6 +14,7 @@ use axum::routing::post;
 use divan::{AllocProfiler, Bencher};
 use expense_agent::agent::prompts::{CLASSIFY, Schema};
 use expense_agent::domain::tokens::TokenUsage;
+use expense_agent::http::admission;
 use expense_agent::keys::access::Access;
 use expense_agent::llm::{Answer, AnswerSchema, ChatModel, ChatRequest, ModelInfo, Reply};
 use expense_agent::policy::evaluate::{self, RuleFacts, Subject, evaluate};
@@ -149,10 +150,13 @@ fn answered(bencher: Bencher, traces: &str, router: Router) {
         Pseudonyms::new("the key of the benches".into()),
         Nowhere,
     );
-    let router = router.layer(from_fn_with_state(
-        (telemetry.instruments(), Access::Anonymous),
-        server::trace,
-    ));
+    let instruments = telemetry.instruments();
+    let router = router
+        .layer(from_fn_with_state(instruments.clone(), server::trace))
+        .layer(from_fn_with_state(
+            (Access::Anonymous, instruments),
+            admission::authenticate,
+        ));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -240,7 +240,7 @@ fn fingerprint(body: &Value) -> String {
     };
     submission::parse(body.to_string().as_bytes(), defaults)
         .unwrap()
-        .fingerprint
+        .fingerprint()
 }
 
 #[tokio::test]
