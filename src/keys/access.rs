@@ -44,7 +44,7 @@ impl Access {
         // A key that is unknown, revoked or expired goes the same way up to here as one that is in
         // force.
         match bearer(headers).and_then(|text| keys.now().value.find(text).cloned()) {
-            Some(key) if key.is_in_force(clock.today()) => Caller::Holder(key),
+            Some(key) if key.is_valid(clock.today()) => Caller::Holder(key),
             former => Caller::Refused(former),
         }
     }

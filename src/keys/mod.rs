@@ -86,7 +86,7 @@ pub struct ApiKey {
 
 impl ApiKey {
     /// Whether the key counts on a day.
-    pub fn is_in_force(&self, day: Date) -> bool {
+    pub fn is_valid(&self, day: Date) -> bool {
         !self.is_revoked && self.expires.is_none_or(|last| day <= last)
     }
 }

@@ -128,7 +128,7 @@ async fn whoever_shows_no_key_in_force_is_refused_in_the_same_words() {
                 "status": 401,
                 "title": "Unauthorized",
                 "code": "unauthorized",
-                "detail": "this route asks for an API key that is in force; send it as `Authorization: Bearer KEY`",
+                "detail": "this route requires a valid API key; send it as `Authorization: Bearer KEY`",
                 "trace_id": null,
             });
             assert_eq!((reply.status, &reply.body), (401, &expected), "{headers:?}");

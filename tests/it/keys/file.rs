@@ -151,12 +151,12 @@ fn a_key_counts_through_the_day_it_expires_and_never_once_it_is_revoked() {
         )
         .unwrap()
     };
-    let is_in_force = |more: &str, day| keys(more).0[0].is_in_force(day);
-    assert!(is_in_force("", date(9999, 12, 31)));
-    assert!(is_in_force("expires = \"2026-03-14\"", date(2026, 3, 14)));
-    assert!(!is_in_force("expires = \"2026-03-14\"", date(2026, 3, 15)));
-    assert!(is_in_force("revoked = false", date(2026, 3, 14)));
-    assert!(!is_in_force(
+    let is_valid = |more: &str, day| keys(more).0[0].is_valid(day);
+    assert!(is_valid("", date(9999, 12, 31)));
+    assert!(is_valid("expires = \"2026-03-14\"", date(2026, 3, 14)));
+    assert!(!is_valid("expires = \"2026-03-14\"", date(2026, 3, 15)));
+    assert!(is_valid("revoked = false", date(2026, 3, 14)));
+    assert!(!is_valid(
         "revoked = true\nexpires = \"2026-03-14\"",
         date(2026, 3, 1)
     ));
