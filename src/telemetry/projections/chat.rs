@@ -1,6 +1,6 @@
-//! A model whose every call is a `chat` span. Tokens, cost, retries and errors are read off the
-//! reply; the caller's baggage stays here, and trace context goes out only when that is switched
-//! on.
+//! A decorator that makes each call of a model a `chat` span. Tokens, cost, retries and errors are
+//! taken from the reply. The caller's baggage is never sent to the provider, and trace context only
+//! if the operator switches that on.
 
 use std::time::Instant;
 
@@ -15,19 +15,19 @@ use crate::llm::{Answer, ChatModel, ChatRequest, ModelInfo, Reply, Retry, Speake
 use crate::telemetry::names;
 use crate::telemetry::names::twins;
 use crate::telemetry::projections::content;
-use crate::telemetry::projections::record::{address_of, count, strings, usd};
+use crate::telemetry::projections::values::{address_of, count, strings, usd};
 use crate::telemetry::settings::Captures;
 use crate::telemetry::spans::log_event::LogEvent;
 use crate::telemetry::spans::span::{Event, Failure, LiveSpan, Projection, traceparent};
 
-/// A model with a span for every call.
+/// A model with a span for each call.
 pub struct TracedModel<M> {
     model: M,
     propagates: bool,
 }
 
 impl<M: ChatModel> TracedModel<M> {
-    /// Puts spans around a model's calls; `propagates` lets the provider see the trace id.
+    /// Decorates a model. `propagates` sends the provider a `traceparent` header.
     pub fn new(model: M, propagates: bool) -> Self {
         Self { model, propagates }
     }
@@ -111,9 +111,9 @@ fn project(
     }
     let failure = match &reply.answer {
         Ok(answer) => {
-            attributes.extend(answered(answer));
+            attributes.extend(answer_attributes(answer));
             match &reply.cost {
-                Some(cost) => attributes.extend(priced(cost)),
+                Some(cost) => attributes.extend(cost_attributes(cost)),
                 None => events.push(Event {
                     name: names::EVENT_COST_UNKNOWN,
                     at: None,
@@ -147,10 +147,10 @@ fn project(
     }
 }
 
-/// The call with its content, as a log record.
+/// The call with its content as a log record.
 fn details(info: &ModelInfo, request: &ChatRequest<'_>, reply: &Reply) -> LogEvent {
     let mut attributes = known_at_start(info, request);
-    attributes.extend(reply.answer.iter().flat_map(answered));
+    attributes.extend(reply.answer.iter().flat_map(answer_attributes));
     attributes.extend(messages(request, reply));
     LogEvent {
         name: twins::EVENT_GEN_AI_OPERATION_DETAILS,
@@ -173,7 +173,7 @@ fn messages(request: &ChatRequest<'_>, reply: &Reply) -> Vec<KeyValue> {
     attributes
 }
 
-/// Facts and answer, where LLM UIs look for them.
+/// The facts and the answer under the keys that LLM backends show as input and output.
 fn shown_values(request: &ChatRequest<'_>, reply: &Reply) -> Vec<KeyValue> {
     let facts = request
         .messages
@@ -191,7 +191,7 @@ fn shown_values(request: &ChatRequest<'_>, reply: &Reply) -> Vec<KeyValue> {
         .collect()
 }
 
-fn answered(answer: &Answer) -> Vec<KeyValue> {
+fn answer_attributes(answer: &Answer) -> Vec<KeyValue> {
     let mut attributes = vec![names::GEN_AI_RESPONSE_MODEL.with(answer.model.clone())];
     attributes.extend(
         answer
@@ -226,7 +226,7 @@ fn answered(answer: &Answer) -> Vec<KeyValue> {
     attributes
 }
 
-fn priced(cost: &Cost) -> [KeyValue; 4] {
+fn cost_attributes(cost: &Cost) -> [KeyValue; 4] {
     [
         names::LLM_COST_TOTAL.with(usd(cost.total)),
         names::LLM_COST_PROMPT.with(usd(cost.prompt)),

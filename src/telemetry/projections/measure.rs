@@ -13,7 +13,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::ended::Ended;
 use crate::telemetry::names;
 use crate::telemetry::names::metrics as list;
-use crate::telemetry::projections::record::usd;
+use crate::telemetry::projections::values::usd;
 use crate::telemetry::spans::request_time::RequestTime;
 
 impl Metrics {

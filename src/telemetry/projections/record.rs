@@ -1,10 +1,8 @@
-//! What each step's result looks like on its span. Projections only: everything here was computed
-//! by the agent.
+//! The results of the agent's steps as spans: implementations of `spans::step::Record`. They compute
+//! nothing; every value was computed by the agent.
 
+use opentelemetry::KeyValue;
 use opentelemetry::logs::Severity;
-use opentelemetry::{Array, KeyValue, StringValue, Value};
-use rust_decimal::Decimal;
-use rust_decimal::prelude::ToPrimitive;
 use serde_json::json;
 
 use crate::agent::Recorded;
@@ -22,6 +20,7 @@ use crate::telemetry::metrics::ended::Ended;
 use crate::telemetry::names;
 use crate::telemetry::names::twins;
 use crate::telemetry::projections::content;
+use crate::telemetry::projections::values::{count, strings, usd};
 use crate::telemetry::settings::Captures;
 use crate::telemetry::spans::log_event::LogEvent;
 use crate::telemetry::spans::span::{Event, Failure, Projection, linked};
@@ -102,45 +101,6 @@ impl Record for Result<Recorded, LedgerError> {
             Err(error) => return ledger_failure(error),
         };
         let decision = &recorded.decision;
-        let mut attributes = outcome_attributes(decision);
-        attributes.extend([
-            names::GEN_AI_USAGE_INPUT_TOKENS.with(count(decision.input_tokens)),
-            names::GEN_AI_USAGE_OUTPUT_TOKENS.with(count(decision.output_tokens)),
-            names::EXPENSE_AMOUNT.with(decision.expense.amount.to_string()),
-            names::EXPENSE_CURRENCY.with(decision.expense.currency.code()),
-            names::EXPENSE_CATEGORY_CORROBORATED.with(decision.category_corroborated),
-            names::EXPENSE_OVERRIDE.with(decision.is_override),
-            names::EXPENSE_RECORD_DURATION.with(recorded.record_duration.as_secs_f64()),
-            names::EXPENSE_RECORD_HASH.with(recorded.record_hash.clone()),
-        ]);
-        attributes.extend(
-            decision
-                .asked_model()
-                .map(|model| names::GEN_AI_REQUEST_MODEL.with(model.to_owned())),
-        );
-        attributes.extend(
-            decision
-                .category
-                .clone()
-                .map(|category| names::EXPENSE_CATEGORY.with(category)),
-        );
-        let verdict = decision.policy_verdict.map(<&'static str>::from);
-        attributes.extend(verdict.map(|verdict| names::EXPENSE_POLICY_VERDICT.with(verdict)));
-        let advice = decision.model_decision.map(<&'static str>::from);
-        attributes.extend(advice.map(|advice| names::EXPENSE_MODEL_DECISION.with(advice)));
-        attributes.extend(
-            decision
-                .cost_usd
-                .map(|cost| names::EXPENSE_COST_USD_TOTAL.with(usd(cost))),
-        );
-        attributes.extend(status(&decision.validations));
-        let failed = decision.failed_types();
-        if !failed.is_empty() {
-            attributes.push(
-                names::VALIDATION_FAILED_TYPES
-                    .with(strings(failed.iter().map(ToString::to_string))),
-            );
-        }
         let moved = |_| Event {
             name: names::EVENT_CAP_MOVED,
             at: None,
@@ -154,7 +114,7 @@ impl Record for Result<Recorded, LedgerError> {
             content.push(names::OUTPUT_VALUE.with(content::text(&said)));
         }
         Projection {
-            attributes,
+            attributes: agent_attributes(recorded),
             content,
             events,
             ..Projection::default()
@@ -220,7 +180,51 @@ fn refused(refusal: Refusal) -> Projection {
     }
 }
 
-/// What the server span and the agent span both say of a decision.
+/// The attributes of the agent span.
+fn agent_attributes(recorded: &Recorded) -> Vec<KeyValue> {
+    let decision = &recorded.decision;
+    let mut attributes = outcome_attributes(decision);
+    attributes.extend([
+        names::GEN_AI_USAGE_INPUT_TOKENS.with(count(decision.input_tokens)),
+        names::GEN_AI_USAGE_OUTPUT_TOKENS.with(count(decision.output_tokens)),
+        names::EXPENSE_AMOUNT.with(decision.expense.amount.to_string()),
+        names::EXPENSE_CURRENCY.with(decision.expense.currency.code()),
+        names::EXPENSE_CATEGORY_CORROBORATED.with(decision.category_corroborated),
+        names::EXPENSE_OVERRIDE.with(decision.is_override),
+        names::EXPENSE_RECORD_DURATION.with(recorded.record_duration.as_secs_f64()),
+        names::EXPENSE_RECORD_HASH.with(recorded.record_hash.clone()),
+    ]);
+    attributes.extend(
+        decision
+            .asked_model()
+            .map(|model| names::GEN_AI_REQUEST_MODEL.with(model.to_owned())),
+    );
+    attributes.extend(
+        decision
+            .category
+            .clone()
+            .map(|category| names::EXPENSE_CATEGORY.with(category)),
+    );
+    let verdict = decision.policy_verdict.map(<&'static str>::from);
+    attributes.extend(verdict.map(|verdict| names::EXPENSE_POLICY_VERDICT.with(verdict)));
+    let advice = decision.model_decision.map(<&'static str>::from);
+    attributes.extend(advice.map(|advice| names::EXPENSE_MODEL_DECISION.with(advice)));
+    attributes.extend(
+        decision
+            .cost_usd
+            .map(|cost| names::EXPENSE_COST_USD_TOTAL.with(usd(cost))),
+    );
+    attributes.extend(status(&decision.validations));
+    let failed = decision.failed_types();
+    if !failed.is_empty() {
+        attributes.push(
+            names::VALIDATION_FAILED_TYPES.with(strings(failed.iter().map(ToString::to_string))),
+        );
+    }
+    attributes
+}
+
+/// The attributes of a decision that are both on the server span and on the agent span.
 pub(super) fn outcome_attributes(decision: &Decision) -> Vec<KeyValue> {
     vec![
         names::EXPENSE_ID.with(decision.id.to_string()),
@@ -243,7 +247,8 @@ fn model_step(run: &StepRun) -> Projection {
     projection
 }
 
-/// The checks of a step: an event each, and red when one of them failed for good or no answer came.
+/// The checks of a step, with an event for each. The span is an error if a check finally failed, or
+/// if the model gave no answer.
 fn checked_step(run: &StepRun) -> Projection {
     let no_answer = run.report.calls.last().and_then(|call| call.error.clone());
     let failed = run
@@ -314,8 +319,7 @@ fn validation_event(validation: &Validation) -> Event {
     }
 }
 
-/// A check as the GenAI conventions have it, whose scores and labels are the same for every
-/// evaluation.
+/// A check as an evaluation event of the GenAI conventions, for backends that show evaluations.
 fn evaluation(validation: &Validation) -> LogEvent {
     let (score, label, severity) = match validation.passed {
         true => (1.0, "pass", Severity::Info),
@@ -351,24 +355,4 @@ fn ledger_failure(error: &LedgerError) -> Projection {
         log_events,
         ..Projection::default()
     }
-}
-
-/// A list of texts as one attribute value.
-pub(super) fn strings(texts: impl Iterator<Item = String>) -> Value {
-    Value::Array(Array::String(texts.map(StringValue::from).collect()))
-}
-
-/// A host as OpenTelemetry has it, without the brackets that an IPv6 address has in a URL.
-pub(super) fn address_of(host: &str) -> &str {
-    host.trim_matches(['[', ']'])
-}
-
-/// A count as OpenTelemetry has it.
-pub(super) fn count(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-/// Dollars as a number, for backends that add and compare; the exact figure stays in the ledger.
-pub(super) fn usd(amount: Decimal) -> f64 {
-    amount.to_f64().unwrap_or(f64::NAN)
 }

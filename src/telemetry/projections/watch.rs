@@ -1,5 +1,5 @@
-//! Figures that others keep and that are only looked at: the ledger, what files were reloaded,
-//! whether the model is asked, what became of spans.
+//! Metrics of values that other parts of the program keep: open decisions in the ledger, reloads of
+//! files, the state of the circuit breaker, and the counts of spans.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,15 +19,15 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
 use crate::telemetry::names::metrics as list;
 
-/// How often the ledger is looked at. Nobody who reads metrics sees more, and no reader waits for
-/// it.
+/// Time between two reads of the ledger. It is read at an interval and not when metrics are read, so
+/// that no reader of metrics waits for the ledger.
 const PERIOD: Duration = Duration::from_secs(5);
 
 impl Instruments {
-    /// Keeps an eye on the ledger for as long as it is polled: whether a decision could be
-    /// recorded, and how many wait for a person. Only who asks for readiness has something
-    /// written; a service that nobody asks leaves the disk alone. How many wait stays as it was
-    /// when the ledger fails.
+    /// Measures, for as long as it is polled, whether the ledger is ready and how many decisions are
+    /// open. The ledger is ready if the last readiness probe or a recent commit succeeded. Nothing is
+    /// written for the metric itself, so an idle service leaves the disk alone. If the ledger fails,
+    /// the number of open decisions keeps its last value.
     pub async fn watch_ledger(&self, ledger: &Ledger) -> Infallible {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -45,7 +45,7 @@ impl Instruments {
         }
     }
 
-    /// Shows what has become of files that may change while the service runs.
+    /// Measures reloads of files that may change while the service runs.
     pub fn watch_reloads(
         &self,
         files: &'static str,
@@ -75,7 +75,7 @@ impl Instruments {
         });
     }
 
-    /// Shows what the breaker of a model does with calls.
+    /// Measures the state of a model's circuit breaker.
     pub fn watch_breaker(&self, model: &str, breaker: &Arc<Breaker>) {
         let model = names::GEN_AI_REQUEST_MODEL.with(redact(model).into_owned());
         let breaker = Arc::clone(breaker);
@@ -96,7 +96,7 @@ impl Instruments {
 }
 
 impl Metrics {
-    /// Shows what has become of spans, and what those take that wait.
+    /// Measures what became of spans, and the memory of the queue.
     pub(crate) fn watch_spans(&self, queue: &Arc<Queue>) {
         let (of_spans, of_open, of_memory) =
             (Arc::clone(queue), Arc::clone(queue), Arc::clone(queue));
