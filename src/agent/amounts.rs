@@ -1,6 +1,7 @@
-//! Finding the amounts in a sentence: numbers with a currency mark on either side, or with two
-//! decimals. The sentence is a model's, so every way of writing an amount that is not understood
-//! counts as an amount nobody gave.
+//! Finds the amounts in a sentence: numbers with a currency mark on either side, or with two decimals.
+//! The sentence is a model's, so an amount written in a way that is not understood counts as an
+//! invented amount. Written by hand, because parsers of money expect a text that is one amount, and
+//! this has to find amounts inside prose.
 
 use std::sync::LazyLock;
 
@@ -9,12 +10,12 @@ use rust_decimal::Decimal;
 
 use crate::domain::money::Currency;
 
-/// One amount as it is written, and what it comes to, if that can be told.
+/// One amount as it is written, and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
     /// As written.
     pub text: String,
-    /// Its value; absent when the writing is not understood.
+    /// Its value; absent if the notation is not understood.
     pub value: Option<Decimal>,
 }
 
@@ -25,7 +26,7 @@ static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(pattern).expect("the pattern is a constant, and tests use it")
 });
 
-/// Codes that are understood in small letters as well.
+/// Currency codes that are recognised in lower case as well.
 const CODES: &str = "usd|eur|gbp|chf|cad|aud|jpy|inr|cny|sek|nok|dkk|pln";
 
 /// What may stand between a mark and the number after it.
@@ -33,14 +34,14 @@ const GAP_AFTER_MARK: &str = r"(?P<gap>[\s:*_`~(\[\-–—−]*)";
 /// What may stand between a number and the mark after it.
 const GAP_BEFORE_MARK: &str = r"(?P<gap>[\s*_`)(\]\-–—−]*)";
 
-/// A currency's mark at the end of what stands before a number.
+/// A currency mark at the end of the text before a number.
 static MARK_BEFORE: LazyLock<Regex> = LazyLock::new(|| {
     let pattern =
         format!(r"(?:\p{{Sc}}|(?i:\b(?:{CODES}))|\b(?P<code>[A-Z]{{3}})){GAP_AFTER_MARK}$");
     Regex::new(&pattern).expect("the pattern is a constant, and tests use it")
 });
 
-/// A multiple, a currency's mark, or both, at the beginning of what stands after a number.
+/// A multiple, a currency mark, or both, at the start of the text after a number.
 static MARK_AFTER: LazyLock<Regex> = LazyLock::new(|| {
     let words = "dollars?|euros?|pounds?|francs?|yen|yuan|rupees?|kron(?:a|or|e|er)|zloty|bucks?|cents?|pence";
     let pattern = format!(
@@ -49,20 +50,20 @@ static MARK_AFTER: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&pattern).expect("the pattern is a constant, and tests use it")
 });
 
-/// A number before a mark, at the end of what stands before the mark.
+/// A number at the end of the text before a mark.
 static NUMBER_BEFORE: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = format!(r"\p{{Nd}}{GAP_BEFORE_MARK}$");
     Regex::new(&pattern).expect("the pattern is a constant, and tests use it")
 });
 
-/// A number after a mark, at the beginning of what stands after the mark.
+/// A number at the start of the text after a mark.
 static NUMBER_AFTER: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = format!(r"^{GAP_AFTER_MARK}\p{{Nd}}");
     Regex::new(&pattern).expect("the pattern is a constant, and tests use it")
 });
 
-/// A multiple at the beginning of what stands after a number, whether or not a mark follows. A
-/// letter that stands apart is none: `$12 M&S lunch`.
+/// A multiple at the start of the text after a number, whether or not a mark follows. A single letter
+/// has to touch the number: in `$12 M&S lunch` the M is not a multiple.
 static MULTIPLE: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = r"^(?i:k|m|bn?|[\s-]*(?:thousand|million|billion))\b";
     Regex::new(pattern).expect("the pattern is a constant, and tests use it")
@@ -99,13 +100,13 @@ pub fn named(sentence: &str) -> Vec<Named> {
     amounts.collect()
 }
 
-/// Whether a mark between two numbers belongs to this one: not where the other one is nearer, as in
-/// `March 14 ($45.00)` and `45.00 USD (2 nights)`. Where both are as near it belongs to both.
+/// Whether a mark between two numbers belongs to this one: not if the other one is nearer, as in
+/// `March 14 ($45.00)` and `45.00 USD (2 nights)`. If both are equally near, it belongs to both.
 fn is_nearest(gap: &str, other: Option<Captures<'_>>) -> bool {
     other.is_none_or(|other| gap.chars().count() <= other["gap"].chars().count())
 }
 
-/// Two decimals make an amount of a bare number, unless it is a share, or a part of a date or a
+/// A bare number with two decimals is an amount, unless it is a percentage, or part of a date or a
 /// version.
 fn has_two_decimals(before: &str, number: &str, after: &str) -> bool {
     let decimals = number
@@ -123,11 +124,11 @@ fn has_two_decimals(before: &str, number: &str, after: &str) -> bool {
         && !is_share
 }
 
-/// The value of a number, whichever of point and comma sets off its decimals.
+/// The value of a number, whether a point or a comma precedes its decimals.
 pub fn value(number: &str) -> Option<Decimal> {
     let last = number.rfind(['.', ',']);
-    // Three digits after the only separator are a group, as in 1,000; after a point they are
-    // decimals, as in 1.234.
+    // Three digits after the only separator are a group if it is a comma, as in 1,000, and decimals
+    // if it is a point, as in 1.234.
     let is_group = |at: usize| number[at..].starts_with(',') && number.len() - at == 4;
     let decimals_at = last.filter(|at| !is_group(*at));
     let mut plain = String::new();

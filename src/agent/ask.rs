@@ -1,6 +1,6 @@
-//! Asking the model, reading its answer, and asking once more when the first answer can be mended.
-//! Both model steps go through here; what they ask and what they check beyond the form of the
-//! answer is theirs.
+//! Asks the model, reads its answer, and asks once more if the first answer can be repaired. Both
+//! model steps go through here. What they ask, and what they check beyond the form of the answer, is
+//! in `classify` and `decide`.
 
 use tokio::time::Instant;
 
@@ -11,15 +11,15 @@ use crate::domain::validation::Validation;
 use crate::llm::{Answer, AnswerSchema, ChatModel, ChatRequest, Message, Prompt, Speaker};
 use crate::rulebook::Rulebook;
 
-/// Answers a step asks for at most: the first one and one repair.
+/// How often a step asks at most: the question and one repair.
 const MAX_ATTEMPTS: u32 = 2;
 
 /// A step's work so far: the report that the decision keeps, and the checks made.
 #[derive(Clone, Debug)]
 pub struct StepRun {
-    /// What it did.
+    /// What the step did.
     pub report: StepReport,
-    /// What was checked.
+    /// What was checked, in order.
     pub validations: Vec<Validation>,
 }
 
@@ -40,7 +40,7 @@ impl StepRun {
         }
     }
 
-    /// Whether the model could not be reached.
+    /// Whether the last call of the model got no answer.
     pub fn is_unanswered(&self) -> bool {
         self.report
             .calls
@@ -61,48 +61,40 @@ pub struct Question<'a> {
     pub schema: AnswerSchema<'a>,
     /// What the expense is judged by.
     pub rulebook: &'a Rulebook,
-    /// When the answer is of no use any more.
+    /// When an answer comes too late, repairs included.
     pub deadline: Instant,
 }
 
-/// What came of a question.
+/// What became of a question.
 pub struct Asked<T> {
-    /// The answer, and which one it was, if one passed its checks.
+    /// The first answer that passed its checks, and which one it was; absent if none did.
     pub value: Option<(T, AnswerRef)>,
     /// What was done on the way.
     pub run: StepRun,
 }
 
-/// Asks a question. `check` looks at an answer that has the right form; a failed check is worth one
-/// repair.
+/// Asks a question. `check` is the step's own check of an answer that has the right form; an answer
+/// that fails it is repaired like one of the wrong form.
 pub async fn ask<T: StructuredAnswer>(
     model: &dyn ChatModel,
     question: Question<'_>,
     check: impl Fn(&T, &AnswerRef) -> Option<Validation>,
 ) -> Asked<T> {
-    let Question {
-        step,
-        prompt,
-        facts,
-        schema,
-        rulebook,
-        deadline,
-    } = question;
-    let mut run = StepRun::new(step);
-    run.report.prompt = Some(prompt.to_ref());
+    let mut run = StepRun::new(question.step);
+    run.report.prompt = Some(question.prompt.to_ref());
     let mut messages = vec![Message {
         speaker: Speaker::User,
-        text: facts,
+        text: question.facts,
     }];
     let mut value = None;
     while run.report.attempts < MAX_ATTEMPTS {
         run.report.attempts += 1;
         let request = ChatRequest {
-            prompt,
+            prompt: question.prompt,
             messages: &messages,
-            schema,
-            deadline,
-            rulebook,
+            schema: question.schema,
+            deadline: question.deadline,
+            rulebook: question.rulebook,
             traceparent: None,
         };
         let reply = model.chat(&request).await;
@@ -115,47 +107,36 @@ pub async fn ask<T: StructuredAnswer>(
             }
         };
         let at = AnswerRef {
-            step,
+            step: question.step,
             attempt: run.report.attempts,
             response_id: answer.id.clone(),
         };
-        let (validations, parsed) = examine(&at, schema.name, &answer, &check);
-        let failure = validations
-            .iter()
-            .find(|validation| !validation.passed)
-            .map(|failed| failed.message.clone());
+        let (form, parsed) = validate::answer_schema::<T>(&at, question.schema.name, &answer);
+        let content = parsed.as_ref().and_then(|parsed| check(parsed, &at));
+        let validations = [Some(form), content].into_iter().flatten();
+        let n_before = run.validations.len();
         run.validations.extend(validations);
-        let Some(failure) = failure else {
+        let failed = run.validations[n_before..]
+            .iter()
+            .find(|validation| !validation.passed);
+        run.report.error = failed.map(|failed| failed.message.clone());
+        let Some(failure) = &run.report.error else {
             value = parsed.map(|parsed| (parsed, at));
-            run.report.error = None;
             break;
         };
-        run.report.error = Some(failure.clone());
-        if !validate::is_mendable(&answer) {
+        if !validate::is_repairable(&answer) {
             break;
         }
-        messages.extend(repair(answer, &failure));
+        messages.extend(repair(answer, failure));
     }
     mark_repaired(&mut run.validations);
     Asked { value, run }
 }
 
-fn examine<T: StructuredAnswer>(
-    at: &AnswerRef,
-    schema: &str,
-    answer: &Answer,
-    check: impl Fn(&T, &AnswerRef) -> Option<Validation>,
-) -> (Vec<Validation>, Option<T>) {
-    let (form, parsed) = validate::answer_schema::<T>(at, schema, answer);
-    let content = parsed.as_ref().and_then(|parsed| check(parsed, at));
-    (std::iter::once(form).chain(content).collect(), parsed)
-}
-
-/// The model's own answer, and what was wrong with it.
+/// The model's own answer, and what is wrong with it.
 fn repair(answer: Answer, failure: &str) -> [Message; 2] {
-    let complaint = format!(
-        "That answer cannot be used: {failure}. Answer again, with nothing but the JSON object."
-    );
+    let complaint =
+        format!("Your answer cannot be used: {failure}. Answer again with the JSON object alone.");
     [
         Message {
             speaker: Speaker::Assistant,
@@ -168,7 +149,7 @@ fn repair(answer: Answer, failure: &str) -> [Message; 2] {
     ]
 }
 
-/// A failed check counts as repaired when a later answer passed the same one.
+/// A failed check counts as repaired if a later answer passed the same check.
 fn mark_repaired(validations: &mut [Validation]) {
     for index in 0..validations.len() {
         let (earlier, later) = validations.split_at_mut(index + 1);

@@ -1,12 +1,37 @@
-//! What the model advised and what the policy engine holds, put together: the outcome is never more
-//! lenient than the engine's verdict. The rows below are those of the table in the README, in the
-//! same order.
+//! Combines the model's advice with the policy code's verdict. The outcome is never more lenient than
+//! the verdict. The cases below are the rows of the table in the README, in the same order.
 
 use crate::agent::ask::StepRun;
 use crate::agent::classify::Classification;
 use crate::agent::decide::Advice;
-use crate::agent::lookup::Lookup;
+use crate::agent::lookup::{Found, Lookup};
 use crate::domain::ruling::{Outcome, Ruling};
+
+/// The results of the three steps; a step that was not reached is absent.
+#[derive(Clone, Copy, Debug)]
+pub struct Steps<'a> {
+    /// Step 1.
+    pub classification: &'a Classification,
+    /// Step 2.
+    pub lookup: Option<&'a Lookup>,
+    /// Step 3.
+    pub advice: Option<&'a Advice>,
+}
+
+impl<'a> Steps<'a> {
+    /// The policy, if one was found that can judge the expense.
+    pub fn found(&self) -> Option<&'a Found> {
+        self.lookup?.found.as_ref()
+    }
+
+    /// What the steps that were reached did, in order.
+    pub fn runs(&self) -> impl Iterator<Item = &'a StepRun> {
+        let first = Some(&self.classification.run);
+        let second = self.lookup.map(|lookup| &lookup.run);
+        let third = self.advice.map(|advice| &advice.run);
+        [first, second, third].into_iter().flatten()
+    }
+}
 
 /// The outcome and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,23 +45,11 @@ pub struct Combined {
 }
 
 /// Combines the results of the three steps.
-pub fn combine(
-    classification: &Classification,
-    lookup: Option<&Lookup>,
-    advice: Option<&Advice>,
-) -> Combined {
-    let runs = [
-        Some(&classification.run),
-        lookup.map(|lookup| &lookup.run),
-        advice.map(|advice| &advice.run),
-    ];
-    let trouble = || first_trouble(runs.into_iter().flatten());
-    // The category is not trusted: nothing that follows from it is.
-    let Some(found) = lookup
-        .and_then(|lookup| lookup.found.as_ref())
-        .filter(|_| classification.is_trusted())
-    else {
-        return review(trouble());
+pub fn combine(steps: &Steps<'_>) -> Combined {
+    let classification = steps.classification;
+    // The category is not trusted, so nothing that follows from it is.
+    let Some(found) = steps.found().filter(|_| classification.is_trusted()) else {
+        return review(first_trouble(steps));
     };
     let verdict = &found.verdict;
     let decided = |outcome: Outcome, reason: String| Combined {
@@ -44,39 +57,40 @@ pub fn combine(
         reason,
         is_override: false,
     };
-    // No trusted advice: only a denial stands on the engine's word alone.
-    let Some((ruling, reason)) = advice.and_then(Advice::trusted) else {
+    // No advice can be trusted, so only a denial follows from the verdict alone.
+    let Some((ruling, reason)) = steps.advice.and_then(Advice::trusted) else {
         return match verdict.ruling {
             Ruling::Denied => decided(Outcome::Denied, verdict.reason()),
-            Ruling::Approved | Ruling::NeedsApproval => review(trouble()),
+            Ruling::Approved | Ruling::NeedsApproval => review(first_trouble(steps)),
         };
     };
-    // The advice is stricter than policy: the model saw something, or nothing; a person finds out.
+    // The advice is stricter than the verdict: the model may have seen something that no rule covers,
+    // or it may be wrong. A person finds out.
     if *ruling > verdict.ruling {
-        return review(trouble());
+        return review(first_trouble(steps));
     }
-    // The advice is more lenient than policy: policy stands.
+    // The advice is more lenient than the verdict, which overrides it.
     if *ruling < verdict.ruling {
         return Combined {
             is_override: true,
             ..decided(verdict.ruling.into(), verdict.reason())
         };
     }
-    // The category rests on the model's word alone, and there is money in it.
+    // The category is uncorroborated, and the amount is too high to trust the model alone.
     let limit = found.uncorroborated_limit;
     if verdict.ruling == Ruling::Approved
         && !classification.is_corroborated
         && found.amount() > limit
     {
         return review(format!(
-            "nothing but the model's word speaks for its category, and it is above {limit}"
+            "only the model's word speaks for its category, and its amount is above {limit}"
         ));
     }
     decided(verdict.ruling.into(), reason.clone())
 }
 
 fn review(trouble: String) -> Combined {
-    let reason = format!("A person has to look at this expense: {trouble}.");
+    let reason = format!("A person has to review this expense: {trouble}.");
     Combined {
         outcome: Outcome::NeedsReview,
         reason,
@@ -84,20 +98,18 @@ fn review(trouble: String) -> Combined {
     }
 }
 
-/// The first thing that went wrong: a check that failed for good, or a step that came to nothing.
-fn first_trouble<'a>(runs: impl Iterator<Item = &'a StepRun>) -> String {
-    let trouble = |run: &'a StepRun| {
+/// The first thing that went wrong: the error of a step, or a check that finally failed.
+fn first_trouble(steps: &Steps<'_>) -> String {
+    let trouble = |run: &StepRun| {
         let failed = run
             .validations
             .iter()
             .find(|validation| validation.finally_failed());
-        run.report
-            .error
-            .as_deref()
-            .or(failed.map(|validation| validation.message.as_str()))
+        let error = run.report.error.clone();
+        error.or_else(|| failed.map(|validation| validation.message.clone()))
     };
-    runs.into_iter()
+    steps
+        .runs()
         .find_map(trouble)
-        .unwrap_or("the model's advice could not be used")
-        .to_owned()
+        .unwrap_or_else(|| "the model's advice could not be used".to_owned())
 }

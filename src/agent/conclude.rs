@@ -5,10 +5,8 @@
 use rust_decimal::Decimal;
 
 use crate::agent::ask::StepRun;
-use crate::agent::classify::Classification;
-use crate::agent::combine::combine;
+use crate::agent::combine::{Combined, Steps, combine};
 use crate::agent::decide::Advice;
-use crate::agent::lookup::Lookup;
 use crate::agent::{Agent, Case};
 use crate::domain::decision::{AgentOutcome, Decision};
 use crate::domain::ruling::{Outcome, Role};
@@ -53,35 +51,23 @@ impl Agent {
 
     /// The decision that follows from the steps. `cap_moved` says that another expense took a cap
     /// while the model thought.
-    pub(super) fn conclude(
-        &self,
-        case: &Case,
-        classification: &Classification,
-        lookup: Option<&Lookup>,
-        advice: Option<&Advice>,
-        cap_moved: bool,
-    ) -> Decision {
-        let combined = combine(classification, lookup, advice);
-        let outcome = combined.outcome;
-        let found = lookup.and_then(|lookup| lookup.found.as_ref());
+    pub(super) fn conclude(&self, case: &Case, steps: &Steps<'_>, cap_moved: bool) -> Decision {
+        let Combined {
+            outcome,
+            reason,
+            is_override,
+        } = combine(steps);
+        let found = steps.found();
         let verdict = found.map(|found| &found.verdict);
-        let runs: Vec<&StepRun> = [
-            Some(&classification.run),
-            lookup.map(|lookup| &lookup.run),
-            advice.map(|advice| &advice.run),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        let calls = || runs.iter().flat_map(|run| &run.report.calls);
-        let tokens = |count: fn(&ModelCall) -> Option<u64>| {
-            calls().filter_map(count).fold(0, u64::saturating_add)
-        };
         let approver = verdict.and_then(|verdict| verdict.approver);
         let asks_for_approval = outcome == Outcome::NeedsApproval;
         let asks_for_review = outcome == Outcome::NeedsReview;
+        let calls = || steps.runs().flat_map(|run| &run.report.calls);
+        let tokens = |count: fn(&ModelCall) -> Option<u64>| {
+            calls().filter_map(count).fold(0, u64::saturating_add)
+        };
         Decision {
-            category: classification.category.clone(),
+            category: steps.classification.category.clone(),
             approver: approver.filter(|_| asks_for_approval),
             // A review asks for no lower a role than the rules would.
             reviewer: asks_for_review.then(|| approver.unwrap_or(Role::Manager)),
@@ -95,24 +81,24 @@ impl Agent {
             reimbursable: found
                 .filter(|_| !asks_for_review)
                 .map(|found| found.verdict.reimbursable(found.amount())),
-            validations: runs
-                .iter()
+            validations: steps
+                .runs()
                 .flat_map(|run| run.validations.clone())
                 .collect(),
             policy_verdict: verdict.map(|verdict| verdict.ruling),
-            model_decision: advice.and_then(Advice::ruling),
-            agent_outcome: agent_outcome(outcome, &runs),
+            model_decision: steps.advice.and_then(Advice::ruling),
+            agent_outcome: agent_outcome(outcome, steps),
             // The model could not know that the cap would move, so it was not overruled.
-            is_override: combined.is_override && !cap_moved,
+            is_override: is_override && !cap_moved,
             cap_moved,
-            category_corroborated: classification.is_corroborated,
+            category_corroborated: steps.classification.is_corroborated,
             policy: found.map(|found| found.policy.clone()),
-            steps: runs.iter().map(|run| run.report.clone()).collect(),
+            steps: steps.runs().map(|run| run.report.clone()).collect(),
             input_tokens: tokens(|call| call.input_tokens),
             output_tokens: tokens(|call| call.output_tokens),
             cost_usd: total_cost(calls()),
             converted_amount: found.and_then(|found| found.facts.converted_amount.clone()),
-            ..self.bare_decision(case, outcome, combined.reason)
+            ..self.bare_decision(case, outcome, reason)
         }
     }
 }
@@ -127,16 +113,13 @@ fn total_cost<'a>(calls: impl Iterator<Item = &'a ModelCall>) -> Option<Decimal>
 }
 
 /// How the reasoning went, independently of the business result.
-fn agent_outcome(outcome: Outcome, runs: &[&StepRun]) -> AgentOutcome {
-    if runs.iter().any(|run| run.is_unanswered()) {
+fn agent_outcome(outcome: Outcome, steps: &Steps<'_>) -> AgentOutcome {
+    let mut validations = steps.runs().flat_map(|run| &run.validations);
+    if steps.runs().any(StepRun::is_unanswered) {
         AgentOutcome::Error
     } else if outcome == Outcome::NeedsReview {
         AgentOutcome::Escalated
-    } else if runs
-        .iter()
-        .flat_map(|run| &run.validations)
-        .any(|validation| !validation.passed)
-    {
+    } else if validations.any(|validation| !validation.passed) {
         AgentOutcome::Corrected
     } else {
         AgentOutcome::Success

@@ -30,6 +30,7 @@ use crate::llm::ChatModel;
 use crate::rulebook::Rulebook;
 use crate::telemetry::spans::step::step;
 use classify::{Classification, classify};
+use combine::Steps;
 use decide::{Advice, decide};
 use lookup::{Lookup, lookup};
 use prompts::facts::ExpenseFacts;
@@ -140,15 +141,15 @@ impl Agent {
         let started = Instant::now();
         let mut n_caps_moved = 0;
         loop {
-            let mut decision = self.conclude(
-                case,
+            let steps = Steps {
                 classification,
-                lookup.as_ref(),
-                advice.as_ref(),
-                n_caps_moved > 0,
-            );
-            let found = lookup.as_ref().and_then(|lookup| lookup.found.as_ref());
-            let effect = found.map_or(Effect::None, |found| Effect::Take(&found.reservation));
+                lookup: lookup.as_ref(),
+                advice: advice.as_ref(),
+            };
+            let mut decision = self.conclude(case, &steps, n_caps_moved > 0);
+            let effect = steps
+                .found()
+                .map_or(Effect::None, |found| Effect::Take(&found.reservation));
             match self
                 .ledger
                 .record(&mut decision, effect, case.idempotency.as_ref())

@@ -1,10 +1,10 @@
-//! The semantic checks: seven pure functions, each looking at one thing, each yielding one
-//! [`Validation`]. None of them changes an outcome; what they add up to is decided in `combine`.
+//! The semantic checks: pure functions, each of which looks at one thing and yields one
+//! [`Validation`]. None of them changes an outcome; `combine` decides what follows from them.
 
 use std::collections::BTreeSet;
 
 use rust_decimal::Decimal;
-use serde_json::error::Category as JsonFault;
+use serde_json::error::Category as JsonErrorKind;
 
 use crate::agent::amounts;
 use crate::agent::prompts::answers::StructuredAnswer;
@@ -16,12 +16,12 @@ use crate::llm::Answer;
 use crate::policy::evaluate::RuleFacts;
 use crate::policy::evidence::Reading;
 
-/// Which answer a check looks at.
+/// Which answer a check looked at.
 #[derive(Clone, Debug)]
 pub struct AnswerRef {
     /// The step that asked.
     pub step: Step,
-    /// Which of its answers, from 1.
+    /// Which of the step's answers, from 1.
     pub attempt: u32,
     /// The provider's id of the answer.
     pub response_id: Option<String>,
@@ -50,8 +50,9 @@ impl AnswerRef {
     }
 }
 
-/// Whether asking once more can mend an answer. A refusal, a filter or a cut would only come again.
-pub fn is_mendable(answer: &Answer) -> bool {
+/// Whether asking once more can repair an answer. A refusal, a content filter or a token limit would
+/// end the second answer like the first.
+pub fn is_repairable(answer: &Answer) -> bool {
     answer.refusal.is_none()
         && !matches!(
             answer.finish_reason.as_deref(),
@@ -59,7 +60,7 @@ pub fn is_mendable(answer: &Answer) -> bool {
         )
 }
 
-/// `answer_schema`: the answer is whole, not refused, and of the form that was asked for.
+/// `answer_schema`: the answer is complete, not refused, and of the form that was asked for.
 pub fn answer_schema<T: StructuredAnswer>(
     at: &AnswerRef,
     schema: &str,
@@ -82,7 +83,7 @@ pub fn answer_schema<T: StructuredAnswer>(
     )
 }
 
-/// The model's words stay out of the messages: they are free text, and may repeat the employee's.
+/// No message repeats the model's words: they are free text, and may repeat the employee's.
 fn parse_answer<T: StructuredAnswer>(schema: &str, answer: &Answer) -> Result<T, String> {
     if answer.refusal.is_some() {
         return Err("the model refused to answer".to_owned());
@@ -98,22 +99,22 @@ fn parse_answer<T: StructuredAnswer>(schema: &str, answer: &Answer) -> Result<T,
     if text.trim().is_empty() {
         return Err("the answer is empty".to_owned());
     }
-    let other = || format!("the answer is JSON, but no {schema}");
+    let other = || format!("the answer is JSON but not a {schema}");
     let parsed: T = serde_json::from_str(text).map_err(|error| match error.classify() {
-        JsonFault::Data => other(),
+        JsonErrorKind::Data => other(),
         _ => "the answer is not JSON".to_owned(),
     })?;
-    // A list of the right values can be read as well, and is not what was asked for.
+    // serde also reads a struct from a list of its values, which is not what was asked for.
     if text.trim_start().starts_with('[') {
         return Err(other());
     }
     match parsed.problem() {
         None => Ok(parsed),
-        Some(problem) => Err(format!("the answer is no {schema}: {problem}")),
+        Some(problem) => Err(format!("the answer is not a valid {schema}: {problem}")),
     }
 }
 
-/// `category_membership`: the label is one of the loaded categories.
+/// `category_membership`: the category exists.
 pub fn category_membership(at: &AnswerRef, label: &str, categories: &[&str]) -> Validation {
     let expected = categories
         .iter()
@@ -122,7 +123,7 @@ pub fn category_membership(at: &AnswerRef, label: &str, categories: &[&str]) -> 
     let result = if categories.contains(&label) {
         Ok("the label is a loaded category".to_owned())
     } else {
-        Err("the label is none of the loaded categories".to_owned())
+        Err("the label is not a loaded category".to_owned())
     };
     at.checked(
         ValidationType::CategoryMembership,
@@ -132,8 +133,8 @@ pub fn category_membership(at: &AnswerRef, label: &str, categories: &[&str]) -> 
     )
 }
 
-/// `category_evidence`: every source that says something speaks for the category. `None` when all
-/// are silent.
+/// `category_evidence`: every source that points to any category points to this one. `None` when all
+/// sources are silent.
 pub fn category_evidence(at: &AnswerRef, category: &str, reading: &Reading) -> Option<Validation> {
     if reading.is_empty() {
         return None;
@@ -146,7 +147,7 @@ pub fn category_evidence(at: &AnswerRef, category: &str, reading: &Reading) -> O
         Some((source, says)) => {
             let says = says.to_vec();
             let message = format!(
-                "the {} says {}, the model says {category}",
+                "the {} points to {}, but the model chose {category}",
                 source.in_words(),
                 says.join(" or ")
             );
@@ -161,7 +162,7 @@ pub fn category_evidence(at: &AnswerRef, category: &str, reading: &Reading) -> O
     ))
 }
 
-/// `tool_result`: the lookup came back with a policy that can be used for this expense.
+/// `tool_result`: the lookup found a policy that can judge this expense.
 pub fn tool_result(at: &AnswerRef, category: &str, result: Result<String, String>) -> Validation {
     let expected = vec!["a policy in force".to_owned()];
     at.checked(
@@ -172,7 +173,7 @@ pub fn tool_result(at: &AnswerRef, category: &str, result: Result<String, String
     )
 }
 
-/// `decision_consistency`: the model's decision is the policy engine's verdict.
+/// `decision_consistency`: the model's decision is the policy code's verdict.
 pub fn decision_consistency(at: &AnswerRef, advice: Ruling, verdict: Ruling) -> Validation {
     let result = if advice == verdict {
         Ok("model and policy agree".to_owned())
@@ -183,7 +184,7 @@ pub fn decision_consistency(at: &AnswerRef, advice: Ruling, verdict: Ruling) -> 
             "stricter"
         };
         Err(format!(
-            "the model says {advice}, {how} than the policy's {verdict}"
+            "the model says {advice}, which is {how} than the policy's {verdict}"
         ))
     };
     at.checked(
@@ -202,7 +203,7 @@ pub fn citation_grounding(at: &AnswerRef, cited: &[String], rules: &[RuleFacts])
         (None, _) => (None, Err("no rule is cited".to_owned())),
         (_, Some(id)) => (
             Some(shortened(id)),
-            Err("a cited rule is not among those retrieved".to_owned()),
+            Err("a cited rule is not among the rules retrieved".to_owned()),
         ),
         (Some(_), None) => (
             Some(shortened(&cited.join(", "))),
@@ -212,9 +213,10 @@ pub fn citation_grounding(at: &AnswerRef, cited: &[String], rules: &[RuleFacts])
     at.checked(ValidationType::CitationGrounding, input, retrieved, result)
 }
 
-/// `amount_grounding`: every amount in the model's reason stands in the input or is a fact of the
-/// policy. What the employee wrote holds more numbers than amounts, such as pieces of a card's, so
-/// of the input the amount alone is told.
+/// `amount_grounding`: every amount in the model's reason occurs in the input or follows from the
+/// policy. Any number that the employee wrote may be repeated. Of the input, only the expense's
+/// amounts are listed as expected, because the text may hold other numbers, such as parts of a card
+/// number.
 pub fn amount_grounding(at: &AnswerRef, reason: &str, shown: &DecideFacts) -> Validation {
     let subject = shown.subject();
     let written: BTreeSet<_> = [Some(subject.transaction), subject.merchant]
@@ -264,7 +266,7 @@ pub fn amount_grounding(at: &AnswerRef, reason: &str, shown: &DecideFacts) -> Va
     at.checked(ValidationType::AmountGrounding, input, expected, result)
 }
 
-/// A model's label or citation, cut to a length a label could have.
+/// A label or citation of the model, cut to the longest that a real one could be.
 fn shortened(text: &str) -> String {
     text.chars().take(64).collect()
 }

@@ -58,12 +58,12 @@ async fn an_answer_to_classify_that_cannot_be_used_is_a_review_that_says_why() {
                 );
                 2
             ],
-            "no classification",
+            "not a classification",
         ),
         (
             "list",
             vec![Reply::content(json!(["travel", 1, "It says so."])); 2],
-            "no classification",
+            "not a classification",
         ),
         (
             "too sure",
@@ -81,7 +81,7 @@ async fn an_answer_to_classify_that_cannot_be_used_is_a_review_that_says_why() {
                 );
                 2
             ],
-            "no sentence",
+            "longer than 1000 characters",
         ),
         (
             "elsewhere",

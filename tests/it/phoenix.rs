@@ -105,7 +105,7 @@ async fn a_real_phoenix_shows_kinds_tokens_content_and_the_failed_check() {
         (
             "invoke_agent expense_agent",
             "Flight to Chicago",
-            "needs_review: A person has to look at this expense",
+            "needs_review: A person has to review this expense",
         ),
     ] {
         for (key, shown) in [("input.value", input), ("output.value", output)] {

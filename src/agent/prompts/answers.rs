@@ -11,7 +11,7 @@ use crate::domain::ruling::Ruling;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CategoryAnswer {
-    /// The label, checked later.
+    /// The category's id; whether it exists is checked in `agent::validate`.
     pub category: String,
     /// How sure the model is, from 0 to 1.
     pub confidence: f64,
@@ -25,42 +25,50 @@ pub struct CategoryAnswer {
 pub struct DecisionAnswer {
     /// The advice.
     pub decision: Ruling,
-    /// One sentence for the employee.
+    /// The reason, one sentence for the employee.
     pub reason: String,
-    /// The rules it rests on.
+    /// The ids of the rules it rests on.
     pub cited_rules: Vec<String>,
 }
 
-/// Characters of a sentence in an answer: what is longer is no sentence.
+/// Characters that a sentence in an answer may have.
 const MAX_SENTENCE_CHARS: usize = 1_000;
-/// Rules an answer may cite; no policy has as many.
+/// Rules that an answer may cite; no policy has as many.
 const MAX_CITATIONS: usize = 32;
 
 /// An answer whose fields have bounds that JSON types cannot express.
 pub trait StructuredAnswer: DeserializeOwned {
-    /// Which field is out of bounds.
-    fn problem(&self) -> Option<&'static str>;
+    /// What is out of bounds, as the end of a sentence that the model can repair its answer by.
+    fn problem(&self) -> Option<String>;
 }
 
 impl StructuredAnswer for CategoryAnswer {
-    fn problem(&self) -> Option<&'static str> {
+    fn problem(&self) -> Option<String> {
         if !(0.0..=1.0).contains(&self.confidence) {
-            return Some("its confidence is not from 0 to 1");
+            return Some("`confidence` is not from 0 to 1".to_owned());
         }
-        (!is_sentence(&self.rationale)).then_some("its rationale is no sentence")
+        sentence_problem("rationale", &self.rationale)
     }
 }
 
 impl StructuredAnswer for DecisionAnswer {
-    fn problem(&self) -> Option<&'static str> {
-        if self.reason.trim().is_empty() || !is_sentence(&self.reason) {
-            return Some("its reason is no sentence");
+    fn problem(&self) -> Option<String> {
+        if self.reason.trim().is_empty() {
+            return Some("`reason` is empty".to_owned());
         }
-        (self.cited_rules.len() > MAX_CITATIONS).then_some("it cites too many rules")
+        if self.cited_rules.len() > MAX_CITATIONS {
+            return Some(format!(
+                "`cited_rules` has more than {MAX_CITATIONS} entries"
+            ));
+        }
+        sentence_problem("reason", &self.reason)
     }
 }
 
-fn is_sentence(text: &str) -> bool {
-    text.chars().count() <= MAX_SENTENCE_CHARS
-        && !text.contains(|c: char| c.is_control() && c != '\n')
+fn sentence_problem(field: &str, text: &str) -> Option<String> {
+    let is_sentence = text.chars().count() <= MAX_SENTENCE_CHARS
+        && !text.contains(|c: char| c.is_control() && c != '\n');
+    (!is_sentence).then(|| {
+        format!("`{field}` is longer than {MAX_SENTENCE_CHARS} characters or contains control characters")
+    })
 }

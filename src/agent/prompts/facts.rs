@@ -9,14 +9,14 @@ use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::domain::money::Currency;
 use crate::policy::evaluate::{RuleFacts, Subject};
 
-/// What the model sees of an expense: nothing of who the employee is.
+/// What the model sees of an expense: neither the employee nor the trip.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExpenseFacts {
     /// What the employee wrote.
     pub transaction: String,
-    /// Exact amount.
+    /// Exact amount in `currency`.
     pub amount: Decimal,
-    /// Its currency.
+    /// ISO 4217 code.
     pub currency: Currency,
     /// The merchant's name, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,46 +44,45 @@ impl From<&Expense> for ExpenseFacts {
     }
 }
 
-/// One category the model can choose.
+/// One category that the model can choose.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CategoryFacts {
     /// Its id.
     pub id: String,
-    /// Its policy, as people read it.
+    /// The text of its policy; empty if none is in force on the day of the purchase.
     pub policy: String,
 }
 
 /// The facts of the step classify.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ClassifyFacts {
-    /// The choice.
+    /// The categories to choose from.
     pub categories: Vec<CategoryFacts>,
     /// The expense.
     pub expense: ExpenseFacts,
 }
 
-/// One policy, as the model sees it: what is already used stands in its rules, the verdict does
-/// not.
+/// One policy, as the model sees it: with what is already used of each rule, without the verdict.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PolicyFacts {
-    /// The policy, as people read it.
+    /// The policy as people read it.
     pub text: String,
     /// The currency of its amounts.
     pub currency: Currency,
-    /// Its rules, with what is used of each.
+    /// Its rules, each with what is used of it.
     pub rules: Vec<RuleFacts>,
 }
 
 /// The facts of the step decide.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DecideFacts {
-    /// The category it was sorted into.
+    /// The category of the expense.
     pub category: String,
     /// The day of receipt, UTC.
     pub today: Date,
     /// The expense.
     pub expense: ExpenseFacts,
-    /// Its amount in the policy's currency, when that is another one.
+    /// Its amount in the policy's currency; absent if that is the expense's currency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub converted_amount: Option<ConvertedAmount>,
     /// The policy in force.
@@ -91,7 +90,7 @@ pub struct DecideFacts {
 }
 
 impl DecideFacts {
-    /// What the rules look at: nothing that the model does not see as well.
+    /// What the rules look at, which is no more than the model is shown.
     pub fn subject(&self) -> Subject<'_> {
         let expense = &self.expense;
         Subject {
