@@ -1,6 +1,6 @@
-//! A model that is plainly down is left alone: when the breaker opens, what a caller and a trace
-//! then show, how one call finds out that the model answers again, and what does not open it. Time
-//! is handed in, or the cool-down is none or endless.
+//! The circuit breaker around the model: when it opens, what callers and traces show then, how a
+//! probe closes it, and what does not open it. Tests pass the time in, or use a cool-down of zero or
+//! without end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn limits(max_failures: u32, cool_down: Duration) -> BreakerLimits {
     BreakerLimits::new(max_failures, cool_down).unwrap()
 }
 
-/// A service that asks its model once for each answer.
+/// A service that does not retry calls of its model.
 async fn app(fake: &FakeOpenAi, model_breaker: Option<BreakerLimits>) -> TestApp {
     let ModelConfig::OpenAi(mut model) = openai(fake) else {
         unreachable!("the fake is an OpenAI")
@@ -39,12 +39,12 @@ async fn app(fake: &FakeOpenAi, model_breaker: Option<BreakerLimits>) -> TestApp
     .await
 }
 
-/// Why the first call of a decision got no answer.
+/// The error of the first call of a decision.
 fn call_error(decision: &Value) -> &Value {
     &decision["steps"][0]["calls"][0]["error"]
 }
 
-/// What the service says of its breaker, to a person and to Prometheus.
+/// The state of the breaker, which `/readyz` and the metrics must agree on.
 async fn state(app: &TestApp) -> Value {
     let state = app.get("/readyz?verbose").await.body["model_breaker"].clone();
     let page = app.metrics().await;
@@ -63,11 +63,11 @@ async fn state(app: &TestApp) -> Value {
 }
 
 #[test]
-fn a_breaker_opens_after_so_many_failures_in_a_row_and_lets_one_probe_through() {
+fn a_breaker_opens_after_consecutive_failures_and_permits_one_probe() {
     let breaker = Breaker::new(limits(3, COOL_DOWN));
     let began = Instant::now();
     let call = |has_answered, now| breaker.admit(now).unwrap().finish(has_answered, now);
-    // An answer in between begins the count anew.
+    // An answer in between resets the count.
     [false, false, true, false, false]
         .into_iter()
         .for_each(|has_answered| call(has_answered, began));
@@ -84,7 +84,7 @@ fn a_breaker_opens_after_so_many_failures_in_a_row_and_lets_one_probe_through() 
     let probe = breaker.admit(now).unwrap();
     assert!(
         breaker.admit(now + COOL_DOWN).is_none(),
-        "a second probe beside the first"
+        "only one probe at a time"
     );
     assert_eq!(breaker.state(now), BreakerState::HalfOpen);
     probe.finish(false, now);
@@ -94,7 +94,7 @@ fn a_breaker_opens_after_so_many_failures_in_a_row_and_lets_one_probe_through() 
     let now = now + COOL_DOWN;
     call(true, now);
     assert_eq!(breaker.state(now), BreakerState::Closed);
-    // All of the count again, not the one failure of a probe.
+    // The count starts at zero, not at the one failure of a probe.
     [false, false]
         .into_iter()
         .for_each(|has_answered| call(has_answered, now));
@@ -102,7 +102,7 @@ fn a_breaker_opens_after_so_many_failures_in_a_row_and_lets_one_probe_through() 
 }
 
 #[tokio::test]
-async fn a_probe_that_is_given_up_leaves_the_next_call_to_be_one() {
+async fn after_a_dropped_probe_the_next_call_is_the_probe() {
     let breaker = Breaker::new(limits(1, Duration::ZERO));
     breaker
         .admit(Instant::now())
@@ -117,12 +117,12 @@ async fn a_probe_that_is_given_up_leaves_the_next_call_to_be_one() {
 }
 
 #[test]
-fn of_calls_that_began_before_only_an_answer_counts() {
+fn of_calls_that_began_before_the_breaker_opened_only_answers_count() {
     let breaker = Breaker::new(limits(1, COOL_DOWN));
     let began = Instant::now();
     let [first, second, third, fourth] = std::array::from_fn(|_| breaker.admit(began).unwrap());
     first.finish(false, began);
-    // Open for no longer than it was.
+    // Does not extend the cool-down.
     second.finish(false, began + COOL_DOWN / 2);
     let probe = breaker.admit(began + COOL_DOWN).unwrap();
     third.finish(false, began + COOL_DOWN);
@@ -134,7 +134,7 @@ fn of_calls_that_began_before_only_an_answer_counts() {
 }
 
 #[tokio::test]
-async fn a_model_that_is_down_is_not_asked_and_the_trace_says_so() {
+async fn a_model_that_is_down_is_not_called_and_the_trace_says_so() {
     let fake = FakeOpenAi::spawn().await;
     fake.script([Reply::status(503), Reply::close()]);
     let app = app(&fake, Some(limits(2, ENDLESS))).await;
@@ -171,7 +171,7 @@ async fn a_model_that_is_down_is_not_asked_and_the_trace_says_so() {
 }
 
 #[tokio::test]
-async fn one_call_finds_out_whether_the_model_answers_again() {
+async fn one_probe_finds_out_whether_the_model_is_up_again() {
     let fake = FakeOpenAi::spawn().await;
     let app = app(&fake, Some(limits(2, Duration::ZERO))).await;
     let gate = Arc::new(Notify::new());
@@ -183,7 +183,7 @@ async fn one_call_finds_out_whether_the_model_answers_again() {
         Reply::held(&gate, label),
         ruling,
     ]);
-    // The third is a probe, and fails.
+    // The third call is a probe, and fails.
     for _ in 0..3 {
         assert_eq!(call_error(&app.decide(ride()).await), "500");
     }
@@ -209,7 +209,7 @@ async fn one_call_finds_out_whether_the_model_answers_again() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_answers_is_not_down_whatever_it_says() {
+async fn an_endpoint_that_answers_is_not_down_whatever_its_answer() {
     let fake = FakeOpenAi::spawn().await;
     let app = app(&fake, Some(limits(2, ENDLESS))).await;
     let page = Reply::raw(200, "text/html", "<html>the proxy's page</html>");
@@ -220,7 +220,7 @@ async fn an_endpoint_that_answers_is_not_down_whatever_it_says() {
         page,
         Reply::content("nonsense"),
     ] {
-        // An outage that is over with the next answer.
+        // An outage that ends with the next answer.
         fake.script([Reply::status(503)]);
         assert_eq!(call_error(&app.decide(ride()).await), "503");
         fake.always(reply);
@@ -230,7 +230,7 @@ async fn an_endpoint_that_answers_is_not_down_whatever_it_says() {
 }
 
 #[tokio::test]
-async fn without_a_breaker_every_decision_asks() {
+async fn without_a_breaker_every_decision_calls_the_model() {
     let fake = FakeOpenAi::spawn().await;
     fake.always(Reply::status(503));
     let app = app(&fake, BreakerLimits::new(0, COOL_DOWN)).await;

@@ -1,5 +1,5 @@
-//! The policy engine and its files: exact limits, every fault of a file named, and what the
-//! evidence says.
+//! The policy engine and its files: exact limits, a diagnostic for every mistake in a file, and the
+//! evidence for categories.
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -19,11 +19,11 @@ pub(crate) fn dec(text: &str) -> Decimal {
     text.parse().unwrap()
 }
 
-/// Read once: the properties below ask for them a thousand times.
+/// Loaded once, because the properties below use them a thousand times.
 static SHIPPED: LazyLock<Arc<Policies>> =
     LazyLock::new(|| Folder::load(&shipped_policies()).unwrap().shared.policies);
 
-/// What the shipped policy of a category holds of an amount.
+/// The verdict of the shipped policy of a category on an amount.
 fn verdict(category: &str, amount: &str, usage: Usage, has_receipt: bool) -> Verdict {
     let policy = SHIPPED.in_force(category, date(2026, 3, 14)).unwrap();
     let rules: Vec<RuleFacts> = policy
@@ -40,7 +40,7 @@ fn verdict(category: &str, amount: &str, usage: Usage, has_receipt: bool) -> Ver
     )
 }
 
-/// A taxi of this amount, handed in on the day of the ride.
+/// A taxi ride of this amount, submitted on its day.
 pub(crate) fn expense(amount: &str) -> Subject<'static> {
     let day = date(2026, 3, 14);
     Subject {
@@ -133,7 +133,7 @@ fn a_cap_that_was_lowered_below_its_use_allows_nothing_more() {
 }
 
 #[test]
-fn what_a_broken_cap_still_allows_can_be_paid() {
+fn what_an_exceeded_cap_still_allows_can_be_paid() {
     let reimbursable = |category: &str, amount: &str, used: &str| {
         let usage = Usage {
             day: dec(used),
@@ -163,7 +163,7 @@ fn what_a_broken_cap_still_allows_can_be_paid() {
 }
 
 #[test]
-fn the_tightest_of_two_broken_caps_says_what_can_be_paid() {
+fn the_tighter_of_two_exceeded_caps_limits_what_can_be_paid() {
     let cap = |id: &str, per: Window, max: &str| {
         let rule = Rule {
             id: id.to_owned(),
@@ -198,7 +198,7 @@ fn other_needs_a_vice_president_for_any_amount() {
 }
 
 #[test]
-fn who_has_to_agree_is_told_where_a_cap_denies_as_well() {
+fn the_approver_is_reported_even_when_a_cap_denies() {
     let above_both = verdict("office", "2500.01", Usage::default(), true);
     assert_eq!(
         (above_both.ruling, above_both.approver),
@@ -232,12 +232,12 @@ proptest! {
     }
 }
 
-/// The faults of one file, as `policies check` prints them.
-fn faults(text: &str) -> String {
-    faults_of(&[("policies/meals.toml", text)])
+/// The diagnostics of one file, as `policies check` prints them.
+fn diagnostics(text: &str) -> String {
+    diagnostics_of(&[("policies/meals.toml", text)])
 }
 
-fn faults_of(files: &[(&str, &str)]) -> String {
+fn diagnostics_of(files: &[(&str, &str)]) -> String {
     let sources: Vec<(&Path, &str)> = files
         .iter()
         .map(|(name, text)| (Path::new(*name), *text))
@@ -247,7 +247,7 @@ fn faults_of(files: &[(&str, &str)]) -> String {
         .to_string()
 }
 
-/// A policy file with the least that one needs.
+/// A policy file with the required keys and little else.
 pub(crate) const MEALS: &str = r#"category = "meals"
 version = "1"
 effective_from = "2026-01-01"
@@ -268,7 +268,7 @@ merchant = ["diner"]
 "#;
 
 #[test]
-fn every_fault_of_a_file_is_named_with_line_key_and_what_is_accepted() {
+fn every_mistake_in_a_file_is_reported_with_line_key_and_what_is_accepted() {
     let broken = r#"category = "Meals!"
 version = 1
 effective_from = "2026-13-01"
@@ -346,35 +346,35 @@ merchant = ["***"]
 transaction = "lunch"
 words = []
 "#;
-    assert_golden("faults_of_a_policy_file", &faults(broken));
+    assert_golden("diagnostics_of_a_policy_file", &diagnostics(broken));
 }
 
 #[test]
-fn a_file_that_is_not_toml_is_named_with_its_line() {
+fn a_file_that_is_not_toml_is_reported_with_its_line() {
     assert_golden(
-        "fault_of_a_file_that_is_not_toml",
-        &faults("category = \"meals\"\nversion = \n"),
+        "diagnostic_of_a_file_that_is_not_toml",
+        &diagnostics("category = \"meals\"\nversion = \n"),
     );
 }
 
 #[test]
-fn files_that_contradict_each_other_are_named() {
+fn files_that_contradict_each_other_are_reported() {
     let travel = MEALS.replace("\"meals\"", "\"travel\"");
     let again = MEALS.replace("75.00", "80.00");
-    // One category's merchant is a word of another one's transactions.
+    // The merchant phrase of one category is a transaction phrase of another one.
     let word = travel.replace("merchant = ", "transaction = ");
-    let faults = faults_of(&[
+    let diagnostics = diagnostics_of(&[
         ("policies/a.toml", MEALS),
         ("policies/b.toml", &travel),
         ("policies/c.toml", &again),
         ("policies/d.toml", &word),
     ]);
-    assert_golden("faults_between_policy_files", &faults);
+    assert_golden("diagnostics_between_policy_files", &diagnostics);
 }
 
 #[test]
-fn a_folder_without_policies_is_a_fault() {
-    assert!(faults_of(&[]).contains("holds no policy"));
+fn a_folder_without_policies_is_an_error() {
+    assert!(diagnostics_of(&[]).contains("contains no policy"));
     let missing = Folder::load(Path::new("no-such-folder"))
         .unwrap_err()
         .to_string();
@@ -385,7 +385,7 @@ fn a_folder_without_policies_is_a_fault() {
 }
 
 #[test]
-fn the_date_of_the_expense_chooses_the_version() {
+fn the_date_of_the_expense_selects_the_version() {
     let first = MEALS.replace("category", "effective_to = \"2026-06-30\"\ncategory");
     let second = MEALS
         .replace("2026-01-01", "2026-08-01")
@@ -430,7 +430,7 @@ fn after_a_temporary_version_the_one_before_is_in_force_again() {
 }
 
 #[test]
-fn the_longest_phrase_wins_and_takes_its_words() {
+fn the_longest_phrase_wins_and_consumes_its_words() {
     let best = |text: &str| SHIPPED.evidence(None, None, text).best().map(str::to_owned);
     for (text, category) in [
         ("Flight to Chicago, $650", Some("travel")),
@@ -447,7 +447,7 @@ fn the_longest_phrase_wins_and_takes_its_words() {
 }
 
 #[test]
-fn sources_that_disagree_are_told_apart() {
+fn sources_of_evidence_that_disagree_object_to_each_other() {
     let reading = SHIPPED.evidence(Some("3000"), None, "Team lunch");
     assert!(reading.objection("meals").is_some());
     assert!(reading.objection("travel").is_some());

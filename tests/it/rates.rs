@@ -1,5 +1,5 @@
-//! Money in other currencies, and the tables beside the policies: exact conversion that rounds up,
-//! caps that count the converted amount, and every fault of a table named.
+//! Amounts in other currencies, and the tables beside the policies: exact conversion that rounds up,
+//! caps that count the converted amount, and a diagnostic for every mistake in a table.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ fn currency(code: &str) -> Currency {
     code.parse().unwrap()
 }
 
-/// A taxi of this amount on this day.
+/// A taxi ride of this amount on this day.
 fn taxi(amount: &str, code: &str, day: Date) -> Expense {
     Expense {
         transaction: "Taxi".to_owned(),
@@ -60,7 +60,7 @@ source = "the bank"
 "#;
 
 #[test]
-fn the_latest_rate_on_or_before_the_day_of_the_expense_counts() {
+fn the_latest_rate_on_or_before_the_day_of_the_expense_is_used() {
     let rates = rates(EUR);
     let converted = |day: Date| rates.convert(&taxi("10.00", "EUR", day), Currency::USD);
     let (from, into) = (currency("EUR"), Currency::USD);
@@ -89,7 +89,7 @@ fn the_latest_rate_on_or_before_the_day_of_the_expense_counts() {
 }
 
 #[test]
-fn a_rate_is_never_turned_round_and_one_currency_needs_none() {
+fn a_rate_is_never_inverted_and_the_same_currency_needs_none() {
     let rates = rates(EUR);
     let back = rates.convert(&taxi("10.00", "USD", date(2026, 3, 14)), currency("EUR"));
     assert!(matches!(back, Err(ConversionError::NoRate { .. })));
@@ -123,7 +123,7 @@ fn conversion_rounds_up_to_the_minor_digit_of_the_policys_currency() {
 }
 
 #[test]
-fn an_amount_too_large_to_be_converted_is_refused() {
+fn an_amount_that_is_too_large_is_not_converted() {
     let huge = taxi("999999999999.99", "EUR", date(2026, 1, 1));
     assert_eq!(
         rates(EUR).convert(&huge, Currency::USD),
@@ -158,7 +158,7 @@ proptest! {
 }
 
 #[test]
-fn every_fault_of_a_table_of_rates_is_named() {
+fn every_mistake_in_a_table_of_rates_is_reported() {
     let broken = r#"
 title = "Rates"
 
@@ -197,12 +197,12 @@ effective_from = "2026-01-01"
 rate = "1.0850"
 source = "the bank"
 "#;
-    let faults = Rates::parse(Path::new("policies/tables/rates.toml"), broken).unwrap_err();
-    assert_golden("faults_of_a_table_of_rates", &faults.to_string());
+    let diagnostics = Rates::parse(Path::new("policies/tables/rates.toml"), broken).unwrap_err();
+    assert_golden("diagnostics_of_a_table_of_rates", &diagnostics.to_string());
 }
 
 #[test]
-fn every_fault_of_a_table_of_prices_is_named() {
+fn every_mistake_in_a_table_of_prices_is_reported() {
     let broken = r#"
 [[price]]
 provider = "openai"
@@ -231,29 +231,32 @@ output_per_million = "10.00"
 per_image = "1.00"
 source = "the provider"
 "#;
-    let faults = Prices::parse(Path::new("policies/tables/prices.toml"), broken).unwrap_err();
-    assert_golden("faults_of_a_table_of_prices", &faults.to_string());
+    let diagnostics = Prices::parse(Path::new("policies/tables/prices.toml"), broken).unwrap_err();
+    assert_golden("diagnostics_of_a_table_of_prices", &diagnostics.to_string());
 }
 
 #[test]
-fn faults_of_policies_and_of_tables_are_named_together() {
+fn diagnostics_of_policies_and_of_tables_are_reported_together() {
     let folder = policies_with("tables/rates.toml", "[[rate]]");
     std::fs::write(folder.path().join("meals.toml"), "category = ").unwrap();
     std::fs::write(folder.path().join("tables/prices.toml"), "price = 1").unwrap();
-    let faults = expense_agent::rulebook::Folder::load(folder.path())
+    let diagnostics = expense_agent::rulebook::Folder::load(folder.path())
         .unwrap_err()
         .to_string();
-    for file in [
+    for expected in [
         "meals.toml:1: is not TOML",
         "rates.toml:46: `from` is missing",
-        "prices.toml:1: `price` is no list",
+        "prices.toml:1: `price` is not a list",
     ] {
-        assert!(faults.contains(file), "{file} in {faults}");
+        assert!(
+            diagnostics.contains(expected),
+            "{expected} in {diagnostics}"
+        );
     }
 }
 
 #[tokio::test]
-async fn without_a_table_every_other_currency_is_a_review() {
+async fn without_a_table_of_rates_every_other_currency_is_a_review() {
     let folder = policies_with("other.toml", "");
     std::fs::remove_file(folder.path().join("tables/rates.toml")).unwrap();
     let app = TestApp::with(Config {
@@ -281,7 +284,7 @@ fn euros(transaction: &str, amount: &str) -> Value {
 }
 
 #[tokio::test]
-async fn caps_count_the_converted_amount_beside_what_was_paid_in_the_policys_own_currency() {
+async fn caps_add_converted_amounts_to_those_in_the_currency_of_the_policy() {
     let app = TestApp::spawn().await;
     let dollars =
         json!({"transaction": "Lunch", "amount": "20.00", "date": "2026-03-14", "user_id": "ana"});
@@ -323,8 +326,8 @@ async fn the_body_of_a_converted_expense_shows_both_amounts() {
     );
 }
 
-/// What comes of an expense that the model takes for approved travel, for this reason. The model
-/// saw both amounts.
+/// The decision on an expense that the model classifies as travel and approves for this reason. The
+/// model sees both amounts.
 async fn decided(body: Value, reason: &str) -> Value {
     let fake = FakeOpenAi::spawn().await;
     fake.script([
@@ -357,7 +360,7 @@ async fn a_reason_may_name_the_amount_in_either_currency() {
 }
 
 #[tokio::test]
-async fn the_limit_of_the_models_word_is_in_the_policys_currency() {
+async fn the_uncorroborated_limit_is_in_the_currency_of_the_policy() {
     for (amount, converted, outcome) in [
         ("23.04", "25.00", "approved"),
         ("23.05", "25.01", "needs_review"),

@@ -1,5 +1,5 @@
-//! What redaction finds and what it leaves alone, text by text and as properties. That no sink goes
-//! without it is shown in `leaks`.
+//! What redaction replaces and what it leaves as it is, text by text and as properties. `leaks` shows
+//! that every way out of the service is redacted.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use expense_agent::redact::pseudonym::Pseudonyms;
 use expense_agent::redact::{WITHHELD, redact};
 use proptest::prelude::*;
 
-/// Texts that must not leave as they are, and what leaves instead.
-const FOUND: [(&str, &str); 64] = [
+/// Texts with sensitive data, and what redaction makes of them.
+const SENSITIVE: [(&str, &str); 64] = [
     ("jane.doe@example.com", "[EMAIL]"),
     (
         "write to <o'brien+x@mail.example.co.uk>.",
@@ -71,7 +71,7 @@ const FOUND: [(&str, &str); 64] = [
         "[SECRET]",
     ),
     // Look-alikes: full-width, mathematical and Arabic digits, blanks and dashes of all kinds, and
-    // what cannot be seen.
+    // invisible characters.
     ("４１１１１１１１１１１１１１１１", "[CARD]"),
     ("𝟒𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏", "[CARD]"),
     ("٤١١١١١١١١١١١١١١١", "[CARD]"),
@@ -96,8 +96,8 @@ const FOUND: [(&str, &str); 64] = [
     ("4111\u{1b}[１111 1111 1111", "[CARD]"),
 ];
 
-/// Texts of this service and of its callers in which nothing is to be found.
-const LEFT_ALONE: [&str; 58] = [
+/// Texts of this service and of its callers without sensitive data.
+const HARMLESS: [&str; 58] = [
     "",
     "1,234.56",
     "123,456,789,012.00 USD",
@@ -159,21 +159,21 @@ const LEFT_ALONE: [&str; 58] = [
 ];
 
 #[test]
-fn what_must_not_leave_is_replaced_by_its_kind() {
-    for (text, redacted) in FOUND {
+fn sensitive_data_are_replaced_by_their_kind() {
+    for (text, redacted) in SENSITIVE {
         assert_eq!(redact(text), redacted, "{text}");
     }
 }
 
 #[test]
 fn amounts_dates_codes_and_ids_are_left_alone() {
-    for text in LEFT_ALONE {
+    for text in HARMLESS {
         assert_eq!(redact(text), text);
     }
 }
 
 #[test]
-fn the_policies_and_prompts_that_ship_are_left_alone() {
+fn the_shipped_policies_and_prompts_are_left_alone() {
     for path in [
         "policies/meals.toml",
         "policies/office.toml",
@@ -190,32 +190,32 @@ fn the_policies_and_prompts_that_ship_are_left_alone() {
 }
 
 #[test]
-fn what_cannot_be_searched_is_withheld() {
+fn a_text_that_cannot_be_searched_is_withheld() {
     let long = format!("jane@example.com{}", " ".repeat(1 << 20));
     assert_eq!(redact(&long), WITHHELD);
 }
 
 #[test]
-fn a_name_for_a_person_is_the_same_for_everyone_who_has_the_key() {
-    let names = Pseudonyms::new("a key of sixteen characters".into());
-    let name = names.name("user", "jane@example.com");
+fn a_pseudonym_depends_on_the_id_and_the_key_alone() {
+    let pseudonyms = Pseudonyms::new("a key of sixteen characters".into());
+    let pseudonym = pseudonyms.name("user", "jane@example.com");
     assert_eq!(
-        name,
+        pseudonym,
         Pseudonyms::new("a key of sixteen characters".into()).name("user", "jane@example.com")
     );
     assert!(
-        name.starts_with("user-") && name.len() == "user-".len() + 16,
-        "{name}"
+        pseudonym.starts_with("user-") && pseudonym.len() == "user-".len() + 16,
+        "{pseudonym}"
     );
-    assert_ne!(name, names.name("user", "john@example.com"));
+    assert_ne!(pseudonym, pseudonyms.name("user", "john@example.com"));
     assert_ne!(
-        name,
+        pseudonym,
         Pseudonyms::new("another key of the same kind".into()).name("user", "jane@example.com")
     );
-    assert_eq!(names.name("user", "u-1042"), "u-1042");
+    assert_eq!(pseudonyms.name("user", "u-1042"), "u-1042");
 }
 
-/// The digits of a card with this beginning, sixteen in all, the last of which is the checksum.
+/// A card number of sixteen digits with this beginning; the last digit is the checksum.
 fn card(beginning: &str, digits: &[u32]) -> Vec<u32> {
     let given = beginning.chars().filter_map(|c| c.to_digit(10));
     let mut number: Vec<u32> = given.chain(digits.iter().copied()).take(15).collect();
@@ -260,7 +260,7 @@ proptest! {
             let id = &hash[64 - n..];
             let uuid = [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..32]].join("-");
             for id in [id, &uuid].into_iter().filter(|id| id.contains(&letter)) {
-                // Alone it is known by its shape, and in a text by a search.
+                // Alone, an id is recognised by its form; in a text, by the search.
                 for text in [id.to_owned(), format!("id {id}")] {
                     prop_assert_eq!(redact(&text), text.as_str());
                 }
@@ -293,8 +293,8 @@ proptest! {
     }
 
     #[test]
-    fn what_was_redacted_passes_unchanged(
-        parts in prop::collection::vec(prop::sample::select(FOUND.map(|(text, _)| text).to_vec()).prop_union(prop::sample::select(LEFT_ALONE.to_vec())), 0..6),
+    fn a_redacted_text_passes_unchanged(
+        parts in prop::collection::vec(prop::sample::select(SENSITIVE.map(|(text, _)| text).to_vec()).prop_union(prop::sample::select(HARMLESS.to_vec())), 0..6),
         noise in prop::collection::vec("[\\PC\\\\%@+0-9 .-]{0,12}", 6),
     ) {
         let text: String = parts.iter().zip(&noise).map(|(part, noise)| format!("{part}{noise}")).collect();
@@ -304,10 +304,10 @@ proptest! {
     }
 
     #[test]
-    fn no_text_brings_it_down(
+    fn no_text_makes_redaction_fail(
         text in any::<String>(), digits in "[0-9 ()+./@%\\\\u-]{0,60}", escapes in "([\\\\%\u{1b}][\\[u%]?[0-9a-f;]{0,4}[é４m]?){0,9}",
     ) {
-        // A panic inside would show as a text that is withheld.
+        // A panic inside would withhold the text.
         prop_assert_ne!(redact(&text), WITHHELD);
         prop_assert_ne!(redact(&digits), WITHHELD);
         prop_assert_ne!(redact(&escapes), WITHHELD);

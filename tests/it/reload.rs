@@ -1,5 +1,5 @@
-//! What changes while the service runs: files are read again by themselves and on SIGHUP, all or
-//! nothing, and a faulty one changes nothing but what readiness says.
+//! Reloading of API keys while the service runs: the file is read again periodically and on SIGHUP,
+//! it is applied as a whole or not at all, and an invalid file changes only what `/readyz` says.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::harness::{TestApp, config, http_config, poll};
 const PATIENCE: Duration = Duration::from_secs(20);
 const QUIET: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
 
-/// Waits until an expense that is posted with a key is answered with a status.
+/// Waits until posting an expense with a key returns a status.
 async fn answered(app: &TestApp, key: &str, status: u16) {
     poll::until(PATIENCE, &format!("{status} for {key}"), async || {
         let reply = app.post_as(key, taxi()).await;
@@ -29,7 +29,7 @@ async fn answered(app: &TestApp, key: &str, status: u16) {
     .await;
 }
 
-/// Waits until readiness says something of the keys.
+/// Waits until `/readyz` reports this about the keys.
 async fn keys_are(url: &str, expected: &str) {
     poll::until(PATIENCE, expected, async || {
         let ready = reqwest::get(format!("{url}/readyz"))
@@ -38,7 +38,7 @@ async fn keys_are(url: &str, expected: &str) {
         assert_eq!(
             ready.status(),
             200,
-            "the service serves on, whatever became of the file"
+            "the service stays ready, whatever is in the file"
         );
         let body: Value = ready.json().await.map_err(|error| error.to_string())?;
         let said = body["checks"]["api_keys"]
@@ -62,7 +62,7 @@ async fn keys_are_added_rotated_and_revoked_without_a_restart() {
     answered(&app, "ea_old", 201).await;
     assert_eq!(app.post_as("ea_new", taxi()).await.status, 401);
 
-    // Both count while the callers change over, and both act for the same tenant.
+    // Both are valid during the rotation, and both belong to the same tenant.
     file.replace(&[old, entry("new", "acme", "ea_new", "")]);
     answered(&app, "ea_new", 201).await;
     let mine = app
@@ -137,7 +137,7 @@ async fn a_hangup_reloads_the_keys_at_once() {
 }
 
 #[tokio::test]
-async fn a_faulty_file_keeps_the_keys_that_were_loaded_and_is_warned_of_once() {
+async fn an_invalid_file_leaves_the_loaded_keys_in_use_and_is_logged_once() {
     let good = entry("a", "acme", "ea_good", "");
     let file = KeyFile::new(std::slice::from_ref(&good));
     let arguments = ["--api-keys", file.name(), "--reload-interval", "10ms"];
@@ -160,10 +160,14 @@ async fn a_faulty_file_keeps_the_keys_that_were_loaded_and_is_warned_of_once() {
             .bearer_auth(key);
         request.send().await.unwrap().status().as_u16()
     };
-    // The file is read many times over while this goes on.
+    // The file is read many times meanwhile.
     for _ in 0..20 {
         assert_eq!(list("ea_good").await, 200);
-        assert_eq!(list("ea_new").await, 401, "all of a file or nothing of it");
+        assert_eq!(
+            list("ea_new").await,
+            401,
+            "a file is applied as a whole or not at all"
+        );
     }
     file.replace(&["no toml".to_owned()]);
     keys_are(&service.url, &format!("{stale}1: is not TOML")).await;

@@ -1,5 +1,5 @@
-//! Policies that change while the service runs: the next expense is judged by the new ones, one
-//! under way by those it began with, and a set with a fault anywhere by nobody.
+//! Policies that change while the service runs: the next expense is judged by the new policies, a
+//! decision in progress by those it began with, and a set with any error in it is never used.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ fn meals_up_to(amount: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_policy_that_is_edited_counts_from_the_next_expense_on() {
+async fn an_edited_policy_is_used_from_the_next_expense_on() {
     let folder = PolicyFolder::shipped();
     let app = folder.app().await;
     let before = app.decide(of_user(meal("60.00"), "ana")).await;
@@ -51,12 +51,12 @@ async fn a_policy_that_is_edited_counts_from_the_next_expense_on() {
     assert_eq!(
         app.decide(of_user(meal("60.00"), "cleo")).await["policy"]["id"],
         "other",
-        "nothing is left of the category"
+        "the category is gone"
     );
 }
 
 #[tokio::test]
-async fn rates_and_prices_are_followed_like_policies() {
+async fn rates_and_prices_are_reloaded_like_policies() {
     let folder = PolicyFolder::shipped();
     let fake = FakeOpenAi::spawn().await;
     let app = TestApp::with(Config {
@@ -104,14 +104,14 @@ async fn rates_and_prices_are_followed_like_policies() {
 }
 
 #[tokio::test]
-async fn a_faulty_set_is_refused_as_a_whole_and_warned_of_once() {
+async fn an_invalid_set_is_rejected_as_a_whole_and_logged_once() {
     let folder = PolicyFolder::mounted();
     let arguments = ["--policies", folder.name(), "--reload-interval", "10ms"];
     let service = Service::start(&arguments, &[QUIET]).await;
     policies_are(&service.url, "4 loaded").await;
     let outcome =
         async |user: &str| service.post(of_user(meal("60.00"), user)).await.1["outcome"].clone();
-    // One good change, and beside it what a test wants.
+    // A valid change, and beside it whatever `spoil` does.
     let publish = |version: &str, spoil: &dyn Fn(&Path)| {
         folder.publish(version, |next| {
             copy_shipped(next);
@@ -131,7 +131,7 @@ async fn a_faulty_set_is_refused_as_a_whole_and_warned_of_once() {
         &format!("{}1: `from` is missing", stale("tables/rates.toml")),
     )
     .await;
-    // The files are read many times over while this goes on.
+    // The files are read many times meanwhile.
     for n in 0..20 {
         assert_eq!(
             outcome(&format!("before-{n}")).await,
@@ -148,11 +148,11 @@ async fn a_faulty_set_is_refused_as_a_whole_and_warned_of_once() {
     )
     .await;
     assert!(
-        unreadable.ends_with("write a text file in UTF-8"),
+        unreadable.ends_with("save it as UTF-8 text"),
         "{unreadable}"
     );
-    // What is no longer there is linked to for a moment, and a link to nothing is no policy that
-    // was taken away.
+    // The link to a removed file exists for a moment longer, and a broken link is not a policy that
+    // was deleted.
     publish("..lost", &|next| {
         std::fs::remove_file(next.join("travel.toml")).unwrap()
     });
@@ -173,12 +173,12 @@ async fn a_faulty_set_is_refused_as_a_whole_and_warned_of_once() {
     assert!(ended.success(), "{log}");
     let warnings: Vec<&str> = log.split("policies cannot be reloaded").skip(1).collect();
     assert_eq!(warnings.len(), 3, "one for each change: {log}");
-    for fault in [
+    for mistake in [
         "`from` is missing",
         "`to` is missing",
         "`max` is \"500,00\"",
     ] {
-        assert!(warnings[0].contains(fault), "{fault} in {log}");
+        assert!(warnings[0].contains(mistake), "{mistake} in {log}");
     }
     assert_eq!(log.matches("policies reloaded").count(), 1, "{log}");
 }
@@ -215,7 +215,7 @@ async fn a_mounted_config_map_that_swaps_its_links_is_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_swap_is_never_taken_by_halves() {
+async fn a_swap_of_files_is_never_applied_by_halves() {
     const N_VERSIONS: usize = 200;
     let folder = PolicyFolder::mounted();
     let dir = folder.path().to_owned();
@@ -280,7 +280,7 @@ async fn a_hangup_reloads_the_policies_at_once() {
 }
 
 #[tokio::test]
-async fn a_run_under_way_keeps_its_policies_also_when_a_cap_moves() {
+async fn a_decision_in_progress_keeps_its_policies_even_when_a_cap_moves() {
     let folder = PolicyFolder::shipped();
     let fake = FakeOpenAi::spawn().await;
     let app = Arc::new(
@@ -330,14 +330,18 @@ async fn a_run_under_way_keeps_its_policies_also_when_a_cap_moves() {
 }
 
 #[tokio::test]
-async fn what_is_caught_half_way_is_not_taken() {
-    // What the files say at one look after another; they hold still at the end.
-    const SAID: [&str; 6] = ["old", "old", "half", "faulty half", "new", "new"];
-    let n_looks = AtomicUsize::new(0);
-    let read = move || SAID[n_looks.fetch_add(1, Ordering::Relaxed).min(SAID.len() - 1)];
-    let parse = |said: &&'static str| {
-        assert!(!said.contains("half"), "{said} was never to be looked at");
-        Ok(*said)
+async fn a_half_written_change_is_not_applied() {
+    // The content of the files at each read; it stays the same at the end.
+    const CONTENTS: [&str; 6] = ["old", "old", "half", "faulty half", "new", "new"];
+    let n_reads = AtomicUsize::new(0);
+    let read = move || {
+        CONTENTS[n_reads
+            .fetch_add(1, Ordering::Relaxed)
+            .min(CONTENTS.len() - 1)]
+    };
+    let parse = |content: &&'static str| {
+        assert!(!content.contains("half"), "{content} must not be parsed");
+        Ok(*content)
     };
     let requests = ReloadRequests::default();
     let value =

@@ -204,7 +204,7 @@ async fn a_tenant_comes_and_goes_without_a_restart() {
 }
 
 #[test]
-fn faults_of_tenants_policies_name_the_tenants_file() {
+fn diagnostics_of_a_tenants_policies_name_the_tenants_file() {
     let folder = with_tenants();
     let clash = TRAINING
         .replace("training-cap", "travel-trip-cap")
@@ -226,7 +226,7 @@ fn faults_of_tenants_policies_name_the_tenants_file() {
     );
     let faults = Folder::load(folder.path()).unwrap_err().to_string();
     assert_golden(
-        "faults_of_tenants_policies",
+        "diagnostics_of_tenants_policies",
         &faults.replace(folder.name(), "policies"),
     );
 }

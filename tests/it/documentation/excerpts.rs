@@ -60,7 +60,7 @@ const EXCERPTS: [(&str, &[&str]); 3] = [
     ),
     (
         "policies/README.md",
-        &["tests/golden/faults_of_a_policy_file.snap"],
+        &["tests/golden/diagnostics_of_a_policy_file.snap"],
     ),
 ];
 

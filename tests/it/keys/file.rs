@@ -13,15 +13,15 @@ use crate::harness::key_file::{KeyFile, entry};
 
 const QUIET: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
 
-/// The faults of a file of keys, as the service prints them when it does not start.
-fn faults(text: &str) -> String {
+/// The diagnostics of a key file, as the service prints them when it cannot start.
+fn diagnostics(text: &str) -> String {
     parse::parse(Path::new("keys.toml"), text)
         .unwrap_err()
         .to_string()
 }
 
 #[test]
-fn every_fault_of_a_key_file_is_named_and_no_value_of_it_is_repeated() {
+fn every_mistake_in_a_key_file_is_reported_without_repeating_a_value() {
     let broken = r#"colour = "red"
 
 [[key]]
@@ -46,30 +46,30 @@ tenant = "zeta"
 sha256 = "9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08"
 roles = "vp"
 "#;
-    let faults = faults(broken);
+    let diagnostics = diagnostics(broken);
     assert!(
-        !faults.contains("ea_5f2c8d"),
-        "somebody may have written the key where its hash belongs: {faults}"
+        !diagnostics.contains("ea_5f2c8d"),
+        "someone may have written the key in place of its hash: {diagnostics}"
     );
-    assert_golden("faults_of_a_key_file", &faults);
+    assert_golden("diagnostics_of_a_key_file", &diagnostics);
 }
 
 #[test]
 fn a_key_file_without_keys_is_a_fault() {
     // An editor that truncates a file before it writes it must not shut everybody out.
     assert_eq!(
-        faults(""),
+        diagnostics(""),
         "keys.toml:1: `key` is missing; write at least one [[key]]"
     );
     assert_eq!(
-        faults("key = []"),
+        diagnostics("key = []"),
         "keys.toml:1: `key` is empty; write at least one [[key]]"
     );
     assert_eq!(
-        faults("key = 7"),
-        "keys.toml:1: `key` is no list of tables; write [[key]] above each of them"
+        diagnostics("key = 7"),
+        "keys.toml:1: `key` is not a list of tables; write [[key]] above each table"
     );
-    assert!(faults("[[key]\n").starts_with("keys.toml:1: is not TOML: "));
+    assert!(diagnostics("[[key]\n").starts_with("keys.toml:1: is not TOML: "));
     let missing = ApiKeys::parse(&expense_agent::keys::KeyFile::read(Path::new(
         "no-such-file",
     )))
