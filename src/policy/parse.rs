@@ -23,6 +23,7 @@ use crate::toml_reader::{
 const NAME: &str = "lower-case letters, digits, `-` and `_`, such as \"travel\"";
 /// The windows of caps; [`Window::Merchant`] is for split purchases only.
 const CAPPED: [Window; 4] = [Window::Expense, Window::Day, Window::Trip, Window::Year];
+const CURRENCY: &str = "an ISO 4217 code such as \"USD\"";
 const DAYS: &str = "a number of days from 0 to 9999, without quotes";
 const CODES: &str = "four digits or a range such as \"3000-3999\"";
 const PHRASE: &str = "words such as \"uber eats\", or the beginning of a word such as \"flight*\"";
@@ -75,12 +76,9 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims) -> Option<Policy> {
     let version = table.required(source, "version", "a version such as \"1\"", filled_text);
     let effective_from = table.required(source, "effective_from", DATE, date);
     let effective_to = table.optional(source, "effective_to", DATE, date);
-    let currency = table.required(
-        source,
-        "currency",
-        "an ISO 4217 code such as \"USD\"",
-        |value| value.as_str()?.parse::<Currency>().ok(),
-    );
+    let currency = table.required(source, "currency", CURRENCY, |value| {
+        value.as_str()?.parse::<Currency>().ok()
+    });
     // When the currency itself is wrong, amounts are parsed as dollars, so that their mistakes are
     // reported as well.
     let unit = currency.unwrap_or(Currency::USD);
@@ -98,10 +96,9 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims) -> Option<Policy> {
 
     if let Some(from) = effective_from {
         if let Some(to) = effective_to.flatten().filter(|to| *to < from) {
-            source.report(
-                to_at,
-                format!("`effective_to` {to} is before `effective_from` {from}; write a later day"),
-            );
+            let message =
+                format!("`effective_to` {to} is before `effective_from` {from}; write a later day");
+            source.report(to_at, message);
         }
         // With two versions that begin on the same day, it would be open which one is in force. The
         // file is the owner, because the versions of a category must differ in this.

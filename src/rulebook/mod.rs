@@ -75,26 +75,9 @@ impl Folder {
         let policies = found.value(Some(parse::parse(&files.dir, &shared)));
         let mut policies_by_tenant = BTreeMap::new();
         for (tenant, own) in &files.by_tenant {
-            let replaced: HashSet<_> = own
-                .iter()
-                .filter_map(|(_, text)| parse::category(text))
-                .collect();
-            let stays = |category: &Option<String>| {
-                category
-                    .as_ref()
-                    .is_none_or(|name| !replaced.contains(name))
-            };
-            let kept = shared
-                .iter()
-                .zip(&categories)
-                .filter(|(_, category)| stays(category))
-                .map(|(file, _)| *file);
-            // The tenant's files come last, so that contradictions are reported in them.
-            let effective: Vec<_> = kept.chain(borrowed(own)).collect();
-            policies_by_tenant.insert(
-                tenant.clone(),
-                found.value(Some(parse::parse(&files.dir, &effective))),
-            );
+            let texts = texts_of_tenant(&shared, &categories, own);
+            let policies = found.value(Some(parse::parse(&files.dir, &texts)));
+            policies_by_tenant.insert(tenant.clone(), policies);
         }
         Diagnostics::none_in(found.0)?;
         let shared = Rulebook {
@@ -127,6 +110,25 @@ impl fmt::Display for Folder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} loaded", self.n_policies)
     }
+}
+
+/// The policy files of one tenant: the shared files, except those of categories for which the tenant
+/// has files of its own, followed by the tenant's own files. In this order, contradictions are
+/// reported in the tenant's files.
+fn texts_of_tenant<'a>(
+    shared: &[(&'a Path, &'a str)],
+    categories: &[Option<String>],
+    own: &'a Texts,
+) -> Vec<(&'a Path, &'a str)> {
+    let replaced: HashSet<String> = borrowed(own)
+        .filter_map(|(_, text)| parse::category(text))
+        .collect();
+    let kept = shared.iter().zip(categories).filter(|(_, category)| {
+        category
+            .as_ref()
+            .is_none_or(|name| !replaced.contains(name))
+    });
+    kept.map(|(file, _)| *file).chain(borrowed(own)).collect()
 }
 
 fn borrowed(texts: &Texts) -> impl Iterator<Item = (&Path, &str)> {

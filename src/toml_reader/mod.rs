@@ -278,7 +278,7 @@ impl<'a, 'i> Table<'a, 'i> {
             source.report(
                 at,
                 format!(
-                    "`{key}` is not a key of this table; accepted keys are {}",
+                    "`{key}` is not a key of this table; accepted keys: {}",
                     self.known.join(", ")
                 ),
             );
