@@ -33,6 +33,7 @@ mod hash_chain;
 mod hostile;
 mod idempotency;
 mod identity;
+mod imports;
 mod keys;
 mod leaks;
 mod ledger;
