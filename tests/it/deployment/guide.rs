@@ -14,7 +14,7 @@ use super::{AGENT, COMPOSE, list, of_project, text};
 
 const GUIDE: &str = "deploy/README.md";
 
-/// The alerts for which there is a heading, and a paragraph below it.
+/// The alerts that have a heading with a paragraph below it.
 fn explained(guide: &str) -> BTreeSet<&str> {
     let paragraph = Regex::new(r"(?m)^### (ExpenseAgent\w+)\n\n\w").unwrap();
     paragraph
@@ -48,7 +48,7 @@ fn a_heading_alone_explains_no_alert() {
     assert_eq!(explained(guide), BTreeSet::from(["ExpenseAgentOne"]));
 }
 
-/// The server that a kubeconfig names is gone, so the script ends where it first asks it.
+/// No server listens at the address of the kubeconfig, so the script ends at its first request.
 #[test]
 fn the_rehearsal_can_be_started_from_any_folder() {
     let folder = tempfile::tempdir().unwrap();
@@ -89,7 +89,7 @@ fn the_rehearsal_can_be_started_from_any_folder() {
 }
 
 #[test]
-fn it_names_every_variable_that_compose_hands_over() {
+fn the_guide_names_every_variable_that_compose_passes_on() {
     let compose: Value =
         yaml_serde::from_str(&fs::read_to_string(of_project(COMPOSE)).unwrap()).unwrap();
     let given = compose["services"][AGENT]["environment"]
@@ -101,7 +101,7 @@ fn it_names_every_variable_that_compose_hands_over() {
             .as_str()
             .is_none_or(|value| value.starts_with(&format!("${{{name}:")))
     };
-    let handed_over: BTreeSet<_> = given
+    let passed: BTreeSet<_> = given
         .filter(from_outside)
         .map(|(name, _)| name.as_str())
         .collect();
@@ -118,7 +118,7 @@ fn it_names_every_variable_that_compose_hands_over() {
         .map(|found| found.get(1).unwrap().as_str())
         .collect();
     assert_eq!(
-        named, handed_over,
-        "{GUIDE} names those on the left, {COMPOSE} hands over those on the right"
+        named, passed,
+        "{GUIDE} names those on the left, {COMPOSE} passes those on the right"
     );
 }

@@ -4,8 +4,8 @@ use regex::Regex;
 
 use super::document;
 
-/// The blocks of code of a document that follow a paragraph which names their golden file, each
-/// with that file.
+/// The code blocks of a document that show a golden file, each with that file: the paragraph before
+/// such a block links to the file.
 fn golden_excerpts(document: &str) -> Vec<(&str, &str)> {
     let golden = Regex::new(r"\((?:\.\./)?(tests/golden/\w+\.snap)\)").unwrap();
     let paragraphs: Vec<&str> = document.split("\n\n").collect();
@@ -16,7 +16,7 @@ fn golden_excerpts(document: &str) -> Vec<(&str, &str)> {
     pairs.collect()
 }
 
-/// The lines of a golden text, an event in one line as the excerpts show it: its name, type and
+/// The lines of a golden text, with each event on one line as in the excerpts: name, type and
 /// message.
 fn in_short(golden: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -35,13 +35,15 @@ fn in_short(golden: &str) -> Vec<String> {
     lines
 }
 
-/// Blanks inside a line align columns and say nothing; those before it say where it belongs.
+/// A line without the blanks that align its columns. The indentation stays, because it places a line
+/// in the tree.
 fn without_columns(line: &str) -> String {
     let indent = line.len() - line.trim_start().len();
     line[..indent].to_owned() + &line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The first line of an excerpt that is not in the golden text after the ones before it.
+/// The first line of an excerpt that the golden text does not have, or has before an earlier line of
+/// the excerpt.
 fn strange_line<'e>(excerpt: &'e str, golden: &str) -> Option<&'e str> {
     let mut golden = in_short(golden)
         .into_iter()

@@ -1,5 +1,5 @@
-//! Tables that people write: whatever the code can answer is explained, and nothing else. What the
-//! code knows is read from the contract that the service publishes.
+//! Hand-written reference tables explain everything that the service can answer, and nothing else.
+//! What it can answer is read from the contract that it publishes.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ fn first_column<'d>(document: &'d str, heading: &str) -> BTreeSet<&'d str> {
     cells.flat_map(code).collect()
 }
 
-/// What stands in backticks.
+/// The words in backticks.
 fn code(text: &str) -> BTreeSet<&str> {
     found(r"`([^`]+)`", text)
 }
@@ -43,7 +43,7 @@ fn values<'c>(contract: &'c Value, name: &str) -> impl Iterator<Item = &'c str> 
     values.iter().map(|value| value.as_str().unwrap())
 }
 
-/// The fields of an object in the contract, those of its parts included.
+/// The fields of an object in the contract, including those of flattened parts.
 fn fields<'c>(contract: &'c Value, schema: &'c Value) -> BTreeSet<&'c str> {
     let own = schema["properties"].as_object().into_iter().flatten();
     let mut fields: BTreeSet<_> = own.map(|(field, _)| field.as_str()).collect();
