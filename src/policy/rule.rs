@@ -29,7 +29,7 @@ pub struct Rule {
 /// What a rule demands. Amounts are in the policy's currency.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, EnumDiscriminants)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-#[strum_discriminants(name(KindName), vis(pub(super)), derive(EnumString, VariantNames))]
+#[strum_discriminants(name(KindName), vis(pub), derive(EnumString, VariantNames))]
 #[strum_discriminants(
     strum(serialize_all = "snake_case"),
     doc = "The kinds by name, as policy files write them."

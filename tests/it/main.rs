@@ -41,6 +41,7 @@ mod metrics;
 mod panics;
 mod phoenix;
 mod policy;
+mod prompts;
 mod queue;
 mod rates;
 mod redaction;
