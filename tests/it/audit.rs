@@ -161,7 +161,7 @@ async fn an_audit_says_how_often_and_where_the_reasoning_failed() {
         json!({"failed": 2, "of": 7, "percent": "28.57"})
     );
     assert_eq!(
-        report["by_prompt"]["classify 1"],
+        report["by_prompt"]["classify 2"],
         json!({"failed": 2, "of": 7, "percent": "28.57"})
     );
     let failing = report["failing"].as_array().unwrap();
