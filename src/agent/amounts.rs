@@ -1,7 +1,7 @@
-//! Finds the amounts in a sentence: numbers with a currency mark on either side, or with two decimals.
-//! The sentence is a model's, so an amount written in a way that is not understood counts as an
-//! invented amount. Written by hand, because parsers of money expect a text that is one amount, and
-//! this has to find amounts inside prose.
+//! Finds the amounts in a sentence: numbers with a currency mark on either side, or with two
+//! decimals. The sentence is a model's, so an amount written in a way that is not understood counts
+//! as an invented amount. Written by hand, because parsers of money expect a text that is one
+//! amount, and this has to find amounts inside prose.
 
 use std::sync::LazyLock;
 
@@ -62,8 +62,8 @@ static NUMBER_AFTER: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&pattern).expect("the pattern is a constant, and tests use it")
 });
 
-/// A multiple at the start of the text after a number, whether or not a mark follows. A single letter
-/// has to touch the number: in `$12 M&S lunch` the M is not a multiple.
+/// A multiple at the start of the text after a number, whether or not a mark follows. A single
+/// letter has to touch the number: in `$12 M&S lunch` the M is not a multiple.
 static MULTIPLE: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = r"^(?i:k|m|bn?|[\s-]*(?:thousand|million|billion))\b";
     Regex::new(pattern).expect("the pattern is a constant, and tests use it")

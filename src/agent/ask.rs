@@ -1,6 +1,6 @@
 //! Asks the model, reads its answer, and asks once more if the first answer can be repaired. Both
-//! model steps go through here. What they ask, and what they check beyond the form of the answer, is
-//! in `classify` and `decide`.
+//! model steps go through here. What they ask, and what they check beyond the form of the answer,
+//! is in `classify` and `decide`.
 
 use tokio::time::Instant;
 

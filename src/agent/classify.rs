@@ -37,8 +37,8 @@ impl Classification {
     }
 }
 
-/// Asks for the category. `shown` is what the model may see of the expense; the evidence is read from
-/// the expense itself.
+/// Asks for the category. `shown` is what the model may see of the expense; the evidence is read
+/// from the expense itself.
 pub async fn classify(agent: &Agent, case: &Case, shown: &ExpenseFacts) -> Classification {
     let expense = &case.judged.expense;
     let policies = &case.judged.rulebook.policies;
@@ -86,8 +86,8 @@ pub async fn classify(agent: &Agent, case: &Case, shown: &ExpenseFacts) -> Class
     }
 }
 
-/// Every category, with its policy in force on a day. A category without one is offered too, with an
-/// empty text: that no policy is in force is for the lookup to say, not for the model.
+/// Every category, with its policy in force on a day. A category without one is offered too, with
+/// an empty text: that no policy is in force is for the lookup to say, not for the model.
 fn choice(policies: &Policies, date: Date) -> Vec<CategoryFacts> {
     let facts = |category: &str| {
         let policy = policies

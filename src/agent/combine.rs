@@ -1,5 +1,5 @@
-//! Combines the model's advice with the policy code's verdict. The outcome is never more lenient than
-//! the verdict. The cases below are the rows of the table in the README, in the same order.
+//! Combines the model's advice with the policy code's verdict. The outcome is never more lenient
+//! than the verdict. The cases below are the rows of the table in the README, in the same order.
 
 use crate::agent::ask::StepRun;
 use crate::agent::classify::Classification;
@@ -64,8 +64,8 @@ pub fn combine(steps: &Steps<'_>) -> Combined {
             Ruling::Approved | Ruling::NeedsApproval => review(first_trouble(steps)),
         };
     };
-    // The advice is stricter than the verdict: the model may have seen something that no rule covers,
-    // or it may be wrong. A person finds out.
+    // The advice is stricter than the verdict: the model may have seen something that no rule
+    // covers, or it may be wrong. A person finds out.
     if *ruling > verdict.ruling {
         return review(first_trouble(steps));
     }

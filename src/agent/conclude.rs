@@ -13,8 +13,8 @@ use crate::domain::ruling::{Outcome, Role};
 use crate::domain::step::ModelCall;
 
 impl Agent {
-    /// A decision of which only the outcome is known: nothing was asked, looked up or checked. Every
-    /// decision starts from this one, so a new field has its first value here.
+    /// A decision of which only the outcome is known: nothing was asked, looked up or checked.
+    /// Every decision starts from this one, so a new field has its first value here.
     pub(super) fn bare_decision(&self, case: &Case, outcome: Outcome, reason: String) -> Decision {
         Decision {
             id: case.id,

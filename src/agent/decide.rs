@@ -1,6 +1,6 @@
 //! Step 3: the model advises on the outcome. It sees the policy and what is used of it, never the
-//! verdict. Its advice is then compared with the verdict, and its citations and amounts with what it
-//! was shown.
+//! verdict. Its advice is then compared with the verdict, and its citations and amounts with what
+//! it was shown.
 
 use crate::agent::ask::{Asked, Question, StepRun, ask};
 use crate::agent::lookup::Found;

@@ -1,5 +1,5 @@
-//! Step 2: the policy in force, what is already used of its caps, and the policy code's own verdict.
-//! No model takes part in it.
+//! Step 2: the policy in force, what is already used of its caps, and the policy code's own
+//! verdict. No model takes part in it.
 
 use std::sync::Arc;
 

@@ -176,8 +176,8 @@ impl Agent {
         }
     }
 
-    /// What the model may see of an expense. Redaction concerns the model alone: the verdict rests on
-    /// what the employee wrote, and everything else in a prompt was written by the operator.
+    /// What the model may see of an expense. Redaction concerns the model alone: the verdict rests
+    /// on what the employee wrote, and everything else in a prompt was written by the operator.
     fn shown(&self, expense: &Expense) -> ExpenseFacts {
         if self.redacts_prompts {
             (&expense.clone().redacted()).into()

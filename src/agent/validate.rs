@@ -50,8 +50,8 @@ impl AnswerRef {
     }
 }
 
-/// Whether asking once more can repair an answer. A refusal, a content filter or a token limit would
-/// end the second answer like the first.
+/// Whether asking once more can repair an answer. A refusal, a content filter or a token limit
+/// would end the second answer like the first.
 pub fn is_repairable(answer: &Answer) -> bool {
     answer.refusal.is_none()
         && !matches!(
@@ -133,8 +133,8 @@ pub fn category_membership(at: &AnswerRef, label: &str, categories: &[&str]) -> 
     )
 }
 
-/// `category_evidence`: every source that points to any category points to this one. `None` when all
-/// sources are silent.
+/// `category_evidence`: every source that points to any category points to this one. `None` when
+/// all sources are silent.
 pub fn category_evidence(at: &AnswerRef, category: &str, reading: &Reading) -> Option<Validation> {
     if reading.is_empty() {
         return None;

@@ -16,9 +16,9 @@ use utoipa::ToSchema;
 use crate::domain::money::{self, Currency};
 use crate::redact::redact;
 
-/// Characters an id may have: a trip's, a user's, a tenant's.
+/// Characters that an id of a trip, a user or a tenant may have.
 pub const MAX_ID_CHARS: usize = 128;
-/// Characters a free text may have.
+/// Characters that a free text may have.
 pub const MAX_TEXT_CHARS: usize = 2_000;
 
 /// The most errors listed for one body; a body with more was not written for this service.
@@ -90,7 +90,7 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// Reads a body that may have some fields; `example` is one that would be taken.
+    /// Reads a body that may have the `accepted` fields; `example` is a body for error messages.
     pub(super) fn read(
         body: &[u8],
         accepted: &[&str],
@@ -183,7 +183,7 @@ impl Fields {
         given
     }
 
-    /// An amount in a currency, not zero, with its sign.
+    /// An amount in a currency, with its sign; zero is an error.
     pub(super) fn amount(&mut self, name: &str, currency: Currency) -> Option<Option<Decimal>> {
         let Some(raw) = self.raw(name) else {
             return Some(None);
@@ -211,7 +211,7 @@ impl Fields {
         }
     }
 
-    /// What was read, unless something was wrong with it.
+    /// The value, or the errors if there are any.
     pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, BodyError> {
         value
             .filter(|_| self.errors.is_empty())
@@ -231,8 +231,8 @@ pub(super) fn line(raw: &str, max_chars: usize) -> Option<String> {
     string(raw).filter(|text| is_line(text, max_chars))
 }
 
-/// Whether a text can be a name or an id: not empty, not too long, no control characters, no blank
-/// at either end.
+/// Whether a text can be a name or an id: not empty, not too long, without control characters, and
+/// without a blank at either end.
 pub fn is_line(text: &str, max_chars: usize) -> bool {
     (1..=max_chars).contains(&text.chars().count())
         && text.trim() == text

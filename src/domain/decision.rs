@@ -1,6 +1,6 @@
 //! The one value that everything else is a projection of: span attributes, ledger row, HTTP body
-//! and page all show a [`Decision`] and compute nothing. The rules' vocabulary is in `ruling`, the
-//! checks are in `validation` and the steps in `step`; how a decision is made is in `agent`.
+//! and page all show a [`Decision`] and compute nothing. Outcomes, roles and findings are in
+//! `ruling`, the checks in `validation`, the steps in `step`; how a decision is made is in `agent`.
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -15,7 +15,7 @@ use crate::domain::ruling::{Finding, Missing, Outcome, Role, Ruling};
 use crate::domain::step::StepReport;
 use crate::domain::validation::{Validation, ValidationType, failed_types};
 
-/// How the reasoning went, whatever the business result.
+/// How the reasoning went, independently of the business result.
 #[derive(Serialize, Deserialize, ToSchema, Display, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -23,33 +23,33 @@ use crate::domain::validation::{Validation, ValidationType, failed_types};
 pub enum AgentOutcome {
     /// Every check passed.
     Success,
-    /// A repair was needed, or policy code stood in for the model.
+    /// A check failed, and a repair or the policy code's verdict made up for it.
     Corrected,
-    /// The machine was not trusted.
+    /// The reasoning could not be trusted, so a person decides.
     Escalated,
-    /// A dependency failed.
+    /// The model did not answer.
     Error,
 }
 
-/// An earlier decision that may be about the same purchase.
+/// An earlier decision that may concern the same purchase.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Duplicate {
     /// The earlier decision.
     pub id: Uuid,
-    /// How alike the two expenses are, from 0 to 1: 1 when amount, date, merchant and text are the
+    /// How similar the two expenses are, from 0 to 1: 1 if amount, date, merchant and text are the
     /// same.
     #[schema(example = "1.0")]
     pub score: Decimal,
 }
 
-/// The policy a decision was made under.
+/// The policy that a decision rests on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyRef {
-    /// Its category.
+    /// The policy's category.
     pub id: String,
-    /// Its version, as its file says.
+    /// The version that its file names.
     pub version: String,
-    /// Beginning of the SHA-256 of its file.
+    /// The first 16 hex digits of the SHA-256 of its file.
     pub hash: String,
     /// The ids of its rules.
     pub rules: Vec<String>,
@@ -58,39 +58,39 @@ pub struct PolicyRef {
 /// What was decided about one expense, and everything that led to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Decision {
-    /// UUIDv7, so ids sort by the time of receipt.
+    /// UUIDv7, so that ids sort by the time of receipt.
     pub id: Uuid,
     /// What became of the expense.
     pub outcome: Outcome,
-    /// The category, unless no answer could be used.
+    /// The category; absent if no answer of the model could be used.
     pub category: Option<String>,
     /// One or two sentences for the employee.
     pub reason: String,
-    /// Who has to agree, when approval is asked for.
+    /// The lowest role that can approve it; absent unless it needs approval.
     pub approver: Option<Role>,
-    /// Who has to look at it at least, when the machine is not to be trusted.
+    /// The lowest role that can review it; absent unless it needs review.
     #[serde(default)]
     pub reviewer: Option<Role>,
-    /// What has to be handed in.
+    /// What has to be submitted before it can be approved.
     pub missing: Vec<Missing>,
-    /// The rules that speak against approving the expense as it is, the strictest first.
+    /// What the rules say against approving the expense as it is, the strictest first.
     pub findings: Vec<Finding>,
-    /// How much of the expense policy lets be paid, in the policy's currency: all of it when it is
-    /// approved or pending approval, what every broken rule still allows when it is denied,
-    /// what a credit takes back, below zero. Absent when a person has to decide. A denial
-    /// takes nothing of the caps, so what it tells is for a new expense to ask for,
-    /// and nothing to pay by.
+    /// How much of the expense policy allows to be paid, in the policy's currency. All of it if
+    /// the expense is approved or pending approval. What every broken rule still allows if it
+    /// is denied; this is what a new expense could ask for and is not paid, because a denial
+    /// takes no share of the caps. What is taken back, below zero, if the expense is a credit.
+    /// Absent if it needs review.
     #[schema(example = "500.00")]
     pub reimbursable: Option<Decimal>,
-    /// Earlier decisions, approved or pending approval, that may be about the same purchase, the
-    /// most alike first. A note for people, which changes no outcome.
+    /// Earlier decisions, approved or pending approval, that may concern the same purchase, the
+    /// most similar first. A note for people, which changes no outcome.
     #[serde(default)]
     pub duplicates: Vec<Duplicate>,
-    /// Every check made, in order.
+    /// Every check, in order.
     pub validations: Vec<Validation>,
-    /// What the policy engine holds; absent without a policy.
+    /// The policy code's verdict; absent if there is no policy that can judge the expense.
     pub policy_verdict: Option<Ruling>,
-    /// What the model advised; absent when no answer could be read.
+    /// The model's advice; absent if no answer could be read.
     pub model_decision: Option<Ruling>,
     /// How the reasoning went.
     pub agent_outcome: AgentOutcome,
@@ -98,38 +98,39 @@ pub struct Decision {
     #[serde(rename = "override")]
     pub is_override: bool,
     /// Whether another expense took a cap while the model thought. Verdict, findings and outcome
-    /// are then those of the cap as it was when this decision was recorded; the checks are
-    /// those of the verdict the model was held against.
+    /// then follow from the cap as it was when this decision was recorded, and the checks
+    /// compare the advice with the verdict before that.
     pub cap_moved: bool,
-    /// Whether anything but the model's word speaks for the category.
+    /// Whether any evidence speaks for a category, so that it does not rest on the model's word
+    /// alone.
     pub category_corroborated: bool,
-    /// The policy it was made under.
+    /// The policy that the decision rests on.
     pub policy: Option<PolicyRef>,
-    /// The model that was asked.
+    /// The name of the model.
     pub model: String,
     /// The steps in order, with their model calls.
     pub steps: Vec<StepReport>,
-    /// Tokens read in all calls.
+    /// Input tokens of all calls.
     pub input_tokens: u64,
-    /// Tokens written in all calls.
+    /// Output tokens of all calls.
     pub output_tokens: u64,
-    /// What all calls cost; absent when the price of one is unknown.
+    /// What all calls cost, in US dollars; absent if the cost of one is unknown.
     pub cost_usd: Option<Decimal>,
-    /// The trace that shows how it came about: 32 hex digits.
+    /// The trace that shows how the decision was made: 32 hex digits.
     pub trace_id: String,
     /// The request's own span in that trace: 16 hex digits.
     #[serde(default)]
     pub span_id: String,
-    /// The tenant it belongs to.
+    /// The tenant that the decision belongs to.
     pub tenant_id: String,
     /// When the request came in.
     #[schema(value_type = String, format = DateTime)]
     pub received_at: Timestamp,
-    /// The expense itself, as it was understood.
+    /// The expense, as it was read from the request.
     #[serde(flatten)]
     pub expense: Expense,
-    /// Its amount in the policy's currency, which findings and caps are in; absent when it is in
-    /// that currency already, or cannot be converted.
+    /// The expense's amount in the policy's currency, which findings and caps are in; absent if
+    /// that is the expense's currency, or there is no rate.
     pub converted_amount: Option<ConvertedAmount>,
 }
 
@@ -144,12 +145,12 @@ impl Decision {
         }
     }
 
-    /// The lowest role that can settle it; absent when nothing is open.
+    /// The lowest role that can resolve the decision; absent if it is not open.
     pub fn pending(&self) -> Option<Role> {
         self.approver.or(self.reviewer)
     }
 
-    /// Its amount in the currency of its policy, as far as it is known.
+    /// The expense's amount in the policy's currency, or in its own if it was not converted.
     pub fn policy_amount(&self) -> (Decimal, Currency) {
         let own = (self.expense.amount, self.expense.currency);
         self.converted_amount
@@ -157,7 +158,7 @@ impl Decision {
             .map_or(own, |converted| (converted.amount, converted.currency))
     }
 
-    /// The model, if it was asked anything: about a credit it is not.
+    /// The name of the model, if it was asked; no model is asked about a credit.
     pub fn asked_model(&self) -> Option<&str> {
         self.steps
             .iter()

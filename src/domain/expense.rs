@@ -1,5 +1,4 @@
-//! One expense as the service understands it, after every field was checked. How it is read from
-//! JSON stands in `submission`.
+//! One expense, after every field was checked. How it is read from JSON is in `submission`.
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -10,7 +9,7 @@ use uuid::Uuid;
 use crate::domain::money::{self, Currency};
 use crate::redact::redact;
 
-/// The employee of an expense that names none, in its body or in its baggage.
+/// The employee of an expense for which neither the body nor the baggage names one.
 pub const ANONYMOUS: &str = "anonymous";
 
 /// An expense's amount in the currency of its policy.
@@ -22,10 +21,10 @@ pub struct ConvertedAmount {
     /// ISO 4217 code.
     #[schema(value_type = String, example = "USD")]
     pub currency: Currency,
-    /// What one unit of the expense's own currency was taken for.
+    /// How much of `currency` one unit of the expense's own currency is worth.
     #[schema(example = "1.085")]
     pub rate: Decimal,
-    /// The day from which on the rate counts.
+    /// The first day on which the rate is valid.
     #[schema(value_type = String, format = Date, example = "2026-01-01")]
     pub rate_date: Date,
 }
@@ -33,8 +32,8 @@ pub struct ConvertedAmount {
 impl ConvertedAmount {
     /// Another amount of the same purchase, at the same rate.
     pub fn of(&self, amount: Decimal) -> Self {
-        // Less than what was converted before cannot be too large, and no more than that is ever
-        // taken or given back.
+        // Only a part of what was converted before is ever asked for, so the result cannot be too
+        // large; if it is, the whole amount is the most that can be taken or freed.
         let amount = money::convert(amount, self.rate, self.currency).unwrap_or(self.amount);
         Self {
             amount,
@@ -43,39 +42,39 @@ impl ConvertedAmount {
     }
 }
 
-/// One transaction an employee asks to have paid.
+/// One transaction that an employee asks to have paid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Expense {
     /// What was bought, in free text: 1 to 2,000 characters.
     pub transaction: String,
     /// Exact amount in `currency`, with all of the currency's minor digits: above zero, or below
-    /// it for a credit.
+    /// zero for a credit.
     #[schema(example = "650.00")]
     pub amount: Decimal,
     /// ISO 4217 code.
     #[schema(value_type = String, example = "USD")]
     pub currency: Currency,
-    /// The merchant's name as it stands on the card statement.
+    /// The merchant's name as the card statement shows it.
     pub merchant: Option<String>,
     /// Merchant category code, ISO 18245: four digits.
     pub mcc: Option<String>,
     /// The day of the purchase.
     #[schema(value_type = String, format = Date, example = "2026-03-14")]
     pub date: Date,
-    /// Expenses with the same trip share that trip's cap.
+    /// Expenses with the same trip id share the trip's cap.
     pub trip_id: Option<String>,
     /// Whether a receipt is attached.
     pub receipt: bool,
     /// The employee (`user.id` in traces).
     pub user_id: String,
-    /// The purchase that this credit gives money back of.
+    /// The purchase that this credit returns money of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refunds: Option<Uuid>,
 }
 
 impl Expense {
-    /// Without the personal data and secrets in its free text. Ids stay: caps and searches go by
-    /// them.
+    /// The expense without the personal data and secrets in its free text. Ids stay, because caps
+    /// and searches use them.
     pub fn redacted(self) -> Self {
         let merchant = self.merchant.map(|merchant| redact(&merchant).into_owned());
         Self {
@@ -86,8 +85,8 @@ impl Expense {
     }
 }
 
-/// Reads an ISO calendar date. jiff also takes date-times, time zones and dates without dashes; the
-/// contract is the ten characters of `YYYY-MM-DD`.
+/// Parses an ISO calendar date. jiff also accepts date-times, time zones and dates without dashes;
+/// the contract is the ten characters of `YYYY-MM-DD`.
 pub fn calendar_date(text: &str) -> Option<Date> {
     Some(text)
         .filter(|text| text.len() == "YYYY-MM-DD".len())

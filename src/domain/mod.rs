@@ -1,6 +1,6 @@
-//! Plain values with their invariants: what an expense is, what money is, what a decision holds.
-//! No IO, no policy and no telemetry here; `policy` judges these values, `agent` makes decisions of
-//! them.
+//! Plain values with their invariants: what an expense is, what money is, what a decision contains.
+//! There is no IO, no policy and no telemetry here. `policy` judges these values, and `agent` makes
+//! decisions from them.
 
 pub mod body;
 pub mod decision;

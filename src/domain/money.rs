@@ -1,4 +1,4 @@
-//! Exact money: a decimal amount and its ISO 4217 currency. No binary float ever touches an amount.
+//! Exact money: decimal amounts and ISO 4217 currencies. No binary float ever touches an amount.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,18 +6,18 @@ use std::str::FromStr;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-/// Digits an amount may have before its decimal point: up to a trillion less one, so that the minor
-/// units of every currency (at most four digits) fit a 64-bit integer.
+/// Digits that an amount may have before its decimal point: below a trillion, so that the minor
+/// units of every currency (at most four decimals) fit a 64-bit integer.
 pub const MAX_INTEGER_DIGITS: usize = 12;
 
-/// An ISO 4217 currency that has minor units, so neither a metal nor a testing code.
+/// An ISO 4217 currency that has minor units, which excludes metals and testing codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Currency(iso_currency::Currency);
 
-/// The code is not one of ISO 4217's, or stands for something that is not money.
+/// The code is not in ISO 4217, or is not money, such as gold.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no ISO 4217 currency; write three capital letters such as \"USD\"")]
+#[error("`{0}` is not an ISO 4217 currency; write three capital letters such as \"USD\"")]
 pub struct UnknownCurrency(String);
 
 impl Currency {
@@ -66,7 +66,7 @@ impl fmt::Display for Currency {
     }
 }
 
-/// An amount is not written as plain digits of its currency.
+/// The text is not an amount in plain digits of its currency.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "write up to {MAX_INTEGER_DIGITS} digits{}, without plus sign, exponent, blank or separator",
@@ -83,7 +83,7 @@ fn fraction(minor_digits: u32) -> String {
     }
 }
 
-/// Reads a decimal from its text; the result always carries exactly `minor_digits` decimals.
+/// Parses an amount; the result always has exactly `minor_digits` decimals.
 ///
 /// # Errors
 /// When the text is anything but digits, optionally followed by a point and at most `minor_digits`
@@ -115,16 +115,16 @@ pub fn to_minor(amount: Decimal, currency: Currency) -> i64 {
     i64::try_from(scaled.mantissa()).expect("twelve digits and four decimals fit 64 bits")
 }
 
-/// The amount that a count of minor units stands for.
+/// The amount of a number of minor units.
 pub fn from_minor(minor: i64, currency: Currency) -> Decimal {
     Decimal::new(minor, currency.minor_digits())
 }
 
-/// An amount above zero times a rate, rounded up to the minor digits of a currency; `None` when the
-/// result has more digits than an amount can have.
+/// An amount above zero times a rate, rounded up to the minor digits of a currency; `None` if the
+/// result has more digits than an amount may have.
 pub fn convert(amount: Decimal, rate: Decimal, into: Currency) -> Option<Decimal> {
-    // In whole numbers, because a long product of decimals is rounded to what fits, which can be
-    // down.
+    // In whole numbers, because a decimal product with too many digits is rounded to what fits, and
+    // that can round down.
     let product = amount.mantissa().checked_mul(rate.mantissa())?;
     let n_surplus = i64::from(amount.scale() + rate.scale()) - i64::from(into.minor_digits());
     let unit = 10_i128.checked_pow(u32::try_from(n_surplus.unsigned_abs()).ok()?)?;

@@ -1,5 +1,5 @@
-//! How a person resolves an expense that the agent left open: the body of the request, and the record
-//! that is kept. Who may resolve what is in `agent::resolve`.
+//! How a person resolves an expense that the agent left open: the body of the request, and the
+//! record that is kept. Who may resolve what is in `agent::resolve`.
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;

@@ -1,5 +1,6 @@
-//! The policy engine's vocabulary: outcomes, rulings, roles, windows, and what a rule found. How a
-//! ruling comes about is in `policy::evaluate`; how it becomes an outcome is in `agent::combine`.
+//! The vocabulary of rulings: outcomes, roles, windows, and what one rule found. How policy code
+//! comes to a ruling is in `policy::evaluate`; how a ruling becomes an outcome is in
+//! `agent::combine`.
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -12,25 +13,26 @@ use utoipa::ToSchema;
 #[strum(serialize_all = "snake_case")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// Within policy, nothing further needed.
+    /// Within policy; nothing else is needed.
     Approved,
-    /// Within the caps, but a named role has to agree.
+    /// No rule is broken, but a role has to approve.
     NeedsApproval,
-    /// Against policy.
+    /// A rule is broken.
     Denied,
-    /// The machine is not to be trusted here; a person decides.
+    /// The agent's reasoning cannot be trusted, so a person decides.
     NeedsReview,
 }
 
-/// What the policy engine or the model holds of an expense, from lenient to strict.
+/// What policy code (the verdict) or the model (the advice) says about an expense, from lenient to
+/// strict.
 #[derive(Serialize, Deserialize, ToSchema, Display, EnumString, IntoStaticStr, VariantNames)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ruling {
-    /// Nothing stands against it.
+    /// No rule speaks against it.
     Approved,
-    /// A role has to agree.
+    /// A role has to approve.
     NeedsApproval,
     /// It breaks a rule.
     Denied,
@@ -46,7 +48,7 @@ impl From<Ruling> for Outcome {
     }
 }
 
-/// Who can approve what a threshold asks for, from the lowest to the highest.
+/// Who can approve an expense, from the lowest role to the highest.
 #[derive(Serialize, Deserialize, ToSchema, Display, EnumIter, EnumString, VariantNames)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -62,7 +64,7 @@ pub enum Role {
     Cfo,
 }
 
-/// What has to be handed in before an expense can be approved.
+/// What has to be submitted before an expense can be approved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Missing {
@@ -70,7 +72,7 @@ pub enum Missing {
     Receipt,
 }
 
-/// The span of time, or the thing, that a limit counts over.
+/// What a limit adds up over.
 #[derive(Serialize, Deserialize, ToSchema, Display, EnumString, IntoStaticStr, VariantNames)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -80,36 +82,36 @@ pub enum Window {
     Expense,
     /// One calendar day.
     Day,
-    /// All expenses with one trip id.
+    /// All expenses with the same trip id.
     Trip,
     /// One calendar year.
     Year,
-    /// Purchases at one merchant, within the days that the rule says.
+    /// Purchases at the same merchant, within the days that the rule names.
     Merchant,
 }
 
-/// One rule that speaks against approving an expense as it is. Amounts are in the policy's
-/// currency. A rule that names no amount, such as one against old expenses, allows nothing: its
-/// `limit` and `allowable` are zero, and all of the expense is `exceeded`.
+/// What one rule says against approving an expense as it is. Amounts are in the policy's currency.
+/// A rule that names no amount, such as one against old expenses, allows nothing: its `limit` and
+/// `allowable` are zero, and the whole expense is `exceeded`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
     /// The rule's id.
     pub rule: String,
-    /// What the rule asks for.
+    /// What the rule asks for: `needs_approval` or `denied`.
     pub effect: Ruling,
-    /// What the limit counts over.
+    /// What the limit adds up over.
     pub window: Window,
-    /// The cap, or the threshold above which a role or a receipt is asked for; zero where a rule
+    /// The cap, or the threshold above which a role or a receipt is needed; zero if the rule
     /// allows nothing.
     #[schema(example = "500.00")]
     pub limit: Decimal,
-    /// What the window already holds, this expense apart.
+    /// How much of the window is already used, without this expense.
     #[schema(example = "0.00")]
     pub used: Decimal,
-    /// This expense.
+    /// The amount of this expense.
     #[schema(example = "650.00")]
     pub amount: Decimal,
-    /// How much of this expense the rule lets pass: `limit` less `used`, at least zero.
+    /// How much of this expense the rule allows: `limit` minus `used`, at least zero.
     #[schema(example = "500.00")]
     pub allowable: Decimal,
     /// How much of this expense is above that.

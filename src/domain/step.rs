@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use strum::{Display, IntoStaticStr};
 use utoipa::ToSchema;
 
-/// The parts of a run, each of them one span.
+/// The parts of a run. Each one is a span.
 #[derive(Serialize, Deserialize, ToSchema, Display, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -16,71 +16,71 @@ pub enum Step {
     Agent,
     /// The model names the category.
     Classify,
-    /// The policy in force is looked up.
+    /// The policy in force is looked up and evaluated.
     PolicyLookup,
     /// The model advises on the outcome.
     Decide,
-    /// A person settles what was left open.
+    /// A person resolves an open decision.
     Resolve,
 }
 
-/// What one call of the model cost, in US dollars.
+/// What one model call cost, in US dollars.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Cost {
-    /// Prompt and completion together.
+    /// Input and output tokens together.
     pub total: Decimal,
-    /// The tokens read, cached ones at their own price.
+    /// The input tokens, cached ones at their own price.
     pub prompt: Decimal,
-    /// The tokens written.
+    /// The output tokens.
     pub completion: Decimal,
     /// The entry of the price table that was used.
     pub source: String,
 }
 
-/// One answer asked of the model, whether or not it came.
+/// One call of the model, answered or not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ModelCall {
-    /// The model that answered, else the one that was asked.
+    /// The model that answered, or the one that was asked if none answered.
     pub model: String,
-    /// The answer's id, as the provider gave it.
+    /// The provider's id of the answer.
     pub response_id: Option<String>,
     /// Why the model stopped, in the provider's words.
     pub finish_reason: Option<String>,
-    /// Tokens read.
+    /// Input tokens, cached ones included.
     pub input_tokens: Option<u64>,
-    /// Tokens written.
+    /// Output tokens, reasoning included.
     pub output_tokens: Option<u64>,
-    /// What it cost; absent when the price or the usage is unknown.
+    /// What the call cost; absent if the price or the token usage is unknown.
     pub cost: Option<Cost>,
     /// Transport retries before the answer or the error.
     pub retries: u32,
-    /// The class of the failure when no answer came, such as `timeout` or `429`.
+    /// Why there is no answer, such as `timeout` or `429`; absent if there is one.
     pub error: Option<String>,
 }
 
-/// The prompt file that a step asked with.
+/// The prompt that a step used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PromptRef {
-    /// What it is called.
+    /// The prompt's name.
     pub name: String,
-    /// Its version.
+    /// The prompt's version, which is raised whenever its text changes.
     pub version: String,
 }
 
-/// What a step did, whatever it concluded.
+/// What one step did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StepReport {
     /// Which step.
     pub step: Step,
-    /// Answers asked for: 2 when the first one had to be repaired.
+    /// How often the model was asked: 2 if the first answer had to be repaired.
     pub attempts: u32,
-    /// The category, the policy or the decision it came to.
+    /// The category, the policy or the decision that resulted.
     pub result: Option<String>,
-    /// Why it came to nothing.
+    /// Why there is no result.
     pub error: Option<String>,
-    /// What it asked the model with; absent in a step without a model.
+    /// The prompt; absent in a step that asks no model.
     #[serde(default)]
     pub prompt: Option<PromptRef>,
-    /// The model calls it made.
+    /// The model calls, in order.
     pub calls: Vec<ModelCall>,
 }

@@ -1,5 +1,5 @@
-//! Untrusted JSON text to an [`Expense`]: which fields a submission has, and what each may hold.
-//! How a body is read field by field stands in `body`.
+//! Parses an [`Expense`] from untrusted JSON text: which fields a submission has, and what each may
+//! contain. How a body is read field by field is in `body`.
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use crate::domain::body::{
 use crate::domain::expense::{Expense, calendar_date};
 use crate::domain::money::Currency;
 
-/// Characters a merchant's name may have.
+/// Characters that a merchant's name may have.
 pub const MAX_MERCHANT_CHARS: usize = 200;
 
 const EXAMPLE: &str = r#"{"transaction": "Taxi", "amount": "45.00"}"#;
@@ -38,11 +38,11 @@ pub const FIELDS: [&str; 10] = [
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"transaction": "Flight to Chicago, $650", "amount": 650.00}))]
 pub struct Submission {
-    /// What was bought, in free text: 1 to 2,000 characters, no control characters but line
-    /// breaks.
+    /// What was bought, in free text: 1 to 2,000 characters, without control characters other than
+    /// line breaks.
     pub transaction: String,
     /// Decimal string or number, up to 12 digits and the currency's minor digits: above zero, or
-    /// below it for a credit.
+    /// below zero for a credit.
     #[schema(schema_with = amount_schema)]
     pub amount: serde_json::Value,
     /// ISO 4217 code in capitals. Default: `USD`.
@@ -57,7 +57,7 @@ pub struct Submission {
     /// Calendar date `YYYY-MM-DD`. Default: the day of receipt, UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
-    /// Expenses with the same trip share that trip's cap: 1 to 128 characters.
+    /// Expenses with the same trip id share the trip's cap: 1 to 128 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trip_id: Option<String>,
     /// Whether a receipt is attached. Default: `false`.
@@ -66,18 +66,18 @@ pub struct Submission {
     /// The employee: 1 to 128 characters. Default: the baggage member `user.id`, else `anonymous`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
-    /// The id of the purchase that a credit, an amount below zero, gives money back of.
+    /// The id of the purchase that a credit, an amount below zero, returns money of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refunds: Option<String>,
 }
 
-/// OpenAPI has no type for "a decimal string or a number", so it is put together.
+/// OpenAPI has no type for "a decimal string or a number", so the schema combines the two.
 fn amount_schema() -> Schema {
     let text = ObjectBuilder::new()
         .schema_type(Type::String)
         .pattern(Some(r"^-?\d{1,12}(\.\d{1,4})?$"));
     let number = ObjectBuilder::new().schema_type(Type::Number);
-    let description = "Decimal string or number, up to 12 digits and the currency's minor digits: above zero, or below it for a credit.";
+    let description = "Decimal string or number, up to 12 digits and the currency's minor digits: above zero, or below zero for a credit.";
     OneOfBuilder::new()
         .item(text)
         .item(number)
@@ -85,12 +85,12 @@ fn amount_schema() -> Schema {
         .into()
 }
 
-/// What a body that leaves them out means.
+/// The values of fields that a body omits.
 #[derive(Clone, Debug)]
 pub struct Defaults {
     /// The day of receipt, UTC.
     pub date: Date,
-    /// The employee that came with the request.
+    /// The employee whom the request names outside its body.
     pub user_id: String,
 }
 
@@ -104,8 +104,8 @@ pub struct Submitted {
 }
 
 impl Submitted {
-    /// A hash of what the body means: the same for `45` and `"45.00"`, and for a body without a date
-    /// that is sent again on another day. SHA-256 as hex digits.
+    /// A hash of what the body means: the same for `45` and `"45.00"`, and for a body without a
+    /// date that is sent again on another day. SHA-256 as hex digits.
     pub fn fingerprint(&self) -> String {
         let mut meaning = json!(self.expense);
         if !self.has_date {
@@ -115,7 +115,7 @@ impl Submitted {
     }
 }
 
-/// Reads an expense from a request body.
+/// Parses an expense from a request body.
 ///
 /// # Errors
 /// [`BodyError::NotJson`] for broken JSON, [`BodyError::Fields`] with every error otherwise.
@@ -127,8 +127,8 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
         "write an ISO 4217 code in capitals such as \"USD\"",
         |raw| string(raw)?.parse::<Currency>().ok(),
     );
-    // Where the currency is wrong, the amount is judged in dollars, so that its errors are reported
-    // as well.
+    // If the currency is wrong, the amount is checked as dollars, so that its errors are reported
+    // too.
     let amount = fields.amount("amount", currency.flatten().unwrap_or(Currency::USD));
     let merchant = fields.optional("merchant", MERCHANT, |raw| line(raw, MAX_MERCHANT_CHARS));
     let mcc = fields.optional(
@@ -187,6 +187,6 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
     })
 }
 
-const PURCHASE: &str = "write the id that the purchase was answered with";
+const PURCHASE: &str = "write the id of the purchase's decision";
 const MERCHANT: &str =
     "write 1 to 200 characters without control characters, and no blank at either end";

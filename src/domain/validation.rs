@@ -7,54 +7,54 @@ use utoipa::ToSchema;
 
 use crate::domain::step::Step;
 
-/// The semantic checks, by the thing each one looks at.
+/// The semantic checks, by what each one checks.
 #[derive(Serialize, Deserialize, ToSchema, Display, EnumString, IntoStaticStr, VariantNames)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ValidationType {
-    /// The answer is what the schema asks for.
+    /// The answer has the form that the schema asks for.
     AnswerSchema,
-    /// The label is one of the loaded categories.
+    /// The category is one of those loaded.
     CategoryMembership,
-    /// Merchant category code, merchant and words agree with the category.
+    /// Merchant category code, merchant and text agree with the category.
     CategoryEvidence,
-    /// The lookup found a policy that can be used.
+    /// The lookup found a policy that can judge the expense.
     ToolResult,
-    /// The model's decision is the policy engine's verdict.
+    /// The model's decision is the policy code's verdict.
     DecisionConsistency,
-    /// Every cited rule was retrieved, and at least one is cited.
+    /// At least one rule is cited, and every cited rule was retrieved.
     CitationGrounding,
-    /// Every amount in the reason is in the input or a fact of the policy.
+    /// Every amount in the reason is in the input or follows from the policy.
     AmountGrounding,
 }
 
-/// One check of one answer.
+/// The result of one check of one answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Validation {
     /// What was checked.
     #[serde(rename = "type")]
     pub kind: ValidationType,
-    /// The step whose answer it was.
+    /// The step whose answer was checked.
     pub step: Step,
     /// Which answer of that step, from 1.
     pub attempt: u32,
-    /// Whether the check held.
+    /// Whether the check passed.
     pub passed: bool,
     /// Whether a later answer of the same step passed this check.
     pub repaired: bool,
-    /// Only the checked field: a label, a decision, a rule id or an amount, never free text.
+    /// The checked field alone: a label, a decision, a rule id or an amount, never free text.
     pub input: Option<String>,
     /// What would have passed.
     pub expected: Vec<String>,
     /// One sentence for a person.
     pub message: String,
-    /// The answer's id, as the model's provider gave it.
+    /// The provider's id of the answer.
     pub response_id: Option<String>,
 }
 
 impl Validation {
-    /// Whether the check failed and no later answer mended it.
+    /// Whether the check failed and no later answer repaired it.
     pub fn finally_failed(&self) -> bool {
         !self.passed && !self.repaired
     }

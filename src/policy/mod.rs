@@ -128,7 +128,8 @@ impl Policies {
         self.by_category.values().flatten()
     }
 
-    /// The policy of a category that is in force on a day. When several are, the one that began last.
+    /// The policy of a category that is in force on a day. When several are, the one that began
+    /// last.
     pub fn in_force(&self, category: &str, date: Date) -> Option<&Policy> {
         let is_in_force = |policy: &&Policy| {
             policy.effective_from <= date && policy.effective_to.is_none_or(|last| date <= last)

@@ -31,8 +31,8 @@ pub(super) fn decision(rules: &[Rule]) -> Box<RawValue> {
     object(properties)
 }
 
-/// An object in the strict subset of JSON Schema that providers enforce: every property is required,
-/// and no other one is allowed.
+/// An object in the strict subset of JSON Schema that providers enforce: every property is
+/// required, and no other one is allowed.
 fn object(properties: Value) -> Box<RawValue> {
     let required: Vec<&String> = properties
         .as_object()

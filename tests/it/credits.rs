@@ -120,7 +120,7 @@ async fn an_amount_below_zero_names_its_purchase_and_only_one_of_the_same_employ
             (with("amount", "10.00".into()), "amount", "a credit is below zero"),
             (with("amount", "-0.00".into()), "amount", "the amount is zero"),
             (with("amount", "--1".into()), "amount", "write up to 12 digits"),
-            (with("refunds", "lunch".into()), "refunds", "write the id that the purchase was answered with"),
+            (with("refunds", "lunch".into()), "refunds", "write the id of the purchase's decision"),
             (with("refunds", "01890a5d-ac96-774b-bcce-b302099a8057".into()), "refunds", "has no such purchase"),
             (with("refunds", back["id"].clone()), "refunds", "has no such purchase"),
             (with("user_id", "ben".into()), "refunds", "has no such purchase"),

@@ -1,6 +1,7 @@
-//! A person resolves what the agent left open. Whether the person may, and whether the caps allow it,
-//! is decided here and in `permission`; what the person thinks of the expense is not questioned.
-//! An approval of an expense in review has to pass the same rules as an approval by the agent.
+//! A person resolves what the agent left open. Whether the person may, and whether the caps allow
+//! it, is decided here and in `permission`; what the person thinks of the expense is not
+//! questioned. An approval of an expense in review has to pass the same rules as an approval by the
+//! agent.
 
 mod permission;
 
