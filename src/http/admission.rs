@@ -11,7 +11,7 @@ use crate::http::error::Problem;
 use crate::keys::access::Access;
 use crate::keys::identity::{Claimed, Identity};
 use crate::telemetry::Instruments;
-use crate::telemetry::baggage::Baggage;
+use crate::telemetry::spans::baggage::Baggage;
 
 /// Adds the caller, the identity of one who is admitted, and the caller's baggage to the request's
 /// extensions. Later layers and handlers read these, and never the headers they come from.

@@ -29,8 +29,8 @@ use crate::http::idempotency::{self, Answer, REPLAYED};
 use crate::http::limits::{Arrived, JsonBytes};
 use crate::keys::identity::Identity;
 use crate::ledger::{Entry, KeyClaim};
-use crate::telemetry::baggage::as_user;
 use crate::telemetry::projections::server::{Decided, RequestTrace};
+use crate::telemetry::spans::baggage::as_user;
 
 /// A decision, and where to see its trace.
 #[derive(Debug, Serialize, ToSchema)]

@@ -19,8 +19,8 @@ use crate::http::limits::JsonBytes;
 use crate::keys::identity::Identity;
 use crate::ledger::Entry;
 use crate::redact::redact;
-use crate::telemetry::baggage::as_user;
 use crate::telemetry::projections::server::RequestTrace;
+use crate::telemetry::spans::baggage::as_user;
 
 /// `POST /v1/expenses/{id}/resolution`.
 struct Create;

@@ -20,7 +20,6 @@
 //! which keeps types and cannot be filtered away; log lines, start-up and libraries use `tracing`,
 //! which `subscriber` connects to the same traces.
 
-pub mod baggage;
 pub mod export;
 pub mod metrics;
 pub mod names;
@@ -35,10 +34,10 @@ pub mod subscriber;
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
-use baggage::Baggage;
 use export::queue::{Queue, SpanCounts};
 use sampling::reasons::Reasons;
 use settings::Propagator;
+use spans::baggage::Baggage;
 
 /// What the HTTP middleware needs to trace and measure requests. Cheap to clone.
 #[derive(Clone, Debug)]

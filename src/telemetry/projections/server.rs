@@ -1,6 +1,7 @@
-//! The HTTP seam: every request becomes a server span. `http::admission` has decided whom the
-//! request is for before the span begins; what came of it is read off the response, and an answer in parts takes until the last of
-//! them. The status is an error from 500 up: a refused request is no fault of the service.
+//! The HTTP seam: each request becomes a server span. `http::admission` has authenticated the caller
+//! before the span begins. What came of the request is read from the response; if its body is
+//! streamed, the span ends with the last part. The status is an error from 500 up, because a refused
+//! request is not an error of the service.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -27,113 +28,74 @@ use crate::keys::access::Caller;
 use crate::keys::identity::Identity;
 use crate::redact::redact;
 use crate::telemetry::Instruments;
-use crate::telemetry::baggage::{Baggage, edge_context};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
 use crate::telemetry::projections::record::outcome_attributes;
 use crate::telemetry::projections::values::address_of;
 use crate::telemetry::sampling::reasons::{Reason, Reasons};
 use crate::telemetry::settings::Propagator;
+use crate::telemetry::spans::baggage::{Baggage, edge_context};
 use crate::telemetry::spans::request_time::RequestTime;
 use crate::telemetry::spans::span::{Failure, LiveSpan, Projection, linked, traceparent};
 
-/// Characters of a path or a user agent that are kept.
+/// Paths and user agents are cut to this number of characters.
 const MAX_CHARS: usize = 512;
 
-/// What handlers know of the request's trace: an extension of the request.
+/// The trace of a request, for handlers: an extension of the request.
 #[derive(Clone, Debug)]
 pub struct RequestTrace {
-    /// 32 hex digits.
+    /// The trace id, 32 hex digits.
     pub trace_id: String,
-    /// The server span, 16 hex digits.
+    /// The id of the server span, 16 hex digits.
     pub span_id: String,
+    /// Set by the handler when the body has been read, and read when the span ends. A lock that is
+    /// written once suffices, because a request is about one employee.
     employee: Arc<OnceLock<String>>,
 }
 
 impl RequestTrace {
-    /// Tells the server span which employee the request is about, once its body is read.
+    fn of(context: &Context) -> Self {
+        let span = context.span();
+        let ids = span.span_context();
+        Self {
+            trace_id: ids.trace_id().to_string(),
+            span_id: ids.span_id().to_string(),
+            employee: Arc::new(OnceLock::new()),
+        }
+    }
+
+    /// Names the employee that the request is about, for the server span.
     pub fn is_about(&self, user_id: &str) {
         self.employee.get_or_init(|| user_id.to_owned());
     }
 }
 
-/// The batch that a request is a line of: an extension of the request. Its span links to the
-/// batch's.
+/// The batch of which a request is a line: an extension of the request.
 #[derive(Clone, Debug)]
 pub struct LineOf(pub RequestTrace);
 
-/// The decision an answer tells of: an extension of the response, from which the server span reads
-/// its outcome.
+/// The decision in a response: an extension of the response, from which the server span gets the
+/// outcome.
 #[derive(Clone, Debug)]
 pub struct Decided(pub Arc<Decision>);
 
-/// Traces one request. Its caller, identity and baggage are extensions by now; the context gets
-/// baggage that agrees with them, and only then the span begins.
+/// Traces one request, whose caller, identity and baggage are extensions already.
 pub async fn trace(
     State(instruments): State<Instruments>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    // Nothing of an enclosing context may leak in: the request's own headers are all there is.
-    let inbound = match instruments.propagators.contains(&Propagator::TraceContext) {
-        true => {
-            let headers = HeaderExtractor(request.headers());
-            TraceContextPropagator::new().extract_with_context(&Context::new(), &headers)
-        }
-        false => Context::new(),
-    };
-    let extensions = request.extensions();
-    let identity = extensions.get::<Identity>().cloned();
-    let baggage = extensions.get::<Baggage>().cloned().unwrap_or_default();
     let time = Arc::new(RequestTime::default());
-    let parent = edge_context(identity.as_ref(), &inbound, &baggage)
-        .with_value(instruments.scope.clone())
-        .with_value(Arc::clone(&time));
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map(|route| route.as_str().to_owned());
-    let method = known_method(request.method());
-    let name = route
-        .iter()
-        .fold(method.unwrap_or("HTTP").to_owned(), |name, route| {
-            format!("{name} {route}")
-        });
-    let span = LiveSpan::start_in(
-        parent,
-        name,
-        SpanKind::Server,
-        known_at_start(&request, method, route),
-    );
-
+    let span = start(parent(&instruments, &request, &time), &request);
     let context = span.context();
-    if let Some(batch) = request
-        .extensions()
-        .get::<LineOf>()
-        .and_then(|LineOf(batch)| linked(&batch.trace_id, &batch.span_id))
-    {
-        context.span().add_link(batch, Vec::new());
-    }
-    let (trace_id, span_id, traceresponse) = {
-        let current = context.span();
-        let current = current.span_context();
-        (
-            current.trace_id().to_string(),
-            current.span_id().to_string(),
-            traceparent(current),
-        )
-    };
-    let employee = Arc::new(OnceLock::new());
-    let trace = RequestTrace {
-        trace_id: trace_id.clone(),
-        span_id,
-        employee,
-    };
+    let traceresponse = traceparent(context.span().span_context());
+    let trace = RequestTrace::of(&context);
+    let trace_id = trace.trace_id.clone();
     request.extensions_mut().insert(trace.clone());
     let server = ServerSpan {
         span,
         trace,
-        identity,
+        identity: request.extensions().get::<Identity>().cloned(),
         reasons: instruments.reasons,
         head: Vec::new(),
     };
@@ -147,7 +109,8 @@ pub async fn trace(
         let took = server.finish(projection, decision);
         instruments.scope.metrics.own_time(&time, took);
     } else {
-        // No model call is part of it: the lines of a batch are requests of their own.
+        // Only batches are streamed. Their own time is not measured, because the model calls belong to
+        // the lines, which are requests of their own.
         response = response.map(|body| server.finish_with(body, projection));
     }
     let headers = response.headers_mut();
@@ -160,14 +123,58 @@ pub async fn trace(
     response
 }
 
-/// The server span and its user, who is known at its end, also when that end is a client that goes
-/// away.
+/// The context of a request: the caller's trace, baggage that agrees with the identity, and what
+/// spans and metrics of the request are made with.
+fn parent(instruments: &Instruments, request: &Request, time: &Arc<RequestTime>) -> Context {
+    // Starts from an empty context, so that nothing of an enclosing one leaks in.
+    let inbound = match instruments.propagators.contains(&Propagator::TraceContext) {
+        true => {
+            let headers = HeaderExtractor(request.headers());
+            TraceContextPropagator::new().extract_with_context(&Context::new(), &headers)
+        }
+        false => Context::new(),
+    };
+    let extensions = request.extensions();
+    let baggage = extensions.get::<Baggage>().cloned().unwrap_or_default();
+    edge_context(extensions.get::<Identity>(), &inbound, &baggage)
+        .with_value(instruments.scope.clone())
+        .with_value(Arc::clone(time))
+}
+
+/// Begins the server span. The span of a batch line links to the span of its batch.
+fn start(parent: Context, request: &Request) -> LiveSpan {
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|route| route.as_str().to_owned());
+    let method = known_method(request.method());
+    let name = route
+        .iter()
+        .fold(method.unwrap_or("HTTP").to_owned(), |name, route| {
+            format!("{name} {route}")
+        });
+    let attributes = known_at_start(request, method, route);
+    let span = LiveSpan::start_in(parent, name, SpanKind::Server, attributes);
+    if let Some(batch) = request
+        .extensions()
+        .get::<LineOf>()
+        .and_then(|LineOf(batch)| linked(&batch.trace_id, &batch.span_id))
+    {
+        span.context().span().add_link(batch, Vec::new());
+    }
+    span
+}
+
+/// The server span of a request in progress.
+///
+/// The user is written at the end, because the body may name another employee than the identity. The
+/// drop guard writes the same attributes when a client disconnects or a handler panics.
 struct ServerSpan {
     span: LiveSpan,
     trace: RequestTrace,
     identity: Option<Identity>,
     reasons: Arc<Reasons>,
-    /// What an answer in parts has begun with.
+    /// The attributes of a response whose body is still being streamed.
     head: Vec<KeyValue>,
 }
 
@@ -181,7 +188,7 @@ impl ServerSpan {
             .map(|user_id| names::USER_ID.with(user_id.clone()))
     }
 
-    /// Ends the span. Gives the time the request took.
+    /// Ends the span, and returns how long the request took.
     fn finish(mut self, mut projection: Projection, decision: Option<&Decision>) -> Duration {
         let took = self.span.began().elapsed();
         let reason = self
@@ -193,8 +200,8 @@ impl ServerSpan {
         took
     }
 
-    /// Ends the span with the last part of a body that is told part by part. One that breaks off,
-    /// or that nobody waits for, is dropped before, and the span with it.
+    /// Ends the span with the last part of a streamed body. If the body fails or the client
+    /// disconnects, the body is dropped before its last part, and the drop guard ends the span.
     fn finish_with(mut self, body: Body, projection: Projection) -> Body {
         self.head.clone_from(&projection.attributes);
         let mut open = Some((self, projection));
@@ -225,8 +232,8 @@ fn kept_because(reason: Reason) -> KeyValue {
     names::SAMPLING_KEEP.with(<&'static str>::from(reason))
 }
 
-/// The methods of HTTP; any other is `_OTHER`, or a caller could make up as many span names as he
-/// likes.
+/// A standard HTTP method. Any other counts as `_OTHER`, so that callers cannot create span names at
+/// will.
 fn known_method(method: &Method) -> Option<&'static str> {
     const KNOWN: [&str; 9] = [
         "GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT",
@@ -252,7 +259,7 @@ fn known_at_start(
             .get(name)
             .and_then(|value: &HeaderValue| value.to_str().ok())
     };
-    // Redacted first: half a card number is not found.
+    // Redacted before it is cut, because half a card number is not recognised.
     let cut = |text: &str| redact(text).chars().take(MAX_CHARS).collect::<String>();
     let mut attributes = vec![
         names::HTTP_REQUEST_METHOD.with(method.unwrap_or("_OTHER")),

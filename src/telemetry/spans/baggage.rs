@@ -1,6 +1,6 @@
 //! [W3C Baggage](https://www.w3.org/TR/baggage/) at the edge: which members of a caller's header are
-//! accepted, and what the context of a request carries instead of them. Whom a request is for is
-//! decided in [`crate::keys::identity`].
+//! accepted, and which baggage the context of a request carries. The identity of a request is
+//! decided in `keys::identity`.
 
 use std::collections::BTreeMap;
 
@@ -20,10 +20,10 @@ use crate::telemetry::names::name::Name;
 pub struct Baggage(BTreeMap<&'static str, String>);
 
 impl Baggage {
-    /// Reads the members on the allow-list whose values are within bounds. The SDK's propagator
-    /// does not do: it reads only one header line and cuts values at a `=`, and either could attach
-    /// a request to somebody else.
-    pub(super) fn read(headers: &HeaderMap) -> Self {
+    /// Reads the members on the allow-list whose values are within bounds. The SDK's propagator is
+    /// not used: it reads only one header line and cuts values at a `=`, and either could attribute
+    /// a request to the wrong employee or tenant.
+    pub(crate) fn read(headers: &HeaderMap) -> Self {
         let lines = headers
             .get_all("baggage")
             .iter()
@@ -54,13 +54,13 @@ impl Baggage {
     }
 }
 
-/// The context of the server span: the caller's trace, with baggage that holds what the service
-/// knows in place of what the caller claims.
+/// The context of the server span: the caller's trace, with the tenant that the service has
+/// authenticated in place of the one that the caller claims.
 ///
 /// The employee is added later, by [`as_user`]: the body may name another one, and an attribute that
-/// is set twice is exported twice. Without an identity the context carries no baggage at all: a
-/// search for a tenant must not find what strangers tried in its name.
-pub(super) fn edge_context(
+/// is set twice is exported twice. Without an identity the context carries no baggage at all, so that
+/// a search for a tenant does not find requests of callers who are not of this tenant.
+pub(crate) fn edge_context(
     identity: Option<&Identity>,
     inbound: &Context,
     baggage: &Baggage,
@@ -75,8 +75,8 @@ pub(super) fn edge_context(
     inbound.with_baggage(accepted.chain([tenant]).collect::<Vec<_>>())
 }
 
-/// Runs work for an employee in the current trace, also when it is spawned: every span below carries
-/// the employee.
+/// Runs work for an employee in the current trace, even if the work is spawned: every span of it
+/// carries the employee.
 pub fn as_user<F: Future>(user_id: &str, work: F) -> impl Future<Output = F::Output> + use<F> {
     let current = Context::current();
     let members = current
