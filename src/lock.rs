@@ -1,8 +1,8 @@
-//! Locking a mutex without caring whether another thread panicked while it held the lock.
+//! Locking a mutex, whether or not another thread has panicked while it held the lock.
 //!
-//! The standard library poisons such a mutex, because the data may be half changed. Every critical
-//! section of this crate changes its data completely or not at all, and none calls code that may
-//! panic in between, so the data is sound and the service goes on.
+//! The standard library poisons such a mutex, because its data may be half changed. The critical
+//! sections that use this function change their data completely or not at all and call no code that
+//! panics in between, so the data is sound, and one panic must not stop the whole service.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,10 +1,10 @@
 //! Export of log records over OTLP: the program's own log lines, and the records beside the spans of
 //! a decision. They wait in the SDK's batch processor and are sent by the transport of spans, with a
-//! few retries per batch. Unlike spans they are no evidence, so a bounded loss is acceptable, and
-//! the SDK's queue suffices.
+//! few retries per batch. Decisions are not proved by log records, so the SDK's queue, which drops
+//! records when it is full, suffices.
 //!
-//! The stock exporter is not used, because records have to be scrubbed and a processor gets them
-//! behind a shared reference. Here texts are redacted as they are encoded.
+//! The stock exporter is not used, because records have to be scrubbed, and the SDK does not let a
+//! processor or an exporter replace an attribute. Here texts are redacted as they are encoded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,10 +73,10 @@ impl Exporter {
         })
     }
 
-    async fn deliver(&self, of_resource: Vec<u8>) -> Result<(), String> {
+    async fn deliver(&self, message: Vec<u8>) -> Result<(), String> {
         let transport = Arc::clone(&self.transport);
         let delivering = self.runtime.spawn(async move {
-            let attempt = || transport.export(of_resource.clone());
+            let attempt = || transport.export(message.clone());
             let pauses = ExponentialBuilder::new()
                 .with_min_delay(MIN_PAUSE)
                 .with_max_times(MAX_RETRIES)

@@ -1,9 +1,9 @@
-//! One attempt to deliver a message of encoded spans or log records, by OTLP over gRPC or HTTP. What
-//! happens after a failure is decided by `sender` and `logs`.
+//! One attempt to deliver a message of encoded spans or log records, by OTLP over gRPC or HTTP.
+//! `sender` and `logs` decide what happens after a failure.
 //!
-//! The exporters of opentelemetry-otlp are not used, because they accept only the SDK's own types
-//! and so cost an encoding per attempt, and because their gRPC retries treat a broken connection as
-//! permanent. tonic and reqwest do the actual transport.
+//! The exporters of opentelemetry-otlp are not used: they accept only the SDK's own types, which
+//! would have to be encoded for each attempt, and their gRPC retries treat a broken connection as
+//! permanent. tonic and reqwest do the transport itself.
 
 use std::io::ErrorKind::InvalidData;
 use std::io::{Error, Write};

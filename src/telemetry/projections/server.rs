@@ -224,7 +224,7 @@ impl Drop for ServerSpan {
             .chain(user)
             .chain([kept_because(Reason::Error)])
             .collect();
-        self.span.give_up(attributes, Metrics::served);
+        self.span.abort(attributes, Metrics::served);
     }
 }
 

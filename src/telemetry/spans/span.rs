@@ -1,11 +1,13 @@
 //! A live span of the decision tree, made with the OpenTelemetry API directly, which keeps the types
 //! of values and is subject to no log filter.
 //!
-//! The SDK exports a key that is set twice twice, and keeps the alphabetically larger one of two
-//! error statuses. So everything is written once, at the end, from one [`Projection`]. The drop guard
-//! relies on the flag `is_open`, which is cleared by whichever comes first: `finish`, `give_up`, or
-//! the drop of a span that did not end, because its work was cancelled or panicked. The SDK would
-//! export such a span without any status.
+//! If a key is set twice, the SDK exports it twice, and of two error statuses it keeps the one whose
+//! text sorts last. The result of the work is therefore written once, at the end, from one
+//! [`Projection`].
+//!
+//! A span ends exactly once: the first of `finish`, `abort` and the drop guard clears `is_open`, and
+//! the others then do nothing. The drop guard marks work that was cancelled or that panicked, which
+//! the SDK would export without a status.
 //!
 //! Metrics are taken from the same projection when the span ends, and the time for both is added to
 //! telemetry's own time of the request.
@@ -65,7 +67,7 @@ pub(crate) struct Projection {
 pub(crate) struct Event {
     /// One of the event names in `names`.
     pub(crate) name: &'static str,
-    /// When it happened; absent for now.
+    /// When it happened; the end of the span if absent.
     pub(crate) at: Option<SystemTime>,
     pub(crate) attributes: Vec<KeyValue>,
 }
@@ -154,7 +156,7 @@ impl LiveSpan {
     }
 
     /// Ends the span of work that was cancelled or that panicked; does nothing if the span has ended.
-    pub(crate) fn give_up(
+    pub(crate) fn abort(
         &mut self,
         attributes: Vec<KeyValue>,
         measure: impl FnOnce(&Metrics, &Ended<'_>),
@@ -241,7 +243,7 @@ impl LiveSpan {
 
 impl Drop for LiveSpan {
     fn drop(&mut self) {
-        self.give_up(Vec::new(), |_, _| {});
+        self.abort(Vec::new(), |_, _| {});
     }
 }
 

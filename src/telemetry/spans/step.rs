@@ -73,7 +73,7 @@ fn known_at_start(step: Step) -> Vec<KeyValue> {
             names::GEN_AI_TOOL_NAME.with("policy_lookup"),
             names::GEN_AI_TOOL_TYPE.with("datastore"),
             names::GEN_AI_TOOL_DESCRIPTION
-                .with("The policy in force for a category, and what is used of its caps"),
+                .with("The policy that applies to a category, and the usage of its caps"),
         ],
         // With any `gen_ai.*` key, some backends would show the step itself as a model call.
         Step::Classify | Step::Decide | Step::Resolve => {
