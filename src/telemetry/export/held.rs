@@ -54,8 +54,8 @@ impl Held {
         }
     }
 
-    /// Whether a span belongs to a trace that was evicted. Its local root is the last such span,
-    /// with which the trace is forgotten.
+    /// Whether a span belongs to an evicted trace. The local root is the last span of a trace, so the
+    /// trace is forgotten with it.
     pub(super) fn is_of_evicted(&mut self, span: &EndedSpan) -> bool {
         match span.is_local_root {
             true => self.evicted.remove(&span.trace_id),
@@ -63,18 +63,18 @@ impl Held {
         }
     }
 
-    /// Takes a span in. Returns how many spans tail sampling dropped because of it.
+    /// Takes a span in. Returns how many spans are sampled out because of it.
     pub(super) fn push(&mut self, span: EndedSpan) -> u64 {
         let Some(tail) = &mut self.tail else {
             self.waiting.push(span);
             return 0;
         };
         let decision = tail.push(span);
-        self.wait_all(decision.kept);
+        self.enqueue(decision.kept);
         count(decision.n_sampled_out)
     }
 
-    /// Evicts traces until the bounds hold. Returns how many spans that cost.
+    /// Evicts traces until the bounds hold. Returns how many spans were evicted.
     pub(super) fn evict_excess(&mut self) -> u64 {
         let mut n_evicted = 0;
         while self.exceeds_bounds() {
@@ -85,10 +85,10 @@ impl Held {
         n_evicted
     }
 
-    /// Evicts one trace. Ordinary traces go first, the oldest before the others; traces in which a
-    /// check failed or may still fail go when no ordinary trace is left, and undecided ones last.
-    /// The batch that is being sent cannot be evicted, and the rest of its traces is not ordinary,
-    /// so that they stay whole for as long as possible.
+    /// Evicts the oldest ordinary trace. If there is none, evicts the oldest trace that waits, in
+    /// which a check failed or may still fail, and only then a trace without a sampling decision. The
+    /// batch that is being sent cannot be evicted, and later spans of its traces are spared like
+    /// traces with failed checks, so that these traces stay whole for as long as possible.
     fn evict(&mut self) -> Option<Trace> {
         let evicted = self
             .waiting
@@ -112,7 +112,7 @@ impl Held {
     pub(super) fn take(&mut self, max_message_bytes: usize, now: Instant) -> Vec<Trace> {
         if let Some(tail) = &mut self.tail {
             let overdue = tail.keep_overdue(now);
-            self.wait_all(overdue);
+            self.enqueue(overdue);
         }
         self.waiting
             .take(max_message_bytes, self.bounds.max_batch_spans)
@@ -127,11 +127,11 @@ impl Held {
     pub(super) fn keep_undecided(&mut self) {
         if let Some(tail) = &mut self.tail {
             let kept = tail.keep_all();
-            self.wait_all(kept);
+            self.enqueue(kept);
         }
     }
 
-    fn wait_all(&mut self, spans: Vec<EndedSpan>) {
+    fn enqueue(&mut self, spans: Vec<EndedSpan>) {
         spans.into_iter().for_each(|span| self.waiting.push(span));
     }
 

@@ -5,9 +5,9 @@
 //!
 //! Written by hand and not with `prost` and the types of `opentelemetry-proto`, because cloning a
 //! span into those types and encoding them takes more than ten times as long: 2.5 µs per span against
-//! 0.2 µs, as measured, too long for the thread of a request. `prost::encoding` has the primitives of `wire`, but
-//! documents them as internal. A test decodes the bytes with the generated types and compares each
-//! field.
+//! 0.2 µs, as measured, which is too long for the thread of a request. `prost::encoding` has the
+//! primitives of `wire`, but documents them as internal. A test decodes the bytes with the generated
+//! types and compares each field.
 //!
 //! The fields are those of [trace.proto](https://github.com/open-telemetry/opentelemetry-proto).
 
