@@ -62,7 +62,8 @@ impl Instruments {
         self.page.text()
     }
 
-    /// The accepted members of a request's baggage; none when `OTEL_PROPAGATORS` leaves baggage out.
+    /// The accepted members of a request's baggage; none when `OTEL_PROPAGATORS` leaves baggage
+    /// out.
     pub fn baggage(&self, headers: &HeaderMap) -> Baggage {
         if self.propagators.contains(&Propagator::Baggage) {
             Baggage::read(headers)

@@ -74,8 +74,8 @@ pub struct Telemetry {
     meters: SdkMeterProvider,
     loggers: SdkLoggerProvider,
     instruments: Instruments,
-    /// The exporters' runtime, with one thread. Shutdown blocks until this runtime has delivered, so
-    /// it must not be the application's, whose thread may be the one that is blocked.
+    /// The exporters' runtime, with one thread. Shutdown blocks until this runtime has delivered,
+    /// so it must not be the application's, whose thread may be the one that is blocked.
     runtime: Option<Runtime>,
 }
 
@@ -125,7 +125,8 @@ impl Telemetry {
         Ok(telemetry)
     }
 
-    /// Hands every span to an exporter as it ends, for tests and for tools that read their own spans.
+    /// Hands every span to an exporter as it ends, for tests and for tools that read their own
+    /// spans.
     pub fn with_exporter(
         settings: &TelemetrySettings,
         pseudonyms: Pseudonyms,
@@ -196,8 +197,8 @@ impl Telemetry {
         &self.loggers
     }
 
-    /// Delivers what is queued and stops. Blocks for up to five seconds, so it must not be called on
-    /// a thread of an asynchronous runtime.
+    /// Delivers what is queued and stops. Blocks for up to five seconds, so it must not be called
+    /// on a thread of an asynchronous runtime.
     pub fn shutdown(self) {
         // Concurrently, so that several backends that hang take no longer than one.
         std::thread::scope(|scope| {

@@ -48,8 +48,8 @@ pub enum LogsError {
     Init(#[from] TryInitError),
 }
 
-/// Sets up the subscriber of the process, which prints to standard error. `sdk_level` is the level of
-/// OpenTelemetry's own lines.
+/// Sets up the subscriber of the process, which prints to standard error. `sdk_level` is the level
+/// of OpenTelemetry's own lines.
 ///
 /// # Errors
 /// When the filter cannot be parsed, or the process already has a subscriber.
@@ -115,8 +115,8 @@ fn span_layer<S: Subscriber + for<'a> LookupSpan<'a>>(telemetry: &Telemetry) -> 
         .with_filter(Targets::new().with_target("expense_agent", Level::INFO))
 }
 
-/// Exports this crate's own lines as log records of the span in which they were written. Its filter is
-/// fixed as well.
+/// Exports this crate's own lines as log records of the span in which they were written. Its filter
+/// is fixed as well.
 fn record_layer<S: Subscriber + for<'a> LookupSpan<'a>>(telemetry: &Telemetry) -> impl Layer<S> {
     OpenTelemetryTracingBridge::new(telemetry.logger_provider())
         .with_filter(Targets::new().with_target("expense_agent", Level::INFO))
@@ -137,8 +137,8 @@ fn json_layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> JsonLayer<S, fn() -> 
     layer
 }
 
-/// A line for standard error. It is collected until it is complete, because half a card number is not
-/// recognised, and it is redacted and printed when it is dropped.
+/// A line for standard error. It is collected until it is complete, because half a card number is
+/// not recognised, and it is redacted and printed when it is dropped.
 #[derive(Default)]
 struct Line(Vec<u8>);
 

@@ -1,6 +1,6 @@
-//! Attributes that Phoenix (OpenInference) and Langfuse read beside the GenAI conventions, or instead
-//! of them. They are added to finished spans when the operator asks for them, and repeat what other
-//! attributes of the span already say.
+//! Attributes that Phoenix (OpenInference) and Langfuse read beside the GenAI conventions, or
+//! instead of them. They are added to finished spans when the operator asks for them, and repeat
+//! what other attributes of the span already say.
 
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
@@ -48,8 +48,8 @@ pub(super) fn add(span: &mut SpanData) {
     attributes.extend(added);
 }
 
-/// Renames the keys that begin with `gen_ai.prompt`, because Langfuse shows any such attribute as the
-/// input of the call.
+/// Renames the keys that begin with `gen_ai.prompt`, because Langfuse shows any such attribute as
+/// the input of the call.
 fn rename_prompts(attributes: &mut [KeyValue]) {
     for (name, instead) in [
         (

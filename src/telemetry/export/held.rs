@@ -26,8 +26,8 @@ pub(super) struct Held {
     waiting: Traces,
     /// The batch that is being sent.
     pub(super) sending: Sending,
-    /// Traces that were evicted before their local root had ended. Their later spans are dropped as
-    /// well, because a rest of a trace is of no use and could displace a whole one.
+    /// Traces that were evicted before their local root had ended. Their later spans are dropped
+    /// as well, because a rest of a trace is of no use and could displace a whole one.
     evicted: HashSet<TraceId>,
 }
 
@@ -54,8 +54,8 @@ impl Held {
         }
     }
 
-    /// Whether a span belongs to an evicted trace. The local root is the last span of a trace, so the
-    /// trace is forgotten with it.
+    /// Whether a span belongs to an evicted trace. The local root is the last span of a trace, so
+    /// the trace is forgotten with it.
     pub(super) fn is_of_evicted(&mut self, span: &EndedSpan) -> bool {
         match span.is_local_root {
             true => self.evicted.remove(&span.trace_id),
@@ -86,9 +86,9 @@ impl Held {
     }
 
     /// Evicts the oldest ordinary trace. If there is none, evicts the oldest trace that waits, in
-    /// which a check failed or may still fail, and only then a trace without a sampling decision. The
-    /// batch that is being sent cannot be evicted, and later spans of its traces are spared like
-    /// traces with failed checks, so that these traces stay whole for as long as possible.
+    /// which a check failed or may still fail, and only then a trace without a sampling decision.
+    /// The batch that is being sent cannot be evicted, and later spans of its traces are spared
+    /// like traces with failed checks, so that these traces stay whole for as long as possible.
     fn evict(&mut self) -> Option<Trace> {
         let evicted = self
             .waiting

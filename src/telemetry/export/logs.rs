@@ -1,7 +1,7 @@
-//! Export of log records over OTLP: the program's own log lines, and the records beside the spans of
-//! a decision. They wait in the SDK's batch processor and are sent by the transport of spans, with a
-//! few retries per batch. Decisions are not proved by log records, so the SDK's queue, which drops
-//! records when it is full, suffices.
+//! Export of log records over OTLP: the program's own log lines, and the records beside the spans
+//! of a decision. They wait in the SDK's batch processor and are sent by the transport of spans,
+//! with a few retries per batch. Decisions are not proved by log records, so the SDK's queue, which
+//! drops records when it is full, suffices.
 //!
 //! The stock exporter is not used, because records have to be scrubbed, and the SDK does not let a
 //! processor or an exporter replace an attribute. Here texts are redacted as they are encoded.

@@ -57,8 +57,8 @@ impl Pusher {
 /// Pushes metrics at an interval, from a thread of its own.
 pub(crate) type Push = PeriodicReader<Pusher>;
 
-/// Starts the push on a runtime, which must not be the application's. Returns nothing if metrics are
-/// not pushed.
+/// Starts the push on a runtime, which must not be the application's. Returns nothing if metrics
+/// are not pushed.
 ///
 /// # Errors
 /// When the exporter cannot be built.

@@ -1,5 +1,5 @@
-//! The sink of finished spans: encodes each one as it ends, on the thread where it ends, and puts it
-//! into the queue, which the sender empties.
+//! The sink of finished spans: encodes each one as it ends, on the thread where it ends, and puts
+//! it into the queue, which the sender empties.
 //!
 //! The sender runs on a runtime of its own, which `provider` keeps until the end. On the
 //! application's runtime, a flush or shutdown from one of its own threads would wait for a sender

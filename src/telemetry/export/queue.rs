@@ -20,9 +20,9 @@
 //! 5. The runtime on which the exporter was built has stopped: nothing is sent any more, and
 //!    `shutdown` still returns `Ok`.
 //!
-//! Here memory is bounded in bytes, a full queue evicts whole traces, the sender retries for as long
-//! as there is room to wait and splits by bytes, it runs on a runtime of its own, and each span that
-//! is lost is counted.
+//! Here memory is bounded in bytes, a full queue evicts whole traces, the sender retries for as
+//! long as there is room to wait and splits by bytes, it runs on a runtime of its own, and each
+//! span that is lost is counted.
 //!
 //! # Protocol
 //!
@@ -32,9 +32,9 @@
 //!
 //! - Threads that work on requests call [`Queue::start`] and [`Queue::end`]. Neither waits for the
 //!   backend: `end` evicts where it exceeds a bound.
-//! - One task, the sender, calls [`Queue::take`], and then [`Queue::confirm`],
-//!   [`Queue::give_back`] or [`Queue::discard`] exactly once before the next `take`. Until then the
-//!   batch still counts as memory in use.
+//! - One task, the sender, calls [`Queue::take`], and then [`Queue::confirm`], [`Queue::give_back`]
+//!   or [`Queue::discard`] exactly once before the next `take`. Until then the batch still counts
+//!   as memory in use.
 //! - `filled` wakes the sender. A notification that arrives while it is sending is stored, so none
 //!   is lost.
 //! - `progress` wakes threads that block in [`Queue::wait_until_sent`], which are those that flush

@@ -5,8 +5,8 @@
 //! The retries of opentelemetry-otlp are not used: they give up within seconds and never retry the
 //! code `Unknown`, which gRPC reports for a broken connection. `backon` only calculates the pauses
 //! here, because what is tried again differs from attempt to attempt: a message that is too large
-//! comes back as two smaller ones, and while one is tried, the queue may evict others. How each kind
-//! of failure is treated:
+//! comes back as two smaller ones, and while one is tried, the queue may evict others. How each
+//! kind of failure is treated:
 //!
 //! - `Passing` (no connection, overload, a broken connection): the batch goes back, without limit.
 //! - `TooLarge`: the batch goes back and the size of messages is halved, down to 64 KiB.

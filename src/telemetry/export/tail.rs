@@ -1,8 +1,8 @@
 //! The tail buffer: where ended spans wait, if not all traces are kept, until it is decided whether
 //! their trace is.
 //!
-//! The decision is made when the local root ends, the span with which this process began its part of
-//! the trace, and it covers all spans below that root. Two requests of one trace therefore get a
+//! The decision is made when the local root ends, the span with which this process began its part
+//! of the trace, and it covers all spans below that root. Two requests of one trace therefore get a
 //! decision each. A trace that has to leave before its decision, because it waited too long or
 //! memory ran out, is kept.
 //!

@@ -130,8 +130,8 @@ impl Traces {
         };
     }
 
-    /// Puts back a trace that was taken. It becomes the oldest one, and its spans precede those that
-    /// have been added to the trace since.
+    /// Puts back a trace that was taken. It becomes the oldest one, and its spans precede those
+    /// that have been added to the trace since.
     pub fn give_back(&mut self, mut trace: Trace) {
         let Some(trace_id) = trace.spans.first().map(|span| span.trace_id) else {
             return;

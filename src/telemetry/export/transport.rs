@@ -84,8 +84,8 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    /// Builds a client, which connects when it is first used. Must be called inside the runtime that
-    /// runs it.
+    /// Builds a client, which connects when it is first used. Must be called inside the runtime
+    /// that runs it.
     pub(crate) fn build(settings: &ExporterSettings) -> Result<Self, TransportError> {
         Ok(match settings.protocol {
             Protocol::Grpc => Self::Grpc(Box::new(GrpcTransport::build(settings)?)),

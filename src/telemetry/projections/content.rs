@@ -1,7 +1,7 @@
 //! Prompts and answers as JSON strings in the shape of the GenAI conventions, captured only if the
-//! operator asks for them. Each text is redacted and cut before it becomes part of the JSON, so that
-//! escapes hide nothing from redaction, the result still parses, and a text that was cut says how
-//! long it was.
+//! operator asks for them. Each text is redacted and cut before it becomes part of the JSON, so
+//! that escapes hide nothing from redaction, the result still parses, and a text that was cut says
+//! how long it was.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! The results of the agent's steps as spans: implementations of `spans::step::Record`. They compute
-//! nothing; every value was computed by the agent.
+//! The results of the agent's steps as spans: implementations of `spans::step::Record`. They
+//! compute nothing; every value was computed by the agent.
 
 use opentelemetry::KeyValue;
 use opentelemetry::logs::Severity;

@@ -1,7 +1,7 @@
-//! The HTTP seam: each request becomes a server span. `http::admission` has authenticated the caller
-//! before the span begins. What came of the request is read from the response; if its body is
-//! streamed, the span ends with the last part. The status is an error from 500 up, because a refused
-//! request is not an error of the service.
+//! The HTTP seam: each request becomes a server span. `http::admission` has authenticated the
+//! caller before the span begins. What came of the request is read from the response; if its body
+//! is streamed, the span ends with the last part. The status is an error from 500 up, because a
+//! refused request is not an error of the service.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -109,8 +109,8 @@ pub async fn trace(
         let took = server.finish(projection, decision);
         instruments.scope.metrics.own_time(&time, took);
     } else {
-        // Only batches are streamed. Their own time is not measured, because the model calls belong to
-        // the lines, which are requests of their own.
+        // Only batches are streamed. Their own time is not measured, because the model calls belong
+        // to the lines, which are requests of their own.
         response = response.map(|body| server.finish_with(body, projection));
     }
     let headers = response.headers_mut();
@@ -167,8 +167,8 @@ fn start(parent: Context, request: &Request) -> LiveSpan {
 
 /// The server span of a request in progress.
 ///
-/// The user is written at the end, because the body may name another employee than the identity. The
-/// drop guard writes the same attributes when a client disconnects or a handler panics.
+/// The user is written at the end, because the body may name another employee than the identity.
+/// The drop guard writes the same attributes when a client disconnects or a handler panics.
 struct ServerSpan {
     span: LiveSpan,
     trace: RequestTrace,
@@ -232,8 +232,8 @@ fn kept_because(reason: Reason) -> KeyValue {
     names::SAMPLING_KEEP.with(<&'static str>::from(reason))
 }
 
-/// A standard HTTP method. Any other counts as `_OTHER`, so that callers cannot create span names at
-/// will.
+/// A standard HTTP method. Any other counts as `_OTHER`, so that callers cannot create span names
+/// at will.
 fn known_method(method: &Method) -> Option<&'static str> {
     const KNOWN: [&str; 9] = [
         "GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT",

@@ -19,15 +19,15 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
 use crate::telemetry::names::metrics as list;
 
-/// Time between two reads of the ledger. It is read at an interval and not when metrics are read, so
-/// that no reader of metrics waits for the ledger.
+/// Time between two reads of the ledger. It is read at an interval and not when metrics are read,
+/// so that no reader of metrics waits for the ledger.
 const PERIOD: Duration = Duration::from_secs(5);
 
 impl Instruments {
-    /// Measures, for as long as it is polled, whether the ledger is ready and how many decisions are
-    /// open. The ledger is ready if the last readiness probe or a recent commit succeeded. Nothing is
-    /// written for the metric itself, so an idle service leaves the disk alone. If the ledger fails,
-    /// the number of open decisions keeps its last value.
+    /// Measures, for as long as it is polled, whether the ledger is ready and how many decisions
+    /// are open. The ledger is ready if the last readiness probe or a recent commit succeeded.
+    /// Nothing is written for the metric itself, so an idle service leaves the disk alone. If
+    /// the ledger fails, the number of open decisions keeps its last value.
     pub async fn watch_ledger(&self, ledger: &Ledger) -> Infallible {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,7 +1,7 @@
-//! Scrubbing: redacts every text of a finished span before it is exported: name, status, attributes,
-//! events and links, and the trace state, which is a text of the caller. User ids that are personal
-//! data become pseudonyms. What is recognised is defined in `redact`; how texts are cut to a length
-//! is in `length`.
+//! Scrubbing: redacts every text of a finished span before it is exported: name, status,
+//! attributes, events and links, and the trace state, which is a text of the caller. User ids that
+//! are personal data become pseudonyms. What is recognised is defined in `redact`; how texts are
+//! cut to a length is in `length`.
 
 pub(crate) mod length;
 
@@ -53,8 +53,8 @@ fn scrub_attributes(attributes: &mut [KeyValue], pseudonyms: &Pseudonyms) {
     }
 }
 
-/// Redacts the text of one attribute, by its key: the text of an identity becomes a pseudonym if it is
-/// personal data.
+/// Redacts the text of one attribute, by its key: the text of an identity becomes a pseudonym if it
+/// is personal data.
 pub(crate) fn scrub_text<'a>(key: &str, text: &'a str, pseudonyms: &Pseudonyms) -> Cow<'a, str> {
     match names::IDENTITIES.iter().any(|name| name.key == key) {
         true => pseudonyms.name(role(key), text),

@@ -140,8 +140,8 @@ pub struct Captures {
 /// All settings of telemetry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TelemetrySettings {
-    /// Whether spans are exported: `OTEL_SDK_DISABLED` is not `true`, and `OTEL_TRACES_EXPORTER` is
-    /// not `none`.
+    /// Whether spans are exported: `OTEL_SDK_DISABLED` is not `true`, and `OTEL_TRACES_EXPORTER`
+    /// is not `none`.
     pub exports: bool,
     /// `OTEL_SDK_DISABLED`: no span is sampled and nothing is measured.
     pub is_disabled: bool,

@@ -57,9 +57,9 @@ impl Baggage {
 /// The context of the server span: the caller's trace, with the tenant that the service has
 /// authenticated in place of the one that the caller claims.
 ///
-/// The employee is added later, by [`as_user`]: the body may name another one, and an attribute that
-/// is set twice is exported twice. Without an identity the context carries no baggage at all, so that
-/// a search for a tenant does not find requests of callers who are not of this tenant.
+/// The employee is added later, by [`as_user`]: the body may name another one, and an attribute
+/// that is set twice is exported twice. Without an identity the context carries no baggage at all,
+/// so that a search for a tenant does not find requests of callers who are not of this tenant.
 pub(crate) fn edge_context(
     identity: Option<&Identity>,
     inbound: &Context,

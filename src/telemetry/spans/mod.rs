@@ -1,5 +1,6 @@
-//! Spans of the decision tree, made with the OpenTelemetry API directly. The agent imports `step`, and
-//! nothing here knows the agent: what its values look like on a span is written in `projections`.
+//! Spans of the decision tree, made with the OpenTelemetry API directly. The agent imports `step`,
+//! and nothing here knows the agent: what its values look like on a span is written in
+//! `projections`.
 
 pub mod baggage;
 pub(crate) mod log_event;

@@ -1,9 +1,10 @@
 //! How the time of one request is divided between the model, telemetry and everything else. The
-//! value travels in the request's context, so that model calls and spans can add to it wherever they
-//! run.
+//! value travels in the request's context, so that model calls and spans can add to it wherever
+//! they run.
 //!
-//! Model calls may overlap, so they are stored as intervals and their union is measured. The mutex is held only to push or copy. Time of telemetry is a plain sum that
-//! no other data depends on, hence the relaxed atomic.
+//! Model calls may overlap, so they are stored as intervals and their union is measured. The mutex
+//! is held only to push or copy. Time of telemetry is a plain sum that no other data depends on,
+//! hence the relaxed atomic.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

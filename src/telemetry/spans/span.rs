@@ -1,13 +1,13 @@
-//! A live span of the decision tree, made with the OpenTelemetry API directly, which keeps the types
-//! of values and is subject to no log filter.
+//! A live span of the decision tree, made with the OpenTelemetry API directly, which keeps the
+//! types of values and is subject to no log filter.
 //!
-//! If a key is set twice, the SDK exports it twice, and of two error statuses it keeps the one whose
-//! text sorts last. The result of the work is therefore written once, at the end, from one
+//! If a key is set twice, the SDK exports it twice, and of two error statuses it keeps the one
+//! whose text sorts last. The result of the work is therefore written once, at the end, from one
 //! [`Projection`].
 //!
-//! A span ends exactly once: the first of `finish`, `abort` and the drop guard clears `is_open`, and
-//! the others then do nothing. The drop guard marks work that was cancelled or that panicked, which
-//! the SDK would export without a status.
+//! A span ends exactly once: the first of `finish`, `abort` and the drop guard clears `is_open`,
+//! and the others then do nothing. The drop guard marks work that was cancelled or that panicked,
+//! which the SDK would export without a status.
 //!
 //! Metrics are taken from the same projection when the span ends, and the time for both is added to
 //! telemetry's own time of the request.
@@ -49,8 +49,8 @@ pub(crate) struct Scope {
 pub(crate) struct Projection {
     /// Attributes, each key once.
     pub(crate) attributes: Vec<KeyValue>,
-    /// Prompts and answers. They are written last, so that a limit on the number of attributes drops
-    /// them and no others.
+    /// Prompts and answers. They are written last, so that a limit on the number of attributes
+    /// drops them and no others.
     pub(crate) content: Vec<KeyValue>,
     /// Events, in order.
     pub(crate) events: Vec<Event>,
@@ -145,8 +145,8 @@ impl LiveSpan {
         self.context.get::<Arc<RequestTime>>().map(|time| &**time)
     }
 
-    /// Ends the span with the result of its work, and measures that. `project` gets where prompts and
-    /// answers are captured.
+    /// Ends the span with the result of its work, and measures that. `project` gets where prompts
+    /// and answers are captured.
     pub(crate) fn finish(
         mut self,
         project: impl FnOnce(Captures) -> Projection,
@@ -155,7 +155,8 @@ impl LiveSpan {
         self.end(project, measure);
     }
 
-    /// Ends the span of work that was cancelled or that panicked; does nothing if the span has ended.
+    /// Ends the span of work that was cancelled or that panicked; does nothing if the span has
+    /// ended.
     pub(crate) fn abort(
         &mut self,
         attributes: Vec<KeyValue>,

@@ -1,7 +1,7 @@
-//! The only item of telemetry that the agent imports: `step` runs a step of the agent inside a span.
-//! What is written on the span and measured comes from the step's result, through [`Record`], so that
-//! no code reports success or failure by hand and `?` cannot lose a failure. The implementations of
-//! `Record` are in `projections::record`.
+//! The only item of telemetry that the agent imports: `step` runs a step of the agent inside a
+//! span. What is written on the span and measured comes from the step's result, through [`Record`],
+//! so that no code reports success or failure by hand and `?` cannot lose a failure. The
+//! implementations of `Record` are in `projections::record`.
 
 use opentelemetry::KeyValue;
 use opentelemetry::context::FutureExt;
@@ -26,8 +26,8 @@ pub(crate) trait Record {
     fn measure(&self, metrics: &Metrics, ended: &Ended<'_>);
 }
 
-/// Runs a step inside a span of its own, and writes its result on the span. The work is boxed: steps
-/// nest, and every enclosing future would otherwise embed and move this one.
+/// Runs a step inside a span of its own, and writes its result on the span. The work is boxed:
+/// steps nest, and every enclosing future would otherwise embed and move this one.
 pub(crate) fn step<F>(step: Step, work: F) -> impl Future<Output = F::Output> + Send
 where
     F: Future + Send,

@@ -1,13 +1,13 @@
-//! Spans and log records as OTLP protobuf messages. Each span is encoded once, when it ends, so that
-//! the queue holds bytes: their size is known exactly, and a retry encodes nothing again. In
-//! protobuf, repeated fields may simply follow each other, so a message is a head with any number of
-//! encoded spans copied behind it.
+//! Spans and log records as OTLP protobuf messages. Each span is encoded once, when it ends, so
+//! that the queue holds bytes: their size is known exactly, and a retry encodes nothing again. In
+//! protobuf, repeated fields may simply follow each other, so a message is a head with any number
+//! of encoded spans copied behind it.
 //!
 //! Written by hand and not with `prost` and the types of `opentelemetry-proto`, because cloning a
-//! span into those types and encoding them takes more than ten times as long: 2.5 µs per span against
-//! 0.2 µs, as measured, which is too long for the thread of a request. `prost::encoding` has the
-//! primitives of `wire`, but documents them as internal. A test decodes the bytes with the generated
-//! types and compares each field.
+//! span into those types and encoding them takes more than ten times as long: 2.5 µs per span
+//! against 0.2 µs, as measured, which is too long for the thread of a request. `prost::encoding`
+//! has the primitives of `wire`, but documents them as internal. A test decodes the bytes with the
+//! generated types and compares each field.
 //!
 //! The fields are those of [trace.proto](https://github.com/open-telemetry/opentelemetry-proto).
 

@@ -1,5 +1,5 @@
-//! Log records as OTLP protobuf messages. Texts are scrubbed here, because a record cannot be changed
-//! before. The fields are those of
+//! Log records as OTLP protobuf messages. Texts are scrubbed here, because a record cannot be
+//! changed before. The fields are those of
 //! [logs.proto](https://github.com/open-telemetry/opentelemetry-proto).
 
 use std::borrow::Cow;

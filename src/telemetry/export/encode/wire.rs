@@ -60,8 +60,8 @@ pub(super) fn tag(buf: &mut Vec<u8>, field: u32, wire_type: u32) {
     varint(buf, (field << 3 | wire_type).into());
 }
 
-/// Writes a number in groups of seven bits, the lowest first. The top bit of a byte says that another
-/// one follows.
+/// Writes a number in groups of seven bits, the lowest first. The top bit of a byte says that
+/// another one follows.
 pub(super) fn varint(buf: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         buf.push(number.to_le_bytes()[0] | 0x80);
