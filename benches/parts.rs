@@ -65,7 +65,7 @@ fn engine(bencher: Bencher, category: &str) {
         .in_force(category, MEAL.date)
         .expect("the category is shipped");
     bencher.bench(|| {
-        let usage = evaluate::Usage::default();
+        let usage = evaluate::CapUsage::default();
         let rules: Vec<RuleFacts> = policy
             .rules
             .iter()

@@ -8,7 +8,7 @@ use crate::agent::{Agent, Case, Recorded};
 use crate::domain::decision::Decision;
 use crate::domain::expense::ConvertedAmount;
 use crate::domain::ruling::Outcome;
-use crate::ledger::{Effect, Entry, LedgerError, RecordError};
+use crate::ledger::{CapChange, Entry, LedgerError, RecordError};
 
 impl Agent {
     /// Records a credit, and frees its part of the purchase's share of the caps.
@@ -23,14 +23,14 @@ impl Agent {
             .ledger
             .record(
                 &mut decision,
-                Effect::Free(purchase),
+                CapChange::Refund(purchase),
                 case.idempotency.as_ref(),
             )
             .await
         {
             // A person resolved the purchase meanwhile, which may have changed its category and its
             // share, so the credit is computed again from what the person said.
-            Err(RecordError::Settled) if purchase.resolution.is_none() => {
+            Err(RecordError::AlreadyResolved) if purchase.resolution.is_none() => {
                 let resolved = self
                     .ledger
                     .get(&case.judged.tenant_id, purchase.decision.id)

@@ -16,7 +16,7 @@ use crate::domain::ruling::Role;
 use crate::domain::step::Step;
 use crate::ledger::{Ledger, LedgerError, Reservation};
 use crate::policy::Policy;
-use crate::policy::evaluate::{RuleFacts, Usage, Verdict, evaluate};
+use crate::policy::evaluate::{CapUsage, RuleFacts, Verdict, evaluate};
 use crate::rulebook::Rulebook;
 
 /// The result of the policy lookup.
@@ -59,7 +59,7 @@ impl Found {
         policy: &Policy,
         judged: &JudgedExpense,
         converted_amount: Option<ConvertedAmount>,
-        usage: &Usage,
+        usage: &CapUsage,
     ) -> Self {
         let rules = policy
             .rules

@@ -25,7 +25,7 @@ use uuid::Uuid;
 use crate::domain::decision::Decision;
 use crate::domain::expense::Expense;
 use crate::domain::step::Step;
-use crate::ledger::{Effect, Entry, KeyClaim, Ledger, LedgerError, RecordError};
+use crate::ledger::{CapChange, Entry, KeyClaim, Ledger, LedgerError, RecordError};
 use crate::llm::ChatModel;
 use crate::rulebook::Rulebook;
 use crate::telemetry::spans::step::step;
@@ -147,12 +147,12 @@ impl Agent {
                 advice: advice.as_ref(),
             };
             let mut decision = self.conclude(case, &steps, n_caps_moved > 0);
-            let effect = steps
+            let change = steps
                 .found()
-                .map_or(Effect::None, |found| Effect::Take(&found.reservation));
+                .map_or(CapChange::None, |found| CapChange::Take(&found.reservation));
             match self
                 .ledger
-                .record(&mut decision, effect, case.idempotency.as_ref())
+                .record(&mut decision, change, case.idempotency.as_ref())
                 .await
             {
                 Ok(record_hash) => {

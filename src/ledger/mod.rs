@@ -32,7 +32,6 @@ pub use db::DbError;
 pub use export::{Exported, Period};
 pub use idempotency::{KeyClaim, KeyState};
 pub use query::{Entry, Filter, Page, PageRequest};
-pub use resolutions::Share;
 pub use store::Store;
 
 /// How often a write that lost to another one is tried again.
@@ -80,7 +79,7 @@ pub enum RecordError {
     /// Somebody else has settled the expense, or the purchase that it refunds; nothing was
     /// recorded.
     #[error("the expense is settled")]
-    Settled,
+    AlreadyResolved,
     /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -91,7 +90,7 @@ impl RecordError {
     fn is_refusal(&self) -> bool {
         matches!(
             self,
-            Self::CapMoved | Self::Settled | Self::Ledger(LedgerError::KeyLost)
+            Self::CapMoved | Self::AlreadyResolved | Self::Ledger(LedgerError::KeyLost)
         )
     }
 }
@@ -107,7 +106,7 @@ impl From<RecordError> for LedgerError {
     fn from(error: RecordError) -> Self {
         match error {
             RecordError::Ledger(error) => error,
-            RecordError::CapMoved | RecordError::Settled => Self::Contended,
+            RecordError::CapMoved | RecordError::AlreadyResolved => Self::Contended,
         }
     }
 }
@@ -134,15 +133,20 @@ pub struct Reservation {
     pub splits: Vec<(u16, Decimal)>,
 }
 
-/// What a decision does to the caps.
+/// How a write changes what expenses have taken of their caps.
 #[derive(Clone, Copy, Debug)]
-pub enum Effect<'a> {
-    /// Nothing: no policy was found.
+pub enum CapChange<'a> {
+    /// Nothing changes.
     None,
-    /// It takes its share, when it is approved or pending approval.
+    /// The expense takes its share. A decision takes it only when it is approved or pending
+    /// approval.
     Take(&'a Reservation),
-    /// It gives back of the share of the purchase it refunds, all of that at most.
-    Free(&'a Entry),
+    /// A credit returns its amount to the share of the purchase it refunds; at most all of that
+    /// share.
+    Refund(&'a Entry),
+    /// A resolution keeps this much of the share that its expense has taken, in the policy's
+    /// currency, and frees the rest.
+    Keep(Decimal),
 }
 
 /// The ledger of all tenants.
@@ -193,18 +197,18 @@ impl Ledger {
     ///
     /// # Errors
     /// [`RecordError::CapMoved`] when a cap cannot hold the expense any more,
-    /// [`RecordError::Settled`] when the purchase that a credit refunds was settled since it
+    /// [`RecordError::AlreadyResolved`] when the purchase that a credit refunds was settled since it
     /// was read.
     pub async fn record(
         &self,
         decision: &mut Decision,
-        effect: Effect<'_>,
+        change: CapChange<'_>,
         key: Option<&KeyClaim>,
     ) -> Result<String, RecordError> {
         let mut tries = Tries::default();
         loop {
             let mut part = self.batches.enter(&decision.tenant_id).await?;
-            let result = record(&mut part, decision, effect, key).await;
+            let result = record(&mut part, decision, change, key).await;
             let result = part.leave(result).await;
             if !tries.again(&result) {
                 return result;
@@ -259,19 +263,19 @@ async fn probe(part: &mut Part) -> Result<(), RecordError> {
 async fn record(
     part: &mut Part,
     decision: &mut Decision,
-    effect: Effect<'_>,
+    change: CapChange<'_>,
     key: Option<&KeyClaim>,
 ) -> Result<String, RecordError> {
     let transaction = part.transaction();
-    if let Effect::Free(purchase) = effect
+    if let CapChange::Refund(purchase) = change
         && resolutions::is_settled(transaction, &purchase.decision).await?
             != purchase.resolution.is_some()
     {
-        return Err(RecordError::Settled);
+        return Err(RecordError::AlreadyResolved);
     }
     // Windows count what is approved and what is pending approval; nothing else takes a share.
-    let taken = match (effect, decision.outcome) {
-        (Effect::Take(reservation), Outcome::Approved | Outcome::NeedsApproval) => {
+    let taken = match (change, decision.outcome) {
+        (CapChange::Take(reservation), Outcome::Approved | Outcome::NeedsApproval) => {
             Some(reservation)
         }
         _ => None,
@@ -286,9 +290,9 @@ async fn record(
         Some(reservation) => usage::take(transaction, decision, reservation).await?,
         None => 0,
     };
-    let refunded = match effect {
-        Effect::Free(purchase) => Some(usage::refund(transaction, decision, purchase).await?),
-        Effect::None | Effect::Take(_) => None,
+    let refunded = match change {
+        CapChange::Refund(purchase) => Some(usage::refund(transaction, decision, purchase).await?),
+        CapChange::None | CapChange::Take(_) | CapChange::Keep(_) => None,
     };
     let duplicates = duplicates::find(transaction, decision).await?;
     decision.complete(duplicates, refunded);

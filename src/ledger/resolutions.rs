@@ -1,7 +1,6 @@
 //! Settling what a decision left open: the resolution, what it does to the shares of the caps, and
 //! its seal are one write.
 
-use rust_decimal::Decimal;
 use serde_json::json;
 
 use crate::domain::decision::Decision;
@@ -10,33 +9,24 @@ use crate::domain::resolution::{Action, Resolution};
 use crate::domain::ruling::Outcome;
 use crate::ledger::batch::Part;
 use crate::ledger::db::{Connection, DbError, query};
-use crate::ledger::{Entry, Ledger, RecordError, Reservation, Tries, seal, text_of, usage};
-
-/// What a resolution does to what the expense takes of the caps.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Share {
-    /// It keeps so much of what it has taken, in the policy's currency.
-    Keep(Decimal),
-    /// It has taken nothing and takes this now.
-    Take(Reservation),
-}
+use crate::ledger::{CapChange, Entry, Ledger, RecordError, Tries, seal, text_of, usage};
 
 impl Ledger {
     /// Records how a decision was settled. Gives the hash of the record.
     ///
     /// # Errors
-    /// [`RecordError::Settled`] when somebody else was faster, [`RecordError::CapMoved`] when a cap
+    /// [`RecordError::AlreadyResolved`] when somebody else was faster, [`RecordError::CapMoved`] when a cap
     /// cannot hold the expense.
     pub async fn resolve(
         &self,
         open: &Entry,
         resolution: &Resolution,
-        share: &Share,
+        change: CapChange<'_>,
     ) -> Result<String, RecordError> {
         let mut tries = Tries::default();
         loop {
             let mut part = self.batches.enter(&open.decision.tenant_id).await?;
-            let result = resolve(&mut part, open, resolution, share).await;
+            let result = resolve(&mut part, open, resolution, change).await;
             let result = part.leave(result).await;
             if !tries.again(&result) {
                 return result;
@@ -62,7 +52,7 @@ async fn resolve(
     part: &mut Part,
     entry: &Entry,
     resolution: &Resolution,
-    share: &Share,
+    change: CapChange<'_>,
 ) -> Result<String, RecordError> {
     let decision = &entry.decision;
     let transaction = part.transaction();
@@ -82,9 +72,9 @@ async fn resolve(
     .fetch_optional(transaction)
     .await?;
     if open.is_none() {
-        return Err(RecordError::Settled);
+        return Err(RecordError::AlreadyResolved);
     }
-    if let Share::Take(reservation) = share {
+    if let CapChange::Take(reservation) = change {
         usage::check(transaction, decision, reservation).await?;
     }
     query(
@@ -95,21 +85,22 @@ async fn resolve(
     .bind(decision.id.to_string())
     .execute(transaction)
     .await?;
-    match share {
-        Share::Take(reservation) => {
+    match change {
+        CapChange::Take(reservation) => {
             let share_minor = usage::take(transaction, decision, reservation).await?;
             usage::set_share(transaction, decision, share_minor).await?;
         }
-        Share::Keep(kept) => {
+        CapChange::Keep(kept) => {
             let taken_minor = usage::share_of(transaction, decision).await?;
             let (_, currency) = decision.policy_amount();
             usage::free(
                 transaction,
                 entry,
-                taken_minor - money::to_minor(*kept, currency),
+                taken_minor - money::to_minor(kept, currency),
             )
             .await?;
         }
+        CapChange::None | CapChange::Refund(_) => {}
     }
     let id = resolution.id.to_string();
     let record = json!(resolution);

@@ -12,7 +12,7 @@ use crate::domain::ruling::{Outcome, Window};
 use crate::ledger::db::{Connection, DbError, Query, query};
 use crate::ledger::{Entry, Ledger, LedgerError, RecordError, Reservation};
 use crate::policy::Policy;
-use crate::policy::evaluate::{Purchase, Usage};
+use crate::policy::evaluate::{CapUsage, Purchase};
 use crate::policy::phrase::normalised;
 
 /// The windows an expense counts in, each by its key. Without a trip the expense is a trip of its
@@ -50,7 +50,7 @@ impl Ledger {
         tenant_id: &str,
         policy: &Policy,
         expense: &Expense,
-    ) -> Result<Usage, LedgerError> {
+    ) -> Result<CapUsage, LedgerError> {
         let account = Account {
             tenant_id,
             user_id: &expense.user_id,
@@ -107,9 +107,9 @@ async fn used(
     expense: &Expense,
     is_capped: bool,
     days: Option<u16>,
-) -> Result<Usage, DbError> {
+) -> Result<CapUsage, DbError> {
     if !is_capped && days.is_none() {
-        return Ok(Usage::default());
+        return Ok(CapUsage::default());
     }
     // One statement, because each has the database look anew at what others have written. Nothing
     // equals NULL.
@@ -137,7 +137,7 @@ async fn used(
         .bind(expense.date.saturating_add(span).to_string())
         .fetch_all(db)
         .await?;
-    let mut usage = Usage::default();
+    let mut usage = CapUsage::default();
     for (window, date, minor) in rows {
         let amount = money::from_minor(minor, account.currency);
         match window

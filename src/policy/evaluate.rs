@@ -31,7 +31,7 @@ pub struct Subject<'a> {
 /// What is already used of the caps of an employee, by window: earlier expenses that were approved
 /// or are pending approval. Amounts are in the policy's currency.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
+pub struct CapUsage {
     /// On the day of the expense.
     pub day: Decimal,
     /// On the trip of the expense; zero when the expense names no trip.
@@ -52,7 +52,7 @@ pub struct Purchase {
     pub amount: Decimal,
 }
 
-impl Usage {
+impl CapUsage {
     /// What is used in a window. A single expense is a window that contains nothing else, and what
     /// counts at a merchant depends on the rule: see [`Self::at_merchant`].
     pub fn of(&self, window: Window) -> Decimal {
@@ -90,7 +90,7 @@ pub struct RuleFacts {
 
 impl RuleFacts {
     /// Combines a rule with the usage of its window.
-    pub fn new(rule: &Rule, usage: &Usage) -> Self {
+    pub fn new(rule: &Rule, usage: &CapUsage) -> Self {
         let used = match rule.kind {
             RuleKind::Cap { per, .. } => usage.of(per),
             RuleKind::Split { days, limit, .. } => usage.at_merchant(days, limit),

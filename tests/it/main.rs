@@ -44,6 +44,7 @@ mod policy;
 mod prompts;
 mod queue;
 mod rates;
+mod records;
 mod redaction;
 mod reload;
 mod reload_policies;

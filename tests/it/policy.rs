@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use expense_agent::domain::ruling::{Missing, Role, Ruling, Window};
-use expense_agent::policy::evaluate::{RuleFacts, Subject, Usage, Verdict, evaluate};
+use expense_agent::policy::evaluate::{CapUsage, RuleFacts, Subject, Verdict, evaluate};
 use expense_agent::policy::rule::{Rule, RuleKind};
 use expense_agent::policy::{Policies, parse};
 use expense_agent::rulebook::Folder;
@@ -24,7 +24,7 @@ static SHIPPED: LazyLock<Arc<Policies>> =
     LazyLock::new(|| Folder::load(&shipped_policies()).unwrap().shared.policies);
 
 /// The verdict of the shipped policy of a category on an amount.
-fn verdict(category: &str, amount: &str, usage: Usage, has_receipt: bool) -> Verdict {
+fn verdict(category: &str, amount: &str, usage: CapUsage, has_receipt: bool) -> Verdict {
     let policy = SHIPPED.in_force(category, date(2026, 3, 14)).unwrap();
     let rules: Vec<RuleFacts> = policy
         .rules
@@ -55,7 +55,7 @@ pub(crate) fn expense(amount: &str) -> Subject<'static> {
 }
 
 fn ruling(category: &str, amount: &str) -> Ruling {
-    verdict(category, amount, Usage::default(), true).ruling
+    verdict(category, amount, CapUsage::default(), true).ruling
 }
 
 #[test]
@@ -80,27 +80,27 @@ fn a_cap_includes_its_limit_and_a_threshold_is_above_it() {
 
 #[test]
 fn a_meal_above_the_receipt_threshold_without_one_needs_the_manager() {
-    let without = verdict("meals", "25.01", Usage::default(), false);
+    let without = verdict("meals", "25.01", CapUsage::default(), false);
     assert_eq!(without.ruling, Ruling::NeedsApproval);
     assert_eq!(
         (without.approver, without.missing),
         (Some(Role::Manager), vec![Missing::Receipt])
     );
     assert_eq!(
-        verdict("meals", "25.00", Usage::default(), false).ruling,
+        verdict("meals", "25.00", CapUsage::default(), false).ruling,
         Ruling::Approved
     );
     assert_eq!(
-        verdict("meals", "25.01", Usage::default(), true).ruling,
+        verdict("meals", "25.01", CapUsage::default(), true).ruling,
         Ruling::Approved
     );
 }
 
 #[test]
 fn a_finding_says_what_is_used_allowed_and_exceeded() {
-    let usage = Usage {
+    let usage = CapUsage {
         day: dec("60.00"),
-        ..Usage::default()
+        ..CapUsage::default()
     };
     let verdict = verdict("meals", "20.00", usage, true);
     let finding = &verdict.findings[0];
@@ -123,9 +123,9 @@ fn a_finding_says_what_is_used_allowed_and_exceeded() {
 
 #[test]
 fn a_cap_that_was_lowered_below_its_use_allows_nothing_more() {
-    let usage = Usage {
+    let usage = CapUsage {
         day: dec("90.00"),
-        ..Usage::default()
+        ..CapUsage::default()
     };
     let verdict = verdict("meals", "1.00", usage, true);
     assert_eq!(verdict.findings[0].allowable, Decimal::ZERO);
@@ -135,11 +135,11 @@ fn a_cap_that_was_lowered_below_its_use_allows_nothing_more() {
 #[test]
 fn what_an_exceeded_cap_still_allows_can_be_paid() {
     let reimbursable = |category: &str, amount: &str, used: &str| {
-        let usage = Usage {
+        let usage = CapUsage {
             day: dec(used),
             trip: dec(used),
             year: dec(used),
-            ..Usage::default()
+            ..CapUsage::default()
         };
         verdict(category, amount, usage, false)
             .reimbursable(dec(amount))
@@ -173,9 +173,9 @@ fn the_tighter_of_two_exceeded_caps_limits_what_can_be_paid() {
         };
         RuleFacts::new(
             &rule,
-            &Usage {
+            &CapUsage {
                 day: dec("30.00"),
-                ..Usage::default()
+                ..CapUsage::default()
             },
         )
     };
@@ -192,14 +192,14 @@ fn the_tighter_of_two_exceeded_caps_limits_what_can_be_paid() {
 #[test]
 fn other_needs_a_vice_president_for_any_amount() {
     assert_eq!(
-        verdict("other", "0.01", Usage::default(), true).approver,
+        verdict("other", "0.01", CapUsage::default(), true).approver,
         Some(Role::Vp)
     );
 }
 
 #[test]
 fn the_approver_is_reported_even_when_a_cap_denies() {
-    let above_both = verdict("office", "2500.01", Usage::default(), true);
+    let above_both = verdict("office", "2500.01", CapUsage::default(), true);
     assert_eq!(
         (above_both.ruling, above_both.approver),
         (Ruling::Denied, Some(Role::Manager))
@@ -210,7 +210,7 @@ proptest! {
     #[test]
     fn no_approval_goes_past_a_cap(amount in 1_i64..1_000_000, used in 0_i64..1_000_000) {
         let cents = |minor| Decimal::new(minor, 2);
-        let usage = Usage { day: cents(used), trip: cents(used), year: cents(used), ..Usage::default() };
+        let usage = CapUsage { day: cents(used), trip: cents(used), year: cents(used), ..CapUsage::default() };
         for (category, cap) in [("travel", "500.00"), ("meals", "75.00"), ("office", "2500.00")] {
             let verdict = verdict(category, &cents(amount).to_string(), usage.clone(), true);
             prop_assert_eq!(verdict.ruling == Ruling::Denied, cents(amount) + cents(used) > dec(cap));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use expense_agent::config::Config;
 use expense_agent::domain::ruling::{Ruling, Window};
-use expense_agent::policy::evaluate::{RuleFacts, Subject, Usage, Verdict, evaluate};
+use expense_agent::policy::evaluate::{CapUsage, RuleFacts, Subject, Verdict, evaluate};
 use expense_agent::policy::parse;
 use expense_agent::policy::rule::{Rule, RuleKind};
 use jiff::ToSpan;
@@ -34,7 +34,7 @@ fn parsed(lines: &str) -> Rule {
 /// What one rule holds of an expense.
 fn verdict_of(lines: &str, subject: &Subject<'_>) -> Verdict {
     evaluate(
-        &[RuleFacts::new(&parsed(lines), &Usage::default())],
+        &[RuleFacts::new(&parsed(lines), &CapUsage::default())],
         subject,
     )
 }
@@ -175,7 +175,7 @@ fn a_rule_means_the_same_to_the_model_that_reads_it_as_json() {
             json!({"kind": "blocked_merchant", "merchant": ["casino*", "lucky joes"]}),
         ),
     ] {
-        let facts = RuleFacts::new(&parsed(rule), &Usage::default());
+        let facts = RuleFacts::new(&parsed(rule), &CapUsage::default());
         let written = serde_json::to_value(&facts).unwrap();
         for (key, value) in shown.as_object().unwrap() {
             assert_eq!(&written[key], value, "{rule}");
@@ -260,7 +260,7 @@ proptest! {
     #[test]
     fn an_older_expense_is_never_judged_more_leniently(age in 0_i32..400, more in 0_i32..400, limit in 0_u16..400) {
         let rule = Rule { id: "age".to_owned(), kind: RuleKind::MaxAge { days: limit }, text: "Not too old.".to_owned(), exception: None };
-        let rules = [RuleFacts::new(&rule, &Usage::default())];
+        let rules = [RuleFacts::new(&rule, &CapUsage::default())];
         let ruling_at = |age: i32| {
             let day = date(2026, 3, 14).checked_sub(age.days()).unwrap();
             evaluate(&rules, &Subject { date: day, ..expense("45.00") }).ruling

@@ -4,7 +4,7 @@
 use expense_agent::config::Config;
 use expense_agent::domain::ruling::{Role, Ruling, Window};
 use expense_agent::ledger::Store;
-use expense_agent::policy::evaluate::{Purchase, RuleFacts, Usage, Verdict, evaluate};
+use expense_agent::policy::evaluate::{CapUsage, Purchase, RuleFacts, Verdict, evaluate};
 use expense_agent::policy::rule::{Rule, RuleKind};
 use proptest::prelude::*;
 use rust_decimal::Decimal;
@@ -20,9 +20,9 @@ fn verdict(purchases: &[(u32, &str)], amount: &str) -> Verdict {
         n_days_apart: *n_days_apart,
         amount: dec(amount),
     });
-    let usage = Usage {
+    let usage = CapUsage {
         purchases: purchases.collect(),
-        ..Usage::default()
+        ..CapUsage::default()
     };
     let kind = RuleKind::Split {
         days: 7,

@@ -20,7 +20,7 @@ use crate::domain::resolution::{Action, Resolution, ResolutionRequest};
 use crate::domain::ruling::Outcome;
 use crate::domain::step::Step;
 use crate::keys::ApiKey;
-use crate::ledger::{Entry, LedgerError, RecordError, Share};
+use crate::ledger::{CapChange, Entry, LedgerError, RecordError};
 use crate::rulebook::Rulebook;
 use crate::telemetry::spans::step::step;
 use permission::{actor, approved_amount, may_resolve, set_aside};
@@ -127,9 +127,9 @@ impl Agent {
                 (Action::Approve, _) => self.approve_pending(request, actor, amount).await,
                 (Action::Deny | Action::Withdraw, _) => {
                     let resolution = resolution_of(request, actor, Approval::default());
-                    let nothing = Share::Keep(Decimal::ZERO);
+                    let nothing = CapChange::Keep(Decimal::ZERO);
                     Ok(self
-                        .record_resolution(&request.entry, resolution, &nothing)
+                        .record_resolution(&request.entry, resolution, nothing)
                         .await?)
                 }
             }
@@ -158,7 +158,7 @@ impl Agent {
         };
         let resolution = resolution_of(request, actor, approval);
         Ok(self
-            .record_resolution(&request.entry, resolution, &Share::Keep(kept))
+            .record_resolution(&request.entry, resolution, CapChange::Keep(kept))
             .await?)
     }
 
@@ -215,7 +215,7 @@ impl Agent {
             };
             let resolution = resolution_of(request, actor.clone(), approval);
             match self
-                .record_resolution(&request.entry, resolution, &Share::Take(reservation))
+                .record_resolution(&request.entry, resolution, CapChange::Take(&reservation))
                 .await
             {
                 // Another expense took a cap since the lookup.
@@ -230,7 +230,7 @@ impl Agent {
         &self,
         open: &Entry,
         resolution: Resolution,
-        share: &Share,
+        change: CapChange<'_>,
     ) -> Result<Resolved, RecordError> {
         let record_hash = self.ledger.resolve(open, &resolution, share).await?;
         Ok(Resolved {
@@ -244,7 +244,7 @@ impl Agent {
 impl From<RecordError> for ResolveError {
     fn from(error: RecordError) -> Self {
         match error {
-            RecordError::Settled => already_resolved(),
+            RecordError::AlreadyResolved => already_resolved(),
             error => Self::Ledger(error.into()),
         }
     }

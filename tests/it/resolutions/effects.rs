@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use expense_agent::config::model::ModelConfig;
-use expense_agent::ledger::{Effect, Ledger, RecordError};
+use expense_agent::ledger::{CapChange, Ledger, RecordError};
 use serde_json::{Value, json};
 
 use super::{Office, as_a_meal, by, odd_meal};
@@ -161,8 +161,8 @@ async fn a_credit_frees_what_a_person_approved_under_the_category_and_the_rate_o
         assert_eq!(approved.body["resolution"]["converted_amount"]["amount"], "43.40");
         let mut late = stale.decision.clone();
         late.id = uuid::Uuid::now_v7();
-        let refused = ledger.record(&mut late, Effect::Free(&stale), None).await;
-        assert!(matches!(refused, Err(RecordError::Settled)), "what was read of a purchase has to be so still");
+        let refused = ledger.record(&mut late, CapChange::Refund(&stale), None).await;
+        assert!(matches!(refused, Err(RecordError::AlreadyResolved)), "what was read of a purchase has to be so still");
         ledger.close().await;
 
         let meal = json!({"transaction": "Dinner", "date": "2026-03-14", "user_id": "ana", "receipt": true});
