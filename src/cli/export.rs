@@ -1,50 +1,53 @@
-//! `export`: the decisions of a period, a line each, for people (CSV) and programs (NDJSON).
+//! `export`: the decisions of a period, one line each, for people (CSV) and programs (NDJSON). How
+//! they are read is in `ledger::export`.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use clap::{Args, ValueEnum};
+use rust_decimal::Decimal;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::cli::ledger::with_ledger;
 use crate::cli::window::{Moment, moment, period};
 use crate::config::Config;
 use crate::domain::decision::Decision;
-use crate::domain::resolution::Resolution;
 use crate::ledger::{Entry, Exported};
 
-/// What is to be exported.
+/// What to export.
 #[derive(Args, Clone, Debug)]
 pub struct Export {
-    /// The first day in UTC, or the first moment, by when requests came in
+    /// The first day in UTC, or the first moment, by when requests were received
     #[arg(long, value_name = "WHEN", value_parser = moment)]
     pub from: Moment,
 
-    /// The last day, included, or the first moment after the last
+    /// The last day, included, or the first moment after the period
     #[arg(long, value_name = "WHEN", value_parser = moment)]
     pub to: Moment,
 
-    /// Only the decisions of this tenant
+    /// Export only the decisions of this tenant
     #[arg(long, value_name = "TENANT")]
     pub tenant: Option<String>,
 
-    /// How a line is written
+    /// The format of the lines
     #[arg(long, value_name = "FORMAT", default_value = "csv")]
     pub format: Format,
 }
 
-/// The ways to write a line.
+/// The formats of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// A table with a header, for spreadsheets
     Csv,
-    /// The whole decision as JSON
+    /// The whole decision as JSON, with its resolution
     Ndjson,
 }
 
-/// Writes the decisions of a period in the order they came in.
+/// Writes the decisions of a period in the order they were received.
 ///
 /// # Errors
-/// When the ledger cannot be read, or nobody reads what is written.
+/// When the ledger cannot be read, or the output cannot be written.
 pub fn run(config: &Config, wanted: &Export, out: &mut dyn Write) -> anyhow::Result<()> {
     let period = period(wanted.from, wanted.to)?;
     with_ledger(config, async |ledger| {
@@ -65,18 +68,19 @@ pub fn run(config: &Config, wanted: &Export, out: &mut dyn Write) -> anyhow::Res
     })
 }
 
-/// Where lines go.
+/// A writer of lines in one of the formats.
 enum Lines<'a> {
     Csv(Box<csv::Writer<&'a mut dyn Write>>),
     Ndjson(&'a mut dyn Write),
 }
 
-/// One decision as JSON.
+/// One decision as JSON, with the records that belong to it by their kind.
 #[derive(Serialize)]
 struct Line<'a> {
     #[serde(flatten)]
     decision: &'a Decision,
-    resolution: &'a Option<Resolution>,
+    #[serde(flatten)]
+    attached: &'a BTreeMap<&'static str, Option<Value>>,
     record_hash: &'a Option<String>,
 }
 
@@ -96,22 +100,12 @@ impl<'a> Lines<'a> {
         match self {
             Self::Csv(table) => table.write_record(row(exported))?,
             Self::Ndjson(out) => {
-                let Exported {
-                    entry:
-                        Entry {
-                            decision,
-                            resolution,
-                        },
-                    record_hash,
-                } = exported;
-                serde_json::to_writer(
-                    &mut **out,
-                    &Line {
-                        decision,
-                        resolution,
-                        record_hash,
-                    },
-                )?;
+                let line = Line {
+                    decision: &exported.entry.decision,
+                    attached: &exported.attached,
+                    record_hash: &exported.record_hash,
+                };
+                serde_json::to_writer(&mut **out, &line)?;
                 writeln!(out)?;
             }
         }
@@ -127,6 +121,7 @@ impl<'a> Lines<'a> {
     }
 }
 
+/// The columns of the table; `row` fills them in this order.
 const HEADER: [&str; 25] = [
     "id",
     "received_at",
@@ -155,20 +150,16 @@ const HEADER: [&str; 25] = [
     "record_hash",
 ];
 
-fn row(
-    Exported {
-        entry: Entry {
-            decision,
-            resolution,
-        },
-        record_hash,
-    }: &Exported,
-) -> [String; 25] {
+/// The line of one decision.
+fn row(exported: &Exported) -> [String; 25] {
+    let Entry {
+        decision,
+        resolution,
+    } = &exported.entry;
     let expense = &decision.expense;
-    let resolved = resolution.as_ref();
-    let shown = |amount: Option<rust_decimal::Decimal>| {
-        amount.map(|amount| amount.to_string()).unwrap_or_default()
-    };
+    let resolution = resolution.as_ref();
+    let shown =
+        |amount: Option<Decimal>| amount.map(|amount| amount.to_string()).unwrap_or_default();
     let text = |text: Option<&str>| text.map(harmless).unwrap_or_default();
     [
         decision.id.to_string(),
@@ -197,19 +188,19 @@ fn row(
                 .as_ref()
                 .map(|policy| policy.version.as_str()),
         ),
-        resolved
+        resolution
             .map(|resolution| resolution.action.to_string())
             .unwrap_or_default(),
-        shown(resolved.and_then(|resolution| resolution.amount)),
-        text(resolved.map(|resolution| resolution.actor.as_str())),
-        text(resolved.map(|resolution| resolution.reason.as_str())),
-        text(resolved.and_then(|resolution| resolution.category.as_deref())),
+        shown(resolution.and_then(|resolution| resolution.amount)),
+        text(resolution.map(|resolution| resolution.actor.as_str())),
+        text(resolution.map(|resolution| resolution.reason.as_str())),
+        text(resolution.and_then(|resolution| resolution.category.as_deref())),
         decision.trace_id.clone(),
-        record_hash.clone().unwrap_or_default(),
+        exported.record_hash.clone().unwrap_or_default(),
     ]
 }
 
-/// A text that no spreadsheet takes for a formula: those it would begin with a quote.
+/// A text that a spreadsheet does not evaluate: one that looks like a formula gets a quote in front.
 fn harmless(text: &str) -> String {
     match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         true => format!("'{text}"),

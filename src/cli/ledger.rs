@@ -1,4 +1,5 @@
-//! `ledger verify` and `ledger erase`: what keeps the ledger honest, and what makes it forget.
+//! `ledger verify` and `ledger erase`: proving that no record was changed, and erasing personal
+//! texts. The work itself is in `ledger::verify` and `ledger::erase`.
 
 use std::io::Write;
 
@@ -7,37 +8,37 @@ use clap::Args;
 
 use crate::config::Config;
 use crate::ledger::Ledger;
-use crate::ledger::seal::Walk;
+use crate::ledger::verify::Walk;
 
-/// What is to be verified.
+/// Which chains to verify.
 #[derive(Args, Clone, Debug)]
 pub struct Verify {
-    /// Only the chain of this tenant
+    /// Verify only the chain of this tenant
     #[arg(long, value_name = "TENANT")]
     pub tenant: Option<String>,
 
-    /// A hash from a trace (`expense.record.hash`) that has to be in a chain: so nothing up to it
-    /// was cut off
+    /// Also fail unless a chain contains this hash, taken from a trace (`expense.record.hash`):
+    /// shows that no record up to it was cut off
     #[arg(long, value_name = "HASH")]
     pub head: Option<String>,
 }
 
-/// Whose texts are to be erased.
+/// Whose personal texts to erase.
 #[derive(Args, Clone, Debug)]
 pub struct Erase {
-    /// The employee
+    /// The id of the employee
     #[arg(long, value_name = "USER")]
     pub user: String,
 
-    /// The tenant the employee belongs to
+    /// The tenant that the employee belongs to
     #[arg(long, value_name = "TENANT", default_value = "default")]
     pub tenant: String,
 }
 
-/// Walks the chains and prints what was found.
+/// Walks the chains and prints a line for each.
 ///
 /// # Errors
-/// When a record is not what it was, a head is missing, or the ledger cannot be read.
+/// When a record was changed, the wanted hash is in no chain, or the ledger cannot be read.
 pub fn verify(config: &Config, wanted: &Verify, out: &mut dyn Write) -> anyhow::Result<()> {
     with_ledger(config, async |ledger| {
         let tenants = match &wanted.tenant {
@@ -49,11 +50,11 @@ pub fn verify(config: &Config, wanted: &Verify, out: &mut dyn Write) -> anyhow::
             let walk = ledger.walk(&tenant_id, wanted.head.as_deref()).await?;
             has_head |= walk.has_hash;
             n_broken += usize::from(walk.broken.is_some());
-            writeln!(out, "{}", in_words(&walk))?;
+            writeln!(out, "{}", summary(&walk))?;
         }
         match (n_broken, &wanted.head) {
             (0, Some(head)) if !has_head => {
-                bail!("no record has the hash {head}: what it belonged to is gone, or changed")
+                bail!("no record has the hash {head}: its record was removed or changed")
             }
             (0, _) => Ok(()),
             (1, _) => bail!("one chain is broken"),
@@ -62,7 +63,8 @@ pub fn verify(config: &Config, wanted: &Verify, out: &mut dyn Write) -> anyhow::
     })
 }
 
-fn in_words(walk: &Walk) -> String {
+/// The line for one chain.
+fn summary(walk: &Walk) -> String {
     let Walk {
         tenant_id,
         n_records,
@@ -74,9 +76,9 @@ fn in_words(walk: &Walk) -> String {
     let Some(broken) = broken else {
         let before = match n_unchained {
             0 => String::new(),
-            n => format!(", and {n} decisions from before the chain began"),
+            n => format!("; {n} decisions are from before the chain began"),
         };
-        return format!("{tenant_id}: {n_records} records hold, head {head}{before}");
+        return format!("{tenant_id}: {n_records} records are valid, head {head}{before}");
     };
     let record = if broken.record_id.is_empty() {
         String::new()
@@ -84,8 +86,8 @@ fn in_words(walk: &Walk) -> String {
         format!(" ({})", broken.record_id)
     };
     format!(
-        "{tenant_id}: record {}{record}: {}; {n_records} records before it hold",
-        broken.seq, broken.fault
+        "{tenant_id}: record {}{record}: {}; {n_records} records before it are valid",
+        broken.seq, broken.problem
     )
 }
 
@@ -98,17 +100,17 @@ pub fn erase(config: &Config, wanted: &Erase, out: &mut dyn Write) -> anyhow::Re
         let n_erased = ledger.erase(&wanted.tenant, &wanted.user).await?;
         writeln!(
             out,
-            "{n_erased} records of {} at {} hold no personal text any more",
+            "erased the personal texts of {n_erased} records of {} (tenant {})",
             wanted.user, wanted.tenant
         )?;
         Ok(())
     })
 }
 
-/// Does something with the ledger of a configuration, which has to be there.
+/// Opens the ledger of a configuration, works with it and closes it. Creates none.
 ///
 /// # Errors
-/// When it is not, or what is done fails.
+/// When there is no ledger, or the work fails.
 pub fn with_ledger(
     config: &Config,
     work: impl AsyncFnOnce(&Ledger) -> anyhow::Result<()>,

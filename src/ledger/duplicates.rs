@@ -1,22 +1,41 @@
-//! Looking up what may have been handed in before. How alike two expenses are stands in
-//! `policy::duplicate`.
+//! Looking up earlier decisions about what may be the same purchase. How alike two expenses are is
+//! decided in `policy::duplicate`.
 
 use std::cmp::Reverse;
 
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+use serde::Deserialize;
+use uuid::Uuid;
+
 use crate::domain::decision::{Decision, Duplicate};
-use crate::domain::money;
+use crate::domain::expense::Expense;
+use crate::domain::money::{self, Currency};
 use crate::domain::ruling::Outcome;
-use crate::ledger::LedgerError;
-use crate::ledger::db::{Connection, query};
+use crate::ledger::db::Connection;
+use crate::ledger::error::LedgerError;
 use crate::ledger::query::read;
+use crate::ledger::statement::query;
 use crate::policy::duplicate::similarity;
 
-/// How many earlier decisions with the same amount are looked at, the newest first.
+/// How many earlier decisions with the same amount are compared, the newest first.
 const MAX_CANDIDATES: i64 = 20;
 
+/// What two expenses are compared by. Not the whole decision: recording a new decision must not
+/// depend on every field of an old one being readable.
+#[derive(Deserialize)]
+struct Earlier {
+    id: Uuid,
+    transaction: String,
+    merchant: Option<String>,
+    amount: Decimal,
+    currency: Currency,
+    date: Date,
+}
+
 /// Earlier decisions, approved or pending approval, about what may be the same purchase; the most
-/// alike come first. Inside the transaction that records the decision, so that of two at once the
-/// second one finds the first.
+/// alike come first. Runs in the transaction that records the decision, so that of two at once the
+/// second finds the first.
 pub(super) async fn find(
     transaction: &mut Connection,
     decision: &Decision,
@@ -41,14 +60,26 @@ pub(super) async fn find(
     .await?;
     let mut duplicates = Vec::new();
     for (document,) in &documents {
-        let earlier: Decision = read(document)?;
-        let score = similarity(expense, &earlier.expense);
-        duplicates.extend(score.map(|score| Duplicate {
-            id: earlier.id,
-            score,
-        }));
+        let earlier: Earlier = read(document)?;
+        let id = earlier.id;
+        let score = similarity(expense, &earlier.beside(expense));
+        duplicates.extend(score.map(|score| Duplicate { id, score }));
     }
     // A stable sort keeps the newest first among equals.
     duplicates.sort_by_key(|duplicate| Reverse(duplicate.score));
     Ok(duplicates)
+}
+
+impl Earlier {
+    /// The earlier expense. The fields that are not compared are those of the new one.
+    fn beside(self, new: &Expense) -> Expense {
+        Expense {
+            transaction: self.transaction,
+            merchant: self.merchant,
+            amount: self.amount,
+            currency: self.currency,
+            date: self.date,
+            ..new.clone()
+        }
+    }
 }

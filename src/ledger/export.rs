@@ -1,31 +1,40 @@
-//! Reading a period back in the order of receipt, for whoever keeps the books elsewhere.
+//! Reading a period back in the order of receipt, for bookkeeping elsewhere. How a line is written
+//! is in `cli::export`.
+
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
+use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use crate::ledger::db::query;
-use crate::ledger::query::{Row, entry};
-use crate::ledger::{Entry, Ledger, LedgerError};
+use crate::ledger::Ledger;
+use crate::ledger::error::LedgerError;
+use crate::ledger::query::{Entry, entry, read};
+use crate::ledger::records::{RESOLUTION, RecordKind, attached};
+use crate::ledger::statement::query;
 
 /// Decisions that are read at a time.
 const PAGE: i64 = 500;
 
-/// A span of time, by when requests came in.
+/// A span of time, by when requests were received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Period {
-    /// The first moment of it.
+    /// Its first moment.
     pub from: Timestamp,
     /// The first moment after it.
     pub until: Timestamp,
 }
 
-/// A decision, and the hash that it is in the chain with.
+/// A decision, the records that belong to it, and its hash in the chain.
 #[derive(Clone, Debug)]
 pub struct Exported {
-    /// The decision, and how it was settled if it was.
+    /// The decision, and its resolution if it has one.
     pub entry: Entry,
-    /// The hash of its record; absent when it was made before the chain began.
+    /// The documents of the records that belong to the decision, by their table. Every kind is
+    /// there; `None` where the decision has no such record.
+    pub attached: BTreeMap<&'static str, Option<Value>>,
+    /// The hash of the decision's record; absent when it is from before the chain began.
     pub record_hash: Option<String>,
 }
 
@@ -46,33 +55,80 @@ impl Ledger {
             Some(after) => (">", after.max(first)),
             None => (">=", first),
         };
-        let of_tenant = if tenant_id.is_some() {
-            "decision.tenant_id = $3"
-        } else {
-            "$3 = ''"
-        };
+        let of_tenant = of_tenant("decision", tenant_id);
         let sql = AssertSqlSafe(format!(
-            "SELECT decision.document, resolution.document, chain.hash FROM decision
-             LEFT JOIN resolution ON resolution.decision_id = decision.id
+            "SELECT decision.id, decision.document, chain.hash FROM decision
              LEFT JOIN chain ON chain.record_id = decision.id
              WHERE decision.id {comparison} $1 AND decision.id < $2 AND {of_tenant} ORDER BY decision.id LIMIT $4"
         ));
-        let rows: Vec<(String, Option<String>, Option<String>)> = query(sql)
+        let rows: Vec<(String, String, Option<String>)> = query(sql)
             .bind(from.to_string())
             .bind(first_id(period.until).to_string())
             .bind(tenant_id.unwrap_or_default())
             .bind(PAGE)
             .fetch_all(&mut self.pool.acquire().await?)
             .await?;
-        let exported =
-            |(decision, resolution, record_hash): (String, Option<String>, Option<String>)| {
-                let row: Row = (decision, resolution);
-                Ok(Exported {
-                    entry: entry(row)?,
-                    record_hash,
-                })
-            };
-        rows.into_iter().map(exported).collect()
+        let (Some((first, ..)), Some((last, ..))) = (rows.first(), rows.last()) else {
+            return Ok(Vec::new());
+        };
+        let mut of_kinds = Vec::new();
+        for kind in attached() {
+            let documents = self.documents(kind, tenant_id, first, last).await?;
+            of_kinds.push((kind.table, documents));
+        }
+        let mut page = Vec::new();
+        for (id, decision, record_hash) in rows {
+            let mut attached = BTreeMap::new();
+            let mut resolution = None;
+            for (table, documents) in &mut of_kinds {
+                let document = documents.remove(&id);
+                attached.insert(*table, document.as_deref().map(read).transpose()?);
+                if *table == RESOLUTION.table {
+                    resolution = document;
+                }
+            }
+            page.push(Exported {
+                entry: entry((decision, resolution))?,
+                attached,
+                record_hash,
+            });
+        }
+        Ok(page)
+    }
+
+    /// The documents of one kind that belong to a page of decisions, by the decision.
+    async fn documents(
+        &self,
+        kind: RecordKind,
+        tenant_id: Option<&str>,
+        first: &str,
+        last: &str,
+    ) -> Result<HashMap<String, String>, LedgerError> {
+        let RecordKind {
+            table,
+            owner_column,
+            ..
+        } = kind;
+        let of_tenant = of_tenant(table, tenant_id);
+        let sql = AssertSqlSafe(format!(
+            "SELECT {owner_column}, document FROM {table}
+             WHERE {owner_column} BETWEEN $1 AND $2 AND {of_tenant}"
+        ));
+        let rows: Vec<(String, String)> = query(sql)
+            .bind(first)
+            .bind(last)
+            .bind(tenant_id.unwrap_or_default())
+            .fetch_all(&mut self.pool.acquire().await?)
+            .await?;
+        Ok(rows.into_iter().collect())
+    }
+}
+
+/// The condition on the tenant of a table, whose parameter is `$3` either way.
+fn of_tenant(table: &str, tenant_id: Option<&str>) -> String {
+    match tenant_id {
+        Some(_) => format!("{table}.tenant_id = $3"),
+        None => "$3 = ''".to_owned(),
     }
 }
 

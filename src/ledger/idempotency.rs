@@ -1,59 +1,62 @@
-//! One decision per idempotency key, whatever the network does. A key is claimed before the work
-//! begins and bound to the decision in the transaction that records it, so two requests, in one
-//! process or in two, never both decide.
+//! One decision per idempotency key, however often a request is sent. A request takes a lease on
+//! its key before the work begins, and binds the key to the decision in the transaction that records
+//! it, so that two requests, in one process or in two, never both decide. Which requests have a key,
+//! and how a repeated one is answered, is in `http::idempotency`.
+//!
+//! A lease and not an open transaction, because the work between takes as long as a model's answer.
+//! A process that dies keeps its key until the lease expires. Then another request may take the key,
+//! and should the first one have been slow and not dead, `bind` refuses its decision
+//! ([`LedgerError::KeyLost`]): the time the lease ends is its owner's mark on the key.
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::domain::decision::Decision;
-use crate::ledger::batch::Part;
-use crate::ledger::db::{Connection, query};
-use crate::ledger::{Entry, Ledger, LedgerError, RecordError, Tries};
+use crate::ledger::Ledger;
+use crate::ledger::db::Connection;
+use crate::ledger::error::{LedgerError, RecordError};
+use crate::ledger::group_commit::Slot;
+use crate::ledger::query::Entry;
+use crate::ledger::statement::query;
+use crate::ledger::write::LedgerWrite;
 
-/// A request's hold on a key.
+/// The lease of a request on an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyClaim {
-    /// The tenant whose key it is.
+    /// The tenant that the key belongs to.
     pub tenant_id: String,
     /// The key, as the client sent it.
     pub key: String,
-    /// A hash of what the body means.
+    /// A hash of the meaning of the body.
     pub fingerprint: String,
-    /// Until when the request may still come to a decision; its own mark on the key.
+    /// When the lease ends. Until then the request may come to a decision; it also identifies the
+    /// lease.
     pub leased_until: Timestamp,
-    /// Until when the key is remembered.
+    /// When the key is forgotten, and may be used for another request.
     pub expires_at: Timestamp,
 }
 
-/// What becomes of a request with a key.
+/// What a request finds when it claims its key.
 #[derive(Clone, Debug)]
 pub enum KeyState {
-    /// The key is this request's: go on and decide.
+    /// The request has the lease and can decide.
     Claimed,
-    /// Another request with this key is under way.
+    /// Another request with this key has the lease.
     UnderWay,
     /// The key was used with another body.
     OtherBody,
-    /// The key's decision.
+    /// The key has a decision.
     Decided(Box<Entry>),
 }
 
 impl Ledger {
-    /// Claims a key, unless another request holds it or has decided with it.
+    /// Claims a key, unless another request has the lease or has decided with it.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn claim(&self, claim: &KeyClaim, now: Timestamp) -> Result<KeyState, LedgerError> {
-        let mut tries = Tries::default();
-        let claimed = loop {
-            let mut part = self.batches.enter(&claim.tenant_id).await?;
-            let result = try_claim(&mut part, claim, now).await;
-            let result = part.leave(result).await;
-            if !tries.again(&result) {
-                break result?;
-            }
-        };
-        Ok(match claimed {
+        let write = Claim { claim, now };
+        Ok(match self.writes.run(&claim.tenant_id, write).await? {
             Claimed::Now => KeyState::Claimed,
             Claimed::Before { fingerprint, .. } if fingerprint != claim.fingerprint => {
                 KeyState::OtherBody
@@ -73,96 +76,109 @@ impl Ledger {
         })
     }
 
-    /// Gives a key back that came to no decision, so that it can be tried again.
+    /// Releases the lease of a request that came to no decision, so that the client can try again.
     ///
     /// # Errors
-    /// When the database fails; the key is then free when its lease runs out.
+    /// When the database fails; the key is then free when its lease ends.
     pub async fn release(&self, claim: &KeyClaim) -> Result<(), LedgerError> {
-        let mut tries = Tries::default();
-        loop {
-            let mut part = self.batches.enter(&claim.tenant_id).await?;
-            let result = give_back(&mut part, claim).await;
-            let result = part.leave(result).await;
-            if !tries.again(&result) {
-                return Ok(result?);
-            }
-        }
+        let write = Release { claim };
+        Ok(self.writes.run(&claim.tenant_id, write).await?)
     }
 }
 
-/// What a request finds when it wants a key.
+/// Claims a key.
+struct Claim<'a> {
+    claim: &'a KeyClaim,
+    now: Timestamp,
+}
+
+/// Whether the key was free.
 enum Claimed {
-    /// Nobody holds it, so it is the request's.
+    /// It was, and the request has the lease now.
     Now,
-    /// Another request holds it, or has decided with it.
+    /// Another request has the lease, or has decided.
     Before {
         fingerprint: String,
         decision_id: Option<Uuid>,
     },
 }
 
-async fn try_claim(
-    part: &mut Part,
-    claim: &KeyClaim,
-    now: Timestamp,
-) -> Result<Claimed, RecordError> {
-    let transaction = part.transaction();
-    query("DELETE FROM idempotency WHERE tenant_id = $1 AND expires_at <= $2")
+impl LedgerWrite for Claim<'_> {
+    type Output = Claimed;
+
+    async fn write(&mut self, slot: &mut Slot) -> Result<Claimed, RecordError> {
+        let Self { claim, now } = self;
+        let transaction = slot.transaction();
+        query("DELETE FROM idempotency WHERE tenant_id = $1 AND expires_at <= $2")
+            .bind(&claim.tenant_id)
+            .bind(now.as_millisecond())
+            .execute(transaction)
+            .await?;
+        // A lease that has ended belonged to a process that is gone or too slow.
+        let n_claimed = query(
+            "INSERT INTO idempotency (tenant_id, idem_key, fingerprint, leased_until, expires_at)
+             VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (tenant_id, idem_key) DO UPDATE SET fingerprint = excluded.fingerprint,
+               leased_until = excluded.leased_until, expires_at = excluded.expires_at
+             WHERE idempotency.decision_id IS NULL AND idempotency.leased_until <= $6",
+        )
         .bind(&claim.tenant_id)
+        .bind(&claim.key)
+        .bind(&claim.fingerprint)
+        .bind(claim.leased_until.as_millisecond())
+        .bind(claim.expires_at.as_millisecond())
         .bind(now.as_millisecond())
         .execute(transaction)
         .await?;
-    // A lease that ran out was held by a process that is gone.
-    let taken = query(
-        "INSERT INTO idempotency (tenant_id, idem_key, fingerprint, leased_until, expires_at)
-         VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (tenant_id, idem_key) DO UPDATE SET fingerprint = excluded.fingerprint,
-           leased_until = excluded.leased_until, expires_at = excluded.expires_at
-         WHERE idempotency.decision_id IS NULL AND idempotency.leased_until <= $6",
-    )
-    .bind(&claim.tenant_id)
-    .bind(&claim.key)
-    .bind(&claim.fingerprint)
-    .bind(claim.leased_until.as_millisecond())
-    .bind(claim.expires_at.as_millisecond())
-    .bind(now.as_millisecond())
-    .execute(transaction)
-    .await?;
-    if taken == 1 {
-        return Ok(Claimed::Now);
+        if n_claimed == 1 {
+            return Ok(Claimed::Now);
+        }
+        let (fingerprint, decision_id): (String, Option<String>) = query(
+            "SELECT fingerprint, decision_id FROM idempotency WHERE tenant_id = $1 AND idem_key = $2",
+        )
+        .bind(&claim.tenant_id)
+        .bind(&claim.key)
+        .fetch_one(transaction)
+        .await?;
+        Ok(Claimed::Before {
+            fingerprint,
+            decision_id: decision_id.and_then(|id| id.parse().ok()),
+        })
     }
-    let (fingerprint, decision_id): (String, Option<String>) = query(
-        "SELECT fingerprint, decision_id FROM idempotency WHERE tenant_id = $1 AND idem_key = $2",
-    )
-    .bind(&claim.tenant_id)
-    .bind(&claim.key)
-    .fetch_one(transaction)
-    .await?;
-    Ok(Claimed::Before {
-        fingerprint,
-        decision_id: decision_id.and_then(|id| id.parse().ok()),
-    })
 }
 
-async fn give_back(part: &mut Part, claim: &KeyClaim) -> Result<(), RecordError> {
-    query(
-        "DELETE FROM idempotency WHERE tenant_id = $1 AND idem_key = $2 AND leased_until = $3 AND decision_id IS NULL",
-    )
-    .bind(&claim.tenant_id)
-    .bind(&claim.key)
-    .bind(claim.leased_until.as_millisecond())
-    .execute(part.transaction())
-    .await?;
-    Ok(())
+/// Releases a lease.
+struct Release<'a> {
+    claim: &'a KeyClaim,
+}
+
+impl LedgerWrite for Release<'_> {
+    type Output = ();
+
+    async fn write(&mut self, slot: &mut Slot) -> Result<(), RecordError> {
+        query(
+            "DELETE FROM idempotency
+             WHERE tenant_id = $1 AND idem_key = $2 AND leased_until = $3 AND decision_id IS NULL",
+        )
+        .bind(&self.claim.tenant_id)
+        .bind(&self.claim.key)
+        .bind(self.claim.leased_until.as_millisecond())
+        .execute(slot.transaction())
+        .await?;
+        Ok(())
+    }
 }
 
 /// Binds a key to its decision, in the transaction that records it.
+///
+/// # Errors
+/// [`LedgerError::KeyLost`] when the lease ended and another request took the key.
 pub(super) async fn bind(
     transaction: &mut Connection,
     claim: &KeyClaim,
     decision: &Decision,
 ) -> Result<(), RecordError> {
-    let bound = query(
+    let n_bound = query(
         "UPDATE idempotency SET decision_id = $1
          WHERE tenant_id = $2 AND idem_key = $3 AND leased_until = $4 AND decision_id IS NULL",
     )
@@ -172,7 +188,7 @@ pub(super) async fn bind(
     .bind(claim.leased_until.as_millisecond())
     .execute(transaction)
     .await?;
-    match bound {
+    match n_bound {
         1 => Ok(()),
         _ => Err(LedgerError::KeyLost.into()),
     }

@@ -1,5 +1,5 @@
-//! Reading decisions back: one by id, or pages of them, newest first. A tenant sees its own and no
-//! others.
+//! Reading decisions back: one by id, or pages of them, newest first. A tenant sees only its own.
+//! Exports read in the other order, in `export`.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,11 @@ use crate::domain::expense::ConvertedAmount;
 use crate::domain::resolution::Resolution;
 use crate::domain::ruling::{Outcome, Role};
 use crate::domain::validation::ValidationType;
-use crate::ledger::db::query;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::Ledger;
+use crate::ledger::error::LedgerError;
+use crate::ledger::statement::query;
 
-/// Which decisions are asked for; all that is set has to hold.
+/// Which decisions to list: those that pass every filter that is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Those with this outcome.
@@ -24,23 +25,23 @@ pub struct Filter {
     pub category: Option<String>,
     /// Those of this employee.
     pub user_id: Option<String>,
-    /// Those in which a check of this type finally failed.
+    /// Those in which a check of this type failed and was not repaired.
     pub failed_validation: Option<ValidationType>,
-    /// Those that are open, and that this role can settle where no lower one can.
+    /// Those that are open, and for which this role is the lowest that can resolve them.
     pub pending: Option<Role>,
 }
 
-/// A decision, and how it was settled if it was.
+/// A decision, and its resolution if it has one.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The decision.
     pub decision: Decision,
-    /// What a person made of it.
+    /// How a person resolved it.
     pub resolution: Option<Resolution>,
 }
 
 impl Entry {
-    /// What it is filed under: what a person said, else what the machine found.
+    /// The category it is filed under: the one a person chose, else the machine's.
     pub fn category(&self) -> Option<&str> {
         let said = self
             .resolution
@@ -49,8 +50,8 @@ impl Entry {
         said.or(self.decision.category.as_deref())
     }
 
-    /// Its amount in the currency of the policy that it has its share of, where that is another
-    /// one: by the person's approval of an expense in review, else by the machine's decision.
+    /// Its amount in the currency of the policy whose caps it counts in, where that currency is
+    /// another one: set by the person who approved an expense in review, else by the decision.
     pub fn converted_amount(&self) -> Option<&ConvertedAmount> {
         match &self.resolution {
             Some(resolution) if self.decision.outcome == Outcome::NeedsReview => {
@@ -61,21 +62,21 @@ impl Entry {
     }
 }
 
-/// Which part of a list is asked for.
+/// Which page of a list to read.
 #[derive(Clone, Copy, Debug)]
 pub struct PageRequest {
-    /// The decision the page before ended with.
+    /// The decision that the page before ended with; `None` for the first page.
     pub after: Option<Uuid>,
-    /// The most decisions on the page.
+    /// The largest number of decisions on the page.
     pub limit: u32,
 }
 
-/// Some decisions, and where the next ones begin.
+/// A page of decisions, and where the next one begins.
 #[derive(Clone, Debug)]
 pub struct Page {
     /// The decisions, newest first.
     pub entries: Vec<Entry>,
-    /// What to ask for next; absent on the last page.
+    /// The `after` of the next page; absent on the last page.
     pub next: Option<Uuid>,
 }
 
@@ -85,9 +86,9 @@ impl Ledger {
     /// # Errors
     /// When the database cannot be read.
     pub async fn get(&self, tenant_id: &str, id: Uuid) -> Result<Option<Entry>, LedgerError> {
-        // The range of one id takes the index that the tenant leads. The index of the ids alone
-        // would fetch another tenant's row before refusing it, and the time that takes
-        // tells it from an id that does not exist.
+        // A range of one id, so that the database uses the index that begins with the tenant. By
+        // the primary key it would fetch another tenant's row and then refuse it, and a caller could
+        // tell from the time which ids exist.
         let sql = AssertSqlSafe(format!(
             "{SELECT} WHERE decision.tenant_id = $1 AND decision.id BETWEEN $2 AND $2"
         ));
@@ -128,7 +129,7 @@ impl Ledger {
         Ok(Page { entries, next })
     }
 
-    /// How many decisions of all tenants wait for each role.
+    /// How many open decisions wait for each role, over all tenants.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -144,15 +145,15 @@ impl Ledger {
     }
 }
 
-/// The statement that reads a page, and the values to bind; nothing of the caller's stands in its
-/// text. No filter reads more the more decisions there are, but for pairs of them that hardly ever
-/// hold together.
+/// The statement that reads a page, and its values; nothing that a caller sent is part of the text.
+/// With each filter alone an index finds the page, however many decisions there are. Only a pair of
+/// filters that hardly ever match together reads more.
 fn select(tenant_id: &str, filter: &Filter, page: PageRequest) -> (String, Vec<String>) {
     let pending = filter.pending.map(|role| role.to_string());
-    // What one employee handed in, or what waits for a role, is little whatever else is asked for,
-    // so their indexes are taken. SQLite, which does not count what a condition leaves, would
-    // take any; appending nothing to a column keeps it from that column's.
-    let is_little = filter.user_id.is_some() || pending.is_some();
+    // What one employee handed in, or what waits for a role, is a short list, so their indexes come
+    // first. SQLite does not know how selective a condition is and might take another index;
+    // appending an empty text to a column keeps it from using that column's index.
+    let is_short = filter.user_id.is_some() || pending.is_some();
     let unindexed = |holds| if holds { " || ''" } else { "" };
     let columns = [
         ("decision.user_id", "", filter.user_id.clone()),
@@ -163,22 +164,22 @@ fn select(tenant_id: &str, filter: &Filter, page: PageRequest) -> (String, Vec<S
         ),
         (
             "decision.outcome",
-            unindexed(is_little),
+            unindexed(is_short),
             filter.outcome.map(|outcome| outcome.to_string()),
         ),
         (
             "decision.category",
-            unindexed(is_little),
+            unindexed(is_short),
             filter.category.clone(),
         ),
     ];
     let is_unfiltered = columns.iter().all(|(_, _, value)| value.is_none());
     let mut sql = format!("{SELECT} WHERE decision.tenant_id = $1");
     let mut values = vec![tenant_id.to_owned()];
-    for (column, nothing, value) in columns {
+    for (column, suffix, value) in columns {
         let Some(value) = value else { continue };
         values.push(value);
-        sql.push_str(&format!(" AND {column}{nothing} = ${}", values.len()));
+        sql.push_str(&format!(" AND {column}{suffix} = ${}", values.len()));
     }
     let mut before = String::new();
     if let Some(after) = page.after {
@@ -194,8 +195,8 @@ fn select(tenant_id: &str, filter: &Filter, page: PageRequest) -> (String, Vec<S
             "SELECT decision_id FROM failed_validation WHERE tenant_id = $1 AND type = ${}",
             values.len()
         );
-        // Alone it tells its newest; beside others it is asked of each decision. All that ever
-        // failed is never read.
+        // As the only filter it gives its newest rows; beside others it is checked for each
+        // decision. Either way the list of all that ever failed is not read.
         sql.push_str(&match is_unfiltered {
             true => format!(
                 " AND decision.id IN ({failed}{before} ORDER BY decision_id DESC LIMIT {n_rows})"
@@ -212,7 +213,7 @@ pub(super) type Row = (String, Option<String>);
 const SELECT: &str = "SELECT decision.document, resolution.document FROM decision
      LEFT JOIN resolution ON resolution.decision_id = decision.id";
 
-/// What a row holds.
+/// Reads a row.
 pub(super) fn entry((decision, resolution): Row) -> Result<Entry, LedgerError> {
     Ok(Entry {
         decision: read(&decision)?,
@@ -220,7 +221,10 @@ pub(super) fn entry((decision, resolution): Row) -> Result<Entry, LedgerError> {
     })
 }
 
-/// The value that a document holds.
+/// Reads a document.
+///
+/// # Errors
+/// [`LedgerError::Corrupt`] with the beginning of the document.
 pub(super) fn read<T: DeserializeOwned>(document: &str) -> Result<T, LedgerError> {
     serde_json::from_str(document).map_err(|error| {
         let excerpt = document.chars().take(60).collect();

@@ -1,52 +1,88 @@
-//! SQLite in one file: connections that are lent and come back, and how the file is kept. What is
-//! asked of it stands in `db`.
+//! SQLite in one file: a pool of connections, and the checkpoints of its write-ahead log. Statements
+//! are in `statement`, transactions in `transaction`.
+//!
+//! # Checkpoints
+//!
+//! A commit appends pages to the write-ahead log (WAL); a checkpoint copies them back into the
+//! database file. SQLite's automatic checkpoint would do that inside a commit, where it takes as
+//! long as dozens of decisions. Here a commit only counts, and [`Checkpoint`] is a small state
+//! machine. Its mutex is taken by the one writer after a commit and by the background task when it
+//! is done, never by both for long:
+//!
+//! - `Idle(n)`: `n` writes were committed since the log began. At [`CHECKPOINT_AFTER`] a blocking
+//!   task starts a passive checkpoint on a connection of its own, while writing goes on.
+//! - `Running`: that task copies. Commits leave the log alone.
+//! - `Finish`: most pages are copied. The next commit copies the few that were added meanwhile, on
+//!   the writing connection and so between two transactions; after that the log begins anew.
+//!
+//! A checkpoint that fails leaves its pages to the next one. Should all fail, the automatic
+//! checkpoint of the connection set-up bounds the log.
 
-use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::OpenFlags;
 use rusqlite::config::DbConfig;
 use tokio::task::spawn_blocking;
 
-/// How long others that write to the same file are waited for.
+/// How long to wait for other processes that write to the same file.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Writes after which the journal is copied back: so many that a page which most of them change is
-/// copied once for all of them, and so few that of decisions alone it stays below some 32 MiB.
-const N_WRITES: usize = 400;
-/// Statements that a connection keeps ready: more than there are.
-const N_PREPARED: usize = 64;
-/// A sync that takes less has written to no disk.
-const AT_ONCE: Duration = Duration::from_micros(20);
+/// Writes between two checkpoints: many enough that a page which most of them change is copied once
+/// for all, and few enough that decisions alone keep the WAL below about 32 MiB.
+const CHECKPOINT_AFTER: usize = 400;
+/// Prepared statements that a connection keeps: more than the ledger has.
+const MAX_PREPARED: usize = 64;
 
-/// A database in a file, and the connections to it that nobody uses; `None` once it is closed.
+/// The identity of the file that was opened. A file that is removed or replaced can still be
+/// written to, but what is written is lost once it is closed.
+#[derive(Clone, Debug)]
+pub(super) struct OpenFile {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl OpenFile {
+    pub(super) fn of(path: PathBuf) -> std::io::Result<Self> {
+        let identity = identity(&path)?;
+        Ok(Self { path, identity })
+    }
+
+    /// Whether the path still leads to the file that was opened.
+    pub(super) fn is_there(&self) -> bool {
+        identity(&self.path).is_ok_and(|identity| identity == self.identity)
+    }
+}
+
+/// Device and inode, which identify a file as long as it is open.
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    let metadata = std::fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// A database in a file, and its idle connections; `None` once it is closed.
 #[derive(Debug)]
-pub(super) struct SqliteFile {
+pub(super) struct FilePool {
     path: PathBuf,
     set_up: &'static str,
-    /// Whether there is no disk to wait for, so that a commit would be handed to another thread
-    /// for nothing.
-    pub(super) syncs_at_once: bool,
     idle: Mutex<Option<Idle>>,
-    copying: Mutex<Copying>,
+    checkpoint: Mutex<Checkpoint>,
 }
 
-/// How far the journal is copied back into the file. That takes as long as dozens of decisions, so
-/// most of it is done by another connection while decisions go on, and the rest, after which the
-/// journal begins anew, between two of them.
+/// How far the current checkpoint has come; see the head of this file.
 #[derive(Clone, Copy, Debug)]
-enum Copying {
-    /// So many writes after the journal began.
-    After(usize),
-    /// Most of it is being copied.
-    Most,
-    /// The rest is to be copied.
-    Rest,
+enum Checkpoint {
+    /// None is under way; this many writes were committed since the last one.
+    Idle(usize),
+    /// A background task copies most of the log.
+    Running,
+    /// The next commit copies the rest.
+    Finish,
 }
 
-/// What a connection is for. A connection forgets all pages it has read as soon as another one has
-/// written, so there is one that writes and does nothing else.
+/// What a connection is for. SQLite drops a connection's page cache when another connection has
+/// written, so one connection does all the writing and nothing else.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Purpose {
     /// Statements that change nothing.
@@ -55,7 +91,7 @@ pub(super) enum Purpose {
     Writes,
 }
 
-/// Connections that nobody uses.
+/// Connections that are not in use.
 #[derive(Debug, Default)]
 struct Idle {
     readers: Vec<rusqlite::Connection>,
@@ -71,90 +107,77 @@ impl Idle {
     }
 }
 
-/// Whether a sync of a file in a folder has no disk to wait for. One that is late says nothing, so
-/// there are some tries.
-fn syncs_at_once(folder: &Path) -> bool {
-    const N_TRIES: usize = 3;
-    let Ok(mut file) = tempfile::tempfile_in(folder) else {
-        return false;
-    };
-    (0..N_TRIES).any(|_| {
-        let begun = Instant::now();
-        let synced = file.write_all(&[0; 4096]).and_then(|()| file.sync_data());
-        synced.is_ok() && begun.elapsed() < AT_ONCE
-    })
-}
-
-impl SqliteFile {
-    /// A database in a file that is there; every connection begins with a statement.
+impl FilePool {
+    /// A pool for an existing file; `set_up` runs on every new connection.
     pub(super) fn new(path: PathBuf, set_up: &'static str) -> Self {
-        let syncs_at_once = path.parent().is_some_and(syncs_at_once);
-        let (idle, copying) = (
-            Mutex::new(Some(Idle::default())),
-            Mutex::new(Copying::After(0)),
-        );
         Self {
             path,
             set_up,
-            syncs_at_once,
-            idle,
-            copying,
+            idle: Mutex::new(Some(Idle::default())),
+            checkpoint: Mutex::new(Checkpoint::Idle(0)),
         }
     }
 
-    /// A connection that nobody else uses.
-    pub(super) fn lend(file: &Arc<Self>, purpose: Purpose) -> rusqlite::Result<Lent> {
-        let idle = file.idle().as_mut().and_then(|idle| idle.of(purpose).pop());
-        let connection = idle.map_or_else(|| file.connect(), Ok)?;
-        Ok(Lent {
+    /// An idle connection, or a new one. The pool has no limit: a connection is held only while a
+    /// statement or a transaction runs, so there are hardly more of them than threads.
+    pub(super) fn acquire(
+        pool: &Arc<Self>,
+        purpose: Purpose,
+    ) -> rusqlite::Result<PooledConnection> {
+        let idle = pool.idle().as_mut().and_then(|idle| idle.of(purpose).pop());
+        let connection = idle.map_or_else(|| pool.connect(), Ok)?;
+        Ok(PooledConnection {
             connection: Some(connection),
             purpose,
-            home: Arc::clone(file),
+            pool: Arc::clone(pool),
         })
     }
 
     fn connect(&self) -> rusqlite::Result<rusqlite::Connection> {
-        // Nobody uses a connection that is lent to another, so it need not guard itself.
+        // The pool hands a connection to one user at a time, so SQLite need not lock it itself.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = rusqlite::Connection::open_with_flags(&self.path, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.execute_batch(self.set_up)?;
-        // Otherwise it plans a statement anew whenever other values are bound.
+        // Query plans that do not depend on bound values; otherwise SQLite plans a statement anew
+        // for other values.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-        connection.set_prepared_statement_cache_capacity(N_PREPARED);
+        connection.set_prepared_statement_cache_capacity(MAX_PREPARED);
         Ok(connection)
     }
 
-    /// Has the journal copied back now and then. One copy that fails leaves it to the next.
-    fn copy_back(self: &Arc<Self>, writer: &Lent, n_writes: usize) {
+    /// Advances the checkpoint after a commit of this many writes.
+    fn checkpoint(self: &Arc<Self>, writer: &PooledConnection, n_writes: usize) {
         const COPY: &str = "PRAGMA wal_checkpoint(PASSIVE)";
-        let mut copying = self.copying();
-        *copying = match *copying {
-            Copying::After(n_before) if n_before + n_writes < N_WRITES => {
-                Copying::After(n_before + n_writes)
+        let mut checkpoint = self.checkpoint_state();
+        *checkpoint = match *checkpoint {
+            Checkpoint::Idle(n_before) if n_before + n_writes < CHECKPOINT_AFTER => {
+                Checkpoint::Idle(n_before + n_writes)
             }
-            Copying::After(_) => {
-                let file = Arc::clone(self);
+            Checkpoint::Idle(_) => {
+                let pool = Arc::clone(self);
                 spawn_blocking(move || {
-                    let _copied_or_not =
-                        Self::lend(&file, Purpose::Reads).and_then(|lent| lent.run(COPY));
-                    *file.copying() = Copying::Rest;
+                    let _left_to_the_next_when_it_fails = Self::acquire(&pool, Purpose::Reads)
+                        .and_then(|connection| connection.run(COPY));
+                    *pool.checkpoint_state() = Checkpoint::Finish;
                 });
-                Copying::Most
+                Checkpoint::Running
             }
-            Copying::Most => Copying::Most,
-            Copying::Rest => {
-                let _copied_or_not = writer.run(COPY);
-                Copying::After(0)
+            Checkpoint::Running => Checkpoint::Running,
+            Checkpoint::Finish => {
+                let _left_to_the_next_when_it_fails = writer.run(COPY);
+                Checkpoint::Idle(0)
             }
         };
     }
 
-    fn copying(&self) -> MutexGuard<'_, Copying> {
-        self.copying.lock().unwrap_or_else(PoisonError::into_inner)
+    fn checkpoint_state(&self) -> MutexGuard<'_, Checkpoint> {
+        self.checkpoint
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Closes all connections, those in use when they come back.
+    /// Closes the idle connections, and every other one when it is returned.
     pub(super) fn close(&self) {
         *self.idle() = None;
     }
@@ -164,24 +187,23 @@ impl SqliteFile {
     }
 }
 
-/// A connection to a file, which goes back when it is dropped.
+/// A connection that returns to its pool when it is dropped, unless it was closed.
 #[derive(Debug)]
-pub(super) struct Lent {
+pub(super) struct PooledConnection {
     connection: Option<rusqlite::Connection>,
     purpose: Purpose,
-    /// Where it goes back to.
-    pub(super) home: Arc<SqliteFile>,
+    pool: Arc<FilePool>,
 }
 
-impl Lent {
-    /// The connection.
+impl PooledConnection {
+    /// The connection itself.
     pub(super) fn get(&self) -> &rusqlite::Connection {
         self.connection
             .as_ref()
-            .expect("only closing it takes it away, and nobody asks it afterwards")
+            .expect("only `close` takes the connection, and it is the last call")
     }
 
-    /// Runs a statement without values, whatever rows it gives.
+    /// Runs a statement without values, and ignores its rows.
     pub(super) fn run(&self, sql: &str) -> rusqlite::Result<()> {
         let mut statement = self.get().prepare_cached(sql)?;
         let mut rows = statement.query(())?;
@@ -189,23 +211,23 @@ impl Lent {
         Ok(())
     }
 
-    /// Commits a transaction of so many writes.
+    /// Commits a transaction of this many writes.
     pub(super) fn commit(&self, n_writes: usize) -> rusqlite::Result<()> {
         self.run("COMMIT")?;
-        self.home.copy_back(self, n_writes);
+        self.pool.checkpoint(self, n_writes);
         Ok(())
     }
 
-    /// Closes it, with whatever it has not committed.
+    /// Closes the connection, which rolls back what it has not committed.
     pub(super) fn close(&mut self) {
         self.connection = None;
     }
 }
 
-impl Drop for Lent {
+impl Drop for PooledConnection {
     fn drop(&mut self) {
         let connection = self.connection.take();
-        if let Some(idle) = &mut *self.home.idle() {
+        if let Some(idle) = &mut *self.pool.idle() {
             idle.of(self.purpose).extend(connection);
         }
     }

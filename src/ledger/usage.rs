@@ -1,4 +1,5 @@
-//! What employees have used of their windows, and the taking of more.
+//! What employees have used of the windows that caps count over: reading it, checking a cap against
+//! it, and taking and freeing shares. What a cap says about an expense is decided in `policy`.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -9,14 +10,17 @@ use crate::domain::decision::Decision;
 use crate::domain::expense::Expense;
 use crate::domain::money::{self, Currency};
 use crate::domain::ruling::{Outcome, Window};
-use crate::ledger::db::{Connection, DbError, Query, query};
-use crate::ledger::{Entry, Ledger, LedgerError, RecordError, Reservation};
+use crate::ledger::db::{Connection, DbError};
+use crate::ledger::error::{LedgerError, RecordError};
+use crate::ledger::query::Entry;
+use crate::ledger::statement::{Query, query};
+use crate::ledger::{Ledger, Reservation};
 use crate::policy::Policy;
 use crate::policy::evaluate::{CapUsage, Purchase};
 use crate::policy::phrase::normalised;
 
-/// The windows an expense counts in, each by its key. Without a trip the expense is a trip of its
-/// own, which nothing else ever counts in.
+/// The windows an expense counts in, each with its key. An expense without a trip is a trip of its
+/// own, which no other expense counts in.
 fn windows(expense: &Expense) -> Vec<(Window, String)> {
     let mut windows = vec![
         (Window::Day, day_key(expense.date)),
@@ -40,8 +44,8 @@ fn year_key(date: Date) -> String {
 }
 
 impl Ledger {
-    /// What an expense's employee already has approved, or pending approval, in the windows of a
-    /// policy's category, in its currency.
+    /// What the employee of an expense already has approved, or pending approval, in the windows of
+    /// the policy's category, in the policy's currency.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -70,7 +74,7 @@ impl Ledger {
     }
 }
 
-/// What shares are counted for.
+/// What shares are counted by: windows of two accounts have nothing to do with each other.
 struct Account<'a> {
     tenant_id: &'a str,
     user_id: &'a str,
@@ -79,7 +83,7 @@ struct Account<'a> {
 }
 
 impl<'a> Account<'a> {
-    /// What a reservation is made on.
+    /// The account of a reservation.
     fn of(decision: &'a Decision, reservation: &'a Reservation) -> Self {
         Self {
             tenant_id: &decision.tenant_id,
@@ -89,7 +93,7 @@ impl<'a> Account<'a> {
         }
     }
 
-    /// A statement whose first four parameters are the account.
+    /// A statement with the account bound to its first four parameters.
     fn query(&self, sql: impl SqlSafeStr) -> Query<'a> {
         let query = query(sql)
             .bind(self.tenant_id)
@@ -99,8 +103,8 @@ impl<'a> Account<'a> {
     }
 }
 
-/// What is used of the windows that an expense counts in, where any is capped, and what was bought
-/// at its merchant within some days.
+/// What is used of the windows that an expense counts in, if a cap asks for it, and what was bought
+/// at its merchant within `days` days before and after, if a rule on split purchases does.
 async fn used(
     db: &mut Connection,
     account: &Account<'_>,
@@ -111,8 +115,8 @@ async fn used(
     if !is_capped && days.is_none() {
         return Ok(CapUsage::default());
     }
-    // One statement, because each has the database look anew at what others have written. Nothing
-    // equals NULL.
+    // One statement, because Postgres takes a new snapshot for each. A missing trip or merchant is
+    // bound as NULL, which equals no row.
     const USED: &str = "
         SELECT time_window, '', used_minor FROM cap_usage WHERE tenant_id = $1 AND user_id = $2 AND category = $3
           AND currency = $4 AND time_window = 'day' AND window_key = $5
@@ -163,18 +167,18 @@ async fn used(
     Ok(usage)
 }
 
-/// With windows and their keys as its next parameters.
+/// Binds windows and their keys to the next parameters of a statement.
 fn bind<'a>(query: Query<'a>, windows: &'a [(Window, String)]) -> Query<'a> {
     windows.iter().fold(query, |query, (window, key)| {
         query.bind(<&'static str>::from(window)).bind(key)
     })
 }
 
-/// Whether every cap can hold an expense. Nobody else writes for the tenant until the transaction
-/// ends, so what fits now can be taken.
+/// Checks that every cap can hold an expense. The tenant is locked until the transaction ends, so
+/// what fits now can be taken.
 ///
 /// # Errors
-/// [`RecordError::CapMoved`] when one cannot.
+/// [`RecordError::CapMoved`] when a cap cannot hold it.
 pub(super) async fn check(
     transaction: &mut Connection,
     decision: &Decision,
@@ -190,7 +194,8 @@ pub(super) async fn check(
     let days = splits.iter().map(|(days, _)| *days).max();
     let account = Account::of(decision, reservation);
     let usage = used(transaction, &account, expense, !caps.is_empty(), days).await?;
-    // An expense without a trip counts in no other one, and none moves what one alone may be.
+    // What one expense alone may cost does not depend on others, so it cannot have moved; and an
+    // expense without a trip shares its trip with no other.
     let counts_in = |window: Window| match window {
         Window::Day | Window::Year => true,
         Window::Trip => expense.trip_id.is_some(),
@@ -209,7 +214,7 @@ pub(super) async fn check(
     Ok(())
 }
 
-/// Adds an expense, which was checked, to its windows and to the purchases at its merchant. Gives
+/// Adds an expense, which was checked, to its windows and to the purchases at its merchant. Returns
 /// its share in minor units.
 pub(super) async fn take(
     transaction: &mut Connection,
@@ -236,7 +241,7 @@ pub(super) async fn take(
     Ok(share_minor)
 }
 
-/// Adds to the windows of an expense, or takes away from them, in minor units.
+/// Adds an amount in minor units to the windows of an expense; subtracts it when it is negative.
 async fn add(
     transaction: &mut Connection,
     account: &Account<'_>,
@@ -244,7 +249,7 @@ async fn add(
     minor: i64,
 ) -> Result<(), DbError> {
     let windows = windows(expense);
-    // In the order they are bound in: SQLite numbers parameters as it meets them.
+    // Numbered in the order of binding: SQLite numbers parameters by their first occurrence.
     let row = |n: usize| format!("($1, $2, $3, $4, $5, ${}, ${})", n * 2 + 6, n * 2 + 7);
     let rows = (0..windows.len()).map(row).collect::<Vec<_>>().join(", ");
     let sql = format!(
@@ -258,7 +263,7 @@ async fn add(
     Ok(())
 }
 
-/// What a decision takes of its windows, in minor units of its policy's currency.
+/// The share that a decision has taken of its windows, in minor units of its policy's currency.
 pub(super) async fn share_of(
     transaction: &mut Connection,
     decision: &Decision,
@@ -278,7 +283,7 @@ pub(super) async fn share_of(
     }))
 }
 
-/// Notes what a decision takes of its windows.
+/// Stores the share that a decision has taken of its windows.
 pub(super) async fn set_share(
     transaction: &mut Connection,
     decision: &Decision,
@@ -293,8 +298,8 @@ pub(super) async fn set_share(
     Ok(())
 }
 
-/// Frees what a credit gives back of the share of its purchase. Gives what is taken back,
-/// below zero, in the currency of the purchase's policy.
+/// Frees what a credit gives back of its purchase's share. Returns the freed amount as a negative
+/// one, in the currency of the purchase's policy.
 pub(super) async fn refund(
     transaction: &mut Connection,
     credit: &Decision,
@@ -305,8 +310,8 @@ pub(super) async fn refund(
     Ok(money::from_minor(-freed_minor, currency))
 }
 
-/// Gives some of an expense's share back to its windows and to the purchases at its merchant, all
-/// of it at most. Gives what was freed, in minor units.
+/// Returns a part of an expense's share, at most all of it, to its windows and to the purchases at
+/// its merchant. Returns what was freed, in minor units.
 pub(super) async fn free(
     transaction: &mut Connection,
     entry: &Entry,
@@ -329,7 +334,7 @@ pub(super) async fn free(
     };
     add(transaction, &account, expense, -freed_minor).await?;
     if let Some(merchant) = expense.merchant.as_deref().and_then(normalised) {
-        // A merchant that was erased is not there any more.
+        // Changes no row when the employee's texts were erased: the merchant went with them.
         query(
             "UPDATE merchant_usage SET amount_minor = amount_minor - $1 WHERE tenant_id = $2 AND user_id = $3
              AND category = $4 AND currency = $5 AND merchant = $6 AND expense_date = $7 AND decision_id = $8",

@@ -1,9 +1,10 @@
-//! Tamper evidence: whoever changes the ledger past the service is found out, and what is erased
-//! leaves no gap.
+//! Tamper evidence: a change of the ledger past the service is found and named, and erasing texts
+//! breaks no chain.
 
 use expense_agent::config::Config;
 use expense_agent::config::http::HttpConfig;
-use expense_agent::ledger::seal::{Broken, canonical};
+use expense_agent::ledger::seal::canonical;
+use expense_agent::ledger::verify::Broken;
 use expense_agent::ledger::{DbError, Ledger, LedgerError};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::store::{TestStore, on_each_store};
 use crate::harness::{TestApp, assert_golden, config, http_config};
 
-/// The first record of a store's chain that does not hold.
+/// The first record of a store's chain that is not valid.
 async fn broken(store: &TestStore) -> Option<Broken> {
     let ledger = Ledger::open(&store.store).await.unwrap();
     let walk = ledger.walk("default", None).await.unwrap();
@@ -23,46 +24,46 @@ async fn broken(store: &TestStore) -> Option<Broken> {
 }
 
 #[tokio::test]
-async fn whatever_is_changed_past_the_service_is_found_and_named() {
-    // What somebody does to five decisions, and the record that is named.
-    for (tampering, seq, fault) in [
+async fn every_change_past_the_service_is_found_and_named() {
+    // A change of five decisions, and the record that is named.
+    for (tampering, seq, problem) in [
         (
             "UPDATE decision SET document = REPLACE(document, '\"amount\":\"45.00\"', '\"amount\":\"45.01\"')
              WHERE id = (SELECT record_id FROM chain WHERE seq = 3)",
             3,
-            "its record, or one before it, is not what it was",
+            "its document was changed, or a record before it was",
         ),
         (
             "UPDATE chain SET hash = SUBSTR(hash, 2) || SUBSTR(hash, 1, 1) WHERE seq = 2",
             2,
-            "its record, or one before it, is not what it was",
+            "its document was changed, or a record before it was",
         ),
-        ("DELETE FROM chain WHERE seq = 4", 4, "the one before it is gone"),
-        ("DELETE FROM chain WHERE seq = 5", 5, "it is gone, and all that followed it"),
-        ("DELETE FROM decision WHERE id = (SELECT record_id FROM chain WHERE seq = 1)", 1, "its record is gone"),
+        ("DELETE FROM chain WHERE seq = 4", 4, "the record before it is missing"),
+        ("DELETE FROM chain WHERE seq = 5", 5, "it is missing, and so are all records after it"),
+        ("DELETE FROM decision WHERE id = (SELECT record_id FROM chain WHERE seq = 1)", 1, "its document is missing"),
         (
             "DELETE FROM chain WHERE seq = 5; UPDATE chain_head SET seq = 4",
             4,
-            "its hash is not the one that the head of the chain tells",
+            "its hash differs from the one that is kept as the head of the chain",
         ),
         (
             "INSERT INTO decision (id, tenant_id, user_id, outcome, trace_id, document)
              SELECT 'ffffffff-0000-7000-8000-000000000000', tenant_id, user_id, outcome, trace_id, document
              FROM decision WHERE id = (SELECT record_id FROM chain WHERE seq = 1)",
             5,
-            "it is in the ledger and in no chain",
+            "it is in the ledger but in no chain",
         ),
         (
             "INSERT INTO resolution (id, decision_id, tenant_id, document)
              SELECT '00000000-0000-7000-8000-000000000000', id, tenant_id, '{}'
              FROM decision WHERE id = (SELECT record_id FROM chain WHERE seq = 2)",
             5,
-            "it is in the ledger and in no chain",
+            "it is in the ledger but in no chain",
         ),
         (
             "UPDATE decision SET tenant_id = 'acme' WHERE id = (SELECT record_id FROM chain WHERE seq = 2)",
             2,
-            "its record stands at another tenant or expense than its own",
+            "it is stored under another tenant or expense than its document names",
         ),
     ] {
         on_each_store(async |store| {
@@ -73,8 +74,8 @@ async fn whatever_is_changed_past_the_service_is_found_and_named() {
             app.stop().await;
             assert_eq!(broken(&store).await, None);
             store.execute(tampering).await;
-            let found = broken(&store).await.unwrap_or_else(|| panic!("nobody noticed: {tampering}"));
-            assert_eq!((found.seq, found.fault), (seq, fault), "{tampering}");
+            let found = broken(&store).await.unwrap_or_else(|| panic!("not noticed: {tampering}"));
+            assert_eq!((found.seq, found.problem), (seq, problem), "{tampering}");
         })
         .await;
     }
@@ -111,12 +112,12 @@ async fn an_approval_that_is_moved_to_another_expense_is_found_and_named() {
                 "UPDATE resolution SET decision_id = '{other}'"
             )))
             .await;
-        let found = broken(&store).await.expect("nobody noticed");
+        let found = broken(&store).await.expect("not noticed");
         assert_eq!(
-            (found.seq, found.fault),
+            (found.seq, found.problem),
             (
                 3,
-                "its record stands at another tenant or expense than its own"
+                "it is stored under another tenant or expense than its document names"
             )
         );
     })
@@ -124,7 +125,7 @@ async fn an_approval_that_is_moved_to_another_expense_is_found_and_named() {
 }
 
 #[tokio::test]
-async fn the_chain_holds_whoever_decides_and_settles_at_once_and_the_last_hash_is_on_a_span() {
+async fn the_chain_is_valid_when_many_decide_and_resolve_at_once_and_its_last_hash_is_on_a_span() {
     on_each_store(async |store| {
         let keys = KeyFile::new(&[
             entry("acme", "acme", "ea_acme", "roles = [\"manager\"]"),
@@ -187,7 +188,7 @@ async fn the_chain_holds_whoever_decides_and_settles_at_once_and_the_last_hash_i
 }
 
 #[tokio::test]
-async fn verify_says_what_it_found_and_fails_when_something_is_wrong() {
+async fn verify_reports_what_it_found_and_fails_when_a_record_was_changed() {
     let store = TestStore::sqlite();
     let folder = store.folder().to_owned();
     let verify = async |more: &[&str]| {
@@ -201,7 +202,7 @@ async fn verify_says_what_it_found_and_fails_when_something_is_wrong() {
     assert_eq!(nothing.status.code(), Some(1));
     assert!(
         text(nothing.stderr).contains("there is no ledger in "),
-        "it makes none"
+        "it creates none"
     );
 
     let app = TestApp::on(&store).await;
@@ -218,11 +219,11 @@ async fn verify_says_what_it_found_and_fails_when_something_is_wrong() {
     let fine = verify(&["--head", &hash]).await;
     let said = text(fine.stdout);
     assert!(
-        fine.status.success() && said.starts_with("default: 2 records hold, head "),
+        fine.status.success() && said.starts_with("default: 2 records are valid, head "),
         "{said}"
     );
 
-    // Cutting the end off leaves a chain that holds; only the trace knows better.
+    // Cutting off the end leaves a valid chain; only a hash from a trace shows the cut.
     store
         .execute("DELETE FROM chain; DELETE FROM failed_validation; DELETE FROM decision; DELETE FROM chain_head")
         .await;
@@ -237,15 +238,15 @@ async fn verify_says_what_it_found_and_fails_when_something_is_wrong() {
 }
 
 #[tokio::test]
-async fn what_is_erased_is_in_no_byte_of_the_ledger_and_the_chain_still_holds() {
+async fn what_is_erased_is_in_no_byte_of_the_ledger_and_the_chain_stays_valid() {
     on_each_store(async |store| {
         let app = TestApp::on(&store).await;
         let body = |user: &str| {
             json!({"transaction": "Uber ride to Xanadu-canary", "merchant": "Xanadu-canary Cabs", "amount": "45.00",
                    "user_id": user, "mcc": "5812"})
         };
-        let key = [("idempotency-key", "hers")];
-        let (hers, his) = (app.post_with(body("ana"), &key).await.body, app.decide(body("ben")).await);
+        let key = [("idempotency-key", "first")];
+        let (of_ana, of_ben) = (app.post_with(body("ana"), &key).await.body, app.decide(body("ben")).await);
         let fingerprints = async || {
             let pool = store.connect().await;
             let sql = "SELECT fingerprint FROM idempotency";
@@ -257,17 +258,17 @@ async fn what_is_erased_is_in_no_byte_of_the_ledger_and_the_chain_still_holds() 
         let ledger = Ledger::open(&store.store).await.unwrap();
         assert_eq!(ledger.erase("default", "ana").await.unwrap(), 1);
         assert_eq!(ledger.erase("default", "ana").await.unwrap(), 0, "there is nothing left");
-        assert_eq!(fingerprints().await, [(String::new(),)], "nobody can try which text a hash is of");
+        assert_eq!(fingerprints().await, [(String::new(),)], "no text can be tried against the hash");
         assert_eq!(app.post_with(body("ana"), &key).await.status, 409);
         let walk = ledger.walk("default", None).await.unwrap();
         assert_eq!((walk.broken, walk.n_records), (None, 2));
-        let erased = app.read(&hers).await;
+        let erased = app.read(&of_ana).await;
         assert!(!erased.to_string().contains("canary"), "{erased:#}");
         assert!(erased["transaction"].as_str().unwrap().starts_with("sha256:"));
         let kept = ["id", "outcome", "amount", "date", "user_id", "category"];
-        assert!(kept.into_iter().all(|field| erased[field] == hers[field]));
-        assert_eq!(app.read(&his).await, his);
-        // With his erased as well, no byte of the files holds it.
+        assert!(kept.into_iter().all(|field| erased[field] == of_ana[field]));
+        assert_eq!(app.read(&of_ben).await, of_ben);
+        // With Ben's erased as well, no byte of the files contains it.
         ledger.erase("default", "ben").await.unwrap();
         ledger.close().await;
         app.stop().await;
@@ -296,7 +297,7 @@ async fn erasing_goes_through_more_records_than_one_write_takes() {
 }
 
 #[tokio::test]
-async fn erasing_says_so_when_somebody_who_reads_keeps_the_texts_in_the_journal() {
+async fn erasing_fails_while_a_reader_keeps_the_texts_in_the_write_ahead_log() {
     let store = TestStore::sqlite();
     let app = TestApp::on(&store).await;
     app.decide(numbered_ride(1)).await;
@@ -308,14 +309,14 @@ async fn erasing_says_so_when_somebody_who_reads_keeps_the_texts_in_the_journal(
         .unwrap();
     let ledger = Ledger::open(&store.store).await.unwrap();
     match ledger.erase("default", "ana").await.unwrap_err() {
-        LedgerError::Database(cause) => assert!(matches!(*cause, DbError::Read), "{cause}"),
+        LedgerError::Database(cause) => assert!(matches!(*cause, DbError::WalInUse), "{cause}"),
         other => panic!("{other}"),
     }
     reader.rollback().await.unwrap();
     assert_eq!(
         ledger.erase("default", "ana").await.unwrap(),
         0,
-        "now the journal is empty as well"
+        "now the write-ahead log is empty as well"
     );
     ledger.close().await;
     pool.close().await;

@@ -232,7 +232,7 @@ impl Agent {
         resolution: Resolution,
         change: CapChange<'_>,
     ) -> Result<Resolved, RecordError> {
-        let record_hash = self.ledger.resolve(open, &resolution, share).await?;
+        let record_hash = self.ledger.resolve(open, &resolution, change).await?;
         Ok(Resolved {
             decision: open.decision.clone(),
             resolution,

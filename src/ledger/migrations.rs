@@ -1,0 +1,88 @@
+//! The migrations of both databases, one SQL file each in `migrations/`, and running them.
+//!
+//! Numbers are unique over both folders, because a database remembers them in one table:
+//! `migrations/` holds those that both databases run, `migrations/sqlite/` those of SQLite alone
+//! (such as 0010), and `migrations/postgres/` would hold those of Postgres alone. The next one gets
+//! the next free number, whichever folder it goes to. SQLite runs its own after the shared ones, so
+//! a shared migration must not need an SQLite one with a lower number.
+//!
+//! A migration that was released never changes: its checksum is in every database. It takes nothing
+//! away that the version before needs, so two versions can run on one ledger side by side.
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{PgConnection, SqlSafeStr as _, SqliteConnection};
+
+/// Migrations in SQL that both databases understand: version, description and text. The list stands
+/// in for `sqlx::migrate!`, whose crate of macros would build sqlx and SQLite a second time.
+const FOR_BOTH: [(i64, &str, &str); 9] = [
+    (
+        1,
+        "decisions",
+        include_str!("migrations/0001_decisions.sql"),
+    ),
+    (
+        2,
+        "idempotency",
+        include_str!("migrations/0002_idempotency.sql"),
+    ),
+    (
+        3,
+        "duplicates",
+        include_str!("migrations/0003_duplicates.sql"),
+    ),
+    (
+        4,
+        "merchants",
+        include_str!("migrations/0004_merchants.sql"),
+    ),
+    (5, "chain", include_str!("migrations/0005_chain.sql")),
+    (
+        6,
+        "resolutions",
+        include_str!("migrations/0006_resolutions.sql"),
+    ),
+    (7, "pending", include_str!("migrations/0007_pending.sql")),
+    (8, "lists", include_str!("migrations/0008_lists.sql")),
+    (
+        9,
+        "fewer indexes",
+        include_str!("migrations/0009_fewer_indexes.sql"),
+    ),
+];
+
+/// Migrations of SQLite alone.
+const FOR_SQLITE: [(i64, &str, &str); 1] = [(
+    10,
+    "clustered",
+    include_str!("migrations/sqlite/0010_clustered.sql"),
+)];
+
+/// Migrates the tables of Postgres.
+pub(super) async fn migrate_postgres(connection: &mut PgConnection) -> Result<(), MigrateError> {
+    migrator(&FOR_BOTH).run(connection).await
+}
+
+/// Migrates the tables of an SQLite file.
+pub(super) async fn migrate_sqlite(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
+    migrator(&FOR_BOTH).run(&mut *connection).await?;
+    migrator(&FOR_SQLITE).run(connection).await
+}
+
+/// A migrator of the given versions. It ignores versions in the database that it does not know,
+/// because a newer version of the service may have been here: no migration takes away what an
+/// earlier version needs, so the two can run side by side.
+fn migrator(migrations: &[(i64, &'static str, &'static str)]) -> Migrator {
+    let migrations = migrations.iter().map(|&(version, description, sql)| {
+        let sql = sql.into_sql_str();
+        Migration::new(
+            version,
+            description.into(),
+            MigrationType::Simple,
+            sql,
+            false,
+        )
+    });
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    migrator.set_ignore_missing(true);
+    migrator
+}

@@ -1,0 +1,75 @@
+//! The kinds of record in the ledger, one row of [`RECORDS`] each. Sealing, verifying, erasing,
+//! exporting and vacuuming are derived from this table, so a new kind of record needs a migration
+//! that creates its table, a row here, and a command that inserts it (such as `Resolve` in
+//! `resolutions`). The machinery is in `seal`, `verify`, `erase` and `export`.
+//!
+//! What a table and its documents have to look like, and a test holds:
+//! - The columns `tenant_id` and `document` (the record as JSON) are called so in every table.
+//! - The document names its tenant in `tenant_id`, and the decision it belongs to in `expense_id`;
+//!   a decision names itself in `id`. `verify` compares both with the columns.
+//! - A decision has at most one record of each kind: the owner column is unique.
+
+/// One kind of record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordKind {
+    /// The table, and the member of an exported line that holds the record.
+    pub table: &'static str,
+    /// The column with the record's id, a UUIDv7 that no record of another kind has.
+    pub id_column: &'static str,
+    /// The column with the id of the decision that the record belongs to. The employee of that
+    /// decision owns the record: erasing the employee's texts erases those of the record.
+    pub owner_column: &'static str,
+    /// The paths of the texts in the document that people wrote freely, or that a model wrote after
+    /// reading such a text. `*` stands for every item of a list. They enter the hash chain by a
+    /// salted hash, so that they can be erased. Taking a path out, or adding one that old records
+    /// have, breaks the chains of existing ledgers.
+    pub personal: &'static [&'static [&'static str]],
+    /// Whether there may be records from before the hash chain was introduced, which no chain
+    /// holds.
+    pub predates_chain: bool,
+}
+
+/// What the agent decided about an expense.
+pub(super) const DECISION: RecordKind = RecordKind {
+    table: "decision",
+    id_column: "id",
+    owner_column: "id",
+    personal: &[
+        &["transaction"],
+        &["merchant"],
+        &["reason"],
+        &["validations", "*", "input"],
+        &["validations", "*", "message"],
+        &["steps", "*", "error"],
+    ],
+    predates_chain: true,
+};
+
+/// How a person resolved what a decision left open.
+pub(super) const RESOLUTION: RecordKind = RecordKind {
+    table: "resolution",
+    id_column: "id",
+    owner_column: "decision_id",
+    personal: &[&["reason"]],
+    predates_chain: false,
+};
+
+/// All kinds of record; the decision comes first.
+pub const RECORDS: [RecordKind; 2] = [DECISION, RESOLUTION];
+
+/// The kinds that belong to a decision without being one.
+pub(super) fn attached() -> impl Iterator<Item = RecordKind> {
+    RECORDS.into_iter().filter(|kind| *kind != DECISION)
+}
+
+/// The kind of record that a table holds.
+pub(super) fn kind_of(table: &str) -> Option<RecordKind> {
+    RECORDS.into_iter().find(|kind| kind.table == table)
+}
+
+/// The statement by which Postgres removes erased rows from its files: of all records, and of the
+/// other tables that an erasure changes.
+pub fn vacuum_statement() -> String {
+    let tables = RECORDS.map(|kind| kind.table).join(", ");
+    format!("VACUUM {tables}, chain, merchant_usage, idempotency")
+}
