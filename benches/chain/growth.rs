@@ -1,6 +1,7 @@
-//! What requests take with few and many decisions in the ledger. Every ledger is filled by SQL with
-//! copies of four decisions that a service made; hashes and shares of the copies are made up, which
-//! no request looks at. Then services on all sizes take turns, request by request.
+//! How long requests take with few and many decisions in the ledger. Every ledger is filled by SQL
+//! with copies of four decisions that a service made; the hashes and shares of the copies are
+//! invented, because no request reads them. Then services on ledgers of all sizes take turns, request
+//! by request.
 
 use std::time::{Duration, Instant};
 
@@ -17,16 +18,16 @@ use super::report::Table;
 use super::store::{Store, execute};
 use super::subject::service;
 
-/// Requests of each kind that are measured for each size, at most.
+/// Largest number of requests of each kind that are measured for each size.
 const MAX_REQUESTS: u64 = 200;
-/// Everybody is of one tenant, which is the worst there is for it.
+/// All employees belong to one tenant, the worst case for its indexes.
 const PEOPLE: People = People {
     n_tenants: 1,
     n_users: 10_000,
 };
 
-/// What is asked, and what stands before the answer's name; the page is small, so that finding it
-/// outweighs telling it.
+/// The lists that are measured: name and query. The page is small, so that finding it takes longer
+/// than writing it.
 const LISTS: [(&str, &str); 10] = [
     ("list, first page", "limit=10"),
     ("list, from the middle on", "limit=10&cursor=MIDDLE"),
@@ -58,7 +59,7 @@ struct Grown {
     store: Store,
 }
 
-/// Measures and tells.
+/// Measures, and returns the tables.
 pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
     let mut tables = Vec::new();
     for kind in bench
@@ -117,14 +118,14 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
     Ok(tables)
 }
 
-/// Medians of one kind of request, for each size.
+/// The medians of one kind of request, by size.
 async fn row(
     name: &str,
     grown: &[Grown],
     request: impl Fn(&Grown, u64) -> RequestBuilder,
 ) -> anyhow::Result<Vec<String>> {
-    /// A kind that turns out slow is given up early.
-    const PATIENCE: Duration = Duration::from_secs(10);
+    /// A slow kind of request is measured less often.
+    const MAX_DURATION: Duration = Duration::from_secs(10);
     let mut times = vec![Vec::new(); grown.len()];
     let begin = Instant::now();
     for n in 0..MAX_REQUESTS {
@@ -140,7 +141,7 @@ async fn row(
             response.bytes().await?;
             times.push(sent.elapsed());
         }
-        if begin.elapsed() > PATIENCE {
+        if begin.elapsed() > MAX_DURATION {
             break;
         }
     }
@@ -152,7 +153,7 @@ async fn row(
 }
 
 impl Grown {
-    /// Makes a ledger, fills it, and starts the service that is measured.
+    /// Creates a ledger, fills it, and starts the service to measure.
     async fn make(bench: &Bench, kind: StoreKind, n_rows: u64) -> anyhow::Result<Self> {
         let store = Store::make(kind, &bench.arguments).await?;
         let start = async || {
@@ -209,13 +210,13 @@ impl Grown {
     }
 }
 
-/// The id of a copy; older than any that a service makes.
+/// The id of a copy; it sorts before any that a service generates.
 fn id(n: u64) -> String {
     format!("00000000-0000-7000-8000-{n:012x}")
 }
 
 /// SQL that copies the decisions of the tenant `default` to another tenant until there are enough,
-/// with all that later requests look up: indexes, chain, windows, purchases and keys.
+/// with everything that later requests look up: indexes, chain, windows, purchases and keys.
 fn filling(kind: StoreKind, n_rows: u64) -> String {
     let (hex, date) = match kind {
         StoreKind::Postgres => (

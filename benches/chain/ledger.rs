@@ -1,15 +1,15 @@
-//! The stores against each other, without telemetry: few and many clients, and the same rows wanted
-//! by all.
+//! The stores compared, without telemetry: with few and many clients, and with all of them after the
+//! same rows.
 
 use super::Bench;
 use super::load::{Pace, People};
 use super::report::{Summary, Table, percentiles};
 use super::subject::{Sends, Set, Subject, take_turns};
 
-/// Clients that wait for their answers.
+/// Numbers of clients, each of which waits for its answer.
 pub(crate) const N_CLIENTS: [usize; 3] = [1, 16, 256];
 
-/// Measures and tells.
+/// Measures, and returns the table.
 pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
     let crowds = [
         ("16 tenants", People::default()),

@@ -1,4 +1,4 @@
-//! Where a measured service keeps its ledger: each has a place of its own, which goes away with it.
+//! Where a measured service stores its ledger: each in a place of its own, removed afterwards.
 
 use anyhow::Context;
 use sqlx::{AnyPool, AssertSqlSafe};
@@ -8,17 +8,17 @@ use uuid::Uuid;
 
 use super::arguments::{Arguments, StoreKind};
 
-/// One ledger's place.
+/// The place of one ledger.
 pub(crate) struct Store {
-    /// For reaching into the database past the service.
+    /// For access to the database past the service.
     pub(crate) url: String,
-    /// A Postgres's server, and the database that was made in it.
+    /// The URL of a Postgres server, and the database that was created on it.
     database: Option<(String, String)>,
     folder: TempDir,
 }
 
 impl Store {
-    /// Makes a place for an empty ledger.
+    /// Creates a place for an empty ledger.
     pub(crate) async fn make(kind: StoreKind, arguments: &Arguments) -> anyhow::Result<Self> {
         let parent = if kind == StoreKind::Memory {
             &arguments.memory
@@ -34,7 +34,7 @@ impl Store {
                 folder,
             });
         }
-        let server = arguments.postgres.clone().context("no Postgres is named")?;
+        let server = arguments.postgres.clone().context("no Postgres is given")?;
         let (base, _) = server
             .rsplit_once('/')
             .context("the URL of a Postgres ends with the name of a database")?;
@@ -47,7 +47,7 @@ impl Store {
         })
     }
 
-    /// Tells a service to keep its ledger here.
+    /// Sets the arguments and variables by which a service stores its ledger here.
     pub(crate) fn hand_to(&self, command: &mut Command) {
         command.arg("--data").arg(self.folder.path());
         if self.database.is_some() {
@@ -55,7 +55,7 @@ impl Store {
         }
     }
 
-    /// Takes the place away, once no service uses it.
+    /// Removes the place, once no service uses it.
     pub(crate) async fn remove(self) -> anyhow::Result<()> {
         match self.database {
             Some((server, name)) => execute(&server, format!("DROP DATABASE {name}")).await,

@@ -1,6 +1,6 @@
-//! How often a decision waits for the disk. SQLite's syncs are counted by strace, which slows
-//! nothing but the syncs; Postgres counts its own, of all its clients together. Speed is not
-//! measured here.
+//! How many syncs of the disk a decision costs. Those of SQLite are counted by strace, which slows
+//! down the syncs alone; Postgres counts its own, of all its clients together. Speed is not measured
+//! here.
 
 use anyhow::ensure;
 use tokio::process::Command;
@@ -14,7 +14,7 @@ use super::report::Table;
 use super::store::{Store, connect, execute};
 use super::subject::service;
 
-/// Measures and tells.
+/// Measures, and returns the table.
 pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
     let mut rows = Vec::new();
     for kind in bench
@@ -50,7 +50,7 @@ async fn count(bench: &Bench, kind: StoreKind, n_clients: usize) -> anyhow::Resu
     };
     let process = Process::start(command).await?;
     let meals = Meals::new(&process.url, People::default())?;
-    // The first decision makes what later ones find.
+    // The first decision inserts rows that later ones update.
     meals.next().send().await?;
     let n_before = n_syncs(kind, &store, trace.path()).await?;
     let answered = drive(
@@ -60,7 +60,7 @@ async fn count(bench: &Bench, kind: StoreKind, n_clients: usize) -> anyhow::Resu
     )
     .await?;
     if kind == StoreKind::Postgres {
-        // Its connections tell what they did when they close.
+        // Its connections report their statistics when they close.
         process.stop().await?;
     }
     let n_after = n_syncs(kind, &store, trace.path()).await?;
@@ -68,8 +68,8 @@ async fn count(bench: &Bench, kind: StoreKind, n_clients: usize) -> anyhow::Resu
     Ok((n_after - n_before, answered.n_decisions()))
 }
 
-/// The same service under strace, which runs beside it and not above it, so that the process is the
-/// service.
+/// The same service under strace, which runs as a grandchild (`-D`), so that the process that was
+/// started is the service.
 fn traced(plain: &Command, trace: &std::path::Path) -> Command {
     let plain = plain.as_std();
     let mut command = Command::new("strace");
@@ -107,6 +107,6 @@ async fn n_syncs(kind: StoreKind, store: &Store, trace: &std::path::Path) -> any
         .fetch_one(&pool)
         .await?;
     pool.close().await;
-    ensure!(n_syncs >= 0, "a count is no less than none");
+    ensure!(n_syncs >= 0, "a count is not negative");
     Ok(u64::try_from(n_syncs)?)
 }

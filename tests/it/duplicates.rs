@@ -1,4 +1,4 @@
-//! The same purchase handed in twice: how alike two expenses are, and which earlier decisions a new
+//! The same purchase submitted twice: how alike two expenses are, and which earlier decisions a new
 //! one names.
 
 use expense_agent::domain::expense::Expense;
@@ -69,7 +69,7 @@ fn without_merchants_the_same_words_of_one_day_are_one_purchase() {
         similarity(&first, &expense("Lunch", None, date(2026, 3, 15))),
         None
     );
-    // Signs alone have no words, and are compared as they are.
+    // Texts of punctuation alone have no words, and are compared as they are.
     assert_eq!(
         similarity(&expense("?!", None, DAY), &expense("!!", None, DAY)),
         None
@@ -116,7 +116,7 @@ fn with(key: &str, value: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_purchase_handed_in_twice_is_noted_and_not_blocked() {
+async fn a_purchase_submitted_twice_is_noted_and_not_blocked() {
     let app = TestApp::spawn().await;
     let first = app.decide(taxi()).await;
     assert_eq!(first["duplicates"], json!([]));
@@ -159,7 +159,7 @@ async fn another_employee_tenant_amount_or_week_is_another_purchase() {
 }
 
 #[tokio::test]
-async fn what_was_denied_or_reviewed_can_be_handed_in_again() {
+async fn a_denied_or_reviewed_expense_can_be_submitted_again() {
     let app = TestApp::spawn().await;
     let denied = with("amount", "650.00");
     assert_eq!(app.decide(denied.clone()).await["outcome"], "denied");

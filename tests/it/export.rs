@@ -1,5 +1,5 @@
 //! Traces that leave the program: over both OTLP protocols, to a receiver in this process and to a
-//! real Jaeger, whatever the log filter says, and without harm when nobody listens.
+//! real Jaeger, whatever the log filter is, and without harm when no backend listens.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! `Idempotency-Key`: one decision and one question to the model, however often and in whatever
-//! company a request comes.
+//! `Idempotency-Key`: one decision and one round of model calls, however often a request is sent and
+//! however many copies of it are under way at once.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::harness::{TestApp, config, http_config, openai, poll};
 
 const KEY: (&str, &str) = ("idempotency-key", "7f1c-42");
 
-/// A model that says travel and approves, a little later.
+/// A model that classifies as travel after a short delay, and approves.
 async fn slow_model() -> FakeOpenAi {
     let fake = FakeOpenAi::spawn().await;
     fake.on_classify([Reply::delayed(
@@ -125,7 +125,7 @@ async fn a_client_that_went_away_finds_its_decision_under_its_key() {
 }
 
 #[tokio::test]
-async fn a_key_whose_request_was_not_recorded_may_be_tried_again() {
+async fn a_key_whose_request_was_not_recorded_can_be_used_again() {
     on_each_store(async |store| {
         let app = TestApp::on(&store).await;
         store.execute("ALTER TABLE cap_usage RENAME TO gone").await;
@@ -145,7 +145,7 @@ async fn a_process_that_died_with_a_key_holds_it_no_longer_than_its_lease() {
     on_each_store(async |store| {
         let app = TestApp::on(&store).await;
         let first = app.post_with(ride(), &[KEY]).await;
-        // The claim of a process that is gone: the same body under another key, held for half a
+        // The claim of a process that died: the same body under another key, leased for half a
         // second more.
         let ledger = Ledger::open(&store.store).await.unwrap();
         let now = Timestamp::now();
@@ -169,7 +169,7 @@ async fn a_process_that_died_with_a_key_holds_it_no_longer_than_its_lease() {
             "the lease was respected"
         );
         assert_ne!(reply.body["id"], first.body["id"]);
-        // The dead process, had it only been slow, can neither record nor give the key back now.
+        // The other process, had it been slow and not dead, could no longer release the key.
         ledger.release(&claim).await.unwrap();
         let again = app
             .post_with(ride(), &[("idempotency-key", "orphan")])
@@ -180,7 +180,7 @@ async fn a_process_that_died_with_a_key_holds_it_no_longer_than_its_lease() {
 }
 
 #[tokio::test]
-async fn a_request_that_waited_for_its_key_has_the_models_time_all_the_same() {
+async fn waiting_for_a_key_does_not_shorten_the_time_for_the_model() {
     on_each_store(async |store| {
         let fake = slow_model().await;
         let deadline = Duration::from_secs(2);
@@ -194,7 +194,7 @@ async fn a_request_that_waited_for_its_key_has_the_models_time_all_the_same() {
             ..config()
         };
         let app = TestApp::with(config).await;
-        // Held past the time that the model would have had.
+        // Leased almost as long as the deadline of the model.
         let ledger = Ledger::open(&store.store).await.unwrap();
         let now = Timestamp::now();
         let claim = KeyClaim {
@@ -208,8 +208,8 @@ async fn a_request_that_waited_for_its_key_has_the_models_time_all_the_same() {
             ledger.claim(&claim, now).await.unwrap(),
             KeyState::Claimed
         ));
-        // The first is answered at its own deadline at the latest; its decision goes on, and stands
-        // under the key.
+        // The first request is answered at its own deadline at the latest; its decision continues,
+        // and is bound to the key.
         let reply = poll::until(
             Duration::from_secs(60),
             "decision under the key",
@@ -232,7 +232,7 @@ async fn a_request_that_waited_for_its_key_has_the_models_time_all_the_same() {
     .await;
 }
 
-/// What a body without a date means, as the service hashes it.
+/// The fingerprint of a body without a date, as the service computes it.
 fn fingerprint(body: &Value) -> String {
     let defaults = Defaults {
         date: Timestamp::now().to_zoned(TimeZone::UTC).date(),
@@ -244,7 +244,7 @@ fn fingerprint(body: &Value) -> String {
 }
 
 #[tokio::test]
-async fn a_key_that_is_none_is_refused() {
+async fn an_invalid_key_is_refused() {
     let app = TestApp::spawn().await;
     let long = "k".repeat(256);
     for key in ["", "two words", "é", long.as_str()] {

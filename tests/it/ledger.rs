@@ -1,4 +1,4 @@
-//! The durable memory: caps hold under concurrency, tenants are apart, and what was answered is
+//! The durable memory: caps hold under concurrency, tenants are separate, and what was answered is
 //! there after a restart.
 
 use std::time::Duration;
@@ -39,7 +39,7 @@ async fn concurrent_meals_never_end_above_the_day_cap() {
         let granted = granted(&decisions);
         let cap = Decimal::from(75);
         assert!(granted <= cap, "{granted}");
-        // Whoever was denied would not have fitted beside what is granted.
+        // A denied meal would not have fitted beside what is granted.
         let denied = decisions
             .iter()
             .filter(|decision| decision["outcome"] == "denied");
@@ -47,8 +47,8 @@ async fn concurrent_meals_never_end_above_the_day_cap() {
             let amount: Decimal = decision["amount"].as_str().unwrap().parse().unwrap();
             assert!(granted + amount > cap, "{decision:#}");
         }
-        // A cap that moved is no override of the model, and a decision that was computed anew for
-        // it says so.
+        // A cap that moved does not count as an override of the model, and a decision that was
+        // recomputed for it says so.
         for decision in &decisions {
             assert_eq!(decision["override"], false);
             assert!(
@@ -150,8 +150,7 @@ async fn decisions_and_their_share_of_the_caps_outlive_a_restart() {
 async fn a_ledger_that_cannot_be_written_is_a_503_and_nothing_is_answered() {
     on_each_store(async |store| {
         let app = TestApp::on(&store).await;
-        // Somebody takes a table away under the service: the nearest thing to a ledger that is
-        // gone.
+        // A table is renamed under the running service: the nearest thing to a ledger that is gone.
         store.execute("ALTER TABLE cap_usage RENAME TO gone").await;
         let reply = app.post(of_user(meal("5.00"), "ana")).await;
         assert_eq!(
@@ -159,7 +158,7 @@ async fn a_ledger_that_cannot_be_written_is_a_503_and_nothing_is_answered() {
             (503, &json!("ledger_unavailable"))
         );
         assert_eq!(reply.headers["retry-after"], "1");
-        // A write that went well at the start speaks for the ledger for a moment.
+        // A write that was committed at the start counts as proof for a second.
         let ready = poll::until(
             Duration::from_secs(10),
             "ledger that is not ready",
@@ -226,7 +225,7 @@ async fn two_services_on_one_ledger_behave_as_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_write_that_the_database_refuses_takes_none_of_the_others_with_it() {
+async fn a_write_that_the_database_refuses_does_not_fail_the_others_of_its_transaction() {
     on_each_store(async |store| {
         let app = TestApp::on(&store).await;
         let refuse_eve = match store.store {
@@ -283,14 +282,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
-    fn in_whatever_order_expenses_come_the_cap_holds_and_nothing_that_fits_is_denied(
+    fn in_any_order_of_expenses_the_cap_holds_and_nothing_that_fits_is_denied(
         groups in prop::collection::vec(prop::collection::vec(1_i64..5_000, 1..6), 1..5)
     ) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(async {
             let app = TestApp::spawn().await;
             let mut decisions = Vec::new();
-            // One group after the other, each of them all at once.
+            // One group after the other, each group at once.
             for group in groups {
                 let meals = group.iter().map(|cents| app.decide(meal(&Decimal::new(*cents, 2).to_string())));
                 let decided = futures_util::future::join_all(meals).await;
@@ -310,7 +309,7 @@ proptest! {
     }
 }
 
-/// Whether a filter, as it stands in a query, lets a decision that nobody has settled pass.
+/// Whether an unresolved decision passes a filter, given as in a query string.
 fn passes(filter: &str, decision: &Value) -> bool {
     let (name, value) = filter.split_once('=').unwrap();
     match name {
@@ -325,7 +324,7 @@ fn passes(filter: &str, decision: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn any_two_filters_hold_together_page_by_page() {
+async fn any_two_filters_combine_page_by_page() {
     on_each_store(async |store| {
         let app = TestApp::on(&store).await;
         let kinds = [
@@ -354,7 +353,7 @@ async fn any_two_filters_hold_together_page_by_page() {
             "pending=manager",
         ];
         for (one, other) in filters.iter().flat_map(|one| filters.iter().map(move |other| (one, other))) {
-            // A filter is given once; one and the same stands for itself alone.
+            // A filter may be given once; a pair of equal ones stands for one.
             if one != other && one.split('=').next() == other.split('=').next() {
                 continue;
             }

@@ -44,7 +44,6 @@ mod policy;
 mod prompts;
 mod queue;
 mod rates;
-mod records;
 mod redaction;
 mod reload;
 mod reload_policies;

@@ -1,5 +1,5 @@
-//! One purchase handed in as several: what counts together, and that nobody gets past a rule by
-//! asking twice at once.
+//! One purchase submitted as several expenses: what counts together, and that two requests at once do
+//! not get past a rule.
 
 use expense_agent::config::Config;
 use expense_agent::domain::ruling::{Role, Ruling, Window};
@@ -14,7 +14,7 @@ use crate::harness::store::on_each_store;
 use crate::harness::{TestApp, config, policies_with};
 use crate::policy::{dec, expense};
 
-/// What a rule of 7 days and 500.00 holds of an amount after these purchases: days apart, amount.
+/// The verdict of a rule of 7 days and 500.00 on an amount, after these purchases: days apart, amount.
 fn verdict(purchases: &[(u32, &str)], amount: &str) -> Verdict {
     let purchases = purchases.iter().map(|(n_days_apart, amount)| Purchase {
         n_days_apart: *n_days_apart,
@@ -48,7 +48,7 @@ fn purchases_at_one_merchant_need_a_role_when_they_are_above_the_limit_together(
         (vec![(8, "300.00")], "200.01", Approved),
         (vec![(1, "250.00"), (2, "200.00")], "50.01", NeedsApproval),
         (vec![(1, "500.00")], "0.01", NeedsApproval),
-        // Above the limit on its own, it needed somebody already and is no part of a split.
+        // Above the limit on its own, it needed approval already and is not part of a split.
         (vec![(1, "500.01")], "0.01", Approved),
         // One purchase alone is not split.
         (vec![], "900.00", Approved),
@@ -80,7 +80,7 @@ fn a_split_finding_says_what_counts_together() {
         amounts.map(|amount| amount.to_string()),
         ["500.00", "450.00", "80.00", "50.00", "30.00"]
     );
-    // A role that has to agree takes nothing away.
+    // A required approval does not reduce what can be paid.
     assert_eq!(verdict.reimbursable(dec("80.00")), dec("80.00"));
 }
 
@@ -159,7 +159,7 @@ async fn a_purchase_split_in_two_needs_a_director_and_the_model_agrees() {
 }
 
 #[tokio::test]
-async fn another_merchant_week_or_employee_is_no_split() {
+async fn purchases_at_another_merchant_in_another_week_or_by_another_employee_do_not_count() {
     let (app, _folder) = app(config().store).await;
     assert_eq!(
         app.decide(toner("300.00", "Staples", "2026-03-14")).await["outcome"],

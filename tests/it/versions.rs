@@ -1,5 +1,4 @@
-//! Two versions on one ledger, as they are while one replaces the other, and after it was taken
-//! back.
+//! Two versions of the service on one ledger, as during a rolling update and after a rollback.
 
 use std::path::Path;
 
@@ -14,10 +13,10 @@ use crate::harness::TestApp;
 use crate::harness::store::on_each_store;
 
 #[tokio::test]
-async fn a_version_starts_on_tables_that_a_later_one_has_brought_up_to_date() {
+async fn a_version_starts_on_tables_that_a_later_one_has_migrated() {
     on_each_store(async |store| {
         Ledger::open(&store.store).await.unwrap().close().await;
-        // What the next version's migration does: it adds, and is noted.
+        // What a migration of the next version does: it adds, and is recorded.
         store.execute("ALTER TABLE decision ADD COLUMN later TEXT; CREATE INDEX by_later ON decision (later)").await;
         store
             .execute(
@@ -34,7 +33,7 @@ async fn a_version_starts_on_tables_that_a_later_one_has_brought_up_to_date() {
 }
 
 #[tokio::test]
-async fn several_processes_may_begin_on_a_ledger_that_is_not_there() {
+async fn several_processes_can_create_one_ledger_at_once() {
     on_each_store(async |store| {
         for opened in join_all((0..8).map(|_| Ledger::open(&store.store))).await {
             opened.unwrap().close().await;
@@ -43,7 +42,7 @@ async fn several_processes_may_begin_on_a_ledger_that_is_not_there() {
     .await;
 }
 
-/// The tables that the next version keeps another way, each with a row.
+/// The tables that migration 10 rebuilds, each with a row.
 const ROWS: [(&str, &str); 5] = [
     (
         "cap_usage",
@@ -59,7 +58,7 @@ const ROWS: [(&str, &str); 5] = [
 ];
 
 #[tokio::test]
-async fn what_an_earlier_version_noted_is_there_when_its_tables_were_brought_up_to_date() {
+async fn what_an_earlier_version_stored_is_there_after_the_migration() {
     on_each_store(async |store| {
         let pool = store.connect().await;
         let mut earlier = Migrator::new(Path::new("src/ledger/migrations")).await.unwrap();

@@ -18,7 +18,7 @@ const N_KILLS: usize = 20;
 const N_CLIENTS: usize = 4;
 
 #[tokio::test]
-async fn the_journal_is_copied_back_however_much_is_decided() {
+async fn checkpoints_keep_the_write_ahead_log_small_however_much_is_decided() {
     let store = TestStore::sqlite();
     let app = TestApp::on(&store).await;
     let ride = |n: usize| json!({"transaction": "Uber ride", "amount": "45.00", "user_id": format!("user-{}", n % 100)});
@@ -31,7 +31,7 @@ async fn the_journal_is_copied_back_however_much_is_decided() {
     let mut n_decided = 0;
     poll::until(
         Duration::from_secs(60),
-        "a file that holds what was in the journal",
+        "a database file that has the pages of the log",
         async || {
             futures_util::future::join_all(
                 (n_decided..n_decided + 100).map(|n| app.decide(ride(n))),
@@ -40,7 +40,7 @@ async fn the_journal_is_copied_back_however_much_is_decided() {
             n_decided += 100;
             assert!(
                 size("ledger.sqlite-wal") < 40,
-                "the journal has {} MiB",
+                "the write-ahead log has {} MiB",
                 size("ledger.sqlite-wal")
             );
             if size("ledger.sqlite") >= 8 {

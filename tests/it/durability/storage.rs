@@ -25,14 +25,14 @@ struct Disk {
 }
 
 impl Disk {
-    /// `None`, and a word why, where one may not mount.
+    /// `None`, with a message, where the test may not mount file systems.
     fn of(size: &str) -> Option<Self> {
         let disk = Self {
             folder: tempfile::tempdir().unwrap(),
         };
         let is_mounted = disk.mount(&["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]);
         if !is_mounted {
-            skip("on a disk of its own; run it as root, where one may mount");
+            skip("on a disk of its own; run it as root, where mounting is allowed");
         }
         is_mounted.then_some(disk)
     }
@@ -67,8 +67,8 @@ async fn a_full_disk_is_a_503_loses_nothing_that_was_answered_and_needs_no_resta
     for n in 0..5 {
         answered.push(app.decide(paper(n)).await);
     }
-    // Somebody else's file takes all there is; what the journal already has room for is still
-    // recorded.
+    // Another file takes all free space; decisions that fit into the space that the write-ahead log
+    // already has are still recorded.
     let filler = disk.folder.path().join("filler");
     let mut file = std::fs::File::create(&filler).unwrap();
     while file.write_all(&[0; 4096]).is_ok() {}
@@ -167,7 +167,7 @@ async fn a_service_does_not_start_on_a_ledger_it_cannot_write_to() {
 }
 
 #[tokio::test]
-async fn a_service_that_nobody_lets_to_its_postgres_says_why() {
+async fn a_service_whose_postgres_refuses_connections_says_why() {
     let nobody = Nobody::new();
     let url = nobody.origin().replace("http", "postgres") + "/expense";
     let output = run(
@@ -182,13 +182,13 @@ async fn a_service_that_nobody_lets_to_its_postgres_says_why() {
     );
 }
 
-/// The files of an SQLite ledger, which nobody may write to while this is here, not even who has
-/// them open. All but the index of the journal: it is shared memory, and the kernel ends whoever
-/// touches that.
+/// The files of an SQLite ledger, made immutable until this is dropped, also for processes that have
+/// them open. Except the index of the write-ahead log: it is mapped memory, and the kernel kills a
+/// process that writes to an immutable mapping.
 struct Frozen(Vec<PathBuf>);
 
 impl Frozen {
-    /// `None`, and a word why, where files cannot be frozen.
+    /// `None`, with a message, where files cannot be made immutable.
     fn freeze(store: &TestStore) -> Option<Self> {
         let is_index = |file: &PathBuf| {
             file.extension()
@@ -204,7 +204,7 @@ impl Frozen {
         let is_frozen = frozen.change("+i");
         if !is_frozen {
             skip(
-                "on files that cannot be written to; run it as root, on ext4 or another file system that knows `chattr +i`",
+                "on immutable files; run it as root, on ext4 or another file system that supports `chattr +i`",
             );
         }
         is_frozen.then_some(frozen)
@@ -225,11 +225,11 @@ impl Drop for Frozen {
     }
 }
 
-/// The service decides again, and has forgotten nothing of what it decided before.
+/// Asserts that the service decides again, and has kept what it decided before.
 async fn assert_goes_on(app: &TestApp) {
     poll::until(
         Duration::from_secs(10),
-        "it can be written to again",
+        "it accepts writes again",
         async || {
             let ready = app.get("/readyz").await;
             if ready.status == 200 {
@@ -277,7 +277,7 @@ async fn a_postgres_that_becomes_read_only_is_a_503_and_needs_no_restart() {
         }
         let app = TestApp::on(&store).await;
         let first = app.decide(paper(1)).await;
-        // As a fail-over to a standby does it: sessions end, and new ones may only read.
+        // Like a fail-over to a standby: sessions end, and new ones may only read.
         let end_sessions = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
              WHERE datname = current_database() AND pid <> pg_backend_pid()";
         store
@@ -313,7 +313,7 @@ async fn a_postgres_that_becomes_read_only_is_a_503_and_needs_no_restart() {
 }
 
 #[tokio::test]
-async fn a_postgres_that_is_gone_without_a_word_is_waited_for_no_longer_than_it_may_take() {
+async fn a_postgres_that_dies_silently_delays_a_request_no_longer_than_the_time_limit() {
     on_each_store(async |store| {
         let Store::Postgres(url) = &store.store else { return };
         let mut url = reqwest::Url::parse(url.expose_secret()).unwrap();
@@ -345,7 +345,7 @@ async fn a_postgres_that_is_gone_without_a_word_is_waited_for_no_longer_than_it_
         })
         .await;
         assert_eq!(decisions(&app.url).await.len(), 2, "what was cut off is not there");
-        // Connections that were idle meanwhile make way for others, and nobody is refused.
+        // Idle connections that died are replaced, and no request is refused.
         wire.die();
         app.decide(paper(4)).await;
     })
@@ -353,7 +353,7 @@ async fn a_postgres_that_is_gone_without_a_word_is_waited_for_no_longer_than_it_
 }
 
 #[tokio::test]
-async fn a_ledger_whose_file_is_taken_away_answers_nothing_until_it_is_back() {
+async fn a_ledger_whose_file_was_moved_away_answers_nothing_until_it_is_back() {
     let store = TestStore::sqlite();
     let file = std::path::Path::new(store.folder()).join("ledger.sqlite");
     let aside = file.with_extension("aside");
@@ -366,7 +366,7 @@ async fn a_ledger_whose_file_is_taken_away_answers_nothing_until_it_is_back() {
         (503, &json!("ledger_unavailable"))
     );
     assert_eq!(app.get("/readyz").await.status, 503);
-    // Another one in its place is none of the service's.
+    // A copy in its place is not the file that the service has open.
     std::fs::copy(&aside, &file).unwrap();
     assert_eq!(app.get("/readyz").await.status, 503);
     std::fs::rename(&aside, &file).unwrap();
