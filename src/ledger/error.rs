@@ -18,7 +18,7 @@ pub enum LedgerError {
     /// The database failed; shared by all writes of the transaction that failed.
     #[error("the ledger failed")]
     Database(#[source] Arc<DbError>),
-    /// The database file was removed or replaced. Whatever is written to the open one would be
+    /// The database file was removed or replaced. Anything written to the open file would be
     /// lost at the next start.
     #[error(
         "the ledger's file was removed or replaced while it was open; put it back or restart the service"

@@ -44,6 +44,8 @@ mod policy;
 mod prompts;
 mod queue;
 mod rates;
+mod record_fields;
+mod records;
 mod redaction;
 mod reload;
 mod reload_policies;

@@ -1,0 +1,146 @@
+//! What holds of every kind of record: its table is declared, and its records are chained, exported,
+//! erased and vacuumed. Their fields are tested in `record_fields`.
+
+use std::collections::BTreeSet;
+
+use expense_agent::config::Config;
+use expense_agent::config::http::HttpConfig;
+use expense_agent::ledger::records::{RECORDS, RecordKind, vacuum_statement};
+use expense_agent::ledger::{Ledger, Period, Store};
+use jiff::Timestamp;
+use serde_json::json;
+use sqlx::AssertSqlSafe;
+
+use crate::harness::key_file::{KeyFile, entry};
+use crate::harness::store::{TestStore, on_each_store};
+use crate::harness::{TestApp, config, http_config};
+
+const CANARY: &str = "canary";
+
+/// The first column of all rows.
+async fn column(store: &TestStore, sql: String) -> Vec<String> {
+    let pool = store.connect().await;
+    let rows: Vec<(String,)> = sqlx::query_as(AssertSqlSafe(sql))
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+    pool.close().await;
+    rows.into_iter().map(|(text,)| text).collect()
+}
+
+#[tokio::test]
+async fn every_table_with_documents_is_declared_with_the_columns_it_has() {
+    on_each_store(async |store| {
+        Ledger::open(&store.store).await.unwrap().close().await;
+        let tables = match store.store {
+            Store::Sqlite(_) => {
+                "SELECT tables.name FROM sqlite_master AS tables
+                 JOIN pragma_table_info(tables.name) AS columns
+                 WHERE tables.type = 'table' AND columns.name = 'document' ORDER BY 1"
+            }
+            Store::Postgres(_) => {
+                "SELECT table_name::text FROM information_schema.columns
+                 WHERE table_schema = 'public' AND column_name = 'document' ORDER BY 1"
+            }
+        };
+        let declared: BTreeSet<_> = RECORDS.iter().map(|kind| kind.table.to_owned()).collect();
+        let found = column(&store, tables.to_owned()).await;
+        assert_eq!(found, declared.into_iter().collect::<Vec<_>>());
+        for RecordKind {
+            table,
+            id_column,
+            owner_column,
+            ..
+        } in RECORDS
+        {
+            let columns = format!("{id_column}, {owner_column}, tenant_id, document");
+            store
+                .execute(AssertSqlSafe(format!("SELECT {columns} FROM {table}")))
+                .await;
+            if let Store::Sqlite(_) = store.store {
+                let unique = format!(
+                    "SELECT columns.name FROM pragma_index_list('{table}') AS indexes
+                     JOIN pragma_index_info(indexes.name) AS columns
+                     WHERE indexes.\"unique\" = 1 AND columns.name = '{owner_column}'"
+                );
+                let unique = column(&store, unique).await;
+                assert!(!unique.is_empty(), "{table}.{owner_column} is unique");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_kind_of_record_is_chained_exported_erased_and_vacuumed() {
+    on_each_store(async |store| {
+        let keys = KeyFile::new(&[entry(
+            "keys",
+            "default",
+            "ea_keys",
+            "roles = [\"manager\"]",
+        )]);
+        let app = TestApp::with(Config {
+            store: store.store.clone(),
+            http: HttpConfig { api_keys: Some(keys.path.clone()), ..http_config() },
+            ..config()
+        })
+        .await;
+        // One decision with a record of every other kind.
+        let laptop = json!({"transaction": "Laptop canary", "amount": "510.00", "user_id": "ana"});
+        let pending = app.post_as("ea_keys", laptop).await.body;
+        let approve =
+            json!({"action": "approve", "role": "manager", "actor": "ben", "reason": "canary"});
+        assert_eq!(app.resolve("ea_keys", &pending, approve).await.status, 201);
+        app.stop().await;
+
+        let ledger = Ledger::open(&store.store).await.unwrap();
+        for RecordKind {
+            table, id_column, ..
+        } in RECORDS
+        {
+            let documents = column(&store, format!("SELECT document FROM {table}")).await;
+            assert_eq!(documents.len(), 1, "this test records one {table}");
+            assert!(documents[0].contains(CANARY), "a {table} with a canary");
+            let chained = column(
+                &store,
+                format!(
+                    "SELECT chain.hash FROM {table} JOIN chain ON chain.record_id = {table}.{id_column}"
+                ),
+            )
+            .await;
+            assert_eq!(chained.len(), 1, "{table}");
+            let vacuumed = vacuum_statement();
+            assert!(
+                vacuumed
+                    .split([' ', ','])
+                    .any(|vacuumed| vacuumed == table),
+                "{table}"
+            );
+        }
+        let period = Period {
+            from: Timestamp::UNIX_EPOCH,
+            until: Timestamp::MAX,
+        };
+        let exported = ledger.export(period, Some("default"), None).await.unwrap();
+        assert_eq!(exported.len(), 1);
+        assert_eq!(exported[0].entry.decision.id.to_string(), pending["id"]);
+        assert!(exported[0].entry.resolution.is_some());
+        let attached = &exported[0].attached;
+        assert_eq!(attached.len(), RECORDS.len() - 1);
+        for (table, document) in attached {
+            assert!(document.as_ref().unwrap().to_string().contains(CANARY), "{table}");
+        }
+
+        let n_erased = ledger.erase("default", "ana").await.unwrap();
+        assert_eq!(n_erased, RECORDS.len() as u64);
+        for RecordKind { table, .. } in RECORDS {
+            let documents = column(&store, format!("SELECT document FROM {table}")).await;
+            assert!(!documents[0].contains(CANARY), "{table}: {}", documents[0]);
+        }
+        let walk = ledger.walk("default", None).await.unwrap();
+        assert_eq!((walk.broken, walk.n_records), (None, RECORDS.len() as i64));
+        ledger.close().await;
+    })
+    .await;
+}
