@@ -18,7 +18,8 @@
 //! them; one that finishes while none wait, or that fills the batch, commits it. Before it concludes
 //! that none wait, it yields once, so that tasks which are ready to write can join the queue. The
 //! commit runs detached from its caller and reports to all writers of the batch through a watch
-//! channel; meanwhile the next batch fills.
+//! channel; meanwhile the next batch fills. Where tenants do not share a transaction, a writer that
+//! finds the batch of another tenant commits that one first.
 //!
 //! `n_waiting > 0` is therefore a promise: some writer will still take the mutex and see to the
 //! batch. A writer leaves the count only while it holds the mutex, so a reader who holds the mutex
