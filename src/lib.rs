@@ -1,31 +1,50 @@
-//! An expense agent whose every decision is a trace: the model advises, policy code decides, the
-//! trace proves it.
+//! An expense agent that can be observed and trusted: a model advises, policy code decides, and one
+//! trace for each decision shows how.
 //!
-//! Read in this order:
-//! 1. [`domain`]: what an expense is, and what a decision holds.
-//! 2. [`agent`]: the story, classify -> policy lookup -> decide, in [`agent::Agent::run`].
-//! 3. [`policy`]: the engine that has the last word.
-//! 4. [`rulebook`]: what a policies folder holds, for each tenant.
-//! 5. [`llm`]: the model seam, and OpenAI behind it.
-//! 6. [`offline`]: the model that needs no key, and the faults it can inject.
-//! 7. [`ledger`]: the durable memory.
-//! 8. [`keys`]: API keys, which say who may come in and for which tenant.
-//! 9. [`redact`]: what must not leave, whichever way.
-//! 10. [`telemetry`]: how all of it is seen.
-//! 11. [`http`], [`cli`], [`app`], [`config`]: the ways in.
-//! 12. [`clock`], [`reload`], [`toml_reader`]: what several of these stand on.
+//! # Reading order
 //!
-//! What always holds, and is tested:
-//! - No outcome is more lenient than the policy engine's verdict, whatever the model says.
-//! - A decision is judged by one rulebook from its first step to its record, whatever is loaded
+//! The business, from the story to its memory:
+//!
+//! 1. [`domain`]: the values. What an expense is, and what a decision says about it.
+//! 2. [`agent`]: the story, classify, policy lookup, decide, in [`agent::Agent::run`].
+//! 3. [`policy`]: the engine whose verdict is final.
+//! 4. [`rulebook`]: what the engine judges by: the policies folder, with the tables of each tenant.
+//! 5. [`llm`] and [`offline`]: the seam to the model, with OpenAI on one side of it and a model that
+//!    needs neither key nor network on the other.
+//! 6. [`ledger`]: the durable memory, with caps, idempotency keys and the hash chain.
+//!
+//! What surrounds it:
+//!
+//! 7. [`keys`]: API keys, and whom a request is for.
+//! 8. [`redact`]: what is removed from every text that leaves the service.
+//! 9. [`telemetry`]: how all of this becomes traces, metrics and log records. The business knows only
+//!    [`telemetry::spans::step::step`].
+//! 10. [`http`]: the API. [`http::admission`] decides who may come in, [`http::error`] is the whole
+//!     error contract.
+//! 11. [`config`], [`app`] and [`cli`]: settings, wiring, and the program's subcommands.
+//!
+//! [`clock`], [`error_chain`], [`reload`] and [`toml_reader`] support several of these.
+//!
+//! Imports run in one direction. From the lowest to the highest: the supporting modules, `redact`,
+//! `domain`, `policy`, `rulebook`, `llm`, `keys`, `ledger`, `telemetry::spans` with what it needs,
+//! `agent`, `offline`, the rest of `telemetry`, `config`, `http`, `app`, `cli`.
+//!
+//! # What always holds
+//!
+//! Each of these has tests, listed in `tests/README.md`.
+//!
+//! - No outcome is more lenient than the verdict of the policy engine, whatever the model answers.
+//! - A decision uses one rulebook from its first step to its record, even if another is loaded
 //!   meanwhile.
 //! - A decision that was answered is in the ledger.
 //! - With API keys, the key alone decides the tenant of a request.
-//! - No text leaves (spans, logs, problems) without redaction, and none that could not be redacted.
-//! - Every span that began is exported, sampled out, dropped or in flight, and counted as that.
-//! - No binary float touches an amount.
-//! - OpenTelemetry is imported under `telemetry` alone, async-openai in `llm::openai` alone, sqlx
-//!   and rusqlite under `ledger` alone, and the environment is read in `config` alone.
+//! - No text leaves in a span, a log record or a problem without redaction. A text that cannot be
+//!   redacted does not leave.
+//! - Every span that started is exported, sampled out, dropped or in flight, and counted as one of
+//!   these.
+//! - Amounts are decimals; no binary float touches one.
+//! - Only `telemetry` imports OpenTelemetry, only `llm::openai` async-openai, only `ledger` sqlx and
+//!   rusqlite, and only `config` reads the environment.
 
 pub mod domain;
 
@@ -49,18 +68,18 @@ pub mod telemetry;
 
 pub mod http;
 
-pub mod cli;
+pub mod config;
 
 pub mod app;
+
+pub mod cli;
 
 pub mod clock;
 
 pub mod error_chain;
 
-mod lock;
-
 pub mod reload;
 
 pub mod toml_reader;
 
-pub mod config;
+mod lock;

@@ -1,5 +1,5 @@
-//! The program: parses the command line, runs it, prints the chain of an error, and chooses the
-//! exit code.
+//! The program: parses the command line, runs the subcommand, prints an error with its causes, and
+//! chooses the exit code.
 
 use std::process::ExitCode;
 
@@ -17,9 +17,9 @@ use expense_agent::redact::redact;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// Tells a gate that the work was done and what came of it is not good enough, unlike 1 (not done)
-/// and 2 (not understood).
-const DONE_BUT: u8 = 3;
+/// The exit code when the work was done but its result is not good enough for a gate, unlike 1 (the
+/// work failed) and 2 (the command line is invalid).
+const UNSATISFIED: u8 = 3;
 
 fn main() -> ExitCode {
     let Cli {
@@ -63,11 +63,11 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // It may repeat a setting, and lands where logs land.
+            // The message may repeat a setting, and standard error often ends up in a log.
             anstream::eprintln!("error: {}", redact(&format!("{error:#}")));
             let is_done = error.is::<AboveLimit>() || error.is::<Undecided>();
             if is_done {
-                ExitCode::from(DONE_BUT)
+                ExitCode::from(UNSATISFIED)
             } else {
                 ExitCode::FAILURE
             }

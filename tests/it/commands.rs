@@ -123,7 +123,7 @@ async fn a_port_in_use_is_said_plainly() {
     ];
     let output = run(&arguments, &[QUIET]).await;
     assert_eq!(output.status.code(), Some(1));
-    let expected = format!("cannot listen on {address}; name another address with --listen");
+    let expected = format!("cannot listen on {address}; choose another address with --listen");
     assert!(text(output.stderr).contains(&expected));
 }
 
