@@ -9,8 +9,8 @@
 //! 2. [`agent`]: the story, classify, policy lookup, decide, in [`agent::Agent::run`].
 //! 3. [`policy`]: the engine whose verdict is final.
 //! 4. [`rulebook`]: what the engine judges by: the policies folder, with the tables of each tenant.
-//! 5. [`llm`] and [`offline`]: the seam to the model, with OpenAI on one side of it and a model that
-//!    needs neither key nor network on the other.
+//! 5. [`llm`] and [`offline`]: the seam to the model, OpenAI behind it, and a model that needs neither
+//!    key nor network.
 //! 6. [`ledger`]: the durable memory, with caps, idempotency keys and the hash chain.
 //!
 //! What surrounds it:

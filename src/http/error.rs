@@ -13,7 +13,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use strum::EnumMessage;
+use strum::{Display, EnumMessage, VariantArray};
 use utoipa::ToSchema;
 
 use crate::agent::resolve::Refusal;
@@ -30,19 +30,10 @@ const RETRY_AFTER_SECONDS: u32 = 1;
 
 /// Every code of the contract, by status. Codes are stable: programs branch on them. The doc of a
 /// variant is its meaning in the documents and in `/openapi.json`.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Serialize,
-    strum::Display,
-    strum::EnumMessage,
-    strum::VariantArray,
-)]
+#[derive(Serialize, Display, EnumMessage, VariantArray)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
     /// The body is not valid JSON.
     NotJson,

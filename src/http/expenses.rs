@@ -119,6 +119,7 @@ pub async fn create(
     let idempotency = key.map(|key| KeyClaim {
         tenant_id: tenant_id.clone(),
         key,
+        // Of the body as it was sent, before anything is redacted.
         fingerprint: submitted.fingerprint(),
         // Twice the deadline: a request that holds the key for longer is gone.
         leased_until: received_at + app.config.deadline * 2,

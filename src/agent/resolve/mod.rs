@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
+use strum::{IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
 use crate::agent::lookup::lookup;
@@ -55,8 +56,9 @@ pub struct Resolved {
 }
 
 /// Why a resolution is refused, for programs. The HTTP API has a code of the same name for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[derive(IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The API key belongs to another person than the one named as actor.
     AnotherActor,

@@ -1,5 +1,6 @@
 //! The table of problem codes, generated from the enum that defines them.
 
+use expense_agent::agent::resolve::Refusal;
 use expense_agent::http::error::Code;
 use strum::VariantArray;
 
@@ -24,6 +25,15 @@ pub(super) fn codes_table() -> String {
 fn every_code_of_a_problem_has_a_meaning() {
     for code in Code::VARIANTS {
         assert!(!code.meaning().is_empty(), "{code}");
+    }
+}
+
+/// Spans name the refusal and problems the code, so a search for one has to find the other.
+#[test]
+fn a_refused_resolution_has_the_same_name_on_its_span_and_in_its_problem() {
+    for refusal in Refusal::VARIANTS {
+        let name: &str = refusal.into();
+        assert_eq!(Code::from(*refusal).to_string(), name);
     }
 }
 
