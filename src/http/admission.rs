@@ -37,7 +37,7 @@ pub async fn authenticate(
 }
 
 /// Refuses a request without an identity before its body is read and without a permit. The problem
-/// is the same whatever is wrong with the key.
+/// does not say what is wrong with the key.
 pub async fn require_identity(request: Request, next: Next) -> Response {
     match request.extensions().get::<Identity>() {
         Some(_) => next.run(request).await,

@@ -209,7 +209,7 @@ async fn purchase_of(
     };
     let entry = app.agent.ledger.get(tenant_id, id).await?;
     let message = match entry.filter(is_refunded_by) {
-        // An approval would approve the whole amount, whatever has been refunded by then.
+        // An approval would approve the whole amount, including what has been refunded by then.
         Some(entry) if is_in_review(&entry) => {
             "this purchase waits for its review; have that resolved first, then send the credit"
         }

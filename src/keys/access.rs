@@ -1,5 +1,5 @@
-//! Who a request comes from: with keys, whoever holds the one it shows; without, whoever it says.
-//! Headers in, a [`Caller`] out; what is answered to one who is refused stands in `http`.
+//! Authentication: the headers of a request in, a [`Caller`] out. Whom the request is then for is
+//! decided in `identity`, and how a refused caller is answered in `http::admission`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use crate::clock::Clock;
 use crate::keys::{ApiKey, ApiKeys};
 use crate::reload::Reloaded;
 
-/// Who is let in.
+/// Who may use the service.
 #[derive(Clone, Debug)]
 pub enum Access {
-    /// Everyone who reaches the service.
+    /// Everyone who can reach it.
     Anonymous,
-    /// Whoever shows a key that is in force.
+    /// Holders of a valid API key.
     Keyed {
-        /// The keys there are.
+        /// The keys of the file, reloaded when it changes.
         keys: Reloaded<ApiKeys>,
-        /// Tells whether a key has expired.
+        /// The day, by which keys expire.
         clock: Clock,
     },
 }
@@ -27,22 +27,22 @@ pub enum Access {
 /// Who a request comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// Nobody is asked for a key, so it is whoever he says he is.
+    /// Anyone: the service requires no keys.
     Anonymous,
-    /// The holder of a key that is in force.
+    /// The holder of a valid key.
     Holder(Arc<ApiKey>),
-    /// Nobody who may come in; the key he shows, if it is one of those there are.
+    /// A caller without a valid key; with the key if it is a revoked or expired one of the file.
     Refused(Option<Arc<ApiKey>>),
 }
 
 impl Access {
-    /// Who a request with these headers comes from.
+    /// The caller of a request with these headers.
     pub fn caller(&self, headers: &HeaderMap) -> Caller {
         let Self::Keyed { keys, clock } = self else {
             return Caller::Anonymous;
         };
-        // A key that is unknown, revoked or expired goes the same way up to here as one that is in
-        // force.
+        // Unknown, revoked, expired and valid keys take the same path up to here, so that timing does
+        // not distinguish them.
         match bearer(headers).and_then(|text| keys.now().value.find(text).cloned()) {
             Some(key) if key.is_valid(clock.today()) => Caller::Holder(key),
             former => Caller::Refused(former),
@@ -50,7 +50,7 @@ impl Access {
     }
 }
 
-/// The key of an `Authorization: Bearer` header. Two such headers leave open which one is meant.
+/// The key of the `Authorization: Bearer` header. Two such headers are ambiguous, and count as none.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
@@ -60,7 +60,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
-/// In a few words, for people who ask whether the keys are those of the file.
+/// In a few words, for `/readyz` and the log.
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::Keyed { keys, .. } = self else {

@@ -1,6 +1,6 @@
-//! API keys: whoever shows one that is in force acts for its tenant and for no other. What a key is
-//! and how one is found stands here, the file of keys in `parse`, and who a request comes from in
-//! `access`.
+//! API keys: the holder of a valid key acts for its tenant and for no other. This file defines what
+//! a key is and how one is found; `parse` reads the file of keys, `access` authenticates a request,
+//! and `identity` decides whom the request is for.
 
 pub mod access;
 pub mod identity;
@@ -19,12 +19,12 @@ use crate::domain::ruling::Role;
 use crate::toml_reader::diagnostic::Diagnostics;
 use crate::toml_reader::read;
 
-/// What every key begins with, so that people and secret scanners know one when they see it.
+/// The prefix of every key, by which people and secret scanners recognise one.
 const PREFIX: &str = "ea_";
 
-/// The SHA-256 of a key. A key is 256 random bits, so nobody guesses his way back from its hash: it
-/// needs neither salt nor stretching, which are for passwords, and stretching would let strangers
-/// keep the processor busy.
+/// The SHA-256 of a key. A key is 256 random bits, so it cannot be guessed back from its hash and
+/// needs neither salt nor stretching, which protect passwords. Stretching would also let
+/// unauthenticated callers keep the processor busy.
 #[derive(Clone, Copy)]
 pub struct Digest([u8; 32]);
 
@@ -54,8 +54,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Two digests are compared in constant time or not at all, so no comparison can tell by its time
-/// how much was right.
+/// In constant time, so that the time of a comparison does not reveal how much of a digest matched.
 impl PartialEq for Digest {
     fn eq(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
@@ -64,38 +63,38 @@ impl PartialEq for Digest {
 
 impl Eq for Digest {}
 
-/// One key, without the key itself.
+/// An entry of the file of keys. It holds the digest of the key, never the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKey {
-    /// What people call it: unique, fit for logs and traces.
+    /// Its unique name, safe to show in logs and traces.
     pub id: String,
-    /// Whom its holder acts for.
+    /// The tenant that its holder acts for.
     pub tenant_id: String,
-    /// What tells it from others.
+    /// The digest of the key.
     pub digest: Digest,
-    /// What its holder may approve.
+    /// The roles in which its holder may resolve decisions.
     pub roles: Vec<Role>,
-    /// The person who holds it, who then signs what he settles; absent when a program holds it for
-    /// several.
+    /// The person who holds it, and signs the resolutions made with it; `None` when a program holds
+    /// it for several people.
     pub user_id: Option<String>,
-    /// Whether it was taken back.
+    /// Whether it was revoked.
     pub is_revoked: bool,
-    /// The last day, in UTC, on which it counts.
+    /// The last day, in UTC, on which it is valid.
     pub expires: Option<Date>,
 }
 
 impl ApiKey {
-    /// Whether the key counts on a day.
+    /// Whether the key is valid on a day.
     pub fn is_valid(&self, day: Date) -> bool {
         !self.is_revoked && self.expires.is_none_or(|last| day <= last)
     }
 }
 
-/// All keys of a file, those no longer in force included.
+/// All keys of a file, including revoked and expired ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApiKeys(pub Vec<Arc<ApiKey>>);
 
-/// A file of keys, as it was read.
+/// A file of keys as it was read, not yet parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyFile {
     path: PathBuf,
@@ -103,7 +102,7 @@ pub struct KeyFile {
 }
 
 impl KeyFile {
-    /// Reads a file; that it cannot be read shows when its keys are asked for.
+    /// Reads a file. If that fails, [`ApiKeys::parse`] returns the error.
     pub fn read(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
@@ -112,7 +111,7 @@ impl KeyFile {
     }
 }
 
-/// In a few words.
+/// In a few words, for `/readyz` and the log.
 impl fmt::Display for ApiKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} loaded", self.0.len())
@@ -128,8 +127,8 @@ impl ApiKeys {
         parse::parse(&file.path, file.text.as_ref().map_err(Diagnostics::clone)?)
     }
 
-    /// The key that a text is, in force or not. Every digest is compared, also after a match, so
-    /// the time this takes tells neither whether there is one nor which.
+    /// The entry of a key, valid or not. Every digest is compared, even after a match, so that the
+    /// time this takes reveals neither whether a key exists nor which one it is.
     pub fn find(&self, text: &str) -> Option<&Arc<ApiKey>> {
         let digest = Digest::of(text);
         self.0.iter().fold(None, |found, key| {
@@ -142,17 +141,17 @@ impl ApiKeys {
     }
 }
 
-/// Makes a new key.
+/// Generates a new key from 256 random bits.
 ///
 /// # Errors
-/// When the operating system has no randomness to give.
+/// When the operating system provides no randomness.
 pub fn generate() -> Result<SecretString, getrandom::Error> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)?;
     Ok(format!("{PREFIX}{}", hex::encode(bytes)).into())
 }
 
-/// An id for a key that nobody named: the beginning of its digest, which is in the file anyway.
+/// A default id for a key: the beginning of its digest, which is in the file anyway.
 pub fn default_id(key: &SecretString) -> String {
     format!("key-{}", &Digest::of(key.expose_secret()).to_string()[..8])
 }

@@ -1,6 +1,6 @@
-//! The file of keys, TOML text to [`ApiKeys`] and back: one `[[key]]` for each, with its `id`, its
-//! `tenant`, the `sha256` of the key, and if need be `roles`, the `user` who holds it, `revoked =
-//! true` and the day it `expires`. Diagnostics never repeat a value of this file: someone may have
+//! The file of keys, from TOML text to [`ApiKeys`] and back. It has one `[[key]]` table for each key,
+//! with its `id`, its `tenant` and the `sha256` of the key, and optionally its `roles`, the `user` who
+//! holds it, `revoked = true` and the day it `expires`. Diagnostics never repeat a value of this file: someone may have
 //! written the key itself in place of its hash.
 
 use std::path::Path;
@@ -17,10 +17,10 @@ use crate::toml_reader::claims::Claims;
 use crate::toml_reader::diagnostic::Diagnostics;
 use crate::toml_reader::{self, DATE, Source, date, list, name, one_of, values};
 
-/// What is accepted as the id of a key.
+/// What is accepted as the id of a key, for diagnostics.
 pub const ID: &str = "up to 64 lower-case letters, digits, `-` and `_`, such as \"acme-2026\"";
 const HASH: &str = "64 hex digits, the SHA-256 of the key, which `keys new` prints";
-/// Characters an id may have: fewer than a key has, so that no key passes for an id.
+/// The longest id, in characters: shorter than a key, so that a key is not accepted as an id.
 const MAX_KEY_ID_CHARS: usize = 64;
 
 /// Reads the keys of a file from its text.
@@ -73,7 +73,7 @@ pub fn id(text: &str) -> Option<String> {
     name(text).filter(|id| id.len() <= MAX_KEY_ID_CHARS)
 }
 
-/// What is written of a new key.
+/// The entry of a new key, as it is written to a file.
 #[derive(Serialize)]
 struct Entry<'a> {
     id: &'a str,
@@ -90,7 +90,7 @@ struct File<'a> {
     key: [Entry<'a>; 1],
 }
 
-/// The entry of a new key, as it is appended to a file.
+/// The TOML text of a new key's entry, to be appended to a file.
 pub fn entry(id: &str, tenant: &str, digest: Digest, roles: &[Role], user: Option<&str>) -> String {
     let key = [Entry {
         id,
