@@ -246,7 +246,7 @@ async fn a_currency_without_a_rate_is_a_review() {
         decision["reason"]
             .as_str()
             .unwrap()
-            .contains("no exchange rate from SEK into USD")
+            .contains("no exchange rate from SEK to USD")
     );
     assert_eq!(
         (&decision["converted_amount"], &decision["reimbursable"]),
