@@ -152,7 +152,7 @@ impl Telemetry {
         let sends_records = records.is_some();
         let loggers = logger_provider(resource.clone(), records);
         let (meters, page) = readers::provider(settings, resource, push);
-        let metrics = Metrics::new(meters.meter(SCOPE), &settings.metrics, pseudonyms);
+        let metrics = Metrics::new(&meters.meter(SCOPE), &settings.metrics, pseudonyms);
         if let Some(queue) = &queue {
             metrics.watch_spans(queue);
         }

@@ -20,7 +20,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::redact::redact;
-use crate::telemetry::names::twins;
+use crate::telemetry::names::log_events;
 use crate::telemetry::provider::{SCOPE, Telemetry};
 
 /// The filter of printed lines when `RUST_LOG` is not set.
@@ -93,8 +93,8 @@ pub fn init(
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(
-            { twins::EXCEPTION_TYPE.key } = "panic",
-            { twins::EXCEPTION_MESSAGE.key } = place,
+            { log_events::EXCEPTION_TYPE.key } = "panic",
+            { log_events::EXCEPTION_MESSAGE.key } = place,
             "a part of the program panicked"
         );
     }));

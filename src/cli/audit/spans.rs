@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::cli::audit::report::Run;
 use crate::domain::step::Step;
 use crate::telemetry::names;
-use crate::telemetry::names::name::Name;
-use crate::telemetry::names::twins;
+use crate::telemetry::names::attribute::Attribute;
+use crate::telemetry::names::compat;
 use crate::telemetry::spans::step::span_name;
 
 /// An answer: spans in nested groups. The spans of one trace can be in any of them.
@@ -46,7 +46,7 @@ struct Span {
     span_id: String,
     parent_span_id: String,
     name: String,
-    attributes: Vec<Attribute>,
+    attributes: Vec<KeyValue>,
     events: Vec<Event>,
 }
 
@@ -54,18 +54,18 @@ struct Span {
 #[serde(default)]
 struct Event {
     name: String,
-    attributes: Vec<Attribute>,
+    attributes: Vec<KeyValue>,
 }
 
 /// The value is nested under the name of its type, as in `{"stringValue": "meals"}`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Attribute {
+struct KeyValue {
     key: String,
     value: Value,
 }
 
-fn value<'a>(attributes: &'a [Attribute], name: Name, value_type: &str) -> Option<&'a Value> {
+fn value<'a>(attributes: &'a [KeyValue], name: Attribute, value_type: &str) -> Option<&'a Value> {
     attributes
         .iter()
         .find(|attribute| attribute.key == name.key)?
@@ -73,13 +73,13 @@ fn value<'a>(attributes: &'a [Attribute], name: Name, value_type: &str) -> Optio
         .get(value_type)
 }
 
-fn text(attributes: &[Attribute], name: Name) -> Option<String> {
+fn text(attributes: &[KeyValue], name: Attribute) -> Option<String> {
     value(attributes, name, "stringValue")?
         .as_str()
         .map(str::to_owned)
 }
 
-fn texts(attributes: &[Attribute], name: Name) -> Vec<String> {
+fn texts(attributes: &[KeyValue], name: Attribute) -> Vec<String> {
     let values = value(attributes, name, "arrayValue").and_then(|array| array["values"].as_array());
     values
         .into_iter()
@@ -170,11 +170,11 @@ impl<'a> Tree<'a> {
 }
 
 /// Name and version of a prompt, from the attributes of the conventions or of Langfuse.
-fn prompt(chat: &[Attribute]) -> Option<String> {
+fn prompt(chat: &[KeyValue]) -> Option<String> {
     let name = text(chat, names::GEN_AI_PROMPT_NAME)
-        .or_else(|| text(chat, twins::LANGFUSE_OBSERVATION_PROMPT_NAME));
+        .or_else(|| text(chat, compat::LANGFUSE_OBSERVATION_PROMPT_NAME));
     let version = text(chat, names::GEN_AI_PROMPT_VERSION);
-    let version = version.or_else(|| text(chat, twins::LANGFUSE_OBSERVATION_PROMPT_VERSION));
+    let version = version.or_else(|| text(chat, compat::LANGFUSE_OBSERVATION_PROMPT_VERSION));
     Some(format!("{} {}", name?, version?))
 }
 

@@ -6,8 +6,8 @@ use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::telemetry::names;
-use crate::telemetry::names::name::Name;
-use crate::telemetry::names::twins;
+use crate::telemetry::names::attribute::Attribute;
+use crate::telemetry::names::compat;
 
 /// Adds the attributes to a finished span.
 pub(super) fn add(span: &mut SpanData) {
@@ -21,17 +21,17 @@ pub(super) fn add(span: &mut SpanData) {
         _ => find(attributes, names::STEP_NAME).map(|_| "CHAIN"),
     };
     let mut added = Vec::new();
-    added.extend(kind.map(|kind| twins::OPENINFERENCE_SPAN_KIND.with(kind)));
+    added.extend(kind.map(|kind| compat::OPENINFERENCE_SPAN_KIND.with(kind)));
     // Only on model calls: the agent's span holds their sums, which would be counted twice.
     if kind == Some("LLM") {
         let same = [
-            (twins::LLM_MODEL_NAME, names::GEN_AI_REQUEST_MODEL),
+            (compat::LLM_MODEL_NAME, names::GEN_AI_REQUEST_MODEL),
             (
-                twins::LLM_TOKEN_COUNT_PROMPT,
+                compat::LLM_TOKEN_COUNT_PROMPT,
                 names::GEN_AI_USAGE_INPUT_TOKENS,
             ),
             (
-                twins::LLM_TOKEN_COUNT_COMPLETION,
+                compat::LLM_TOKEN_COUNT_COMPLETION,
                 names::GEN_AI_USAGE_OUTPUT_TOKENS,
             ),
         ];
@@ -42,7 +42,7 @@ pub(super) fn add(span: &mut SpanData) {
     }
     if find(attributes, names::VALIDATION_STATUS).is_some_and(|status| status.as_str() == "failed")
     {
-        added.push(twins::LANGFUSE_OBSERVATION_LEVEL.with("WARNING"));
+        added.push(compat::LANGFUSE_OBSERVATION_LEVEL.with("WARNING"));
     }
     rename_prompts(attributes);
     attributes.extend(added);
@@ -54,11 +54,11 @@ fn rename_prompts(attributes: &mut [KeyValue]) {
     for (name, instead) in [
         (
             names::GEN_AI_PROMPT_NAME,
-            twins::LANGFUSE_OBSERVATION_PROMPT_NAME,
+            compat::LANGFUSE_OBSERVATION_PROMPT_NAME,
         ),
         (
             names::GEN_AI_PROMPT_VERSION,
-            twins::LANGFUSE_OBSERVATION_PROMPT_VERSION,
+            compat::LANGFUSE_OBSERVATION_PROMPT_VERSION,
         ),
     ] {
         for attribute in attributes
@@ -70,9 +70,9 @@ fn rename_prompts(attributes: &mut [KeyValue]) {
     }
 }
 
-fn find(attributes: &[KeyValue], name: Name) -> Option<&Value> {
+fn find(attributes: &[KeyValue], wanted: Attribute) -> Option<&Value> {
     attributes
         .iter()
-        .find(|attribute| attribute.key.as_str() == name.key)
+        .find(|attribute| attribute.key.as_str() == wanted.key)
         .map(|attribute| &attribute.value)
 }

@@ -1,4 +1,4 @@
-//! The two ways out: a page that Prometheus reads, always, and a push over OTLP, unless that is
+//! The two ways out: a page for Prometheus, which is always there, and a push over OTLP, which can be
 //! turned off.
 
 use opentelemetry_sdk::Resource;
@@ -7,26 +7,28 @@ use opentelemetry_sdk::metrics::{Instrument, PeriodicReader, SdkMeterProvider, S
 use prometheus::{Registry, TextEncoder};
 
 use crate::telemetry::names;
-use crate::telemetry::names::metrics as list;
+use crate::telemetry::names::metrics;
 use crate::telemetry::settings::TelemetrySettings;
 
-/// Series of a metric at most, beyond which the SDK puts all into one; its own default.
+/// Upper limit on the series of a metric, beyond which the SDK folds values into one overflow
+/// series. This is the SDK's own default.
 const MAX_SERIES: usize = 2_000;
-/// Series of a metric for each tenant, beyond what may come together.
+/// Series of a metric for each tenant, more than the other attributes combine to in practice.
 const SERIES_PER_TENANT: usize = 64;
 
-/// What the page is made of.
+/// The registry from which the page is written.
 #[derive(Clone, Debug, Default)]
 pub(in crate::telemetry) struct Page(Registry);
 
 impl Page {
-    /// The page as it is now.
+    /// The page with the values of this moment.
     pub(in crate::telemetry) fn text(&self) -> Result<String, prometheus::Error> {
         TextEncoder::new().encode_to_string(&self.0.gather())
     }
 }
 
-/// Makes what measures, and what shows it. Without telemetry nothing reads, so nothing is kept.
+/// Builds the meter provider, and the page it fills. With telemetry disabled it has no reader, so it
+/// keeps no values.
 pub(in crate::telemetry) fn provider(
     settings: &TelemetrySettings,
     resource: Resource,
@@ -35,7 +37,7 @@ pub(in crate::telemetry) fn provider(
     let page = Page::default();
     let max_series = MAX_SERIES.max((settings.metrics.max_tenants + 1) * SERIES_PER_TENANT);
     let by_tenant = move |instrument: &Instrument| {
-        let metric = list::ALL
+        let metric = metrics::ALL
             .iter()
             .find(|metric| metric.key == instrument.name())?;
         let has_tenants = metric.attributes.contains(&names::TENANT_ID);
@@ -56,7 +58,7 @@ pub(in crate::telemetry) fn provider(
         builder = builder.with_reader(
             reader
                 .build()
-                .expect("a new registry takes every collector"),
+                .expect("a new registry accepts every collector"),
         );
     }
     if let Some(reader) = push {

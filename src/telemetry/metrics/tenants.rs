@@ -1,10 +1,12 @@
-//! The bound on series by tenant: the first so many tenants have their own, all others share one,
-//! and a service that was not told to tell tenants apart has none.
+//! The bound on series by tenant, without which callers could create any number of series. The first
+//! tenants up to the bound have their own, all others share one. By default the bound is 0, and no
+//! series names a tenant.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-/// What tenants beyond the bound are called. A tenant of this name shares their series.
+/// Name of the series that the tenants beyond the bound share. A tenant of this name counts there
+/// too.
 pub const OTHER: &str = "other";
 
 /// The tenants that have series of their own.
@@ -15,7 +17,7 @@ pub struct Tenants {
 }
 
 impl Tenants {
-    /// None yet, and at most so many.
+    /// No tenant yet, and at most `max` of them.
     pub fn new(max: usize) -> Self {
         Self {
             max,
@@ -23,7 +25,8 @@ impl Tenants {
         }
     }
 
-    /// The series that a tenant counts for.
+    /// The value of `tenant.id` for a tenant, absent when series name no tenant. The lock is held
+    /// while looking and inserting, so that tenants that arrive at once cannot pass the bound.
     pub fn series(&self, tenant_id: &str) -> Option<String> {
         if self.max == 0 {
             return None;
@@ -32,13 +35,7 @@ impl Tenants {
         if !known.contains(tenant_id) && known.len() < self.max {
             known.insert(tenant_id.to_owned());
         }
-        Some(
-            if known.contains(tenant_id) {
-                tenant_id
-            } else {
-                OTHER
-            }
-            .to_owned(),
-        )
+        let has_own = known.contains(tenant_id);
+        Some(if has_own { tenant_id } else { OTHER }.to_owned())
     }
 }

@@ -1,907 +1,244 @@
-//! Every attribute key and event name this service writes, in one place: type and unit, where it
-//! stands, what it means, which convention it is from, and how many values it takes.
-//! deploy/telemetry.md shows it as a table, and a test keeps it so.
+//! Every attribute and event that this service writes on spans, declared once: key, type and unit,
+//! what carries it, meaning, convention and cardinality. deploy/telemetry.md prints the same
+//! entries as tables, and a test keeps the two equal.
 //!
-//! Sources: [semantic conventions 1.45](https://opentelemetry.io/docs/specs/semconv/), the
-//! [GenAI conventions](https://github.com/open-telemetry/semantic-conventions-genai) at development version 1.42, and
-//! names of our own. The `GEN_AI_*` constants of the crate `opentelemetry-semantic-conventions` are
-//! deprecated and incomplete, which is why this list exists.
+//! Log records (`log_events`), compatibility keys (`compat`) and metrics (`metrics`) have files of
+//! their own. Sources are the [semantic conventions 1.45](https://opentelemetry.io/docs/specs/semconv/), the
+//! [GenAI conventions](https://github.com/open-telemetry/semantic-conventions-genai) at development
+//! version 1.42, and names of our own. The crate `opentelemetry-semantic-conventions` does not
+//! replace this list: its `GEN_AI_*` constants are deprecated and incomplete.
 
+pub mod attribute;
+pub mod compat;
+pub mod instrument;
+pub mod log_events;
 pub mod metrics;
-pub mod name;
-pub mod twins;
 
-use name::Cardinality::{High, Low};
-use name::Source::{Core, GenAi, Ours};
-use name::{Name, name};
+use attribute::{Attribute, attributes, events};
 
-/// Employee.
-pub const USER_ID: Name = name(
-    "user.id",
-    "string",
-    "all",
-    "the employee the expense belongs to; of a resolution, the person who settles it",
-    Core,
-    High,
-);
-/// Tenant.
-pub const TENANT_ID: Name = name(
-    "tenant.id",
-    "string",
-    "all",
-    "whose policies and caps count",
-    Ours,
-    High,
-);
-/// API key.
-pub const TENANT_API_KEY_ID: Name = name(
-    "tenant.api_key.id",
-    "string",
-    "server",
-    "the id of the API key that was shown, in force or not",
-    Ours,
-    High,
-);
-/// Session.
-pub const SESSION_ID: Name = name(
-    "session.id",
-    "string",
-    "all",
-    "the caller's session, from its baggage",
-    Core,
-    High,
-);
-/// Feature.
-pub const FEATURE_NAME: Name = name(
-    "feature.name",
-    "string",
-    "all",
-    "the caller's feature, from its baggage",
-    Ours,
-    Low,
-);
+attributes! {
+    /// Every attribute of a span or of its events, in the order of the tree.
+    pub const ALL;
 
-/// The baggage members that are stamped on every span; no others are taken from a caller.
-pub const FROM_BAGGAGE: [Name; 4] = [USER_ID, TENANT_ID, SESSION_ID, FEATURE_NAME];
-/// Ids that people search for: where one is personal data, a pseudonym stands in its place.
-pub const IDENTITIES: [Name; 3] = [USER_ID, TENANT_ID, SESSION_ID];
+    /// The employee the expense belongs to; on a resolution, the person who resolves the decision.
+    USER_ID = "user.id", String, on [All], Core, High;
+    /// The tenant whose policies and caps apply.
+    TENANT_ID = "tenant.id", String, on [All], Ours, High;
+    /// Id of the API key that the caller presented, even if it is revoked or expired.
+    TENANT_API_KEY_ID = "tenant.api_key.id", String, on [Server], Ours, High;
+    /// The caller's session, from its baggage.
+    SESSION_ID = "session.id", String, on [All], Core, High;
+    /// The caller's feature, from its baggage.
+    FEATURE_NAME = "feature.name", String, on [All], Ours, Low;
+    /// Class of the failure: an HTTP status, `timeout`, `connection`, `invalid_response`,
+    /// `circuit_open`, `validation_failed`, `ledger`, `cancelled`, `panic`.
+    ERROR_TYPE = "error.type", String, on [All, Retry], Core, Low;
 
-/// HTTP method.
-pub const HTTP_REQUEST_METHOD: Name = name(
-    "http.request.method",
-    "string",
-    "server",
-    "the method",
-    Core,
-    Low,
-);
-/// HTTP route.
-pub const HTTP_ROUTE: Name = name(
-    "http.route",
-    "string",
-    "server",
-    "the route's template",
-    Core,
-    Low,
-);
-/// HTTP status.
-pub const HTTP_RESPONSE_STATUS_CODE: Name = name(
-    "http.response.status_code",
-    "int",
-    "server",
-    "the status answered",
-    Core,
-    Low,
-);
-/// Path.
-pub const URL_PATH: Name = name(
-    "url.path",
-    "string",
-    "server",
-    "the path asked for",
-    Core,
-    High,
-);
-/// Scheme.
-pub const URL_SCHEME: Name = name("url.scheme", "string", "server", "`http`", Core, Low);
-/// Server's host.
-pub const SERVER_ADDRESS: Name = name(
-    "server.address",
-    "string",
-    "server, chat",
-    "host that was asked; of a chat, the model's",
-    Core,
-    Low,
-);
-/// Server's port.
-pub const SERVER_PORT: Name = name(
-    "server.port",
-    "int",
-    "server, chat",
-    "port that was asked",
-    Core,
-    Low,
-);
-/// Client's address.
-pub const CLIENT_ADDRESS: Name = name(
-    "client.address",
-    "string",
-    "server",
-    "address of the peer",
-    Core,
-    High,
-);
-/// User agent.
-pub const USER_AGENT_ORIGINAL: Name = name(
-    "user_agent.original",
-    "string",
-    "server",
-    "the caller's program",
-    Core,
-    High,
-);
-/// HTTP version.
-pub const NETWORK_PROTOCOL_VERSION: Name = name(
-    "network.protocol.version",
-    "string",
-    "server",
-    "HTTP version",
-    Core,
-    Low,
-);
-/// Error class.
-pub const ERROR_TYPE: Name = name(
-    "error.type",
-    "string",
-    "all, `retry`",
-    "class of the failure: a status, `timeout`, `connection`, `invalid_response`, `circuit_open`, `validation_failed`, `ledger`, `cancelled`, `panic`",
-    Core,
-    Low,
-);
+    /// Method of the request.
+    HTTP_REQUEST_METHOD = "http.request.method", String, on [Server], Core, Low;
+    /// Template of the route, such as `/v1/expenses/{id}`.
+    HTTP_ROUTE = "http.route", String, on [Server], Core, Low;
+    /// Status of the response.
+    HTTP_RESPONSE_STATUS_CODE = "http.response.status_code", Int, on [Server], Core, Low;
+    /// Path of the request.
+    URL_PATH = "url.path", String, on [Server], Core, High;
+    /// Always `http`: TLS ends in front of the service.
+    URL_SCHEME = "url.scheme", String, on [Server], Core, Low;
+    /// Host that the request was sent to; on a chat, the host of the model.
+    SERVER_ADDRESS = "server.address", String, on [Server, Chat], Core, Low;
+    /// Port that the request was sent to.
+    SERVER_PORT = "server.port", Int, on [Server, Chat], Core, Low;
+    /// IP address of the peer.
+    CLIENT_ADDRESS = "client.address", String, on [Server], Core, High;
+    /// The `User-Agent` header of the request.
+    USER_AGENT_ORIGINAL = "user_agent.original", String, on [Server], Core, High;
+    /// HTTP version of the request.
+    NETWORK_PROTOCOL_VERSION = "network.protocol.version", String, on [Server], Core, Low;
 
-/// Why a trace is kept.
-pub const SAMPLING_KEEP: Name = name(
-    "sampling.keep",
-    "string",
-    "server",
-    "why a sampler has to keep the trace: `error`, `override`, `failed_validation`, `review`, `costly`, `slow`, `first_of_rule`; absent on ordinary traces",
-    Ours,
-    Low,
-);
-/// Share of traces.
-pub const SAMPLING_RATIO: Name = name(
-    "sampling.ratio",
-    "double",
-    "server, `start`",
-    "share of traces like this one that are kept: for an estimate, count it 1/ratio times; absent where all are kept",
-    Ours,
-    Low,
-);
+    /// Why a tail sampler must keep the trace: `error`, `override`, `failed_validation`, `review`,
+    /// `costly`, `slow`, `first_of_rule`. Absent from ordinary traces.
+    SAMPLING_KEEP = "sampling.keep", String, on [Server], Ours, Low;
+    /// The share of similar traces that is kept. An estimate counts this trace 1/ratio times.
+    /// Absent where all traces are kept.
+    SAMPLING_RATIO = "sampling.ratio", Double, on [Server, Start], Ours, Low;
 
-/// Expense id.
-pub const EXPENSE_ID: Name = name(
-    "expense.id",
-    "string",
-    "server, invoke_agent",
-    "UUIDv7 of the decision",
-    Ours,
-    High,
-);
-/// Amount.
-pub const EXPENSE_AMOUNT: Name = name(
-    "expense.amount",
-    "string",
-    "invoke_agent",
-    "exact decimal amount",
-    Ours,
-    High,
-);
-/// Currency.
-pub const EXPENSE_CURRENCY: Name = name(
-    "expense.currency",
-    "string",
-    "invoke_agent",
-    "ISO 4217 code",
-    Ours,
-    Low,
-);
-/// Category.
-pub const EXPENSE_CATEGORY: Name = name(
-    "expense.category",
-    "string",
-    "invoke_agent, execute_tool",
-    "the category, as the model named it",
-    Ours,
-    Low,
-);
-/// Corroboration.
-pub const EXPENSE_CATEGORY_CORROBORATED: Name = name(
-    "expense.category_corroborated",
-    "boolean",
-    "invoke_agent",
-    "whether anything but the model's word speaks for the category",
-    Ours,
-    Low,
-);
-/// Outcome.
-pub const EXPENSE_OUTCOME: Name = name(
-    "expense.outcome",
-    "string",
-    "server, invoke_agent",
-    "`approved`, `needs_approval`, `denied`, `needs_review`",
-    Ours,
-    Low,
-);
-/// Agent outcome.
-pub const AGENT_OUTCOME: Name = name(
-    "agent.outcome",
-    "string",
-    "server, invoke_agent",
-    "how the reasoning went: `success`, `corrected`, `escalated`, `error`",
-    Ours,
-    Low,
-);
-/// Verdict.
-pub const EXPENSE_POLICY_VERDICT: Name = name(
-    "expense.policy_verdict",
-    "string",
-    "invoke_agent, execute_tool",
-    "what the policy engine holds: `approved`, `needs_approval`, `denied`",
-    Ours,
-    Low,
-);
-/// Model's decision.
-pub const EXPENSE_MODEL_DECISION: Name = name(
-    "expense.model_decision",
-    "string",
-    "invoke_agent",
-    "what the model advised",
-    Ours,
-    Low,
-);
-/// Total cost.
-pub const EXPENSE_COST_USD_TOTAL: Name = name(
-    "expense.cost.usd_total",
-    "double, USD",
-    "invoke_agent",
-    "cost of all model calls; absent when one is unknown",
-    Ours,
-    High,
-);
-/// Override.
-pub const EXPENSE_OVERRIDE: Name = name(
-    "expense.override",
-    "boolean",
-    "invoke_agent",
-    "policy code overruled a more lenient model",
-    Ours,
-    Low,
-);
-/// Record time.
-pub const EXPENSE_RECORD_DURATION: Name = name(
-    "expense.record.duration",
-    "double, s",
-    "invoke_agent",
-    "time the ledger took to record",
-    Ours,
-    High,
-);
-/// Record hash.
-pub const EXPENSE_RECORD_HASH: Name = name(
-    "expense.record.hash",
-    "string",
-    "invoke_agent, resolve_expense",
-    "hash of the ledger's record, which rests on all before it: `ledger verify --head` looks for it",
-    Ours,
-    High,
-);
-/// Resolution action.
-pub const EXPENSE_RESOLUTION_ACTION: Name = name(
-    "expense.resolution.action",
-    "string",
-    "resolve_expense",
-    "`approve`, `deny` or `withdraw`",
-    Ours,
-    Low,
-);
-/// Resolution role.
-pub const EXPENSE_RESOLUTION_ROLE: Name = name(
-    "expense.resolution.role",
-    "string",
-    "resolve_expense",
-    "the role in which it was done",
-    Ours,
-    Low,
-);
-/// Resolution exceptions.
-pub const EXPENSE_RESOLUTION_EXCEPTIONS: Name = name(
-    "expense.resolution.exceptions",
-    "string[]",
-    "resolve_expense",
-    "the rules that were set aside",
-    Ours,
-    Low,
-);
-/// Resolution refusal.
-pub const EXPENSE_RESOLUTION_REFUSED: Name = name(
-    "expense.resolution.refused",
-    "string",
-    "resolve_expense",
-    "code of the problem answered",
-    Ours,
-    Low,
-);
-/// Validation status.
-pub const VALIDATION_STATUS: Name = name(
-    "validation.status",
-    "string",
-    "invoke_agent, classify, execute_tool, decide",
-    "`failed` when a check finally failed, else `passed`; absent when nothing was checked",
-    Ours,
-    Low,
-);
-/// Failed types.
-pub const VALIDATION_FAILED_TYPES: Name = name(
-    "validation.failed_types",
-    "string[]",
-    "invoke_agent",
-    "types of the checks that finally failed",
-    Ours,
-    Low,
-);
+    /// UUIDv7 of the decision.
+    EXPENSE_ID = "expense.id", String, on [Server, InvokeAgent, ResolveExpense], Ours, High;
+    /// Exact decimal amount.
+    EXPENSE_AMOUNT = "expense.amount", String, on [InvokeAgent], Ours, High;
+    /// ISO 4217 code of the amount's currency.
+    EXPENSE_CURRENCY = "expense.currency", String, on [InvokeAgent], Ours, Low;
+    /// Category of the expense, as the model named it.
+    EXPENSE_CATEGORY = "expense.category", String, on [InvokeAgent, ExecuteTool], Ours, Low;
+    /// Whether evidence other than the model's answer supports the category.
+    EXPENSE_CATEGORY_CORROBORATED = "expense.category_corroborated", Boolean,
+        on [InvokeAgent], Ours, Low;
+    /// Outcome of the decision: `approved`, `needs_approval`, `denied`, `needs_review`.
+    EXPENSE_OUTCOME = "expense.outcome", String, on [Server, InvokeAgent], Ours, Low;
+    /// How the agent's reasoning went: `success`, `corrected`, `escalated`, `error`.
+    AGENT_OUTCOME = "agent.outcome", String, on [Server, InvokeAgent], Ours, Low;
+    /// Verdict of the policy engine: `approved`, `needs_approval`, `denied`.
+    EXPENSE_POLICY_VERDICT = "expense.policy_verdict", String,
+        on [InvokeAgent, ExecuteTool], Ours, Low;
+    /// Advice of the model: `approved`, `needs_approval`, `denied`.
+    EXPENSE_MODEL_DECISION = "expense.model_decision", String, on [InvokeAgent], Ours, Low;
+    /// Cost of all model calls of the run. Absent if the cost of one is unknown.
+    EXPENSE_COST_USD_TOTAL = "expense.cost.usd_total", UsDollars, on [InvokeAgent], Ours, High;
+    /// Whether policy code overruled a more lenient model.
+    EXPENSE_OVERRIDE = "expense.override", Boolean, on [InvokeAgent], Ours, Low;
+    /// Time the ledger took to record the decision.
+    EXPENSE_RECORD_DURATION = "expense.record.duration", Seconds, on [InvokeAgent], Ours, High;
+    /// Hash of the ledger's record. It depends on all records before it, and
+    /// `ledger verify --head` looks it up.
+    EXPENSE_RECORD_HASH = "expense.record.hash", String,
+        on [InvokeAgent, ResolveExpense], Ours, High;
+    /// What the person did: `approve`, `deny` or `withdraw`.
+    EXPENSE_RESOLUTION_ACTION = "expense.resolution.action", String,
+        on [ResolveExpense], Ours, Low;
+    /// The role in which the person acted.
+    EXPENSE_RESOLUTION_ROLE = "expense.resolution.role", String, on [ResolveExpense], Ours, Low;
+    /// Ids of the rules to which the person made an exception.
+    EXPENSE_RESOLUTION_EXCEPTIONS = "expense.resolution.exceptions", Strings,
+        on [ResolveExpense], Ours, Low;
+    /// Code of the problem with which the resolution was refused.
+    EXPENSE_RESOLUTION_REFUSED = "expense.resolution.refused", String,
+        on [ResolveExpense], Ours, Low;
+    /// `failed` if a check failed for good, else `passed`. Absent if nothing was checked.
+    VALIDATION_STATUS = "validation.status", String,
+        on [InvokeAgent, Classify, ExecuteTool, Decide], Ours, Low;
+    /// Types of the checks that failed for good.
+    VALIDATION_FAILED_TYPES = "validation.failed_types", Strings, on [InvokeAgent], Ours, Low;
 
-/// Step name.
-pub const STEP_NAME: Name = name(
-    "step.name",
-    "string",
-    "classify, decide",
-    "the step",
-    Ours,
-    Low,
-);
-/// Attempts.
-pub const STEP_ATTEMPTS: Name = name(
-    "step.attempts",
-    "int",
-    "classify, decide",
-    "answers asked for: 2 with a repair",
-    Ours,
-    Low,
-);
-/// Result.
-pub const STEP_RESULT: Name = name(
-    "step.result",
-    "string",
-    "classify, decide",
-    "the category or the decision it came to",
-    Ours,
-    Low,
-);
+    /// Name of the step: `classify`, `decide` or `resolve`.
+    STEP_NAME = "step.name", String, on [Classify, Decide, ResolveExpense], Ours, Low;
+    /// Number of answers that the step asked for: 2 if the first needed a repair.
+    STEP_ATTEMPTS = "step.attempts", Int, on [Classify, Decide], Ours, Low;
+    /// Result of the step: a category or a decision.
+    STEP_RESULT = "step.result", String, on [Classify, Decide], Ours, Low;
 
-/// GenAI operation.
-pub const GEN_AI_OPERATION_NAME: Name = name(
-    "gen_ai.operation.name",
-    "string",
-    "invoke_agent, chat, execute_tool",
-    "`invoke_agent`, `chat` or `execute_tool`",
-    GenAi,
-    Low,
-);
-/// Agent.
-pub const GEN_AI_AGENT_NAME: Name = name(
-    "gen_ai.agent.name",
-    "string",
-    "invoke_agent, execute_tool",
-    "`expense_agent`",
-    GenAi,
-    Low,
-);
-/// Requested model.
-pub const GEN_AI_REQUEST_MODEL: Name = name(
-    "gen_ai.request.model",
-    "string",
-    "invoke_agent, chat",
-    "the model asked",
-    GenAi,
-    Low,
-);
-/// Provider.
-pub const GEN_AI_PROVIDER_NAME: Name = name(
-    "gen_ai.provider.name",
-    "string",
-    "chat",
-    "`openai`, or `offline` for the built-in model",
-    GenAi,
-    Low,
-);
-/// Output type.
-pub const GEN_AI_OUTPUT_TYPE: Name =
-    name("gen_ai.output.type", "string", "chat", "`json`", GenAi, Low);
-/// Temperature.
-pub const GEN_AI_REQUEST_TEMPERATURE: Name = name(
-    "gen_ai.request.temperature",
-    "double",
-    "chat",
-    "sampling temperature, where set",
-    GenAi,
-    Low,
-);
-/// Token limit.
-pub const GEN_AI_REQUEST_MAX_TOKENS: Name = name(
-    "gen_ai.request.max_tokens",
-    "int, tokens",
-    "chat",
-    "most tokens of an answer, where set",
-    GenAi,
-    Low,
-);
-/// Seed.
-pub const GEN_AI_REQUEST_SEED: Name = name(
-    "gen_ai.request.seed",
-    "int",
-    "chat",
-    "seed of the sampling, where set",
-    GenAi,
-    Low,
-);
-/// Response id.
-pub const GEN_AI_RESPONSE_ID: Name = name(
-    "gen_ai.response.id",
-    "string",
-    "chat, validation events",
-    "the provider's id of the answer",
-    GenAi,
-    High,
-);
-/// Answering model.
-pub const GEN_AI_RESPONSE_MODEL: Name = name(
-    "gen_ai.response.model",
-    "string",
-    "chat",
-    "the model that answered",
-    GenAi,
-    Low,
-);
-/// Finish reasons.
-pub const GEN_AI_RESPONSE_FINISH_REASONS: Name = name(
-    "gen_ai.response.finish_reasons",
-    "string[]",
-    "chat",
-    "why the model stopped",
-    GenAi,
-    Low,
-);
-/// Input tokens.
-pub const GEN_AI_USAGE_INPUT_TOKENS: Name = name(
-    "gen_ai.usage.input_tokens",
-    "int, tokens",
-    "invoke_agent (sum), chat",
-    "tokens read",
-    GenAi,
-    High,
-);
-/// Output tokens.
-pub const GEN_AI_USAGE_OUTPUT_TOKENS: Name = name(
-    "gen_ai.usage.output_tokens",
-    "int, tokens",
-    "invoke_agent (sum), chat",
-    "tokens written",
-    GenAi,
-    High,
-);
-/// Cached tokens.
-pub const GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS: Name = name(
-    "gen_ai.usage.cache_read.input_tokens",
-    "int, tokens",
-    "chat",
-    "tokens read from the provider's cache",
-    GenAi,
-    High,
-);
-/// Reasoning tokens.
-pub const GEN_AI_USAGE_REASONING_OUTPUT_TOKENS: Name = name(
-    "gen_ai.usage.reasoning.output_tokens",
-    "int, tokens",
-    "chat",
-    "tokens written while reasoning",
-    GenAi,
-    High,
-);
-/// Prompt name.
-pub const GEN_AI_PROMPT_NAME: Name = name(
-    "gen_ai.prompt.name",
-    "string",
-    "chat",
-    "the prompt file",
-    GenAi,
-    Low,
-);
-/// Prompt version.
-pub const GEN_AI_PROMPT_VERSION: Name = name(
-    "gen_ai.prompt.version",
-    "string",
-    "chat",
-    "its version",
-    GenAi,
-    Low,
-);
-/// Prompt hash.
-pub const EXPENSE_PROMPT_HASH: Name = name(
-    "expense.prompt.hash",
-    "string",
-    "chat",
-    "beginning of its SHA-256",
-    Ours,
-    Low,
-);
-/// Cost of a call.
-pub const LLM_COST_TOTAL: Name = name(
-    "llm.cost.total",
-    "double, USD",
-    "chat",
-    "cost of the call; absent when the price is unknown",
-    Ours,
-    High,
-);
-/// Cost of the prompt.
-pub const LLM_COST_PROMPT: Name = name(
-    "llm.cost.prompt",
-    "double, USD",
-    "chat",
-    "cost of the tokens read",
-    Ours,
-    High,
-);
-/// Cost of the completion.
-pub const LLM_COST_COMPLETION: Name = name(
-    "llm.cost.completion",
-    "double, USD",
-    "chat",
-    "cost of the tokens written",
-    Ours,
-    High,
-);
-/// Price source.
-pub const EXPENSE_COST_SOURCE: Name = name(
-    "expense.cost.source",
-    "string",
-    "chat",
-    "entry of the price table that was used",
-    Ours,
-    Low,
-);
-/// Retries.
-pub const LLM_RETRY_COUNT: Name = name(
-    "llm.retry.count",
-    "int",
-    "chat",
-    "transport retries inside the call",
-    Ours,
-    Low,
-);
-/// Retry delay.
-pub const RETRY_DELAY: Name = name(
-    "retry.delay",
-    "double, s",
-    "`retry`",
-    "wait before the next attempt",
-    Ours,
-    High,
-);
+    /// `invoke_agent`, `chat` or `execute_tool`.
+    GEN_AI_OPERATION_NAME = "gen_ai.operation.name", String,
+        on [InvokeAgent, Chat, ExecuteTool], GenAi, Low;
+    /// Always `expense_agent`.
+    GEN_AI_AGENT_NAME = "gen_ai.agent.name", String, on [InvokeAgent, ExecuteTool], GenAi, Low;
+    /// The model that was asked.
+    GEN_AI_REQUEST_MODEL = "gen_ai.request.model", String, on [InvokeAgent, Chat], GenAi, Low;
+    /// `openai`, or `offline` for the built-in model.
+    GEN_AI_PROVIDER_NAME = "gen_ai.provider.name", String, on [Chat], GenAi, Low;
+    /// Always `json`.
+    GEN_AI_OUTPUT_TYPE = "gen_ai.output.type", String, on [Chat], GenAi, Low;
+    /// Sampling temperature, if set.
+    GEN_AI_REQUEST_TEMPERATURE = "gen_ai.request.temperature", Double, on [Chat], GenAi, Low;
+    /// Upper limit on the tokens of an answer, if set.
+    GEN_AI_REQUEST_MAX_TOKENS = "gen_ai.request.max_tokens", Tokens, on [Chat], GenAi, Low;
+    /// Seed of the sampling, if set.
+    GEN_AI_REQUEST_SEED = "gen_ai.request.seed", Int, on [Chat], GenAi, Low;
+    /// The provider's id of the answer.
+    GEN_AI_RESPONSE_ID = "gen_ai.response.id", String, on [Chat, Validations], GenAi, High;
+    /// The model that answered.
+    GEN_AI_RESPONSE_MODEL = "gen_ai.response.model", String, on [Chat], GenAi, Low;
+    /// Why the model stopped, in the provider's words.
+    GEN_AI_RESPONSE_FINISH_REASONS = "gen_ai.response.finish_reasons", Strings,
+        on [Chat], GenAi, Low;
+    /// Tokens that the model read; on a run, the sum over its calls.
+    GEN_AI_USAGE_INPUT_TOKENS = "gen_ai.usage.input_tokens", Tokens,
+        on [InvokeAgent, Chat], GenAi, High;
+    /// Tokens that the model wrote; on a run, the sum over its calls.
+    GEN_AI_USAGE_OUTPUT_TOKENS = "gen_ai.usage.output_tokens", Tokens,
+        on [InvokeAgent, Chat], GenAi, High;
+    /// Tokens read from the provider's cache.
+    GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS = "gen_ai.usage.cache_read.input_tokens", Tokens,
+        on [Chat], GenAi, High;
+    /// Tokens that the model spent on reasoning.
+    GEN_AI_USAGE_REASONING_OUTPUT_TOKENS = "gen_ai.usage.reasoning.output_tokens", Tokens,
+        on [Chat], GenAi, High;
+    /// Name of the prompt.
+    GEN_AI_PROMPT_NAME = "gen_ai.prompt.name", String, on [Chat], GenAi, Low;
+    /// Version of the prompt.
+    GEN_AI_PROMPT_VERSION = "gen_ai.prompt.version", String, on [Chat], GenAi, Low;
+    /// First 16 hex digits of the SHA-256 of the prompt.
+    EXPENSE_PROMPT_HASH = "expense.prompt.hash", String, on [Chat], Ours, Low;
+    /// Cost of the call. Absent if the price is unknown.
+    LLM_COST_TOTAL = "llm.cost.total", UsDollars, on [Chat], Ours, High;
+    /// Cost of the tokens read.
+    LLM_COST_PROMPT = "llm.cost.prompt", UsDollars, on [Chat], Ours, High;
+    /// Cost of the tokens written.
+    LLM_COST_COMPLETION = "llm.cost.completion", UsDollars, on [Chat], Ours, High;
+    /// Entry of the price table from which the cost was computed.
+    EXPENSE_COST_SOURCE = "expense.cost.source", String, on [Chat], Ours, Low;
+    /// Number of transport retries within the call.
+    LLM_RETRY_COUNT = "llm.retry.count", Int, on [Chat], Ours, Low;
+    /// Delay before the next attempt.
+    RETRY_DELAY = "retry.delay", Seconds, on [Retry], Ours, High;
 
-/// Tool.
-pub const GEN_AI_TOOL_NAME: Name = name(
-    "gen_ai.tool.name",
-    "string",
-    "execute_tool",
-    "`policy_lookup`",
-    GenAi,
-    Low,
-);
-/// Tool type.
-pub const GEN_AI_TOOL_TYPE: Name = name(
-    "gen_ai.tool.type",
-    "string",
-    "execute_tool",
-    "`datastore`",
-    GenAi,
-    Low,
-);
-/// Tool description.
-pub const GEN_AI_TOOL_DESCRIPTION: Name = name(
-    "gen_ai.tool.description",
-    "string",
-    "execute_tool",
-    "what the tool does",
-    GenAi,
-    Low,
-);
-/// Policy id.
-pub const EXPENSE_POLICY_ID: Name = name(
-    "expense.policy.id",
-    "string",
-    "execute_tool",
-    "category of the policy found",
-    Ours,
-    Low,
-);
-/// Policy version.
-pub const EXPENSE_POLICY_VERSION: Name = name(
-    "expense.policy.version",
-    "string",
-    "execute_tool",
-    "version of the policy found",
-    Ours,
-    Low,
-);
-/// Policy hash.
-pub const EXPENSE_POLICY_HASH: Name = name(
-    "expense.policy.hash",
-    "string",
-    "execute_tool",
-    "beginning of the SHA-256 of its file",
-    Ours,
-    Low,
-);
-/// Policy rules.
-pub const EXPENSE_POLICY_RULES: Name = name(
-    "expense.policy.rules",
-    "string[]",
-    "execute_tool",
-    "ids of its rules",
-    Ours,
-    Low,
-);
-/// Violations.
-pub const EXPENSE_VIOLATIONS: Name = name(
-    "expense.violations",
-    "string[]",
-    "execute_tool",
-    "ids of the rules the expense breaks",
-    Ours,
-    Low,
-);
+    /// Always `policy_lookup`.
+    GEN_AI_TOOL_NAME = "gen_ai.tool.name", String, on [ExecuteTool], GenAi, Low;
+    /// Always `datastore`.
+    GEN_AI_TOOL_TYPE = "gen_ai.tool.type", String, on [ExecuteTool], GenAi, Low;
+    /// Description of the tool.
+    GEN_AI_TOOL_DESCRIPTION = "gen_ai.tool.description", String, on [ExecuteTool], GenAi, Low;
+    /// Category of the policy that the lookup found.
+    EXPENSE_POLICY_ID = "expense.policy.id", String, on [ExecuteTool], Ours, Low;
+    /// Version of that policy.
+    EXPENSE_POLICY_VERSION = "expense.policy.version", String, on [ExecuteTool], Ours, Low;
+    /// First 16 hex digits of the SHA-256 of its file.
+    EXPENSE_POLICY_HASH = "expense.policy.hash", String, on [ExecuteTool], Ours, Low;
+    /// Ids of its rules.
+    EXPENSE_POLICY_RULES = "expense.policy.rules", Strings, on [ExecuteTool], Ours, Low;
+    /// Ids of the rules that the expense violates.
+    EXPENSE_VIOLATIONS = "expense.violations", Strings, on [ExecuteTool], Ours, Low;
 
-/// Validation type.
-pub const VALIDATION_TYPE: Name = name(
-    "validation.type",
-    "string",
-    "validation events",
-    "what was checked, one of seven",
-    Ours,
-    Low,
-);
-/// Failed type.
-pub const VALIDATION_FAILED_TYPE: Name = name(
-    "validation.failed_type",
-    "string",
-    "`validation.failed`",
-    "the same, on failed checks only",
-    Ours,
-    Low,
-);
-/// Checked input.
-pub const VALIDATION_INPUT: Name = name(
-    "validation.input",
-    "string",
-    "validation events",
-    "the checked label, decision, rule or amount; never free text",
-    Ours,
-    High,
-);
-/// Expectation.
-pub const VALIDATION_EXPECTED: Name = name(
-    "validation.expected",
-    "string[]",
-    "validation events",
-    "what would have passed",
-    Ours,
-    High,
-);
-/// Message.
-pub const VALIDATION_MESSAGE: Name = name(
-    "validation.message",
-    "string",
-    "validation events",
-    "the check in one sentence",
-    Ours,
-    High,
-);
-/// Attempt.
-pub const VALIDATION_ATTEMPT: Name = name(
-    "validation.attempt",
-    "int",
-    "validation events",
-    "which answer of the step, from 1",
-    Ours,
-    Low,
-);
+    /// Type of the check, one of seven.
+    VALIDATION_TYPE = "validation.type", String, on [Validations], Ours, Low;
+    /// The same, on failed checks only.
+    VALIDATION_FAILED_TYPE = "validation.failed_type", String, on [FailedValidation], Ours, Low;
+    /// The label, decision, rule or amount that was checked; never free text.
+    VALIDATION_INPUT = "validation.input", String, on [Validations], Ours, High;
+    /// The values that would have passed.
+    VALIDATION_EXPECTED = "validation.expected", Strings, on [Validations], Ours, High;
+    /// Result of the check in one sentence.
+    VALIDATION_MESSAGE = "validation.message", String, on [Validations], Ours, High;
+    /// Number of the answer that was checked, from 1.
+    VALIDATION_ATTEMPT = "validation.attempt", Int, on [Validations], Ours, Low;
 
-/// System instructions.
-pub const GEN_AI_SYSTEM_INSTRUCTIONS: Name = name(
-    "gen_ai.system_instructions",
-    "string, JSON",
-    "chat, with content",
-    "the instructions",
-    GenAi,
-    High,
-);
-/// Input messages.
-pub const GEN_AI_INPUT_MESSAGES: Name = name(
-    "gen_ai.input.messages",
-    "string, JSON",
-    "chat, with content",
-    "the messages sent",
-    GenAi,
-    High,
-);
-/// Output messages.
-pub const GEN_AI_OUTPUT_MESSAGES: Name = name(
-    "gen_ai.output.messages",
-    "string, JSON",
-    "chat, with content",
-    "the answer",
-    GenAi,
-    High,
-);
-/// Tool arguments.
-pub const GEN_AI_TOOL_CALL_ARGUMENTS: Name = name(
-    "gen_ai.tool.call.arguments",
-    "string, JSON",
-    "execute_tool, with content",
-    "what was looked up",
-    GenAi,
-    High,
-);
-/// Tool result.
-pub const GEN_AI_TOOL_CALL_RESULT: Name = name(
-    "gen_ai.tool.call.result",
-    "string, JSON",
-    "execute_tool, with content",
-    "what was found",
-    GenAi,
-    High,
-);
-/// Input for LLM UIs.
-pub const INPUT_VALUE: Name = name(
-    "input.value",
-    "string",
-    "invoke_agent, chat, with content",
-    "the facts, of a run its transaction, where LLM UIs look for them",
-    Ours,
-    High,
-);
-/// Output for LLM UIs.
-pub const OUTPUT_VALUE: Name = name(
-    "output.value",
-    "string",
-    "invoke_agent, chat, with content",
-    "the answer, of a run its outcome and why, where LLM UIs look for it",
-    Ours,
-    High,
-);
+    /// The instructions.
+    GEN_AI_SYSTEM_INSTRUCTIONS = "gen_ai.system_instructions", Json,
+        on [Chat] with Content, GenAi, High;
+    /// The messages that were sent.
+    GEN_AI_INPUT_MESSAGES = "gen_ai.input.messages", Json, on [Chat] with Content, GenAi, High;
+    /// The answer.
+    GEN_AI_OUTPUT_MESSAGES = "gen_ai.output.messages", Json, on [Chat] with Content, GenAi, High;
+    /// What the tool was asked for.
+    GEN_AI_TOOL_CALL_ARGUMENTS = "gen_ai.tool.call.arguments", Json,
+        on [ExecuteTool] with Content, GenAi, High;
+    /// What the tool found.
+    GEN_AI_TOOL_CALL_RESULT = "gen_ai.tool.call.result", Json,
+        on [ExecuteTool] with Content, GenAi, High;
+    /// Input for LLM UIs: the facts of a call, the transaction of a run.
+    INPUT_VALUE = "input.value", String, on [InvokeAgent, Chat] with Content, Ours, High;
+    /// Output for LLM UIs: the answer to a call, outcome and reason of a run.
+    OUTPUT_VALUE = "output.value", String, on [InvokeAgent, Chat] with Content, Ours, High;
+}
 
-/// Every attribute key, in the order of the tree.
-pub const ALL: &[Name] = &[
-    USER_ID,
-    TENANT_ID,
-    TENANT_API_KEY_ID,
-    SESSION_ID,
-    FEATURE_NAME,
-    ERROR_TYPE,
-    HTTP_REQUEST_METHOD,
-    HTTP_ROUTE,
-    HTTP_RESPONSE_STATUS_CODE,
-    URL_PATH,
-    URL_SCHEME,
-    SERVER_ADDRESS,
-    SERVER_PORT,
-    CLIENT_ADDRESS,
-    USER_AGENT_ORIGINAL,
-    NETWORK_PROTOCOL_VERSION,
-    SAMPLING_KEEP,
-    SAMPLING_RATIO,
-    EXPENSE_ID,
-    EXPENSE_AMOUNT,
-    EXPENSE_CURRENCY,
-    EXPENSE_CATEGORY,
-    EXPENSE_CATEGORY_CORROBORATED,
-    EXPENSE_OUTCOME,
-    AGENT_OUTCOME,
-    EXPENSE_POLICY_VERDICT,
-    EXPENSE_MODEL_DECISION,
-    EXPENSE_COST_USD_TOTAL,
-    EXPENSE_OVERRIDE,
-    EXPENSE_RECORD_DURATION,
-    EXPENSE_RECORD_HASH,
-    EXPENSE_RESOLUTION_ACTION,
-    EXPENSE_RESOLUTION_ROLE,
-    EXPENSE_RESOLUTION_EXCEPTIONS,
-    EXPENSE_RESOLUTION_REFUSED,
-    VALIDATION_STATUS,
-    VALIDATION_FAILED_TYPES,
-    STEP_NAME,
-    STEP_ATTEMPTS,
-    STEP_RESULT,
-    GEN_AI_OPERATION_NAME,
-    GEN_AI_AGENT_NAME,
-    GEN_AI_REQUEST_MODEL,
-    GEN_AI_PROVIDER_NAME,
-    GEN_AI_OUTPUT_TYPE,
-    GEN_AI_REQUEST_TEMPERATURE,
-    GEN_AI_REQUEST_MAX_TOKENS,
-    GEN_AI_REQUEST_SEED,
-    GEN_AI_RESPONSE_ID,
-    GEN_AI_RESPONSE_MODEL,
-    GEN_AI_RESPONSE_FINISH_REASONS,
-    GEN_AI_USAGE_INPUT_TOKENS,
-    GEN_AI_USAGE_OUTPUT_TOKENS,
-    GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS,
-    GEN_AI_USAGE_REASONING_OUTPUT_TOKENS,
-    GEN_AI_PROMPT_NAME,
-    GEN_AI_PROMPT_VERSION,
-    EXPENSE_PROMPT_HASH,
-    LLM_COST_TOTAL,
-    LLM_COST_PROMPT,
-    LLM_COST_COMPLETION,
-    EXPENSE_COST_SOURCE,
-    LLM_RETRY_COUNT,
-    RETRY_DELAY,
-    GEN_AI_TOOL_NAME,
-    GEN_AI_TOOL_TYPE,
-    GEN_AI_TOOL_DESCRIPTION,
-    EXPENSE_POLICY_ID,
-    EXPENSE_POLICY_VERSION,
-    EXPENSE_POLICY_HASH,
-    EXPENSE_POLICY_RULES,
-    EXPENSE_VIOLATIONS,
-    VALIDATION_TYPE,
-    VALIDATION_FAILED_TYPE,
-    VALIDATION_INPUT,
-    VALIDATION_EXPECTED,
-    VALIDATION_MESSAGE,
-    VALIDATION_ATTEMPT,
-    GEN_AI_SYSTEM_INSTRUCTIONS,
-    GEN_AI_INPUT_MESSAGES,
-    GEN_AI_OUTPUT_MESSAGES,
-    GEN_AI_TOOL_CALL_ARGUMENTS,
-    GEN_AI_TOOL_CALL_RESULT,
-    INPUT_VALUE,
-    OUTPUT_VALUE,
-];
+/// The baggage members that are stamped on every span; a caller's other members are ignored.
+pub const FROM_BAGGAGE: [Attribute; 4] = [USER_ID, TENANT_ID, SESSION_ID, FEATURE_NAME];
+/// Ids that people search for: one that is personal data is replaced by a pseudonym.
+pub const IDENTITIES: [Attribute; 3] = [USER_ID, TENANT_ID, SESSION_ID];
 
-/// Event of a check that held.
-pub const EVENT_VALIDATION_PASSED: &str = "validation.passed";
-/// Event of a check that did not.
-pub const EVENT_VALIDATION_FAILED: &str = "validation.failed";
-/// Event of a transport retry on the `chat` span.
-pub const EVENT_RETRY: &str = "retry";
-/// Event on the `chat` span when the price of an answer is unknown.
-pub const EVENT_COST_UNKNOWN: &str = "cost.unknown";
-/// Event on the `invoke_agent` span when a cap was taken between verdict and record.
-pub const EVENT_CAP_MOVED: &str = "cap.moved";
+events! {
+    /// Every span event.
+    pub const EVENTS;
 
-/// Every event name, with where it stands and what it means.
-pub const EVENTS: &[(&str, &str, &str)] = &[
-    (
-        EVENT_VALIDATION_PASSED,
-        "classify, execute_tool, decide",
-        "a check held",
-    ),
-    (
-        EVENT_VALIDATION_FAILED,
-        "classify, execute_tool, decide",
-        "a check failed",
-    ),
-    (EVENT_RETRY, "chat", "the endpoint was asked again, and why"),
-    (
-        EVENT_COST_UNKNOWN,
-        "chat",
-        "the price table has no entry for the model, or the tokens are unknown",
-    ),
-    (
-        EVENT_CAP_MOVED,
-        "invoke_agent",
-        "another expense took the cap, so the verdict was computed again",
-    ),
-];
+    /// A check passed.
+    EVENT_VALIDATION_PASSED = "validation.passed", on [Classify, ExecuteTool, Decide];
+    /// A check failed.
+    EVENT_VALIDATION_FAILED = "validation.failed", on [Classify, ExecuteTool, Decide];
+    /// The model's endpoint is about to be asked again, and why.
+    EVENT_RETRY = "retry", on [Chat];
+    /// The cost of an answer is unknown: the price table has no entry for the model, or the
+    /// provider did not count the tokens.
+    EVENT_COST_UNKNOWN = "cost.unknown", on [Chat];
+    /// Another expense used up the cap between verdict and record, so the verdict was computed
+    /// again.
+    EVENT_CAP_MOVED = "cap.moved", on [InvokeAgent];
+}

@@ -13,7 +13,7 @@ use opentelemetry::trace::{SpanKind, TraceContextExt};
 use crate::domain::step::Cost;
 use crate::llm::{Answer, ChatModel, ChatRequest, ModelInfo, Reply, Retry, Speaker};
 use crate::telemetry::names;
-use crate::telemetry::names::twins;
+use crate::telemetry::names::log_events;
 use crate::telemetry::projections::content;
 use crate::telemetry::projections::values::{address_of, count, strings, usd};
 use crate::telemetry::settings::Captures;
@@ -153,7 +153,7 @@ fn details(info: &ModelInfo, request: &ChatRequest<'_>, reply: &Reply) -> LogEve
     attributes.extend(reply.answer.iter().flat_map(answer_attributes));
     attributes.extend(messages(request, reply));
     LogEvent {
-        name: twins::EVENT_GEN_AI_OPERATION_DETAILS,
+        name: log_events::EVENT_GEN_AI_OPERATION_DETAILS,
         severity: Severity::Info,
         attributes,
     }

@@ -1,5 +1,4 @@
-//! What each value is worth to the metrics: one method for each thing that happens, called with the
-//! span that it ended.
+//! What the metrics record: one method for each thing that happens, called with the span that ended.
 
 use std::time::Duration;
 
@@ -12,30 +11,29 @@ use crate::llm::{ChatRequest, Reply};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::ended::Ended;
 use crate::telemetry::names;
-use crate::telemetry::names::metrics as list;
+use crate::telemetry::names::metrics;
 use crate::telemetry::projections::values::usd;
 use crate::telemetry::spans::request_time::RequestTime;
 
 impl Metrics {
-    /// A request was answered, or given up.
+    /// Records a request that was answered or given up.
     pub(super) fn served(&self, ended: &Ended<'_>) {
-        let series = self.series(&list::HTTP_SERVER_REQUEST_DURATION, ended);
-        self.request_duration
-            .record(ended.took.as_secs_f64(), &series);
+        let duration = &self.instruments.request_duration;
+        duration.record(ended.took.as_secs_f64(), &self.series(duration, ended));
     }
 
-    /// A request was answered, and all that is told of it has been told. What the program took for
-    /// itself is of interest where something else could have taken time.
+    /// Records the service's own share of a request, telemetry included. Requests that called no
+    /// model are left out, because all of their time is the service's own.
     pub(super) fn own_time(&self, time: &RequestTime, took: Duration) {
-        if let Some(model) = time.of_model() {
-            self.overhead_duration
-                .record(took.saturating_sub(model).as_secs_f64(), &[]);
-            self.telemetry_duration
-                .record(time.of_telemetry().as_secs_f64(), &[]);
-        }
+        let Some(model) = time.of_model() else { return };
+        let own = took.saturating_sub(model);
+        let overhead = &self.instruments.overhead_duration;
+        overhead.record(own.as_secs_f64(), &[]);
+        let telemetry = &self.instruments.telemetry_duration;
+        telemetry.record(time.of_telemetry().as_secs_f64(), &[]);
     }
 
-    /// A step checked what it had got.
+    /// Counts the checks of a step.
     pub(super) fn checked(&self, run: &StepRun) {
         for validation in &run.validations {
             let result = match (validation.passed, validation.repaired) {
@@ -46,71 +44,83 @@ impl Metrics {
             let kind = <&'static str>::from(validation.kind);
             let series = [
                 names::VALIDATION_TYPE.with(kind),
-                list::VALIDATION_RESULT.with(result),
+                metrics::VALIDATION_RESULT.with(result),
             ];
-            self.validations.add(1, &series);
+            self.instruments.validations.add(1, &series);
         }
     }
 
-    /// A decision was recorded.
+    /// Counts a decision that was recorded, with its time and cost.
     pub(super) fn decided(&self, recorded: &Recorded, ended: &Ended<'_>) {
-        self.decisions
-            .add(1, &self.series(&list::EXPENSE_DECISIONS, ended));
-        self.record_duration
-            .record(recorded.record_duration.as_secs_f64(), &[]);
-        let series = self.series(&list::EXPENSE_DECISION_COST, ended);
+        let decisions = &self.instruments.decisions;
+        decisions.add(1, &self.series(decisions, ended));
+        let duration = &self.instruments.record_duration;
+        duration.record(recorded.record_duration.as_secs_f64(), &[]);
+        let decision_cost = &self.instruments.decision_cost;
+        let series = self.series(decision_cost, ended);
         let calls = recorded.decision.steps.iter().flat_map(|step| &step.calls);
         for cost in calls.filter_map(|call| call.cost.as_ref()) {
-            self.decision_cost.add(usd(cost.total), &series);
+            decision_cost.add(usd(cost.total), &series);
         }
     }
 
-    /// A person settled a decision; one that is answered again was counted the first time.
+    /// Counts a decision that a person resolved. A repeated request gets the first resolution again
+    /// and is not counted: it has no record of its own.
     pub(super) fn resolved(&self, resolved: &Resolved, ended: &Ended<'_>) {
         if resolved.record_hash.is_some() {
-            self.resolutions
-                .add(1, &self.series(&list::EXPENSE_RESOLUTIONS, ended));
+            let resolutions = &self.instruments.resolutions;
+            resolutions.add(1, &self.series(resolutions, ended));
         }
     }
 
-    /// A model was asked.
+    /// Records a model call: its duration and, if it was answered, cost and tokens.
     pub(super) fn called(&self, request: &ChatRequest<'_>, reply: &Reply, ended: &Ended<'_>) {
-        let (took, series) = (
-            ended.took.as_secs_f64(),
-            self.series(&list::GEN_AI_CLIENT_INFERENCE_DURATION, ended),
-        );
-        self.call_duration.record(took, &series);
-        if let Some(old) = &self.old_names {
-            old.duration.record(took, &series);
-        }
+        self.call_took(ended);
         let Ok(answer) = &reply.answer else { return };
         let step = names::STEP_NAME.with(request.prompt.name);
         match &reply.cost {
-            Some(cost) => self.cost.add(
-                usd(cost.total),
-                &with(self.series(&list::EXPENSE_COST, ended), step),
-            ),
-            None => self.cost_unknown.add(
-                1,
-                &with(self.series(&list::EXPENSE_COST_UNKNOWN, ended), step),
-            ),
+            Some(cost) => {
+                let spend = &self.instruments.cost;
+                spend.add(usd(cost.total), &with(self.series(spend, ended), step));
+            }
+            None => {
+                let unknown = &self.instruments.cost_unknown;
+                unknown.add(1, &with(self.series(unknown, ended), step));
+            }
         }
-        let Some(usage) = answer.usage else { return };
-        let series = self.series(&list::GEN_AI_CLIENT_INFERENCE_USAGE_INPUT_TOKENS, ended);
-        self.input_tokens.add(usage.input_tokens, &series);
-        self.output_tokens.add(usage.output_tokens, &series);
-        if let Some(old) = &self.old_names {
-            for (kind, n_tokens) in [
-                ("input", usage.input_tokens),
-                ("output", usage.output_tokens),
-            ] {
-                let series = with(series.clone(), list::GEN_AI_TOKEN_TYPE.with(kind));
-                old.tokens.record(n_tokens, &series);
+        if let Some(usage) = answer.usage {
+            self.tokens_used(usage.input_tokens, usage.output_tokens, ended);
+        }
+    }
+
+    fn call_took(&self, ended: &Ended<'_>) {
+        let seconds = ended.took.as_secs_f64();
+        let duration = &self.instruments.call_duration;
+        duration.record(seconds, &self.series(duration, ended));
+        if self.has_old_names {
+            let duration = &self.instruments.old_call_duration;
+            duration.record(seconds, &self.series(duration, ended));
+        }
+    }
+
+    fn tokens_used(&self, n_input: u64, n_output: u64, ended: &Ended<'_>) {
+        let input = &self.instruments.input_tokens;
+        // Both counters are declared with the attributes of a call, so their series are the same.
+        let series = self.series(input, ended);
+        input.add(n_input, &series);
+        self.instruments.output_tokens.add(n_output, &series);
+        if self.has_old_names {
+            let tokens = &self.instruments.old_tokens;
+            let series = self.series(tokens, ended);
+            for (kind, n_tokens) in [("input", n_input), ("output", n_output)] {
+                let kind = metrics::GEN_AI_TOKEN_TYPE.with(kind);
+                tokens.record(n_tokens, &with(series.clone(), kind));
             }
         }
     }
 }
 
+/// A series with an attribute that its span does not have.
 fn with(mut series: Vec<KeyValue>, attribute: KeyValue) -> Vec<KeyValue> {
     series.push(attribute);
     series

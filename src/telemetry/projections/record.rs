@@ -18,7 +18,7 @@ use crate::ledger::LedgerError;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::ended::Ended;
 use crate::telemetry::names;
-use crate::telemetry::names::twins;
+use crate::telemetry::names::log_events;
 use crate::telemetry::projections::content;
 use crate::telemetry::projections::values::{count, strings, usd};
 use crate::telemetry::settings::Captures;
@@ -326,10 +326,10 @@ fn evaluation(validation: &Validation) -> LogEvent {
         false => (0.0, "fail", Severity::Warn),
     };
     let mut attributes = vec![
-        twins::GEN_AI_EVALUATION_NAME.with(<&'static str>::from(validation.kind)),
-        twins::GEN_AI_EVALUATION_SCORE_VALUE.with(score),
-        twins::GEN_AI_EVALUATION_SCORE_LABEL.with(label),
-        twins::GEN_AI_EVALUATION_EXPLANATION.with(validation.message.clone()),
+        log_events::GEN_AI_EVALUATION_NAME.with(<&'static str>::from(validation.kind)),
+        log_events::GEN_AI_EVALUATION_SCORE_VALUE.with(score),
+        log_events::GEN_AI_EVALUATION_SCORE_LABEL.with(label),
+        log_events::GEN_AI_EVALUATION_EXPLANATION.with(validation.message.clone()),
     ];
     attributes.extend(
         validation
@@ -338,7 +338,7 @@ fn evaluation(validation: &Validation) -> LogEvent {
             .map(|id| names::GEN_AI_RESPONSE_ID.with(id)),
     );
     LogEvent {
-        name: twins::EVENT_GEN_AI_EVALUATION_RESULT,
+        name: log_events::EVENT_GEN_AI_EVALUATION_RESULT,
         severity,
         attributes,
     }

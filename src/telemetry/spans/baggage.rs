@@ -13,7 +13,7 @@ use percent_encoding::percent_decode_str;
 use crate::domain::body::{MAX_ID_CHARS, is_line};
 use crate::keys::identity::Identity;
 use crate::telemetry::names;
-use crate::telemetry::names::name::Name;
+use crate::telemetry::names::attribute::Attribute;
 
 /// The accepted members of a request's baggage, by name: an extension of the request.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +49,7 @@ impl Baggage {
         self.get(names::USER_ID)
     }
 
-    fn get(&self, name: Name) -> Option<&str> {
+    fn get(&self, name: Attribute) -> Option<&str> {
         self.0.get(name.key).map(String::as_str)
     }
 }

@@ -6,7 +6,7 @@ use opentelemetry::trace::SpanContext;
 use opentelemetry::{Array, KeyValue, Value};
 use opentelemetry_sdk::logs::SdkLogger;
 
-use crate::telemetry::names::twins;
+use crate::telemetry::names::log_events;
 
 /// A log record beside a span.
 #[derive(Debug)]
@@ -21,11 +21,11 @@ impl LogEvent {
     /// The record of a failed dependency. `kind` is the same as the span's `error.type`.
     pub(crate) fn exception(kind: &str, message: &str) -> Self {
         let attributes = vec![
-            twins::EXCEPTION_TYPE.with(kind.to_owned()),
-            twins::EXCEPTION_MESSAGE.with(message.to_owned()),
+            log_events::EXCEPTION_TYPE.with(kind.to_owned()),
+            log_events::EXCEPTION_MESSAGE.with(message.to_owned()),
         ];
         Self {
-            name: twins::EVENT_EXCEPTION,
+            name: log_events::EVENT_EXCEPTION,
             severity: Severity::Error,
             attributes,
         }

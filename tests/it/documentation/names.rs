@@ -3,35 +3,43 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::LazyLock;
 
 use expense_agent::telemetry::names;
-use expense_agent::telemetry::names::metrics::{self, Metric};
-use expense_agent::telemetry::names::name::{Name, Source};
-use expense_agent::telemetry::names::twins;
+use expense_agent::telemetry::names::attribute::{Attribute, EventName, Place, Source};
+use expense_agent::telemetry::names::instrument::Metric;
+use expense_agent::telemetry::names::{compat, log_events, metrics};
 use regex::Regex;
 
 use crate::deployment::{EXPORTER_SUFFIXES, OTEL_VARIABLES};
 
 use super::{TELEMETRY, as_code, document, found, of_project, rust_below, table};
 
-/// Attribute keys.
+/// Several things in one cell.
+fn in_words(things: &[impl ToString]) -> String {
+    let words: Vec<_> = things.iter().map(ToString::to_string).collect();
+    words.join(", ")
+}
+
+/// Attributes.
 pub(super) fn names_table() -> String {
-    let row = |name: &Name| {
-        let Name {
+    let row = |attribute: &Attribute| {
+        let Attribute {
             key,
             value,
             on,
+            conditions,
             meaning,
             source,
             cardinality,
-        } = name;
-        let words = [value, on, meaning].map(|text| (*text).to_owned());
-        let [value, on, meaning] = words;
+        } = attribute;
+        let places = [in_words(on), in_words(conditions)];
+        let places: Vec<_> = places.into_iter().filter(|text| !text.is_empty()).collect();
         [
             as_code(key),
-            value,
-            on,
-            meaning,
+            value.to_string(),
+            in_words(&places),
+            (*meaning).to_owned(),
             source.to_string(),
             cardinality.to_string(),
         ]
@@ -42,11 +50,12 @@ pub(super) fn names_table() -> String {
     )
 }
 
-/// Every attribute key, those of log records, of some backends and of metrics last.
-fn attributes() -> impl Iterator<Item = &'static Name> {
+/// Every attribute, those of log records, of some backends and of metrics last.
+fn attributes() -> impl Iterator<Item = &'static Attribute> {
     names::ALL
         .iter()
-        .chain(twins::ATTRIBUTES)
+        .chain(log_events::ATTRIBUTES)
+        .chain(compat::ATTRIBUTES)
         .chain(metrics::ATTRIBUTES)
 }
 
@@ -60,11 +69,12 @@ pub(super) fn metrics_table() -> String {
             attributes,
             meaning,
             source,
+            ..
         } = metric;
-        let by: Vec<_> = attributes.iter().map(|name| as_code(name.key)).collect();
+        let by: Vec<_> = attributes.iter().map(|by| as_code(by.key)).collect();
         let has_tenants = attributes.contains(&names::TENANT_ID);
         let cardinality = if has_tenants {
-            "low, times the tenants told apart"
+            "low for each tenant"
         } else {
             "low"
         };
@@ -91,48 +101,90 @@ pub(super) fn metrics_table() -> String {
     table(head, metrics::ALL.iter().map(row))
 }
 
-/// Events.
+/// Events, and the log records that the conventions call events.
 pub(super) fn events_table() -> String {
-    let row = |(event, on, meaning): &(&str, &str, &str)| {
-        [as_code(event), (*on).to_owned(), (*meaning).to_owned()]
+    let row = |form: &str, event: &EventName| {
+        let on = format!("{form}{}", in_words(event.on));
+        [as_code(event.name), on, event.meaning.to_owned()]
     };
-    table(["Event", "On", "Meaning"], events().map(row))
+    let on_spans = names::EVENTS.iter().map(|event| row("", event));
+    let in_logs = log_events::EVENTS
+        .iter()
+        .map(|event| row("log record in ", event));
+    table(["Event", "On", "Meaning"], on_spans.chain(in_logs))
 }
 
-/// Every event name, those of log records last.
-fn events() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
-    names::EVENTS.iter().chain(twins::EVENTS)
+/// The span that a line of a golden trace begins, by the first word of its name.
+fn span_of(line: &str) -> Option<Place> {
+    static SPAN: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"^ *(\w+).* \[([A-Z]+)\] (?:UNSET|OK|ERROR)").unwrap());
+    let [name, kind] = SPAN.captures(line)?.extract::<2>().1;
+    let spans = [
+        Place::InvokeAgent,
+        Place::Classify,
+        Place::ExecuteTool,
+        Place::Decide,
+        Place::Chat,
+        Place::ResolveExpense,
+    ];
+    match kind {
+        "SERVER" => Some(Place::Server),
+        _ => spans.into_iter().find(|span| span.to_string() == name),
+    }
+}
+
+/// The places whose attributes an event may have.
+fn places_of_event(event: &str) -> &'static [Place] {
+    match event {
+        names::EVENT_VALIDATION_PASSED => &[Place::Validations],
+        names::EVENT_VALIDATION_FAILED => &[Place::Validations, Place::FailedValidation],
+        names::EVENT_RETRY => &[Place::Retry],
+        _ => &[],
+    }
+}
+
+/// The attributes and events of a golden trace that are not declared for the span or event they are
+/// on.
+fn undeclared(trace: &str) -> Vec<String> {
+    let mut undeclared = Vec::new();
+    let (mut span, mut places) = (Place::All, vec![]);
+    for line in trace.lines() {
+        if let Some(begun) = span_of(line) {
+            (span, places) = (begun, vec![begun, Place::All]);
+        } else if let Some(event) = line.trim_start().strip_prefix("* ") {
+            places = places_of_event(event).to_vec();
+            let mut declared = names::EVENTS.iter();
+            if !declared.any(|known| known.name == event && known.on.contains(&span)) {
+                undeclared.push(format!("{event} on {span}"));
+            }
+        } else if let Some((key, _)) = line.trim_start().split_once(" = ") {
+            let mut declared = names::ALL.iter().filter(|known| known.key == key);
+            if !declared.any(|known| known.on.iter().any(|on| places.contains(on))) {
+                undeclared.push(format!("{key} on {places:?}"));
+            }
+        }
+    }
+    undeclared
 }
 
 #[test]
-fn every_key_and_event_of_a_golden_trace_is_listed() {
-    // The folder holds other golden texts as well; a trace is known by its spans.
-    let span = Regex::new(r"(?m)^\S.* \[[A-Z]+\] (UNSET|OK|ERROR)").unwrap();
-    let (mut n_traces, mut unlisted) = (0, Vec::new());
+fn every_attribute_and_event_of_a_golden_trace_is_declared_for_its_span() {
+    let (mut n_traces, mut found) = (0, Vec::new());
     for entry in fs::read_dir(of_project("tests/golden")).unwrap() {
         let path = entry.unwrap().path();
         let text = fs::read_to_string(&path).unwrap();
-        if !span.is_match(&text) {
-            continue;
+        // The folder holds other golden texts too; only a trace has spans.
+        if text.lines().any(|line| span_of(line).is_some()) {
+            n_traces += 1;
+            let here = undeclared(&text).into_iter();
+            found.extend(here.map(|what| format!("{what} in {}", path.display())));
         }
-        n_traces += 1;
-        let keys = found(r"(?m)^ +(\S+) = ", &text)
-            .into_iter()
-            .filter(|key| names::ALL.iter().all(|n| n.key != *key));
-        let events = found(r"(?m)^ +\* (.+)$", &text);
-        let events = events
-            .into_iter()
-            .filter(|event| names::EVENTS.iter().all(|(listed, _, _)| listed != event));
-        unlisted.extend(
-            keys.chain(events)
-                .map(|name| format!("{name} in {}", path.display())),
-        );
     }
     assert!(n_traces > 0, "tests/golden has no trace");
+    let found = found.join("\n");
     assert!(
-        unlisted.is_empty(),
-        "src/telemetry/names does not list\n{}",
-        unlisted.join("\n")
+        found.is_empty(),
+        "src/telemetry/names does not declare\n{found}"
     );
 }
 
@@ -158,33 +210,15 @@ fn every_variable_of_opentelemetry_is_explained() {
 }
 
 #[test]
-fn every_name_is_listed_once_and_written_somewhere() {
-    let source = rust_below("src/telemetry/names");
-    let keys: BTreeSet<_> = attributes().map(|name| name.key).collect();
-    assert_eq!(keys.len(), attributes().count(), "a key is listed twice");
-    assert_eq!(
-        keys,
-        found(r#"\bname\(\s*"([^"]+)""#, &source),
-        "ALL differs from the keys that are defined"
-    );
-    let events: BTreeSet<_> = self::events().map(|(event, _, _)| *event).collect();
-    assert_eq!(
-        events.len(),
-        self::events().count(),
-        "an event is listed twice"
-    );
-    assert_eq!(
-        events,
-        found(r#"const EVENT_\w+: &str = "([^"]+)""#, &source),
-        "EVENTS differs from those defined"
-    );
-    let metrics: BTreeSet<_> = metrics::ALL.iter().map(|metric| metric.key).collect();
-    assert_eq!(
-        metrics,
-        found(r#"\bmetric\(\s*"([^"]+)""#, &source),
-        "ALL differs from the metrics that are defined"
-    );
+fn every_name_is_declared_once_and_written_somewhere() {
+    let keys: BTreeSet<_> = attributes().map(|attribute| attribute.key).collect();
+    assert_eq!(keys.len(), attributes().count(), "a key is declared twice");
+    let events = || names::EVENTS.iter().chain(log_events::EVENTS);
+    let event_names: BTreeSet<_> = events().map(|event| event.name).collect();
+    let n_events = events().count();
+    assert_eq!(event_names.len(), n_events, "an event is declared twice");
 
+    let source = rust_below("src/telemetry/names");
     let mut code = rust_below("src/telemetry").replace(&source, "");
     // These are stamped on every span as a group.
     code.extend(
@@ -193,11 +227,23 @@ fn every_name_is_listed_once_and_written_somewhere() {
             .find(&source)
             .map(|group| group.as_str()),
     );
-    let defined = found(r"pub const (\w+): (?:Name|Metric) = ", &source)
+    let constants = found(r"(?m)^    ([A-Z_]+) = ", &source);
+    let n_constants = attributes().count() + n_events;
+    assert_eq!(constants.len(), n_constants, "this test misses an entry");
+    let instruments = found(
+        r"(?m)^    (\w+): (?:Counter|Gauge|Histogram|Observed)",
+        &source,
+    );
+    assert_eq!(instruments.len(), metrics::ALL.len());
+    let idle: Vec<_> = constants
         .into_iter()
-        .chain(found(r"const (EVENT_\w+):", &source));
-    let idle: Vec<_> = defined
-        .filter(|name| !Regex::new(&format!(r"\b{name}\b")).unwrap().is_match(&code))
+        .map(|name| format!(r"\b{name}\b"))
+        .chain(
+            instruments
+                .iter()
+                .map(|field| format!(r"nstruments\s*\.{field}\b")),
+        )
+        .filter(|usage| !Regex::new(usage).unwrap().is_match(&code))
         .collect();
     assert!(
         idle.is_empty(),

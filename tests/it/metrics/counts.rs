@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use expense_agent::telemetry::names;
-use expense_agent::telemetry::names::metrics::{self as list, Kind, Metric};
-use expense_agent::telemetry::names::name::Cardinality;
+use expense_agent::telemetry::names::attribute::Cardinality;
+use expense_agent::telemetry::names::instrument::{Kind, Metric};
+use expense_agent::telemetry::names::metrics as list;
 use expense_agent::telemetry::spans::request_time::RequestTime;
 use serde_json::json;
 
@@ -28,7 +29,7 @@ fn exposed(metric: &Metric) -> String {
         Kind::Counter => "_total",
         Kind::Gauge if metric.unit == "By" => "_bytes",
         Kind::Gauge => "",
-        Kind::Histogram(_) => "_count",
+        Kind::Histogram => "_count",
     };
     format!("{}{unit}{suffix}", metric.key.replace('.', "_"))
 }
