@@ -13,6 +13,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::post;
 use divan::{AllocProfiler, Bencher};
 use expense_agent::agent::prompts::{CLASSIFY, Schema};
+use expense_agent::domain::step::Step;
 use expense_agent::domain::tokens::TokenUsage;
 use expense_agent::http::admission;
 use expense_agent::keys::access::Access;
@@ -170,6 +171,7 @@ fn answered(bencher: Bencher, traces: &str, router: Router) {
 async fn ask(State(model): State<std::sync::Arc<(TracedModel<Ready>, Rulebook)>>) {
     let (model, rulebook) = &*model;
     let request = ChatRequest {
+        step: Step::Classify,
         prompt: &CLASSIFY,
         messages: &[],
         schema: AnswerSchema {

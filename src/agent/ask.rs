@@ -90,6 +90,7 @@ pub async fn ask<T: StructuredAnswer>(
     while run.report.attempts < MAX_ATTEMPTS {
         run.report.attempts += 1;
         let request = ChatRequest {
+            step: question.step,
             prompt: question.prompt,
             messages: &messages,
             schema: question.schema,

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use crate::domain::short_hash::short_hash;
-use crate::domain::step::{Cost, ModelCall, PromptRef};
+use crate::domain::step::{Cost, ModelCall, PromptRef, Step};
 use crate::domain::tokens::TokenUsage;
 use crate::rulebook::Rulebook;
 
@@ -83,6 +83,9 @@ pub struct AnswerSchema<'a> {
 /// One request to the model.
 #[derive(Clone, Debug)]
 pub struct ChatRequest<'a> {
+    /// The step that asks, for which the call's cost is counted. A variant of a prompt may have
+    /// another name, but it is asked by the same step.
+    pub step: Step,
     /// The instructions.
     pub prompt: &'static Prompt,
     /// The messages after them, the facts first.

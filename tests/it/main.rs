@@ -41,6 +41,7 @@ mod metrics;
 mod panics;
 mod phoenix;
 mod policy;
+mod prompt_variants;
 mod prompts;
 mod queue;
 mod rates;

@@ -77,7 +77,7 @@ impl Metrics {
     pub(super) fn called(&self, request: &ChatRequest<'_>, reply: &Reply, ended: &Ended<'_>) {
         self.call_took(ended);
         let Ok(answer) = &reply.answer else { return };
-        let step = names::STEP_NAME.with(request.prompt.name);
+        let step = names::STEP_NAME.with(<&'static str>::from(request.step));
         match &reply.cost {
             Some(cost) => {
                 let spend = &self.instruments.cost;
