@@ -18,6 +18,7 @@ pub(crate) mod policy_folder;
 pub(crate) mod poll;
 pub(crate) mod receiver_process;
 pub(crate) mod replies;
+pub(crate) mod sent;
 pub(crate) mod server;
 pub(crate) mod store;
 pub(crate) mod trace_tree;

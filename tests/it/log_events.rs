@@ -1,93 +1,11 @@
-//! What stands beside the spans for those who read the standard's other forms: log records over
-//! OTLP, and the keys that some LLM backends read instead of the conventions'.
-
-use std::collections::BTreeMap;
+//! Log records over OTLP: one for every check, one for every failed dependency, captured content,
+//! and the service's own log lines.
 
 use serde_json::{Value, json};
 
-use crate::harness::binary::Service;
-use crate::harness::fake_openai::{FakeOpenAi, Reply};
-use crate::harness::otlp_logs::ReceivedRecord;
-use crate::harness::otlp_receiver::OtlpReceiver;
-use crate::harness::otlp_spans::ReceivedSpan;
-use crate::harness::replies::{advice_because, category};
+use crate::harness::fake_openai::Reply;
+use crate::harness::sent::{sent, wrong_category};
 use crate::harness::server::Nobody;
-
-/// What left a service that decided on one flight, which its model took for a meal.
-struct Sent {
-    spans: Vec<ReceivedSpan>,
-    records: Vec<ReceivedRecord>,
-    log: String,
-}
-
-impl Sent {
-    /// The span of that name, the first if there are several.
-    fn span(&self, name: &str) -> &ReceivedSpan {
-        self.spans
-            .iter()
-            .find(|span| span.name == name)
-            .unwrap_or_else(|| panic!("no span {name}"))
-    }
-
-    /// The records of that name in a span.
-    fn records_in(&self, span: &ReceivedSpan, name: &str) -> Vec<&ReceivedRecord> {
-        let is_in = |record: &&ReceivedRecord| {
-            record.span_id == span.span_id && record.trace_id == span.trace_id
-        };
-        self.records
-            .iter()
-            .filter(is_in)
-            .filter(|record| record.event_name == name)
-            .collect()
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        self.spans
-            .iter()
-            .flat_map(|span| span.attributes.keys())
-            .map(String::as_str)
-            .collect()
-    }
-}
-
-async fn sent(arguments: &[&str], variables: &[(&str, &str)], replies: Vec<Reply>) -> Sent {
-    let (receiver, fake) = (OtlpReceiver::spawn().await, FakeOpenAi::spawn().await);
-    fake.script(replies);
-    let over_http = variables.contains(&("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"));
-    let endpoint = if over_http {
-        receiver.http_endpoint()
-    } else {
-        receiver.grpc_endpoint()
-    };
-    let base_url = fake.base_url();
-    let own = [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
-        ("OPENAI_BASE_URL", &base_url),
-    ];
-    // An empty variable is none, so that is what the service does by itself.
-    let service = Service::start(
-        arguments,
-        &[&own[..], &[("OTEL_LOGS_EXPORTER", "")], variables].concat(),
-    )
-    .await;
-    let flight = json!({"transaction": "Flight to Chicago", "amount": "650.00", "date": "2026-03-14", "user_id": "ana"});
-    assert_eq!(service.post(flight).await.0, 201);
-    let (ended, log) = service.stop().await;
-    assert!(ended.success(), "{log}");
-    Sent {
-        spans: receiver.spans(),
-        records: receiver.records(),
-        log,
-    }
-}
-
-/// A flight that is taken for a meal, and denied for the wrong reason.
-fn wrong_category() -> Vec<Reply> {
-    vec![
-        category("meals"),
-        advice_because("denied", "By the day cap.", &["meals-day-cap"]),
-    ]
-}
 
 async fn every_check_is_an_evaluation(protocol: &str) {
     let sent = sent(
@@ -158,7 +76,7 @@ async fn every_check_is_an_evaluation_over_http() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn log_lines_are_sent_with_the_span_they_were_written_in() {
-    // Whatever is printed; and what stands in it is redacted.
+    // `RUST_LOG` filters the console alone, and the text of a record is redacted.
     let variables = [
         ("OTEL_TRACES_SAMPLER", "jane.canary@example.com"),
         ("RUST_LOG", "off"),
@@ -202,7 +120,7 @@ async fn a_dependency_that_fails_is_an_exception() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn content_goes_where_it_is_wanted() {
+async fn content_goes_where_the_setting_says() {
     let details = "gen_ai.client.inference.operation.details";
     for (mode, on_spans, in_events) in [
         ("", false, false),
@@ -260,7 +178,7 @@ async fn log_records_can_be_turned_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backend_that_takes_no_log_records_is_one_warning_and_no_harm() {
+async fn a_backend_that_accepts_no_log_records_costs_one_warning() {
     let nobody = Nobody::new();
     let endpoint = nobody.origin();
     let variables = [
@@ -276,80 +194,4 @@ async fn a_backend_that_takes_no_log_records_is_one_warning_and_no_harm() {
         "{}",
         sent.log
     );
-}
-
-/// Whether a key is one that the conventions do not know.
-fn is_of_a_backend(key: &str) -> bool {
-    key.starts_with("openinference.")
-        || key.starts_with("langfuse.")
-        || [
-            "llm.model_name",
-            "llm.token_count.prompt",
-            "llm.token_count.completion",
-        ]
-        .contains(&key)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn without_the_switch_no_key_of_theirs_is_sent() {
-    let sent = sent(&[], &[], wrong_category()).await;
-    let theirs: Vec<_> = sent
-        .keys()
-        .into_iter()
-        .filter(|key| is_of_a_backend(key))
-        .collect();
-    assert!(theirs.is_empty(), "{theirs:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn with_the_switch_spans_say_what_the_backends_read() {
-    let sent = sent(&["--compatibility-keys"], &[], wrong_category()).await;
-    let theirs = |name: &str| -> BTreeMap<&str, Value> {
-        let attributes = sent.span(name).attributes.iter();
-        attributes
-            .filter(|(key, _)| is_of_a_backend(key))
-            .map(|(key, value)| (key.as_str(), value.clone()))
-            .collect()
-    };
-    let chat = &sent.span("chat gpt-4o-mini").attributes;
-    assert_eq!(
-        theirs("chat gpt-4o-mini"),
-        BTreeMap::from([
-            ("openinference.span.kind", json!("LLM")),
-            ("llm.model_name", json!("gpt-4o-mini")),
-            (
-                "llm.token_count.prompt",
-                chat["gen_ai.usage.input_tokens"].clone()
-            ),
-            (
-                "llm.token_count.completion",
-                chat["gen_ai.usage.output_tokens"].clone()
-            ),
-            ("langfuse.observation.prompt.name", json!("classify")),
-            ("langfuse.observation.prompt.version", json!("1")),
-        ])
-    );
-    assert!(
-        !sent
-            .keys()
-            .iter()
-            .any(|key| key.starts_with("gen_ai.prompt")),
-        "Langfuse would take it for the input"
-    );
-    let no_tokens = sent
-        .keys()
-        .into_iter()
-        .filter(|key| key.starts_with("gen_ai.usage.") && !key.ends_with("_tokens"));
-    assert_eq!(no_tokens.count(), 0, "Langfuse would take it for tokens");
-    let (kind, level) = ("openinference.span.kind", "langfuse.observation.level");
-    let warning =
-        |kind_of: &str| BTreeMap::from([(kind, json!(kind_of)), (level, json!("WARNING"))]);
-    assert_eq!(theirs("invoke_agent expense_agent"), warning("AGENT"));
-    assert_eq!(theirs("classify"), warning("CHAIN"));
-    assert_eq!(theirs("decide"), BTreeMap::from([(kind, json!("CHAIN"))]));
-    assert_eq!(
-        theirs("execute_tool policy_lookup"),
-        BTreeMap::from([(kind, json!("TOOL"))])
-    );
-    assert_eq!(theirs("POST /v1/expenses"), BTreeMap::new());
 }
