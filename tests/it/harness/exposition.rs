@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use regex::Regex;
 
-/// One line that is no comment.
+/// One line that is not a comment.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Sample {
-    /// With the suffix of a histogram's parts.
+    /// The name with its suffix: `_total`, `_count` and the like.
     pub(crate) name: String,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) value: f64,
 }
 
-/// A page.
+/// The page, read and as it was written.
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
     pub(crate) text: String,
@@ -28,7 +28,7 @@ impl Page {
         let sample = |text: &str| {
             let parts = line
                 .captures(text)
-                .unwrap_or_else(|| panic!("no line of a page: {text}"));
+                .unwrap_or_else(|| panic!("not a line of a page: {text}"));
             let labels = parts.get(2).map_or("", |labels| labels.as_str());
             let pairs = label
                 .captures_iter(labels)
@@ -48,7 +48,7 @@ impl Page {
         }
     }
 
-    /// The sum of the samples of a name that have these labels, whatever others they have.
+    /// The sum of the samples of a name that have at least these labels.
     pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let has = |sample: &&Sample| {
             labels
@@ -79,8 +79,8 @@ impl Page {
             .collect()
     }
 
-    /// The page without what no two runs have in common: times, ports and ids. A histogram's
-    /// buckets become one line.
+    /// The page without values that differ between runs: times, ports and ids. The buckets of a
+    /// histogram become one line.
     pub(crate) fn normalised(&self) -> String {
         let varying = Regex::new(
             r#"(server_port|service_instance_id|service_version|telemetry_sdk_version)="[^"]*""#,

@@ -1,5 +1,4 @@
-//! The metrics part of the OTLP receiver: what a backend gets to see of them, over gRPC and over
-//! HTTP.
+//! The metrics part of the OTLP receiver: metrics as a backend reads them, over gRPC and HTTP.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -27,7 +26,7 @@ pub(crate) struct MetricsInbox(Arc<Mutex<Vec<ExportMetricsServiceRequest>>>);
 pub(crate) struct ReceivedMetric {
     pub(crate) name: String,
     pub(crate) unit: String,
-    /// The attributes of each series, with its value, or with how many values there were.
+    /// The attributes of each series with its value, or for a histogram the number of values.
     pub(crate) series: Vec<(BTreeMap<String, Value>, u64)>,
     pub(crate) resource: BTreeMap<String, Value>,
 }
@@ -121,7 +120,7 @@ fn read(request: &ExportMetricsServiceRequest) -> Vec<ReceivedMetric> {
     received
 }
 
-/// A whole number; sums of money count as none.
+/// A whole number; floating-point sums, which are money, read as 0.
 fn whole(value: Option<&opentelemetry_proto::tonic::metrics::v1::number_data_point::Value>) -> u64 {
     use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
     match value {

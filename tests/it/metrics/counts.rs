@@ -1,4 +1,4 @@
-//! Exact counts on the page for Prometheus, after decisions whose course is known.
+//! Exact counts on the page for Prometheus, after decisions with a known course.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use crate::harness::replies::{advice, category};
 use crate::harness::store::TestStore;
 use crate::harness::{TestApp, assert_golden};
 
-/// What a call costs that reads 100 tokens and writes 20, in US dollars.
+/// Cost of a call that reads 100 tokens and writes 20, in US dollars.
 const COST_OF_A_CALL: f64 = 0.000_027;
 
-/// As the page writes a name.
+/// The name of a metric on the page.
 fn exposed(metric: &Metric) -> String {
     let unit = if metric.unit == "s" { "_seconds" } else { "" };
     let suffix = match metric.kind {
@@ -35,7 +35,7 @@ fn exposed(metric: &Metric) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_metric_is_on_the_page_by_its_own_labels_and_nobodys_name() {
+async fn every_metric_is_on_the_page_with_its_declared_labels_and_no_personal_data() {
     let page = full_page().await;
     assert_golden("metrics", &page.normalised());
     for metric in list::ALL {
@@ -70,7 +70,7 @@ async fn every_metric_is_on_the_page_by_its_own_labels_and_nobodys_name() {
 }
 
 #[test]
-fn no_metric_is_by_anything_of_high_cardinality_but_the_tenant() {
+fn no_metric_has_a_label_of_high_cardinality_except_the_tenant() {
     let keys: BTreeSet<_> = list::ALL.iter().map(|metric| metric.key).collect();
     assert_eq!(keys.len(), list::ALL.len(), "a metric is listed twice");
     for metric in list::ALL {
@@ -110,7 +110,7 @@ async fn decisions_checks_and_spend_are_counted_exactly() {
         app.decide(expense("Flight to Chicago", "652.00")).await["outcome"],
         "needs_review"
     );
-    // An answer that is mended.
+    // An answer that is repaired.
     fake.script([
         category("fun"),
         category("travel"),
@@ -280,7 +280,7 @@ async fn decisions_checks_and_spend_are_counted_exactly() {
 }
 
 #[tokio::test]
-async fn a_ledger_that_fails_shows_in_runs_and_requests_and_counts_no_decision() {
+async fn a_failing_ledger_shows_in_runs_and_requests_and_counts_no_decision() {
     let store = TestStore::sqlite();
     let app = TestApp::on(&store).await;
     store.execute("ALTER TABLE cap_usage RENAME TO gone").await;
@@ -324,7 +324,7 @@ async fn a_replayed_decision_is_counted_once() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_given_up_says_so() {
+async fn an_abandoned_request_is_counted_as_cancelled() {
     let fake = FakeOpenAi::spawn().await;
     fake.always(Reply::hang());
     let app = TestApp::with_openai(&fake).await;
@@ -344,7 +344,7 @@ async fn a_request_that_is_given_up_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_when_many_count_at_once_and_somebody_reads() {
+async fn concurrent_requests_and_readers_lose_no_count() {
     let app = Arc::new(TestApp::spawn().await);
     let decisions = (0..120).map(|n| {
         let app = Arc::clone(&app);
@@ -376,7 +376,7 @@ async fn nothing_is_lost_when_many_count_at_once_and_somebody_reads() {
 }
 
 #[tokio::test]
-async fn model_time_is_no_overhead() {
+async fn model_time_is_not_overhead() {
     let fake = FakeOpenAi::spawn().await;
     let slow = |reply| Reply::delayed(Duration::from_millis(200), reply);
     fake.script([
@@ -403,7 +403,7 @@ async fn model_time_is_no_overhead() {
 }
 
 #[test]
-fn time_in_which_two_models_are_asked_counts_once() {
+fn the_time_of_overlapping_model_calls_counts_once() {
     let start = Instant::now();
     let at = |seconds: u64| start + Duration::from_secs(seconds);
     for (calls, expected) in [

@@ -1,6 +1,6 @@
-//! What is measured: exact counts after decisions whose course is known, and no one's name in any
-//! of it. What is pushed over OTLP is in `push`, the bound on tenants in `tenants`, and what shows
-//! the state of the service now in `state`.
+//! Metrics. `counts` has exact counts and the labels of every metric, `state` the metrics that show
+//! the service as it is now, `tenants` the bound on series by tenant, and `push` the delivery over
+//! OTLP.
 
 mod counts;
 mod push;
@@ -12,10 +12,10 @@ use std::time::Duration;
 use crate::harness::exposition::Page;
 use crate::harness::{TestApp, poll};
 
-/// How long something may take to show before a test fails.
+/// Upper limit on the time until a change is on the page.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Fails unless a metric counts so many for these labels.
+/// Fails unless the samples of a metric add up to these values, each for those with its labels.
 fn assert_counts(page: &Page, name: &str, expected: &[(&[(&str, &str)], f64)]) {
     for (labels, count) in expected {
         assert_eq!(
@@ -27,6 +27,7 @@ fn assert_counts(page: &Page, name: &str, expected: &[(&[(&str, &str)], f64)]) {
     }
 }
 
+/// The page of a service as soon as a condition holds.
 async fn metrics_when(app: &TestApp, what: &str, holds: impl Fn(&Page) -> bool) -> Page {
     poll::until(PATIENCE, what, async || {
         let page = app.metrics().await;

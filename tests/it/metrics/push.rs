@@ -80,8 +80,8 @@ async fn metrics_are_pushed_over_either_protocol() {
     }
 }
 
-/// A receiver that answers every push so, and sees `n_pushes` of them; whatever else it is asked is
-/// well.
+/// A receiver that answers every push with this status and counts it in `n_pushes`; any other
+/// request succeeds.
 async fn answering(status: StatusCode, n_pushes: &Arc<AtomicUsize>) -> Server {
     let counted = Arc::clone(n_pushes);
     let answer = move |method: Method| async move {
@@ -95,7 +95,7 @@ async fn answering(status: StatusCode, n_pushes: &Arc<AtomicUsize>) -> Server {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_fails_or_sends_on_elsewhere_costs_one_warning() {
+async fn a_receiver_that_fails_or_redirects_costs_one_warning() {
     for status in [StatusCode::SERVICE_UNAVAILABLE, StatusCode::FOUND] {
         let n_pushes = Arc::new(AtomicUsize::new(0));
         let receiver = answering(status, &n_pushes).await;
@@ -124,7 +124,7 @@ async fn a_receiver_that_fails_or_sends_on_elsewhere_costs_one_warning() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_never_answers_is_asked_again_when_the_time_is_up() {
+async fn a_receiver_that_hangs_is_tried_again_after_the_timeout() {
     for protocol in ["grpc", "http/protobuf"] {
         let n_pushes = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&n_pushes);
@@ -157,7 +157,7 @@ async fn a_receiver_that_never_answers_is_asked_again_when_the_time_is_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_who_listens_costs_one_warning_and_none_costs_nothing() {
+async fn an_endpoint_without_a_listener_costs_one_warning_and_no_exporter_costs_none() {
     let nobody = Nobody::new();
     let endpoint = nobody.origin();
     for (exporter, n_warnings) in [("otlp", 1), ("none", 0), ("prometheus", 0)] {

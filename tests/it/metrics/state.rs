@@ -1,5 +1,5 @@
-//! Metrics that show how the service is now: what waits for a person, whether the ledger answers,
-//! which files are loaded, and when there is a page at all.
+//! Metrics that show the service as it is now: open decisions, the readiness of the ledger, reloads
+//! of files; and who can read the page.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::harness::store::on_each_store;
 use crate::harness::{TestApp, config, http_config, poll, telemetry_settings};
 
 #[tokio::test]
-async fn resolutions_are_counted_and_what_waits_is_shown_by_role() {
+async fn resolutions_are_counted_and_open_decisions_are_shown_by_role() {
     on_each_store(async |store| {
         let keys = KeyFile::new(&[entry(
             "vp",
@@ -100,7 +100,7 @@ async fn the_ledger_is_ready_while_a_decision_could_be_recorded() {
         };
         metrics_when(&app, "ready ledger", |page| is_ready(page) == Some(1.0)).await;
         store.execute("ALTER TABLE cap_usage RENAME TO gone").await;
-        // A write that went well at the start speaks for the ledger for a moment.
+        // For a moment after the start, `/readyz` relies on the write that was made then.
         poll::until(
             Duration::from_secs(10),
             "ledger that is not ready",
@@ -129,7 +129,7 @@ async fn the_ledger_is_ready_while_a_decision_could_be_recorded() {
 }
 
 #[tokio::test]
-async fn a_reload_is_counted_and_a_faulty_file_shows_until_it_is_mended() {
+async fn reloads_are_counted_and_a_broken_file_shows_until_it_is_repaired() {
     let good = entry("a", "acme", "ea_good", "");
     let keys = KeyFile::new(std::slice::from_ref(&good));
     let app = keys.app().await;

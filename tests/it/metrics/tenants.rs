@@ -9,7 +9,7 @@ use crate::harness::expenses::expense;
 use crate::harness::{TestApp, config, pseudonyms};
 
 #[tokio::test]
-async fn tenants_are_told_apart_up_to_the_bound_and_called_what_traces_call_them() {
+async fn tenants_have_series_up_to_the_bound_under_the_names_that_traces_use() {
     let mut config = config();
     config.telemetry.metrics.max_tenants = 2;
     let app = TestApp::with(config).await;
@@ -53,7 +53,7 @@ async fn tenants_are_told_apart_up_to_the_bound_and_called_what_traces_call_them
 }
 
 #[test]
-fn a_tenant_keeps_its_series_and_strangers_never_get_one() {
+fn a_tenant_keeps_its_series_and_those_beyond_the_bound_share_one() {
     let tenants = Tenants::new(3);
     let series = |tenant: &str| tenants.series(tenant);
     for tenant in ["a", "b", "c"] {
