@@ -109,3 +109,19 @@ fn every_test_that_is_said_to_hold_an_invariant_exists() {
         );
     }
 }
+
+/// The recipes name the files to touch; those of their example are still to be written.
+#[test]
+fn every_file_that_a_recipe_names_exists() {
+    let guide = document("CONTRIBUTING.md");
+    let named = found(r"`((?:src|tests|docs|policies|deploy)/[\w./]+)`", &guide);
+    assert!(named.len() > 20, "CONTRIBUTING.md names only {named:?}");
+    let missing: Vec<_> = named
+        .iter()
+        .filter(|path| !path.contains("feedback") && !of_project(path).exists())
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "CONTRIBUTING.md names files that do not exist: {missing:?}"
+    );
+}
