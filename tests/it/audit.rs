@@ -379,7 +379,7 @@ async fn a_search_that_cannot_be_trusted_is_no_audit() {
     let full = json!({"result": {"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}});
     let (code, said) = audit_of(StatusCode::OK, full.to_string()).await;
     assert_eq!(
-        (code, said.contains("more than Jaeger can be asked for")),
+        (code, said.contains("more than one search of Jaeger returns")),
         (Some(1), true),
         "{said}"
     );
@@ -388,7 +388,7 @@ async fn a_search_that_cannot_be_trusted_is_no_audit() {
         (StatusCode::INTERNAL_SERVER_ERROR, "max_traces is 10"),
     ] {
         let (code, said) = audit_of(status, body.to_owned()).await;
-        assert_eq!((code, said.contains("answered")), (Some(1), true), "{said}");
+        assert_eq!((code, said.contains("returned")), (Some(1), true), "{said}");
     }
     let output = run(
         &[
