@@ -201,7 +201,7 @@ fn the_dashboard_has_no_two_panels_of_one_id_or_place() {
 
 /// Without a point of its own, a panel shows the last one from before, which may be a day old.
 #[test]
-fn what_did_not_happen_is_shown_as_nought() {
+fn what_did_not_happen_is_shown_as_zero() {
     let healthy = [
         r#"expense_decisions_total{validation_status="passed", expense_override="false"}"#,
         r#"expense_decision_cost_total{validation_status="passed"}"#,
@@ -211,7 +211,13 @@ fn what_did_not_happen_is_shown_as_nought() {
         .into_iter()
         .filter(|query| query.contains("vector(0)"));
     let cases: Vec<_> = queries
-        .map(|query| json!({"expr": query, "eval_time": "2h", "exp_samples": [{"labels": "{}", "value": 0}]}))
+        .map(|query| {
+            json!({
+                "expr": query,
+                "eval_time": "2h",
+                "exp_samples": [{"labels": "{}", "value": 0}],
+            })
+        })
         .collect();
     assert_eq!(cases.len(), 3, "errors, overrides and what failures cost");
     let file = tempfile::Builder::new().suffix(".json").tempfile().unwrap();

@@ -60,7 +60,7 @@ fn an_amount_is_found_however_it_is_marked() {
 }
 
 #[test]
-fn groups_and_decimals_are_told_apart() {
+fn group_separators_and_decimal_marks_are_distinguished() {
     for (sentence, expected) in [
         ("$1,000", "1000"),
         ("$1,000.50", "1000.50"),
@@ -101,7 +101,7 @@ fn a_mark_between_two_numbers_belongs_to_the_nearer_one() {
 }
 
 #[test]
-fn what_cannot_be_understood_is_an_amount_nobody_gave() {
+fn an_amount_that_cannot_be_parsed_is_an_unknown_amount() {
     for sentence in [
         "80k dollars",
         "2.5 million dollars",
@@ -120,7 +120,7 @@ fn what_cannot_be_understood_is_an_amount_nobody_gave() {
 }
 
 #[test]
-fn a_number_that_is_no_amount_is_let_pass() {
+fn a_number_that_is_not_an_amount_is_ignored() {
     for sentence in [
         "2 nights",
         "99.99%",

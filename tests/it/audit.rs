@@ -140,7 +140,7 @@ async fn eight_ways(variables: &[(&str, &str)]) -> Decided {
 const QUIET: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_audit_says_how_often_and_where_the_reasoning_failed() {
+async fn an_audit_reports_how_often_and_where_the_reasoning_failed() {
     let decided = eight_ways(&[QUIET]).await;
     let report = decided.report(&[]).await;
     assert_eq!(
@@ -362,7 +362,7 @@ async fn audit_of(status: StatusCode, body: String) -> (Option<i32>, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_search_that_cannot_be_trusted_is_no_audit() {
+async fn an_incomplete_search_is_an_error_of_the_audit() {
     let (code, said) = audit_of(
         StatusCode::NOT_FOUND,
         json!({"error": {"httpCode": 404}}).to_string(),
@@ -379,7 +379,10 @@ async fn a_search_that_cannot_be_trusted_is_no_audit() {
     let full = json!({"result": {"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}});
     let (code, said) = audit_of(StatusCode::OK, full.to_string()).await;
     assert_eq!(
-        (code, said.contains("more than one search of Jaeger returns")),
+        (
+            code,
+            said.contains("more than one search of Jaeger returns")
+        ),
         (Some(1), true),
         "{said}"
     );

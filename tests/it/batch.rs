@@ -44,7 +44,7 @@ async fn post(
 }
 
 #[tokio::test]
-async fn every_line_is_answered_in_order_and_a_bad_one_stops_none() {
+async fn every_line_is_answered_in_order_and_an_invalid_one_stops_no_other() {
     let app = TestApp::spawn().await;
     let long = format!("{{\"transaction\": \"{}\"}}", "x".repeat(70_000));
     let body = [
@@ -269,7 +269,7 @@ async fn standstill(number: &AtomicUsize) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_takes_no_answers_is_read_from_no_further() {
+async fn a_batch_is_not_read_further_while_its_client_reads_no_answers() {
     const N_LINES: usize = 100_000;
     // What the two ends of a connection hold for each other at most, with room to spare.
     const MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -304,7 +304,7 @@ async fn a_client_that_takes_no_answers_is_read_from_no_further() {
 }
 
 #[tokio::test]
-async fn lines_are_read_no_faster_than_answers_are_taken() {
+async fn lines_are_not_read_faster_than_answers_are_read() {
     let app = TestApp::spawn().await;
     // Endless: it ends only when nobody takes answers any more.
     let lines = futures_util::stream::iter(0..)
@@ -324,7 +324,7 @@ async fn lines_are_read_no_faster_than_answers_are_taken() {
 }
 
 #[tokio::test]
-async fn a_batch_takes_until_its_last_answer_or_until_its_client_leaves() {
+async fn a_batch_lasts_until_its_last_answer_or_until_its_client_leaves() {
     for is_left in [false, true] {
         let app = TestApp::spawn().await;
         let (lines, mut sent) = mpsc::unbounded_channel::<Result<String, std::io::Error>>();

@@ -144,7 +144,7 @@ async fn without_a_limit_a_text_is_cut_at_8192_characters() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
     #[test]
-    fn whatever_the_limit_no_attribute_is_longer(limit in 1..2_000_usize) {
+    fn no_attribute_is_longer_than_the_limit(limit in 1..2_000_usize) {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let spans = runtime.block_on(spans(&[("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", &limit.to_string())], 500));
         for attribute in spans.iter().flat_map(|span| &span.attributes) {

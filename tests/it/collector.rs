@@ -83,10 +83,31 @@ async fn free_address() -> String {
 /// Requests that end in many ways, each with a trace id of its own that is the same in every run.
 fn requests() -> Vec<(String, Value)> {
     let bodies = [
-        json!({"transaction": "Uber ride to the client", "amount": "15.00", "date": "2026-03-14", "user_id": "ana"}),
-        json!({"transaction": "Flight to Chicago", "amount": "650.00", "date": "2026-03-14", "user_id": "ana"}),
-        json!({"transaction": "Team lunch", "amount": "12.00", "mcc": "4511", "date": "2026-03-14", "user_id": "ana"}),
-        json!({"transaction": "Printer paper", "amount": "4.00", "date": "2026-03-14", "user_id": "ana"}),
+        json!({
+            "transaction": "Uber ride to the client",
+            "amount": "15.00",
+            "date": "2026-03-14",
+            "user_id": "ana",
+        }),
+        json!({
+            "transaction": "Flight to Chicago",
+            "amount": "650.00",
+            "date": "2026-03-14",
+            "user_id": "ana",
+        }),
+        json!({
+            "transaction": "Team lunch",
+            "amount": "12.00",
+            "mcc": "4511",
+            "date": "2026-03-14",
+            "user_id": "ana",
+        }),
+        json!({
+            "transaction": "Printer paper",
+            "amount": "4.00",
+            "date": "2026-03-14",
+            "user_id": "ana",
+        }),
     ];
     // Multiples of the golden ratio spread the random bits evenly.
     let id = |n: u128| {

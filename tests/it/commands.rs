@@ -95,7 +95,7 @@ async fn policies_can_be_checked_before_they_are_rolled_out() {
 }
 
 #[tokio::test]
-async fn the_healthcheck_tells_by_its_exit_code() {
+async fn the_healthcheck_answers_with_its_exit_code() {
     let service = Service::start(&[], &[QUIET]).await;
     let address = service.url.trim_start_matches("http://").to_owned();
     assert!(
@@ -111,7 +111,7 @@ async fn the_healthcheck_tells_by_its_exit_code() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_said_plainly() {
+async fn a_port_in_use_is_named_in_the_error() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let folder = tempfile::tempdir().unwrap();
@@ -161,7 +161,7 @@ async fn a_stop_signal_lets_requests_finish_and_turns_new_ones_away() {
 }
 
 #[tokio::test]
-async fn a_stop_waits_for_no_file_that_has_no_end() {
+async fn a_stop_does_not_wait_for_an_endless_file() {
     let folder = tempfile::tempdir().unwrap();
     copy_shipped(folder.path());
     let service = Service::start(&["--policies", folder.path().to_str().unwrap()], &[QUIET]).await;

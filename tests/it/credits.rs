@@ -9,7 +9,12 @@ use crate::harness::expenses::meal;
 use crate::harness::store::on_each_store;
 
 fn credit(amount: &str, purchase: &Value) -> Value {
-    json!({"transaction": "Credit note", "amount": amount, "user_id": "ana", "refunds": purchase["id"]})
+    json!({
+        "transaction": "Credit note",
+        "amount": amount,
+        "user_id": "ana",
+        "refunds": purchase["id"],
+    })
 }
 
 async fn used(app: &TestApp) -> Value {
@@ -85,7 +90,7 @@ async fn a_credit_of_what_was_denied_frees_nothing() {
 }
 
 #[tokio::test]
-async fn a_credit_in_foreign_money_frees_what_its_purchase_was_taken_for() {
+async fn a_credit_in_a_foreign_currency_frees_what_its_purchase_used() {
     on_each_store(async |store| {
         let app = TestApp::on(&store).await;
         let mut lunch = meal("40.00");
@@ -116,15 +121,51 @@ async fn an_amount_below_zero_names_its_purchase_and_only_one_of_the_same_employ
             body
         };
         for (body, field, said) in [
-            (with("refunds", Value::Null), "amount", "name the purchase it refunds in `refunds`"),
-            (with("amount", "10.00".into()), "amount", "a credit is below zero"),
-            (with("amount", "-0.00".into()), "amount", "the amount is zero"),
-            (with("amount", "--1".into()), "amount", "write up to 12 digits"),
-            (with("refunds", "lunch".into()), "refunds", "write the id of the purchase's decision"),
-            (with("refunds", "01890a5d-ac96-774b-bcce-b302099a8057".into()), "refunds", "has no such purchase"),
-            (with("refunds", back["id"].clone()), "refunds", "has no such purchase"),
-            (with("user_id", "ben".into()), "refunds", "has no such purchase"),
-            (with("currency", "EUR".into()), "refunds", "has no such purchase"),
+            (
+                with("refunds", Value::Null),
+                "amount",
+                "name the purchase it refunds in `refunds`",
+            ),
+            (
+                with("amount", "10.00".into()),
+                "amount",
+                "a credit is below zero",
+            ),
+            (
+                with("amount", "-0.00".into()),
+                "amount",
+                "the amount is zero",
+            ),
+            (
+                with("amount", "--1".into()),
+                "amount",
+                "write up to 12 digits",
+            ),
+            (
+                with("refunds", "lunch".into()),
+                "refunds",
+                "write the id of the purchase's decision",
+            ),
+            (
+                with("refunds", "01890a5d-ac96-774b-bcce-b302099a8057".into()),
+                "refunds",
+                "has no such purchase",
+            ),
+            (
+                with("refunds", back["id"].clone()),
+                "refunds",
+                "has no such purchase",
+            ),
+            (
+                with("user_id", "ben".into()),
+                "refunds",
+                "has no such purchase",
+            ),
+            (
+                with("currency", "EUR".into()),
+                "refunds",
+                "has no such purchase",
+            ),
         ] {
             let reply = app.post(body.clone()).await;
             assert_eq!(
@@ -136,9 +177,19 @@ async fn an_amount_below_zero_names_its_purchase_and_only_one_of_the_same_employ
             let message = reply.body["errors"][0]["message"].as_str().unwrap();
             assert!(message.contains(said), "{message}");
         }
-        let reply = app.post_with(credit("-10.00", &lunch), &[("baggage", "tenant.id=acme")]).await;
-        assert_eq!(reply.status, 422, "another tenant's purchase is none of this one's");
-        let number = json!({"transaction": "Credit", "amount": -9.5, "user_id": "ana", "refunds": lunch["id"]});
+        let reply = app
+            .post_with(credit("-10.00", &lunch), &[("baggage", "tenant.id=acme")])
+            .await;
+        assert_eq!(
+            reply.status, 422,
+            "another tenant's purchase is none of this one's"
+        );
+        let number = json!({
+            "transaction": "Credit",
+            "amount": -9.5,
+            "user_id": "ana",
+            "refunds": lunch["id"],
+        });
         assert_eq!(app.decide(number).await["amount"], "-9.50");
     })
     .await;
@@ -148,7 +199,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
 
     #[test]
-    fn whatever_credits_come_at_once_what_is_used_is_what_was_bought_less_what_was_freed(
+    fn under_concurrent_credits_the_usage_is_the_purchases_less_the_credits(
         bought in 1_i64..7_500, credits in prop::collection::vec(1_i64..4_000, 1..8)
     ) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

@@ -106,7 +106,13 @@ fn another_amount_or_currency_is_another_purchase() {
 }
 
 fn taxi() -> Value {
-    json!({"transaction": "Taxi to the client", "amount": "45.00", "merchant": "City Cabs", "date": "2026-03-14", "user_id": "ana"})
+    json!({
+        "transaction": "Taxi to the client",
+        "amount": "45.00",
+        "merchant": "City Cabs",
+        "date": "2026-03-14",
+        "user_id": "ana",
+    })
 }
 
 fn with(key: &str, value: &str) -> Value {
@@ -170,7 +176,7 @@ async fn a_denied_or_reviewed_expense_can_be_submitted_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_at_once_each_finds_those_before_it() {
+async fn each_of_many_concurrent_duplicates_finds_those_before_it() {
     on_each_store(async |store| {
         let app = TestApp::on(&store).await;
         let decisions = futures_util::future::join_all((0..8).map(|_| app.decide(taxi()))).await;

@@ -109,7 +109,7 @@ async fn start_up_is_a_trace_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backend_that_is_not_there_is_one_warning_and_no_harm() {
+async fn a_backend_that_is_not_there_costs_one_warning_and_no_harm() {
     let nobody = Nobody::new();
     let endpoint = nobody.origin();
     let variables = [
@@ -243,7 +243,7 @@ async fn variables_that_make_no_sense_are_ignored_with_a_warning() {
 }
 
 #[test]
-fn the_share_of_a_sampler_that_is_no_number_is_ignored_with_a_warning() {
+fn the_ratio_of_a_sampler_that_is_not_a_number_is_ignored_with_a_warning() {
     for (sampler, share, is_ignored) in [
         ("traceidratio", "10%", true),
         ("parentbased_traceidratio", "10", true),
@@ -314,7 +314,7 @@ fn a_variable_for_one_signal_goes_before_the_one_for_all_unless_it_makes_no_sens
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_caller_switches_a_trace_off_unless_a_sampler_of_this_very_name_lets_him() {
+async fn a_caller_can_switch_a_trace_off_only_if_the_name_of_the_sampler_is_exact() {
     for (sampler, is_known) in [
         ("ALWAYS_ON", false),
         ("always_on ", false),

@@ -242,11 +242,19 @@ async fn what_is_erased_is_in_no_byte_of_the_ledger_and_the_chain_stays_valid() 
     on_each_store(async |store| {
         let app = TestApp::on(&store).await;
         let body = |user: &str| {
-            json!({"transaction": "Uber ride to Xanadu-canary", "merchant": "Xanadu-canary Cabs", "amount": "45.00",
-                   "user_id": user, "mcc": "5812"})
+            json!({
+                "transaction": "Uber ride to Xanadu-canary",
+                "merchant": "Xanadu-canary Cabs",
+                "amount": "45.00",
+                "user_id": user,
+                "mcc": "5812",
+            })
         };
         let key = [("idempotency-key", "first")];
-        let (of_ana, of_ben) = (app.post_with(body("ana"), &key).await.body, app.decide(body("ben")).await);
+        let (of_ana, of_ben) = (
+            app.post_with(body("ana"), &key).await.body,
+            app.decide(body("ben")).await,
+        );
         let fingerprints = async || {
             let pool = store.connect().await;
             let sql = "SELECT fingerprint FROM idempotency";
@@ -257,14 +265,27 @@ async fn what_is_erased_is_in_no_byte_of_the_ledger_and_the_chain_stays_valid() 
         assert_eq!(fingerprints().await[0].0.len(), 64);
         let ledger = Ledger::open(&store.store).await.unwrap();
         assert_eq!(ledger.erase("default", "ana").await.unwrap(), 1);
-        assert_eq!(ledger.erase("default", "ana").await.unwrap(), 0, "there is nothing left");
-        assert_eq!(fingerprints().await, [(String::new(),)], "no text can be tried against the hash");
+        assert_eq!(
+            ledger.erase("default", "ana").await.unwrap(),
+            0,
+            "there is nothing left"
+        );
+        assert_eq!(
+            fingerprints().await,
+            [(String::new(),)],
+            "no text can be tried against the hash"
+        );
         assert_eq!(app.post_with(body("ana"), &key).await.status, 409);
         let walk = ledger.walk("default", None).await.unwrap();
         assert_eq!((walk.broken, walk.n_records), (None, 2));
         let erased = app.read(&of_ana).await;
         assert!(!erased.to_string().contains("canary"), "{erased:#}");
-        assert!(erased["transaction"].as_str().unwrap().starts_with("sha256:"));
+        assert!(
+            erased["transaction"]
+                .as_str()
+                .unwrap()
+                .starts_with("sha256:")
+        );
         let kept = ["id", "outcome", "amount", "date", "user_id", "category"];
         assert!(kept.into_iter().all(|field| erased[field] == of_ana[field]));
         assert_eq!(app.read(&of_ben).await, of_ben);
@@ -274,7 +295,11 @@ async fn what_is_erased_is_in_no_byte_of_the_ledger_and_the_chain_stays_valid() 
         app.stop().await;
         for file in store.files() {
             let bytes = std::fs::read(&file).unwrap();
-            assert!(!bytes.windows(6).any(|window| window == b"canary"), "{}", file.display());
+            assert!(
+                !bytes.windows(6).any(|window| window == b"canary"),
+                "{}",
+                file.display()
+            );
         }
         assert_eq!(broken(&store).await, None);
     })

@@ -199,7 +199,7 @@ async fn an_answer_to_decide_that_cannot_be_used_leaves_the_engine_alone() {
 }
 
 #[tokio::test]
-async fn amounts_in_what_the_employee_wrote_are_known_and_its_numbers_told_to_nobody() {
+async fn amounts_in_the_employees_text_are_known_and_card_numbers_are_not_repeated() {
     let fake = FakeOpenAi::spawn().await;
     fake.on_classify([category("meals")]);
     fake.on_decide([advice_because(
@@ -207,7 +207,11 @@ async fn amounts_in_what_the_employee_wrote_are_known_and_its_numbers_told_to_no
         "Lunch at Only $5 Pizza.",
         &["meals-day-cap"],
     )]);
-    let lunch = json!({"transaction": "Lunch, paid with 4012 8888 8888 1881", "merchant": "Only $5 Pizza", "amount": "15.00"});
+    let lunch = json!({
+        "transaction": "Lunch, paid with 4012 8888 8888 1881",
+        "merchant": "Only $5 Pizza",
+        "amount": "15.00",
+    });
     let decision = app(&fake).await.decide(lunch).await;
     assert_eq!(decision["outcome"], "approved", "{decision:#}");
     assert_eq!(
@@ -218,7 +222,7 @@ async fn amounts_in_what_the_employee_wrote_are_known_and_its_numbers_told_to_no
 }
 
 #[tokio::test]
-async fn a_finish_reason_nobody_knows_does_not_throw_the_answer_away() {
+async fn an_unknown_finish_reason_does_not_discard_the_answer() {
     let fake = FakeOpenAi::spawn().await;
     fake.on_classify([category("travel").finish_reason("quantum_decoherence")]);
     fake.on_decide([advice("approved", "travel-trip-cap")]);
@@ -231,12 +235,14 @@ async fn a_finish_reason_nobody_knows_does_not_throw_the_answer_away() {
 }
 
 #[tokio::test]
-async fn what_a_model_says_of_itself_is_cut_and_counted_without_overflow() {
+async fn the_models_own_metadata_is_truncated_and_counted_without_overflow() {
     let fake = FakeOpenAi::spawn().await;
     let long = "m".repeat(100_000);
     let content = json!({"category": "travel", "confidence": 1, "rationale": ""}).to_string();
     let completion = json!({
-        "id": long, "model": long, "choices": [{"finish_reason": long, "message": {"content": content}}],
+        "id": long,
+        "model": long,
+        "choices": [{"finish_reason": long, "message": {"content": content}}],
         "usage": {"prompt_tokens": u64::MAX, "completion_tokens": u64::MAX},
     });
     fake.on_classify([Reply::raw(200, "application/json", completion.to_string())]);
@@ -252,7 +258,7 @@ async fn what_a_model_says_of_itself_is_cut_and_counted_without_overflow() {
 }
 
 #[tokio::test]
-async fn tokens_nobody_can_count_cost_nobody_knows_what_and_the_answer_is_used() {
+async fn an_answer_with_unusable_token_counts_is_used_and_its_cost_is_unknown() {
     let content = json!({"category": "travel", "confidence": 1, "rationale": ""}).to_string();
     for usage in [
         json!({"prompt_tokens": -5, "completion_tokens": 3}),
@@ -282,7 +288,7 @@ async fn tokens_nobody_can_count_cost_nobody_knows_what_and_the_answer_is_used()
 }
 
 #[tokio::test]
-async fn a_passing_fault_is_retried_within_the_call() {
+async fn a_temporary_error_is_retried_within_the_call() {
     let fake = FakeOpenAi::spawn().await;
     fake.on_classify([
         Reply::status(503),
@@ -299,7 +305,7 @@ async fn a_passing_fault_is_retried_within_the_call() {
 }
 
 #[tokio::test]
-async fn a_model_nobody_priced_has_no_cost_and_says_so() {
+async fn a_model_without_a_price_has_no_cost_and_the_trace_says_so() {
     let fake = FakeOpenAi::spawn().await;
     fake.on_classify([category("travel").model("house-model-7b")]);
     fake.on_decide([advice("approved", "travel-trip-cap")]);
@@ -321,7 +327,7 @@ async fn a_model_nobody_priced_has_no_cost_and_says_so() {
 }
 
 #[tokio::test]
-async fn cached_and_reasoning_tokens_are_told_apart_and_priced() {
+async fn cached_and_reasoning_tokens_are_counted_and_priced_separately() {
     let fake = FakeOpenAi::spawn().await;
     fake.on_classify([category("travel")
         .usage(1_000_000, 500_000)
@@ -351,7 +357,7 @@ async fn cached_and_reasoning_tokens_are_told_apart_and_priced() {
 }
 
 #[tokio::test]
-async fn only_what_is_set_is_sent_and_nothing_of_who_asks() {
+async fn only_configured_parameters_are_sent_and_nothing_about_the_caller() {
     let fake = FakeOpenAi::spawn().await;
     let app = app(&fake).await;
     let headers = [
@@ -439,7 +445,12 @@ async fn a_thousand_expenses_above_their_caps_give_not_one_approval() {
     ];
     for n in 0..1000_usize {
         let (transaction, amount) = above[n % above.len()];
-        let body = json!({"transaction": transaction, "amount": amount, "user_id": format!("u{n}"), "receipt": true});
+        let body = json!({
+            "transaction": transaction,
+            "amount": amount,
+            "user_id": format!("u{n}"),
+            "receipt": true,
+        });
         let decision = app.decide(body).await;
         assert_ne!(decision["outcome"], "approved", "{decision:#}");
         assert_eq!(decision["override"], true);

@@ -98,7 +98,7 @@ async fn the_employee_of_the_body_goes_before_the_one_of_the_baggage() {
 }
 
 #[tokio::test]
-async fn only_the_allowed_members_of_a_callers_baggage_are_taken() {
+async fn only_the_allowed_members_of_a_callers_baggage_are_used() {
     let app = TestApp::spawn().await;
     let baggage = "user.id=ana,expense.outcome=approved,gen_ai.system=x,feature.name=mobile";
     let reply = app.post_with(taxi(), &[("baggage", baggage)]).await;
@@ -135,7 +135,7 @@ async fn baggage_is_read_from_every_line_and_its_values_whole() {
 }
 
 #[tokio::test]
-async fn a_method_nobody_knows_makes_no_span_name() {
+async fn an_unknown_method_is_not_part_of_a_span_name() {
     let app = TestApp::spawn().await;
     app.request(
         reqwest::Method::from_bytes(b"FOOBAR").unwrap(),

@@ -64,14 +64,28 @@ async fn concurrent_meals_never_end_above_the_day_cap() {
 #[tokio::test]
 async fn denied_and_reviewed_expenses_take_nothing_of_a_cap() {
     on_each_store(async |store| {
-    let app = TestApp::on(&store).await;
-    assert_eq!(app.decide(of_user(meal("80.00"), "ana")).await["outcome"], "denied");
-    let conflict =
-        json!({"transaction": "Team lunch", "amount": "70.00", "mcc": "4511", "date": "2026-03-14", "user_id": "ana"});
-    assert_eq!(app.decide(conflict).await["outcome"], "needs_review");
-    assert_eq!(app.decide(of_user(meal("75.00"), "ana")).await["outcome"], "approved");
-    let last = app.decide(of_user(meal("0.01"), "ana")).await;
-    assert_eq!((&last["outcome"], &last["findings"][0]["used"]), (&json!("denied"), &json!("75.00")));
+        let app = TestApp::on(&store).await;
+        assert_eq!(
+            app.decide(of_user(meal("80.00"), "ana")).await["outcome"],
+            "denied"
+        );
+        let conflict = json!({
+            "transaction": "Team lunch",
+            "amount": "70.00",
+            "mcc": "4511",
+            "date": "2026-03-14",
+            "user_id": "ana",
+        });
+        assert_eq!(app.decide(conflict).await["outcome"], "needs_review");
+        assert_eq!(
+            app.decide(of_user(meal("75.00"), "ana")).await["outcome"],
+            "approved"
+        );
+        let last = app.decide(of_user(meal("0.01"), "ana")).await;
+        assert_eq!(
+            (&last["outcome"], &last["findings"][0]["used"]),
+            (&json!("denied"), &json!("75.00"))
+        );
     })
     .await;
 }
@@ -79,32 +93,59 @@ async fn denied_and_reviewed_expenses_take_nothing_of_a_cap() {
 #[tokio::test]
 async fn windows_are_per_employee_tenant_day_trip_and_year() {
     on_each_store(async |store| {
-    let app = TestApp::on(&store).await;
-    let outcome = async |body: Value, tenant: &str| {
-        let baggage = format!("tenant.id={tenant}");
-        app.post_with(body, &[("baggage", &baggage)]).await.body["outcome"].as_str().unwrap().to_owned()
-    };
-    let meal_on =
-        |day: &str| json!({"transaction": "Lunch", "amount": "75.00", "date": day, "user_id": "ana", "receipt": true});
-    assert_eq!(outcome(meal_on("2026-03-14"), "acme").await, "approved");
-    assert_eq!(outcome(meal_on("2026-03-14"), "acme").await, "denied");
-    assert_eq!(outcome(meal_on("2026-03-15"), "acme").await, "approved");
-    assert_eq!(outcome(meal_on("2026-03-14"), "zeta").await, "approved");
-    assert_eq!(outcome(of_user(meal("75.00"), "ben"), "acme").await, "approved");
+        let app = TestApp::on(&store).await;
+        let outcome = async |body: Value, tenant: &str| {
+            let baggage = format!("tenant.id={tenant}");
+            app.post_with(body, &[("baggage", &baggage)]).await.body["outcome"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
+        let meal_on = |day: &str| {
+            json!({
+                "transaction": "Lunch",
+                "amount": "75.00",
+                "date": day,
+                "user_id": "ana",
+                "receipt": true,
+            })
+        };
+        assert_eq!(outcome(meal_on("2026-03-14"), "acme").await, "approved");
+        assert_eq!(outcome(meal_on("2026-03-14"), "acme").await, "denied");
+        assert_eq!(outcome(meal_on("2026-03-15"), "acme").await, "approved");
+        assert_eq!(outcome(meal_on("2026-03-14"), "zeta").await, "approved");
+        assert_eq!(
+            outcome(of_user(meal("75.00"), "ben"), "acme").await,
+            "approved"
+        );
 
-    let leg = |trip: Value| json!({"transaction": "Flight", "amount": "200.00", "trip_id": trip, "user_id": "ana"});
-    for expected in ["approved", "approved", "denied"] {
-        assert_eq!(outcome(leg(json!("oslo")), "acme").await, expected);
-    }
-    // Without a trip id, every expense is a trip of its own.
-    for _ in 0..3 {
-        assert_eq!(outcome(leg(Value::Null), "acme").await, "approved");
-    }
+        let leg = |trip: Value| {
+            json!({
+                "transaction": "Flight",
+                "amount": "200.00",
+                "trip_id": trip,
+                "user_id": "ana",
+            })
+        };
+        for expected in ["approved", "approved", "denied"] {
+            assert_eq!(outcome(leg(json!("oslo")), "acme").await, expected);
+        }
+        // Without a trip id, every expense is a trip of its own.
+        for _ in 0..3 {
+            assert_eq!(outcome(leg(Value::Null), "acme").await, "approved");
+        }
 
-    let desk = |day: &str| json!({"transaction": "Standing desk", "amount": "2000.00", "date": day, "user_id": "ana"});
-    assert_eq!(outcome(desk("2025-12-31"), "acme").await, "needs_approval");
-    assert_eq!(outcome(desk("2025-01-01"), "acme").await, "denied");
-    assert_eq!(outcome(desk("2026-01-01"), "acme").await, "needs_approval");
+        let desk = |day: &str| {
+            json!({
+                "transaction": "Standing desk",
+                "amount": "2000.00",
+                "date": day,
+                "user_id": "ana",
+            })
+        };
+        assert_eq!(outcome(desk("2025-12-31"), "acme").await, "needs_approval");
+        assert_eq!(outcome(desk("2025-01-01"), "acme").await, "denied");
+        assert_eq!(outcome(desk("2026-01-01"), "acme").await, "needs_approval");
     })
     .await;
 }
@@ -338,7 +379,11 @@ async fn any_two_filters_combine_page_by_page() {
             let (transaction, amount, mcc) = kinds[n % kinds.len()];
             let user = ["ana", "ben"][n / kinds.len() % 2];
             let body = json!({
-                "transaction": transaction, "amount": amount, "mcc": mcc, "user_id": user, "receipt": true,
+                "transaction": transaction,
+                "amount": amount,
+                "mcc": mcc,
+                "user_id": user,
+                "receipt": true,
                 "date": format!("2026-03-{:02}", n + 1),
             });
             decisions.insert(0, app.decide(body).await);
@@ -352,20 +397,40 @@ async fn any_two_filters_combine_page_by_page() {
             "failed_validation=category_evidence",
             "pending=manager",
         ];
-        for (one, other) in filters.iter().flat_map(|one| filters.iter().map(move |other| (one, other))) {
+        for (one, other) in filters
+            .iter()
+            .flat_map(|one| filters.iter().map(move |other| (one, other)))
+        {
             // A filter may be given once; a pair of equal ones stands for one.
             if one != other && one.split('=').next() == other.split('=').next() {
                 continue;
             }
-            let query = if one == other { (*one).to_owned() } else { format!("{one}&{other}") };
-            let passing = decisions.iter().filter(|decision| passes(one, decision) && passes(other, decision));
+            let query = if one == other {
+                (*one).to_owned()
+            } else {
+                format!("{one}&{other}")
+            };
+            let passing = decisions
+                .iter()
+                .filter(|decision| passes(one, decision) && passes(other, decision));
             let expected: Vec<_> = passing.map(|decision| decision["id"].clone()).collect();
             let mut listed = Vec::new();
             let mut cursor = String::new();
             loop {
-                let page = app.get(&format!("/v1/expenses?{query}&limit=2{cursor}")).await.body;
-                listed.extend(page["decisions"].as_array().unwrap().iter().map(|decision| decision["id"].clone()));
-                let Some(next) = page["next_cursor"].as_str() else { break };
+                let page = app
+                    .get(&format!("/v1/expenses?{query}&limit=2{cursor}"))
+                    .await
+                    .body;
+                listed.extend(
+                    page["decisions"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .map(|decision| decision["id"].clone()),
+                );
+                let Some(next) = page["next_cursor"].as_str() else {
+                    break;
+                };
                 cursor = format!("&cursor={next}");
             }
             assert_eq!(listed, expected, "{one} {other}");

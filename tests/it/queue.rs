@@ -165,7 +165,7 @@ proptest! {
 }
 
 #[test]
-fn a_trace_that_may_yet_fail_is_not_given_up_before_one_that_ended_well() {
+fn an_unfinished_trace_is_not_dropped_before_one_that_ended_well() {
     let queue = Queue::new(
         Bounds {
             max_bytes: 40_000,
@@ -212,7 +212,7 @@ fn a_bound_on_the_number_of_spans_holds() {
 }
 
 #[test]
-fn what_waits_is_sent_before_a_queue_that_is_smaller_than_a_message_is_full() {
+fn a_queue_smaller_than_a_message_is_sent_before_it_is_full() {
     for (max_bytes, max_spans) in [(usize::MAX, Some(8)), (8_000, None)] {
         let queue = Queue::new(
             Bounds {
@@ -241,7 +241,7 @@ fn what_waits_is_sent_before_a_queue_that_is_smaller_than_a_message_is_full() {
 }
 
 #[test]
-fn what_comes_of_a_trace_that_is_under_way_is_not_given_up_before_others() {
+fn a_trace_in_progress_is_not_dropped_before_others() {
     let bounds = Bounds {
         max_bytes: 12_000,
         max_spans: None,

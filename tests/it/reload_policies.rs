@@ -67,7 +67,12 @@ async fn rates_and_prices_are_reloaded_like_policies() {
     let ride = || {
         fake.on_classify([category("travel")]);
         fake.on_decide([advice("approved", "travel-trip-cap")]);
-        app.decide(json!({"transaction": "Taxi", "amount": "10.00", "currency": "EUR", "date": "2026-01-02"}))
+        app.decide(json!({
+            "transaction": "Taxi",
+            "amount": "10.00",
+            "currency": "EUR",
+            "date": "2026-01-02",
+        }))
     };
     let before = ride().await;
     assert_eq!(

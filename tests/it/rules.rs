@@ -185,7 +185,7 @@ fn a_rule_means_the_same_to_the_model_that_reads_it_as_json() {
 }
 
 #[test]
-fn the_rules_a_policy_file_offers_can_be_put_in_force() {
+fn the_rules_that_a_policy_file_offers_can_be_activated() {
     let other = std::fs::read_to_string(shipped_policies().join("other.toml")).unwrap();
     let offered = regex::Regex::new(r"(?m)^# (\[\[rule\]\]|[a-z]+ = )").unwrap();
     let text = offered.replace_all(&other, "$1").into_owned();
@@ -232,7 +232,13 @@ text = "Gift cards are not paid."
         ..config()
     })
     .await;
-    let donation = |date: &str| json!({"transaction": "Donation to the hospice", "amount": "45.00", "date": date});
+    let donation = |date: &str| {
+        json!({
+            "transaction": "Donation to the hospice",
+            "amount": "45.00",
+            "date": date,
+        })
+    };
     let old = app.decide(donation("2020-01-01")).await;
     assert_eq!(
         (&old["outcome"], &old["model_decision"]),

@@ -198,7 +198,7 @@ async fn a_trace_that_is_not_kept_is_linked_to_its_decision() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_kept_by_its_share_carries_it() {
+async fn a_trace_kept_by_the_ratio_carries_the_ratio() {
     let receiver = OtlpReceiver::spawn().await;
     let mut settings = exporting(&receiver, nothing_else()).telemetry;
     settings.sampling.ratio = "0.5".parse().unwrap();
@@ -247,7 +247,7 @@ async fn what_is_kept_by_its_share_carries_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_no_verdict_at_the_stop_is_sent() {
+async fn traces_without_a_decision_at_the_stop_are_sent() {
     let receiver = OtlpReceiver::spawn().await;
     let telemetry = Telemetry::start(
         &exporting(&receiver, nothing_else()).telemetry,
@@ -276,7 +276,7 @@ async fn what_has_no_verdict_at_the_stop_is_sent() {
 /// A sampler behind the service looks at the root alone, and must keep what the service itself
 /// would.
 #[tokio::test]
-async fn whatever_is_red_has_its_reason_on_the_root() {
+async fn every_red_trace_has_its_reason_on_the_root() {
     for fault in [
         "misclassify:1",
         "invalid_category:1",
@@ -383,7 +383,7 @@ fn two_requests_of_one_trace_get_a_verdict_each() {
 }
 
 #[test]
-fn what_ends_after_its_root_follows_it() {
+fn a_span_that_ends_after_its_root_follows_the_decision_on_it() {
     let mut buffer = buffer(usize::MAX);
     let kept = buffer.push(EndedSpan {
         must_keep: true,
@@ -409,7 +409,7 @@ fn what_ends_after_its_root_follows_it() {
 }
 
 #[test]
-fn where_no_room_is_left_the_oldest_trace_is_kept_with_all_that_follows() {
+fn without_room_the_oldest_trace_is_kept_with_all_that_follows() {
     let mut buffer = buffer(5_000);
     assert!(waits(&buffer.push(ended(1, 11, 1, false))));
     assert!(waits(&buffer.push(ended(2, 21, 2, false))));
@@ -425,7 +425,7 @@ fn trace_id_of(trace: u8) -> TraceId {
 }
 
 #[test]
-fn a_verdict_is_waited_for_a_minute() {
+fn a_trace_without_a_decision_waits_for_a_minute() {
     let mut buffer = buffer(usize::MAX);
     buffer.push(ended(1, 11, 1, false));
     let now = Instant::now();

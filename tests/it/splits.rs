@@ -117,7 +117,13 @@ async fn app(store: Store) -> (TestApp, tempfile::TempDir) {
 }
 
 fn toner(amount: &str, merchant: &str, day: &str) -> Value {
-    json!({"transaction": "Printer toner", "amount": amount, "merchant": merchant, "date": day, "user_id": "ana"})
+    json!({
+        "transaction": "Printer toner",
+        "amount": amount,
+        "merchant": merchant,
+        "date": day,
+        "user_id": "ana",
+    })
 }
 
 #[tokio::test]
@@ -184,7 +190,7 @@ async fn purchases_at_another_merchant_in_another_week_or_by_another_employee_do
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_parts_at_once_no_more_are_approved_than_the_limit_holds() {
+async fn concurrent_parts_of_a_purchase_are_approved_up_to_the_limit_only() {
     on_each_store(async |store| {
         let (app, _folder) = app(store.store.clone()).await;
         let parts = (0..20).map(|_| app.decide(toner("120.00", "Staples", "2026-03-14")));
@@ -204,7 +210,7 @@ async fn of_many_parts_at_once_no_more_are_approved_than_the_limit_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_parts_at_once_that_need_a_manager_anyway_those_above_the_limit_need_a_director() {
+async fn concurrent_parts_that_need_a_manager_need_a_director_above_the_limit() {
     // What each part costs needs a manager, and what two of them cost a director.
     let rule = SPLIT.replace("500.00", "1000.00");
     let folder = policies_with("office.toml", &rule);

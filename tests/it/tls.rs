@@ -27,7 +27,7 @@ fn issue(folder: &Path, name: &str, issuer: &Issuer<'_, KeyPair>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn certificates_are_shown_and_checked() {
+async fn client_and_server_certificates_are_checked() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let mut authority = CertificateParams::default();

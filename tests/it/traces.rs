@@ -184,7 +184,12 @@ async fn a_hallucinated_rule_is_a_review() {
 
 #[tokio::test]
 async fn a_date_before_any_policy_is_a_review_without_advice() {
-    let body = json!({"transaction": "Uber ride", "amount": "45.00", "date": "1999-12-31", "user_id": "ana"});
+    let body = json!({
+        "transaction": "Uber ride",
+        "amount": "45.00",
+        "date": "1999-12-31",
+        "user_id": "ana",
+    });
     let body = golden("empty_policy", [category("travel")], body).await;
     assert_eq!(body["outcome"], "needs_review");
     assert_eq!(body["model_decision"], Value::Null);
@@ -208,7 +213,7 @@ async fn the_offline_model_gives_the_same_tree() {
 }
 
 #[tokio::test]
-async fn captured_content_stands_on_chat_and_tool_spans() {
+async fn captured_content_is_on_chat_and_tool_spans() {
     let mut config = crate::harness::config();
     let variable = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT";
     config.telemetry = crate::harness::telemetry_settings(&[(variable, "SPAN_ONLY")]);

@@ -26,7 +26,11 @@ async fn a_version_starts_on_tables_that_a_later_one_has_migrated() {
             )
             .await;
         let app = TestApp::on(&store).await;
-        let decided = app.post(json!({"transaction": "Uber ride", "amount": "45.00", "user_id": "ana"})).await;
+        let decided = app.post(json!({
+            "transaction": "Uber ride",
+            "amount": "45.00",
+            "user_id": "ana",
+        })).await;
         assert_eq!(decided.status, 201, "{:#}", decided.body);
     })
     .await;

@@ -119,7 +119,7 @@ fn faulty_bodies() -> Vec<(String, &'static str)> {
 }
 
 #[tokio::test]
-async fn a_fault_is_refused_by_field_and_nothing_is_recorded() {
+async fn an_invalid_body_is_refused_by_field_and_nothing_is_recorded() {
     let app = TestApp::spawn().await;
     for (body, field) in faulty_bodies() {
         let reply = app.post_raw(body.clone(), JSON).await;
@@ -141,7 +141,7 @@ async fn a_fault_is_refused_by_field_and_nothing_is_recorded() {
 }
 
 #[tokio::test]
-async fn every_fault_of_a_body_is_listed() {
+async fn every_error_of_a_body_is_listed() {
     let app = TestApp::spawn().await;
     let body = r#"{"transaction": "", "amount": 1e400, "mcc": 5, "vat": 1, "date": "soon", "date": "now"}"#;
     let reply = app.post_raw(body, JSON).await;

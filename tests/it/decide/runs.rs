@@ -100,7 +100,7 @@ async fn without_keys_a_tenant_can_be_named() {
 }
 
 #[tokio::test]
-async fn what_the_service_cannot_take_now_is_asked_again() {
+async fn rows_that_the_service_refuses_for_now_are_sent_again() {
     let n_asked = Arc::new(AtomicUsize::new(0));
     let counting = Arc::clone(&n_asked);
     // The first request is too much for it, but for its second line.
@@ -142,7 +142,7 @@ async fn what_the_service_cannot_take_now_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_stopped_finishes_what_is_under_way_and_says_so() {
+async fn a_run_that_is_interrupted_says_how_to_continue() {
     let desk = Desk::new();
     let arguments = [
         "decide",
@@ -204,7 +204,7 @@ async fn lenient_model(n_rows: usize) -> FakeOpenAi {
 }
 
 #[tokio::test]
-async fn a_run_that_was_killed_goes_on_and_decides_nothing_twice() {
+async fn a_run_that_was_killed_continues_and_decides_nothing_twice() {
     const N_ROWS: usize = 360;
     // Rows go out by so many, and their answers are written together.
     const N_TOGETHER: usize = 256;

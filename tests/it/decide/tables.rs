@@ -58,7 +58,7 @@ async fn every_row_of_a_table_is_decided_in_order_and_only_once() {
 }
 
 #[tokio::test]
-async fn a_row_that_is_no_expense_says_why_and_stops_none() {
+async fn a_row_that_is_not_an_expense_says_why_and_stops_no_other() {
     let desk = Desk::new();
     let decided = desk
         .decide(data("card.csv").to_str().unwrap(), &OF_CARD)
@@ -255,7 +255,7 @@ async fn a_table_of_a_spreadsheet_is_read_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_quote_that_is_never_closed_swallows_no_row_unseen() {
+async fn a_quote_that_is_never_closed_is_reported() {
     let desk = Desk::new();
     for end in ["", "\n", "\r\n"] {
         let file = desk.write(

@@ -145,7 +145,7 @@ async fn without_a_receiver_decisions_go_on_within_a_bound_and_the_loss_is_exact
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_gives_up_its_oldest_traces_and_keeps_those_that_failed() {
+async fn a_full_queue_drops_its_oldest_traces_and_keeps_failed_ones() {
     let mut receiver = MortalReceiver::dead();
     let telemetry = telemetry(&receiver, "grpc", &[], 256 * 1024);
     let tracer = tracer(&telemetry);

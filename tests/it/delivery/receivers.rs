@@ -22,7 +22,7 @@ use crate::harness::server::Server;
 use crate::harness::{poll, pseudonyms, telemetry_settings};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_spans_pass_a_receiver_of_four_mebibytes() {
+async fn large_spans_reach_a_receiver_that_accepts_four_mebibytes() {
     for protocol in PROTOCOLS {
         let receiver = MortalReceiver::spawn().await;
         receiver.behave(Manner::AtMost(4 * 1024 * 1024));
@@ -46,7 +46,7 @@ async fn large_spans_pass_a_receiver_of_four_mebibytes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_of_smaller_messages_gets_smaller_ones() {
+async fn a_receiver_that_accepts_only_small_messages_gets_small_ones() {
     for protocol in PROTOCOLS {
         let receiver = MortalReceiver::spawn().await;
         receiver.behave(Manner::AtMost(300_000));
@@ -97,7 +97,7 @@ async fn what_a_receiver_rejects_is_counted_as_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_hangs_or_is_busy_is_asked_again() {
+async fn a_receiver_that_hangs_or_is_busy_is_retried() {
     for protocol in PROTOCOLS {
         let mut receiver = MortalReceiver::spawn().await;
         let telemetry = telemetry(
@@ -121,7 +121,7 @@ async fn a_receiver_that_hangs_or_is_busy_is_asked_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_delivers_what_waits_and_counts_what_it_cannot() {
+async fn a_stop_delivers_the_queue_and_counts_what_it_cannot_deliver() {
     for protocol in PROTOCOLS {
         let receiver = MortalReceiver::spawn().await;
         let telemetry = telemetry(
@@ -173,7 +173,7 @@ async fn counts_of_a_trace(receiver: Router) -> SpanCounts {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_sent_on_elsewhere_does_not_count_as_exported() {
+async fn a_redirect_does_not_count_as_exported() {
     let elsewhere = |method: Method| async move {
         match method {
             Method::POST => (StatusCode::FOUND, [(LOCATION, "/elsewhere")]).into_response(),
@@ -192,7 +192,7 @@ async fn what_is_sent_on_elsewhere_does_not_count_as_exported() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_an_answer_without_an_end_the_beginning_is_enough() {
+async fn the_beginning_of_an_endless_answer_is_enough() {
     let endless = || async {
         Body::from_stream(futures_util::stream::repeat(Ok::<_, Infallible>(
             "never the end",
@@ -210,7 +210,7 @@ async fn of_an_answer_without_an_end_the_beginning_is_enough() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backend_that_never_took_anything_is_tried_four_times_when_the_program_stops() {
+async fn a_backend_that_never_accepted_anything_is_tried_four_times_at_the_stop() {
     /// The attempt that is under way when the stop comes: it gets no answer, and is none of the
     /// four.
     const UNDER_WAY: u64 = 5;

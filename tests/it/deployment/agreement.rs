@@ -67,7 +67,7 @@ fn ports(files: &Files) -> Vec<String> {
 }
 
 #[test]
-fn everyone_means_the_same_port() {
+fn all_files_name_the_same_port() {
     assert_check(
         ports,
         DOCKERFILE,
@@ -162,7 +162,7 @@ fn folders(files: &Files) -> Vec<String> {
 }
 
 #[test]
-fn everyone_means_the_same_folders() {
+fn all_files_name_the_same_folders() {
     let ledger = "EXPENSE_AGENT_DATA=/var/lib/expense-agent";
     let broken = (
         ledger,
@@ -225,7 +225,7 @@ fn versions(files: &Files) -> Vec<String> {
 }
 
 #[test]
-fn everyone_runs_the_same_versions() {
+fn all_files_run_the_same_versions() {
     let jaeger = "image: jaegertracing/jaeger:2.21.0";
     let fault = "docker-compose.yml runs jaegertracing/jaeger:2.20.0, and k8s-manifest.yaml runs jaegertracing/jaeger:2.21.0";
     let of_postgres = "docker-compose.yml runs postgres:16, and k8s-manifest.yaml runs postgres:17";

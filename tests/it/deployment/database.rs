@@ -325,7 +325,7 @@ fn connections(files: &Files) -> Vec<String> {
 }
 
 #[test]
-fn postgres_has_a_connection_for_everyone() {
+fn postgres_has_enough_connections_for_all_replicas() {
     assert_check(
         connections,
         MANIFEST,

@@ -89,7 +89,7 @@ fn references(files: &Files) -> Vec<String> {
 }
 
 #[test]
-fn whoever_watches_finds_what_it_watches() {
+fn every_watched_target_exists() {
     let unasked = "Prometheus asks [\"expense-agent:80\"], and not the agent";
     let unknown = "Prometheus does not know the alerts";
     assert_check(

@@ -21,7 +21,13 @@ const N_CLIENTS: usize = 4;
 async fn checkpoints_keep_the_write_ahead_log_small_however_much_is_decided() {
     let store = TestStore::sqlite();
     let app = TestApp::on(&store).await;
-    let ride = |n: usize| json!({"transaction": "Uber ride", "amount": "45.00", "user_id": format!("user-{}", n % 100)});
+    let ride = |n: usize| {
+        json!({
+            "transaction": "Uber ride",
+            "amount": "45.00",
+            "user_id": format!("user-{}", n % 100),
+        })
+    };
     let size = |name: &str| {
         std::fs::metadata(PathBuf::from(store.folder()).join(name))
             .unwrap()
@@ -59,7 +65,12 @@ async fn post_until_gone(url: String, n_answered: Arc<AtomicUsize>) -> Vec<Value
     let client = reqwest::Client::new();
     let mut answered = Vec::new();
     loop {
-        let body = json!({"transaction": "Printer paper", "amount": "0.01", "date": "2026-03-14", "user_id": "ana"});
+        let body = json!({
+            "transaction": "Printer paper",
+            "amount": "0.01",
+            "date": "2026-03-14",
+            "user_id": "ana",
+        });
         let Ok(response) = client
             .post(format!("{url}/v1/expenses"))
             .json(&body)
@@ -84,7 +95,12 @@ async fn twenty_kills_under_load_lose_no_answered_decision_and_leave_no_half_one
             let service = start(&store).await;
             let n_answered = Arc::new(AtomicUsize::new(0));
             let clients: Vec<_> = (0..N_CLIENTS)
-                .map(|_| tokio::spawn(post_until_gone(service.url.clone(), Arc::clone(&n_answered))))
+                .map(|_| {
+                    tokio::spawn(post_until_gone(
+                        service.url.clone(),
+                        Arc::clone(&n_answered),
+                    ))
+                })
                 .collect();
             poll::until(Duration::from_secs(30), "some are answered", async || {
                 let n_so_far = n_answered.load(Ordering::Relaxed);
@@ -102,15 +118,37 @@ async fn twenty_kills_under_load_lose_no_answered_decision_and_leave_no_half_one
         assert!(answered.len() > N_KILLS);
         for decision in &answered {
             let id = id_of(decision);
-            assert_eq!(recorded.get(id), Some(decision), "an answered decision is in the ledger as it was answered");
+            assert_eq!(
+                recorded.get(id),
+                Some(decision),
+                "an answered decision is in the ledger as it was answered"
+            );
         }
         // What is used of the year is what the recorded decisions took: no half of one without the other.
-        let granted = recorded.values().filter(|decision| decision["outcome"] == "approved");
-        let granted: Decimal =
-            granted.map(|decision| decision["amount"].as_str().unwrap().parse::<Decimal>().unwrap()).sum();
-        let probe = json!({"transaction": "Laptop", "amount": "2500.00", "date": "2026-03-15", "user_id": "ana"});
+        let granted = recorded
+            .values()
+            .filter(|decision| decision["outcome"] == "approved");
+        let granted: Decimal = granted
+            .map(|decision| {
+                decision["amount"]
+                    .as_str()
+                    .unwrap()
+                    .parse::<Decimal>()
+                    .unwrap()
+            })
+            .sum();
+        let probe = json!({
+            "transaction": "Laptop",
+            "amount": "2500.00",
+            "date": "2026-03-15",
+            "user_id": "ana",
+        });
         let (_, probe) = service.post(probe).await;
-        assert_eq!(probe["findings"][0]["used"], granted.to_string(), "{probe:#}");
+        assert_eq!(
+            probe["findings"][0]["used"],
+            granted.to_string(),
+            "{probe:#}"
+        );
     })
     .await;
 }

@@ -48,5 +48,10 @@ async fn decisions(url: &str) -> BTreeMap<String, Value> {
 }
 
 fn paper(n: usize) -> Value {
-    json!({"transaction": format!("Printer paper {n}"), "amount": "0.01", "date": "2026-03-14", "user_id": "ana"})
+    json!({
+        "transaction": format!("Printer paper {n}"),
+        "amount": "0.01",
+        "date": "2026-03-14",
+        "user_id": "ana",
+    })
 }

@@ -218,7 +218,7 @@ impl From<ReceivedSpan> for TreeSpan {
 }
 
 #[test]
-fn details_stand_deeper_than_children_and_children_follow_their_start() {
+fn details_are_indented_below_their_span_and_children_are_in_the_order_of_their_start() {
     let mut root = span("1", "POST /v1/expenses");
     root.parent_id = Some("of the caller".to_owned());
     root.attributes = pairs(&[

@@ -16,7 +16,7 @@ use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::{TestApp, config, http_config};
 
 #[tokio::test]
-async fn a_day_is_utcs_from_its_first_moment_to_its_last() {
+async fn a_key_is_valid_through_its_whole_last_day_in_utc() {
     let file = KeyFile::new(&[
         entry("old", "acme", "ea_old", "expires = \"2027-12-31\""),
         entry("new", "acme", "ea_new", "expires = \"2028-02-29\""),
@@ -82,7 +82,7 @@ fn attributes(app: &TestApp, trace_id: &Value, key: &str) -> Vec<(String, String
 }
 
 #[tokio::test]
-async fn whoever_shows_no_key_in_force_is_refused_in_the_same_words() {
+async fn every_request_without_a_valid_key_is_refused_in_the_same_words() {
     let file = KeyFile::new(&[
         entry("good", "acme", "ea_good", ""),
         entry("revoked", "acme", "ea_revoked", "revoked = true"),
@@ -185,7 +185,7 @@ async fn contract_page_and_probes_are_open() {
 }
 
 #[tokio::test]
-async fn the_key_decides_the_tenant_whatever_the_request_says() {
+async fn the_key_alone_decides_the_tenant() {
     let app = KeyFile::new(&[
         entry("feed", "Acme & Sons", "ea_acme", ""),
         entry("z", "zeta", "ea_zeta", ""),
@@ -231,7 +231,7 @@ async fn the_key_decides_the_tenant_whatever_the_request_says() {
 }
 
 #[tokio::test]
-async fn a_decision_of_another_tenant_is_the_same_404_as_none() {
+async fn a_decision_of_another_tenant_is_answered_like_a_decision_that_does_not_exist() {
     let app = KeyFile::new(&[
         entry("a", "acme", "ea_acme", ""),
         entry("z", "zeta", "ea_zeta", ""),
@@ -271,7 +271,12 @@ async fn lunches(app: &TestApp, key: &str, claimed: &str) -> Vec<Value> {
         .map(|(name, value)| (*name, value.as_str()));
     let meals = (0..200).map(|n| {
         let amount = format!("{}.{:02}", 1 + n % 9, n % 100);
-        let meal = json!({"transaction": "Lunch", "amount": amount, "date": "2026-03-14", "user_id": "ana"});
+        let meal = json!({
+            "transaction": "Lunch",
+            "amount": amount,
+            "date": "2026-03-14",
+            "user_id": "ana",
+        });
         app.post_with(meal, &headers)
     });
     let replies = futures_util::future::join_all(meals).await;

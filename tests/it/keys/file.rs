@@ -55,7 +55,7 @@ roles = "vp"
 }
 
 #[test]
-fn a_key_file_without_keys_is_a_fault() {
+fn a_key_file_without_keys_is_an_error() {
     // An editor that truncates a file before it writes it must not shut everybody out.
     assert_eq!(
         diagnostics(""),
@@ -82,7 +82,7 @@ fn a_key_file_without_keys_is_a_fault() {
 }
 
 #[tokio::test]
-async fn a_new_key_is_never_the_same_and_what_would_be_no_tenant_or_id_is_refused() {
+async fn every_new_key_is_different_and_invalid_tenants_and_ids_are_refused() {
     let output = run(
         &[
             "keys",
@@ -143,7 +143,7 @@ async fn a_new_key_is_never_the_same_and_what_would_be_no_tenant_or_id_is_refuse
 }
 
 #[test]
-fn a_key_counts_through_the_day_it_expires_and_never_once_it_is_revoked() {
+fn a_key_is_valid_through_its_last_day_and_never_after_it_is_revoked() {
     let keys = |more: &str| {
         parse::parse(
             Path::new("keys.toml"),
@@ -163,7 +163,7 @@ fn a_key_counts_through_the_day_it_expires_and_never_once_it_is_revoked() {
 }
 
 #[tokio::test]
-async fn keys_that_cannot_be_used_stop_the_start_and_good_ones_may_listen_anywhere() {
+async fn a_service_starts_with_valid_keys_only_and_with_them_on_any_address() {
     let file = KeyFile::new(&["[[key]]\nid = \"a\"\n".to_owned()]);
     // The file is looked at only after the settings were found good, the address among them.
     let output = run(
@@ -219,7 +219,7 @@ async fn a_new_key_lets_its_holder_in() {
 }
 
 #[tokio::test]
-async fn the_demo_of_its_own_needs_no_key() {
+async fn the_demo_in_this_process_needs_no_key() {
     let file = KeyFile::new(&[entry("a", "acme", "ea_good", "")]);
     let output = run(&["demo"], &[QUIET, ("EXPENSE_AGENT_API_KEYS", file.name())]).await;
     assert!(output.status.success(), "{}", text(output.stderr));

@@ -117,8 +117,16 @@ impl Run<'_> {
     /// Requests that are refused, each in a way of its own.
     async fn refused(&self, canary: &str) {
         let (quoted, post) = (encoded(canary), Some(Method::POST));
-        let field = json!({"transaction": "Taxi", "amount": canary, "mcc": canary, "date": canary, "currency": canary,
-            "receipt": canary, canary: canary, "user_id": format!(" {canary} ")});
+        let field = json!({
+            "transaction": "Taxi",
+            "amount": canary,
+            "mcc": canary,
+            "date": canary,
+            "currency": canary,
+            "receipt": canary,
+            canary: canary,
+            "user_id": format!(" {canary} "),
+        });
         let requests = [
             (
                 post.clone(),
@@ -163,8 +171,13 @@ impl Run<'_> {
     /// Expenses that are decided, and read back.
     async fn decided(&self, canary: &str, n_runs: usize) {
         for n in 0..n_runs {
-            let expense = json!({"transaction": format!("Taxi {n}, {canary}"), "amount": "5.00", "merchant": canary,
-                "trip_id": canary, "user_id": canary});
+            let expense = json!({
+                "transaction": format!("Taxi {n}, {canary}"),
+                "amount": "5.00",
+                "merchant": canary,
+                "trip_id": canary,
+                "user_id": canary,
+            });
             let body = expense.to_string();
             let (status, text) = self.post(canary, n, body).await;
             assert_eq!(status, 201, "{text}");
@@ -321,7 +334,7 @@ async fn nothing_leaks_over_http_without_content() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_batches_hold_and_persons_write_leaks_no_more() {
+async fn nothing_leaks_from_batches_and_resolutions() {
     let receiver = OtlpReceiver::spawn().await;
     let keys = KeyFile::new(&[entry("boss", "acme", "ea_boss", "roles = [\"manager\"]")]);
     let endpoint = receiver.grpc_endpoint();
@@ -341,7 +354,11 @@ async fn what_batches_hold_and_persons_write_leaks_no_more() {
         (response.status().as_u16(), response.text().await.unwrap())
     };
     for (canary, _) in CANARIES {
-        let laptop = json!({"transaction": format!("Laptop, {canary}"), "amount": "600.00", "user_id": canary});
+        let laptop = json!({
+            "transaction": format!("Laptop, {canary}"),
+            "amount": "600.00",
+            "user_id": canary,
+        });
         let lines = format!(
             "{laptop}\n{{\"amount\": {canary}\n{}\n",
             json!({"amount": canary, canary: canary})
@@ -353,7 +370,13 @@ async fn what_batches_hold_and_persons_write_leaks_no_more() {
 
         let decided: Value = serde_json::from_str(decided).unwrap();
         let path = resolution_of(&decided["body"]);
-        let senseless = json!({"action": canary, "role": canary, "actor": canary, "amount": canary, canary: canary});
+        let senseless = json!({
+            "action": canary,
+            "role": canary,
+            "actor": canary,
+            "amount": canary,
+            canary: canary,
+        });
         let (status, problem) = post(&path, "application/json", senseless.to_string()).await;
         assert_eq!(status, 422, "{problem}");
         assert_clean("the answer to a resolution that was refused", &problem);

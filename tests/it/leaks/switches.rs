@@ -101,8 +101,12 @@ async fn the_model_sees_what_the_employee_wrote_when_that_is_switched_on() {
 }
 
 #[tokio::test]
-async fn the_ledger_keeps_what_was_written_unless_it_is_told_not_to() {
-    let body = json!({"transaction": "Taxi, 4012888888881881", "merchant": "jane.canary@example.com", "amount": "5.00"});
+async fn the_ledger_stores_the_original_texts_unless_redaction_is_on() {
+    let body = json!({
+        "transaction": "Taxi, 4012888888881881",
+        "merchant": "jane.canary@example.com",
+        "amount": "5.00",
+    });
     for (arguments, transaction, merchant) in [
         (&[][..], "Taxi, 4012888888881881", "jane.canary@example.com"),
         (&["--redact-ledger"][..], "Taxi, [CARD]", "[EMAIL]"),

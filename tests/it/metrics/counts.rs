@@ -126,7 +126,12 @@ async fn decisions_checks_and_spend_are_counted_exactly() {
         app.decide(expense("Uber ride", "47.00")).await["agent_outcome"],
         "error"
     );
-    let credit = json!({"transaction": "Credit note", "amount": "-5.00", "user_id": "ana", "refunds": ride["id"]});
+    let credit = json!({
+        "transaction": "Credit note",
+        "amount": "-5.00",
+        "user_id": "ana",
+        "refunds": ride["id"],
+    });
     assert_eq!(app.decide(credit).await["outcome"], "approved");
 
     let page = app.metrics().await;

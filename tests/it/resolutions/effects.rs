@@ -60,7 +60,7 @@ async fn a_manager_approves_all_or_less_of_what_is_pending_and_the_rest_is_free_
 }
 
 #[tokio::test]
-async fn what_is_denied_or_withdrawn_gives_its_share_back_and_is_nobodys_duplicate() {
+async fn a_denied_or_withdrawn_expense_frees_its_share_and_is_not_a_duplicate() {
     on_each_store(async |store| {
         let office = Office::on(&store).await;
         for action in ["deny", "withdraw"] {
@@ -89,25 +89,53 @@ async fn an_expense_in_review_is_approved_by_the_rules_and_above_a_cap_by_the_ro
     on_each_store(async |store| {
         let office = Office::on(&store).await;
         let first = office.decide(odd_meal("60.00")).await;
-        assert_eq!((&first["outcome"], &first["reviewer"]), (&json!("needs_review"), &json!("manager")));
-        let approved = office.resolve("ea_manager", &first, as_a_meal("manager")).await;
+        assert_eq!(
+            (&first["outcome"], &first["reviewer"]),
+            (&json!("needs_review"), &json!("manager"))
+        );
+        let approved = office
+            .resolve("ea_manager", &first, as_a_meal("manager"))
+            .await;
         assert_eq!(approved.status, 201, "{:#}", approved.body);
-        let meal = json!({"transaction": "Dinner", "date": "2026-03-14", "user_id": "ana", "receipt": true});
-        assert_eq!(office.used(meal.clone()).await, "60.00", "an approval takes its share like any other");
+        let meal = json!({
+            "transaction": "Dinner",
+            "date": "2026-03-14",
+            "user_id": "ana",
+            "receipt": true,
+        });
+        assert_eq!(
+            office.used(meal.clone()).await,
+            "60.00",
+            "an approval takes its share like any other"
+        );
 
         // Sixty and thirty are above the seventy-five of a day.
         let second = office.decide(odd_meal("30.00")).await;
-        let refused = office.resolve("ea_manager", &second, as_a_meal("manager")).await;
-        assert_eq!((refused.status, &refused.body["code"]), (403, &json!("exception_needed")));
+        let refused = office
+            .resolve("ea_manager", &second, as_a_meal("manager"))
+            .await;
+        assert_eq!(
+            (refused.status, &refused.body["code"]),
+            (403, &json!("exception_needed"))
+        );
         let detail = refused.body["detail"].as_str().unwrap();
         assert!(
-            detail.contains("meals-day-cap") && detail.contains("15.00") && detail.contains("director"),
+            detail.contains("meals-day-cap")
+                && detail.contains("15.00")
+                && detail.contains("director"),
             "{detail}"
         );
-        assert_eq!(office.used(meal.clone()).await, "60.00", "what is refused takes nothing");
+        assert_eq!(
+            office.used(meal.clone()).await,
+            "60.00",
+            "what is refused takes nothing"
+        );
         let excepted = office.resolve("ea_vp", &second, as_a_meal("vp")).await;
         assert_eq!(excepted.status, 201, "{:#}", excepted.body);
-        assert_eq!(excepted.body["resolution"]["exceptions"], json!(["meals-day-cap"]));
+        assert_eq!(
+            excepted.body["resolution"]["exceptions"],
+            json!(["meals-day-cap"])
+        );
         assert_eq!(office.used(meal).await, "90.00");
     })
     .await;
@@ -142,33 +170,82 @@ async fn a_credit_frees_what_a_person_approved_under_the_category_and_the_rate_o
     on_each_store(async |store| {
         // The machine finds neither category nor rate, so that all is the person's.
         let faults = vec!["garbage:1".parse().unwrap()];
-        let lost = Office::with_model(&store, ModelConfig::Offline { faults, fault_seed: 1 }).await;
+        let lost = Office::with_model(
+            &store,
+            ModelConfig::Offline {
+                faults,
+                fault_seed: 1,
+            },
+        )
+        .await;
         let mut lunch = odd_meal("40.00");
         lunch["currency"] = "EUR".into();
         let lunch = lost.decide(lunch).await;
-        assert_eq!((&lunch["category"], &lunch["converted_amount"]), (&Value::Null, &Value::Null));
+        assert_eq!(
+            (&lunch["category"], &lunch["converted_amount"]),
+            (&Value::Null, &Value::Null)
+        );
         let office = Office::on(&store).await;
-        let mut credit = json!({"transaction": "Credit note", "amount": "-10.00", "currency": "EUR", "user_id": "ana",
-                                "refunds": lunch["id"]});
-        let early = office.app.post_with(credit.clone(), &[("authorization", "Bearer ea_feed")]).await;
-        assert_eq!((early.status, &early.body["errors"][0]["field"]), (422, &json!("refunds")));
-        assert!(early.body["errors"][0]["message"].as_str().unwrap().contains("waits for its review"));
+        let mut credit = json!({
+            "transaction": "Credit note",
+            "amount": "-10.00",
+            "currency": "EUR",
+            "user_id": "ana",
+            "refunds": lunch["id"],
+        });
+        let early = office
+            .app
+            .post_with(credit.clone(), &[("authorization", "Bearer ea_feed")])
+            .await;
+        assert_eq!(
+            (early.status, &early.body["errors"][0]["field"]),
+            (422, &json!("refunds"))
+        );
+        assert!(
+            early.body["errors"][0]["message"]
+                .as_str()
+                .unwrap()
+                .contains("waits for its review")
+        );
 
         let ledger = Ledger::open(&store.store).await.unwrap();
-        let stale = ledger.get("acme", id_of(&lunch).parse().unwrap()).await.unwrap().unwrap();
-        let approved = office.resolve("ea_manager", &lunch, as_a_meal("manager")).await;
+        let stale = ledger
+            .get("acme", id_of(&lunch).parse().unwrap())
+            .await
+            .unwrap()
+            .unwrap();
+        let approved = office
+            .resolve("ea_manager", &lunch, as_a_meal("manager"))
+            .await;
         assert_eq!(approved.status, 201, "{:#}", approved.body);
-        assert_eq!(approved.body["resolution"]["converted_amount"]["amount"], "43.40");
+        assert_eq!(
+            approved.body["resolution"]["converted_amount"]["amount"],
+            "43.40"
+        );
         let mut late = stale.decision.clone();
         late.id = uuid::Uuid::now_v7();
-        let refused = ledger.record(&mut late, CapChange::Refund(&stale), None).await;
-        assert!(matches!(refused, Err(RecordError::AlreadyResolved)), "what was read of a purchase has to be so still");
+        let refused = ledger
+            .record(&mut late, CapChange::Refund(&stale), None)
+            .await;
+        assert!(
+            matches!(refused, Err(RecordError::AlreadyResolved)),
+            "what was read of a purchase has to be so still"
+        );
         ledger.close().await;
 
-        let meal = json!({"transaction": "Dinner", "date": "2026-03-14", "user_id": "ana", "receipt": true});
+        let meal = json!({
+            "transaction": "Dinner",
+            "date": "2026-03-14",
+            "user_id": "ana",
+            "receipt": true,
+        });
         assert_eq!(office.used(meal.clone()).await, "43.40");
         let back = office.decide(credit.clone()).await;
-        assert_eq!((&back["category"], &back["reimbursable"]), (&json!("meals"), &json!("-10.85")), "{back:#}");
+        assert_eq!(
+            (&back["category"], &back["reimbursable"]),
+            (&json!("meals"), &json!("-10.85")),
+            "{back:#}"
+        );
         assert_eq!(office.used(meal.clone()).await, "32.55");
         credit["amount"] = "-30.00".into();
         assert_eq!(office.decide(credit).await["reimbursable"], "-32.55");

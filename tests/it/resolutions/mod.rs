@@ -96,8 +96,14 @@ impl Office {
 
 /// A meal whose merchant code says travel goes to review, and the person says that it is a meal.
 fn odd_meal(amount: &str) -> Value {
-    json!({"transaction": "Team lunch", "amount": amount, "mcc": "4511", "date": "2026-03-14", "user_id": "ana",
-           "receipt": true})
+    json!({
+        "transaction": "Team lunch",
+        "amount": amount,
+        "mcc": "4511",
+        "date": "2026-03-14",
+        "user_id": "ana",
+        "receipt": true,
+    })
 }
 
 fn by(actor: &str, action: &str, role: &str) -> Value {

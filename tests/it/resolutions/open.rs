@@ -9,7 +9,7 @@ use crate::harness::expenses::{id_of, laptop};
 use crate::harness::store::on_each_store;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_who_settle_at_once_one_does() {
+async fn one_of_many_concurrent_resolutions_is_recorded() {
     on_each_store(async |store| {
         let office = Office::on(&store).await;
         let pending = office.decide(laptop("1000.00")).await;

@@ -7,7 +7,7 @@ use crate::harness::TestApp;
 use crate::harness::expenses::{laptop, resolution_of};
 
 #[tokio::test]
-async fn nobody_settles_without_the_role_for_himself_or_for_another_tenant() {
+async fn no_one_resolves_without_the_role_for_themselves_or_for_another_tenant() {
     let office = Office::on_sqlite().await;
     let pending = office.decide(laptop("1000.00")).await;
     let gift = office
@@ -99,7 +99,7 @@ async fn nobody_settles_without_the_role_for_himself_or_for_another_tenant() {
 }
 
 #[tokio::test]
-async fn without_keys_there_are_no_roles_and_nobody_settles() {
+async fn without_keys_there_are_no_roles_and_no_one_resolves() {
     let app = TestApp::spawn().await;
     let pending = app.decide(laptop("1000.00")).await;
     let path = resolution_of(&pending);
@@ -113,7 +113,7 @@ async fn without_keys_there_are_no_roles_and_nobody_settles() {
 }
 
 #[tokio::test]
-async fn every_fault_of_a_settlement_is_named() {
+async fn every_error_of_a_resolution_is_named() {
     let office = Office::on_sqlite().await;
     let pending = office.decide(laptop("1000.00")).await;
     let wrong =
