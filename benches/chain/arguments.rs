@@ -1,5 +1,5 @@
-//! The command line, which follows `cargo bench --features jemalloc --bench chain --`, and the values
-//! that it selects.
+//! The command line, which follows `cargo bench --features jemalloc --bench chain --`, and the
+//! values that it selects.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! `demo`: posts a few dozen transactions, shows each decision as a small tree, and reports how often
-//! the reasoning went wrong under an HTTP 201. The requests always go over HTTP, so the demo shows
-//! what a client sees.
+//! `demo`: posts a few dozen transactions, shows each decision as a small tree, and reports how
+//! often the reasoning went wrong under an HTTP 201. The requests always go over HTTP, so the demo
+//! shows what a client sees.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -43,10 +43,12 @@ pub fn run(config: &Config, url: Option<Url>, out: &mut dyn Write) -> anyhow::Re
     if let Some(url) = url {
         if matches!(&config.model, ModelConfig::Offline { faults, .. } if !faults.is_empty()) {
             bail!(
-                "--model-fault applies to this process only; start the service at {url} with it, or omit the URL"
+                "--model-fault applies to this process only; start the service at {url} with it, \
+                 or omit the URL"
             );
         }
-        // New employees for every run, because the employees of earlier runs have used up their caps.
+        // New employees for every run, because the employees of earlier runs have used up their
+        // caps.
         let run_id = Uuid::new_v4().simple().to_string();
         return runtime()?.block_on(post_all(
             &Client::new(),

@@ -16,28 +16,37 @@ use crate::keys::{Digest, default_id, generate, parse};
 #[derive(Args, Clone, Debug)]
 pub struct NewKey {
     /// The tenant that its holder acts for
-    #[arg(long, value_name = "TENANT", value_parser = |text: &str| tenant::parse_id(text).ok_or(refused(tenant::TENANT)))]
+    #[arg(long, value_name = "TENANT", value_parser = tenant_id)]
     pub tenant: String,
 
     /// The name of the key in logs and traces [default: the first digits of its hash]
-    #[arg(long, value_name = "NAME", value_parser = |text: &str| parse::id(text).ok_or(refused(parse::ID)))]
+    #[arg(long, value_name = "NAME", value_parser = key_id)]
     pub id: Option<String>,
 
     /// A role in which its holder may resolve decisions; may be given several times
-    #[arg(
-        long, value_name = "ROLE",
-        value_parser = PossibleValuesParser::new(Role::VARIANTS).try_map(|role| role.parse::<Role>())
-    )]
+    #[arg(long, value_name = "ROLE", value_parser = role())]
     pub role: Vec<Role>,
 
     /// The person who holds the key and resolves with it; omit it for a program that acts for
     /// several people
-    #[arg(long, value_name = "USER", value_parser = |text: &str| tenant::parse_id(text).ok_or(refused(tenant::USER)))]
+    #[arg(long, value_name = "USER", value_parser = user_id)]
     pub user: Option<String>,
 }
 
-fn refused(accepted: &str) -> String {
-    format!("write {accepted}")
+fn tenant_id(text: &str) -> Result<String, String> {
+    tenant::parse_id(text).ok_or_else(|| format!("write {}", tenant::TENANT))
+}
+
+fn user_id(text: &str) -> Result<String, String> {
+    tenant::parse_id(text).ok_or_else(|| format!("write {}", tenant::USER))
+}
+
+fn key_id(text: &str) -> Result<String, String> {
+    parse::id(text).ok_or_else(|| format!("write {}", parse::ID))
+}
+
+fn role() -> impl TypedValueParser<Value = Role> {
+    PossibleValuesParser::new(Role::VARIANTS).try_map(|role| role.parse::<Role>())
 }
 
 /// Creates a key and prints it, with its entry for the key file.
@@ -56,7 +65,9 @@ pub fn new(wanted: &NewKey, out: &mut dyn Write) -> anyhow::Result<()> {
     );
     writeln!(
         out,
-        "{}\n\nThis key is shown once and not stored. Give it to its holder, who sends it as `Authorization: Bearer KEY`,\n\
+        "{}\n\n\
+         This key is shown once and not stored. Give it to its holder, who sends it as \
+         `Authorization: Bearer KEY`,\n\
          and append this entry to the file that --api-keys names:\n\n{entry}",
         key.expose_secret()
     )?;

@@ -1,5 +1,5 @@
-//! The command line: one file per subcommand, each of which prints to a writer that it is given. The
-//! settings that all of them share are in `crate::config`.
+//! The command line: one file per subcommand, each of which prints to a writer that it is given.
+//! The settings that all of them share are in `crate::config`.
 
 pub mod audit;
 pub mod decide;
@@ -72,7 +72,8 @@ pub enum Command {
         /// The id of the user, as the ledger stores it
         user_id: String,
     },
-    /// Decide every expense of a file (a table or JSON lines), and answer each row with a line of JSON
+    /// Decide every expense of a file (a table or JSON lines), and answer each row with a line of
+    /// JSON
     Decide(decide::Decide),
     /// Post a few dozen transactions, and show each decision as a tree
     Demo {

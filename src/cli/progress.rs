@@ -1,5 +1,5 @@
-//! The progress bar of commands that take a while. It is drawn on standard error, and only where that
-//! is a terminal.
+//! The progress bar of commands that take a while. It is drawn on standard error, and only where
+//! that is a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 

@@ -22,7 +22,8 @@ const KEY_FILE: &str = "pseudonym.key";
 pub fn run(config: &Config, user_id: &str, out: &mut dyn Write) -> anyhow::Result<()> {
     let Some(pseudonyms) = load(config)? else {
         bail!(
-            "a Postgres ledger stores no key; set EXPENSE_AGENT_PSEUDONYM_KEY for this command and for the service"
+            "a Postgres ledger stores no key; set EXPENSE_AGENT_PSEUDONYM_KEY for this command \
+             and for the service"
         );
     };
     writeln!(out, "{}", pseudonyms.name("user", user_id))?;

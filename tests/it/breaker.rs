@@ -154,7 +154,8 @@ async fn a_model_that_is_down_is_not_called_and_the_trace_says_so() {
     );
     assert_eq!(
         refused["reason"],
-        "A person has to review this expense: the model was not called, because the circuit breaker is open."
+        "A person has to review this expense: the model was not called, because the circuit \
+         breaker is open."
     );
     assert_golden("model_left_alone", &app.tree(&refused));
     let page = app.metrics().await;

@@ -28,7 +28,8 @@ async fn every_change_past_the_service_is_found_and_named() {
     // A change of five decisions, and the record that is named.
     for (tampering, seq, problem) in [
         (
-            "UPDATE decision SET document = REPLACE(document, '\"amount\":\"45.00\"', '\"amount\":\"45.01\"')
+            "UPDATE decision SET document = REPLACE(document, '\"amount\":\"45.00\"', \
+             '\"amount\":\"45.01\"')
              WHERE id = (SELECT record_id FROM chain WHERE seq = 3)",
             3,
             "its document was changed, or a record before it was",
@@ -38,9 +39,21 @@ async fn every_change_past_the_service_is_found_and_named() {
             2,
             "its document was changed, or a record before it was",
         ),
-        ("DELETE FROM chain WHERE seq = 4", 4, "the record before it is missing"),
-        ("DELETE FROM chain WHERE seq = 5", 5, "it is missing, and so are all records after it"),
-        ("DELETE FROM decision WHERE id = (SELECT record_id FROM chain WHERE seq = 1)", 1, "its document is missing"),
+        (
+            "DELETE FROM chain WHERE seq = 4",
+            4,
+            "the record before it is missing",
+        ),
+        (
+            "DELETE FROM chain WHERE seq = 5",
+            5,
+            "it is missing, and so are all records after it",
+        ),
+        (
+            "DELETE FROM decision WHERE id = (SELECT record_id FROM chain WHERE seq = 1)",
+            1,
+            "its document is missing",
+        ),
         (
             "DELETE FROM chain WHERE seq = 5; UPDATE chain_head SET seq = 4",
             4,
@@ -48,7 +61,8 @@ async fn every_change_past_the_service_is_found_and_named() {
         ),
         (
             "INSERT INTO decision (id, tenant_id, user_id, outcome, trace_id, document)
-             SELECT 'ffffffff-0000-7000-8000-000000000000', tenant_id, user_id, outcome, trace_id, document
+             SELECT 'ffffffff-0000-7000-8000-000000000000', tenant_id, user_id, outcome, trace_id, \
+             document
              FROM decision WHERE id = (SELECT record_id FROM chain WHERE seq = 1)",
             5,
             "it is in the ledger but in no chain",
@@ -61,7 +75,8 @@ async fn every_change_past_the_service_is_found_and_named() {
             "it is in the ledger but in no chain",
         ),
         (
-            "UPDATE decision SET tenant_id = 'acme' WHERE id = (SELECT record_id FROM chain WHERE seq = 2)",
+            "UPDATE decision SET tenant_id = 'acme' WHERE id = (SELECT record_id FROM chain WHERE \
+             seq = 2)",
             2,
             "it is stored under another tenant or expense than its document names",
         ),
@@ -74,7 +89,9 @@ async fn every_change_past_the_service_is_found_and_named() {
             app.stop().await;
             assert_eq!(broken(&store).await, None);
             store.execute(tampering).await;
-            let found = broken(&store).await.unwrap_or_else(|| panic!("not noticed: {tampering}"));
+            let found = broken(&store)
+                .await
+                .unwrap_or_else(|| panic!("not noticed: {tampering}"));
             assert_eq!((found.seq, found.problem), (seq, problem), "{tampering}");
         })
         .await;
@@ -225,7 +242,10 @@ async fn verify_reports_what_it_found_and_fails_when_a_record_was_changed() {
 
     // Cutting off the end leaves a valid chain; only a hash from a trace shows the cut.
     store
-        .execute("DELETE FROM chain; DELETE FROM failed_validation; DELETE FROM decision; DELETE FROM chain_head")
+        .execute(
+            "DELETE FROM chain; DELETE FROM failed_validation; DELETE FROM decision; DELETE FROM \
+             chain_head",
+        )
         .await;
     assert!(verify(&[]).await.status.success());
     let cut = verify(&["--head", &hash]).await;

@@ -275,14 +275,20 @@ async fn a_write_that_the_database_refuses_does_not_fail_the_others_of_its_trans
                  BEGIN SELECT RAISE(ABORT, 'refused'); END"
             }
             Store::Postgres(_) => {
-                "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN RAISE 'refused'; END $$ LANGUAGE plpgsql;
-                 CREATE TRIGGER refuse BEFORE INSERT ON decision FOR EACH ROW WHEN (NEW.user_id = 'eve')
+                "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN RAISE 'refused'; END $$ \
+                 LANGUAGE plpgsql;
+                 CREATE TRIGGER refuse BEFORE INSERT ON decision FOR EACH ROW WHEN (NEW.user_id = \
+                 'eve')
                  EXECUTE FUNCTION refuse()"
             }
         };
         store.execute(refuse_eve).await;
         let meals = (0..300).map(|n| {
-            let user = if n % 3 == 0 { "eve".to_owned() } else { format!("user-{n}") };
+            let user = if n % 3 == 0 {
+                "eve".to_owned()
+            } else {
+                format!("user-{n}")
+            };
             app.post(of_user(meal("1.00"), &user))
         });
         let replies = futures_util::future::join_all(meals).await;

@@ -67,7 +67,8 @@ const SENSITIVE: [(&str, &str); 64] = [
         "postgres://expense:[SECRET]@localhost/db",
     ),
     (
-        "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEAxgNSg8qfAQ==\n-----END RSA PRIVATE KEY-----",
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEAxgNSg8qfAQ==\n-----END RSA PRIVATE \
+         KEY-----",
         "[SECRET]",
     ),
     // Look-alikes: full-width, mathematical and Arabic digits, blanks and dashes of all kinds, and
@@ -154,7 +155,8 @@ const HARMLESS: [&str; 58] = [
     "token: please",
     "input_tokens: 12345678",
     "http://localhost:16686/trace/0af7651916cd43dd8448eb211c80319c",
-    "One trip costs at most 500.00, limit included. 150.00 of this expense is above the 500.00 that the limit still allows.",
+    "One trip costs at most 500.00, limit included. 150.00 of this expense is above the 500.00 \
+     that the limit still allows.",
     "[EMAIL] [CARD] [IBAN] [PHONE] [SSN] [SECRET] [WITHHELD]",
 ];
 

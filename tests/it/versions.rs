@@ -17,20 +17,28 @@ async fn a_version_starts_on_tables_that_a_later_one_has_migrated() {
     on_each_store(async |store| {
         Ledger::open(&store.store).await.unwrap().close().await;
         // What a migration of the next version does: it adds, and is recorded.
-        store.execute("ALTER TABLE decision ADD COLUMN later TEXT; CREATE INDEX by_later ON decision (later)").await;
         store
             .execute(
-                "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                "ALTER TABLE decision ADD COLUMN later TEXT; CREATE INDEX by_later ON decision \
+                 (later)",
+            )
+            .await;
+        store
+            .execute(
+                "INSERT INTO _sqlx_migrations (version, description, success, checksum, \
+                 execution_time)
                  SELECT version + 1, 'later', TRUE, checksum, 0 FROM _sqlx_migrations
                  WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)",
             )
             .await;
         let app = TestApp::on(&store).await;
-        let decided = app.post(json!({
-            "transaction": "Uber ride",
-            "amount": "45.00",
-            "user_id": "ana",
-        })).await;
+        let decided = app
+            .post(json!({
+                "transaction": "Uber ride",
+                "amount": "45.00",
+                "user_id": "ana",
+            }))
+            .await;
         assert_eq!(decided.status, 201, "{:#}", decided.body);
     })
     .await;
@@ -65,27 +73,47 @@ const ROWS: [(&str, &str); 5] = [
 async fn what_an_earlier_version_stored_is_there_after_the_migration() {
     on_each_store(async |store| {
         let pool = store.connect().await;
-        let mut earlier = Migrator::new(Path::new("src/ledger/migrations")).await.unwrap();
-        earlier.migrations.to_mut().retain(|migration| migration.version <= 8);
+        let mut earlier = Migrator::new(Path::new("src/ledger/migrations"))
+            .await
+            .unwrap();
+        earlier
+            .migrations
+            .to_mut()
+            .retain(|migration| migration.version <= 8);
         earlier.run(&pool).await.unwrap();
         store
             .execute(
-                "INSERT INTO decision (id, tenant_id, user_id, outcome, trace_id, document, pending_role)
+                "INSERT INTO decision (id, tenant_id, user_id, outcome, trace_id, document, \
+                 pending_role)
                  VALUES ('d1', 'acme', 'ana', 'needs_approval', 't', '{}', 'manager')",
             )
             .await;
         for (table, row) in ROWS {
-            store.execute(AssertSqlSafe(format!("INSERT INTO {table} VALUES ({row})"))).await;
+            store
+                .execute(AssertSqlSafe(format!("INSERT INTO {table} VALUES ({row})")))
+                .await;
         }
         let ledger = Ledger::open(&store.store).await.unwrap();
         for (table, row) in ROWS {
             let columns = row.split(", ").count();
-            let found = sqlx::raw_sql(AssertSqlSafe(format!("SELECT * FROM {table}"))).fetch_one(&pool).await.unwrap();
-            let text = |n| found.try_get::<String, _>(n).or_else(|_| found.try_get::<i64, _>(n).map(|n| n.to_string()));
-            let found: Vec<String> = (0..columns).map(|n| format!("'{}'", text(n).unwrap())).collect();
+            let found = sqlx::raw_sql(AssertSqlSafe(format!("SELECT * FROM {table}")))
+                .fetch_one(&pool)
+                .await
+                .unwrap();
+            let text = |n| {
+                found
+                    .try_get::<String, _>(n)
+                    .or_else(|_| found.try_get::<i64, _>(n).map(|n| n.to_string()))
+            };
+            let found: Vec<String> = (0..columns)
+                .map(|n| format!("'{}'", text(n).unwrap()))
+                .collect();
             assert_eq!(found.join(", "), row, "{table}");
         }
-        assert_eq!(ledger.pending_by_role().await.unwrap(), [(Role::Manager, 1)].into());
+        assert_eq!(
+            ledger.pending_by_role().await.unwrap(),
+            [(Role::Manager, 1)].into()
+        );
         pool.close().await;
     })
     .await;

@@ -1,7 +1,7 @@
-//! An audit of a Jaeger, through its stable query API `/api/v3`. A search has no pages: it returns at
-//! most a given number of traces, and does not say whether there are more. So the period is read in
-//! slices, and a slice whose answer is full is halved and read again. `spans` reads the spans of an
-//! answer.
+//! An audit of a Jaeger, through its stable query API `/api/v3`. A search has no pages: it returns
+//! at most a given number of traces, and does not say whether there are more. So the period is read
+//! in slices, and a slice whose answer is full is halved and read again. `spans` reads the spans of
+//! an answer.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -18,8 +18,8 @@ use crate::domain::step::Step;
 use crate::ledger::Period;
 use crate::telemetry::spans::step::span_name;
 
-/// The maximum number of traces of one search. It is also the default of Jaeger releases that ignore
-/// the parameter.
+/// The maximum number of traces of one search. It is also the default of Jaeger releases that
+/// ignore the parameter.
 const DEPTH: usize = 100;
 /// Generous, because a search of a large store is slow.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -79,8 +79,8 @@ fn halves(slice: Period) -> anyhow::Result<[Period; 2]> {
     let middle = slice.from.checked_add(length / 2)?;
     if middle == slice.from {
         bail!(
-            "{DEPTH} traces or more begin at {middle}, which is more than one search of Jaeger returns; \
-             audit the ledger instead"
+            "{DEPTH} traces or more begin at {middle}, which is more than one search of Jaeger \
+             returns; audit the ledger instead"
         );
     }
     Ok([

@@ -1,6 +1,6 @@
-//! `audit`: how often, where and in which checks the reasoning failed in a period, and which traces to
-//! look at. The arguments are here. The result is a [`Report`], filled from the ledger (`ledger`) or
-//! from a Jaeger (`jaeger`, `spans`), and written as text (`text`) or JSON.
+//! `audit`: how often, where and in which checks the reasoning failed in a period, and which traces
+//! to look at. The arguments are here. The result is a [`Report`], filled from the ledger
+//! (`ledger`) or from a Jaeger (`jaeger`, `spans`), and written as text (`text`) or JSON.
 
 mod jaeger;
 mod ledger;
@@ -39,7 +39,11 @@ pub struct Audit {
 
     /// The length of the period until now, instead of `--from`
     #[arg(
-        long, value_name = "TIME", default_value = "24h", conflicts_with = "from", value_parser = humantime::parse_duration
+        long,
+        value_name = "TIME",
+        default_value = "24h",
+        conflicts_with = "from",
+        value_parser = humantime::parse_duration
     )]
     pub last: Duration,
 

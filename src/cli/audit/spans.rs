@@ -1,5 +1,6 @@
-//! Decisions as the spans in an answer of Jaeger show them: the part of the OTLP JSON of `/api/v3` that
-//! an audit reads. The attributes are those of `telemetry::names`, with which they were written.
+//! Decisions as the spans in an answer of Jaeger show them: the part of the OTLP JSON of `/api/v3`
+//! that an audit reads. The attributes are those of `telemetry::names`, with which they were
+//! written.
 
 use std::collections::{HashMap, HashSet};
 
@@ -106,8 +107,8 @@ impl Answer {
             .len()
     }
 
-    /// The decisions in the answer. A run that ended without a decision, because the ledger failed, is
-    /// left out.
+    /// The decisions in the answer. A run that ended without a decision, because the ledger failed,
+    /// is left out.
     pub(super) fn runs(&self) -> Vec<Run> {
         let (mut tree, mut seen) = (Tree::default(), HashSet::new());
         // A span may have been delivered twice.

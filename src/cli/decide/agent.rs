@@ -1,6 +1,6 @@
-//! Where the rows are decided: by a service at a URL, or by the same routes in this process, in both
-//! cases through the batch route. Rows that are answered with a 5xx are sent again. A connection that
-//! breaks ends the run, and the same command can be run again.
+//! Where the rows are decided: by a service at a URL, or by the same routes in this process, in
+//! both cases through the batch route. Rows that are answered with a 5xx are sent again. A
+//! connection that breaks ends the run, and the same command can be run again.
 
 use std::io;
 use std::time::Duration;
@@ -61,8 +61,8 @@ impl Agent {
         })
     }
 
-    /// The answers to some rows, in their order. `answered` is called for each row as soon as it has
-    /// an answer.
+    /// The answers to some rows, in their order. `answered` is called for each row as soon as it
+    /// has an answer.
     ///
     /// # Errors
     /// When the service cannot be reached, or does not answer every row.

@@ -1,6 +1,6 @@
-//! `decide`: decides a file of expenses, and answers each row with a line, in order. `rows` reads the
-//! file, `agent` sends the rows to a service or to this process, and `tally` counts the answers. The
-//! rows go through the batch route, so that a file and a client get the same answers.
+//! `decide`: decides a file of expenses, and answers each row with a line, in order. `rows` reads
+//! the file, `agent` sends the rows to a service or to this process, and `tally` counts the
+//! answers. The rows go through the batch route, so that a file and a client get the same answers.
 
 mod agent;
 mod row;
@@ -62,7 +62,8 @@ pub struct Decide {
     #[arg(long, value_name = "FIELD=COLUMN", value_parser = assignment)]
     pub column: Vec<Assignment>,
 
-    /// Set a field to the same value in every row, such as currency=GBP; may be given several times
+    /// Set a field to the same value in every row, such as currency=GBP; may be given several
+    /// times
     #[arg(long, value_name = "FIELD=VALUE", value_parser = assignment)]
     pub set: Vec<Assignment>,
 

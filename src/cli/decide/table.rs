@@ -16,7 +16,8 @@ use crate::http::error::Problem;
 /// A row that is appended to every table, to find a quote that is never closed: such a quote makes
 /// this row, like every row between, a part of the cell that it opens.
 const END: &str = "\u{0}end\u{0}";
-const UNCLOSED: &str = "opens a quote that is never closed, so the rows after it cannot be told from it; close the quote";
+const UNCLOSED: &str = "opens a quote that is never closed, so the rows after it cannot be told \
+                        from it; close the quote";
 
 /// A table, and which of its columns holds each field.
 pub(super) struct Table {
@@ -87,7 +88,8 @@ impl Table {
         }))
     }
 
-    /// A row as JSON. Every cell becomes a string, but for dates in another format and truth values.
+    /// A row as JSON. Every cell becomes a string, but for dates in another format and truth
+    /// values.
     fn expense(&self, cells: &ByteRecord) -> Result<String, Problem> {
         if cells
             .iter()
@@ -99,7 +101,8 @@ impl Table {
         if cells.len() != self.n_columns {
             let (n_cells, n_columns) = (cells.len(), self.n_columns);
             let message = format!(
-                "the row has {n_cells} cells, and the first row has {n_columns}; quote cells that contain a comma"
+                "the row has {n_cells} cells, and the first row has {n_columns}; quote cells that \
+                 contain a comma"
             );
             return Err(faulty("row", message));
         }
@@ -209,8 +212,8 @@ fn note_unread(
     }
     if wanted.column.is_empty() {
         bail!(
-            "no field is called {unread}; the fields are {}, and --column reads a field from a column \
-             with another name",
+            "no field is called {unread}; the fields are {}, and --column reads a field from a \
+             column with another name",
             FIELDS.join(", ")
         );
     }

@@ -1,5 +1,5 @@
-//! The HTTP contract. What a request may hold is in `bodies`, what can be read in `reading`, what the
-//! service says of itself in `contract`, and how a request lives and ends in `requests`.
+//! The HTTP contract. What a request may hold is in `bodies`, what can be read in `reading`, what
+//! the service says of itself in `contract`, and how a request lives and ends in `requests`.
 
 mod bodies;
 mod contract;

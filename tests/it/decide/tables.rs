@@ -311,7 +311,8 @@ async fn json_lines_come_from_a_pipe_and_may_have_keys_of_their_own() {
     let keyed = json!({"idempotency_key": "card-17", "expense": taxi});
     // A mark at the beginning, as in tables.
     let lines = format!(
-        "\u{feff}{keyed}\n\nnot json\n{taxi}\n{{\"transaction\": \"Taxi\", \"amount\": \"12.50\"}}\n{taxi}\n"
+        "\u{feff}{keyed}\n\nnot json\n{taxi}\n{{\"transaction\": \"Taxi\", \"amount\": \
+         \"12.50\"}}\n{taxi}\n"
     );
     let arguments = [
         "decide",
@@ -360,7 +361,8 @@ async fn every_real_card_transaction_is_answered() {
         skip("no real card transactions; name a folder of them in CARD_TRANSACTIONS");
         return;
     };
-    let rate = "[[rate]]\nfrom = \"GBP\"\nto = \"USD\"\neffective_from = \"2015-01-01\"\nrate = \"1.5\"\nsource = \"test\"\n";
+    let rate = "[[rate]]\nfrom = \"GBP\"\nto = \"USD\"\neffective_from = \"2015-01-01\"\nrate = \
+                \"1.5\"\nsource = \"test\"\n";
     let policies = policies_with("tables/rates.toml", rate);
     let desk = Desk::new();
     let mut n_files = 0;

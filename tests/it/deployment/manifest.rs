@@ -1,5 +1,5 @@
-//! The Kubernetes manifest's objects, their namespace, and the labels that select pods. What they name
-//! is in `references`, ports are in `network`, the agent's own settings in `agent`.
+//! The Kubernetes manifest's objects, their namespace, and the labels that select pods. What they
+//! name is in `references`, ports are in `network`, the agent's own settings in `agent`.
 
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
-//! What the Kubernetes manifest's objects name: targets, config maps, secrets made by hand, claims and
-//! volumes. Everything named has to be there.
+//! What the Kubernetes manifest's objects name: targets, config maps, secrets made by hand, claims
+//! and volumes. Everything named has to be there.
 
 use std::collections::BTreeSet;
 

@@ -124,7 +124,8 @@ async fn twenty_kills_under_load_lose_no_answered_decision_and_leave_no_half_one
                 "an answered decision is in the ledger as it was answered"
             );
         }
-        // What is used of the year is what the recorded decisions took: no half of one without the other.
+        // What is used of the year is what the recorded decisions took: no half of one without the
+        // other.
         let granted = recorded
             .values()
             .filter(|decision| decision["outcome"] == "approved");

@@ -1,5 +1,5 @@
-//! A disk or database that is full, read-only, silent or gone: requests are refused, and the service
-//! goes on once it is back.
+//! A disk or database that is full, read-only, silent or gone: requests are refused, and the
+//! service goes on once it is back.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -182,9 +182,9 @@ async fn a_service_whose_postgres_refuses_connections_says_why() {
     );
 }
 
-/// The files of an SQLite ledger, made immutable until this is dropped, also for processes that have
-/// them open. Except the index of the write-ahead log: it is mapped memory, and the kernel kills a
-/// process that writes to an immutable mapping.
+/// The files of an SQLite ledger, made immutable until this is dropped, also for processes that
+/// have them open. Except the index of the write-ahead log: it is mapped memory, and the kernel
+/// kills a process that writes to an immutable mapping.
 struct Frozen(Vec<PathBuf>);
 
 impl Frozen {
@@ -204,7 +204,8 @@ impl Frozen {
         let is_frozen = frozen.change("+i");
         if !is_frozen {
             skip(
-                "on immutable files; run it as root, on ext4 or another file system that supports `chattr +i`",
+                "on immutable files; run it as root, on ext4 or another file system that supports \
+                 `chattr +i`",
             );
         }
         is_frozen.then_some(frozen)
@@ -283,27 +284,44 @@ async fn a_postgres_that_becomes_read_only_is_a_503_and_needs_no_restart() {
         store
             .execute(
                 "DO $$ BEGIN EXECUTE
-             format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$",
+             format('ALTER DATABASE %I SET default_transaction_read_only = on', \
+                 current_database()); END $$",
             )
             .await;
         store.execute(end_sessions).await;
-        poll::until(Duration::from_secs(10), "the ledger is read-only", async || {
-            let ready = app.get("/readyz").await;
-            if ready.status == 503 { Ok(()) } else { Err(ready.body) }
-        })
+        poll::until(
+            Duration::from_secs(10),
+            "the ledger is read-only",
+            async || {
+                let ready = app.get("/readyz").await;
+                if ready.status == 503 {
+                    Ok(())
+                } else {
+                    Err(ready.body)
+                }
+            },
+        )
         .await;
         let refused = app.post(paper(2)).await;
-        assert_eq!((refused.status, &refused.body["code"]), (503, &json!("ledger_unavailable")));
+        assert_eq!(
+            (refused.status, &refused.body["code"]),
+            (503, &json!("ledger_unavailable"))
+        );
         let path = path_of(&first);
         poll::until(Duration::from_secs(10), "it can be read", async || {
             let reply = app.get(&path).await;
-            if reply.body == first { Ok(()) } else { Err(reply.body) }
+            if reply.body == first {
+                Ok(())
+            } else {
+                Err(reply.body)
+            }
         })
         .await;
         store
             .execute(
                 "BEGIN READ WRITE; DO $$ BEGIN EXECUTE
-             format('ALTER DATABASE %I RESET default_transaction_read_only', current_database()); END $$; COMMIT",
+             format('ALTER DATABASE %I RESET default_transaction_read_only', current_database()); \
+                 END $$; COMMIT",
             )
             .await;
         store.execute(end_sessions).await;
@@ -315,36 +333,68 @@ async fn a_postgres_that_becomes_read_only_is_a_503_and_needs_no_restart() {
 #[tokio::test]
 async fn a_postgres_that_dies_silently_delays_a_request_no_longer_than_the_time_limit() {
     on_each_store(async |store| {
-        let Store::Postgres(url) = &store.store else { return };
+        let Store::Postgres(url) = &store.store else {
+            return;
+        };
         let mut url = reqwest::Url::parse(url.expose_secret()).unwrap();
         let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
         let wire = Wire::to(server).await;
         url.set_host(Some("127.0.0.1")).unwrap();
         url.set_port(Some(wire.port())).unwrap();
-        let app = TestApp::with(Config { store: Store::Postgres(url.as_str().into()), ..config() }).await;
+        let app = TestApp::with(Config {
+            store: Store::Postgres(url.as_str().into()),
+            ..config()
+        })
+        .await;
         app.decide(paper(1)).await;
         let past = store.connect().await;
         let mut lock = past.begin().await.unwrap();
-        sqlx::raw_sql("SELECT 1 FROM chain_head FOR UPDATE").execute(&mut *lock).await.unwrap();
+        sqlx::raw_sql("SELECT 1 FROM chain_head FOR UPDATE")
+            .execute(&mut *lock)
+            .await
+            .unwrap();
         let cut_off = app.post(paper(2));
         let cut = async {
-            let waits =
-                "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-            poll::until(Duration::from_secs(10), "a write that waits for an answer", async || {
-                sqlx::query(waits).fetch_optional(&past).await.unwrap().ok_or("none")
-            })
+            let waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND \
+                         wait_event_type = 'Lock'";
+            poll::until(
+                Duration::from_secs(10),
+                "a write that waits for an answer",
+                async || {
+                    sqlx::query(waits)
+                        .fetch_optional(&past)
+                        .await
+                        .unwrap()
+                        .ok_or("none")
+                },
+            )
             .await;
             wire.die();
             lock.rollback().await.unwrap();
         };
         let (cut_off, ()) = futures_util::future::join(cut_off, cut).await;
-        assert_eq!((cut_off.status, &cut_off.body["code"]), (503, &json!("ledger_unavailable")));
-        poll::until(Duration::from_secs(60), "the same tenant's next decision", async || {
-            let reply = app.post(paper(3)).await;
-            if reply.status == 201 { Ok(()) } else { Err(reply.body) }
-        })
+        assert_eq!(
+            (cut_off.status, &cut_off.body["code"]),
+            (503, &json!("ledger_unavailable"))
+        );
+        poll::until(
+            Duration::from_secs(60),
+            "the same tenant's next decision",
+            async || {
+                let reply = app.post(paper(3)).await;
+                if reply.status == 201 {
+                    Ok(())
+                } else {
+                    Err(reply.body)
+                }
+            },
+        )
         .await;
-        assert_eq!(decisions(&app.url).await.len(), 2, "what was cut off is not there");
+        assert_eq!(
+            decisions(&app.url).await.len(),
+            2,
+            "what was cut off is not there"
+        );
         // Idle connections that died are replaced, and no request is refused.
         wire.die();
         app.decide(paper(4)).await;

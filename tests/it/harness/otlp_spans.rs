@@ -1,5 +1,5 @@
-//! Spans as the OTLP receiver got them, read into plain values; a key sent twice fails the test that
-//! reads it. Metrics and log records are read in `otlp_metrics` and `otlp_logs`.
+//! Spans as the OTLP receiver got them, read into plain values; a key sent twice fails the test
+//! that reads it. Metrics and log records are read in `otlp_metrics` and `otlp_logs`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -99,7 +99,8 @@ pub(crate) async fn on_each_store(test: impl AsyncFn(TestStore)) {
             administer(&server, format!("DROP DATABASE {name} WITH (FORCE)")).await;
         }
         Err(_) => skip(
-            "on Postgres; name one in TEST_DATABASE_URL, such as postgres://postgres@localhost/postgres",
+            "on Postgres; name one in TEST_DATABASE_URL, such as \
+             postgres://postgres@localhost/postgres",
         ),
     }
 }
