@@ -16,7 +16,7 @@ use crate::harness::jaeger::skip;
 const WORDS: [&str; 9] = [
     "and", "or", "unless", "by", "without", "on", "ignoring", "bool", "offset",
 ];
-/// Labels that Prometheus adds to whatever it scrapes.
+/// Labels that Prometheus adds to every sample that it scrapes.
 const OF_PROMETHEUS: [&str; 2] = ["instance", "job"];
 
 fn file(name: &str) -> String {

@@ -7,7 +7,7 @@ fn dec(text: &str) -> Decimal {
     text.parse().unwrap()
 }
 
-/// The values a sentence names, `None` for one that cannot be told.
+/// The values that a sentence names, `None` for one that cannot be parsed.
 fn values(sentence: &str) -> Vec<Option<Decimal>> {
     named(sentence)
         .into_iter()

@@ -1,5 +1,6 @@
 //! What holds of the sources as a whole, read from the files themselves: who knows which library,
-//! who reads the environment, where no binary float stands, and how a file begins and ends. What
+//! which files read the environment, where binary floats are not allowed, and how a file begins and
+//! ends. What
 //! the code does is tested elsewhere.
 
 use std::fs;
@@ -16,10 +17,10 @@ const OPENTELEMETRY: &str = r"\b(?:tracing_)?opentelemetry";
 const ASYNC_OPENAI: &str = r"\basync_openai\b";
 /// Both ways to a database.
 const DATABASE: &str = r"\b(?:sqlx|rusqlite)\b";
-/// Whatever reads variables: paths into `std::env`, but not `env!`, which reads them when
+/// Everything that reads variables: paths into `std::env`, but not `env!`, which reads them when
 /// compiling; and clap's `env`.
 const ENVIRONMENT: &str = r"\benv\s*::|\bstd::env\s*[;,]|(?s:#\[arg\([^\]]*\benv\b)";
-/// Whatever observes the business from outside.
+/// Everything that observes the business from outside.
 const TELEMETRY: &str = r"\b(?:tracing|telemetry)\b";
 /// Binary floats, and methods named after them.
 const FLOAT: &str = r"f32|f64";

@@ -1,5 +1,5 @@
-//! `audit`: what the ledger and a real Jaeger tell of the same decisions, and how a gate learns of
-//! it.
+//! `audit`: what the ledger and a real Jaeger report about the same decisions, and the exit code
+//! for a gate.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ impl Decided {
         serde_json::from_str(&stdout).unwrap()
     }
 
-    /// Of its own, so that a Jaeger that others use as well tells of this one alone.
+    /// A name of its own, so that a shared Jaeger reports this service alone.
     fn service_name(&self) -> String {
         let folder = self.folder.path().file_name().unwrap().to_str().unwrap();
         format!("audited-{}", folder.trim_start_matches('.'))
@@ -258,7 +258,11 @@ async fn a_rate_above_the_limit_is_exit_code_3() {
         );
     }
     let elsewhere = run(&["audit", "--data", "/nowhere", "--fail-above", "5%"], &[]).await;
-    assert_eq!(elsewhere.status.code(), Some(1), "no audit is no good news");
+    assert_eq!(
+        elsewhere.status.code(),
+        Some(1),
+        "a failed audit is not a success"
+    );
 }
 
 /// What both sources find between an hour ago and in an hour, once Jaeger has all that was sent to

@@ -1,4 +1,4 @@
-//! Batches: a line for a line, in order, whatever the lines hold.
+//! Batches: each line is answered by a line, in order, whatever the lines contain.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ async fn every_line_is_answered_in_order_and_an_invalid_one_stops_no_other() {
         numbered_ride(9).to_string(),
     ]
     .join("\n");
-    // As Latin-1, in which one of the lines is no UTF-8.
+    // One of the lines is Latin-1, not UTF-8.
     let body: Vec<u8> = body.chars().map(|c| u8::try_from(c).unwrap()).collect();
     let answers = post(&app, body, &[]).await;
     let shown: Vec<_> = answers
@@ -293,9 +293,9 @@ async fn a_batch_is_not_read_further_while_its_client_reads_no_answers() {
     let n_before = standstill(&n_read).await;
     assert!(
         n_before * n_bytes < MAX_BYTES,
-        "{n_before} lines of {n_bytes} bytes were read, and no answer was taken"
+        "{n_before} lines of {n_bytes} bytes were read, and no answer was read"
     );
-    // It goes on where answers are taken.
+    // It continues when answers are read.
     while n_read.load(Ordering::Relaxed) == n_before {
         assert!(response.chunk().await.unwrap().is_some());
     }
@@ -306,7 +306,7 @@ async fn a_batch_is_not_read_further_while_its_client_reads_no_answers() {
 #[tokio::test]
 async fn lines_are_not_read_faster_than_answers_are_read() {
     let app = TestApp::spawn().await;
-    // Endless: it ends only when nobody takes answers any more.
+    // Endless: the batch ends only when its client stops reading answers.
     let lines = futures_util::stream::iter(0..)
         .map(|n| Ok::<_, std::io::Error>(format!("{}\n", numbered_ride(n))));
     let request = app.request(reqwest::Method::POST, "/v1/expenses/batch", &[NDJSON]);

@@ -1,5 +1,5 @@
 //! What a span may hold: limits on the number of attributes take content first, limits on their
-//! length leave JSON that parses, and whatever was cut says how long it was.
+//! length leave JSON that parses, and a truncated value says how long it was.
 
 use expense_agent::config::Config;
 use opentelemetry_sdk::trace::SpanData;

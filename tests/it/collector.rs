@@ -70,7 +70,7 @@ impl Collector {
     }
 }
 
-/// An address that nobody listens on, a moment ago.
+/// An address on which nothing listened a moment ago.
 async fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0")
         .await

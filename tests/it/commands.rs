@@ -133,7 +133,7 @@ async fn a_stop_signal_lets_requests_finish_and_turns_new_ones_away() {
     let (url, client) = (service.url.clone(), reqwest::Client::new());
     let body = taxi();
     let under_way = tokio::spawn(client.post(format!("{url}/v1/expenses")).json(&body).send());
-    // The request is in the service once it has a place there; a connection of its own tells when
+    // The request is in the service once it has a place there; a separate connection shows when
     // it stops listening.
     poll::until(
         Duration::from_secs(10),
@@ -201,16 +201,20 @@ async fn a_service_that_lingers_answers_and_has_callers_leave_their_connections(
     assert_eq!(kept.headers().get("connection"), None);
     kept.bytes().await.unwrap();
     service.signal("TERM").await;
-    poll::until(Duration::from_secs(10), "the service is told", async || {
-        let ready = reqwest::get(format!("{}/readyz", service.url))
-            .await
-            .unwrap();
-        if ready.status() == 503 {
-            Ok(())
-        } else {
-            Err(ready.status())
-        }
-    })
+    poll::until(
+        Duration::from_secs(10),
+        "the service received the signal",
+        async || {
+            let ready = reqwest::get(format!("{}/readyz", service.url))
+                .await
+                .unwrap();
+            if ready.status() == 503 {
+                Ok(())
+            } else {
+                Err(ready.status())
+            }
+        },
+    )
     .await;
     // The first comes by the connection that was kept, the second by one of its own.
     for _ in 0..2 {

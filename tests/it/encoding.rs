@@ -1,4 +1,4 @@
-//! Spans and log records as bytes: whatever one holds, a receiver that uses the generated types
+//! Spans and log records as bytes: whatever they contain, a receiver that uses the generated types
 //! reads what those would have sent.
 
 use std::time::{Duration, SystemTime};

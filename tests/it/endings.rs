@@ -104,7 +104,7 @@ async fn all_end(visits: Vec<Visit>, replies: Vec<&str>) -> Result<(), TestCaseE
             .request(method, path, &headers)
             .header("content-type", "application/json")
             .body(body);
-        // A client that leaves drops its connection, in the middle of whatever happens there.
+        // A client that leaves drops its connection, in the middle of any work.
         clients.spawn(tokio::time::timeout(stays, request.send()));
     }
     clients.join_all().await;

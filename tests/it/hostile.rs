@@ -342,7 +342,7 @@ async fn cached_and_reasoning_tokens_are_counted_and_priced_separately() {
         (&cost["prompt"], &cost["completion"], &cost["total"]),
         (&json!("0.12"), &json!("0.3"), &json!("0.42"))
     );
-    // Nobody counted the tokens of the second answer, so the cost of the whole is unknown.
+    // The second answer has no token counts, so the total cost is unknown.
     assert_eq!(decision["cost_usd"], Value::Null);
     let spans = app.trace(&decision["trace_id"]);
     let has = |key: &str, n: i64| {
@@ -421,7 +421,7 @@ async fn settings_and_trace_context_are_sent_where_switched_on() {
     assert!(!request.headers.contains_key("baggage"));
 }
 
-/// A service whose offline model has one fault all the time.
+/// A service whose offline model has one injected fault in every answer.
 async fn faulty(fault: &str) -> TestApp {
     let faults: Vec<FaultRate> = vec![fault.parse().unwrap()];
     TestApp::with(Config {

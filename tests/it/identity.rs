@@ -1,4 +1,4 @@
-//! User and tenant: taken from baggage within bounds, on every span of their own request, and on no
+//! User and tenant: read from baggage within bounds, on every span of their own request, and on no
 //! span of another.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! The queue by itself: whatever comes, goes, fails and comes back in whatever order, no span is in
+//! The queue by itself: in whatever order spans arrive, leave, fail and return, no span is in
 //! two places or in none.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -45,7 +45,7 @@ async fn the_smallest_useful_request_is_decided() {
     assert_eq!((again.status, &again.body), (200, body));
 }
 
-/// Bodies with one fault each, and the field it is in.
+/// Bodies with one error each, and the field of the error.
 fn faulty_bodies() -> Vec<(String, &'static str)> {
     let with = |member: &str| format!(r#"{{"transaction": "Taxi", "amount": "45.00", {member}}}"#);
     let amount = |amount: &str| format!(r#"{{"transaction": "Taxi", "amount": {amount}}}"#);

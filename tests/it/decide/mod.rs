@@ -1,4 +1,4 @@
-//! `decide`: every row of a file is answered, by a decision or by a word why there is none, and
+//! `decide`: every row of a file is answered, by a decision or by the reason why there is none, and
 //! nothing is decided twice. What is read of a table is in `tables`, how a run goes on or ends in
 //! `runs`.
 

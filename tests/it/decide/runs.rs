@@ -158,7 +158,8 @@ async fn a_run_that_is_interrupted_says_how_to_continue() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A pipe that does not end holds it. It can be told to stop once it listens for that.
+    // A pipe without an end keeps the run going. It can be stopped once its signal handler is
+    // installed.
     poll::until(Duration::from_secs(30), "run under way", async || {
         let pid = child.id().unwrap();
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -293,6 +294,6 @@ async fn a_run_that_was_killed_continues_and_decides_nothing_twice() {
     assert_eq!(
         model.requests().len(),
         n_asked,
-        "the third time nobody is asked"
+        "the third run calls no model"
     );
 }

@@ -198,7 +198,7 @@ async fn a_full_queue_drops_its_oldest_traces_and_keeps_failed_ones() {
     assert_eq!(counts, expected);
 }
 
-/// Spans that begin, end and are left open on several threads, while the receiver does whatever it
+/// Spans start, end and stay open on several threads, while the receiver behaves in every way it
 /// likes.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_counts_add_up_at_every_moment() {

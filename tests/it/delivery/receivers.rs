@@ -211,8 +211,7 @@ async fn the_beginning_of_an_endless_answer_is_enough() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_that_never_accepted_anything_is_tried_four_times_at_the_stop() {
-    /// The attempt that is under way when the stop comes: it gets no answer, and is none of the
-    /// four.
+    /// The attempt in progress when the stop comes. It gets no answer and is not one of the four.
     const UNDER_WAY: u64 = 5;
     let n_tried = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&n_tried);

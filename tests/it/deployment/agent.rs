@@ -43,7 +43,7 @@ fn variables(files: &Files) -> Vec<String> {
             .iter()
             .any(|variable| text(&variable["value"]).contains(&format!("$({name})")));
         if !is_read(name) && !is_used {
-            faults.push(format!("{name} is read by nobody"));
+            faults.push(format!("{name} is not read by any program"));
         }
         if is_above(name) {
             faults.push(format!("{name} is set twice"));
@@ -66,17 +66,17 @@ fn every_variable_of_the_agent_is_read() {
             (
                 "name: DATABASE_URL",
                 "name: POSTGRES_URL",
-                "POSTGRES_URL is read by nobody",
+                "POSTGRES_URL is not read by any program",
             ),
             (
                 "name: OPENAI_API_KEY\n",
                 "name: OPENAI_KEY\n",
-                "OPENAI_KEY is read by nobody",
+                "OPENAI_KEY is not read by any program",
             ),
             (
                 "name: OTEL_SERVICE_NAME",
                 "name: OTEL_SERVICE",
-                "OTEL_SERVICE is read by nobody",
+                "OTEL_SERVICE is not read by any program",
             ),
             (
                 "name: OTEL_SERVICE_NAME",
@@ -86,7 +86,7 @@ fn every_variable_of_the_agent_is_read() {
             (
                 "k8s.node.name=$(NODE_NAME),",
                 "",
-                "NODE_NAME is read by nobody",
+                "NODE_NAME is not read by any program",
             ),
             (
                 "name: POD_UID",

@@ -108,7 +108,7 @@ fn variables(files: &Files) -> Vec<String> {
         .map(|(name, _)| name);
     let unread = names
         .filter(|name| !is_read(name))
-        .map(|name| format!("{name} is read by nobody"));
+        .map(|name| format!("{name} is not read by any program"));
     let lost = files
         .variables
         .iter()
@@ -123,7 +123,7 @@ fn every_variable_of_the_agent_is_read() {
     let broken = (
         "EXPENSE_AGENT_MODEL:",
         "EXPENSE_MODEL:",
-        "EXPENSE_MODEL is read by nobody",
+        "EXPENSE_MODEL is not read by any program",
     );
     assert_check(variables, COMPOSE, &[broken]);
 }

@@ -193,7 +193,7 @@ fn compose_starts_and_uses_postgres_when_it_is_asked_to() {
     );
 }
 
-/// The NetworkPolicy of a name; nothing if there is none.
+/// The NetworkPolicy of a name; null if it does not exist.
 fn policy<'a>(files: &'a Files, name: &str) -> &'a Value {
     object(files, "NetworkPolicy", name).unwrap_or(&Value::Null)
 }
@@ -256,7 +256,7 @@ fn reach(files: &Files) -> Vec<String> {
         faults.push("the policy of Postgres does not hold for both directions".to_owned());
     }
     if !list(&of_postgres["spec"]["egress"]).is_empty() {
-        faults.push("Postgres may call somebody".to_owned());
+        faults.push("Postgres may open connections".to_owned());
     }
     faults
 }
@@ -285,7 +285,7 @@ fn the_agent_alone_reaches_postgres() {
             (
                 "5432}\n---",
                 "5432}\n  egress:\n    - {}\n---",
-                "Postgres may call somebody",
+                "Postgres may open connections",
             ),
             (
                 "app.kubernetes.io/name: postgres\n  policyTypes: [Ingress, Egress]",

@@ -216,12 +216,12 @@ fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// A text, or an empty one if it is none.
+/// A text, or an empty one if the value is not a text.
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// What stands behind the last colon: the port of an address, the tag of an image.
+/// The part after the last colon: the port of an address, the tag of an image.
 fn behind_colon(text: &str) -> &str {
     text.rsplit_once(':').map_or("", |(_, behind)| behind)
 }
@@ -271,7 +271,7 @@ fn is_read(variable: &str) -> bool {
         || of_exporter.any(|suffix| EXPORTER_SUFFIXES.contains(&suffix))
 }
 
-/// Fails unless the shipped files pass a check, and the check names the fault of each broken copy.
+/// Fails unless the shipped files pass a check, and the check names the problem of each broken copy.
 /// What breaks a copy is a text that stands once in the file of that name, and the text put there
 /// instead.
 fn assert_check(check: fn(&Files) -> Vec<String>, name: &str, broken: &[(&str, &str, &str)]) {

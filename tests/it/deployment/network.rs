@@ -7,7 +7,7 @@ use super::agent::variable;
 use super::manifest::{Pod, object, pods, selected, title};
 use super::{Files, MANIFEST, assert_check, host_and_port, list, text};
 
-/// A fault for each port that none of the pods opens.
+/// A problem for each port that none of the pods opens.
 fn closed(who: &str, pods: &[Pod], ports: impl Iterator<Item = Value>) -> Vec<String> {
     ports
         .filter(|port| !pods.iter().any(|pod| pod.has_port(port)))

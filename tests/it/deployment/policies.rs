@@ -63,7 +63,7 @@ fn differences(files: &Files) -> Vec<String> {
     let gone = mounted
         .iter()
         .filter(|(_, path)| !policies.contains_key(*path));
-    faults.extend(gone.map(|(_, path)| format!("policies/{path} is mounted, and is no file")));
+    faults.extend(gone.map(|(_, path)| format!("policies/{path} is mounted, and is not a file")));
     let idle = data
         .keys()
         .filter(|key| !mounted.iter().any(|(mounted, _)| mounted == key));
@@ -139,7 +139,7 @@ fn the_manifest_repeats_the_policies_that_ship() {
             (
                 "path: tables/prices.toml",
                 "path: prices.toml",
-                "policies/prices.toml is mounted, and is no file",
+                "policies/prices.toml is mounted, and is not a file",
             ),
         ],
     );

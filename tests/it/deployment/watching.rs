@@ -29,14 +29,14 @@ fn mounts(files: &Files) -> Vec<String> {
     });
     let strays = mounted.filter(|(_, file)| !of_project(file).is_file());
     strays
-        .map(|(name, file)| format!("{name} mounts {file}, which is no file of the project"))
+        .map(|(name, file)| format!("{name} mounts {file}, which is not a file of the project"))
         .collect()
 }
 
 #[test]
 fn every_file_that_is_mounted_is_there() {
     let broken = ("./deploy/prometheus.yml", "./prometheus.yml");
-    let fault = "prometheus mounts prometheus.yml, which is no file of the project";
+    let fault = "prometheus mounts prometheus.yml, which is not a file of the project";
     assert_check(mounts, COMPOSE, &[(broken.0, broken.1, fault)]);
 }
 

@@ -81,7 +81,7 @@ async fn a_full_disk_is_a_503_loses_nothing_that_was_answered_and_needs_no_resta
         }
         assert!(
             answered.len() < 1_000,
-            "there is no room for a thousand decisions"
+            "the disk has no room for a thousand decisions"
         );
     };
     assert_eq!(

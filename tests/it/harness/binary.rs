@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// environment.
 pub(crate) fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_expense-agent"));
-    // Most tests have nobody who takes log records; those that have say so.
+    // Most tests have no receiver of log records; those that have one set the variable.
     command
         .args(arguments)
         .env_clear()

@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use super::server::Server;
 
 const COMPLETIONS: &str = "/v1/chat/completions";
-/// The schema names by which a request tells its step.
+/// The schema names that show the step of a request.
 const CLASSIFY_SCHEMA: &str = "classification";
 const DECIDE_SCHEMA: &str = "decision";
 

@@ -1,5 +1,5 @@
-//! A page of `/metrics` that holds every metric there is: of the program itself, with all that can
-//! be switched on, after decisions that went every way they can go.
+//! A page of `/metrics` with every metric: from the real program with everything switched on, after
+//! decisions of every kind.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use super::replies::{advice, approved_trip, category};
 use super::store::TestStore;
 use super::{MODEL, poll};
 
-/// How long what is watched may take to show, before a test fails.
+/// How long a metric may take to appear before a test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The employee in all of it, whom no metric may name.
+/// The employee of all expenses, whose id must not appear in a metric.
 pub(crate) const EMPLOYEE: &str = "ana-the-employee";
 
 /// An expense of the employee.
@@ -26,7 +26,7 @@ fn claim(transaction: &str, amount: &str) -> Value {
     of_user(expense(transaction, amount), EMPLOYEE)
 }
 
-/// Runs the program through all of it, and reads the page.
+/// Runs the program through decisions of every kind, and reads the page.
 pub(crate) async fn full_page() -> Page {
     let (fake, receiver) = (FakeOpenAi::spawn().await, OtlpReceiver::spawn().await);
     let keys = KeyFile::new(&[
@@ -112,9 +112,9 @@ pub(crate) async fn full_page() -> Page {
     };
     decide("ea_feed", claim("Flight to Boston", "310.00"), manager()).await;
     let open = decide("ea_feed", claim("Flight to Boston", "311.00"), manager()).await;
-    let settlement =
+    let resolution =
         json!({"action": "approve", "role": "manager", "actor": "ben", "reason": "Talked to her."});
-    let (status, resolved) = send(&resolution_of(&open), "ea_boss", settlement).await;
+    let (status, resolved) = send(&resolution_of(&open), "ea_boss", resolution).await;
     assert_eq!(status, 201, "{resolved:#}");
     assert_eq!(
         send("/v1/expenses", "ea_nobody", claim("Taxi", "1.00"))

@@ -1,5 +1,5 @@
 //! A client of a Jaeger that runs beside the tests, by its stable query API `/api/v3`.
-//! It is started by whoever runs the tests and found through three variables of the environment;
+//! The person who runs the tests starts it, and three environment variables name it;
 //! without them a test against it skips, and says so.
 
 use std::io::Write as _;

@@ -36,7 +36,7 @@ impl KeyFile {
         file
     }
 
-    /// Puts another file in its place, as one does who replaces a file in use.
+    /// Replaces the file atomically, as an operator replaces a file in use.
     pub(crate) fn replace(&self, entries: &[String]) {
         let next = self.folder.path().join("next.toml");
         std::fs::write(&next, entries.concat()).unwrap();
@@ -48,7 +48,7 @@ impl KeyFile {
         self.path.to_str().unwrap()
     }
 
-    /// A service that lets in whoever shows one of the keys.
+    /// A service that accepts these keys.
     pub(crate) async fn app(&self) -> TestApp {
         TestApp::with(Config {
             http: HttpConfig {

@@ -1,6 +1,6 @@
-//! What the tests stand on: [`TestApp`] is the service as `main` puts it together, with its own
-//! port, folder and span exporter, so that tests run side by side. Its parts (fake OpenAI, OTLP
-//! receiver, Jaeger client) are beside it.
+//! The foundation of the tests: [`TestApp`] is the service as `main` builds it, with its own port,
+//! folder and span exporter, so that tests run in parallel. Expenses and model answers are in
+//! `expenses` and `replies`; fakes and receivers have a file each.
 
 pub(crate) mod binary;
 pub(crate) mod expenses;
@@ -110,7 +110,7 @@ pub(crate) fn http_config() -> HttpConfig {
     }
 }
 
-/// Names for people, by the key of the tests.
+/// Pseudonyms from the key of the tests.
 pub(crate) fn pseudonyms() -> Pseudonyms {
     Pseudonyms::new("the key of the tests".into())
 }
@@ -127,7 +127,7 @@ pub(crate) fn telemetry_settings(variables: &[(&str, &str)]) -> TelemetrySetting
     settings
 }
 
-/// The fake as the service's model: two retries, and little patience.
+/// The fake as the service's model, with two retries and short timeouts.
 pub(crate) fn openai(fake: &FakeOpenAi) -> ModelConfig {
     ModelConfig::OpenAi(Box::new(OpenAiConfig {
         base_url: fake.base_url().parse().unwrap(),
@@ -155,7 +155,7 @@ pub(crate) struct TestApp {
     _folder: Option<TempDir>,
 }
 
-/// What came back from a request.
+/// The response to a request.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -359,7 +359,7 @@ impl TestApp {
         Page::parse(self.get("/metrics").await.body.as_str().unwrap())
     }
 
-    /// The decision about a body; the test fails if there is none.
+    /// The decision about a body. The test fails if the reply is not a decision.
     pub(crate) async fn decide(&self, body: impl Into<Value>) -> Value {
         let reply = self.post(body).await;
         assert_eq!(reply.status, 201, "{:#}", reply.body);

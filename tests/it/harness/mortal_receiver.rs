@@ -1,4 +1,4 @@
-//! An OTLP receiver that can be killed in the middle of whatever it does, and come back on its
+//! An OTLP receiver that can be killed at any moment, and come back on its
 //! ports: it lives on a runtime of its own, and when that goes, every socket is closed at once, as
 //! those of a killed process are. A test can tell it how to behave; `receiver_process` is one that
 //! cannot be told, and can be killed for real.
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The receiver; dropping it kills it.
 pub(crate) struct MortalReceiver {
     inbox: Inbox,
-    /// Bound and never listening: they keep the ports from others while nobody answers there.
+    /// Bound but not listening: they reserve the ports while the receiver is down.
     held: [TcpSocket; 2],
     runtime: Option<Runtime>,
 }
@@ -32,7 +32,7 @@ pub(super) fn bound(port: u16) -> std::io::Result<TcpSocket> {
 }
 
 impl MortalReceiver {
-    /// Finds two free ports, and lets nobody listen there yet.
+    /// Reserves two free ports, on which nothing listens yet.
     pub(crate) fn dead() -> Self {
         Self {
             inbox: Inbox::default(),
@@ -55,7 +55,7 @@ impl MortalReceiver {
         format!("http://{}", held.local_addr().unwrap())
     }
 
-    /// Listens on the same ports, with everything it had taken before.
+    /// Listens on the same ports again, with everything it had accepted before.
     pub(crate) async fn revive(&mut self) {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)

@@ -128,12 +128,12 @@ impl OtlpReceiver {
 /// What becomes of an export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// It is taken.
+    /// Accepts every export.
     #[default]
     Take,
-    /// It is taken but for so many of its spans.
+    /// Accepts an export, but rejects this many of its spans.
     TakeAllBut(i64),
-    /// It is taken if it has at most so many bytes.
+    /// Accepts an export of at most this many bytes.
     AtMost(usize),
     /// It is wrong, now and always.
     Refuse,
@@ -172,7 +172,7 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// A journal after so many lines of which exports are not answered any more.
+    /// A journal; after this many lines, exports are no longer answered.
     pub(super) fn new(file: File, n_answers: usize) -> Self {
         Self {
             file,
@@ -261,7 +261,7 @@ impl Inbox {
         self.lock().n_hanging
     }
 
-    /// Takes an export, or does with it what it is told to; an error is said in the words of gRPC.
+    /// Handles an export in the current manner. Errors are those of gRPC.
     async fn take(&self, export: Export) -> Result<ExportTraceServiceResponse, tonic::Status> {
         let manner = self.lock().manner;
         let mut response = ExportTraceServiceResponse::default();

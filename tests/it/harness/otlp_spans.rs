@@ -134,7 +134,7 @@ pub(crate) fn kind_of(number: i64) -> SpanKind {
         3 => SpanKind::Client,
         4 => SpanKind::Producer,
         5 => SpanKind::Consumer,
-        other => panic!("{other} is no span kind of OTLP"),
+        other => panic!("{other} is not a span kind of OTLP"),
     }
 }
 
@@ -144,7 +144,7 @@ pub(crate) fn status_of(code: i64, message: &str) -> Status {
         0 => Status::Unset,
         1 => Status::Ok,
         2 => Status::error(message.to_owned()),
-        other => panic!("{other} is no status code of OTLP"),
+        other => panic!("{other} is not a status code of OTLP"),
     }
 }
 

@@ -138,7 +138,7 @@ pub(crate) async fn policies_are(url: &str, expected: &str) -> String {
         assert_eq!(
             ready.status(),
             200,
-            "the service serves on, whatever became of the files"
+            "the service keeps running while its files change"
         );
         let body: Value = ready.json().await.map_err(|error| error.to_string())?;
         let said = body["checks"]["policies"]

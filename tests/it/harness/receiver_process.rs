@@ -17,14 +17,14 @@ use super::mortal_receiver::bound;
 use super::otlp_receiver::{Inbox, Journal};
 use super::poll;
 
-/// What the process is told: its ports for gRPC and HTTP, how many exports it answers, and its
+/// The arguments of the process: its ports for gRPC and HTTP, how many exports it answers, and its
 /// file.
 const ORDERS: &str = "EXPENSE_AGENT_TEST_RECEIVER";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The receiver through all its lives.
 pub(crate) struct ReceiverProcess {
-    /// Bound and never listening: they keep the ports from others while nobody answers there.
+    /// Bound but not listening: they reserve the ports while the receiver is down.
     held: [TcpSocket; 2],
     folder: TempDir,
     n_lives: usize,
@@ -32,7 +32,7 @@ pub(crate) struct ReceiverProcess {
 }
 
 impl ReceiverProcess {
-    /// Finds two free ports, and lets nobody listen there yet.
+    /// Reserves two free ports, on which nothing listens yet.
     pub(crate) fn dead() -> Self {
         let held = [bound(0).unwrap(), bound(0).unwrap()];
         Self {
@@ -75,7 +75,7 @@ impl ReceiverProcess {
             .collect()
     }
 
-    /// How often each span was taken: trace id and span id.
+    /// How often each span was accepted, by trace id and span id.
     pub(crate) fn spans(&self) -> BTreeMap<(String, String), usize> {
         let mut n_times = BTreeMap::new();
         for span in (1..=self.n_lives)

@@ -1,5 +1,5 @@
 //! A router on a free loopback port, served over HTTP/1.1 and HTTP/2 until its owner drops it.
-//! What the routes answer lives with those who use it. Also a port that nobody serves.
+//! The routes are defined by the tests that use them. Also a port on which nothing listens.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -37,7 +37,7 @@ impl Server {
     }
 }
 
-/// A port that nobody listens on, and that nobody else gets while this lives.
+/// A port on which nothing listens, and which stays reserved while this lives.
 pub(crate) struct Nobody(TcpSocket);
 
 impl Nobody {

@@ -74,7 +74,7 @@ impl TestStore {
     }
 }
 
-/// Makes a database on a Postgres, or takes it away.
+/// Creates or drops a database of a Postgres.
 async fn administer(server: &str, sql: String) {
     sqlx::any::install_default_drivers();
     let pool = AnyPool::connect(server)
@@ -95,7 +95,7 @@ pub(crate) async fn on_each_store(test: impl AsyncFn(TestStore)) {
             let name = format!("test_{}", Uuid::new_v4().simple());
             administer(&server, format!("CREATE DATABASE {name}")).await;
             test(TestStore::postgres(&server, &name)).await;
-            // By force: whoever was dropped lets go of its connections a little later.
+            // By force, because a service that was dropped closes its connections a little later.
             administer(&server, format!("DROP DATABASE {name} WITH (FORCE)")).await;
         }
         Err(_) => skip(

@@ -1,4 +1,4 @@
-//! Whom a key lets in, until when, and as which tenant.
+//! Which requests a key admits, until when, and as which tenant.
 
 use std::collections::BTreeSet;
 
@@ -57,7 +57,7 @@ fn bearer(key: &str) -> String {
     format!("Bearer {key}")
 }
 
-/// Every value of a key on a span; more than one would be a fault.
+/// Every value of an attribute on a span; more than one would be an error.
 fn values(span: &SpanData, key: &str) -> Vec<String> {
     let found = span
         .attributes
@@ -206,7 +206,7 @@ async fn the_key_alone_decides_the_tenant() {
     );
     assert_eq!(
         reply.body["user_id"], "ana",
-        "the holder of the key still says for whom"
+        "the holder of the key still names the employee"
     );
     let trace_id = &reply.body["trace_id"];
     let tenants = attributes(&app, trace_id, "tenant.id");

@@ -195,7 +195,7 @@ async fn a_service_starts_with_valid_keys_only_and_with_them_on_any_address() {
     let output = run(&verify, &[QUIET, ("EXPENSE_AGENT_LISTEN", "0.0.0.0:8000")]).await;
     let said = text(output.stderr);
     assert!(said.contains("there is no ledger in "), "{said}");
-    // An empty variable is no way to switch the keys off unnoticed.
+    // An empty variable does not switch the keys off unnoticed.
     let output = run(&["serve"], &[QUIET, ("EXPENSE_AGENT_API_KEYS", "")]).await;
     assert_eq!(output.status.code(), Some(2));
     // The flag that lets everyone in does not open a service that has keys.

@@ -1,4 +1,5 @@
-//! API keys: what a file of them may hold, how one is made, and whom it lets in, as which tenant.
+//! API keys: what a key file may contain, how a key is created, and which requests it admits as
+//! which tenant.
 //! Files are in `file`, requests in `access`; that keys change while the service runs is in
 //! `crate::reload`.
 

@@ -184,7 +184,7 @@ impl Run<'_> {
             let decision: Value = serde_json::from_str(&text).unwrap();
             assert_eq!(
                 decision["merchant"], canary,
-                "the caller's own words are his"
+                "the caller's own words are returned"
             );
             assert_clean("a decision", &without_echo(decision).to_string());
         }
@@ -238,7 +238,7 @@ async fn nothing_leaks(protocol: &str, content: &str, log_format: &str) {
             "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
             content,
         ),
-        // Written to the log, with what stands in it.
+        // The value is written to the log.
         ("OTEL_TRACES_SAMPLER", all.as_str()),
         ("OPENAI_BASE_URL", &fake.base_url()),
         ("OPENAI_API_KEY", CANARIES[5].0),
@@ -306,7 +306,7 @@ async fn nothing_leaks(protocol: &str, content: &str, log_format: &str) {
     );
 }
 
-/// What the program says somebody is called in traces.
+/// The name of a user in traces, from the program itself.
 async fn run_pseudonym(user_id: &str) -> String {
     let output = run(&["pseudonym", user_id], &[KEY]).await;
     assert!(output.status.success(), "{output:?}");

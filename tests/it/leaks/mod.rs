@@ -8,7 +8,7 @@ mod switches;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// One of each kind, and what stands in its place.
+/// One canary of each kind, and its replacement.
 const CANARIES: [(&str, &str); 7] = [
     ("jane.canary@example.com", "[EMAIL]"),
     ("4012 8888 8888 1881", "[CARD]"),
@@ -21,7 +21,7 @@ const CANARIES: [(&str, &str); 7] = [
 
 const KEY: (&str, &str) = ("EXPENSE_AGENT_PSEUDONYM_KEY", "the key of this test");
 
-/// A text as somebody looking for a canary would read it: letters and digits only.
+/// A text reduced to letters and digits, as a reader looking for a canary would see it.
 fn squashed(text: &str) -> String {
     text.chars()
         .filter(char::is_ascii_alphanumeric)
@@ -29,7 +29,7 @@ fn squashed(text: &str) -> String {
         .collect()
 }
 
-/// Fails if any canary is in the text, whatever blanks and dashes are in it.
+/// Fails if any canary is in the text, regardless of blanks and dashes.
 fn assert_clean(place: &str, text: &str) {
     let haystack = squashed(text);
     for (canary, _) in CANARIES {

@@ -42,7 +42,8 @@ async fn a_manager_approves_all_or_less_of_what_is_pending_and_the_rest_is_free_
             "the machine's decision stays what it was"
         );
         assert_eq!(office.used(laptop("1.00")).await, "600.00");
-        // Read again it is the same, and the same settlement sent again is answered again.
+        // The stored decision is the same, and the same resolution sent again gets the same
+        // answer.
         let path = path_of(&pending);
         assert_eq!(office.get(&path).await, reply.body);
         let again = office.resolve("ea_manager", &pending, less).await;

@@ -86,8 +86,7 @@ impl Office {
             .body
     }
 
-    /// What is used of the cap of the day's meals, the year's office or the trip, told by an
-    /// expense far above it.
+    /// How much of the cap of an expense is used, as the finding of an expense far above it shows.
     async fn used(&self, mut body: Value) -> Value {
         body["amount"] = "9000.00".into();
         self.decide(body).await["findings"][0]["used"].clone()

@@ -74,7 +74,7 @@ async fn no_one_resolves_without_the_role_for_themselves_or_for_another_tenant()
             "{key} {body}"
         );
     }
-    // Nothing of all that has settled it.
+    // None of these requests resolved it.
     assert_eq!(
         office.get("/v1/expenses?pending=manager").await["decisions"][0]["id"],
         pending["id"]
