@@ -1,4 +1,4 @@
-//! Parts of a decision on their own: what each takes, and what it allocates. The whole chain is
+//! Parts of a decision on their own: the time and the allocations of each. The whole service is
 //! measured in `chain`.
 
 use std::hint::black_box;
@@ -57,8 +57,8 @@ fn main() {
     divan::main();
 }
 
-/// The verdict on an expense, by policy; the rules are put beside their usage first, as for every
-/// decision.
+/// The verdict on an expense, by policy. The rules are combined with their usage first, as for
+/// every decision.
 #[divan::bench(args = ["meals", "office", "other", "travel"])]
 fn engine(bencher: Bencher, category: &str) {
     let policy = RULEBOOK
@@ -76,7 +76,7 @@ fn engine(bencher: Bencher, category: &str) {
     });
 }
 
-/// What merchant code, merchant and words speak for.
+/// The evidence of merchant code, merchant and words.
 #[divan::bench]
 fn evidence(bencher: Bencher) {
     bencher.bench(|| {
@@ -86,8 +86,7 @@ fn evidence(bencher: Bencher) {
     });
 }
 
-/// Texts as they leave: a word, a sentence, one that holds what must not leave, and the facts of a
-/// prompt.
+/// Redaction of texts: a word, a sentence, one with personal data, and the facts of a prompt.
 #[divan::bench(args = ["word", "sentence", "findings", "prompt"])]
 fn redaction(bencher: Bencher, text: &str) {
     let text = match text {
@@ -108,7 +107,7 @@ fn redaction(bencher: Bencher, text: &str) {
     bencher.bench(|| redact(black_box(&text)).into_owned());
 }
 
-/// Tokens to money.
+/// The cost of a call from its tokens.
 #[divan::bench]
 fn cost(bencher: Bencher) {
     let Answer { model, usage, .. } = answer();
@@ -119,13 +118,13 @@ fn cost(bencher: Bencher) {
     });
 }
 
-/// A request that does nothing, through the middleware that makes its span.
+/// A request without work, through the middleware that makes its span.
 #[divan::bench(args = ["without traces", "with traces"])]
 fn server_span(bencher: Bencher, traces: &str) {
     answered(bencher, traces, Router::new().route("/", post(async || "")));
 }
 
-/// The same with a call of a model that answers at once, and the span of that call.
+/// The same with a call of a model that answers at once, and the span of the call.
 #[divan::bench(args = ["without traces", "with traces"])]
 fn server_and_chat_span(bencher: Bencher, traces: &str) {
     let model = (TracedModel::new(Ready::new(), false), RULEBOOK.clone());
@@ -138,8 +137,8 @@ fn server_and_chat_span(bencher: Bencher, traces: &str) {
     );
 }
 
-/// Times one request at a time through the middleware. Spans are cleaned as they end, and then
-/// thrown away.
+/// Times one request at a time through the middleware. Spans are scrubbed as they end, and then
+/// discarded.
 fn answered(bencher: Bencher, traces: &str, router: Router) {
     let variables: Variables = match traces {
         "with traces" => Variables::new(),
@@ -230,7 +229,7 @@ fn answer() -> Answer {
     }
 }
 
-/// Throws spans away.
+/// Discards spans.
 #[derive(Debug)]
 struct Nowhere;
 

@@ -1,5 +1,5 @@
-//! A model endpoint that costs as little as one can: answers are put together once, and of a
-//! request only as much is looked at as tells which of them it gets.
+//! A model endpoint that costs as little as possible: its answers are built once, and it reads only
+//! the part of a request that selects the answer.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use super::server;
 
 /// The endpoint.
 pub(crate) struct FakeOpenAi {
-    /// What a client of OpenAI is configured with.
+    /// The base URL for a client of OpenAI.
     pub(crate) base_url: String,
 }
 
-/// A word in a transaction, and what the model answers when it reads it.
+/// A word in a transaction, and the answers of the model to it.
 struct Answers {
     word: &'static str,
     classify: Bytes,
@@ -33,7 +33,7 @@ struct Book {
 }
 
 impl FakeOpenAi {
-    /// Starts an endpoint that takes its time.
+    /// Starts an endpoint with a latency.
     pub(crate) async fn spawn(latency: Duration) -> anyhow::Result<Self> {
         let answers = [
             ("Flight", "travel", "denied", "travel-trip-cap"),
@@ -43,9 +43,9 @@ impl FakeOpenAi {
                 "needs_approval",
                 "office-manager-approval",
             ),
-            // A taxi that is taken for a meal, so that a check fails.
+            // A taxi is classified as a meal, so that a check fails.
             ("Taxi", "meals", "approved", "meals-day-cap"),
-            // Whatever else is sent is a meal.
+            // Everything else is a meal.
             ("", "meals", "approved", "meals-day-cap"),
         ];
         let answers = answers.map(|(word, category, decision, rule)| Answers {

@@ -1,6 +1,6 @@
-//! The floor: a proxy that asks the model twice and does nothing else, as short as it can be
-//! written with the libraries that the service uses. What the service takes above it is what
-//! checks, ledger and traces cost.
+//! The floor: a proxy that calls the model twice and does nothing else, in as few lines as possible
+//! with the libraries of the service. The difference between the service and the floor is the cost
+//! of checks, ledger and traces.
 
 use std::io::Write;
 
@@ -21,7 +21,7 @@ struct Proxy {
     url: String,
 }
 
-/// Serves until it is killed, and says where, in the words of the service.
+/// Serves until it is killed, and prints its address in the same form as the service.
 pub(crate) async fn serve(upstream: String) -> anyhow::Result<()> {
     let http = reqwest::Client::builder()
         .no_proxy()

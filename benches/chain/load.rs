@@ -1,6 +1,7 @@
-//! The load: expenses of many people, from clients that each wait for their answer (saturation), or
-//! by a timetable that waits for nobody. By the timetable a latency counts from the moment the
-//! request was due, so that a service that stalls cannot hide those that came late for it.
+//! The load: expenses of many people, either from clients that each wait for their answer
+//! (saturation), or at a fixed rate that does not wait. At a fixed rate, latency is measured from
+//! the moment at which the request was due, so that a service that stalls cannot hide the requests
+//! that it delayed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,26 +17,27 @@ use reqwest::{Client, RequestBuilder};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// The first day on which somebody eats.
+/// The day of the first meals.
 const FIRST_DAY: Date = Date::constant(2020, 1, 1);
-/// Requests that may be under way by a timetable: as many as the service works on at once.
+/// The maximum number of concurrent requests at a fixed rate: the limit of the service.
 const MAX_LATE: usize = 256;
 
-/// How requests come.
+/// How requests are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pace {
-    /// So many clients, each with a request under way all the time.
+    /// This many clients, each with one request in flight all the time.
     Saturation(usize),
-    /// So many a second.
+    /// This many requests a second.
     Rate(u32),
 }
 
-/// Who eats: a meal a day each, so that no cap ever denies one and none looks like a duplicate.
+/// The employees: one meal a day each, so that no cap denies a meal and none looks like a
+/// duplicate.
 #[derive(Clone, Copy)]
 pub(crate) struct People {
-    /// Tenants; each employee is of one.
+    /// The number of tenants; each employee belongs to one.
     pub(crate) n_tenants: u64,
-    /// Employees.
+    /// The number of employees.
     pub(crate) n_users: u64,
 }
 
@@ -48,7 +50,7 @@ impl Default for People {
     }
 }
 
-/// Meals handed in at one service.
+/// The meals that are sent to one service.
 #[derive(Clone)]
 pub(crate) struct Meals {
     client: Client,
@@ -58,7 +60,7 @@ pub(crate) struct Meals {
 }
 
 impl Meals {
-    /// Nobody has eaten yet.
+    /// No meals yet.
     pub(crate) fn new(origin: &str, people: People) -> anyhow::Result<Self> {
         let client = Client::builder().no_proxy().tcp_nodelay(true).build()?;
         Ok(Self {
@@ -92,19 +94,19 @@ impl Meals {
     }
 }
 
-/// What came of a load.
+/// The results of a load.
 #[derive(Clone)]
 pub(crate) struct Answered {
-    /// Microseconds, of decisions alone.
+    /// Latencies of decisions in microseconds.
     pub(crate) latencies: Histogram<u64>,
-    /// Requests that came to no decision.
+    /// Requests without a decision.
     pub(crate) n_failed: u64,
     /// From the first request to the last answer.
     pub(crate) elapsed: Duration,
 }
 
 impl Answered {
-    /// Nothing.
+    /// No results yet.
     pub(crate) fn nothing() -> anyhow::Result<Self> {
         let latencies = Histogram::new_with_bounds(1, 60_000_000, 3)?;
         Ok(Self {
@@ -114,7 +116,7 @@ impl Answered {
         })
     }
 
-    /// How many decisions there were.
+    /// The number of decisions.
     pub(crate) fn n_decisions(&self) -> u64 {
         self.latencies.len()
     }
@@ -124,7 +126,7 @@ impl Answered {
         self.n_decisions() as f64 / self.elapsed.as_secs_f64()
     }
 
-    /// Takes in what came of another load, or of another client of the same.
+    /// Adds the results of another load, or of another client of the same load.
     pub(crate) fn add(&mut self, other: &Self) -> anyhow::Result<()> {
         self.latencies.add(&other.latencies)?;
         self.n_failed += other.n_failed;
@@ -133,7 +135,7 @@ impl Answered {
     }
 }
 
-/// Hands meals in for a while.
+/// Sends meals for a while.
 pub(crate) async fn drive(
     meals: &Meals,
     pace: Pace,
@@ -159,8 +161,8 @@ pub(crate) async fn drive(
     Ok(answered)
 }
 
-/// A timetable, kept by a thread of its own: the runtime's clock ticks once in a millisecond, which
-/// is as long as a request takes.
+/// A schedule, kept by a separate thread: the clock of the runtime ticks once in a millisecond,
+/// which is as long as a request takes.
 fn keep_time(begin: Instant, rate: u32, duration: Duration) -> UnboundedReceiver<Instant> {
     let (due, timetable) = unbounded_channel();
     std::thread::spawn(move || {
@@ -175,7 +177,7 @@ fn keep_time(begin: Instant, rate: u32, duration: Duration) -> UnboundedReceiver
     timetable
 }
 
-/// One client: asks when it is time, and waits for the answer.
+/// One client: sends a request when it is due, and waits for the answer.
 async fn client(
     meals: Meals,
     timetable: Option<Arc<Mutex<UnboundedReceiver<Instant>>>>,

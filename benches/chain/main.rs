@@ -1,7 +1,7 @@
-//! The whole chain under load: load, model endpoint and trace backend stand here, the service is a
-//! process of its own, and what it costs is read from `/proc`. All that is compared takes turns
-//! within one run, because a machine is never as fast twice; trust the ratios, not the figures.
-//! What a scenario measures stands in the file of its name.
+//! The whole service under load. Load, model endpoint and trace backend run in this process, the
+//! service is a separate process, and its cost is read from `/proc`. Everything that is compared
+//! takes turns within one run, because a machine is never equally fast twice: trust the ratios, not
+//! the figures. Each scenario has a file of its name.
 
 #![expect(
     clippy::float_arithmetic,
@@ -33,12 +33,12 @@ use arguments::{Arguments, Scenario};
 use fake_openai::FakeOpenAi;
 use report::Report;
 
-/// The service's, because the bare proxy runs in this program.
+/// The allocator of the service, because the bare proxy runs in this program.
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// What every scenario works with.
+/// The resources of every scenario.
 struct Bench {
     arguments: Arguments,
     model: FakeOpenAi,

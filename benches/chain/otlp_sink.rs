@@ -1,6 +1,6 @@
-//! A trace backend that costs as little as one can: it takes all three signals, and of a message it
-//! reads no more than tells how many spans there are. What it took for itself, model and load,
-//! which share its processors, would wait for.
+//! A trace backend that costs as little as possible: it accepts all three signals, and reads only
+//! the part of a message that shows the number of spans. Model and load share its processors, so
+//! its own work would delay them.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::server;
 
 /// The backend of one service.
 pub(crate) struct OtlpSink {
-    /// For `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    /// The value of `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub(crate) endpoint: String,
     counter: Counter,
 }
@@ -28,7 +28,7 @@ pub(crate) struct OtlpSink {
 #[derive(Clone, Default)]
 struct Counter(Arc<AtomicU64>);
 
-/// An `ExportTraceServiceRequest`, whose spans are not looked into.
+/// An `ExportTraceServiceRequest`, whose spans are not decoded.
 #[derive(Message)]
 struct Traces {
     #[prost(message, repeated, tag = "1")]
@@ -47,7 +47,7 @@ struct Scope {
     spans: Vec<Bytes>,
 }
 
-/// A message, as far as its spans are of interest.
+/// A message, decoded as far as its spans are counted.
 trait Export: Message + Default + 'static {
     fn n_spans(&self) -> usize;
 }
@@ -59,7 +59,7 @@ impl Export for Traces {
     }
 }
 
-/// Metrics or log records, of which nothing is read.
+/// Metrics or log records, which are not decoded.
 impl Export for () {
     fn n_spans(&self) -> usize {
         0
@@ -67,7 +67,7 @@ impl Export for () {
 }
 
 impl OtlpSink {
-    /// Starts a backend that has seen nothing.
+    /// Starts a backend.
     pub(crate) async fn spawn() -> anyhow::Result<Self> {
         let counter = Counter::default();
         let services = Router::new()
@@ -87,14 +87,14 @@ impl OtlpSink {
         Ok(Self { endpoint, counter })
     }
 
-    /// Spans so far.
+    /// The number of spans so far.
     pub(crate) fn n_spans(&self) -> u64 {
         self.counter.0.load(Ordering::Relaxed)
     }
 }
 
 async fn export<M: Export>(State(counter): State<Counter>, request: Request) -> Response {
-    // The empty message is the answer to all three.
+    // An empty message is the answer to all three signals.
     Grpc::new(ProstCodec::<(), M>::default())
         .unary(counter, request)
         .await

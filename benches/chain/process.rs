@@ -1,4 +1,4 @@
-//! The measured process, and what Linux says of it.
+//! The measured process, and its figures in `/proc`.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -15,27 +15,27 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// A process that serves HTTP.
 pub(crate) struct Process {
-    /// Where it listens.
+    /// The URL on which it listens.
     pub(crate) url: String,
-    /// From its start until it could decide.
+    /// The time from its start until it was ready.
     pub(crate) start: Duration,
     child: Child,
     pid: u32,
 }
 
-/// What a process has taken so far.
+/// The resources that a process has used so far.
 #[derive(Clone, Copy)]
 pub(crate) struct Usage {
-    /// Of all processors, in its own code and in the kernel's.
+    /// Processor time, in user and kernel mode.
     pub(crate) cpu: Duration,
-    /// Memory that is resident now.
+    /// Resident memory now.
     pub(crate) resident_kib: u64,
-    /// The most that ever was.
+    /// The peak of resident memory.
     pub(crate) peak_kib: u64,
 }
 
 impl Process {
-    /// Starts a program, and waits until it says where it listens.
+    /// Starts a program, and waits until it prints its address.
     pub(crate) async fn start(mut command: Command) -> anyhow::Result<Self> {
         let begun = Instant::now();
         let mut child = command
@@ -63,15 +63,15 @@ impl Process {
         })
     }
 
-    /// What it has taken so far.
+    /// The resources that it has used so far.
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
         let folder = Path::new("/proc").join(self.pid.to_string());
         let stat = std::fs::read_to_string(folder.join("stat"))?;
-        // The name may hold blanks, and ends with the last bracket. User and system time come
-        // twelfth and thirteenth after it.
+        // The name may contain blanks, and ends with the last bracket. User and system time are the
+        // twelfth and thirteenth fields after it.
         let (_, fields) = stat
             .rsplit_once(") ")
-            .context("stat holds the name in brackets")?;
+            .context("stat has the name in brackets")?;
         let ticks: Vec<u32> = fields
             .split(' ')
             .skip(11)
@@ -82,7 +82,7 @@ impl Process {
         let kib = |name: &str| -> anyhow::Result<u64> {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
             Ok(line
-                .context("status holds the memory")?
+                .context("status has the memory")?
                 .trim()
                 .trim_end_matches(" kB")
                 .parse()?)
@@ -94,16 +94,13 @@ impl Process {
         })
     }
 
-    /// Stops it as an orchestrator would, and waits for its end.
+    /// Stops it with the signal of an orchestrator, and waits for its end.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         let kill = Command::new("kill")
             .arg(self.pid.to_string())
             .status()
             .await?;
-        ensure!(
-            kill.success(),
-            "the process has ended before it was told to"
-        );
+        ensure!(kill.success(), "the process ended before it was stopped");
         match tokio::time::timeout(PATIENCE, self.child.wait()).await {
             Ok(status) => status.map(drop).map_err(Into::into),
             Err(_) => bail!("the process does not stop"),

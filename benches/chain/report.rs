@@ -1,4 +1,4 @@
-//! What a run found, as Markdown: where and when it ran, how loaded the machine was, and tables.
+//! The results of a run as Markdown: where and when it ran, how loaded the machine was, and tables.
 
 use std::fmt::{self, Display, Write};
 use std::time::Duration;
@@ -18,16 +18,16 @@ pub(crate) struct Report {
 
 /// One table.
 pub(crate) struct Table {
-    /// What it is about, and what there is to know of it.
+    /// The title, with notes.
     pub(crate) title: String,
-    /// What stands above each column.
+    /// The headings.
     pub(crate) columns: Vec<String>,
     /// The cells; the first of a row is its name.
     pub(crate) rows: Vec<Vec<String>>,
 }
 
 impl Report {
-    /// Begins with how loaded the machine is without the benchmark.
+    /// Starts a report with the load of the machine before the benchmark.
     pub(crate) fn begin() -> anyhow::Result<Self> {
         Ok(Self {
             tables: Vec::new(),
@@ -35,7 +35,7 @@ impl Report {
         })
     }
 
-    /// The whole text.
+    /// The complete text.
     pub(crate) fn end(&self) -> anyhow::Result<String> {
         let arguments: Vec<_> = std::env::args()
             .skip(1)
@@ -74,7 +74,7 @@ impl Report {
     }
 }
 
-/// Processes that ran or waited to run, on average of a minute.
+/// The average number of processes that ran or waited to run in the last minute.
 fn load_average() -> anyhow::Result<String> {
     let load = std::fs::read_to_string("/proc/loadavg")?;
     Ok(load.split(' ').next().unwrap_or_default().to_owned())
@@ -92,20 +92,20 @@ impl Display for Table {
     }
 }
 
-/// What all samples of a subject under one load come to.
+/// The summary of all samples of a subject under one load.
 pub(crate) struct Summary {
     /// All latencies together.
     pub(crate) answered: Answered,
-    /// Median, least and most of the samples.
+    /// Decisions a second: median, minimum and maximum of the samples.
     pub(crate) per_second: [f64; 3],
-    /// Median of the samples, for each decision.
+    /// Processor time per decision, median of the samples.
     pub(crate) cpu: Duration,
-    /// What the process held more afterwards, for each decision.
+    /// Growth of memory per decision.
     pub(crate) grown_bytes: i64,
 }
 
 impl Summary {
-    /// Sums the samples of one load up.
+    /// Summarises the samples of one load.
     pub(crate) fn of(subject: &Subject, pace: Pace) -> anyhow::Result<Self> {
         let samples: Vec<&Sample> = subject
             .samples

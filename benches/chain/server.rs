@@ -6,11 +6,12 @@ use axum::Router;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
-/// Serves a router from a task of its own. Gives its address, such as `http://127.0.0.1:41234`.
+/// Serves a router in a separate task, and returns its address, such as `http://127.0.0.1:41234`.
 pub(crate) async fn spawn(router: Router) -> anyhow::Result<String> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
-    // Small answers must not wait for company: the wait would be taken for the service's.
+    // Small answers must not wait for more data, because the wait would count as latency of the
+    // service.
     let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
     tokio::spawn(axum::serve(listener, router).into_future());
     Ok(format!("http://{address}"))

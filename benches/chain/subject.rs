@@ -1,5 +1,4 @@
-//! What is measured: a process under load, with all that was measured of it so far. Subjects take
-//! turns.
+//! A subject of a measurement: a process under load, with all samples so far. Subjects take turns.
 
 use std::path::Path;
 use std::time::Duration;
@@ -19,13 +18,13 @@ use super::store::Store;
 pub(crate) const SPANS_OF_A_DECISION: u64 = 7;
 /// Spans of the service's start.
 const SPANS_OF_A_START: u64 = 1;
-/// Starts of which the one in the middle counts: a single one may fall on a moment when the machine
-/// does something else.
+/// The number of starts, of which the median counts: a single start may be disturbed by other work
+/// of the machine.
 const N_STARTS: usize = 5;
-/// How long a subject is under load before anything counts.
+/// How long a subject is warmed up before it is measured.
 const WARM_UP: Duration = Duration::from_secs(1);
 
-/// What a service sends.
+/// The telemetry that a service sends.
 #[derive(Clone, Copy, PartialEq, Eq, strum::Display)]
 pub(crate) enum Sends {
     /// Nothing: the SDK is disabled.
@@ -37,18 +36,18 @@ pub(crate) enum Sends {
     /// Traces, metrics and log records.
     #[strum(to_string = "telemetry on")]
     Everything,
-    /// The same, of which a tenth of the ordinary traces is kept.
+    /// All three, with tail sampling that keeps a tenth of the ordinary traces.
     #[strum(to_string = "telemetry on, tail sampling")]
     Sampled,
 }
 
 impl Sends {
-    /// Whether every span arrives.
+    /// Whether every span is sent.
     fn is_complete(self) -> bool {
         matches!(self, Self::Traces | Self::Everything)
     }
 
-    /// Tells a service where to send it, which sends nothing unless it is told.
+    /// Configures a service to send it; without configuration it sends nothing.
     pub(crate) fn hand_to(self, command: &mut Command, endpoint: &str) {
         let more: &[_] = match self {
             Self::Nothing => return,
@@ -69,31 +68,31 @@ impl Sends {
 /// How a measured service differs from another.
 #[derive(Clone, Copy)]
 pub(crate) struct Set {
-    /// Where its ledger is.
+    /// Its store.
     pub(crate) kind: StoreKind,
-    /// What it sends.
+    /// The telemetry that it sends.
     pub(crate) sends: Sends,
-    /// Whose expenses it gets.
+    /// The people whose expenses it receives.
     pub(crate) people: People,
 }
 
 /// One process under load.
 pub(crate) struct Subject {
-    /// What the tables call it.
+    /// Its name in the tables.
     pub(crate) name: String,
-    /// What was measured, load by load.
+    /// The samples, load by load.
     pub(crate) samples: Vec<Sample>,
-    /// Spans that were sent and did not arrive; known once it has stopped, of a service that sends
-    /// them all.
+    /// Spans that were sent and did not arrive; known after the stop, for a service that sends all
+    /// spans.
     pub(crate) n_spans_lost: Option<u64>,
-    /// How long it takes to start, on an empty ledger.
+    /// The time of a start on an empty ledger.
     pub(crate) start: Duration,
-    /// The most memory it had; known once it has stopped.
+    /// Its peak memory; known after the stop.
     pub(crate) peak_kib: u64,
     running: Option<Running>,
 }
 
-/// A process, and what it works with.
+/// A running process, and its resources.
 struct Running {
     process: Process,
     meals: Meals,
@@ -103,15 +102,15 @@ struct Running {
     n_failed: u64,
 }
 
-/// One load, and what it took.
+/// The measurement of one load.
 pub(crate) struct Sample {
     /// The load.
     pub(crate) pace: Pace,
-    /// What came of it.
+    /// The answers.
     pub(crate) answered: Answered,
-    /// Of the process.
+    /// The processor time of the process.
     pub(crate) cpu: Duration,
-    /// What the process held more after it.
+    /// The growth of its memory.
     pub(crate) grown_kib: i64,
 }
 
@@ -133,7 +132,7 @@ impl Subject {
         .await
     }
 
-    /// A service, warmed up.
+    /// A service that is warmed up.
     pub(crate) async fn service(
         bench: &Bench,
         program: &Path,
@@ -219,7 +218,7 @@ impl Subject {
         Ok(())
     }
 
-    /// Stops the process, and counts what is then there.
+    /// Stops the process, and reads the final figures.
     async fn stop(&mut self) -> anyhow::Result<()> {
         let Some(Running {
             process,
@@ -247,8 +246,8 @@ impl Subject {
     }
 }
 
-/// The command of a service that asks the benchmark's model and sends nothing, without anything of
-/// this process's environment.
+/// The command of a service that calls the model of the benchmark and sends no telemetry. It
+/// inherits nothing from the environment of this process.
 pub(crate) fn service(program: &Path, model_url: &str, store: &Store) -> Command {
     let mut command = Command::new(program);
     command.env_clear().envs([
@@ -266,8 +265,8 @@ pub(crate) fn service(program: &Path, model_url: &str, store: &Store) -> Command
     command
 }
 
-/// Puts every subject under every load, round by round, each round beginning with another one; then
-/// stops them all.
+/// Runs every load on every subject, round by round, with another subject first in each round; then
+/// stops all subjects.
 pub(crate) async fn take_turns(
     bench: &Bench,
     subjects: &mut [Subject],

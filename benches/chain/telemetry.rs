@@ -1,6 +1,6 @@
-//! What telemetry adds to a decision, one signal after the other, and what it takes while nobody
-//! fetches spans. The ledger is in memory, so that nothing outweighs what is looked for. Redaction
-//! can't be turned off; `benches/parts` measures it alone.
+//! The cost of telemetry per decision, signal by signal, and its cost while no backend accepts
+//! spans. The ledger is in memory, so that the disk does not hide the difference. Redaction cannot
+//! be turned off; `benches/parts` measures it alone.
 
 use super::Bench;
 use super::arguments::StoreKind;
@@ -10,10 +10,10 @@ use super::report::{Summary, Table, percentiles};
 use super::store::Store;
 use super::subject::{SPANS_OF_A_DECISION, Sends, Set, Subject, service, take_turns};
 
-/// Spans that wait when memory is measured: as many as queues that count spans are often allowed.
+/// How many spans are queued when memory is measured: a common limit of queues that count spans.
 const N_WAITING: u64 = 65_536;
 
-/// Measures and tells.
+/// Runs the scenario.
 pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
     Ok(vec![cpu(bench).await?, memory(bench).await?])
 }
@@ -75,8 +75,8 @@ async fn cpu(bench: &Bench) -> anyhow::Result<Table> {
     })
 }
 
-/// Latency and memory without a backend, until so many spans have ended: with the queue's usual
-/// bound, and with room for all.
+/// Latency and memory without a backend, until this many spans have ended: with the default bound
+/// of the queue, and with room for all spans.
 async fn memory(bench: &Bench) -> anyhow::Result<Table> {
     let mut rows = Vec::new();
     for (name, sends, queue_bytes) in [
@@ -86,7 +86,7 @@ async fn memory(bench: &Bench) -> anyhow::Result<Table> {
     ] {
         let store = Store::make(StoreKind::Memory, &bench.arguments).await?;
         let mut command = service(&bench.arguments.services[0], &bench.model.base_url, &store);
-        // Nobody ever listens on the port of discard.
+        // Nothing listens on port 9, the port of the discard protocol.
         sends.hand_to(&mut command, "http://127.0.0.1:9");
         command.envs(queue_bytes.map(|bytes| ("EXPENSE_AGENT_TELEMETRY_QUEUE_BYTES", bytes)));
         command.env("RUST_LOG", "error");
@@ -130,7 +130,7 @@ async fn memory(bench: &Bench) -> anyhow::Result<Table> {
     .map(str::to_owned)
     .to_vec();
     Ok(Table {
-        title: "## While nobody takes spans".to_owned(),
+        title: "## Without a backend".to_owned(),
         columns,
         rows,
     })

@@ -1,12 +1,12 @@
 //! The service beside the bare proxy: on each store, with and without telemetry, at saturation and
-//! by timetables.
+//! at fixed rates.
 
 use super::Bench;
 use super::load::{Pace, People};
 use super::report::{Summary, Table, percentiles};
 use super::subject::{Sends, Set, Subject, take_turns};
 
-/// Measures and tells.
+/// Runs the scenario.
 pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
     let saturation = Pace::Saturation(bench.arguments.clients);
     let mut paces = vec![saturation];
