@@ -298,7 +298,7 @@ fn the_agent_alone_reaches_postgres() {
 
 fn connections(files: &Files) -> Vec<String> {
     let source = fs::read_to_string(of_project("src/ledger/store.rs")).unwrap();
-    let of_replica = Regex::new(r"const N_POSTGRES: u32 = (\d+);").unwrap();
+    let of_replica = Regex::new(r"const MAX_CONNECTIONS: u32 = (\d+);").unwrap();
     let of_replica: u64 = of_replica
         .captures(&source)
         .expect("the ledger says how many it opens")[1]
