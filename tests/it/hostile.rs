@@ -10,7 +10,7 @@ use expense_agent::offline::fault::FaultRate;
 use opentelemetry::trace::Status;
 use serde_json::{Value, json};
 
-use crate::harness::expenses::{check, ride};
+use crate::harness::expenses::{check, ride, taxi};
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::replies::{advice, advice_because, category};
 use crate::harness::{TestApp, config, http_config, openai};
@@ -367,7 +367,8 @@ async fn only_configured_parameters_are_sent_and_nothing_about_the_caller() {
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         ),
     ];
-    app.post_with(ride(), &headers).await;
+    // The body names no user, so that the user of the baggage is the one of the decision.
+    app.post_with(taxi(), &headers).await;
     let request = &fake.requests()[0];
     for header in ["baggage", "traceparent", "tracestate"] {
         assert!(!request.headers.contains_key(header), "{header}");
