@@ -18,7 +18,7 @@
 //! 7. [`keys`]: API keys, and whom a request is for.
 //! 8. [`redact`]: what is removed from every text that leaves the service.
 //! 9. [`telemetry`]: how all of this becomes traces, metrics and log records. The business knows only
-//!    [`telemetry::spans::step::step`].
+//!    `telemetry::spans::step::step`.
 //! 10. [`http`]: the API. [`http::admission`] decides who may come in, [`http::error`] is the whole
 //!     error contract.
 //! 11. [`config`], [`app`] and [`cli`]: settings, wiring, and the program's subcommands.

@@ -1,5 +1,5 @@
 //! The only item of telemetry that the agent imports: `step` runs a step of the agent inside a
-//! span. What is written on the span and measured comes from the step's result, through [`Record`],
+//! span. What is written on the span and measured comes from the step's result, through `Record`,
 //! so that no code reports success or failure by hand and `?` cannot lose a failure. The
 //! implementations of `Record` are in `projections::record`.
 
