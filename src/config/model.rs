@@ -116,18 +116,7 @@ impl ModelSettings {
         variables: &Variables,
         errors: &mut Vec<String>,
     ) -> Option<ModelConfig> {
-        check_limit("--model-timeout", self.model_timeout, errors);
-        check_limit(
-            "--model-breaker-cool-down",
-            self.model_breaker_cool_down,
-            errors,
-        );
-        if self
-            .temperature
-            .is_some_and(|given| !(0.0..=2.0).contains(&given))
-        {
-            errors.push("--temperature is out of range; write a number from 0 to 2".to_owned());
-        }
+        self.check_ranges(errors);
         let api_key = api_key(variables, errors);
         let base_url = variable(variables, "OPENAI_BASE_URL");
         let has_endpoint = api_key.is_some() || base_url.is_some();
@@ -172,6 +161,21 @@ impl ModelSettings {
             attempt_timeout: self.model_timeout,
             max_retries: self.model_retries,
         })))
+    }
+
+    fn check_ranges(&self, errors: &mut Vec<String>) {
+        check_limit("--model-timeout", self.model_timeout, errors);
+        check_limit(
+            "--model-breaker-cool-down",
+            self.model_breaker_cool_down,
+            errors,
+        );
+        if self
+            .temperature
+            .is_some_and(|given| !(0.0..=2.0).contains(&given))
+        {
+            errors.push("--temperature is out of range; write a number from 0 to 2".to_owned());
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! contain. How a body is read field by field is in `body`.
 
 use jiff::civil::Date;
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -148,24 +149,7 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
     let receipt = fields.optional("receipt", "write true or false", value::<bool>);
     let user_id = fields.optional("user_id", ID, |raw| line(raw, MAX_ID_CHARS));
     let refunds = fields.optional("refunds", PURCHASE, |raw| string(raw)?.parse::<Uuid>().ok());
-    match amount {
-        Some(None) => fields.report(
-            "amount",
-            "this field is required; write a decimal such as \"45.00\"".to_owned(),
-        ),
-        Some(Some(amount)) if amount.is_sign_negative() && refunds == Some(None) => {
-            let message = "the amount is below zero; name the purchase it refunds in `refunds`, or write one above zero";
-            fields.report("amount", message.to_owned());
-        }
-        Some(Some(amount)) if !amount.is_sign_negative() && refunds.flatten().is_some() => {
-            fields.report(
-                "amount",
-                "a credit is below zero; write an amount such as \"-45.00\"".to_owned(),
-            );
-        }
-        _ => {}
-    }
-
+    check_sign(&mut fields, amount, refunds);
     let given_date = date.flatten();
     let expense = transaction
         .zip(amount.flatten())
@@ -185,6 +169,22 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
         expense: fields.finish(expense)?,
         has_date: given_date.is_some(),
     })
+}
+
+/// An amount is required. It is below zero if the expense is a credit, which names the purchase it
+/// refunds, and above zero otherwise. A field with an error of its own is not reported twice.
+fn check_sign(fields: &mut Fields, amount: Option<Option<Decimal>>, refunds: Option<Option<Uuid>>) {
+    let message = match (amount, refunds) {
+        (Some(None), _) => "this field is required; write a decimal such as \"45.00\"",
+        (Some(Some(amount)), Some(None)) if amount.is_sign_negative() => {
+            "the amount is below zero; name the purchase it refunds in `refunds`, or write one above zero"
+        }
+        (Some(Some(amount)), Some(Some(_))) if !amount.is_sign_negative() => {
+            "a credit is below zero; write an amount such as \"-45.00\""
+        }
+        _ => return,
+    };
+    fields.report("amount", message.to_owned());
 }
 
 const PURCHASE: &str = "write the id of the purchase's decision";

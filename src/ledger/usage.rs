@@ -103,6 +103,21 @@ impl<'a> Account<'a> {
     }
 }
 
+/// One statement, because Postgres takes a new snapshot for each. A missing trip or merchant is
+/// bound as NULL, which equals no row.
+const USED: &str = "
+        SELECT time_window, '', used_minor FROM cap_usage WHERE tenant_id = $1 AND user_id = $2 AND category = $3
+          AND currency = $4 AND time_window = 'day' AND window_key = $5
+        UNION ALL
+        SELECT time_window, '', used_minor FROM cap_usage WHERE tenant_id = $1 AND user_id = $2 AND category = $3
+          AND currency = $4 AND time_window = 'year' AND window_key = $6
+        UNION ALL
+        SELECT time_window, '', used_minor FROM cap_usage WHERE tenant_id = $1 AND user_id = $2 AND category = $3
+          AND currency = $4 AND time_window = 'trip' AND window_key = $7
+        UNION ALL
+        SELECT 'merchant', expense_date, amount_minor FROM merchant_usage WHERE tenant_id = $1 AND user_id = $2
+          AND category = $3 AND currency = $4 AND merchant = $8 AND expense_date BETWEEN $9 AND $10";
+
 /// What is used of the windows that an expense counts in, if a cap asks for it, and what was bought
 /// at its merchant within `days` days before and after, if a rule on split purchases does.
 async fn used(
@@ -115,20 +130,6 @@ async fn used(
     if !is_capped && days.is_none() {
         return Ok(CapUsage::default());
     }
-    // One statement, because Postgres takes a new snapshot for each. A missing trip or merchant is
-    // bound as NULL, which equals no row.
-    const USED: &str = "
-        SELECT time_window, '', used_minor FROM cap_usage WHERE tenant_id = $1 AND user_id = $2 AND category = $3
-          AND currency = $4 AND time_window = 'day' AND window_key = $5
-        UNION ALL
-        SELECT time_window, '', used_minor FROM cap_usage WHERE tenant_id = $1 AND user_id = $2 AND category = $3
-          AND currency = $4 AND time_window = 'year' AND window_key = $6
-        UNION ALL
-        SELECT time_window, '', used_minor FROM cap_usage WHERE tenant_id = $1 AND user_id = $2 AND category = $3
-          AND currency = $4 AND time_window = 'trip' AND window_key = $7
-        UNION ALL
-        SELECT 'merchant', expense_date, amount_minor FROM merchant_usage WHERE tenant_id = $1 AND user_id = $2
-          AND category = $3 AND currency = $4 AND merchant = $8 AND expense_date BETWEEN $9 AND $10";
     let span = i64::from(days.unwrap_or_default()).days();
     let merchant = days.and(expense.merchant.as_deref()).and_then(normalised);
     let rows: Vec<(String, String, i64)> = account

@@ -102,6 +102,19 @@ pub enum ResolveError {
     Ledger(#[from] LedgerError),
 }
 
+/// The expense of a decision, to be judged again as one of another amount.
+fn judged(decision: &Decision, rulebook: Rulebook, amount: Decimal) -> JudgedExpense {
+    JudgedExpense {
+        tenant_id: decision.tenant_id.clone(),
+        today: day_of(decision.received_at),
+        rulebook,
+        expense: Expense {
+            amount,
+            ..decision.expense.clone()
+        },
+    }
+}
+
 impl Agent {
     /// Resolves an expense. The resolution is in the ledger when this returns.
     ///
@@ -183,15 +196,7 @@ impl Agent {
                 message: "the agent found no category; write the one to file the expense under"
                     .to_owned(),
             })?;
-        let judged = JudgedExpense {
-            tenant_id: decision.tenant_id.clone(),
-            today: day_of(decision.received_at),
-            rulebook: request.rulebook.clone(),
-            expense: Expense {
-                amount,
-                ..decision.expense.clone()
-            },
-        };
+        let judged = judged(decision, request.rulebook.clone(), amount);
         for _ in 0..MAX_RECORD_ATTEMPTS {
             let looked_up = lookup(&self.ledger, &judged, &category);
             let looked_up = step(Step::PolicyLookup, looked_up).await?;
