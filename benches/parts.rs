@@ -21,7 +21,7 @@ use expense_agent::llm::{Answer, AnswerSchema, ChatModel, ChatRequest, ModelInfo
 use expense_agent::policy::evaluate::{self, RuleFacts, Subject, evaluate};
 use expense_agent::redact::pseudonym::Pseudonyms;
 use expense_agent::redact::redact;
-use expense_agent::rulebook::{Folder, Rulebook};
+use expense_agent::rulebook::{Rulebook, Rulebooks};
 use expense_agent::telemetry::projections::chat::TracedModel;
 use expense_agent::telemetry::projections::server;
 use expense_agent::telemetry::provider::Telemetry;
@@ -38,8 +38,8 @@ static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
 
 /// The shipped policies and prices.
 static RULEBOOK: LazyLock<Rulebook> = LazyLock::new(|| {
-    let folder = Folder::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/policies")));
-    folder.expect("the shipped policies are sound").shared
+    let rulebooks = Rulebooks::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/policies")));
+    rulebooks.expect("the shipped policies are sound").shared
 });
 
 /// A meal within its cap.

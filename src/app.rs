@@ -28,7 +28,7 @@ use crate::llm::priced::Priced;
 use crate::offline::Offline;
 use crate::offline::fault::Faults;
 use crate::reload::{ReloadRequests, Reloaded};
-use crate::rulebook::Folder;
+use crate::rulebook::Rulebooks;
 use crate::rulebook::files::FolderFiles;
 use crate::telemetry::Instruments;
 use crate::telemetry::projections::chat::TracedModel;
@@ -73,19 +73,19 @@ impl App {
         instruments: Instruments,
     ) -> Result<Self, BuildError> {
         let reloads = ReloadRequests::default();
-        let folder = folder(config, &reloads).map_err(BuildError::Policies)?;
+        let rulebooks = rulebooks(config, &reloads).map_err(BuildError::Policies)?;
         let breaker = breaker(config);
         let model = model(config, clock.clone(), breaker.clone())?;
         let access = access(config, clock.clone(), &reloads).map_err(BuildError::Keys)?;
         let ledger = Ledger::open(&config.store).await?;
-        tracing::info!(model = model.info().model, policies = %folder.now(), api_keys = %access, "ready to decide");
+        tracing::info!(model = model.info().model, policies = %rulebooks.now(), api_keys = %access, "ready to decide");
         let state = Arc::new(AppState {
             agent: Agent {
                 model,
                 ledger,
                 redacts_prompts: !config.raw_prompts,
             },
-            folder,
+            rulebooks,
             access,
             breaker,
             clock,
@@ -187,12 +187,15 @@ impl App {
 }
 
 /// The policies of every tenant, reloaded when their files change.
-fn folder(config: &Config, reloads: &ReloadRequests) -> Result<Reloaded<Folder>, Diagnostics> {
+fn rulebooks(
+    config: &Config,
+    reloads: &ReloadRequests,
+) -> Result<Reloaded<Rulebooks>, Diagnostics> {
     let dir = config.policies.clone();
     Reloaded::start(
         "policies",
         move || FolderFiles::read(&dir),
-        Folder::parse,
+        Rulebooks::parse,
         config.reload_interval,
         reloads,
     )
@@ -200,8 +203,8 @@ fn folder(config: &Config, reloads: &ReloadRequests) -> Result<Reloaded<Folder>,
 
 /// Reports the outcome of every reload in the metrics.
 fn watch_reloads(state: &AppState, instruments: &Instruments) {
-    let folder = state.folder.clone();
-    instruments.watch_reloads("policies", move || folder.counts());
+    let rulebooks = state.rulebooks.clone();
+    instruments.watch_reloads("policies", move || rulebooks.counts());
     if let Access::Keyed { keys, .. } = state.access.clone() {
         instruments.watch_reloads("api_keys", move || keys.counts());
     }

@@ -30,12 +30,12 @@ impl ReloadRequests {
     }
 }
 
-/// The value in use, and whether the files still say the same.
+/// The value in use, and whether it is still that of the files.
 #[derive(Debug)]
 pub struct Loaded<T> {
     /// The value of the last files that could be parsed.
     pub value: Arc<T>,
-    /// Why the current files cannot be parsed; absent while the value is theirs.
+    /// Why the current files cannot be parsed; absent while the value comes from them.
     pub diagnostics: Option<Arc<Diagnostics>>,
     n_applied: u64,
     n_rejected: u64,
@@ -52,7 +52,7 @@ pub struct ReloadCounts {
     pub is_stale: bool,
 }
 
-// Derived, this would ask for `T: Clone`.
+// Not derived, because `#[derive(Clone)]` would require `T: Clone`.
 impl<T> Clone for Loaded<T> {
     fn clone(&self) -> Self {
         Self {
@@ -83,7 +83,7 @@ impl<T> Reloaded<T> {
         self.0.borrow().clone()
     }
 
-    /// What became of the changes so far.
+    /// How many changes were applied and rejected so far.
     pub fn counts(&self) -> ReloadCounts {
         let loaded = self.0.borrow();
         ReloadCounts {

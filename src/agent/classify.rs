@@ -67,15 +67,18 @@ pub async fn classify(agent: &Agent, case: &Case, shown: &ExpenseFacts) -> Class
     })
     .await;
 
-    let reading = policies.evidence(
+    let evidence = policies.evidence(
         expense.mcc.as_deref(),
         expense.merchant.as_deref(),
         &expense.transaction,
     );
-    let is_corroborated = !reading.is_empty();
+    let is_corroborated = !evidence.is_empty();
     let category = value.map(|(answer, at)| {
-        run.validations
-            .extend(validate::category_evidence(&at, &answer.category, &reading));
+        run.validations.extend(validate::category_evidence(
+            &at,
+            &answer.category,
+            &evidence,
+        ));
         answer.category
     });
     run.report.result.clone_from(&category);

@@ -14,7 +14,7 @@ use crate::domain::step::Step;
 use crate::domain::validation::{Validation, ValidationType};
 use crate::llm::Answer;
 use crate::policy::evaluate::RuleFacts;
-use crate::policy::evidence::Reading;
+use crate::policy::evidence::FoundEvidence;
 
 /// Which answer a check looked at.
 #[derive(Clone, Debug)]
@@ -135,11 +135,15 @@ pub fn category_membership(at: &AnswerRef, label: &str, categories: &[&str]) -> 
 
 /// `category_evidence`: every source that points to any category points to this one. `None` when
 /// all sources are silent.
-pub fn category_evidence(at: &AnswerRef, category: &str, reading: &Reading) -> Option<Validation> {
-    if reading.is_empty() {
+pub fn category_evidence(
+    at: &AnswerRef,
+    category: &str,
+    evidence: &FoundEvidence,
+) -> Option<Validation> {
+    if evidence.is_empty() {
         return None;
     }
-    let (expected, result) = match reading.objection(category) {
+    let (expected, result) = match evidence.objection(category) {
         None => {
             let message = format!("the evidence speaks for {category}");
             (vec![category.to_owned()], Ok(message))

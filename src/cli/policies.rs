@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::policy::Policy;
-use crate::rulebook::Folder;
+use crate::rulebook::Rulebooks;
 
 /// Checks a folder of policies and prints its content: the policies that all tenants share, then
 /// those of single tenants.
@@ -13,12 +13,12 @@ use crate::rulebook::Folder;
 /// # Errors
 /// With every problem of every file.
 pub fn check(dir: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
-    let folder = Folder::load(dir)?;
-    let shared = &folder.shared.policies;
+    let rulebooks = Rulebooks::load(dir)?;
+    let shared = &rulebooks.shared.policies;
     for policy in shared.iter() {
         show(policy, out)?;
     }
-    for (tenant, rulebook) in &folder.by_tenant {
+    for (tenant, rulebook) in &rulebooks.by_tenant {
         writeln!(out, "tenant {tenant}:")?;
         let is_own = |policy: &&Policy| !shared.iter().any(|shared| shared.hash == policy.hash);
         for policy in rulebook.policies.iter().filter(is_own) {

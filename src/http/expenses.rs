@@ -140,7 +140,7 @@ pub async fn create(
         idempotency,
         judged: JudgedExpense {
             today: day_of(received_at),
-            rulebook: app.folder.now().value.rulebook(&tenant_id).clone(),
+            rulebook: app.rulebooks.now().value.rulebook(&tenant_id).clone(),
             tenant_id,
             expense,
         },

@@ -42,7 +42,7 @@ async fn ready(
     let checks = json!({
         "ledger": if ledger.is_ok() { "ok" } else { "failed" },
         "api_keys": app.access.to_string(),
-        "policies": app.folder.now().to_string(),
+        "policies": app.rulebooks.now().to_string(),
         "draining": app.is_draining(),
         "in_flight": app.decisions.len(),
         "model": app.agent.model.info().model,

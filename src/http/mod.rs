@@ -32,7 +32,7 @@ use crate::config::http::HttpConfig;
 use crate::keys::access::Access;
 use crate::llm::breaker::Breaker;
 use crate::reload::Reloaded;
-use crate::rulebook::Folder;
+use crate::rulebook::Rulebooks;
 use crate::telemetry::Instruments;
 use crate::telemetry::projections::server;
 use crate::telemetry::sampling::Sampling;
@@ -43,7 +43,7 @@ pub struct AppState {
     /// Decides expenses, with the model and the ledger.
     pub agent: Agent,
     /// The policies of every tenant.
-    pub folder: Reloaded<Folder>,
+    pub rulebooks: Reloaded<Rulebooks>,
     /// Who may use the service.
     pub access: Access,
     /// The model's circuit breaker; `None` when it has none.

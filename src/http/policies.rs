@@ -38,8 +38,8 @@ pub async fn list(
     State(app): State<Arc<AppState>>,
     Extension(identity): Extension<Identity>,
 ) -> Json<PolicyList> {
-    let folder = app.folder.now().value;
-    let policies = &folder.rulebook(&identity.tenant_id).policies;
+    let rulebooks = app.rulebooks.now().value;
+    let policies = &rulebooks.rulebook(&identity.tenant_id).policies;
     Json(PolicyList {
         policies: policies.iter().cloned().collect(),
     })

@@ -75,7 +75,12 @@ pub async fn create(
     let actor = api_key.user_id.clone().or_else(|| wanted.actor.clone());
     let actor = actor.unwrap_or(identity.user_id);
     trace.is_about(&actor);
-    let rulebook = app.folder.now().value.rulebook(&identity.tenant_id).clone();
+    let rulebook = app
+        .rulebooks
+        .now()
+        .value
+        .rulebook(&identity.tenant_id)
+        .clone();
     let request = Request {
         entry,
         wanted,

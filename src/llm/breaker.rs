@@ -9,18 +9,19 @@
 //! dropped when its client disconnects. If that permit was the probe, dropping it permits the next
 //! call as a new probe. The phase is behind one mutex, which is never held across an await.
 //!
-//! Hand-written because a dropped probe must not block the breaker for ever, and because time must
-//! come from tokio's clock. The available crates (`failsafe`, `tower-circuitbreaker`) lack one or
-//! the other, and are built around requests that can be owned.
+//! Hand-written because a half-open breaker of `failsafe` or `tower-circuitbreaker` permits every call
+//! until one has ended, so they would all wait for an endpoint that is still down. Both crates also
+//! read the clock of the standard library, which a test cannot advance as it can tokio's.
 
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::llm::{ChatModel, ChatRequest, ModelError, ModelInfo, Reply};
+use crate::lock::lock;
 
 /// When a breaker opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +128,7 @@ impl Breaker {
     }
 
     fn phase(&self) -> MutexGuard<'_, Phase> {
-        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.phase)
     }
 }
 

@@ -124,29 +124,29 @@ fn usage_or_none<'de, D: Deserializer<'de>>(
 }
 
 impl Completion {
-    /// The answer in the first choice. `asked_model` is the name of the model when the response has
+    /// The answer in the first choice. `requested_model` is the name of the model when the response has
     /// none.
-    pub(super) fn into_answer(self, asked_model: &str) -> Answer {
+    pub(super) fn into_answer(self, requested_model: &str) -> Answer {
         let choice = self.choices.into_iter().next().unwrap_or_default();
-        // Redacted here, once, before anything is made of the answer: the model may repeat or
+        // Redacted here, once, before anything else reads the answer: the model may repeat or
         // invent keys and addresses.
         let redacted = |text: Option<String>| text.map(|text| redact(&text).into_owned());
         let message = choice.message.unwrap_or_default();
         let (text, refusal) = (redacted(message.content), redacted(message.refusal));
         Answer {
             id: self.id.map(label),
-            model: self.model.map_or_else(|| asked_model.to_owned(), label),
+            model: self.model.map_or_else(|| requested_model.to_owned(), label),
             finish_reason: choice.finish_reason.map(label),
             text,
             refusal: refusal.filter(|refusal| !refusal.is_empty()),
-            usage: self.usage.and_then(UsageBody::counted),
+            usage: self.usage.and_then(UsageBody::token_usage),
         }
     }
 }
 
 impl UsageBody {
-    /// The tokens, if both counts are present: half of them would give a wrong price.
-    fn counted(self) -> Option<TokenUsage> {
+    /// The token usage, if both counts are present: one count alone would give a wrong cost.
+    fn token_usage(self) -> Option<TokenUsage> {
         Some(TokenUsage {
             input_tokens: self.prompt_tokens?,
             output_tokens: self.completion_tokens?,

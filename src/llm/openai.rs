@@ -143,6 +143,7 @@ impl ChatModel for OpenAi {
             .retry(self.backoff)
             .when(AttemptError::is_transient)
             // A wait that ends after the deadline would only delay the error, so the error is final.
+            // `backoff` is `None` once all retries are used up, even when the endpoint asks to wait.
             .adjust(|failed, backoff| {
                 let delay = failed.retry_after.max(backoff)?;
                 let left = request.deadline.saturating_duration_since(Instant::now());
@@ -222,6 +223,7 @@ async fn send(
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
+            // The status is reported even when the body of the error is too large.
             if !status.is_success() {
                 break;
             }

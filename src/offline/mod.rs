@@ -53,12 +53,12 @@ impl Offline {
 
     fn classify(policies: &Policies, facts: &ClassifyFacts, fault: Option<FaultKind>) -> Value {
         let expense = &facts.expense;
-        let reading = policies.evidence(
+        let evidence = policies.evidence(
             expense.mcc.as_deref(),
             expense.merchant.as_deref(),
             &expense.transaction,
         );
-        let (category, confidence, rationale) = match (reading.best(), policies.catch_all()) {
+        let (category, confidence, rationale) = match (evidence.best(), policies.catch_all()) {
             (Some(category), _) => (
                 category,
                 0.9,
@@ -75,7 +75,7 @@ impl Offline {
             Some(FaultKind::Misclassify) => policies
                 .categories()
                 .find(|other| {
-                    *other != category && !reading.categories().any(|said| said == *other)
+                    *other != category && !evidence.categories().any(|said| said == *other)
                 })
                 .unwrap_or(category),
             _ => category,

@@ -145,8 +145,8 @@ impl RuleFacts {
         }
     }
 
-    /// Applies this rule to an expense. Also returns a finding when the expense keeps the rule;
-    /// nothing is exceeded then.
+    /// Applies this rule to an expense. An expense that complies with the rule gets a finding too,
+    /// in which nothing is exceeded.
     pub fn assess(&self, subject: &Subject<'_>) -> Finding {
         let amount = subject.amount;
         let (limit, window, effect) = self.terms(subject);
@@ -183,7 +183,7 @@ pub struct Verdict {
     pub findings: Vec<Finding>,
     /// The role that must approve, even when another rule denies and no approval is requested.
     pub approver: Option<Role>,
-    /// What must be handed in, even when another rule denies.
+    /// What the employee must still submit, even when another rule denies.
     pub missing: Vec<Missing>,
 }
 
@@ -211,11 +211,11 @@ impl Verdict {
     /// How much of an amount may be paid: the least that a denying finding still allows, otherwise
     /// the whole amount. A pending approval does not reduce it.
     pub fn reimbursable(&self, amount: Decimal) -> Decimal {
-        let broken = self
+        let denying = self
             .findings
             .iter()
             .filter(|finding| finding.effect == Ruling::Denied);
-        broken
+        denying
             .map(|finding| finding.allowable)
             .min()
             .unwrap_or(amount)
@@ -229,7 +229,7 @@ pub fn evaluate(rules: &[RuleFacts], subject: &Subject<'_>) -> Verdict {
     let mut missing = Vec::new();
     for facts in rules {
         let finding = facts.assess(subject);
-        let asked_of = match facts.rule.kind {
+        let rule_approver = match facts.rule.kind {
             RuleKind::Approval { role, .. } | RuleKind::ApprovalAlways { role } => Some(role),
             // A single purchase is not split, whatever it costs.
             RuleKind::Split { .. } if facts.used.is_zero() => continue,
@@ -248,7 +248,7 @@ pub fn evaluate(rules: &[RuleFacts], subject: &Subject<'_>) -> Verdict {
         if matches!(facts.rule.kind, RuleKind::Receipt { .. }) {
             missing.push(Missing::Receipt);
         }
-        approver = approver.max(asked_of);
+        approver = approver.max(rule_approver);
         findings.push(finding);
     }
     // A stable sort: findings with the same effect keep the order of the file.

@@ -1,6 +1,7 @@
 //! Evidence for a category that does not come from the model: the merchant category code, the
 //! merchant's name and the words of the transaction. Each of these three sources names any number
-//! of categories, or none. No source outvotes another.
+//! of categories, or none. Sources that agree do not outvote one that disagrees: see
+//! [`FoundEvidence::objection`].
 
 use std::collections::HashMap;
 
@@ -43,12 +44,12 @@ impl EvidenceSource {
 
 /// The evidence found for one expense.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reading {
+pub struct FoundEvidence {
     /// The sources that name a category, each with its categories in the order of the text.
     sources: Vec<(EvidenceSource, Vec<String>)>,
 }
 
-impl Reading {
+impl FoundEvidence {
     /// Whether no source names any category.
     pub fn is_empty(&self) -> bool {
         self.sources.is_empty()
@@ -72,7 +73,8 @@ impl Reading {
             .map(String::as_str)
     }
 
-    /// The category that most sources name; in a tie, the first one of [`Self::categories`].
+    /// The category that most sources name; in a tie, the first one of [`Self::categories`]. The
+    /// offline model answers with it.
     pub fn best(&self) -> Option<&str> {
         let votes = |category: &str| self.categories().filter(|name| *name == category).count();
         let mut best: Option<(&str, usize)> = None;
@@ -88,32 +90,37 @@ impl Reading {
 
 /// The evidence of all policies, indexed for lookup.
 #[derive(Clone, Debug, Default)]
-pub struct Lexicon {
+pub struct EvidenceIndex {
     mcc: Vec<(Codes, String)>,
     merchant: Phrases,
     text: Phrases,
 }
 
-impl Lexicon {
+impl EvidenceIndex {
     /// Indexes the evidence of every policy.
     pub fn build(policies: &[Policy]) -> Self {
-        let mut lexicon = Self::default();
+        let mut index = Self::default();
         for policy in policies {
             let (category, evidence) = (&policy.category, &policy.evidence);
             let codes = evidence.mcc.iter().cloned();
-            lexicon
+            index
                 .mcc
                 .extend(codes.map(|codes| (codes, category.clone())));
-            lexicon.merchant.extend(&evidence.merchant, category);
+            index.merchant.extend(&evidence.merchant, category);
             // A transaction text often names the merchant, so merchants' names count there too.
-            lexicon.text.extend(&evidence.merchant, category);
-            lexicon.text.extend(&evidence.transaction, category);
+            index.text.extend(&evidence.merchant, category);
+            index.text.extend(&evidence.transaction, category);
         }
-        lexicon
+        index
     }
 
     /// Finds the evidence for an expense.
-    pub fn read(&self, mcc: Option<&str>, merchant: Option<&str>, transaction: &str) -> Reading {
+    pub fn find(
+        &self,
+        mcc: Option<&str>,
+        merchant: Option<&str>,
+        transaction: &str,
+    ) -> FoundEvidence {
         let by_code = mcc
             .and_then(|code| self.mcc.iter().find(|(codes, _)| codes.contains(code)))
             .map(|(_, category)| category.clone());
@@ -127,7 +134,7 @@ impl Lexicon {
             ),
         ];
         sources.retain(|(_, named): &(_, Vec<String>)| !named.is_empty());
-        Reading { sources }
+        FoundEvidence { sources }
     }
 }
 

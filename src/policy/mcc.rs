@@ -35,7 +35,7 @@ impl Codes {
     }
 }
 
-/// The number that four digits stand for.
+/// The number written as four digits; `None` for any other text.
 fn code(text: &str) -> Option<u16> {
     // `parse` alone would also accept a sign, such as in `+581`.
     if text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit()) {

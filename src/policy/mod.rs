@@ -22,7 +22,7 @@ use utoipa::ToSchema;
 
 use crate::domain::money::Currency;
 use crate::domain::ruling::{Role, Window};
-use evidence::{Evidence, Lexicon};
+use evidence::{Evidence, EvidenceIndex, FoundEvidence};
 use rule::{Rule, RuleKind};
 
 /// One version of the policy of one category, from one file.
@@ -51,7 +51,7 @@ pub struct Policy {
     pub text: String,
     /// The policy in rules, for code.
     pub rules: Vec<Rule>,
-    /// The evidence for the category, apart from the model.
+    /// The evidence for the category, independent of the model.
     #[serde(skip)]
     pub evidence: Evidence,
     /// The JSON Schema of an answer that decides under it.
@@ -88,7 +88,7 @@ impl Policy {
 #[derive(Clone, Debug, Default)]
 pub struct Policies {
     by_category: BTreeMap<String, Vec<Policy>>,
-    lexicon: Lexicon,
+    evidence_index: EvidenceIndex,
     classification_schema: Box<RawValue>,
 }
 
@@ -97,7 +97,7 @@ impl Policies {
     fn build(mut policies: Vec<Policy>) -> Self {
         policies
             .sort_by(|a, b| (&a.category, a.effective_from).cmp(&(&b.category, b.effective_from)));
-        let lexicon = Lexicon::build(&policies);
+        let evidence_index = EvidenceIndex::build(&policies);
         let mut by_category: BTreeMap<String, Vec<Policy>> = BTreeMap::new();
         for policy in policies {
             by_category
@@ -109,7 +109,7 @@ impl Policies {
         Self {
             classification_schema: schema::classification(&categories),
             by_category,
-            lexicon,
+            evidence_index,
         }
     }
 
@@ -157,7 +157,7 @@ impl Policies {
         mcc: Option<&str>,
         merchant: Option<&str>,
         transaction: &str,
-    ) -> evidence::Reading {
-        self.lexicon.read(mcc, merchant, transaction)
+    ) -> FoundEvidence {
+        self.evidence_index.find(mcc, merchant, transaction)
     }
 }

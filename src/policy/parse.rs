@@ -1,5 +1,5 @@
 //! Parses policy files, from TOML text to [`Policies`]. One run reports the mistakes of all files;
-//! how, is explained in `toml_reader`. Which files there are is decided in `rulebook`.
+//! `toml_reader` explains how. `rulebook` decides which files are parsed.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use crate::policy::{Policies, Policy, schema};
 use crate::toml_reader::claims::Claims;
 use crate::toml_reader::diagnostic::{Diagnostic, Diagnostics};
 use crate::toml_reader::{
-    DATE, Source, TEXT, Table, date, filled_list, filled_text, list, name, one_of, values,
+    DATE, Source, TEXT, Table, currency, date, filled_list, filled_text, list, name, one_of, values,
 };
 
 const NAME: &str = "lower-case letters, digits, `-` and `_`, such as \"travel\"";
@@ -76,9 +76,7 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims) -> Option<Policy> {
     let version = table.required(source, "version", "a version such as \"1\"", filled_text);
     let effective_from = table.required(source, "effective_from", DATE, date);
     let effective_to = table.optional(source, "effective_to", DATE, date);
-    let currency = table.required(source, "currency", CURRENCY, |value| {
-        value.as_str()?.parse::<Currency>().ok()
-    });
+    let currency = table.required(source, "currency", CURRENCY, currency);
     // When the currency itself is wrong, amounts are parsed as dollars, so that their mistakes are
     // reported as well.
     let unit = currency.unwrap_or(Currency::USD);
@@ -100,8 +98,9 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims) -> Option<Policy> {
                 format!("`effective_to` {to} is before `effective_from` {from}; write a later day");
             source.report(to_at, message);
         }
-        // With two versions that begin on the same day, it would be open which one is in force. The
-        // file is the owner, because the versions of a category must differ in this.
+        // Of two versions that begin on the same day, neither would clearly be in force. The owner
+        // of this claim is the file: versions of one category share their other claims, but not
+        // their first day.
         let thing = format!("`effective_from` {from} of `{owner}`");
         claims.claim(source, from_at, &thing, &source.file.display().to_string());
     }
@@ -144,7 +143,7 @@ fn parse_rules(
         {
             source.report(
                 at,
-                "`exception` is for rules that deny; this rule already asks a role, so remove it"
+                "`exception` is for rules that deny; this rule already asks a role to approve, so remove it"
                     .to_owned(),
             );
         }
@@ -165,7 +164,7 @@ fn parse_kind(
     let kind = table.required(source, "kind", &one_of(KindName::VARIANTS), |value| {
         value.as_str()?.parse::<KindName>().ok()
     });
-    let asked = |source: &mut Source<'_>, table: &mut Table<'_, '_>| {
+    let approver = |source: &mut Source<'_>, table: &mut Table<'_, '_>| {
         table.required(source, "role", &one_of(Role::VARIANTS), role)
     };
     // Every key is read before the first `?`, so that one wrong key does not hide another.
@@ -181,12 +180,12 @@ fn parse_kind(
         KindName::Approval => {
             let above = table.amount(source, "above", currency);
             RuleKind::Approval {
-                role: asked(source, table)?,
+                role: approver(source, table)?,
                 above: above?,
             }
         }
         KindName::ApprovalAlways => RuleKind::ApprovalAlways {
-            role: asked(source, table)?,
+            role: approver(source, table)?,
         },
         KindName::Receipt => RuleKind::Receipt {
             above: table.amount(source, "above", currency)?,
@@ -195,7 +194,7 @@ fn parse_kind(
             let days = table.required(source, "days", DAYS, days);
             let limit = table.amount(source, "limit", currency);
             RuleKind::Split {
-                role: asked(source, table)?,
+                role: approver(source, table)?,
                 days: days?,
                 limit: limit?,
             }

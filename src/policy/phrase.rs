@@ -28,7 +28,8 @@ impl Words {
     }
 }
 
-/// A text in one canonical spelling, by which two texts are equal; `None` when it has no words.
+/// The words of a text with one blank between them, so that texts with the same words are equal;
+/// `None` when the text has no words.
 pub fn normalised(text: &str) -> Option<String> {
     Some(Words::of(text).0.join(" ")).filter(|words| !words.is_empty())
 }

@@ -20,7 +20,7 @@ const ZEROS: &str = "٠۰߀०০੦૦୦௦౦೦൦෦๐໐༠၀႐០᠐�
 pub(super) enum Escapes {
     /// They are left as they are written.
     Kept,
-    /// They are replaced by the characters that they stand for.
+    /// They are replaced by the characters that they represent.
     Decoded,
 }
 
@@ -74,7 +74,7 @@ impl<'a> Folded<'a> {
         }
     }
 
-    /// The place in the source of a part of the text.
+    /// The range of the source from which a range of the text was made.
     pub(super) fn range_of(&self, range: Range<usize>) -> Range<usize> {
         if self.origins.is_empty() {
             range
@@ -118,8 +118,8 @@ fn compatible(c: char) -> Option<char> {
         .filter(|form| form.is_ascii() && forms.next().is_none())
 }
 
-/// The character that the escape at the start of a text stands for, and the length of the escape;
-/// `None` when the text does not start with an escape.
+/// The character that the escape at the start of a text represents (none for terminal colours), and
+/// the length of the escape; `None` when the text does not start with an escape.
 fn decode(text: &str) -> Option<(Option<char>, usize)> {
     let bytes = text.as_bytes();
     match bytes[0] {

@@ -1,8 +1,7 @@
 //! Redaction: finds personal data and secrets in any text and replaces them by their kind, such as
-//! `[CARD]`. Everything that text leaves the service through (spans, logs, problems, prompts) calls
-//! [`redact`] and nothing else of this module. `fold` normalises a text before it is searched,
-//! `numbers` and `words` hold the detectors, and [`pseudonym`] replaces user ids that must stay
-//! searchable.
+//! `[CARD]`. Every text that leaves the service in a span, log, problem or prompt passes through
+//! [`redact`]. `fold` normalises a text before it is searched, `numbers` and `words` hold the
+//! detectors, and [`pseudonym`] replaces user ids that must stay searchable.
 //!
 //! Every search takes time linear in the length of the text and fails closed: a text that cannot be
 //! searched is withheld. Hand-written because no crate finds these data *inside* a text in linear

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{Detector, Kind};
+use super::{Detector, Kind, MIN_DIGITS};
 
 /// The most digits of a card number.
 const MAX_CARD_DIGITS: usize = 19;
@@ -132,6 +132,7 @@ fn continues(text: &str, range: &Range<usize>) -> bool {
         || (is_joint(after.first()) && is_digit(after.get(1)))
 }
 
+/// Accepts a number that is not part of a longer number or of an id.
 fn whole(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     (!continues(text, &range) && id_around(text, &range).is_none()).then_some(range)
 }
@@ -201,8 +202,6 @@ const IBAN_LENGTHS: &str = "AD24AE23AL28AT20AZ28BA20BE16BG22BH22BI27BR29BY28CH21
     ES24FI18FK18FO18FR27GB22GE22GI23GL18GR27GT28HN28HR21HU28IE22IL23IQ23IS26IT27JO30KW30KZ20LB28LC32LI21LT20LU20LV21LY25\
     MC27MD24ME22MK19MN20MR27MT31MU30NI28NL18NO15OM23PK24PL28PS29PT25QA29RO24RS22RU33SA24SC31SD18SE24SI19SK24SM27SO23ST25\
     SV28TL23TN24TR26UA29VA22VG24XK20YE30";
-/// The fewest digits of an account number, even of those with the most letters.
-const MIN_IBAN_DIGITS: usize = 7;
 
 /// The bank account number that begins at the start of the range, if it has the length of its
 /// country and a valid checksum (mod 97).
@@ -231,8 +230,8 @@ fn iban(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     let range = range.start..range.start + end;
     // Some Belgian account numbers look like an id: sixteen hex digits.
     let is_in_id = || id_around(text, &range).is_some_and(|id| id != range);
-    let is_right = is_whole && n_digits >= MIN_IBAN_DIGITS && remainder(&number) == 1;
-    (is_right && !is_in_id()).then_some(range)
+    let is_valid = is_whole && n_digits >= MIN_DIGITS && remainder(&number) == 1;
+    (is_valid && !is_in_id()).then_some(range)
 }
 
 /// The checksum of [ISO 13616](https://www.iso.org/standard/81090.html): the first four characters
@@ -272,7 +271,7 @@ fn named_phone(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     (!is_date).then(|| without_amount(text, range)).flatten()
 }
 
-/// The range without its last group of digits if that is (the beginning of) an amount:
+/// The range without its last group of digits, if that group is an amount or the beginning of one:
 /// `+44 20 7946 0958 45.00`.
 fn without_amount(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     let continues = is_decimal(&text.as_bytes()[range.end..]);
@@ -281,7 +280,7 @@ fn without_amount(text: &str, range: Range<usize>) -> Option<Range<usize>> {
         .map(|blank| range.start + blank);
     let is_amount = |blank: &usize| continues || has_cents(&text[*blank..range.end]);
     let range = range.start..blank.filter(is_amount).unwrap_or(range.end);
-    (digits(&text[range.clone()]).count() >= 7 && id_around(text, &range).is_none())
+    (digits(&text[range.clone()]).count() >= MIN_DIGITS && id_around(text, &range).is_none())
         .then_some(range)
 }
 

@@ -17,7 +17,7 @@ const SHOWN_BYTES: usize = 8;
 /// Makes a new key.
 ///
 /// # Errors
-/// When the operating system has no randomness to give.
+/// When the operating system cannot provide random bytes.
 pub fn new_key() -> Result<SecretString, getrandom::Error> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)?;
@@ -37,7 +37,7 @@ impl Pseudonyms {
     /// Uses a new random key, so that pseudonyms differ from those of any other process.
     ///
     /// # Errors
-    /// When the operating system has no randomness to give.
+    /// When the operating system cannot provide random bytes.
     pub fn with_random_key() -> Result<Self, getrandom::Error> {
         new_key().map(Self)
     }

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Names that begin with a dot are skipped: a mounted ConfigMap keeps its versions under such names,
-//! and editors keep their lock files there. Files and folders may be symbolic links. What the texts
-//! mean is the task of the parent module.
+//! and editors keep their lock files there. Files and folders may be symbolic links. The parent
+//! module parses the texts.
 
 use std::collections::BTreeMap;
 use std::io;

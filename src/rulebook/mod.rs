@@ -31,7 +31,7 @@ pub struct Rulebook {
 
 /// The rulebooks of all tenants.
 #[derive(Debug)]
-pub struct Folder {
+pub struct Rulebooks {
     /// The rulebook of every tenant without policies of its own.
     pub shared: Rulebook,
     /// The rulebooks of the other tenants.
@@ -40,7 +40,7 @@ pub struct Folder {
     pub n_policies: usize,
 }
 
-impl Folder {
+impl Rulebooks {
     /// Reads and parses a policies folder.
     ///
     /// # Errors
@@ -106,7 +106,7 @@ impl Folder {
 }
 
 /// A summary for `/readyz?verbose`.
-impl fmt::Display for Folder {
+impl fmt::Display for Rulebooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} loaded", self.n_policies)
     }

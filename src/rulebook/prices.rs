@@ -101,6 +101,7 @@ fn parse_prices(source: &mut Source<'_>) -> Option<Vec<Price>> {
         let input_per_million = price(source, table, "input_per_million");
         let cached_input_per_million = price(source, table, "cached_input_per_million");
         let output_per_million = price(source, table, "output_per_million");
+        // Only for people, who have to know where a price comes from.
         table.required(source, "source", TEXT, filled_text);
         let (provider, models, effective_from) = (provider?, models?, effective_from?);
         for model in &models {

@@ -12,7 +12,7 @@ use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::domain::money::{self, Currency};
 use crate::toml_reader::claims::Claims;
 use crate::toml_reader::diagnostic::Diagnostics;
-use crate::toml_reader::{self, DATE, Source, TEXT, date, filled_text};
+use crate::toml_reader::{self, DATE, Source, TEXT, currency, date, filled_text};
 
 /// The most decimals of a rate.
 const MAX_RATE_DECIMALS: u32 = 10;
@@ -108,14 +108,11 @@ impl Rates {
 fn parse_rates(source: &mut Source<'_>) -> Option<Vec<((Currency, Currency), Rate)>> {
     let mut claims = Claims::default();
     source.tables_of("rate", |source, table, at| {
-        let from = table.required(source, "from", CURRENCY, |value| {
-            value.as_str()?.parse::<Currency>().ok()
-        });
-        let to = table.required(source, "to", CURRENCY, |value| {
-            value.as_str()?.parse::<Currency>().ok()
-        });
+        let from = table.required(source, "from", CURRENCY, currency);
+        let to = table.required(source, "to", CURRENCY, currency);
         let effective_from = table.required(source, "effective_from", DATE, date);
         let rate = table.decimal(source, "rate", MAX_RATE_DECIMALS, RATE);
+        // Only for people, who have to know where a rate comes from.
         table.required(source, "source", TEXT, filled_text);
         if rate.is_some_and(|rate| rate.is_zero()) {
             source.report(at, format!("`rate` is zero; write {RATE}"));

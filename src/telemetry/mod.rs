@@ -1,5 +1,5 @@
-//! The only folder that imports OpenTelemetry. It consists of rooms, the lowest first; each imports
-//! only rooms above it in this list:
+//! The only folder that imports OpenTelemetry. It consists of layers, the lowest first; each
+//! imports only from layers above it in this list:
 //!
 //! - `names`: the declaration of every attribute and metric.
 //! - `sampling`, `settings`: which traces are kept, and what the operator asked for.
@@ -11,7 +11,7 @@
 //! - `projections`: the values of other folders as span attributes, events and metrics.
 //! - `provider`, `subscriber`: build all of this, for traces and metrics, and for log lines.
 //!
-//! Projections name types of the agent, and the agent imports `spans::step`. They are a room of
+//! Projections name types of the agent, and the agent imports `spans::step`. They are a layer of
 //! their own, above the agent, so that agent and telemetry do not import each other in a circle.
 //!
 //! Telemetry meets the rest of the code at four seams: the HTTP middleware (`projections::server`),

@@ -1,4 +1,4 @@
-//! Things that may be written once only, such as the id of a rule, across all files that are read
+//! Things that may be written only once, such as the id of a rule, across all files that are read
 //! together.
 
 use std::collections::HashMap;

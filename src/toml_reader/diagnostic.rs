@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// One mistake in a file, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// The file, as the program was given its path.
+    /// The path of the file, as it was given to the program.
     pub file: PathBuf,
     /// Line from 1; absent when the diagnostic concerns the file as a whole.
     pub line: Option<usize>,

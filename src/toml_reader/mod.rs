@@ -2,10 +2,10 @@
 //! mistake with file, line and key, and with what would be accepted. What the keys mean is decided
 //! where their values are used, for example in `policy::parse`.
 //!
-//! Hand-written on top of the spans of the `toml` crate, because neither crate for this purpose
-//! reports as much. `eserde` collects several errors, but locates a value of the wrong type by its
-//! path instead of its line, and cannot add what to write instead. `toml-span` has the same shape
-//! as this module, but is a second TOML parser beside the one this service already has.
+//! Hand-written on top of the spans of the `toml` crate. `eserde` collects several errors too, but
+//! locates a value of the wrong type by its path instead of its line, and cannot add what to write
+//! instead. `toml-span` would do, but is a second TOML parser beside the one that this service
+//! already has.
 
 pub(crate) mod claims;
 pub mod diagnostic;
@@ -358,6 +358,11 @@ pub(crate) fn filled_text(value: &DeValue<'_>) -> Option<String> {
         .map(str::trim)
         .filter(|text| !text.is_empty())
         .map(str::to_owned)
+}
+
+/// A currency, by its ISO 4217 code.
+pub(crate) fn currency(value: &DeValue<'_>) -> Option<Currency> {
+    value.as_str()?.parse().ok()
 }
 
 /// A calendar date.

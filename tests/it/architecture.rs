@@ -1,7 +1,6 @@
-//! What holds of the sources as a whole, read from the files themselves: who knows which library,
-//! which files read the environment, where binary floats are not allowed, and how a file begins and
-//! ends. What
-//! the code does is tested elsewhere.
+//! Rules for the sources as a whole, checked by reading the files: which files may use which library,
+//! which may read environment variables, where binary floats are not allowed, and how long a file may
+//! be and how it begins. What the code does is tested elsewhere.
 
 use std::fs;
 use std::path::Path;
@@ -15,19 +14,19 @@ const MAX_LINES: [(&str, usize); 2] = [("src", 400), ("tests", 500)];
 const OPENTELEMETRY: &str = r"\b(?:tracing_)?opentelemetry";
 /// The OpenAI client.
 const ASYNC_OPENAI: &str = r"\basync_openai\b";
-/// Both ways to a database.
+/// The libraries for databases.
 const DATABASE: &str = r"\b(?:sqlx|rusqlite)\b";
 /// Everything that reads variables: paths into `std::env`, but not `env!`, which reads them when
 /// compiling; and clap's `env`.
 const ENVIRONMENT: &str = r"\benv\s*::|\bstd::env\s*[;,]|(?s:#\[arg\([^\]]*\benv\b)";
-/// Everything that observes the business from outside.
+/// Everything that observes the business code from outside.
 const TELEMETRY: &str = r"\b(?:tracing|telemetry)\b";
 /// Binary floats, and methods named after them.
 const FLOAT: &str = r"f32|f64";
-/// Errors without a type.
+/// The library for errors without a type of their own.
 const ANYHOW: &str = r"\banyhow\b";
 
-/// Folders that hold the business and nothing else.
+/// The folders of the business code.
 const BUSINESS: [&str; 6] = [
     "src/domain/",
     "src/agent/",
@@ -68,8 +67,8 @@ pub(crate) fn rust_files(folder: &str) -> Vec<Source> {
         .collect()
 }
 
-/// The code of a Rust file. Comments and literals are taken out, because naming a thing is no use
-/// of it; lines keep their numbers.
+/// The code of a Rust file, without comments and literals: a library that they mention is not used.
+/// Lines keep their numbers.
 fn code(text: &str) -> String {
     let prose = Regex::new(
         r###"(?xs)
@@ -102,8 +101,8 @@ fn uses(pattern: &str, file: &Source) -> Vec<String> {
         .collect()
 }
 
-/// Fails if the pattern is used in a file of `src` outside the places named, each a file or a
-/// folder with its slash.
+/// Fails if a file of `src` outside `places` uses the pattern. A place is a file, or a folder with a
+/// slash at its end.
 fn assert_used_only_in(pattern: &str, places: &[&str], rule: &str) {
     let is_outside = |file: &Source| !places.iter().any(|place| file.path.starts_with(place));
     let strays: Vec<_> = rust_files("src")
@@ -115,7 +114,7 @@ fn assert_used_only_in(pattern: &str, places: &[&str], rule: &str) {
 }
 
 #[test]
-fn opentelemetry_is_known_under_telemetry_alone() {
+fn only_telemetry_uses_opentelemetry() {
     assert_used_only_in(
         OPENTELEMETRY,
         &["src/telemetry/"],
@@ -124,7 +123,7 @@ fn opentelemetry_is_known_under_telemetry_alone() {
 }
 
 #[test]
-fn async_openai_is_known_in_the_openai_file_alone() {
+fn only_openai_rs_uses_async_openai() {
     assert_used_only_in(
         ASYNC_OPENAI,
         &["src/llm/openai.rs"],
@@ -133,21 +132,21 @@ fn async_openai_is_known_in_the_openai_file_alone() {
 }
 
 #[test]
-fn databases_are_known_in_the_ledger_alone() {
+fn only_the_ledger_uses_databases() {
     assert_used_only_in(DATABASE, &["src/ledger/"], "SQL belongs behind src/ledger");
 }
 
 #[test]
-fn the_environment_is_read_in_config_alone() {
+fn only_config_reads_environment_variables() {
     assert_used_only_in(
         ENVIRONMENT,
         &["src/config/"],
-        "variables are read in src/config and handed on",
+        "environment variables are read only in src/config",
     );
 }
 
 #[test]
-fn errors_have_a_type_outside_the_command_line() {
+fn only_the_command_line_uses_anyhow() {
     assert_used_only_in(
         ANYHOW,
         &["src/main.rs", "src/cli/"],
@@ -156,7 +155,7 @@ fn errors_have_a_type_outside_the_command_line() {
 }
 
 #[test]
-fn the_business_knows_of_telemetry_only_the_step() {
+fn business_code_uses_nothing_of_telemetry_but_step() {
     let business = rust_files("src")
         .into_iter()
         .filter(|file| BUSINESS.iter().any(|dir| file.path.starts_with(dir)));
@@ -169,7 +168,7 @@ fn the_business_knows_of_telemetry_only_the_step() {
         .collect();
     assert!(
         strays.is_empty(),
-        "telemetry looks at the business, not the other way round:\n{}",
+        "business code uses nothing of telemetry but `step`:\n{}",
         strays.join("\n")
     );
 }
@@ -221,11 +220,11 @@ fn no_source_is_too_long_to_proofread() {
 }
 
 #[test]
-fn every_file_says_first_what_lives_in_it() {
+fn every_file_begins_with_a_module_comment() {
     for file in rust_files("src").iter().chain(&rust_files("tests")) {
         assert!(
             file.text.starts_with("//! "),
-            "{} does not open with `//! ` and what lives in it",
+            "{} does not begin with a `//! ` comment that says what is in it",
             file.path
         );
     }

@@ -1,8 +1,8 @@
-//! Imports run down: a room, which is a folder of `src`, imports only from rooms below it, and no
-//! two files import each other, directly or round about. A folder's `mod.rs` and the files that it
-//! declares are apart from the second rule, because they are one thing told in several files. The
-//! imports are read from the sources with `syn`; who may import which library is held by
-//! `architecture`.
+//! Imports run down: a layer, which is a folder of `src` or a file directly in it, imports only from
+//! layers below it, and no two files import each other, directly or in a circle. A folder's `mod.rs`
+//! and the files that it declares are exempt, because they are one module in several files. The
+//! imports are read from the sources with `syn`; `architecture` checks which files may use which
+//! library.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,9 +10,9 @@ use syn::visit::Visit;
 
 use crate::architecture::rust_files;
 
-/// The rooms, lowest first: a folder of `src` or a file directly in it. A folder without a place of
-/// its own belongs to the room of the folder around it.
-const ROOMS: &[&str] = &[
+/// The layers, lowest first. A folder that is not listed belongs to the layer of the folder around
+/// it.
+const LAYERS: &[&str] = &[
     "clock",
     "error_chain",
     "lock",
@@ -127,7 +127,7 @@ impl Imports {
         Self { files, edges }
     }
 
-    /// Imports of a room from one that is not below it, as `file -> file`.
+    /// Imports from a layer that is not below the importing one, as `file -> file`.
     fn upward(&self) -> Vec<String> {
         let mut upward = Vec::new();
         for (from, targets) in &self.edges {
@@ -141,7 +141,7 @@ impl Imports {
         upward
     }
 
-    /// Files that reach themselves again by their imports.
+    /// Files that import themselves through other files.
     fn circular(&self) -> Vec<String> {
         let next = |file: &String| -> Vec<&String> {
             self.edges[file]
@@ -165,7 +165,7 @@ impl Imports {
     }
 }
 
-/// The file that a path leads to, seen from a module; `None` for another crate's.
+/// The file that declares what a path in a module names; `None` when it is in another crate.
 fn resolve(
     files: &BTreeMap<Vec<String>, String>,
     module: &[String],
@@ -178,8 +178,8 @@ fn resolve(
         "super" => [&module[..module.len().checked_sub(1)?], rest].concat(),
         _ => [module, path].concat(),
     };
-    // A name that no module has belongs to the module above it, but one that starts outside this
-    // crate never comes to a module of ours below the file that names it.
+    // The last names of a path may be items of a module, so the longest prefix that is a module is
+    // the one. A path such as `std::sync::Arc` must not be shortened to the module that names it.
     let n_min = if matches!(first.as_str(), "crate" | "expense_agent" | "self" | "super") {
         1
     } else {
@@ -194,16 +194,16 @@ fn resolve(
     None
 }
 
-/// A room's place in the order.
+/// The position of a file's layer.
 fn level(file: &str) -> usize {
     let folders = std::iter::successors(Some(file), |place| {
         place.rsplit_once('/').map(|(folder, _)| folder)
     });
-    let place = |room: &str| ROOMS.iter().position(|known| *known == room);
+    let place = |layer: &str| LAYERS.iter().position(|known| *known == layer);
     folders
         .filter_map(place)
         .next()
-        .unwrap_or_else(|| panic!("{file} is in no room of the order: add its folder to ROOMS"))
+        .unwrap_or_else(|| panic!("{file} belongs to no layer: add its folder to LAYERS"))
 }
 
 /// Whether one of the two is the `mod.rs` of a folder that holds the other.
@@ -216,11 +216,11 @@ fn is_declared_beside(one: &str, other: &str) -> bool {
 }
 
 #[test]
-fn imports_run_down_from_room_to_room() {
+fn imports_run_down_from_layer_to_layer() {
     let upward = Imports::of("src").upward();
     assert!(
         upward.is_empty(),
-        "a room imports from those below it alone:\n{}",
+        "a layer imports only from those below it:\n{}",
         upward.join("\n")
     );
 }

@@ -15,7 +15,7 @@ use expense_agent::keys::access::Access;
 use expense_agent::ledger::{Ledger, Store};
 use expense_agent::llm::{ChatModel, ChatRequest, ModelInfo, Reply};
 use expense_agent::reload::{ReloadRequests, Reloaded};
-use expense_agent::rulebook::Folder;
+use expense_agent::rulebook::Rulebooks;
 use expense_agent::rulebook::files::FolderFiles;
 use expense_agent::telemetry::projections::chat::TracedModel;
 use expense_agent::telemetry::provider::Telemetry;
@@ -30,13 +30,13 @@ use tower::ServiceExt;
 use crate::harness::{http_config, pseudonyms, shipped_policies, telemetry_settings};
 
 /// The shipped policies.
-fn policies() -> Reloaded<Folder> {
+fn policies() -> Reloaded<Rulebooks> {
     let read = || FolderFiles::read(&shipped_policies());
     let hour = Duration::from_secs(3600);
     Reloaded::start(
         "policies",
         read,
-        Folder::parse,
+        Rulebooks::parse,
         hour,
         &ReloadRequests::default(),
     )
@@ -77,7 +77,7 @@ async fn a_panic_is_a_500_with_a_red_tree_and_the_service_goes_on() {
                 .unwrap(),
             redacts_prompts: true,
         },
-        folder: policies(),
+        rulebooks: policies(),
         access: Access::Anonymous,
         breaker: None,
         clock: Clock::system(),

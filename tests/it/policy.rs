@@ -8,7 +8,7 @@ use expense_agent::domain::ruling::{Missing, Role, Ruling, Window};
 use expense_agent::policy::evaluate::{CapUsage, RuleFacts, Subject, Verdict, evaluate};
 use expense_agent::policy::rule::{Rule, RuleKind};
 use expense_agent::policy::{Policies, parse};
-use expense_agent::rulebook::Folder;
+use expense_agent::rulebook::Rulebooks;
 use jiff::civil::date;
 use proptest::prelude::*;
 use rust_decimal::Decimal;
@@ -20,8 +20,12 @@ pub(crate) fn dec(text: &str) -> Decimal {
 }
 
 /// Loaded once, because the properties below use them a thousand times.
-static SHIPPED: LazyLock<Arc<Policies>> =
-    LazyLock::new(|| Folder::load(&shipped_policies()).unwrap().shared.policies);
+static SHIPPED: LazyLock<Arc<Policies>> = LazyLock::new(|| {
+    Rulebooks::load(&shipped_policies())
+        .unwrap()
+        .shared
+        .policies
+});
 
 /// The verdict of the shipped policy of a category on an amount.
 fn verdict(category: &str, amount: &str, usage: CapUsage, has_receipt: bool) -> Verdict {
@@ -79,7 +83,7 @@ fn a_cap_includes_its_limit_and_a_threshold_is_above_it() {
 }
 
 #[test]
-fn a_meal_above_the_receipt_threshold_without_one_needs_the_manager() {
+fn a_meal_above_the_receipt_threshold_without_a_receipt_needs_the_manager() {
     let without = verdict("meals", "25.01", CapUsage::default(), false);
     assert_eq!(without.ruling, Ruling::NeedsApproval);
     assert_eq!(
@@ -157,7 +161,7 @@ fn what_an_exceeded_cap_still_allows_can_be_paid() {
         assert_eq!(
             reimbursable(category, amount, used),
             expected,
-            "{category} {amount} beside {used}"
+            "{category} {amount} after {used}"
         );
     }
 }
@@ -208,7 +212,7 @@ fn the_approver_is_reported_even_when_a_cap_denies() {
 
 proptest! {
     #[test]
-    fn no_approval_goes_past_a_cap(amount in 1_i64..1_000_000, used in 0_i64..1_000_000) {
+    fn no_approval_exceeds_a_cap(amount in 1_i64..1_000_000, used in 0_i64..1_000_000) {
         let cents = |minor| Decimal::new(minor, 2);
         let usage = CapUsage { day: cents(used), trip: cents(used), year: cents(used), ..CapUsage::default() };
         for (category, cap) in [("travel", "500.00"), ("meals", "75.00"), ("office", "2500.00")] {
@@ -375,7 +379,7 @@ fn files_that_contradict_each_other_are_reported() {
 #[test]
 fn a_folder_without_policies_is_an_error() {
     assert!(diagnostics_of(&[]).contains("contains no policy"));
-    let missing = Folder::load(Path::new("no-such-folder"))
+    let missing = Rulebooks::load(Path::new("no-such-folder"))
         .unwrap_err()
         .to_string();
     assert!(
@@ -448,9 +452,9 @@ fn the_longest_phrase_wins_and_consumes_its_words() {
 
 #[test]
 fn sources_of_evidence_that_disagree_object_to_each_other() {
-    let reading = SHIPPED.evidence(Some("3000"), None, "Team lunch");
-    assert!(reading.objection("meals").is_some());
-    assert!(reading.objection("travel").is_some());
+    let evidence = SHIPPED.evidence(Some("3000"), None, "Team lunch");
+    assert!(evidence.objection("meals").is_some());
+    assert!(evidence.objection("travel").is_some());
     assert!(
         SHIPPED
             .evidence(Some("5812"), Some("Joe's Diner"), "Team lunch")

@@ -17,7 +17,7 @@ use expense_agent::domain::step::{Cost, Step};
 use expense_agent::http::admission;
 use expense_agent::keys::access::Access;
 use expense_agent::llm::{Answer, AnswerSchema, ChatModel, ChatRequest, ModelInfo, Prompt, Reply};
-use expense_agent::rulebook::Folder;
+use expense_agent::rulebook::Rulebooks;
 use expense_agent::telemetry::projections::chat::TracedModel;
 use expense_agent::telemetry::projections::server;
 use expense_agent::telemetry::provider::Telemetry;
@@ -66,7 +66,7 @@ async fn ask_the_variant(cost: Option<Cost>) -> (Page, String) {
         seed: None,
     };
     let handler = async move || {
-        let rulebook = Folder::load(&shipped_policies()).unwrap().shared;
+        let rulebook = Rulebooks::load(&shipped_policies()).unwrap().shared;
         let question = Question {
             step: Step::Classify,
             prompt: &VARIANT,

@@ -9,7 +9,7 @@ use expense_agent::agent::prompts::answers::{CategoryAnswer, DecisionAnswer};
 use expense_agent::agent::prompts::{CLASSIFY, DECIDE};
 use expense_agent::llm::Prompt;
 use expense_agent::policy::rule::KindName;
-use expense_agent::rulebook::Folder;
+use expense_agent::rulebook::Rulebooks;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -100,8 +100,9 @@ fn assert_read_by<T: DeserializeOwned>(answer: &Value, schema: &RawValue) {
 
 #[test]
 fn the_schemas_of_the_answers_are_what_the_answers_are_read_by() {
-    let folder = Folder::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("policies")).unwrap();
-    let policies = &folder.shared.policies;
+    let rulebooks =
+        Rulebooks::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("policies")).unwrap();
+    let policies = &rulebooks.shared.policies;
 
     let classification = policies.classification_schema();
     let answer = json!({"category": "travel", "confidence": 0.9, "rationale": "A ride."});

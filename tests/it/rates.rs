@@ -240,7 +240,7 @@ fn diagnostics_of_policies_and_of_tables_are_reported_together() {
     let folder = policies_with("tables/rates.toml", "[[rate]]");
     std::fs::write(folder.path().join("meals.toml"), "category = ").unwrap();
     std::fs::write(folder.path().join("tables/prices.toml"), "price = 1").unwrap();
-    let diagnostics = expense_agent::rulebook::Folder::load(folder.path())
+    let diagnostics = expense_agent::rulebook::Rulebooks::load(folder.path())
         .unwrap_err()
         .to_string();
     for expected in [
@@ -256,7 +256,7 @@ fn diagnostics_of_policies_and_of_tables_are_reported_together() {
 }
 
 #[tokio::test]
-async fn without_a_table_of_rates_every_other_currency_is_a_review() {
+async fn without_a_table_of_rates_every_other_currency_needs_review() {
     let folder = policies_with("other.toml", "");
     std::fs::remove_file(folder.path().join("tables/rates.toml")).unwrap();
     let app = TestApp::with(Config {

@@ -38,7 +38,7 @@ async fn keys_are(url: &str, expected: &str) {
         assert_eq!(
             ready.status(),
             200,
-            "the service stays ready, whatever is in the file"
+            "the service stays ready even when the file is invalid"
         );
         let body: Value = ready.json().await.map_err(|error| error.to_string())?;
         let said = body["checks"]["api_keys"]
@@ -117,7 +117,7 @@ async fn a_mounted_secret_that_swaps_its_links_is_followed() {
 }
 
 #[tokio::test]
-async fn a_hangup_reloads_the_keys_at_once() {
+async fn sighup_reloads_the_keys_at_once() {
     let file = KeyFile::new(&[entry("a", "acme", "ea_first", "")]);
     let service = Service::start(
         &["--api-keys", file.name(), "--reload-interval", "1h"],

@@ -1,5 +1,5 @@
 //! Policies that change while the service runs: the next expense is judged by the new policies, a
-//! decision in progress by those it began with, and a set with any error in it is never used.
+//! decision in progress by those with which it began, and a folder with any error is never used.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use expense_agent::config::Config;
 use expense_agent::reload::{ReloadRequests, Reloaded};
-use expense_agent::rulebook::Folder;
+use expense_agent::rulebook::Rulebooks;
 use expense_agent::rulebook::files::FolderFiles;
 use serde_json::json;
 use tokio::sync::Notify;
@@ -109,14 +109,14 @@ async fn rates_and_prices_are_reloaded_like_policies() {
 }
 
 #[tokio::test]
-async fn an_invalid_set_is_rejected_as_a_whole_and_logged_once() {
+async fn an_invalid_folder_is_rejected_as_a_whole_and_logged_once() {
     let folder = PolicyFolder::mounted();
     let arguments = ["--policies", folder.name(), "--reload-interval", "10ms"];
     let service = Service::start(&arguments, &[QUIET]).await;
     policies_are(&service.url, "4 loaded").await;
     let outcome =
         async |user: &str| service.post(of_user(meal("60.00"), user)).await.1["outcome"].clone();
-    // A valid change, and beside it whatever `spoil` does.
+    // Publishes a valid change of the meals policy together with what `spoil` changes.
     let publish = |version: &str, spoil: &dyn Fn(&Path)| {
         folder.publish(version, |next| {
             copy_shipped(next);
@@ -141,7 +141,7 @@ async fn an_invalid_set_is_rejected_as_a_whole_and_logged_once() {
         assert_eq!(
             outcome(&format!("before-{n}")).await,
             "approved",
-            "the set in use stays as it was"
+            "the policies in use do not change"
         );
     }
     publish("..unreadable", &|next| {
@@ -156,8 +156,8 @@ async fn an_invalid_set_is_rejected_as_a_whole_and_logged_once() {
         unreadable.ends_with("save it as UTF-8 text"),
         "{unreadable}"
     );
-    // The link to a removed file exists for a moment longer, and a broken link is not a policy that
-    // was deleted.
+    // When a file is removed from a ConfigMap, the link to it disappears a moment later. A broken
+    // link must not be mistaken for a policy that was deleted.
     publish("..lost", &|next| {
         std::fs::remove_file(next.join("travel.toml")).unwrap()
     });
@@ -171,7 +171,7 @@ async fn an_invalid_set_is_rejected_as_a_whole_and_logged_once() {
     assert_eq!(
         outcome("after").await,
         "denied",
-        "the whole of the repaired set is in use"
+        "all of the repaired policies are in use"
     );
 
     let (ended, log) = service.stop().await;
@@ -220,7 +220,7 @@ async fn a_mounted_config_map_that_swaps_its_links_is_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_swap_of_files_is_never_applied_by_halves() {
+async fn a_swap_of_files_is_never_half_applied() {
     const N_VERSIONS: usize = 200;
     let folder = PolicyFolder::mounted();
     let dir = folder.path().to_owned();
@@ -229,7 +229,7 @@ async fn a_swap_of_files_is_never_applied_by_halves() {
     let policies = Reloaded::start(
         "policies",
         read,
-        Folder::parse,
+        Rulebooks::parse,
         interval,
         &ReloadRequests::default(),
     )
@@ -261,7 +261,7 @@ async fn a_swap_of_files_is_never_applied_by_halves() {
             tokio::task::yield_now().await;
         }
     }
-    poll::until(Duration::from_secs(20), "the last set", async || {
+    poll::until(Duration::from_secs(20), "the last version", async || {
         let versions = versions();
         if versions == vec![N_VERSIONS.to_string(); 4] {
             Ok(())
@@ -273,7 +273,7 @@ async fn a_swap_of_files_is_never_applied_by_halves() {
 }
 
 #[tokio::test]
-async fn a_hangup_reloads_the_policies_at_once() {
+async fn sighup_reloads_the_policies_at_once() {
     let folder = PolicyFolder::shipped();
     let arguments = ["--policies", folder.name(), "--reload-interval", "1h"];
     let service = Service::start(&arguments, &[QUIET]).await;

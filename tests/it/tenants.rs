@@ -2,7 +2,7 @@
 //! and no way from one tenant's to another's.
 
 use expense_agent::config::Config;
-use expense_agent::rulebook::Folder;
+use expense_agent::rulebook::Rulebooks;
 use serde_json::{Value, json};
 
 use crate::harness::binary::run;
@@ -224,7 +224,7 @@ fn diagnostics_of_a_tenants_policies_name_the_tenants_file() {
         "office.toml",
         &shipped_but("office.toml", "currency = \"USD\"", "currency = \"EURO\""),
     );
-    let faults = Folder::load(folder.path()).unwrap_err().to_string();
+    let faults = Rulebooks::load(folder.path()).unwrap_err().to_string();
     assert_golden(
         "diagnostics_of_tenants_policies",
         &faults.replace(folder.name(), "policies"),
