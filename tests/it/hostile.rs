@@ -1,5 +1,5 @@
-//! A model endpoint that is slow, wrong, hostile or gone. Whatever it does, every request gets a
-//! decision inside its deadline, no approval that policy does not allow, and a tree that says why.
+//! A model endpoint that is slow, wrong, hostile or gone. In each case a request gets a
+//! decision within its deadline, no approval that policy does not allow, and a trace that says why.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ fn error_of(app: &TestApp, decision: &Value, span_name: &str) -> Option<String> 
 }
 
 #[tokio::test]
-async fn an_answer_to_classify_that_cannot_be_used_is_a_review_that_says_why() {
+async fn an_unusable_answer_to_classify_leads_to_a_review_that_says_why() {
     let answers: Vec<(&str, Vec<Reply>, &str)> = vec![
         (
             "hostile",
@@ -66,7 +66,7 @@ async fn an_answer_to_classify_that_cannot_be_used_is_a_review_that_says_why() {
             "not a classification",
         ),
         (
-            "too sure",
+            "confidence above 1",
             vec![
                 Reply::content(json!({"category": "travel", "confidence": 7, "rationale": ""}));
                 2
@@ -74,7 +74,7 @@ async fn an_answer_to_classify_that_cannot_be_used_is_a_review_that_says_why() {
             "confidence",
         ),
         (
-            "endless",
+            "long rationale",
             vec![
                 Reply::content(
                     json!({"category": "travel", "confidence": 1, "rationale": "x".repeat(9_000)})
@@ -84,12 +84,12 @@ async fn an_answer_to_classify_that_cannot_be_used_is_a_review_that_says_why() {
             "longer than 1000 characters",
         ),
         (
-            "elsewhere",
+            "redirect",
             vec![Reply::status(307).header("location", "http://127.0.0.1:1/")],
             "HTTP status 307",
         ),
         (
-            "cut",
+            "cut off",
             vec![Reply::content("{\"category\": \"tra").finish_reason("length")],
             "cut off",
         ),
@@ -119,24 +119,24 @@ async fn an_answer_to_classify_that_cannot_be_used_is_a_review_that_says_why() {
             "not a chat completion",
         ),
         ("bad request", vec![Reply::status(400)], "HTTP status 400"),
-        ("no key", vec![Reply::status(401)], "HTTP status 401"),
+        ("unauthorized", vec![Reply::status(401)], "HTTP status 401"),
         (
-            "broken",
+            "server error",
             vec![Reply::status(500), Reply::status(500), Reply::status(500)],
             "HTTP status 500",
         ),
         (
-            "busy",
+            "rate limit",
             vec![Reply::status(429), Reply::status(429), Reply::status(429)],
             "HTTP status 429",
         ),
         (
-            "patience",
+            "long retry-after",
             vec![Reply::status(429).header("retry-after", "3600")],
             "HTTP status 429",
         ),
         (
-            "patience until a day",
+            "retry-after with a date",
             vec![Reply::status(503).header("retry-after", "Wed, 31 Dec 2098 23:59:59 GMT")],
             "HTTP status 503",
         ),
@@ -150,7 +150,7 @@ async fn an_answer_to_classify_that_cannot_be_used_is_a_review_that_says_why() {
             "insufficient_quota",
         ),
         (
-            "closed",
+            "closed connection",
             vec![Reply::close(), Reply::close(), Reply::close()],
             "could not be reached",
         ),
@@ -161,13 +161,13 @@ async fn an_answer_to_classify_that_cannot_be_used_is_a_review_that_says_why() {
         let n_replies = replies.len();
         fake.on_classify(replies);
         let app = app(&fake).await;
-        // A request that takes longer than its deadline is a 503, and no decision.
+        // This fails if the request misses its deadline: it would be a 503, and no decision.
         let decision = app.decide(ride()).await;
         assert_eq!(decision["outcome"], "needs_review", "{name}");
         let reason = decision["reason"].as_str().unwrap();
         assert!(reason.contains(why), "{name}: {reason}");
         let error = error_of(&app, &decision, "classify")
-            .unwrap_or_else(|| panic!("{name}: classify is not red"));
+            .unwrap_or_else(|| panic!("{name}: classify has no error status"));
         assert!(error.contains(why), "{name}: {error}");
         assert_eq!(
             fake.requests().len(),
@@ -178,7 +178,7 @@ async fn an_answer_to_classify_that_cannot_be_used_is_a_review_that_says_why() {
 }
 
 #[tokio::test]
-async fn an_answer_to_decide_that_cannot_be_used_leaves_the_engine_alone() {
+async fn an_unusable_answer_to_decide_never_leads_to_an_approval() {
     let flight = json!({"transaction": "Flight to Chicago", "amount": "650.00"});
     for (body, outcome) in [(ride(), "needs_review"), (flight, "denied")] {
         for reply in [
@@ -336,7 +336,8 @@ async fn cached_and_reasoning_tokens_are_counted_and_priced_separately() {
     fake.on_decide([advice("approved", "travel-trip-cap").without_usage()]);
     let app = app(&fake).await;
     let decision = app.decide(ride()).await;
-    // 600,000 fresh at 0.15, 400,000 cached at 0.075 and 500,000 written at 0.60 for a million.
+    // Prices are per million tokens: 600,000 uncached at 0.15, 400,000 cached at 0.075, and 500,000
+    // of output at 0.60.
     let cost = &decision["steps"][0]["calls"][0]["cost"];
     assert_eq!(
         (&cost["prompt"], &cost["completion"], &cost["total"]),
@@ -367,7 +368,7 @@ async fn only_configured_parameters_are_sent_and_nothing_about_the_caller() {
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         ),
     ];
-    // The body names no user, so that the user of the baggage is the one of the decision.
+    // The body names no user, so the decision is for the user of the baggage.
     app.post_with(taxi(), &headers).await;
     let request = &fake.requests()[0];
     for header in ["baggage", "traceparent", "tracestate"] {
@@ -399,7 +400,7 @@ async fn only_configured_parameters_are_sent_and_nothing_about_the_caller() {
 }
 
 #[tokio::test]
-async fn settings_and_trace_context_are_sent_where_switched_on() {
+async fn settings_and_trace_context_are_sent_when_enabled() {
     let fake = FakeOpenAi::spawn().await;
     let ModelConfig::OpenAi(mut model) = openai(&fake) else {
         unreachable!("the fake is OpenAI")
@@ -436,7 +437,7 @@ async fn faulty(fault: &str) -> TestApp {
 }
 
 #[tokio::test]
-async fn a_thousand_expenses_above_their_caps_give_not_one_approval() {
+async fn a_thousand_expenses_above_their_caps_get_no_approval() {
     let app = faulty("approve_everything:1.0").await;
     let above = [
         ("Flight to Chicago", "500.01"),
@@ -459,7 +460,7 @@ async fn a_thousand_expenses_above_their_caps_give_not_one_approval() {
 }
 
 #[tokio::test]
-async fn each_fault_of_the_offline_model_is_seen() {
+async fn each_fault_of_the_offline_model_is_noticed() {
     for (fault, outcome, failed) in [
         ("misclassify:1", "needs_review", json!("category_evidence")),
         (

@@ -1,5 +1,5 @@
-//! `Idempotency-Key`: one decision and one round of model calls, however often a request is sent and
-//! however many copies of it are under way at once.
+//! `Idempotency-Key`: one decision and one round of model calls, however often a request is sent
+//! and however many copies of it are in flight at once.
 
 use std::time::Duration;
 
@@ -89,7 +89,7 @@ async fn the_same_key_with_another_body_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn requests_with_one_key_in_flight_together_are_decided_once() {
+async fn concurrent_requests_with_one_key_are_decided_once() {
     let fake = slow_model().await;
     let app = TestApp::with_openai(&fake).await;
     let key = [KEY];
@@ -102,7 +102,7 @@ async fn requests_with_one_key_in_flight_together_are_decided_once() {
 }
 
 #[tokio::test]
-async fn a_client_that_went_away_finds_its_decision_under_its_key() {
+async fn a_client_that_disconnected_finds_its_decision_under_its_key() {
     let fake = slow_model().await;
     let app = TestApp::with_openai(&fake).await;
     let impatient = app
@@ -194,7 +194,7 @@ async fn waiting_for_a_key_does_not_shorten_the_time_for_the_model() {
             ..config()
         };
         let app = TestApp::with(config).await;
-        // Leased almost as long as the deadline of the model.
+        // Leased beyond the model's part of the deadline, 1.8 s, but not beyond the deadline.
         let ledger = Ledger::open(&store.store).await.unwrap();
         let now = Timestamp::now();
         let claim = KeyClaim {
@@ -209,7 +209,7 @@ async fn waiting_for_a_key_does_not_shorten_the_time_for_the_model() {
             KeyState::Claimed
         ));
         // The first request is answered at its own deadline at the latest; its decision continues,
-        // and is bound to the key.
+        // and is kept under the key.
         let reply = poll::until(
             Duration::from_secs(60),
             "decision under the key",

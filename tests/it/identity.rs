@@ -1,5 +1,5 @@
-//! User and tenant: read from baggage within bounds, on every span of their own request, and on no
-//! span of another.
+//! User, tenant and trace context of a request: read from its headers within bounds, on every span
+//! of that request, and on no span of another.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ fn attribute(span: &SpanData, key: &str) -> Option<String> {
         .map(|attribute| attribute.value.to_string())
 }
 
-/// The values of a key on the spans of a reply's trace, one per span.
+/// The value of an attribute on each span of a reply's trace.
 fn stamped(app: &TestApp, body: &Value, key: &str) -> Vec<Option<String>> {
     app.trace(&body["trace_id"])
         .iter()
@@ -76,7 +76,7 @@ async fn baggage_never_crosses_requests() {
 }
 
 #[tokio::test]
-async fn the_employee_of_the_body_goes_before_the_one_of_the_baggage() {
+async fn the_employee_of_the_body_takes_precedence_over_the_one_of_the_baggage() {
     let app = TestApp::spawn().await;
     let body = json!({"transaction": "Taxi", "amount": "5.00", "user_id": "ben"});
     let reply = app.post_with(body, &[("baggage", "user.id=ana")]).await;
@@ -115,7 +115,7 @@ async fn only_the_allowed_members_of_a_callers_baggage_are_used() {
 }
 
 #[tokio::test]
-async fn baggage_is_read_from_every_line_and_its_values_whole() {
+async fn baggage_is_read_from_every_header_line_and_values_may_contain_equals_signs() {
     let app = TestApp::spawn().await;
     let headers = [
         ("baggage", "user.id=ana;origin=sso"),
@@ -162,7 +162,7 @@ async fn the_address_of_an_ipv6_host_has_no_brackets() {
 }
 
 #[tokio::test]
-async fn baggage_and_trace_context_that_make_no_sense_are_ignored() {
+async fn invalid_baggage_and_trace_context_are_ignored() {
     let app = TestApp::spawn().await;
     let long = format!("user.id={}", "u".repeat(129));
     let many = (0..200)
@@ -194,7 +194,7 @@ async fn baggage_and_trace_context_that_make_no_sense_are_ignored() {
 }
 
 #[tokio::test]
-async fn a_callers_trace_goes_on_even_when_it_was_not_sampled() {
+async fn a_callers_trace_continues_even_when_it_was_not_sampled() {
     let app = TestApp::spawn().await;
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
     let reply = app.post_with(taxi(), &[("traceparent", traceparent)]).await;

@@ -1,5 +1,5 @@
-//! Expenses that are accepted or refused, and in which words. A refused request leaves nothing
-//! behind.
+//! Bodies that are accepted or refused, and the errors of refused ones. A refused request leaves
+//! nothing behind.
 
 use serde_json::{Value, json};
 
@@ -45,8 +45,8 @@ async fn the_smallest_useful_request_is_decided() {
     assert_eq!((again.status, &again.body), (200, body));
 }
 
-/// Bodies with one error each, and the field of the error.
-fn faulty_bodies() -> Vec<(String, &'static str)> {
+/// Bodies with one error each, and the field of the error; empty for a body that is not JSON.
+fn invalid_bodies() -> Vec<(String, &'static str)> {
     let with = |member: &str| format!(r#"{{"transaction": "Taxi", "amount": "45.00", {member}}}"#);
     let amount = |amount: &str| format!(r#"{{"transaction": "Taxi", "amount": {amount}}}"#);
     let transaction = |text: &str| json!({"transaction": text, "amount": "45.00"}).to_string();
@@ -121,7 +121,7 @@ fn faulty_bodies() -> Vec<(String, &'static str)> {
 #[tokio::test]
 async fn an_invalid_body_is_refused_by_field_and_nothing_is_recorded() {
     let app = TestApp::spawn().await;
-    for (body, field) in faulty_bodies() {
+    for (body, field) in invalid_bodies() {
         let reply = app.post_raw(body.clone(), JSON).await;
         if field.is_empty() {
             assert_problem(&reply, 400, "not_json");
@@ -148,11 +148,11 @@ async fn every_error_of_a_body_is_listed() {
     assert_problem(&reply, 422, "invalid_expense");
     let mut normalised = reply.body.clone();
     normalised["trace_id"] = "<trace_id>".into();
-    assert_golden("every_fault_of_a_body", &format!("{normalised:#}"));
+    assert_golden("every_error_of_a_body", &format!("{normalised:#}"));
 }
 
 #[tokio::test]
-async fn what_is_not_json_is_refused() {
+async fn a_body_that_is_not_json_or_not_declared_as_json_is_refused() {
     let app = TestApp::spawn().await;
     for body in [
         "",
@@ -211,7 +211,7 @@ async fn a_body_of_64_kib_is_read_and_one_byte_more_is_not() {
         413,
         "body_too_large",
     );
-    // In chunks, without a length to look at beforehand.
+    // In chunks, so that no `Content-Length` announces the size.
     let chunks = std::iter::repeat_with(|| Ok::<_, std::io::Error>(vec![b' '; 40 * 1024])).take(2);
     let stream = reqwest::Body::wrap_stream(futures_util::stream::iter(chunks));
     assert_problem(&app.post_raw(stream, JSON).await, 413, "body_too_large");
@@ -236,7 +236,7 @@ async fn amounts_are_read_exactly_from_the_text() {
 }
 
 #[tokio::test]
-async fn a_currency_without_a_rate_is_a_review() {
+async fn an_expense_in_a_currency_without_an_exchange_rate_needs_review() {
     let app = TestApp::spawn().await;
     let decision = app
         .decide(json!({"transaction": "Taxi in Malmö", "amount": "45.00", "currency": "SEK"}))

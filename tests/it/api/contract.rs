@@ -1,4 +1,4 @@
-//! The OpenAPI description, held against what the routes answer.
+//! The OpenAPI description, compared with what the routes answer.
 
 use serde_json::json;
 
@@ -29,7 +29,7 @@ async fn the_contract_and_its_page_come_from_the_binary() {
     ];
     assert_eq!(
         fields, expected,
-        "the contract names the fields the parser takes"
+        "the contract names the fields that the parser accepts"
     );
     let page = app.get("/docs/").await;
     let html = page.body.as_str().unwrap().to_owned();
@@ -41,7 +41,7 @@ async fn the_contract_and_its_page_come_from_the_binary() {
 }
 
 #[tokio::test]
-async fn the_contract_says_what_the_routes_answer() {
+async fn the_contract_lists_every_status_that_the_routes_answer() {
     let store = TestStore::sqlite();
     let app = TestApp::on(&store).await;
     let contract = app.get("/openapi.json").await.body;
@@ -51,11 +51,11 @@ async fn the_contract_says_what_the_routes_answer() {
         .as_str()
         .unwrap()
         .to_owned();
-    let (one, settle) = (
+    let (one, resolution) = (
         format!("/v1/expenses/{id}"),
         format!("/v1/expenses/{id}/resolution"),
     );
-    let (of_one, of_settle) = ("/v1/expenses/{id}", "/v1/expenses/{id}/resolution");
+    let (of_one, of_resolution) = ("/v1/expenses/{id}", "/v1/expenses/{id}/resolution");
     let blanks = " ".repeat(65 * 1024);
     let answers = async |requests: &[(&str, &str, &str, &str, u16)]| {
         for (route, path, content_type, body, status) in requests {
@@ -71,7 +71,7 @@ async fn the_contract_says_what_the_routes_answer() {
             let listed = &contract["paths"][*route][method.as_str().to_lowercase()]["responses"];
             assert!(
                 listed[status.to_string()].is_object(),
-                "{method} {route} does not say {status}: {listed:#}"
+                "{method} {route} does not list {status}: {listed:#}"
             );
         }
     };
@@ -85,10 +85,16 @@ async fn the_contract_says_what_the_routes_answer() {
         ("/v1/expenses", "/v1/expenses?limit=0", "", "", 400),
         (of_one, "/v1/expenses/%ff", "", "", 400),
         (of_one, "/v1/expenses/7", "", "", 404),
-        (of_settle, "/v1/expenses/%ff/resolution", json, "{}", 400),
-        (of_settle, &settle, json, "{}", 403),
-        (of_settle, &settle, json, &blanks, 413),
-        (of_settle, &settle, "text/plain", "{}", 415),
+        (
+            of_resolution,
+            "/v1/expenses/%ff/resolution",
+            json,
+            "{}",
+            400,
+        ),
+        (of_resolution, &resolution, json, "{}", 403),
+        (of_resolution, &resolution, json, &blanks, 413),
+        (of_resolution, &resolution, "text/plain", "{}", 415),
         ("/v1/expenses/batch", "/v1/expenses/batch", json, "{}", 415),
         (
             "/v1/expenses/batch",

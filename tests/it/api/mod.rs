@@ -1,5 +1,6 @@
-//! The HTTP contract. What a request may hold is in `bodies`, what can be read in `reading`, what
-//! the service says of itself in `contract`, and how a request lives and ends in `requests`.
+//! The HTTP contract: bodies that are accepted or refused in `bodies`, lists, filters and policies
+//! in `reading`, the OpenAPI description in `contract`, and overload, disconnecting clients and
+//! probes in `requests`.
 
 mod bodies;
 mod contract;

@@ -1,4 +1,4 @@
-//! What can be read back: pages of decisions, filters, policies, and what is not there.
+//! Reading: pages of decisions, filters, policies, and requests for what does not exist.
 
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ async fn filters_narrow_the_list_and_unknown_ones_are_refused() {
     let fake = FakeOpenAi::spawn().await;
     fake.on_classify([category("meals")]);
     let app = TestApp::with_openai(&fake).await;
-    // The second answer is missing, so a review follows; the first says meals of a flight.
+    // The model classifies the flight as meals and has no second answer, so it needs review.
     app.decide(json!({"transaction": "Flight", "amount": "5.00", "user_id": "ana"}))
         .await;
     let count = async |query: &str| {
@@ -83,7 +83,7 @@ async fn filters_narrow_the_list_and_unknown_ones_are_refused() {
 }
 
 #[tokio::test]
-async fn what_does_not_exist_is_a_problem_too() {
+async fn unknown_ids_paths_and_methods_are_problems_too() {
     let app = TestApp::spawn().await;
     assert_problem(
         &app.get("/v1/expenses/01a1fc3f-8232-75b3-ae94-bf307466c95a")

@@ -1,4 +1,4 @@
-//! How a request lives and ends: too many at once, clients that hang up, and probes.
+//! Too many requests at once, clients that disconnect, and probes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +50,7 @@ async fn one_request_too_many_is_asked_to_retry_later() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_does_not_stop_its_decision() {
+async fn a_client_that_disconnects_does_not_stop_its_decision() {
     let (fake, gate) = (FakeOpenAi::spawn().await, Arc::new(Notify::new()));
     let travel = category("travel");
     fake.script([
@@ -61,8 +61,8 @@ async fn a_client_that_goes_away_does_not_stop_its_decision() {
     let app = TestApp::with_openai(&fake).await;
     app.leave_once_the_model_is_asked(&fake, json!({"transaction": "Taxi", "amount": 1}))
         .await;
-    // Only then may the model answer, or the decision could be there before the service sees that
-    // the client is not.
+    // The model answers only now. Earlier, the decision could be recorded before the service
+    // notices that the client has disconnected.
     let server = poll::until(
         Duration::from_secs(10),
         "end of the server span",

@@ -1,4 +1,4 @@
-//! Which requests a key admits, until when, and as which tenant.
+//! Which requests a key admits, until which day, and for which tenant.
 
 use std::collections::BTreeSet;
 
@@ -44,7 +44,7 @@ async fn a_key_is_valid_through_its_whole_last_day_in_utc() {
             status,
             "{moment}"
         );
-        // An expense that names no day is of the day on which it comes in.
+        // An expense without a date gets the day on which it arrives.
         assert_eq!(
             app.post_as("ea_new", taxi()).await.body["date"],
             day,
@@ -66,7 +66,7 @@ fn values(span: &SpanData, key: &str) -> Vec<String> {
     found.map(|attribute| attribute.value.to_string()).collect()
 }
 
-/// Every value of a key in a trace, with the span it is on.
+/// Every value of an attribute in a trace, with the name of its span.
 fn attributes(app: &TestApp, trace_id: &Value, key: &str) -> Vec<(String, String)> {
     let spans = app.trace(trace_id);
     let named = |span: &SpanData| {
@@ -135,8 +135,8 @@ async fn every_request_without_a_valid_key_is_refused_in_the_same_words() {
             let spans = app.trace(&trace_id);
             assert_eq!(spans.len(), 1);
             assert_eq!(spans[0].status, Status::Unset);
-            // Nothing the caller says of himself is on the span; the id of a key that was in force
-            // once is no claim.
+            // The span has nothing that the caller claims. The id of a revoked or expired key is
+            // no claim: it comes from the file.
             for claim in ["tenant.id", "user.id", "session.id", "feature.name"] {
                 assert_eq!(attributes(&app, &trace_id, claim), [], "{claim}");
             }
@@ -153,7 +153,7 @@ async fn every_request_without_a_valid_key_is_refused_in_the_same_words() {
 }
 
 #[tokio::test]
-async fn contract_page_and_probes_are_open() {
+async fn the_contract_its_page_and_probes_need_no_key() {
     let app = KeyFile::new(&[entry("good", "acme", "ea_good", "")])
         .app()
         .await;
@@ -217,7 +217,7 @@ async fn the_key_alone_decides_the_tenant() {
     );
     let shown = attributes(&app, trace_id, "tenant.api_key.id");
     assert_eq!(shown, [("POST /v1/expenses".to_owned(), "feed".to_owned())]);
-    // No member of the body names a tenant.
+    // The body cannot name a tenant.
     let body = json!({"transaction": "Taxi", "amount": "5.00", "tenant_id": "zeta"});
     assert_eq!(app.post_with(body, &headers).await.status, 422);
     let theirs = app.get_with(
@@ -260,7 +260,8 @@ async fn a_decision_of_another_tenant_is_answered_like_a_decision_that_does_not_
     );
 }
 
-/// Two hundred meals of one employee on one day, all at once, each claiming to be another tenant's.
+/// Submits two hundred meals of one employee on one day, all at once, each claiming another tenant
+/// in its baggage.
 async fn lunches(app: &TestApp, key: &str, claimed: &str) -> Vec<Value> {
     let headers = [
         ("authorization", bearer(key)),
@@ -316,12 +317,12 @@ async fn two_tenants_at_once_neither_see_nor_count_against_each_other() {
         let used: Decimal = granted.iter().copied().map(amount).sum();
         assert!(
             used <= Decimal::from(75),
-            "{tenant} got {used} past its cap"
+            "{tenant} got {used}, above its cap"
         );
         for decision in denied {
             assert!(
                 used + amount(decision) > Decimal::from(75),
-                "{tenant} paid for another: {decision:#}"
+                "{tenant} was denied for another tenant's expenses: {decision:#}"
             );
         }
         let mut ids: BTreeSet<&str> = decisions.iter().map(id_of).collect();
@@ -338,15 +339,15 @@ async fn two_tenants_at_once_neither_see_nor_count_against_each_other() {
         let is_of_tenant = |span: &&SpanData| {
             trace_ids.contains(span.span_context.trace_id().to_string().as_str())
         };
-        let stamps = |key| {
+        let values_of = |key| {
             spans
                 .iter()
                 .filter(is_of_tenant)
                 .flat_map(move |span| values(span, key))
         };
-        assert!(stamps("tenant.id").count() >= 200 * 7);
-        assert!(stamps("tenant.id").all(|stamped| stamped == tenant));
-        assert!(stamps("session.id").all(|session| session == key));
+        assert!(values_of("tenant.id").count() >= 200 * 7);
+        assert!(values_of("tenant.id").all(|value| value == tenant));
+        assert!(values_of("session.id").all(|session| session == key));
         let list = app
             .get_with(
                 "/v1/expenses?limit=200&user_id=ana",

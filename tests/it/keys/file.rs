@@ -1,4 +1,5 @@
-//! Files of API keys: what they may hold, how a key is made, and which files a service starts with.
+//! Files of API keys: what they may contain, how a key is created, and which files a service starts
+//! with.
 
 use std::path::Path;
 
@@ -56,7 +57,7 @@ roles = "vp"
 
 #[test]
 fn a_key_file_without_keys_is_an_error() {
-    // An editor that truncates a file before it writes it must not shut everybody out.
+    // An editor that truncates a file before it writes it must not lock everyone out.
     assert_eq!(
         diagnostics(""),
         "keys.toml:1: `key` is missing; write at least one [[key]]"
@@ -137,8 +138,8 @@ async fn every_new_key_is_different_and_invalid_tenants_and_ids_are_refused() {
     ] {
         let output = run(&[["keys", "new"].as_slice(), &arguments].concat(), &[]).await;
         assert_eq!(output.status.code(), Some(2));
-        let said = text(output.stderr);
-        assert!(said.contains(accepted), "{said}");
+        let stderr = text(output.stderr);
+        assert!(stderr.contains(accepted), "{stderr}");
     }
 }
 
@@ -163,20 +164,20 @@ fn a_key_is_valid_through_its_last_day_and_never_after_it_is_revoked() {
 }
 
 #[tokio::test]
-async fn a_service_starts_with_valid_keys_only_and_with_them_on_any_address() {
+async fn a_service_starts_only_with_valid_keys_and_listens_on_any_address_with_them() {
     let file = KeyFile::new(&["[[key]]\nid = \"a\"\n".to_owned()]);
-    // The file is looked at only after the settings were found good, the address among them.
+    // The file is read only after the settings, including the address, were found to be valid.
     let output = run(
         &["--listen", "0.0.0.0:0", "--api-keys", file.name()],
         &[QUIET],
     )
     .await;
     assert_eq!(output.status.code(), Some(1));
-    let said = text(output.stderr);
-    assert!(said.contains("the API keys cannot be used"), "{said}");
+    let stderr = text(output.stderr);
+    assert!(stderr.contains("the API keys cannot be used"), "{stderr}");
     assert!(
-        said.contains(&format!("{}:1: `sha256` is missing", file.name())),
-        "{said}"
+        stderr.contains(&format!("{}:1: `sha256` is missing", file.name())),
+        "{stderr}"
     );
 
     let output = run(&["--listen", "0.0.0.0:0"], &[QUIET]).await;
@@ -184,7 +185,7 @@ async fn a_service_starts_with_valid_keys_only_and_with_them_on_any_address() {
         text(output.stderr)
             .contains("name a file of keys with --api-keys, or pass --allow-anonymous")
     );
-    // A command that does not listen is not asked who may ask it.
+    // A command that does not listen needs no API keys, whatever the address.
     let folder = tempfile::tempdir().unwrap();
     let verify = [
         "ledger",
@@ -193,9 +194,9 @@ async fn a_service_starts_with_valid_keys_only_and_with_them_on_any_address() {
         folder.path().to_str().unwrap(),
     ];
     let output = run(&verify, &[QUIET, ("EXPENSE_AGENT_LISTEN", "0.0.0.0:8000")]).await;
-    let said = text(output.stderr);
-    assert!(said.contains("there is no ledger in "), "{said}");
-    // An empty variable does not switch the keys off unnoticed.
+    let stderr = text(output.stderr);
+    assert!(stderr.contains("there is no ledger in "), "{stderr}");
+    // An empty variable is an error: it must not turn the keys off unnoticed.
     let output = run(&["serve"], &[QUIET, ("EXPENSE_AGENT_API_KEYS", "")]).await;
     assert_eq!(output.status.code(), Some(2));
     // The flag that lets everyone in does not open a service that has keys.

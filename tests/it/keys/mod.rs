@@ -1,7 +1,5 @@
-//! API keys: what a key file may contain, how a key is created, and which requests it admits as
-//! which tenant.
-//! Files are in `file`, requests in `access`; that keys change while the service runs is in
-//! `crate::reload`.
+//! API keys: key files and new keys in `file`, the requests that a key admits in `access`. How keys
+//! are reloaded while the service runs is tested in `crate::reload`.
 
 mod access;
 mod file;
