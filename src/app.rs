@@ -108,7 +108,7 @@ impl App {
         })
     }
 
-    /// Asks the service to check policies and API keys for changes now.
+    /// A handle that makes the service check policies and API keys for changes at once.
     pub fn reload_requests(&self) -> ReloadRequests {
         self.reloads.clone()
     }
@@ -175,7 +175,7 @@ impl App {
         served
     }
 
-    /// Runs some work that calls the routes without a listener, then finishes the decisions in
+    /// Runs `work`, which calls the routes without a listener, then finishes the decisions in
     /// progress.
     pub async fn without_listener<T>(self, work: impl AsyncFnOnce(Router) -> T) -> T {
         let done = work(self.router).await;
@@ -240,6 +240,7 @@ fn model(
     })
 }
 
+/// Adds the price and the span of every call to a model.
 fn traced(model: impl ChatModel + 'static, config: &Config, clock: Clock) -> Arc<dyn ChatModel> {
     Arc::new(TracedModel::new(
         Priced::new(model, clock),

@@ -3,24 +3,25 @@
 //!
 //! # Reading order
 //!
-//! The business, from the story to its memory:
+//! The business logic:
 //!
 //! 1. [`domain`]: the values. What an expense is, and what a decision says about it.
-//! 2. [`agent`]: the story, classify, policy lookup, decide, in [`agent::Agent::run`].
+//! 2. [`agent`]: the run of one expense, classify, policy lookup, decide, in [`agent::Agent::run`].
 //! 3. [`policy`]: the engine whose verdict is final.
-//! 4. [`rulebook`]: what the engine judges by: the policies folder, with the tables of each tenant.
-//! 5. [`llm`] and [`offline`]: the seam to the model, OpenAI behind it, and a model that needs neither
-//!    key nor network.
-//! 6. [`ledger`]: the durable memory, with caps, idempotency keys and the hash chain.
+//! 4. [`rulebook`]: the policies folder, from which each tenant gets its policies, exchange rates
+//!    and prices.
+//! 5. [`llm`] and [`offline`]: the interface to the model, its implementation for OpenAI, and a
+//!    model that needs neither key nor network.
+//! 6. [`ledger`]: the durable store of decisions, with caps, idempotency keys and the hash chain.
 //!
 //! What surrounds it:
 //!
 //! 7. [`keys`]: API keys, and whom a request is for.
 //! 8. [`redact`]: what is removed from every text that leaves the service.
-//! 9. [`telemetry`]: how all of this becomes traces, metrics and log records. The business knows only
-//!    `telemetry::spans::step::step`.
-//! 10. [`http`]: the API. [`http::admission`] decides who may come in, [`http::error`] is the whole
-//!     error contract.
+//! 9. [`telemetry`]: how all of this becomes traces, metrics and log records. The agent imports
+//!    only `telemetry::spans::step::step` of it.
+//! 10. [`http`]: the API. [`http::admission`] decides which requests are admitted, [`http::error`]
+//!     is the whole error contract.
 //! 11. [`config`], [`app`] and [`cli`]: settings, wiring, and the program's subcommands.
 //!
 //! [`clock`], [`error_chain`], [`reload`] and [`toml_reader`] support several of these.
@@ -38,13 +39,13 @@
 //!   meanwhile.
 //! - A decision that was answered is in the ledger.
 //! - With API keys, the key alone decides the tenant of a request.
-//! - No text leaves in a span, a log record or a problem without redaction. A text that cannot be
-//!   redacted does not leave.
+//! - No text leaves the service in a span, a log record or a problem without redaction. A text that
+//!   cannot be redacted is not sent.
 //! - Every span that started is exported, sampled out, dropped or in flight, and counted as one of
 //!   these.
 //! - Amounts are decimals; no binary float touches one.
-//! - Only `telemetry` imports OpenTelemetry, only `llm::openai` async-openai, only `ledger` sqlx and
-//!   rusqlite, and only `config` reads the environment.
+//! - Only `telemetry` imports OpenTelemetry, only `llm::openai` async-openai, only `ledger` sqlx
+//!   and rusqlite. Only `config` reads the environment.
 
 pub mod domain;
 

@@ -17,8 +17,9 @@ use expense_agent::redact::redact;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// The exit code when the work was done but its result is not good enough for a gate, unlike 1 (the
-/// work failed) and 2 (the command line is invalid).
+/// The exit code when a command ran to its end, but its result should fail a pipeline: an error
+/// rate above the limit, or rows without a decision. 1 means that the command failed, and 2 that
+/// the command line is invalid.
 const UNSATISFIED: u8 = 3;
 
 fn main() -> ExitCode {
@@ -65,8 +66,8 @@ fn main() -> ExitCode {
         Err(error) => {
             // The message may repeat a setting, and standard error often ends up in a log.
             anstream::eprintln!("error: {}", redact(&format!("{error:#}")));
-            let is_done = error.is::<AboveLimit>() || error.is::<Undecided>();
-            if is_done {
+            let is_unsatisfied = error.is::<AboveLimit>() || error.is::<Undecided>();
+            if is_unsatisfied {
                 ExitCode::from(UNSATISFIED)
             } else {
                 ExitCode::FAILURE

@@ -95,7 +95,7 @@ pub struct HttpConfig {
     pub pre_stop_delay: Option<Duration>,
     /// How long requests in progress may take to finish after that.
     pub drain_timeout: Duration,
-    /// Links to the trace UI.
+    /// Template of the links to a trace UI.
     pub trace_url: Option<TraceUrl>,
     /// Whether the free text of an expense is redacted before it is recorded.
     pub redacts_ledger: bool,
@@ -146,7 +146,7 @@ impl HttpSettings {
         }
     }
 
-    /// An empty URL counts as none, so that a variable can be passed through unset.
+    /// An empty URL counts as none: Compose files pass a variable on even when it is unset.
     fn trace_url(&self, errors: &mut Vec<String>) -> Option<TraceUrl> {
         let text = self.trace_url.as_deref().filter(|text| !text.is_empty())?;
         let url = TraceUrl::parse(text);

@@ -66,7 +66,8 @@ pub struct Config {
     pub propagate_to_model: bool,
     /// Whether the model sees the text of an expense unredacted.
     pub raw_prompts: bool,
-    /// Key of the pseudonyms; `None` for one that is kept beside an SQLite ledger.
+    /// Key of the pseudonyms; `None` for the one that is kept beside an SQLite ledger, or, with
+    /// Postgres, a new one for each process.
     pub pseudonym_key: Option<SecretString>,
     /// Filter of log lines, from `RUST_LOG`.
     pub log_filter: Option<String>,
@@ -135,7 +136,7 @@ impl Config {
     }
 }
 
-/// A variable without the blanks around it; an empty one counts as unset.
+/// The value of a variable, without surrounding blanks; an empty one counts as unset.
 fn variable<'a>(variables: &'a Variables, name: &str) -> Option<&'a str> {
     variables
         .get(name)

@@ -1,4 +1,5 @@
-//! Settings of the model: which one is asked, with what, and what happens when it does not answer.
+//! Settings of the model: which one is asked, with which parameters, and what happens when it does
+//! not answer.
 
 use std::path::Path;
 use std::time::Duration;
@@ -92,7 +93,7 @@ pub struct ModelSettings {
 /// A model, and how to reach it.
 #[derive(Clone, Debug)]
 pub enum ModelConfig {
-    /// The one in this process.
+    /// The offline model, in this process.
     Offline {
         /// The faults it injects into its answers.
         faults: Vec<FaultRate>,
@@ -109,8 +110,8 @@ impl ModelSettings {
         BreakerLimits::new(self.model_breaker_failures, self.model_breaker_cool_down)
     }
 
-    /// Checks the settings, and adds what is wrong with them to `errors`. `None` when they name no
-    /// endpoint that could be asked.
+    /// Checks the settings, and adds what is wrong with them to `errors`. `None` when the URL of
+    /// the endpoint is invalid.
     pub(super) fn build(
         &self,
         variables: &Variables,
@@ -163,6 +164,7 @@ impl ModelSettings {
         })))
     }
 
+    /// Checks the settings that are numbers or times.
     fn check_ranges(&self, errors: &mut Vec<String>) {
         check_limit("--model-timeout", self.model_timeout, errors);
         check_limit(
@@ -179,7 +181,7 @@ impl ModelSettings {
     }
 }
 
-/// A value that is sent in a header has to fit into one.
+/// Checks that a value can be sent in a header.
 fn check_header(name: &str, value: Option<&str>, errors: &mut Vec<String>) {
     if value.is_some_and(|text| !text.bytes().all(|byte| byte.is_ascii_graphic())) {
         errors.push(format!(
@@ -199,7 +201,8 @@ fn parse_base_url(text: &str, errors: &mut Vec<String>) -> Option<Url> {
     url
 }
 
-/// The key itself, or the first line of a file, as which orchestrators mount secrets.
+/// The key from `OPENAI_API_KEY`, or else from the first line of the file that
+/// `OPENAI_API_KEY_FILE` names: orchestrators mount secrets as files.
 fn api_key(variables: &Variables, errors: &mut Vec<String>) -> Option<SecretString> {
     if let Some(key) = variable(variables, "OPENAI_API_KEY") {
         return Some(key.into());

@@ -46,7 +46,7 @@ pub enum BodyError {
     #[error("the body is not JSON: {0}; send an object such as {1}")]
     NotJson(String, &'static str),
     /// It is JSON, but these fields are wrong, unknown or given twice.
-    #[error("{} of the body cannot be taken", count(.0.len()))]
+    #[error("{} of the body cannot be accepted", count(.0.len()))]
     Fields(Vec<FieldError>),
 }
 

@@ -1,7 +1,8 @@
-//! Who may come in, in two layers. [`authenticate`] is the outermost: it decides whom a request is
-//! for before the server span begins, so that no span ever carries a tenant that the caller made
-//! up. [`require_identity`] is the innermost: it refuses the others, inside the span, so that
-//! refusals are traced as well. What a key is and when it is valid is in [`crate::keys`].
+//! Which requests are admitted, in two layers. [`authenticate`] is the outermost: it decides whom a
+//! request is for before the server span begins, so that no span ever carries a tenant that the
+//! caller made up. [`require_identity`] is the innermost: it refuses requests without an identity,
+//! inside the span, so that refusals are traced as well. What a key is and when it is valid is in
+//! [`crate::keys`].
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;

@@ -1,7 +1,7 @@
 //! Many expenses in one request: one line of JSON for each, answered by one line each, in order. A
 //! line becomes a request of its own to `POST /v1/expenses`, made in this process: it has its own
-//! trace, deadline and answer, and an invalid line does not stop the others. Back-pressure is end to
-//! end: lines are read only as fast as they are decided and as the client reads the answers.
+//! trace, deadline and answer, and an invalid line does not stop the others. Back-pressure is end
+//! to end: lines are read only as fast as they are decided and as the client reads the answers.
 
 use std::io;
 use std::net::SocketAddr;
@@ -32,18 +32,19 @@ pub const MAX_AT_ONCE: usize = 16;
 pub const NDJSON: &str = "application/x-ndjson";
 /// The path that batches are posted to.
 pub const PATH: &str = "/v1/expenses/batch";
-/// The most bytes of one answer, which this process writes itself.
+/// The most bytes of one answer. Far above the size of any, because this process writes them
+/// itself.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 /// The headers that a line inherits from its batch: those that identify the caller.
 const INHERITED: [HeaderName; 2] = [header::AUTHORIZATION, HeaderName::from_static("baggage")];
 
-/// The route for one expense, which lines go through.
+/// The route for one expense, to which every line is sent.
 #[derive(Clone)]
-pub struct Single {
+pub struct SingleRoute {
     /// The route and the layers around it.
     pub routes: Router,
-    /// The most lines of one batch in progress at once. Never more than the service has permits, or a
-    /// batch would be refused by its own lines.
+    /// The most lines of one batch in progress at once. Never more than the service has permits, or
+    /// lines of one batch would be refused because of each other.
     pub n_at_once: usize,
 }
 
@@ -102,10 +103,10 @@ impl Route for Create {
 /// Decide many expenses.
 ///
 /// One JSON object on each line; blank lines are skipped. Every line is answered by one line, in
-/// order: `{"line", "status", "body"}`, with the body that a single request would have been answered
-/// with. With an `Idempotency-Key`, each line has the key `KEY-LINE`, so that an interrupted batch
-/// can be sent again. A line `{"idempotency_key", "expense"}` has its own key, which takes
-/// precedence. A repeated answer has `"replayed": true`.
+/// order: `{"line", "status", "body"}`, with the body that a single request would have been
+/// answered with. With an `Idempotency-Key`, each line has the key `KEY-LINE`, so that an
+/// interrupted batch can be sent again. A line `{"idempotency_key", "expense"}` has its own key,
+/// which takes precedence. A repeated answer has `"replayed": true`.
 #[utoipa::path(
     post, path = "/v1/expenses/batch", tag = "expenses", operation_id = "create_batch",
     request_body(content = inline(Lines), content_type = "application/x-ndjson"),
@@ -116,7 +117,7 @@ impl Route for Create {
     ),
 )]
 pub async fn create(
-    Extension(single): Extension<Single>,
+    Extension(single): Extension<SingleRoute>,
     Extension(trace): Extension<RequestTrace>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -131,7 +132,7 @@ pub async fn create(
         single,
         trace,
         key,
-        headers: inherited(request.headers()),
+        headers: inherited_headers(request.headers()),
         peer: peer(&request),
     };
     let bytes = request
@@ -152,10 +153,11 @@ pub async fn create(
 /// A line with more bytes than a body may have.
 struct TooLong;
 
-/// Splits the body into lines and goes on after one that is too long. Lines are bytes: the JSON
+/// Splits the body into lines and continues after one that is too long. Lines are bytes: the JSON
 /// parser finds out whether they are text.
 ///
-/// The OpenAPI description declares a binary file, because Swagger UI would put quotes around a text.
+/// The OpenAPI description declares a binary file, because Swagger UI would put quotes around a
+/// text.
 #[derive(ToSchema)]
 #[schema(value_type = String, format = Binary, description = "A JSON object on each line")]
 struct Lines(AnyDelimiterCodec);
@@ -196,7 +198,7 @@ impl Decoder for Lines {
 /// What all lines of one batch share.
 #[derive(Clone)]
 struct Batch {
-    single: Single,
+    single: SingleRoute,
     trace: RequestTrace,
     key: Option<String>,
     headers: HeaderMap,
@@ -235,7 +237,7 @@ impl Batch {
             .await
             .map_err(io::Error::other)?;
         let body = String::from_utf8(bytes.to_vec()).map_err(io::Error::other)?;
-        written(&LineAnswer {
+        to_line(&LineAnswer {
             line,
             status: status.as_u16(),
             replayed,
@@ -274,26 +276,21 @@ impl Batch {
 
 /// The answer to a line that did not become a request, and so has no trace of its own.
 fn refused(line: usize, problem: &Problem) -> io::Result<String> {
-    written(&LineAnswer::refused(line, problem)?)
+    to_line(&LineAnswer::refused(line, problem)?)
 }
 
-fn written(answer: &LineAnswer) -> io::Result<String> {
+fn to_line(answer: &LineAnswer) -> io::Result<String> {
     Ok(serde_json::to_string(answer)? + "\n")
 }
 
-fn inherited(headers: &HeaderMap) -> HeaderMap {
-    let of = |name: &HeaderName| {
-        headers
-            .get_all(name)
-            .iter()
-            .cloned()
-            .map(|value| (name.clone(), value))
-            .collect()
-    };
-    INHERITED
-        .iter()
-        .flat_map(|name| -> Vec<_> { of(name) })
-        .collect()
+fn inherited_headers(headers: &HeaderMap) -> HeaderMap {
+    let mut inherited = HeaderMap::new();
+    for name in &INHERITED {
+        for value in headers.get_all(name) {
+            inherited.append(name, value.clone());
+        }
+    }
+    inherited
 }
 
 fn peer(request: &Request) -> Option<ConnectInfo<SocketAddr>> {

@@ -1,5 +1,5 @@
-//! The OpenAPI description, with the problems of each route, and a page to try the API. The page's assets are in the binary, so it
-//! loads nothing from other hosts.
+//! The OpenAPI description, with the problems of each route, and a page to try the API. The page's
+//! assets are in the binary, so it loads nothing from other hosts.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -14,7 +14,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::http::AppState;
 use crate::http::error::{Code, PROBLEM_JSON, Problem};
 
-/// The description apart from its paths, which the handlers describe themselves.
+/// The description without its paths, which the handlers describe themselves.
 #[derive(OpenApi)]
 #[openapi(info(
     title = "expense-agent",

@@ -207,7 +207,7 @@ impl Problem {
         Self::new(Code::DeadlineExceeded, detail)
     }
 
-    /// The body cannot be accepted; `code` says what it should have been.
+    /// The body is not JSON, or has invalid fields; `code` is the code for invalid fields.
     pub fn body(error: BodyError, code: Code) -> Self {
         let detail = error.to_string();
         match error {
@@ -262,7 +262,8 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Writes problems out with the trace id, and logs those that are the service's own: once, here.
+/// Writes problems out with the trace id, and logs those with a 5xx status, which are logged
+/// nowhere else.
 pub async fn render(request: Request, next: Next) -> Response {
     let trace = request.extensions().get::<RequestTrace>();
     let trace_id = trace.map(|trace| trace.trace_id.clone());
@@ -314,7 +315,8 @@ fn log(problem: &Problem, status: StatusCode) {
     }
 }
 
-/// Whether a response is an error that no handler described. The JSON of a probe is an answer.
+/// Whether a response is an error that no handler described. A probe that answers 503 with JSON did
+/// describe it.
 fn is_bare_error(response: &Response) -> bool {
     let is_json = response
         .headers()

@@ -39,7 +39,7 @@ pub struct DecisionBody {
     #[serde(flatten)]
     #[schema(inline, value_type = Decision)]
     pub decision: Arc<Decision>,
-    /// How a person resolved it; absent while it is open, or when it needs no one.
+    /// How a person resolved it; absent while it is open, or when no resolution is needed.
     pub resolution: Option<Resolution>,
     /// Link to the trace when a trace UI is configured; to the decision itself when its trace is
     /// not kept.
@@ -151,8 +151,8 @@ pub async fn create(
 }
 
 /// A permit for one decision. A request beyond the limit is refused and does not queue: a queue
-/// would delay every request behind it. The permit is taken once the body is here, so that slow
-/// uploads hold none.
+/// would delay every request behind it. The permit is acquired after the body was read, so that
+/// slow uploads hold none.
 fn permit(app: &AppState) -> Result<OwnedSemaphorePermit, Problem> {
     let permit = app.permits.clone().try_acquire_owned();
     permit.map_err(|_| Problem::overloaded())
@@ -202,14 +202,14 @@ async fn purchase_of(
     let Some(id) = expense.refunds else {
         return Ok(None);
     };
-    let is_refunded_by = |entry: &Entry| {
+    let is_refundable = |entry: &Entry| {
         let purchase = &entry.decision.expense;
         (&purchase.user_id, purchase.currency, purchase.refunds)
             == (&expense.user_id, expense.currency, None)
     };
     let entry = app.agent.ledger.get(tenant_id, id).await?;
-    let message = match entry.filter(is_refunded_by) {
-        // An approval would approve the whole amount, including what has been refunded by then.
+    let message = match entry.filter(is_refundable) {
+        // Resolving the review would approve the whole amount, including the part refunded by then.
         Some(entry) if is_in_review(&entry) => {
             "this purchase waits for its review; have that resolved first, then send the credit"
         }

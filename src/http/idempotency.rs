@@ -1,5 +1,6 @@
-//! `Idempotency-Key`: the same key and body get the same decision, and the model is asked once, even
-//! when both requests are in progress together or the client of the first one has disconnected.
+//! `Idempotency-Key`: the same key and body get the same decision, and the model is asked once,
+//! even when both requests are in progress together or the client of the first one has
+//! disconnected.
 //!
 //! A request claims its key before it decides. The claim is a lease in the ledger: it ends with the
 //! decision, which stays under the key, with a failure, which frees the key, or with time, when the
@@ -44,7 +45,7 @@ pub fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-/// The key is not one.
+/// The problem of a key that is not 1 to 255 visible ASCII characters.
 pub fn invalid_key() -> Problem {
     let detail =
         format!("`Idempotency-Key` is invalid; send 1 to {MAX_KEY_CHARS} visible ASCII characters");
@@ -85,10 +86,10 @@ pub async fn decide(
             }
             KeyState::UnderWay => {
                 tokio::time::sleep(POLL).await;
-                // The wait must not use up the model's time: a decision without a model would be a
-                // review, and stay under the key for good. The wait ends at the deadline and the
-                // lease lasts twice as long, so this ends within the lease. The answer may be too
-                // late for this client, and is kept for its next attempt.
+                // The wait must not use up the model's time: without the model the decision would
+                // be a review, and stay under the key for good. The wait ends at the deadline and
+                // the lease lasts twice as long, so the decision is made within the lease. It may
+                // be too late for this client, and is kept for its next attempt.
                 case.model_deadline = Instant::now() + model_time;
             }
         }

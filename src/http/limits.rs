@@ -1,5 +1,5 @@
-//! Limits that protect the service from one request, a deadline and a bound on its body, and a
-//! header that protects one request from the end of the service.
+//! Limits of a single request, its deadline and the size of its body, and the header that asks
+//! clients to close their connections on shutdown.
 
 use std::sync::Arc;
 
@@ -71,7 +71,8 @@ impl<S: Send + Sync> FromRequest<S> for JsonBytes {
 
 /// Why a body could not be read to its end.
 fn unread(error: &axum::Error) -> Problem {
-    // It is `LengthLimitError` of http-body-util, which is not a direct dependency for one downcast.
+    // The source is http-body-util's `LengthLimitError`. Comparing its text saves a direct
+    // dependency for one downcast.
     let source = std::error::Error::source(error);
     if source.is_some_and(|source| source.to_string().contains("limit")) {
         let detail =

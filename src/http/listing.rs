@@ -95,7 +95,7 @@ fn parse(parameters: &[(String, String)]) -> Result<(Filter, PageRequest), Probl
     };
     for (index, (name, value)) in parameters.iter().enumerate() {
         let earlier = &parameters[..index];
-        if earlier.iter().any(|(earlier, _)| earlier == name) {
+        if earlier.iter().any(|(other, _)| other == name) {
             return Err(unknown(format!("`{name}` is repeated; write it once")));
         }
         let given = Parameter { name, value };
@@ -131,6 +131,7 @@ impl Parameter<'_> {
         parsed.map_err(|_| self.refused(&format!("write one of {}", T::VARIANTS.join(", "))))
     }
 
+    /// A text of one line.
     fn line(&self) -> Result<String, Problem> {
         match is_line(self.value, MAX_ID_CHARS) {
             true => Ok(self.value.to_owned()),

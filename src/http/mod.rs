@@ -1,5 +1,6 @@
 //! The HTTP API: routes, the order of their layers, and the state that handlers share. One file per
-//! resource. The whole error contract is in `error`, and who may come in is decided in `admission`.
+//! resource. The whole error contract is in `error`; `admission` decides which requests are
+//! admitted.
 
 pub mod admission;
 pub mod batch;
@@ -36,7 +37,7 @@ use crate::rulebook::Rulebooks;
 use crate::telemetry::Instruments;
 use crate::telemetry::projections::server;
 use crate::telemetry::sampling::Sampling;
-use batch::{MAX_AT_ONCE, Single};
+use batch::{MAX_AT_ONCE, SingleRoute};
 
 /// What handlers share.
 pub struct AppState {
@@ -48,7 +49,7 @@ pub struct AppState {
     pub access: Access,
     /// The model's circuit breaker; `None` when it has none.
     pub breaker: Option<Arc<Breaker>>,
-    /// The time of day.
+    /// The current time.
     pub clock: Clock,
     /// Which traces are kept.
     pub sampling: Sampling,
@@ -78,7 +79,7 @@ pub fn router(state: Arc<AppState>, instruments: Instruments) -> Router {
         .layer(from_fn(admission::require_identity))
         .split_for_parts();
     let routes = traced(single, &state, &instruments).with_state(state.clone());
-    let single = Single {
+    let single = SingleRoute {
         routes,
         n_at_once: MAX_AT_ONCE.min(state.permits.available_permits()),
     };
@@ -100,9 +101,9 @@ pub fn router(state: Arc<AppState>, instruments: Instruments) -> Router {
     untraced.merge(traced).layer(closing).with_state(state)
 }
 
-/// Adds the layers around a handler, innermost first. Authentication comes first of all, so that the
+/// Adds the layers around a handler, innermost first. Authentication is the outermost, so that the
 /// server span already knows whom the request is for; the deadline is inside the span, so that a
-/// request without an answer is traced as well.
+/// request that misses it is traced as well.
 fn traced(
     routes: Router<Arc<AppState>>,
     state: &Arc<AppState>,

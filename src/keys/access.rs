@@ -19,7 +19,7 @@ pub enum Access {
     Keyed {
         /// The keys of the file, reloaded when it changes.
         keys: Reloaded<ApiKeys>,
-        /// The day, by which keys expire.
+        /// Tells the day, on which keys may have expired.
         clock: Clock,
     },
 }
@@ -41,8 +41,8 @@ impl Access {
         let Self::Keyed { keys, clock } = self else {
             return Caller::Anonymous;
         };
-        // Unknown, revoked, expired and valid keys take the same path up to here, so that timing does
-        // not distinguish them.
+        // Unknown, revoked, expired and valid keys take the same path up to here, so that timing
+        // does not distinguish them.
         match bearer(headers).and_then(|text| keys.now().value.find(text).cloned()) {
             Some(key) if key.is_valid(clock.today()) => Caller::Holder(key),
             former => Caller::Refused(former),
@@ -50,7 +50,8 @@ impl Access {
     }
 }
 
-/// The key of the `Authorization: Bearer` header. Two such headers are ambiguous, and count as none.
+/// The key of the `Authorization: Bearer` header. Two such headers are ambiguous, and count as
+/// none.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {

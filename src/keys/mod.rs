@@ -22,8 +22,8 @@ use crate::toml_reader::read;
 /// The prefix of every key, by which people and secret scanners recognise one.
 const PREFIX: &str = "ea_";
 
-/// The SHA-256 of a key. A key is 256 random bits, so it cannot be guessed back from its hash and
-/// needs neither salt nor stretching, which protect passwords. Stretching would also let
+/// The SHA-256 of a key. A key is 256 random bits, so it cannot be guessed from its hash and needs
+/// neither salt nor stretching, which protect passwords. Stretching would also let
 /// unauthenticated callers keep the processor busy.
 #[derive(Clone, Copy)]
 pub struct Digest([u8; 32]);
@@ -74,8 +74,8 @@ pub struct ApiKey {
     pub digest: Digest,
     /// The roles in which its holder may resolve decisions.
     pub roles: Vec<Role>,
-    /// The person who holds it, and signs the resolutions made with it; `None` when a program holds
-    /// it for several people.
+    /// The person who holds it, and is the actor of resolutions made with it; `None` when a program
+    /// holds it for several people.
     pub user_id: Option<String>,
     /// Whether it was revoked.
     pub is_revoked: bool,
@@ -106,7 +106,10 @@ impl KeyFile {
     pub fn read(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
-            text: read(path, "name a file of keys, such as `keys new` begins"),
+            text: read(
+                path,
+                "name a file of keys; `keys new` prints an entry for one",
+            ),
         }
     }
 }

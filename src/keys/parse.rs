@@ -1,7 +1,7 @@
-//! The file of keys, from TOML text to [`ApiKeys`] and back. It has one `[[key]]` table for each key,
-//! with its `id`, its `tenant` and the `sha256` of the key, and optionally its `roles`, the `user` who
-//! holds it, `revoked = true` and the day it `expires`. Diagnostics never repeat a value of this file:
-//! someone may have written the key itself in place of its hash.
+//! The file of keys, from TOML text to [`ApiKeys`] and back. It has one `[[key]]` table for each
+//! key, with its `id`, its `tenant` and the `sha256` of the key, and optionally its `roles`, the
+//! `user` who holds it, `revoked = true` and the day it `expires`. Diagnostics never repeat a value
+//! of this file: someone may have written the key itself in place of its hash.
 
 use std::path::Path;
 use std::sync::Arc;
