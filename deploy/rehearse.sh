@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Rehearses failures and changes of the service on a cluster, under a steady load, and reports what it saw:
 #   deploy/rehearse.sh KUBECONFIG IMAGE [NEXT_IMAGE]
-# IMAGE and NEXT_IMAGE are names of the agent's image that the nodes have or can pull; without NEXT_IMAGE the image is not
-# changed. Needs bash, diff and kubectl, and a cluster (kind or any other) that has no namespace `expense-agent` and nothing
-# called `expense-agent-rehearsal`, and lets its user run a pod as root. Takes ten minutes; exit code 1 when a step fails.
+# IMAGE and NEXT_IMAGE are images of the agent that the nodes have or can pull. Without NEXT_IMAGE the change of image is
+# skipped. Needs bash, diff, kubectl, and a cluster (kind or any other) without a namespace `expense-agent` and without objects
+# called `expense-agent-rehearsal`, whose user may run a pod as root. Takes ten minutes; exit code 1 when a step fails.
 #   KEEP=1             does not clean up at the end
 #   RATE=10            expenses a second
 #   LOAD_IMAGE=…       an image with Python 3.10 or newer, by default python:3.13-alpine
@@ -60,9 +60,9 @@ n_ready() { pods | grep -c ' True ' || true; }
 are_ready() { [ "$(n_ready)" = "$1" ] && [ "$(pods | wc -l)" = 2 ]; }
 restarts() { pods | cut -d' ' -f1,4; }
 
-# Runs rehearse.py in the pod of the load.
+# Runs rehearse.py in the pod that makes the load.
 load() { k exec rehearsal-load -- python3 /rehearsal/rehearse.py "$@"; }
-# each_says PATH TEXT [BAGGAGE]: the answer of every replica contains the text.
+# each_says PATH TEXT [BAGGAGE]: succeeds if the answer of every replica contains the text.
 each_says() {
   local address
   for address in $(addresses); do load ask "http://$address:8000$1" "" "${3:-}" | grep -q -- "$2" || return 1; done
@@ -70,8 +70,8 @@ each_says() {
 # Runs Python as root on the node of the helper pod.
 on_node() { kubectl -n expense-agent-rehearsal exec "$HELPER" -- python3 -c "$1"; }
 
-# At most about as many spans wait as the load makes in a second.
-nothing_waits() { [ "$(load spans $(addresses) | cut -d' ' -f4)" -lt "$((RATE * 10))" ]; }
+# The queues are as good as empty: they hold no more spans than the load makes in about a second.
+queues_are_short() { [ "$(load spans $(addresses) | cut -d' ' -f4)" -lt "$((RATE * 10))" ]; }
 
 # Between `under_load` and `undisturbed` every request of the load has to succeed at the first try.
 under_load() { read -r FROM _ <<<"$(load report 0)"; STARTED=$SECONDS; }
@@ -295,9 +295,9 @@ read -r GONE _ <<<"$(load report 0)"
 sleep 20
 k scale deployment/jaeger --replicas=1 >/dev/null
 k rollout status deployment/jaeger --timeout=120s >/dev/null
-# Traces of decisions made meanwhile arrive, or are counted as dropped.
+# Traces of decisions made while Jaeger was gone arrive, or are counted as dropped.
 read -r BACK _ <<<"$(load report 0)"
-until_so 120 "Jaeger gone" nothing_waits
+until_so 120 "Jaeger gone" queues_are_short
 read -r STARTED_SPANS EXPORTED DROPPED _ <<<"$(load spans $(addresses))"
 read -r FOUND ASKED <<<"$(load traces "$GONE" "$BACK" "$JAEGER")"
 [ "$FOUND" = "$ASKED" ] || [ "$DROPPED" -gt 0 ] || fail "Jaeger gone" "$((ASKED - FOUND)) of $ASKED traces are lost, and none is counted as dropped"

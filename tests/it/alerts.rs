@@ -1,8 +1,7 @@
-//! The files for those who watch: alerts and a dashboard. Their queries name what the page really
-//! shows, and promtool is content with the alerts where it is installed.
+//! The alerts and the dashboard: their queries use only metrics and labels that `/metrics` has, and
+//! promtool accepts the alerts (where it is installed).
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::process::Command;
 
 use regex::Regex;
@@ -11,26 +10,22 @@ use serde_json::{Value, json};
 use crate::harness::exposition::Page;
 use crate::harness::full_page::full_page;
 use crate::harness::jaeger::skip;
+use crate::harness::project_path;
 
-/// Words of PromQL that stand where a name could.
-const WORDS: [&str; 9] = [
+/// Keywords of PromQL, which are no names of metrics.
+const KEYWORDS: [&str; 9] = [
     "and", "or", "unless", "by", "without", "on", "ignoring", "bool", "offset",
 ];
 /// Labels that Prometheus adds to every sample that it scrapes.
-const OF_PROMETHEUS: [&str; 2] = ["instance", "job"];
+const SCRAPE_LABELS: [&str; 2] = ["instance", "job"];
 
-fn file(name: &str) -> String {
-    std::fs::read_to_string(
-        Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("deploy")
-            .join(name),
-    )
-    .unwrap()
+fn deploy_file(name: &str) -> String {
+    std::fs::read_to_string(project_path("deploy").join(name)).unwrap()
 }
 
-/// The expressions of all alerts, and the queries that their texts advise.
+/// The expressions of all alerts, and the queries that their descriptions suggest.
 fn alert_queries() -> Vec<String> {
-    let rules: Value = yaml_serde::from_str(&file("alerts.yaml")).unwrap();
+    let rules: Value = yaml_serde::from_str(&deploy_file("alerts.yaml")).unwrap();
     let rules = rules["groups"]
         .as_array()
         .unwrap()
@@ -51,7 +46,7 @@ fn alert_queries() -> Vec<String> {
 
 /// The queries of all panels.
 fn dashboard_queries() -> Vec<String> {
-    let board: Value = serde_json::from_str(&file("dashboard.json")).unwrap();
+    let board: Value = serde_json::from_str(&deploy_file("dashboard.json")).unwrap();
     let panels = board["panels"].as_array().unwrap().iter();
     let targets = panels
         .filter_map(|panel| panel["targets"].as_array())
@@ -61,16 +56,16 @@ fn dashboard_queries() -> Vec<String> {
         .collect()
 }
 
-/// What is wrong with a query: names of metrics and labels that the page does not show.
-fn strangers(query: &str, page: &Page) -> Vec<String> {
+/// The metrics and labels in a query that the page does not have.
+fn unknown_names(query: &str, page: &Page) -> Vec<String> {
     let texts = Regex::new(r#""(?:\\.|[^"\\])*""#).unwrap();
-    let spans = Regex::new(r"\[[^\]]*\]").unwrap();
+    let ranges = Regex::new(r"\[[^\]]*\]").unwrap();
     let grouping = Regex::new(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)").unwrap();
     let selector = Regex::new(r"\b([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(\{[^}]*\})?\s*(\()?").unwrap();
     let word = Regex::new(r"[a-zA-Z_][a-zA-Z0-9_]*").unwrap();
 
     let query = texts.replace_all(query, "_");
-    let query = spans.replace_all(&query, "");
+    let query = ranges.replace_all(&query, "");
     let mut by: BTreeSet<&str> = BTreeSet::new();
     for group in grouping.captures_iter(&query) {
         by.extend(
@@ -82,7 +77,7 @@ fn strangers(query: &str, page: &Page) -> Vec<String> {
     let (mut found, mut shown, mut n_metrics) = (Vec::new(), BTreeSet::new(), 0);
     for part in selector.captures_iter(&plain) {
         let name = part.get(1).unwrap().as_str();
-        if part.get(3).is_some() || WORDS.contains(&name) {
+        if part.get(3).is_some() || KEYWORDS.contains(&name) {
             continue;
         }
         n_metrics += 1;
@@ -109,13 +104,13 @@ fn strangers(query: &str, page: &Page) -> Vec<String> {
     }
     let unknown = by
         .into_iter()
-        .filter(|label| !shown.contains(label) && !OF_PROMETHEUS.contains(label));
+        .filter(|label| !shown.contains(label) && !SCRAPE_LABELS.contains(label));
     found.extend(unknown.map(|label| format!("label {label}")));
     found
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_query_names_metrics_and_labels_that_the_page_shows() {
+async fn every_query_uses_metrics_and_labels_that_exist() {
     let page = full_page().await;
     let (alerts, panels) = (alert_queries(), dashboard_queries());
     assert!(
@@ -125,14 +120,14 @@ async fn every_query_names_metrics_and_labels_that_the_page_shows() {
         panels.len()
     );
     for query in alerts.iter().chain(&panels) {
-        let strangers = strangers(query, &page);
+        let unknown = unknown_names(query, &page);
         assert!(
-            strangers.is_empty(),
-            "{query}\nasks for what is not on the page: {}",
-            strangers.join(", ")
+            unknown.is_empty(),
+            "{query}\nuses names that /metrics does not have: {}",
+            unknown.join(", ")
         );
     }
-    // What there is to know of the service is also looked at.
+    // Conversely, an alert or a panel uses every metric.
     let queries = alerts.concat() + &panels.concat();
     for sample in page
         .samples
@@ -143,17 +138,14 @@ async fn every_query_names_metrics_and_labels_that_the_page_shows() {
             .iter()
             .find_map(|part| sample.name.strip_suffix(part));
         let name = name.unwrap_or(&sample.name);
-        let is_looked_at =
+        let is_used =
             queries.contains(name) || name == "target_info" || name == "gen_ai_client_token_usage";
-        assert!(
-            is_looked_at,
-            "neither an alert nor the dashboard looks at {name}"
-        );
+        assert!(is_used, "neither an alert nor the dashboard uses {name}");
     }
 }
 
 #[test]
-fn a_stranger_in_a_query_is_found() {
+fn an_unknown_name_in_a_query_is_found() {
     let page = Page::parse("a_total{x=\"1\",y=\"2\"} 1\nb_bucket{le=\"1\"} 1\nc 1\n");
     for (query, expected) in [
         (
@@ -175,13 +167,13 @@ fn a_stranger_in_a_query_is_found() {
         (r#"max(c) or d offset 1h"#, "metric d"),
         ("vector(1)", "a metric"),
     ] {
-        assert_eq!(strangers(query, &page).join(", "), expected, "{query}");
+        assert_eq!(unknown_names(query, &page).join(", "), expected, "{query}");
     }
 }
 
 #[test]
-fn the_dashboard_has_no_two_panels_of_one_id_or_place() {
-    let board: Value = serde_json::from_str(&file("dashboard.json")).unwrap();
+fn no_two_panels_share_an_id_a_title_or_a_place() {
+    let board: Value = serde_json::from_str(&deploy_file("dashboard.json")).unwrap();
     let panels = board["panels"].as_array().unwrap();
     let all_of = |key: &str| {
         panels
@@ -199,9 +191,9 @@ fn the_dashboard_has_no_two_panels_of_one_id_or_place() {
     );
 }
 
-/// Without a point of its own, a panel shows the last one from before, which may be a day old.
+/// Without a current sample, a panel shows the last one it finds, which may be a day old.
 #[test]
-fn what_did_not_happen_is_shown_as_zero() {
+fn a_panel_shows_zero_when_nothing_happened() {
     let healthy = [
         r#"expense_decisions_total{validation_status="passed", expense_override="false"}"#,
         r#"expense_decision_cost_total{validation_status="passed"}"#,
@@ -240,7 +232,7 @@ fn what_did_not_happen_is_shown_as_zero() {
 }
 
 #[test]
-fn promtool_finds_nothing_wrong_with_the_alerts() {
+fn promtool_accepts_the_alerts_and_their_tests() {
     let promtool = |arguments: [&str; 3]| {
         Command::new("promtool")
             .args(arguments)
@@ -255,21 +247,21 @@ fn promtool_finds_nothing_wrong_with_the_alerts() {
             skip("no promtool; Debian has it in the package `prometheus`");
             return;
         };
-        let said = [output.stdout, output.stderr]
+        let printed = [output.stdout, output.stderr]
             .map(|bytes| String::from_utf8(bytes).unwrap())
             .concat();
         assert!(
             output.status.success(),
-            "promtool {}:\n{said}",
+            "promtool {}:\n{printed}",
             arguments.join(" ")
         );
     }
 }
 
 #[test]
-fn every_alert_is_shown_raised_and_not_raised() {
-    let rules: Value = yaml_serde::from_str(&file("alerts.yaml")).unwrap();
-    let tests: Value = yaml_serde::from_str(&file("alerts.test.yaml")).unwrap();
+fn every_alert_is_tested_raised_and_not_raised() {
+    let rules: Value = yaml_serde::from_str(&deploy_file("alerts.yaml")).unwrap();
+    let tests: Value = yaml_serde::from_str(&deploy_file("alerts.test.yaml")).unwrap();
     let cases = tests["tests"].as_array().unwrap().iter();
     let cases: Vec<&Value> = cases
         .flat_map(|test| test["alert_rule_test"].as_array().unwrap())
@@ -280,10 +272,10 @@ fn every_alert_is_shown_raised_and_not_raised() {
         .iter()
         .flat_map(|group| group["rules"].as_array().unwrap());
     for alert in rules.map(|rule| &rule["alert"]) {
-        let of_it = cases.iter().filter(|case| case["alertname"] == *alert);
+        let of_alert = cases.iter().filter(|case| case["alertname"] == *alert);
         let (raised, quiet): (Vec<&Value>, Vec<&Value>) =
-            of_it.partition(|case| !case["exp_alerts"].as_array().unwrap().is_empty());
+            of_alert.partition(|case| !case["exp_alerts"].as_array().unwrap().is_empty());
         assert!(!raised.is_empty(), "no test raises {alert}");
-        assert!(!quiet.is_empty(), "no test leaves {alert} in peace");
+        assert!(!quiet.is_empty(), "no test leaves {alert} unraised");
     }
 }

@@ -1,5 +1,5 @@
-//! The agent's own Deployment: variables that it reads, resources, one ledger for all replicas, and
-//! time enough to stop.
+//! The agent's Deployment: the agent reads every variable, has the agreed resources, shares one
+//! ledger between all replicas, and has enough time to stop.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(super) fn container(files: &Files) -> &Value {
     containers
         .iter()
         .find(|container| container["name"] == *AGENT)
-        .expect("the agent's container has its name")
+        .expect("the agent's container is named after the agent")
 }
 
 /// The value of a variable of the agent's container.
@@ -31,8 +31,8 @@ pub(super) fn variable<'a>(files: &'a Files, name: &str) -> Option<&'a str> {
         .as_str()
 }
 
-fn variables(files: &Files) -> Vec<String> {
-    let mut faults = Vec::new();
+fn check_variables(files: &Files) -> Vec<String> {
+    let mut errors = Vec::new();
     let variables = list(&container(files)["env"]);
     let reference = Regex::new(r"\$\(([^)]+)\)").unwrap();
     for (i, variable) in variables.iter().enumerate() {
@@ -43,24 +43,24 @@ fn variables(files: &Files) -> Vec<String> {
             .iter()
             .any(|variable| text(&variable["value"]).contains(&format!("$({name})")));
         if !is_read(name) && !is_used {
-            faults.push(format!("{name} is not read by any program"));
+            errors.push(format!("{name} is not read by any program"));
         }
         if is_above(name) {
-            faults.push(format!("{name} is set twice"));
+            errors.push(format!("{name} is set twice"));
         }
         let references = reference
             .captures_iter(text(&variable["value"]))
             .map(|found| found[1].to_owned());
         let unset = references.filter(|used| !is_above(used));
-        faults.extend(unset.map(|used| format!("{name} uses {used}, which is not set above it")));
+        errors.extend(unset.map(|used| format!("{name} uses {used}, which is not set above it")));
     }
-    faults
+    errors
 }
 
 #[test]
 fn every_variable_of_the_agent_is_read() {
     assert_check(
-        variables,
+        check_variables,
         MANIFEST,
         &[
             (
@@ -97,7 +97,7 @@ fn every_variable_of_the_agent_is_read() {
     );
 }
 
-fn resources(files: &Files) -> Vec<String> {
+fn check_resources(files: &Files) -> Vec<String> {
     let agreed = json!({
         "requests": {"cpu": "250m", "memory": "256Mi"},
         "limits": {"cpu": "500m", "memory": "512Mi"},
@@ -111,31 +111,31 @@ fn resources(files: &Files) -> Vec<String> {
 }
 
 #[test]
-fn the_agent_has_the_resources_that_are_agreed() {
-    let fault = "the resources are {\"limits\":{\"cpu\":\"500m\",\"memory\":\"512Mi\"},\
+fn the_agent_has_the_agreed_resources() {
+    let error = "the resources are {\"limits\":{\"cpu\":\"500m\",\"memory\":\"512Mi\"},\
                  \"requests\":{\"cpu\":\"1\",\"memory\":\"256Mi\"}}, \
                  and not {\"limits\":{\"cpu\":\"500m\",\"memory\":\"512Mi\"},\
                  \"requests\":{\"cpu\":\"250m\",\"memory\":\"256Mi\"}}";
     assert_check(
-        resources,
+        check_resources,
         MANIFEST,
         &[(
             "{cpu: 250m, memory: 256Mi}",
             "{cpu: \"1\", memory: 256Mi}",
-            fault,
+            error,
         )],
     );
 }
 
-fn replicas(files: &Files) -> Vec<String> {
+fn check_replicas(files: &Files) -> Vec<String> {
     let spec = &deployment(files)["spec"];
     let autoscaler = object(files, "HorizontalPodAutoscaler", AGENT)
         .map_or(&Value::Null, |object| &object["spec"]);
-    let mut faults = Vec::new();
-    // While pods are rolled, even one replica is two.
-    let is_alone =
+    let mut errors = Vec::new();
+    // During a rolling update, even a single replica runs beside its successor.
+    let is_single =
         spec["replicas"] == 1 && autoscaler.is_null() && spec["strategy"]["type"] == "Recreate";
-    if !is_alone {
+    if !is_single {
         for volume in list(&spec["template"]["spec"]["volumes"]) {
             let name = text(&volume["persistentVolumeClaim"]["claimName"]);
             let claim = object(files, "PersistentVolumeClaim", name)
@@ -144,24 +144,24 @@ fn replicas(files: &Files) -> Vec<String> {
                 .iter()
                 .any(|mode| *mode == "ReadWriteMany");
             if volume["persistentVolumeClaim"].is_object() && !is_shared {
-                faults.push(format!(
-                    "the replicas would need a volume {} each",
+                errors.push(format!(
+                    "each replica would need its own volume {}",
                     text(&volume["name"])
                 ));
             }
         }
         let mut variables = list(&container(files)["env"]).iter();
         if !variables.any(|variable| variable["name"] == "DATABASE_URL") {
-            faults.push("without DATABASE_URL, the replicas would have a ledger each".to_owned());
+            errors.push("without DATABASE_URL, each replica would have its own ledger".to_owned());
         }
     }
     if !autoscaler.is_null() && autoscaler["minReplicas"] != spec["replicas"] {
         let (given, least) = (&spec["replicas"], &autoscaler["minReplicas"]);
-        faults.push(format!(
-            "the file asks for {given} replicas, and the autoscaler keeps at least {least}"
+        errors.push(format!(
+            "the file asks for {given} replicas, but the autoscaler keeps at least {least}"
         ));
     }
-    faults
+    errors
 }
 
 #[test]
@@ -169,29 +169,29 @@ fn all_replicas_share_one_ledger() {
     let policies = "configMap:\n            name: expense-agent-policies\n";
     let claim = "persistentVolumeClaim:\n            claimName: policies\n";
     assert_check(
-        replicas,
+        check_replicas,
         MANIFEST,
         &[
             (
                 policies,
                 claim,
-                "the replicas would need a volume policies each",
+                "each replica would need its own volume policies",
             ),
             (
                 "name: DATABASE_URL",
                 "name: OPENAI_BASE_URL",
-                "without DATABASE_URL, the replicas would have a ledger each",
+                "without DATABASE_URL, each replica would have its own ledger",
             ),
             (
                 "minReplicas: 2",
                 "minReplicas: 3",
-                "the file asks for 2 replicas, and the autoscaler keeps at least 3",
+                "the file asks for 2 replicas, but the autoscaler keeps at least 3",
             ),
         ],
     );
 }
 
-fn rollout(files: &Files) -> Vec<String> {
+fn check_rollout(files: &Files) -> Vec<String> {
     let strategy = &deployment(files)["spec"]["strategy"];
     let agreed =
         json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}});
@@ -205,29 +205,29 @@ fn rollout(files: &Files) -> Vec<String> {
 }
 
 #[test]
-fn no_replica_goes_before_its_successor_serves() {
-    let fault = "pods are replaced by {\"rollingUpdate\":{\"maxSurge\":1,\"maxUnavailable\":1},\
+fn no_replica_stops_before_its_successor_is_ready() {
+    let error = "pods are replaced by {\"rollingUpdate\":{\"maxSurge\":1,\"maxUnavailable\":1},\
                  \"type\":\"RollingUpdate\"}, and not by {\"rollingUpdate\":{\"maxSurge\":1,\"maxUnavailable\":0},\
                  \"type\":\"RollingUpdate\"}";
     assert_check(
-        rollout,
+        check_rollout,
         MANIFEST,
-        &[("maxUnavailable: 0", "maxUnavailable: 1", fault)],
+        &[("maxUnavailable: 0", "maxUnavailable: 1", error)],
     );
 }
 
-fn grace(files: &Files) -> Vec<String> {
+fn check_grace_period(files: &Files) -> Vec<String> {
     let before = &container(files)["lifecycle"]["preStop"]["sleep"]["seconds"];
     let before = Duration::from_secs(before.as_u64().unwrap_or_default());
     let needed = before + time_to_stop(|name| variable(files, name));
-    // Kubernetes kills after 30 seconds when nothing else is said.
+    // By default Kubernetes kills a pod after 30 seconds.
     let given = &deployment(files)["spec"]["template"]["spec"]["terminationGracePeriodSeconds"];
     let given = Duration::from_secs(given.as_u64().unwrap_or(30));
     if given > needed {
         Vec::new()
     } else {
         vec![format!(
-            "stopping takes up to {needed:?}, and {given:?} are given"
+            "stopping takes up to {needed:?}, but the grace period is {given:?}"
         )]
     }
 }
@@ -236,33 +236,33 @@ fn grace(files: &Files) -> Vec<String> {
 fn the_agent_is_not_killed_while_it_stops() {
     let grace_period = "terminationGracePeriodSeconds: 45";
     assert_check(
-        grace,
+        check_grace_period,
         MANIFEST,
         &[
             (
                 grace_period,
                 "terminationGracePeriodSeconds: 40",
-                "stopping takes up to 42s, and 40s are given",
+                "stopping takes up to 42s, but the grace period is 40s",
             ),
             (
                 grace_period,
                 "restartPolicy: Always",
-                "stopping takes up to 42s, and 30s are given",
+                "stopping takes up to 42s, but the grace period is 30s",
             ),
             (
                 "volumeMounts:\n            - name: policies\n",
                 "lifecycle: {preStop: {sleep: {seconds: 10}}}\n          volumeMounts:\n            - name: policies\n",
-                "stopping takes up to 52s, and 45s are given",
+                "stopping takes up to 52s, but the grace period is 45s",
             ),
             (
                 "LINGER\n              value: 5s",
                 "LINGER\n              value: 15s",
-                "stopping takes up to 52s, and 45s are given",
+                "stopping takes up to 52s, but the grace period is 45s",
             ),
             (
                 "TIMEOUT\n              value: 30s",
                 "TIMEOUT\n              value: 1m",
-                "stopping takes up to 72s, and 45s are given",
+                "stopping takes up to 72s, but the grace period is 45s",
             ),
         ],
     );

@@ -1,5 +1,5 @@
-//! The Compose file: nothing is published beyond this machine, every variable is read, every URL
-//! leads somewhere, and the agent has time enough to stop.
+//! The Compose file: every port is published on loopback only, the agent reads every variable, every
+//! URL leads to a service, and the agent has enough time to stop.
 
 use serde_json::Value;
 
@@ -10,11 +10,11 @@ use super::{
 
 /// A port that a service publishes.
 pub(super) struct Published<'a> {
-    /// Address on this machine; empty for all of them.
+    /// Address on the host; empty for all addresses.
     address: &'a str,
-    /// Port on this machine.
+    /// Port on the host.
     port: &'a str,
-    /// Port of the container.
+    /// Port in the container.
     pub(super) container_port: &'a str,
 }
 
@@ -54,7 +54,7 @@ pub(super) fn variable<'a>(files: &'a Files, name: &str) -> Option<&'a str> {
     service(files, AGENT)["environment"][name].as_str()
 }
 
-/// What `${NAME:-VALUE}` is when the shell says nothing.
+/// The VALUE of `${NAME:-VALUE}`, which holds when the shell does not set NAME.
 fn by_default(value: &str) -> &str {
     let default = value
         .strip_prefix("${")
@@ -62,7 +62,7 @@ fn by_default(value: &str) -> &str {
     default.map_or(value, |(_, default)| default)
 }
 
-fn addresses(files: &Files) -> Vec<String> {
+fn check_addresses(files: &Files) -> Vec<String> {
     let strays = all_published(files).filter(|(_, port)| port.address != "127.0.0.1");
     strays
         .map(|(service, port)| {
@@ -75,9 +75,9 @@ fn addresses(files: &Files) -> Vec<String> {
 }
 
 #[test]
-fn nothing_is_published_beyond_this_machine() {
+fn nothing_is_published_beyond_loopback() {
     assert_check(
-        addresses,
+        check_addresses,
         COMPOSE,
         &[
             (
@@ -99,7 +99,7 @@ fn nothing_is_published_beyond_this_machine() {
     );
 }
 
-fn variables(files: &Files) -> Vec<String> {
+fn check_variables(files: &Files) -> Vec<String> {
     let given = &service(files, AGENT)["environment"];
     let names = given
         .as_object()
@@ -125,7 +125,7 @@ fn every_variable_of_the_agent_is_read() {
         "EXPENSE_MODEL:",
         "EXPENSE_MODEL is not read by any program",
     );
-    assert_check(variables, COMPOSE, &[broken]);
+    assert_check(check_variables, COMPOSE, &[broken]);
 }
 
 #[test]
@@ -135,38 +135,38 @@ fn every_variable_of_the_example_reaches_the_agent() {
         "#RUST_BACKTRACE=",
         "RUST_BACKTRACE of .env.example does not reach the agent",
     );
-    assert_check(variables, VARIABLES, &[broken]);
+    assert_check(check_variables, VARIABLES, &[broken]);
 }
 
-fn urls(files: &Files) -> Vec<String> {
-    let mut faults = Vec::new();
+fn check_urls(files: &Files) -> Vec<String> {
+    let mut errors = Vec::new();
     let url = by_default(variable(files, "OTEL_EXPORTER_OTLP_ENDPOINT").unwrap_or_default());
-    // Between containers every port is open; those that a service publishes are the ones it is
-    // known to have.
+    // Containers reach each other on every port, so the file does not list the open ones. Take the
+    // ports that a service publishes.
     let has_port = |host: &str, port: u16| {
         published(files, host)
             .iter()
             .any(|p| p.container_port == port.to_string())
     };
     if !host_and_port(url).is_some_and(|(host, port)| has_port(&host, port)) {
-        faults.push(format!("OTEL_EXPORTER_OTLP_ENDPOINT: no service is {url}"));
+        errors.push(format!("OTEL_EXPORTER_OTLP_ENDPOINT: no service is {url}"));
     }
     let url = variable(files, "EXPENSE_AGENT_TRACE_URL").unwrap_or_default();
     let is_open =
         |port: u16| all_published(files).any(|(_, published)| published.port == port.to_string());
     if !host_and_port(url).is_some_and(|(host, port)| host == "localhost" && is_open(port)) {
-        faults.push(format!(
+        errors.push(format!(
             "EXPENSE_AGENT_TRACE_URL: nothing is published at {url}"
         ));
     }
-    faults
+    errors
 }
 
 #[test]
 fn every_url_of_the_agent_leads_to_a_service() {
     let trace_url = "http://localhost:16686/trace/{trace_id}";
     assert_check(
-        urls,
+        check_urls,
         COMPOSE,
         &[
             (
@@ -193,9 +193,9 @@ fn every_url_of_the_agent_leads_to_a_service() {
     );
 }
 
-fn grace(files: &Files) -> Vec<String> {
+fn check_grace_period(files: &Files) -> Vec<String> {
     let needed = time_to_stop(|name| variable(files, name));
-    // Compose kills after ten seconds when nothing else is said.
+    // By default Compose kills a container after ten seconds.
     let given = service(files, AGENT)["stop_grace_period"]
         .as_str()
         .unwrap_or("10s");
@@ -204,7 +204,7 @@ fn grace(files: &Files) -> Vec<String> {
         Vec::new()
     } else {
         vec![format!(
-            "stopping takes up to {needed:?}, and {given:?} are given"
+            "stopping takes up to {needed:?}, but the grace period is {given:?}"
         )]
     }
 }
@@ -212,25 +212,25 @@ fn grace(files: &Files) -> Vec<String> {
 #[test]
 fn the_agent_is_not_killed_while_it_stops() {
     let grace_period = "stop_grace_period: 45s";
-    let drain = "OTEL_SERVICE_NAME: expense-agent";
+    let other_variable = "OTEL_SERVICE_NAME: expense-agent";
     assert_check(
-        grace,
+        check_grace_period,
         COMPOSE,
         &[
             (
                 grace_period,
                 "stop_grace_period: 35s",
-                "stopping takes up to 37s, and 35s are given",
+                "stopping takes up to 37s, but the grace period is 35s",
             ),
             (
                 grace_period,
                 "tty: false",
-                "stopping takes up to 37s, and 10s are given",
+                "stopping takes up to 37s, but the grace period is 10s",
             ),
             (
-                drain,
+                other_variable,
                 "EXPENSE_AGENT_DRAIN_TIMEOUT: 1m",
-                "stopping takes up to 67s, and 45s are given",
+                "stopping takes up to 67s, but the grace period is 45s",
             ),
         ],
     );

@@ -1,5 +1,5 @@
-//! Postgres: the URLs that the files show lead to the one that they run, only the agent reaches it,
-//! and it has a connection for every one that the replicas may open.
+//! Postgres: every URL in the files leads to the Postgres that the files run, only the agent can
+//! reach it, and it allows as many connections as the replicas may open.
 
 use std::fs;
 
@@ -7,16 +7,15 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::manifest::{Pod, object, pods, selected};
-use super::{
-    AGENT, COMPOSE, Files, MANIFEST, VARIABLES, assert_check, compose, list, of_project, text,
-};
+use super::{AGENT, COMPOSE, Files, MANIFEST, VARIABLES, assert_check, compose, list, text};
+use crate::harness::project_path;
 
-/// The name of the StatefulSet, its Service and its NetworkPolicy, and the name of the service in
-/// Compose.
+/// The name of the StatefulSet, its Service and its NetworkPolicy.
 const IN_CLUSTER: &str = "expense-agent-postgres";
+/// The name of the service in Compose.
 const IN_COMPOSE: &str = "postgres";
 
-/// Postgres's own port, which a URL need not name.
+/// Postgres's default port, which a URL may leave out.
 const PORT: u64 = 5432;
 
 /// Whether a pod is the cluster's Postgres.
@@ -32,8 +31,8 @@ fn container(files: &Files) -> &Value {
     &list(&postgres.spec["containers"])[0]
 }
 
-/// What a URL has to name: host, user, database, and the password where the file has one.
-fn coordinates(files: &Files, file: &str) -> [String; 4] {
+/// Host, user, database and password that a URL in a file must have.
+fn url_parts(files: &Files, file: &str) -> [String; 4] {
     let own = |value: &str| value.to_owned();
     if file == MANIFEST {
         let variables = list(&container(files)["env"]);
@@ -61,17 +60,17 @@ fn coordinates(files: &Files, file: &str) -> [String; 4] {
     ]
 }
 
-fn urls(files: &Files) -> Vec<String> {
-    let mut faults = Vec::new();
+fn check_database_urls(files: &Files) -> Vec<String> {
+    let mut errors = Vec::new();
     for file in [MANIFEST, COMPOSE, VARIABLES] {
         if files.database_urls[file].is_empty() {
-            faults.push(format!("{file} shows no URL of a Postgres"));
+            errors.push(format!("{file} shows no URL of a Postgres"));
         }
-        let [host, user, database, password] = coordinates(files, file);
+        let [host, user, database, password] = url_parts(files, file);
         for shown in &files.database_urls[file] {
             let agreed = format!("postgres://{user}:{password}@{host}/{database}");
             if *shown != agreed {
-                faults.push(format!("{file} shows {shown}, and Postgres is at {agreed}"));
+                errors.push(format!("{file} shows {shown}, but Postgres is at {agreed}"));
             }
         }
     }
@@ -85,29 +84,29 @@ fn urls(files: &Files) -> Vec<String> {
                 .any(is_postgres)
     };
     if !object(files, "Service", IN_CLUSTER).is_some_and(leads_there) {
-        faults.push(format!(
+        errors.push(format!(
             "the Service {IN_CLUSTER} does not lead to port {PORT} of Postgres"
         ));
     }
-    faults
+    errors
 }
 
 #[test]
 fn every_url_that_is_shown_leads_to_postgres() {
     assert_check(
-        urls,
+        check_database_urls,
         MANIFEST,
         &[
             (
                 "@expense-agent-postgres/expense",
                 "@postgres/expense",
-                "k8s-manifest.yaml shows postgres://expense:$PASSWORD@postgres/expense, and Postgres is at \
+                "k8s-manifest.yaml shows postgres://expense:$PASSWORD@postgres/expense, but Postgres is at \
                  postgres://expense:$PASSWORD@expense-agent-postgres/expense",
             ),
             (
                 "name: POSTGRES_DB\n              value: expense",
                 "name: POSTGRES_DB\n              value: ledger",
-                "k8s-manifest.yaml shows postgres://expense:$PASSWORD@expense-agent-postgres/expense, and Postgres is \
+                "k8s-manifest.yaml shows postgres://expense:$PASSWORD@expense-agent-postgres/expense, but Postgres is \
                  at postgres://expense:$PASSWORD@expense-agent-postgres/ledger",
             ),
             (
@@ -122,19 +121,19 @@ fn every_url_that_is_shown_leads_to_postgres() {
             ),
         ],
     );
-    let shown = "docker-compose.yml shows postgres://expense:expense@postgres/expense, and Postgres is at \
+    let shown = "docker-compose.yml shows postgres://expense:expense@postgres/expense, but Postgres is at \
                  postgres://expense:secret@postgres/expense";
-    let user = "docker-compose.yml shows postgres://expense:expense@postgres/expense, and Postgres is at \
+    let user = "docker-compose.yml shows postgres://expense:expense@postgres/expense, but Postgres is at \
                 postgres://agent:expense@postgres/expense";
     assert_check(
-        urls,
+        check_database_urls,
         COMPOSE,
         &[
             ("PASSWORD:-expense", "PASSWORD:-secret", shown),
             ("POSTGRES_USER: expense", "POSTGRES_USER: agent", user),
         ],
     );
-    let example = ".env.example shows postgres://expense@postgres/expense, and Postgres is at \
+    let example = ".env.example shows postgres://expense@postgres/expense, but Postgres is at \
                    postgres://expense:expense@postgres/expense";
     let broken = [
         ("expense:expense@", "expense@", example),
@@ -144,34 +143,30 @@ fn every_url_that_is_shown_leads_to_postgres() {
             ".env.example shows no URL of a Postgres",
         ),
     ];
-    assert_check(urls, VARIABLES, &broken);
+    assert_check(check_database_urls, VARIABLES, &broken);
 }
 
-fn profile(files: &Files) -> Vec<String> {
+fn check_profile(files: &Files) -> Vec<String> {
     let postgres = compose::service(files, IN_COMPOSE);
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     if list(&postgres["profiles"]).is_empty() {
-        faults.push("Postgres starts without being asked for".to_owned());
+        errors.push("Postgres starts without being asked for".to_owned());
     }
     if !postgres["ports"].is_null() {
-        faults.push("Postgres is published".to_owned());
+        errors.push("Postgres is published".to_owned());
     }
     if compose::variable(files, "DATABASE_URL") != Some("${DATABASE_URL:-}") {
-        faults.push(
-            "the agent does not take DATABASE_URL from the shell, or takes one when none is given"
-                .to_owned(),
-        );
+        errors.push("the agent's DATABASE_URL must be what the shell sets, or empty".to_owned());
     }
-    faults
+    errors
 }
 
 #[test]
-fn compose_starts_and_uses_postgres_when_it_is_asked_to() {
+fn compose_starts_and_uses_postgres_only_on_request() {
     let passed_on = "${DATABASE_URL:-}";
-    let url =
-        "the agent does not take DATABASE_URL from the shell, or takes one when none is given";
+    let url = "the agent's DATABASE_URL must be what the shell sets, or empty";
     assert_check(
-        profile,
+        check_profile,
         COMPOSE,
         &[
             (
@@ -198,23 +193,23 @@ fn policy<'a>(files: &'a Files, name: &str) -> &'a Value {
     object(files, "NetworkPolicy", name).unwrap_or(&Value::Null)
 }
 
-/// The rules of a NetworkPolicy in one direction that are about Postgres's port.
+/// The rules of a NetworkPolicy for one direction that apply to Postgres's port.
 fn rules<'a>(policy: &'a Value, direction: &str) -> Vec<&'a Value> {
-    let is_meant = |rule: &&Value| {
+    let applies = |rule: &&Value| {
         let mut ports = list(&rule["ports"]).iter();
         rule["ports"].is_null()
             || ports.any(|port| port["port"] == PORT && port["protocol"] == "TCP")
     };
     list(&policy["spec"][direction])
         .iter()
-        .filter(is_meant)
+        .filter(applies)
         .collect()
 }
 
-fn reach(files: &Files) -> Vec<String> {
+fn check_network_policies(files: &Files) -> Vec<String> {
     let (of_agent, of_postgres) = (policy(files, AGENT), policy(files, IN_CLUSTER));
-    // The workloads that a peer picks; none for an address or for another namespace.
-    let picked = |peer: &Value| -> Vec<String> {
+    // The workloads that a peer selects; none if it is an address or in another namespace.
+    let selected_by = |peer: &Value| -> Vec<String> {
         let is_here = peer["podSelector"].is_object() && peer["namespaceSelector"].is_null();
         let pods = if is_here {
             selected(files, of_postgres, &peer["podSelector"])
@@ -223,46 +218,46 @@ fn reach(files: &Files) -> Vec<String> {
         };
         pods.into_iter().map(|pod| pod.owner).collect()
     };
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     let postgres = format!("StatefulSet {IN_CLUSTER}");
     let mut called = rules(of_agent, "egress")
         .into_iter()
         .flat_map(|rule| list(&rule["to"]))
-        .flat_map(picked);
+        .flat_map(selected_by);
     if !called.any(|owner| owner == postgres) {
-        faults.push("the agent may not call Postgres".to_owned());
+        errors.push("the agent may not call Postgres".to_owned());
     }
     let agent = format!("Deployment {AGENT}");
     let into = rules(of_postgres, "ingress");
     let callers: Vec<_> = into
         .iter()
         .flat_map(|rule| list(&rule["from"]))
-        .map(picked)
+        .map(selected_by)
         .collect();
-    if !callers.iter().any(|picked| picked.contains(&agent)) {
-        faults.push("Postgres does not listen to the agent".to_owned());
+    if !callers.iter().any(|owners| owners.contains(&agent)) {
+        errors.push("Postgres does not accept the agent".to_owned());
     }
-    // A rule without peers lets everybody in.
+    // A rule without peers allows all callers.
     if into.iter().any(|rule| rule["from"].is_null())
-        || callers.iter().any(|picked| *picked != [agent.clone()])
+        || callers.iter().any(|owners| *owners != [agent.clone()])
     {
-        faults.push("Postgres listens to others than the agent".to_owned());
+        errors.push("Postgres accepts others than the agent".to_owned());
     }
     let directions = list(&of_postgres["spec"]["policyTypes"]);
     if !["Ingress", "Egress"]
         .iter()
         .all(|direction| directions.iter().any(|given| given == direction))
     {
-        faults.push("the policy of Postgres does not hold for both directions".to_owned());
+        errors.push("the policy of Postgres does not hold for both directions".to_owned());
     }
     if !list(&of_postgres["spec"]["egress"]).is_empty() {
-        faults.push("Postgres may open connections".to_owned());
+        errors.push("Postgres may open connections".to_owned());
     }
-    faults
+    errors
 }
 
 #[test]
-fn the_agent_alone_reaches_postgres() {
+fn only_the_agent_can_reach_postgres() {
     let caller = "ingress:\n    - from:\n        - podSelector:\n            matchLabels:\n              \
                   app.kubernetes.io/name: expense-agent\n";
     let anyone = "ingress:\n    - from:\n        - podSelector: {}\n";
@@ -271,16 +266,16 @@ fn the_agent_alone_reaches_postgres() {
         "- podSelector:\n            matchLabels:\n              app.kubernetes.io/name: postgres";
     let elsewhere = to.replace("podSelector", "namespaceSelector");
     assert_check(
-        reach,
+        check_network_policies,
         MANIFEST,
         &[
-            (caller, anyone, "Postgres listens to others than the agent"),
+            (caller, anyone, "Postgres accepts others than the agent"),
             (
                 caller,
                 "ingress:\n    -\n",
-                "Postgres listens to others than the agent",
+                "Postgres accepts others than the agent",
             ),
-            (caller, &other, "Postgres does not listen to the agent"),
+            (caller, &other, "Postgres does not accept the agent"),
             (to, &elsewhere, "the agent may not call Postgres"),
             (
                 "5432}\n---",
@@ -296,12 +291,12 @@ fn the_agent_alone_reaches_postgres() {
     );
 }
 
-fn connections(files: &Files) -> Vec<String> {
-    let source = fs::read_to_string(of_project("src/ledger/store.rs")).unwrap();
-    let of_replica = Regex::new(r"const MAX_CONNECTIONS: u32 = (\d+);").unwrap();
-    let of_replica: u64 = of_replica
+fn check_max_connections(files: &Files) -> Vec<String> {
+    let source = fs::read_to_string(project_path("src/ledger/store.rs")).unwrap();
+    let per_replica = Regex::new(r"const MAX_CONNECTIONS: u32 = (\d+);").unwrap();
+    let per_replica: u64 = per_replica
         .captures(&source)
-        .expect("the ledger says how many it opens")[1]
+        .expect("src/ledger/store.rs defines MAX_CONNECTIONS")[1]
         .parse()
         .unwrap();
     let autoscaler = object(files, "HorizontalPodAutoscaler", AGENT)
@@ -311,15 +306,15 @@ fn connections(files: &Files) -> Vec<String> {
         .expect("the autoscaler has a limit");
     let mut arguments = list(&container(files)["args"]).iter();
     let limit = arguments.find_map(|argument| text(argument).strip_prefix("max_connections="));
-    // Postgres has a hundred when nothing else is said, and keeps three of them back.
+    // By default Postgres allows 100 connections, three of which it reserves for superusers.
     let limit: u64 = limit.map_or(100, |limit| limit.parse().unwrap());
     // A replica that is about to stop keeps its connections while its successor opens its own.
-    let needed = 2 * n_replicas * of_replica + 3;
+    let needed = 2 * n_replicas * per_replica + 3;
     if limit >= needed {
         Vec::new()
     } else {
         vec![format!(
-            "Postgres has {limit} connections, and needs {needed}"
+            "Postgres has {limit} connections, but needs {needed}"
         )]
     }
 }
@@ -327,23 +322,23 @@ fn connections(files: &Files) -> Vec<String> {
 #[test]
 fn postgres_has_enough_connections_for_all_replicas() {
     assert_check(
-        connections,
+        check_max_connections,
         MANIFEST,
         &[
             (
                 "max_connections=200",
                 "max_connections=150",
-                "Postgres has 150 connections, and needs 195",
+                "Postgres has 150 connections, but needs 195",
             ),
             (
                 ", -c, max_connections=200",
                 "",
-                "Postgres has 100 connections, and needs 195",
+                "Postgres has 100 connections, but needs 195",
             ),
             (
                 "maxReplicas: 6",
                 "maxReplicas: 7",
-                "Postgres has 200 connections, and needs 227",
+                "Postgres has 200 connections, but needs 227",
             ),
         ],
     );

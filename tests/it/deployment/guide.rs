@@ -1,5 +1,5 @@
-//! The operator's guide, `deploy/README.md`: it explains every alert and names every variable that
-//! Compose passes to the service, and the rehearsal that it describes starts.
+//! The operator's guide, `deploy/README.md`, explains every alert and names every variable that
+//! Compose passes to the service. The rehearsal script that the guide describes can be started.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,8 +9,9 @@ use regex::Regex;
 use serde_json::Value;
 
 use crate::harness::jaeger::skip;
+use crate::harness::project_path;
 
-use super::{AGENT, COMPOSE, list, of_project, text};
+use super::{AGENT, COMPOSE, list, text};
 
 const GUIDE: &str = "deploy/README.md";
 
@@ -25,9 +26,9 @@ fn explained(guide: &str) -> BTreeSet<&str> {
 
 #[test]
 fn every_alert_has_its_paragraph() {
-    let guide = fs::read_to_string(of_project(GUIDE)).unwrap();
+    let guide = fs::read_to_string(project_path(GUIDE)).unwrap();
     let alerts: Value =
-        yaml_serde::from_str(&fs::read_to_string(of_project("deploy/alerts.yaml")).unwrap())
+        yaml_serde::from_str(&fs::read_to_string(project_path("deploy/alerts.yaml")).unwrap())
             .unwrap();
     let rules = list(&alerts["groups"])
         .iter()
@@ -48,7 +49,7 @@ fn a_heading_alone_explains_no_alert() {
     assert_eq!(explained(guide), BTreeSet::from(["ExpenseAgentOne"]));
 }
 
-/// No server listens at the address of the kubeconfig, so the script ends at its first request.
+/// No server listens at the address in the kubeconfig, so the script fails at its first request.
 #[test]
 fn the_rehearsal_can_be_started_from_any_folder() {
     let folder = tempfile::tempdir().unwrap();
@@ -57,7 +58,7 @@ fn the_rehearsal_can_be_started_from_any_folder() {
     let config =
         format!(r#"{{"clusters": [{cluster}], "contexts": [{context}], "current-context": "c"}}"#);
     fs::write(folder.path().join("config"), config).unwrap();
-    std::os::unix::fs::symlink(of_project(""), folder.path().join("project")).unwrap();
+    std::os::unix::fs::symlink(project_path(""), folder.path().join("project")).unwrap();
     let script = |arguments: &[&str]| {
         let mut bash = Command::new("bash");
         bash.arg("project/deploy/rehearse.sh")
@@ -81,17 +82,17 @@ fn the_rehearsal_can_be_started_from_any_folder() {
         skip("no kubectl");
         return;
     }
-    let refused = String::from_utf8(script(&["config", "image"]).stderr).unwrap();
+    let stderr = String::from_utf8(script(&["config", "image"]).stderr).unwrap();
     assert!(
-        refused.contains("127.0.0.1:9"),
-        "another cluster was asked: {refused}"
+        stderr.contains("127.0.0.1:9"),
+        "the script did not use this kubeconfig: {stderr}"
     );
 }
 
 #[test]
 fn the_guide_names_every_variable_that_compose_passes_on() {
     let compose: Value =
-        yaml_serde::from_str(&fs::read_to_string(of_project(COMPOSE)).unwrap()).unwrap();
+        yaml_serde::from_str(&fs::read_to_string(project_path(COMPOSE)).unwrap()).unwrap();
     let given = compose["services"][AGENT]["environment"]
         .as_object()
         .unwrap()
@@ -105,7 +106,7 @@ fn the_guide_names_every_variable_that_compose_passes_on() {
         .filter(from_outside)
         .map(|(name, _)| name.as_str())
         .collect();
-    let guide = fs::read_to_string(of_project(GUIDE)).unwrap();
+    let guide = fs::read_to_string(project_path(GUIDE)).unwrap();
     let (_, list) = guide
         .split_once("<!-- begin: variables of compose -->")
         .expect("the guide marks where the list begins");

@@ -1,5 +1,6 @@
-//! The Kubernetes manifest's objects, their namespace, and the labels that select pods. What they
-//! name is in `references`, ports are in `network`, the agent's own settings in `agent`.
+//! The objects of the Kubernetes manifest, their namespace, and the labels that select pods. The
+//! module `references` checks what the objects refer to, `network` the ports, and `agent` the agent's
+//! own settings.
 
 use serde_json::Value;
 
@@ -12,12 +13,12 @@ pub(super) struct Pod<'a> {
     namespace: &'a Value,
     pub(super) labels: &'a Value,
     pub(super) spec: &'a Value,
-    /// The claims that a StatefulSet makes for each of them.
+    /// The volume claims that a StatefulSet makes for each pod.
     pub(super) claims: &'a Value,
 }
 
 impl Pod<'_> {
-    /// Every container, those that run before the others among them.
+    /// Every container, including init containers.
     pub(super) fn containers(&self) -> impl Iterator<Item = &Value> {
         ["initContainers", "containers"]
             .into_iter()
@@ -33,7 +34,7 @@ impl Pod<'_> {
     }
 }
 
-/// Kind and name.
+/// Kind and name of an object, such as `Service expense-agent`.
 pub(super) fn title(object: &Value) -> String {
     format!(
         "{} {}",
@@ -70,8 +71,8 @@ pub(super) fn pods(files: &Files) -> impl Iterator<Item = Pod<'_>> {
 
 /// The pods in an object's namespace that have the labels of one of its selectors.
 pub(super) fn selected<'a>(files: &'a Files, object: &Value, selector: &Value) -> Vec<Pod<'a>> {
-    // A Service names labels outright, everything newer wraps them; an empty wrapping selects every
-    // pod.
+    // A Service's selector lists labels directly; other selectors wrap them in `matchLabels`. An
+    // empty selector selects every pod.
     let labels = if selector["matchLabels"].is_object() {
         &selector["matchLabels"]
     } else {
@@ -87,7 +88,7 @@ pub(super) fn selected<'a>(files: &'a Files, object: &Value, selector: &Value) -
         .collect()
 }
 
-fn namespaces(files: &Files) -> Vec<String> {
+fn check_namespaces(files: &Files) -> Vec<String> {
     let namespace = files
         .manifest
         .iter()
@@ -106,7 +107,7 @@ fn namespaces(files: &Files) -> Vec<String> {
 #[test]
 fn every_object_is_in_the_one_namespace() {
     assert_check(
-        namespaces,
+        check_namespaces,
         MANIFEST,
         &[
             (
@@ -123,14 +124,14 @@ fn every_object_is_in_the_one_namespace() {
     );
 }
 
-/// The selectors of an object that pick pods of its own namespace.
+/// The selectors of an object for pods of its own namespace.
 fn selectors(object: &Value) -> impl Iterator<Item = &Value> {
     let spec = &object["spec"];
     let rules = ["ingress", "egress"]
         .into_iter()
         .flat_map(|direction| list(&spec[direction]));
     let peers = rules.flat_map(|rule| list(&rule["from"]).iter().chain(list(&rule["to"])));
-    // With a namespaceSelector beside it, a peer's podSelector picks pods of elsewhere.
+    // Together with a namespaceSelector, a peer's podSelector selects pods of other namespaces.
     let peers = peers
         .filter(|peer| peer["namespaceSelector"].is_null())
         .map(|peer| &peer["podSelector"]);
@@ -143,10 +144,10 @@ fn selectors(object: &Value) -> impl Iterator<Item = &Value> {
         .filter(|selector| selector.is_object())
 }
 
-fn unmatched_selectors(files: &Files) -> Vec<String> {
-    let mut faults = Vec::new();
+fn check_selectors(files: &Files) -> Vec<String> {
+    let mut errors = Vec::new();
     for object in &files.manifest {
-        // The claim on a volume has a selector as well, but never one for pods.
+        // A PersistentVolumeClaim has a selector as well, but it selects volumes.
         for selector in selectors(object).filter(|_| object["kind"] != "PersistentVolumeClaim") {
             let pods = selected(files, object, selector);
             let has_pods = match object["spec"]["template"].is_object() {
@@ -154,20 +155,20 @@ fn unmatched_selectors(files: &Files) -> Vec<String> {
                 false => !pods.is_empty(),
             };
             if !has_pods {
-                faults.push(format!(
+                errors.push(format!(
                     "{}: no pod has the labels {selector}",
                     title(object)
                 ));
             }
         }
     }
-    faults
+    errors
 }
 
 #[test]
 fn every_selector_finds_a_pod() {
     assert_check(
-        unmatched_selectors,
+        check_selectors,
         MANIFEST,
         &[
             (

@@ -1,7 +1,7 @@
-//! Cross-references in the deployment files that no linter follows, and what the files have to
-//! agree on among each other and with the program. A check is a function from the parsed files to
-//! faults; its test shows that the shipped files have none, and that the check names the fault of a
-//! copy that was broken on purpose.
+//! Cross-references in the deployment files that no linter follows, and values on which the files
+//! and the program have to agree. A check is a function that takes the parsed files and returns what
+//! is wrong with them. Its test shows that the shipped files have no errors, and that the check finds
+//! the error in a copy that was broken on purpose.
 
 mod agent;
 mod agreement;
@@ -9,14 +9,13 @@ mod compose;
 mod database;
 mod guide;
 mod manifest;
+mod monitoring;
 mod network;
 mod policies;
 mod references;
-mod watching;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -26,6 +25,8 @@ use regex::Regex;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::harness::project_path;
+
 const MANIFEST: &str = "k8s-manifest.yaml";
 const COMPOSE: &str = "docker-compose.yml";
 const DOCKERFILE: &str = "Dockerfile";
@@ -34,11 +35,11 @@ const PROMETHEUS: &str = "deploy/prometheus.yml";
 const DATASOURCE: &str = "deploy/grafana/datasource.yaml";
 const DASHBOARDS: &str = "deploy/grafana/dashboards.yaml";
 
-/// The agent's name: of its service and image in Compose, and of its container, Deployment and
+/// The name of the agent's service and image in Compose, and of its container, Deployment and
 /// Service in Kubernetes.
 const AGENT: &str = "expense-agent";
 
-/// What `config` reads beside the flags' own variables.
+/// The variables that `config` reads in addition to those of the flags.
 const OTHER_VARIABLES: [&str; 7] = [
     "DATABASE_URL",
     "OPENAI_API_KEY",
@@ -49,7 +50,7 @@ const OTHER_VARIABLES: [&str; 7] = [
     "RUST_LOG",
 ];
 
-/// What `telemetry::settings` reads, and the SDK after it.
+/// The variables that `telemetry::settings` or the SDK reads.
 pub(crate) const OTEL_VARIABLES: [&str; 30] = [
     "OTEL_ATTRIBUTE_COUNT_LIMIT",
     "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
@@ -83,7 +84,7 @@ pub(crate) const OTEL_VARIABLES: [&str; 30] = [
     "OTEL_TRACES_SAMPLER_ARG",
 ];
 
-/// What the exporter reads, each for all signals and for one alone.
+/// The exporter reads each suffix with the prefix of one signal and with the prefix of all signals.
 const EXPORTER_PREFIXES: [&str; 4] = [
     "OTEL_EXPORTER_OTLP_LOGS_",
     "OTEL_EXPORTER_OTLP_TRACES_",
@@ -102,21 +103,21 @@ pub(crate) const EXPORTER_SUFFIXES: [&str; 9] = [
     "TIMEOUT",
 ];
 
-/// What the program takes at most once requests are finished: for whatever holds the ledger or a
-/// file, and for its last spans.
-const LAST: Duration = Duration::from_secs(2 + 5);
+/// The longest the program takes to exit once requests are finished: a second to close the ledger, a
+/// second for other blocking work, and five for the last spans.
+const FINAL_STEPS: Duration = Duration::from_secs(1 + 1 + 5);
 
-/// Texts of the files by name.
+/// The text of each file, by the file's name.
 type Texts = BTreeMap<&'static str, String>;
 
-/// The files as they ship. Read once, so that a test that writes one of them anew disturbs no
-/// other.
+/// The files as they ship. They are read once, so a test that rewrites one of them does not disturb
+/// the others.
 static SHIPPED: LazyLock<Texts> = LazyLock::new(|| {
     [
         MANIFEST, COMPOSE, DOCKERFILE, VARIABLES, PROMETHEUS, DATASOURCE, DASHBOARDS,
     ]
     .into_iter()
-    .map(|name| (name, fs::read_to_string(of_project(name)).unwrap()))
+    .map(|name| (name, fs::read_to_string(project_path(name)).unwrap()))
     .collect()
 });
 
@@ -128,20 +129,20 @@ struct Files {
     compose: Value,
     /// The configuration of Prometheus.
     prometheus: Value,
-    /// Where Grafana reads.
+    /// Grafana's data source.
     datasource: Value,
-    /// Where Grafana finds the dashboard.
+    /// Grafana's provider of dashboards.
     dashboards: Value,
     /// `ENV` of the Dockerfile.
     image_env: BTreeMap<String, String>,
     /// `EXPOSE` of the Dockerfile.
     image_ports: Vec<String>,
-    /// The variables of `.env.example`, those that are commented out among them.
+    /// The variables of `.env.example`, including those that are commented out.
     variables: Vec<String>,
-    /// The lines of the manifest's comment at its top, without the marks; a line that goes on in
-    /// the next is one.
+    /// The lines of the comment at the top of the manifest, without `#`; lines that a backslash
+    /// continues are joined.
     manifest_head: Vec<String>,
-    /// The URLs of a Postgres that stand in each file, in comments as well.
+    /// The Postgres URLs in each file, including those in comments.
     database_urls: BTreeMap<&'static str, Vec<String>>,
 }
 
@@ -206,12 +207,7 @@ impl Files {
     }
 }
 
-/// A file or folder of the project.
-fn of_project(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-/// The elements of a list; of anything else, none.
+/// The elements of a list; empty if the value is not a list.
 fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
@@ -222,8 +218,8 @@ fn text(value: &Value) -> &str {
 }
 
 /// The part after the last colon: the port of an address, the tag of an image.
-fn behind_colon(text: &str) -> &str {
-    text.rsplit_once(':').map_or("", |(_, behind)| behind)
+fn after_last_colon(text: &str) -> &str {
+    text.rsplit_once(':').map_or("", |(_, after)| after)
 }
 
 /// Host and port of a URL.
@@ -232,7 +228,7 @@ fn host_and_port(url: &str) -> Option<(String, u16)> {
     Some((url.host_str()?.to_owned(), url.port_or_known_default()?))
 }
 
-/// The default of a flag.
+/// The default of the flag that can be set by a variable.
 fn default_of(variable: &str) -> String {
     let cli = Cli::command();
     let flag = cli
@@ -242,7 +238,7 @@ fn default_of(variable: &str) -> String {
     flag.get_default_values()[0].to_str().unwrap().to_owned()
 }
 
-/// The longest the agent takes from the signal to its end, with these variables.
+/// The longest the agent takes from SIGTERM to its exit, with these variables.
 fn time_to_stop<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> Duration {
     let name = "EXPENSE_AGENT_DRAIN_TIMEOUT";
     let drain_timeout = variable(name).map_or_else(|| default_of(name), str::to_owned);
@@ -254,10 +250,10 @@ fn time_to_stop<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> Duration {
         .map(|time| humantime::parse_duration(time).unwrap())
         .iter()
         .sum::<Duration>()
-        + LAST
+        + FINAL_STEPS
 }
 
-/// Whether the program, or a library of its, reads a variable.
+/// Whether the program, or a library that it uses, reads a variable.
 fn is_read(variable: &str) -> bool {
     let is_flag = Cli::command()
         .get_arguments()
@@ -271,32 +267,32 @@ fn is_read(variable: &str) -> bool {
         || of_exporter.any(|suffix| EXPORTER_SUFFIXES.contains(&suffix))
 }
 
-/// Fails unless the shipped files pass a check, and the check names the problem of each broken copy.
-/// What breaks a copy is a text that stands once in the file of that name, and the text put there
-/// instead.
+/// Asserts that the shipped files pass a check, and that the check finds the error in each broken
+/// copy. An element of `broken` has a text that occurs once in the file `name`, the text that
+/// replaces it, and the error that the check has to return.
 fn assert_check(check: fn(&Files) -> Vec<String>, name: &str, broken: &[(&str, &str, &str)]) {
-    let faults = check(&Files::parse(&SHIPPED));
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
-    for (shipped, instead, fault) in broken {
+    let errors = check(&Files::parse(&SHIPPED));
+    assert!(errors.is_empty(), "{}", errors.join("\n"));
+    for (shipped, replacement, error) in broken {
         let mut texts = SHIPPED.clone();
         let text = texts.get_mut(name).unwrap();
         let n_found = text.matches(shipped).count();
         assert_eq!(
             n_found, 1,
-            "{name} holds this {n_found} times, so the test cannot break it:\n{shipped}"
+            "{name} contains this {n_found} times instead of once:\n{shipped}"
         );
-        *text = text.replace(shipped, instead);
-        let faults = check(&Files::parse(&texts));
-        let found = faults.join("\n  ");
-        let has_fault = faults.iter().any(|found| found == fault);
+        *text = text.replace(shipped, replacement);
+        let errors = check(&Files::parse(&texts));
+        let found = errors.join("\n  ");
+        let has_error = errors.iter().any(|found| found == error);
         assert!(
-            has_fault,
-            "{name} with\n{instead}\nshould have the fault\n  {fault}\nand has\n  {found}"
+            has_error,
+            "{name} with\n{replacement}\nshould have the error\n  {error}\nbut has\n  {found}"
         );
     }
 }
 
-/// The lists above are written by hand, so they are held against the sources.
+/// The lists above are written by hand, so this test compares them with the sources.
 #[test]
 fn every_variable_that_the_sources_name_is_known_here() {
     let sources = [
@@ -308,7 +304,7 @@ fn every_variable_that_the_sources_name_is_known_here() {
     ];
     let sources: String = sources
         .iter()
-        .map(|path| fs::read_to_string(of_project(path)).unwrap())
+        .map(|path| fs::read_to_string(project_path(path)).unwrap())
         .collect();
     let variables = Regex::new(r#""((?:DATABASE|OPENAI|OTEL|RUST)_[A-Z_]*[A-Z])""#).unwrap();
     let named: Vec<_> = variables

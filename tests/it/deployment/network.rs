@@ -1,5 +1,5 @@
-//! Ports of the Kubernetes manifest: Services, probes and NetworkPolicies name ports that
-//! containers open, and URLs name Services.
+//! Ports in the Kubernetes manifest: Services, probes and NetworkPolicies refer to ports that
+//! containers open, and URLs refer to Services.
 
 use serde_json::Value;
 
@@ -7,21 +7,21 @@ use super::agent::variable;
 use super::manifest::{Pod, object, pods, selected, title};
 use super::{Files, MANIFEST, assert_check, host_and_port, list, text};
 
-/// A problem for each port that none of the pods opens.
-fn closed(who: &str, pods: &[Pod], ports: impl Iterator<Item = Value>) -> Vec<String> {
+/// An error for each port that no container of these pods opens.
+fn closed_ports(who: &str, pods: &[Pod], ports: impl Iterator<Item = Value>) -> Vec<String> {
     ports
         .filter(|port| !pods.iter().any(|pod| pod.has_port(port)))
         .map(|port| format!("{who}: no container opens the port {port}"))
         .collect()
 }
 
-fn services(files: &Files) -> Vec<String> {
+fn check_services(files: &Files) -> Vec<String> {
     let services = files
         .manifest
         .iter()
         .filter(|object| object["kind"] == "Service");
-    let faults = services.map(|service| {
-        // Without a targetPort, the port itself is meant.
+    let errors = services.map(|service| {
+        // The default of targetPort is the port itself.
         let target = |port: &Value| {
             if port["targetPort"].is_null() {
                 &port["port"]
@@ -31,19 +31,19 @@ fn services(files: &Files) -> Vec<String> {
             .clone()
         };
         let pods = selected(files, service, &service["spec"]["selector"]);
-        closed(
+        closed_ports(
             &title(service),
             &pods,
             list(&service["spec"]["ports"]).iter().map(target),
         )
     });
-    faults.flatten().collect()
+    errors.flatten().collect()
 }
 
 #[test]
 fn every_service_leads_to_an_open_port() {
     assert_check(
-        services,
+        check_services,
         MANIFEST,
         &[
             (
@@ -70,8 +70,8 @@ fn every_service_leads_to_an_open_port() {
     );
 }
 
-fn probes(files: &Files) -> Vec<String> {
-    let mut faults = Vec::new();
+fn check_probes(files: &Files) -> Vec<String> {
+    let mut errors = Vec::new();
     for pod in pods(files) {
         for container in pod.containers() {
             let ports = list(&container["ports"]);
@@ -83,8 +83,8 @@ fn probes(files: &Files) -> Vec<String> {
                         .iter()
                         .any(|open| open["name"] == *port || open["containerPort"] == *port)
                     {
-                        faults.push(format!(
-                            "{}: {probe} asks the port {port}, which is closed",
+                        errors.push(format!(
+                            "{}: {probe} uses the port {port}, which no container opens",
                             pod.owner
                         ));
                     }
@@ -92,31 +92,31 @@ fn probes(files: &Files) -> Vec<String> {
             }
         }
     }
-    faults
+    errors
 }
 
 #[test]
-fn every_probe_asks_an_open_port() {
+fn every_probe_uses_an_open_port() {
     assert_check(
-        probes,
+        check_probes,
         MANIFEST,
         &[
             (
                 "readinessProbe:\n            httpGet: {path: /readyz, port: http}",
                 "readinessProbe:\n            httpGet: {path: /readyz, port: web}",
-                r#"Deployment expense-agent: readinessProbe asks the port "web", which is closed"#,
+                r#"Deployment expense-agent: readinessProbe uses the port "web", which no container opens"#,
             ),
             (
                 "- {name: health,",
                 "- {name: ready,",
-                r#"Deployment jaeger: startupProbe asks the port "health", which is closed"#,
+                r#"Deployment jaeger: startupProbe uses the port "health", which no container opens"#,
             ),
         ],
     );
 }
 
-fn policies(files: &Files) -> Vec<String> {
-    let mut faults = Vec::new();
+fn check_network_policies(files: &Files) -> Vec<String> {
+    let mut errors = Vec::new();
     for policy in files
         .manifest
         .iter()
@@ -130,10 +130,10 @@ fn policies(files: &Files) -> Vec<String> {
         };
         let own = selected(files, policy, &policy["spec"]["podSelector"]);
         for rule in list(&policy["spec"]["ingress"]) {
-            faults.extend(closed(&title(policy), &own, ports(rule).into_iter()));
+            errors.extend(closed_ports(&title(policy), &own, ports(rule).into_iter()));
         }
         for rule in list(&policy["spec"]["egress"]) {
-            // What lies in another namespace or outside the cluster is not in this file.
+            // Skip pods of other namespaces, which are not in this file.
             let peers = list(&rule["to"])
                 .iter()
                 .filter(|peer| peer["namespaceSelector"].is_null());
@@ -141,7 +141,7 @@ fn policies(files: &Files) -> Vec<String> {
                 .map(|peer| &peer["podSelector"])
                 .filter(|selector| selector.is_object())
             {
-                faults.extend(closed(
+                errors.extend(closed_ports(
                     &title(policy),
                     &selected(files, policy, selector),
                     ports(rule).into_iter(),
@@ -149,13 +149,13 @@ fn policies(files: &Files) -> Vec<String> {
             }
         }
     }
-    faults
+    errors
 }
 
 #[test]
 fn every_port_that_a_network_policy_opens_is_one_of_a_container() {
     assert_check(
-        policies,
+        check_network_policies,
         MANIFEST,
         &[
             (
@@ -177,18 +177,18 @@ fn every_port_that_a_network_policy_opens_is_one_of_a_container() {
     );
 }
 
-fn urls(files: &Files) -> Vec<String> {
+fn check_urls(files: &Files) -> Vec<String> {
     let has_port = |service: &Value, port: u16| {
         list(&service["spec"]["ports"])
             .iter()
             .any(|open| open["port"] == port)
     };
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     let url = variable(files, "OTEL_EXPORTER_OTLP_ENDPOINT").unwrap_or_default();
     let service =
         host_and_port(url).and_then(|(host, port)| Some((object(files, "Service", &host)?, port)));
     if !service.is_some_and(|(service, port)| has_port(service, port)) {
-        faults.push(format!("OTEL_EXPORTER_OTLP_ENDPOINT: no Service is {url}"));
+        errors.push(format!("OTEL_EXPORTER_OTLP_ENDPOINT: no Service is {url}"));
     }
     // The trace UI is reached by a port-forward, which keeps the Service's port.
     let url = variable(files, "EXPENSE_AGENT_TRACE_URL").unwrap_or_default();
@@ -198,17 +198,17 @@ fn urls(files: &Files) -> Vec<String> {
         .filter(|object| text(&object["kind"]) == "Service");
     if !host_and_port(url).is_some_and(|(_, port)| services.any(|service| has_port(service, port)))
     {
-        faults.push(format!(
+        errors.push(format!(
             "EXPENSE_AGENT_TRACE_URL: no Service has the port of {url}"
         ));
     }
-    faults
+    errors
 }
 
 #[test]
 fn every_url_of_the_agent_leads_to_a_service() {
     assert_check(
-        urls,
+        check_urls,
         MANIFEST,
         &[
             (

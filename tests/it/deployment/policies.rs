@@ -1,18 +1,19 @@
-//! The ConfigMap of the policies, at the end of the manifest: it repeats the policy files byte for
-//! byte, and the pod mounts each file at the path it has in the folder `policies`.
-//! `INSTA_UPDATE=always` rewrites it.
+//! The ConfigMap of the policies, at the end of the manifest, repeats the policy files byte for byte,
+//! and the pod mounts each file at the path it has in the folder `policies`. `INSTA_UPDATE=always`
+//! rewrites the ConfigMap.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use super::manifest::{object, pods};
-use super::{Files, MANIFEST, SHIPPED, assert_check, list, of_project, text};
+use super::{Files, MANIFEST, SHIPPED, assert_check, list, text};
+use crate::harness::project_path;
 
 const CONFIG_MAP: &str = "expense-agent-policies";
 
-/// The TOML files below a folder: their texts by their paths inside it. The service reads no others,
-/// so the README of the folder stays out.
+/// The texts of the TOML files below a folder, by their paths inside the folder. The service reads
+/// only TOML files, so the folder's README is left out.
 fn files_below(folder: &Path) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -31,7 +32,7 @@ fn files_below(folder: &Path) -> BTreeMap<String, String> {
     files
 }
 
-/// Where the pod mounts the ConfigMap's keys: key and path, in the order of the manifest.
+/// The ConfigMap's keys and the paths at which the pod mounts them, in the order of the manifest.
 fn mounted(files: &Files) -> Vec<(&str, &str)> {
     let volumes = pods(files).flat_map(|pod| list(&pod.spec["volumes"]));
     let sources = volumes
@@ -43,36 +44,37 @@ fn mounted(files: &Files) -> Vec<(&str, &str)> {
         .collect()
 }
 
-fn differences(files: &Files) -> Vec<String> {
-    let mut faults = Vec::new();
+fn check_config_map(files: &Files) -> Vec<String> {
+    let mut errors = Vec::new();
     let data = object(files, "ConfigMap", CONFIG_MAP).and_then(|object| object["data"].as_object());
     let data = data.expect("the manifest has a ConfigMap of the policies");
     let mounted = mounted(files);
-    let policies = files_below(&of_project("policies"));
+    let policies = files_below(&project_path("policies"));
     for (path, policy) in &policies {
         match mounted.iter().find(|(_, mounted)| mounted == path) {
-            None => faults.push(format!(
+            None => errors.push(format!(
                 "policies/{path} is not mounted; add it to the volume's items"
             )),
             Some((key, _)) if data.get(*key).and_then(|value| value.as_str()) != Some(policy) => {
-                faults.push(format!("the key {key} differs from policies/{path}"));
+                errors.push(format!("the key {key} differs from policies/{path}"));
             }
             Some(_) => {}
         }
     }
-    let gone = mounted
+    let missing = mounted
         .iter()
         .filter(|(_, path)| !policies.contains_key(*path));
-    faults.extend(gone.map(|(_, path)| format!("policies/{path} is mounted, and is not a file")));
-    let idle = data
+    errors
+        .extend(missing.map(|(_, path)| format!("policies/{path} is mounted but does not exist")));
+    let unmounted = data
         .keys()
         .filter(|key| !mounted.iter().any(|(mounted, _)| mounted == key));
-    faults.extend(idle.map(|key| format!("the key {key} is mounted nowhere")));
-    faults
+    errors.extend(unmounted.map(|key| format!("the key {key} is mounted nowhere")));
+    errors
 }
 
-/// The manifest with the policies of the folder. Its last document is the ConfigMap, and that ends
-/// with its data.
+/// The manifest with the policies of the folder. The ConfigMap has to be its last document, and the
+/// data the last part of the ConfigMap.
 fn with_policies(manifest: &str, files: &Files) -> String {
     let (head, _) = manifest
         .rsplit_once("\ndata:\n")
@@ -85,7 +87,7 @@ fn with_policies(manifest: &str, files: &Files) -> String {
         is_last,
         "the last document of {MANIFEST} is not the ConfigMap {CONFIG_MAP}"
     );
-    let policies = files_below(&of_project("policies"));
+    let policies = files_below(&project_path("policies"));
     let mut manifest = format!("{head}\ndata:\n");
     for (key, policy) in mounted(files)
         .into_iter()
@@ -105,20 +107,23 @@ fn the_manifest_repeats_the_policies_that_ship() {
     let shipped = &SHIPPED[MANIFEST];
     let manifest = with_policies(shipped, &Files::parse(&SHIPPED));
     if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
-        fs::write(of_project(MANIFEST), &manifest).unwrap();
+        fs::write(project_path(MANIFEST), &manifest).unwrap();
         let mut texts = SHIPPED.clone();
         texts.insert(MANIFEST, manifest);
-        assert_eq!(differences(&Files::parse(&texts)), Vec::<String>::new());
+        assert_eq!(
+            check_config_map(&Files::parse(&texts)),
+            Vec::<String>::new()
+        );
         return;
     }
     assert!(
         manifest == *shipped,
-        "the end of {MANIFEST} differs from the folder policies; INSTA_UPDATE=always cargo test deployment:: writes it \
-         anew:\n{}",
-        differences(&Files::parse(&SHIPPED)).join("\n")
+        "the end of {MANIFEST} differs from the folder policies; INSTA_UPDATE=always cargo test deployment:: \
+         rewrites it:\n{}",
+        check_config_map(&Files::parse(&SHIPPED)).join("\n")
     );
     assert_check(
-        differences,
+        check_config_map,
         MANIFEST,
         &[
             (
@@ -139,7 +144,7 @@ fn the_manifest_repeats_the_policies_that_ship() {
             (
                 "path: tables/prices.toml",
                 "path: prices.toml",
-                "policies/prices.toml is mounted, and is not a file",
+                "policies/prices.toml is mounted but does not exist",
             ),
         ],
     );

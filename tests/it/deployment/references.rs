@@ -1,5 +1,5 @@
-//! What the Kubernetes manifest's objects name: targets, config maps, secrets made by hand, claims
-//! and volumes. Everything named has to be there.
+//! Everything that an object of the Kubernetes manifest refers to exists: targets, config maps,
+//! volumes and claims. Secrets that are made by hand are explained at the top of the manifest.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +8,12 @@ use serde_json::Value;
 use super::manifest::{Pod, object, pods, title};
 use super::{Files, MANIFEST, assert_check, list, text};
 
-/// A Secret that is made by hand, because its values do not belong into a file.
+/// A Secret that the operator creates by hand, because secret values do not belong in a file.
 struct ByHand {
     name: &'static str,
     keys: &'static [&'static str],
-    /// Whether a pod starts without it: there is an offline model and a passing key of pseudonyms,
-    /// but nowhere a ledger.
+    /// Whether a pod starts without the Secret. Without the model's key it uses the offline model, and
+    /// without a pseudonym key it makes its own; without a ledger it cannot work.
     is_optional: bool,
 }
 
@@ -35,8 +35,8 @@ const BY_HAND: [ByHand; 3] = [
     },
 ];
 
-fn dangling_names(files: &Files) -> Vec<String> {
-    let mut faults = Vec::new();
+fn check_targets(files: &Files) -> Vec<String> {
+    let mut errors = Vec::new();
     for owner in &files.manifest {
         let spec = &owner["spec"];
         let target = &spec["scaleTargetRef"];
@@ -49,18 +49,18 @@ fn dangling_names(files: &Files) -> Vec<String> {
             .filter_map(|(kind, name)| Some((kind, name.as_str()?)))
         {
             if object(files, kind, name).is_none() {
-                faults.push(format!("{}: there is no {kind} {name}", title(owner)));
+                errors.push(format!("{}: there is no {kind} {name}", title(owner)));
             }
         }
     }
-    faults
+    errors
 }
 
 #[test]
 fn every_autoscaler_has_a_target_and_every_stateful_set_a_service() {
     let target = "kind: Deployment\n    name: expense-agent\n";
     assert_check(
-        dangling_names,
+        check_targets,
         MANIFEST,
         &[
             (
@@ -91,7 +91,8 @@ struct Reference<'a> {
 }
 
 impl<'a> Reference<'a> {
-    /// What a field refers to, if the pod has it; `name` is the field's own field for the name.
+    /// The object that `field` refers to, if the pod has this field. `name` is the key under which the
+    /// field has the object's name.
     fn read(kind: &'static str, field: &'a Value, name: &str) -> Option<Self> {
         let is_optional = field["optional"] == true;
         field.is_object().then(|| Self {
@@ -102,7 +103,7 @@ impl<'a> Reference<'a> {
         })
     }
 
-    fn is_there(&self, files: &Files) -> bool {
+    fn exists(&self, files: &Files) -> bool {
         let data = ["data", "stringData", "binaryData"];
         object(files, self.kind, self.name).is_some_and(|object| {
             self.key
@@ -157,12 +158,12 @@ fn references<'a>(pod: &'a Pod) -> Vec<Reference<'a>> {
     references
 }
 
-fn dangling_references(files: &Files) -> Vec<String> {
-    let mut faults = Vec::new();
+fn check_references(files: &Files) -> Vec<String> {
+    let mut errors = Vec::new();
     for pod in pods(files) {
         for reference in references(&pod)
             .iter()
-            .filter(|reference| !reference.is_there(files))
+            .filter(|reference| !reference.exists(files))
         {
             let Reference {
                 kind,
@@ -178,7 +179,7 @@ fn dangling_references(files: &Files) -> Vec<String> {
                     let key = key
                         .map(|key| format!(" with the key {key}"))
                         .unwrap_or_default();
-                    faults.push(format!("{}: there is no {kind} {name}{key}", pod.owner));
+                    errors.push(format!("{}: there is no {kind} {name}{key}", pod.owner));
                 }
                 Some(secret) if secret.is_optional != *is_optional => {
                     let needed = if secret.is_optional {
@@ -186,19 +187,19 @@ fn dangling_references(files: &Files) -> Vec<String> {
                     } else {
                         "required"
                     };
-                    faults.push(format!("{}: Secret {name} has to be {needed}", pod.owner));
+                    errors.push(format!("{}: Secret {name} has to be {needed}", pod.owner));
                 }
                 Some(_) => {}
             }
         }
     }
-    faults
+    errors
 }
 
 #[test]
-fn everything_that_a_pod_refers_to_is_there() {
+fn everything_that_a_pod_refers_to_exists() {
     assert_check(
-        dangling_references,
+        check_references,
         MANIFEST,
         &[
             (
@@ -255,8 +256,8 @@ fn everything_that_a_pod_refers_to_is_there() {
     );
 }
 
-fn unexplained_secrets(files: &Files) -> Vec<String> {
-    let mut faults = Vec::new();
+fn check_secrets(files: &Files) -> Vec<String> {
+    let mut errors = Vec::new();
     for ByHand { name, keys, .. } in BY_HAND {
         let command = format!("create secret generic {name} ");
         let command = files
@@ -264,48 +265,46 @@ fn unexplained_secrets(files: &Files) -> Vec<String> {
             .iter()
             .find(|line| line.contains(&command))
             .map_or("", String::as_str);
-        let lost = keys
+        let missing = keys
             .iter()
             .filter(|key| !command.contains(&format!(" --from-literal={key}=")));
-        faults.extend(
-            lost.map(|key| format!("nothing at the top says how to make {key} of Secret {name}")),
-        );
+        errors.extend(missing.map(|key| {
+            format!("the head of the manifest does not explain how to make {key} of Secret {name}")
+        }));
         if object(files, "Secret", name).is_some() {
-            faults.push(format!(
-                "Secret {name} is in the file, and its values with it"
-            ));
+            errors.push(format!("Secret {name} must not be in the file"));
         }
     }
-    faults
+    errors
 }
 
 #[test]
-fn the_top_says_how_to_make_every_secret() {
+fn the_head_of_the_manifest_explains_how_to_make_every_secret() {
     assert_check(
-        unexplained_secrets,
+        check_secrets,
         MANIFEST,
         &[
             (
                 "--from-literal=password=",
                 "--from-literal=pass=",
-                "nothing at the top says how to make password of Secret expense-agent-postgres",
+                "the head of the manifest does not explain how to make password of Secret expense-agent-postgres",
             ),
             (
                 "generic ai-agent-secrets",
                 "generic openai",
-                "nothing at the top says how to make openai-api-key of Secret ai-agent-secrets",
+                "the head of the manifest does not explain how to make openai-api-key of Secret ai-agent-secrets",
             ),
             (
                 "kind: ConfigMap\nmetadata:\n  name: jaeger-config\n",
                 "kind: Secret\nmetadata:\n  name: ai-agent-secrets\n",
-                "Secret ai-agent-secrets is in the file, and its values with it",
+                "Secret ai-agent-secrets must not be in the file",
             ),
         ],
     );
 }
 
-fn unmatched_mounts(files: &Files) -> Vec<String> {
-    let mut faults = Vec::new();
+fn check_mounts(files: &Files) -> Vec<String> {
+    let mut errors = Vec::new();
     for pod in pods(files) {
         let names = |values: &[Value]| {
             values
@@ -323,26 +322,26 @@ fn unmatched_mounts(files: &Files) -> Vec<String> {
             .containers()
             .flat_map(|container| names(list(&container["volumeMounts"])))
             .collect();
-        faults.extend(
+        errors.extend(
             mounts
                 .difference(&volumes)
                 .map(|name| format!("{}: there is no volume {name}", pod.owner)),
         );
-        faults.extend(
+        errors.extend(
             volumes
                 .difference(&mounts)
                 .map(|name| format!("{}: nothing mounts {name}", pod.owner)),
         );
     }
-    faults
+    errors
 }
 
 #[test]
 fn every_mount_has_its_volume_and_every_volume_its_mount() {
     let mount = "- name: policies\n              mountPath";
-    let broken = |fault| (mount, "- name: polices\n              mountPath", fault);
+    let broken = |error| (mount, "- name: polices\n              mountPath", error);
     assert_check(
-        unmatched_mounts,
+        check_mounts,
         MANIFEST,
         &[
             broken("Deployment expense-agent: there is no volume polices"),

@@ -28,7 +28,7 @@ fn every_code_of_a_problem_has_a_meaning() {
     }
 }
 
-/// Spans name the refusal and problems the code, so a search for one has to find the other.
+/// A span has the refusal and the problem has the code; the same name finds both in one search.
 #[test]
 fn a_refused_resolution_has_the_same_name_on_its_span_and_in_its_problem() {
     for refusal in Refusal::VARIANTS {
@@ -37,7 +37,7 @@ fn a_refused_resolution_has_the_same_name_on_its_span_and_in_its_problem() {
     }
 }
 
-/// A literal would not change with the enum.
+/// A literal would not change when the enum changes.
 #[test]
 fn no_code_of_a_problem_is_written_as_a_literal() {
     let source = rust_below("src");

@@ -1,11 +1,11 @@
-//! Excerpts from golden files: every line that a document shows is in the file, in this order.
+//! Documents show excerpts from golden files: every line is in the golden file, in the same order.
 
 use regex::Regex;
 
 use super::document;
 
-/// The code blocks of a document that show a golden file, each with that file: the paragraph before
-/// such a block links to the file.
+/// The golden files of which a document shows an excerpt, each with the code block that shows it. The
+/// paragraph before such a block links to the file.
 fn golden_excerpts(document: &str) -> Vec<(&str, &str)> {
     let golden = Regex::new(r"\((?:\.\./)?(tests/golden/\w+\.snap)\)").unwrap();
     let paragraphs: Vec<&str> = document.split("\n\n").collect();
@@ -16,9 +16,9 @@ fn golden_excerpts(document: &str) -> Vec<(&str, &str)> {
     pairs.collect()
 }
 
-/// The lines of a golden text, with each event on one line as in the excerpts: name, type and
-/// message.
-fn in_short(golden: &str) -> Vec<String> {
+/// The lines of a golden text, with each event shortened to one line as in the excerpts: name, type
+/// and message.
+fn shortened(golden: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let (mut event, mut message) = (String::new(), "");
     for line in golden.lines() {
@@ -35,17 +35,16 @@ fn in_short(golden: &str) -> Vec<String> {
     lines
 }
 
-/// A line without the blanks that align its columns. The indentation stays, because it places a line
-/// in the tree.
+/// A line without the spaces that align its columns. The indentation stays, because it shows the
+/// line's place in the tree.
 fn without_columns(line: &str) -> String {
     let indent = line.len() - line.trim_start().len();
     line[..indent].to_owned() + &line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The first line of an excerpt that the golden text does not have, or has before an earlier line of
-/// the excerpt.
-fn strange_line<'e>(excerpt: &'e str, golden: &str) -> Option<&'e str> {
-    let mut golden = in_short(golden)
+/// The first line of an excerpt that is missing from the golden text, or is in another order there.
+fn mismatched_line<'e>(excerpt: &'e str, golden: &str) -> Option<&'e str> {
+    let mut golden = shortened(golden)
         .into_iter()
         .map(|line| without_columns(&line));
     excerpt
@@ -74,10 +73,10 @@ fn every_line_of_an_excerpt_is_in_its_golden_file() {
         let found: Vec<_> = excerpts.iter().map(|(file, _)| *file).collect();
         assert_eq!(found, files, "{name} shows the excerpts on the left");
         for (file, excerpt) in excerpts {
-            let strange = strange_line(excerpt, &document(file));
+            let mismatched = mismatched_line(excerpt, &document(file));
             assert_eq!(
-                strange, None,
-                "{name}: {file} does not have this line, or has it elsewhere"
+                mismatched, None,
+                "{name}: {file} does not have this line, or has it in another order"
             );
         }
     }
@@ -88,18 +87,18 @@ fn a_line_that_is_not_in_the_golden_file_is_found() {
     let golden = "a [SERVER] UNSET\n    x = 1\n    * passed\n        validation.message = \"m\"\n        \
                   validation.type = \"t\"\n  b [INTERNAL] UNSET\n      x = 2\n";
     assert_eq!(
-        strange_line(
+        mismatched_line(
             "a [SERVER] UNSET\n    * passed  t  \"m\"\n  b [INTERNAL] UNSET\n      x = 2",
             golden
         ),
         None
     );
     assert_eq!(
-        strange_line("a [SERVER] UNSET\n    x = 2", golden),
+        mismatched_line("a [SERVER] UNSET\n    x = 2", golden),
         Some("    x = 2")
     );
     assert_eq!(
-        strange_line("a [SERVER] UNSET\n    * passed  t  \"n\"", golden),
+        mismatched_line("a [SERVER] UNSET\n    * passed  t  \"n\"", golden),
         Some("    * passed  t  \"n\"")
     );
 }

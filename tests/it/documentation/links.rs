@@ -1,4 +1,4 @@
-//! Links lead somewhere, and the tests that a document names exist.
+//! The targets of links exist, and so do the tests and files that a document names.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
-use super::{document, found, of_project, rust_below};
+use super::{document, found, rust_below};
+use crate::harness::project_path;
 
-/// Every Markdown document of the project, by its path inside it. Prompts are Markdown too, but
-/// their text is for the model.
+/// The path of every Markdown document in the project. Prompts are left out, because they are text
+/// for the model.
 fn documents() -> Vec<PathBuf> {
     let mut documents = Vec::new();
     for folder in ["", "deploy", "docs", "policies", "tests"] {
-        let entries = fs::read_dir(of_project(folder)).unwrap();
+        let entries = fs::read_dir(project_path(folder)).unwrap();
         let paths = entries.map(|entry| Path::new(folder).join(entry.unwrap().file_name()));
         documents.extend(paths.filter(|path| path.extension().is_some_and(|kind| kind == "md")));
     }
@@ -47,7 +48,7 @@ fn anchors(document: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_link_leads_somewhere() {
+fn every_link_has_a_target() {
     let documents = documents();
     for expected in ["README.md", "deploy/telemetry.md", "docs/api.md"] {
         assert!(
@@ -58,12 +59,12 @@ fn every_link_leads_somewhere() {
     for name in documents {
         let text = document(name.to_str().unwrap());
         let name = name.display();
-        let folder = of_project(&name.to_string());
+        let folder = project_path(&name.to_string());
         let folder = folder.parent().unwrap();
         for link in links(&text) {
             let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
             let target = if path.is_empty() {
-                of_project(&name.to_string())
+                project_path(&name.to_string())
             } else {
                 folder.join(path)
             };
@@ -82,17 +83,18 @@ fn every_link_leads_somewhere() {
     }
 }
 
-/// The code of a module of the tests, which is a file or a folder.
+/// The code of a test module, which is a file or a folder.
 fn test_module(module: &str) -> String {
     let folder = format!("tests/it/{module}");
-    if of_project(&folder).is_dir() {
+    if project_path(&folder).is_dir() {
         rust_below(&folder)
     } else {
         document(&format!("{folder}.rs"))
     }
 }
 
-/// A guide that names a test which no longer exists would promise something that is not checked.
+/// If the guide named a test that no longer exists, it would claim that an invariant is checked
+/// although it is not.
 #[test]
 fn every_test_that_is_said_to_hold_an_invariant_exists() {
     let guide = document("tests/README.md");
@@ -110,7 +112,7 @@ fn every_test_that_is_said_to_hold_an_invariant_exists() {
     }
 }
 
-/// The recipes name the files to touch; those of their example are still to be written.
+/// The recipes name the files to change. Files of their example, `feedback`, do not exist yet.
 #[test]
 fn every_file_that_a_recipe_names_exists() {
     let guide = document("CONTRIBUTING.md");
@@ -118,7 +120,7 @@ fn every_file_that_a_recipe_names_exists() {
     assert!(named.len() > 20, "CONTRIBUTING.md names only {named:?}");
     let missing: Vec<_> = named
         .iter()
-        .filter(|path| !path.contains("feedback") && !of_project(path).exists())
+        .filter(|path| !path.contains("feedback") && !project_path(path).exists())
         .collect();
     assert!(
         missing.is_empty(),

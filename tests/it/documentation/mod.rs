@@ -1,5 +1,5 @@
-//! What is written down equals the code: the generated tables of the documents, excerpts from golden
-//! files, names and links. `INSTA_UPDATE=always` rewrites the tables.
+//! The documents agree with the code: generated tables, excerpts from golden files, names and links.
+//! `INSTA_UPDATE=always` rewrites the tables.
 
 mod codes;
 mod excerpts;
@@ -10,9 +10,11 @@ mod settings;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use regex::Regex;
+
+use crate::harness::project_path;
 
 use codes::codes_table;
 use names::{events_table, metrics_table, names_table};
@@ -21,19 +23,15 @@ use settings::settings_table;
 /// The document with the tables of names.
 const TELEMETRY: &str = "deploy/telemetry.md";
 
-/// A file or folder of the project.
-fn of_project(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
 /// The text of a file of the project.
 fn document(path: &str) -> String {
-    fs::read_to_string(of_project(path)).unwrap()
+    fs::read_to_string(project_path(path)).unwrap()
 }
 
-/// The Rust files below a folder as one text, those of one folder in one piece.
+/// The Rust files below a folder as one text. The files of a subfolder are next to each other, so that
+/// a caller can cut them out.
 fn rust_below(folder: &str) -> String {
-    let mut paths: Vec<_> = fs::read_dir(of_project(folder))
+    let mut paths: Vec<_> = fs::read_dir(project_path(folder))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
@@ -60,7 +58,7 @@ fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]
         .collect()
 }
 
-/// A cell with code; empty text stays empty.
+/// A cell in backticks; an empty text stays empty.
 fn as_code(text: &str) -> String {
     if text.is_empty() {
         String::new()
@@ -69,7 +67,7 @@ fn as_code(text: &str) -> String {
     }
 }
 
-/// What a pattern's first group finds in a text.
+/// All matches of a pattern's first group in a text.
 fn found<'t>(pattern: &str, text: &'t str) -> BTreeSet<&'t str> {
     Regex::new(pattern)
         .unwrap()
@@ -78,7 +76,7 @@ fn found<'t>(pattern: &str, text: &'t str) -> BTreeSet<&'t str> {
         .collect()
 }
 
-/// A document with this text between the two markers of a block; None if it has no such block.
+/// A document with the text between the markers of a block replaced; None without such a block.
 fn with_block(document: &str, block: &str, text: &str) -> Option<String> {
     let (begin, end) = (
         format!("<!-- begin: {block} -->"),
@@ -118,7 +116,7 @@ fn the_tables_of_the_documents_are_those_of_the_code() {
             ));
         }
         if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
-            fs::write(of_project(file), fresh).unwrap();
+            fs::write(project_path(file), fresh).unwrap();
             stale.clear();
         }
     }

@@ -1,5 +1,5 @@
-//! Attributes, events and metrics: the tables of `deploy/telemetry.md`, and that what the golden
-//! traces and the code hold is listed there.
+//! The tables of attributes, events and metrics in `deploy/telemetry.md`. They list every name that
+//! the code or a golden trace contains.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,16 +12,17 @@ use expense_agent::telemetry::names::{compat, log_events, metrics};
 use regex::Regex;
 
 use crate::deployment::{EXPORTER_SUFFIXES, OTEL_VARIABLES};
+use crate::harness::project_path;
 
-use super::{TELEMETRY, as_code, document, found, of_project, rust_below, table};
+use super::{TELEMETRY, as_code, document, found, rust_below, table};
 
-/// Several things in one cell.
-fn in_words(things: &[impl ToString]) -> String {
+/// Several values in one cell, separated by commas.
+fn comma_separated(things: &[impl ToString]) -> String {
     let words: Vec<_> = things.iter().map(ToString::to_string).collect();
     words.join(", ")
 }
 
-/// Attributes.
+/// The table of attributes.
 pub(super) fn names_table() -> String {
     let row = |attribute: &Attribute| {
         let Attribute {
@@ -33,12 +34,12 @@ pub(super) fn names_table() -> String {
             source,
             cardinality,
         } = attribute;
-        let places = [in_words(on), in_words(conditions)];
+        let places = [comma_separated(on), comma_separated(conditions)];
         let places: Vec<_> = places.into_iter().filter(|text| !text.is_empty()).collect();
         [
             as_code(key),
             value.to_string(),
-            in_words(&places),
+            comma_separated(&places),
             (*meaning).to_owned(),
             source.to_string(),
             cardinality.to_string(),
@@ -50,7 +51,8 @@ pub(super) fn names_table() -> String {
     )
 }
 
-/// Every attribute, those of log records, of some backends and of metrics last.
+/// Every attribute: those of spans first, then those of log records, of `--compatibility-keys`, and
+/// of metrics.
 fn attributes() -> impl Iterator<Item = &'static Attribute> {
     names::ALL
         .iter()
@@ -59,7 +61,7 @@ fn attributes() -> impl Iterator<Item = &'static Attribute> {
         .chain(metrics::ATTRIBUTES)
 }
 
-/// Metrics.
+/// The table of metrics.
 pub(super) fn metrics_table() -> String {
     let row = |metric: &Metric| {
         let Metric {
@@ -101,10 +103,10 @@ pub(super) fn metrics_table() -> String {
     table(head, metrics::ALL.iter().map(row))
 }
 
-/// Events, and the log records that the conventions call events.
+/// The table of events, including the log records that the conventions call events.
 pub(super) fn events_table() -> String {
     let row = |form: &str, event: &EventName| {
-        let on = format!("{form}{}", in_words(event.on));
+        let on = format!("{form}{}", comma_separated(event.on));
         [as_code(event.name), on, event.meaning.to_owned()]
     };
     let on_spans = names::EVENTS.iter().map(|event| row("", event));
@@ -114,7 +116,7 @@ pub(super) fn events_table() -> String {
     table(["Event", "On", "Meaning"], on_spans.chain(in_logs))
 }
 
-/// The span that a line of a golden trace begins, by the first word of its name.
+/// The kind of span that begins at a line of a golden trace, by the first word of the span's name.
 fn span_of(line: &str) -> Option<Place> {
     static SPAN: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"^ *(\w+).* \[([A-Z]+)\] (?:UNSET|OK|ERROR)").unwrap());
@@ -170,7 +172,7 @@ fn undeclared(trace: &str) -> Vec<String> {
 #[test]
 fn every_attribute_and_event_of_a_golden_trace_is_declared_for_its_span() {
     let (mut n_traces, mut found) = (0, Vec::new());
-    for entry in fs::read_dir(of_project("tests/golden")).unwrap() {
+    for entry in fs::read_dir(project_path("tests/golden")).unwrap() {
         let path = entry.unwrap().path();
         let text = fs::read_to_string(&path).unwrap();
         // The folder holds other golden texts too; only a trace has spans.
@@ -196,7 +198,7 @@ fn every_variable_of_opentelemetry_is_explained() {
         .into_iter()
         .chain(OTEL_VARIABLES)
         .map(str::to_owned);
-    // Those of an exporter are put together from the signal and a suffix.
+    // The code composes an exporter's variables from a prefix and a suffix.
     let of_exporters = EXPORTER_SUFFIXES.map(|suffix| format!("OTEL_EXPORTER_OTLP_{suffix}"));
     let missing: Vec<_> = read
         .chain(of_exporters)
@@ -210,7 +212,7 @@ fn every_variable_of_opentelemetry_is_explained() {
 }
 
 #[test]
-fn every_name_is_declared_once_and_written_somewhere() {
+fn every_name_is_declared_once_and_used() {
     let keys: BTreeSet<_> = attributes().map(|attribute| attribute.key).collect();
     assert_eq!(keys.len(), attributes().count(), "a key is declared twice");
     let events = || names::EVENTS.iter().chain(log_events::EVENTS);
@@ -220,7 +222,7 @@ fn every_name_is_declared_once_and_written_somewhere() {
 
     let source = rust_below("src/telemetry/names");
     let mut code = rust_below("src/telemetry").replace(&source, "");
-    // These are stamped on every span as a group.
+    // The code adds these to every span as a group, not by name.
     code.extend(
         Regex::new(r"FROM_BAGGAGE: .*;")
             .unwrap()
@@ -235,7 +237,7 @@ fn every_name_is_declared_once_and_written_somewhere() {
         &source,
     );
     assert_eq!(instruments.len(), metrics::ALL.len());
-    let idle: Vec<_> = constants
+    let unused: Vec<_> = constants
         .into_iter()
         .map(|name| format!(r"\b{name}\b"))
         .chain(
@@ -246,14 +248,14 @@ fn every_name_is_declared_once_and_written_somewhere() {
         .filter(|usage| !Regex::new(usage).unwrap().is_match(&code))
         .collect();
     assert!(
-        idle.is_empty(),
-        "nothing in src/telemetry writes {}",
-        idle.join(", ")
+        unused.is_empty(),
+        "nothing in src/telemetry uses {}",
+        unused.join(", ")
     );
 }
 
 #[test]
-fn a_key_s_prefix_says_whose_convention_it_is() {
+fn a_keys_prefix_tells_its_convention() {
     let dotted = Regex::new(r"^[a-z_]+(\.[a-z_]+)+$").unwrap();
     let metrics = metrics::ALL
         .iter()

@@ -1,5 +1,5 @@
 //! Hand-written reference tables explain everything that the service can answer, and nothing else.
-//! What it can answer is read from the contract that it publishes.
+//! The OpenAPI contract that the service publishes lists the possible answers.
 
 use std::collections::BTreeSet;
 

@@ -1,11 +1,11 @@
-//! The table of settings, made from the command line's own definition.
+//! The table of settings, generated from the definition of the command line.
 
 use clap::{Arg, CommandFactory};
 use expense_agent::cli::Cli;
 
 use super::{as_code, table};
 
-/// Flags and variables, as clap knows them.
+/// The table of flags and their variables, as clap defines them.
 pub(super) fn settings_table() -> String {
     let row = |argument: &Arg| {
         let name = argument.get_long().expect("every setting is a flag");
@@ -26,7 +26,7 @@ pub(super) fn settings_table() -> String {
             .iter()
             .map(|value| value.to_string_lossy())
             .collect();
-        // The long help lists the values that a flag takes, where there are many.
+        // Flags with many values list them in their long help.
         let help = argument
             .get_long_help()
             .or(argument.get_help())

@@ -57,9 +57,14 @@ use store::TestStore;
 /// A model's name that the shipped price table knows.
 pub(crate) const MODEL: &str = "gpt-4o-mini";
 
+/// The path of a file or folder of the project.
+pub(crate) fn project_path(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
 /// The folder of policies that ships.
 pub(crate) fn shipped_policies() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("policies")
+    project_path("policies")
 }
 
 /// A copy of the shipped policies, with these lines put into one of the files, above its evidence

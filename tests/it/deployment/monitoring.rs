@@ -1,15 +1,14 @@
-//! Those who watch in the Compose profile `metrics`: Prometheus asks the agent and knows the
-//! alerts, Grafana asks Prometheus and finds the dashboard, and every file that is mounted is
-//! there.
+//! The Compose profile `metrics`: Prometheus scrapes the agent and loads the alerts, Grafana queries
+//! Prometheus and loads the dashboard, and every mounted file exists.
 
 use serde_json::Value;
 
 use super::{
-    AGENT, COMPOSE, DASHBOARDS, DATASOURCE, Files, PROMETHEUS, assert_check, compose, list,
-    of_project, text,
+    AGENT, COMPOSE, DASHBOARDS, DATASOURCE, Files, PROMETHEUS, assert_check, compose, list, text,
 };
+use crate::harness::project_path;
 
-/// What a service mounts from the project: the file here, and where the service has it.
+/// The files of the project that a service mounts: path in the project, and path in the container.
 fn mounted<'a>(files: &'a Files, service: &str) -> Vec<(&'a str, &'a str)> {
     let volumes = list(&compose::service(files, service)["volumes"])
         .iter()
@@ -20,28 +19,28 @@ fn mounted<'a>(files: &'a Files, service: &str) -> Vec<(&'a str, &'a str)> {
         .collect()
 }
 
-fn mounts(files: &Files) -> Vec<String> {
+fn check_mounts(files: &Files) -> Vec<String> {
     let services = files.compose["services"].as_object().into_iter().flatten();
     let mounted = services.flat_map(|(name, _)| {
         mounted(files, name)
             .into_iter()
             .map(move |(file, _)| (name, file))
     });
-    let strays = mounted.filter(|(_, file)| !of_project(file).is_file());
+    let strays = mounted.filter(|(_, file)| !project_path(file).is_file());
     strays
         .map(|(name, file)| format!("{name} mounts {file}, which is not a file of the project"))
         .collect()
 }
 
 #[test]
-fn every_file_that_is_mounted_is_there() {
+fn every_mounted_file_exists() {
     let broken = ("./deploy/prometheus.yml", "./prometheus.yml");
-    let fault = "prometheus mounts prometheus.yml, which is not a file of the project";
-    assert_check(mounts, COMPOSE, &[(broken.0, broken.1, fault)]);
+    let error = "prometheus mounts prometheus.yml, which is not a file of the project";
+    assert_check(check_mounts, COMPOSE, &[(broken.0, broken.1, error)]);
 }
 
-fn references(files: &Files) -> Vec<String> {
-    let mut faults = Vec::new();
+fn check_targets(files: &Files) -> Vec<String> {
+    let mut errors = Vec::new();
     let ports = compose::published(files, AGENT);
     let targets = list(&files.prometheus["scrape_configs"])
         .iter()
@@ -54,14 +53,14 @@ fn references(files: &Files) -> Vec<String> {
         .iter()
         .any(|port| targets.contains(&format!("{AGENT}:{}", port.container_port).as_str()))
     {
-        faults.push(format!("Prometheus asks {targets:?}, and not the agent"));
+        errors.push(format!("Prometheus scrapes {targets:?}, and not the agent"));
     }
     let alerts = mounted(files, "prometheus")
         .into_iter()
         .find(|(file, _)| *file == "deploy/alerts.yaml");
     let rules = list(&files.prometheus["rule_files"]);
     if !alerts.is_some_and(|(_, path)| rules.iter().any(|rule| rule == path)) {
-        faults.push("Prometheus does not know the alerts".to_owned());
+        errors.push("Prometheus does not load the alerts".to_owned());
     }
     let is_prometheus = |url: &str| {
         let mut ports = compose::published(files, "prometheus").into_iter();
@@ -71,7 +70,7 @@ fn references(files: &Files) -> Vec<String> {
         .iter()
         .any(|source: &Value| is_prometheus(text(&source["url"])))
     {
-        faults.push("Grafana does not ask Prometheus".to_owned());
+        errors.push("Grafana does not query Prometheus".to_owned());
     }
     let board = mounted(files, "grafana")
         .into_iter()
@@ -83,48 +82,48 @@ fn references(files: &Files) -> Vec<String> {
         .iter()
         .any(|provider| provider["options"]["path"] == *folder)
     {
-        faults.push("Grafana does not find the dashboard".to_owned());
+        errors.push("Grafana does not load the dashboard".to_owned());
     }
-    faults
+    errors
 }
 
 #[test]
-fn every_watched_target_exists() {
-    let unasked = "Prometheus asks [\"expense-agent:80\"], and not the agent";
-    let unknown = "Prometheus does not know the alerts";
+fn prometheus_and_grafana_find_their_targets() {
+    let not_scraped = "Prometheus scrapes [\"expense-agent:80\"], and not the agent";
+    let no_alerts = "Prometheus does not load the alerts";
     assert_check(
-        references,
+        check_targets,
         PROMETHEUS,
         &[
-            ("expense-agent:8000", "expense-agent:80", unasked),
-            ("alerts.yaml]", "rules.yaml]", unknown),
+            ("expense-agent:8000", "expense-agent:80", not_scraped),
+            ("alerts.yaml]", "rules.yaml]", no_alerts),
         ],
     );
-    let unfound = "Grafana does not find the dashboard";
+    let no_dashboard = "Grafana does not load the dashboard";
     assert_check(
-        references,
+        check_targets,
         COMPOSE,
         &[
             (
                 ":/etc/prometheus/alerts.yaml",
                 ":/etc/prometheus/rules.yaml",
-                unknown,
+                no_alerts,
             ),
             (
                 ":/etc/grafana/dashboards/dashboard.json",
                 ":/dashboard.json",
-                unfound,
+                no_dashboard,
             ),
         ],
     );
     assert_check(
-        references,
+        check_targets,
         DATASOURCE,
-        &[(":9090", ":9091", "Grafana does not ask Prometheus")],
+        &[(":9090", ":9091", "Grafana does not query Prometheus")],
     );
     assert_check(
-        references,
+        check_targets,
         DASHBOARDS,
-        &[("/etc/grafana/dashboards", "/dashboards", unfound)],
+        &[("/etc/grafana/dashboards", "/dashboards", no_dashboard)],
     );
 }
