@@ -18,8 +18,8 @@ use crate::policy::Policies;
 pub struct Classification {
     /// The category, if the model named one that exists.
     pub category: Option<String>,
-    /// Whether any evidence speaks for a category. The check `category_evidence` says whether it
-    /// speaks for this one.
+    /// Whether any evidence points to a category. The check `category_evidence` says whether it
+    /// points to this one.
     pub is_corroborated: bool,
     /// What was done on the way.
     pub run: StepRun,
@@ -33,7 +33,7 @@ impl Classification {
                 .run
                 .validations
                 .iter()
-                .any(|validation| validation.finally_failed())
+                .any(|validation| validation.failed_for_good())
     }
 }
 

@@ -83,7 +83,7 @@ pub fn combine(steps: &Steps<'_>) -> Combined {
         && found.amount() > limit
     {
         return review(format!(
-            "only the model's word speaks for its category, and its amount is above {limit}"
+            "only the model's word supports its category, and its amount is above {limit}"
         ));
     }
     decided(verdict.ruling.into(), reason.clone())
@@ -98,13 +98,13 @@ fn review(trouble: String) -> Combined {
     }
 }
 
-/// The first thing that went wrong: the error of a step, or a check that finally failed.
+/// The first thing that went wrong: the error of a step, or a check that failed for good.
 fn first_trouble(steps: &Steps<'_>) -> String {
     let trouble = |run: &StepRun| {
         let failed = run
             .validations
             .iter()
-            .find(|validation| validation.finally_failed());
+            .find(|validation| validation.failed_for_good());
         let error = run.report.error.clone();
         error.or_else(|| failed.map(|validation| validation.message.clone()))
     };

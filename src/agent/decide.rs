@@ -29,13 +29,13 @@ impl Advice {
         self.given.as_ref().map(|(ruling, _)| *ruling)
     }
 
-    /// The advice, unless a check that discredits it finally failed.
+    /// The advice, unless a check that discredits it failed for good.
     pub fn trusted(&self) -> Option<&(Ruling, String)> {
         let is_discredited = self
             .run
             .validations
             .iter()
-            .any(|validation| validation.finally_failed() && discredits(validation.kind));
+            .any(|validation| validation.failed_for_good() && discredits(validation.kind));
         self.given.as_ref().filter(|_| !is_discredited)
     }
 }

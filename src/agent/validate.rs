@@ -115,19 +115,19 @@ fn parse_answer<T: StructuredAnswer>(schema: &str, answer: &Answer) -> Result<T,
 }
 
 /// `category_membership`: the category exists.
-pub fn category_membership(at: &AnswerRef, label: &str, categories: &[&str]) -> Validation {
+pub fn category_membership(at: &AnswerRef, category: &str, categories: &[&str]) -> Validation {
     let expected = categories
         .iter()
         .map(|category| (*category).to_owned())
         .collect();
-    let result = if categories.contains(&label) {
-        Ok("the label is a loaded category".to_owned())
+    let result = if categories.contains(&category) {
+        Ok("the category is loaded".to_owned())
     } else {
-        Err("the label is not a loaded category".to_owned())
+        Err("the category is not loaded".to_owned())
     };
     at.checked(
         ValidationType::CategoryMembership,
-        Some(shortened(label)),
+        Some(shortened(category)),
         expected,
         result,
     )
@@ -145,7 +145,7 @@ pub fn category_evidence(
     }
     let (expected, result) = match evidence.objection(category) {
         None => {
-            let message = format!("the evidence speaks for {category}");
+            let message = format!("the evidence points to {category}");
             (vec![category.to_owned()], Ok(message))
         }
         Some((source, says)) => {
@@ -270,7 +270,7 @@ pub fn amount_grounding(at: &AnswerRef, reason: &str, shown: &DecideFacts) -> Va
     at.checked(ValidationType::AmountGrounding, input, expected, result)
 }
 
-/// A label or citation of the model, cut to the longest that a real one could be.
+/// A category or citation of the model, cut to the longest that a real one could be.
 fn shortened(text: &str) -> String {
     text.chars().take(64).collect()
 }

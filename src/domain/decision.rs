@@ -101,7 +101,7 @@ pub struct Decision {
     /// then follow from the cap as it was when this decision was recorded, and the checks
     /// compare the advice with the verdict before that.
     pub cap_moved: bool,
-    /// Whether any evidence speaks for a category, so that it does not rest on the model's word
+    /// Whether any evidence points to a category, so that it does not rest on the model's word
     /// alone.
     pub category_corroborated: bool,
     /// The policy that the decision rests on.
@@ -166,7 +166,7 @@ impl Decision {
             .then_some(&*self.model)
     }
 
-    /// The types of the checks that finally failed, each once, in order.
+    /// The types of the checks that failed for good, each once, in order.
     pub fn failed_types(&self) -> Vec<ValidationType> {
         failed_types(&self.validations)
     }

@@ -55,17 +55,17 @@ pub struct Validation {
 
 impl Validation {
     /// Whether the check failed and no later answer repaired it.
-    pub fn finally_failed(&self) -> bool {
+    pub fn failed_for_good(&self) -> bool {
         !self.passed && !self.repaired
     }
 }
 
-/// The types of the checks among these that finally failed, each once, in order.
+/// The types of the checks among these that failed for good, each once, in order.
 pub fn failed_types(validations: &[Validation]) -> Vec<ValidationType> {
     let mut failed = Vec::new();
     for validation in validations
         .iter()
-        .filter(|validation| validation.finally_failed())
+        .filter(|validation| validation.failed_for_good())
     {
         if !failed.contains(&validation.kind) {
             failed.push(validation.kind);

@@ -64,9 +64,7 @@ impl Offline {
                 0.9,
                 "The merchant code, the merchant or the text names it.",
             ),
-            (None, Some(category)) => {
-                (category, 0.2, "No evidence speaks for any loaded category.")
-            }
+            (None, Some(category)) => (category, 0.2, "No evidence points to any loaded category."),
             (None, None) => ("", 0.0, "There is no category."),
         };
         let category = match fault {

@@ -1,4 +1,4 @@
-//! The policy engine: what a policy is, how its files are read, which evidence speaks for a
+//! The policy engine: what a policy is, how its files are read, which evidence points to a
 //! category, and the verdict of a policy on an expense. Everything here is pure and independent of
 //! the model. Exchange rates and prices are in `rulebook`.
 

@@ -10,7 +10,7 @@ use strum::VariantNames;
 use crate::domain::ruling::Ruling;
 use crate::policy::rule::Rule;
 
-/// The schema of a classification, with these categories as the only labels.
+/// The schema of a classification, which allows only these categories.
 pub(super) fn classification(categories: &[&str]) -> Box<RawValue> {
     let properties = json!({
         "category": {"type": "string", "enum": categories},

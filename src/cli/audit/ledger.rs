@@ -38,7 +38,7 @@ fn run(decision: &Decision) -> Run {
         decision
             .validations
             .iter()
-            .any(|check| check.step == step && check.finally_failed())
+            .any(|check| check.step == step && check.failed_for_good())
     };
     let prompts = decision
         .steps
@@ -62,7 +62,7 @@ fn run(decision: &Decision) -> Run {
         checks: decision
             .validations
             .iter()
-            .map(|check| (check.kind.to_string(), check.finally_failed()))
+            .map(|check| (check.kind.to_string(), check.failed_for_good()))
             .collect(),
         prompts: prompts
             .map(|(step, prompt)| {

@@ -36,11 +36,11 @@ pub struct Run {
     pub is_override: bool,
     /// The cost in US dollars, if it is known.
     pub cost_usd: Option<Decimal>,
-    /// Types of the checks that finally failed.
+    /// Types of the checks that failed for good.
     pub failed_types: Vec<String>,
-    /// Every check: its type, and whether it finally failed.
+    /// Every check: its type, and whether it failed for good.
     pub checks: Vec<(String, bool)>,
-    /// Name and version of each step's prompt, and whether a check of that step finally failed.
+    /// Name and version of each step's prompt, and whether a check of that step failed for good.
     pub prompts: Vec<(String, bool)>,
 }
 
@@ -114,7 +114,7 @@ impl Serialize for Rate {
 /// Rates by name.
 pub type Rates = BTreeMap<String, Rate>;
 
-/// A decision in which a check finally failed.
+/// A decision in which a check failed for good.
 #[derive(Clone, Debug, Serialize)]
 pub struct Failing {
     /// The decision.
@@ -141,7 +141,7 @@ pub struct Report {
     /// The source and the period.
     #[serde(flatten)]
     pub scope: Scope,
-    /// The semantic error rate: decisions in which a check finally failed, among all.
+    /// The semantic error rate: decisions in which a check failed for good, among all.
     pub semantic_errors: Rate,
     /// Decisions by outcome.
     pub outcomes: BTreeMap<String, u64>,
@@ -151,7 +151,7 @@ pub struct Report {
     pub overrides: u64,
     /// The cost in US dollars of all decisions whose cost is known.
     pub cost_usd: Decimal,
-    /// Checks that finally failed, among all of a type.
+    /// Checks that failed for good, among all of a type.
     pub by_type: Rates,
     /// Semantic errors by category.
     pub by_category: Rates,
@@ -159,7 +159,7 @@ pub struct Report {
     pub by_tenant: Rates,
     /// Semantic errors by model, among decisions for which a model was called.
     pub by_model: Rates,
-    /// Decisions in which a check of the prompt's own step finally failed, among all that used the
+    /// Decisions in which a check of the prompt's own step failed for good, among all that used the
     /// prompt.
     pub by_prompt: Rates,
     /// The decisions to look at, in the order of time.

@@ -179,8 +179,7 @@ fn prompt(chat: &[KeyValue]) -> Option<String> {
     Some(format!("{} {}", name?, version?))
 }
 
-/// The checks of a step, and whether each of them finally failed. A check did not finally fail if a
-/// later check of its type passed.
+/// The checks of a step, and whether each of them failed for good: none of its type passed later.
 fn checks(step: &Span) -> Vec<(String, bool)> {
     let made: Vec<_> = step.events.iter().filter_map(check).collect();
     let is_repaired = |at: usize, kind: &str| {
@@ -188,10 +187,10 @@ fn checks(step: &Span) -> Vec<(String, bool)> {
             .iter()
             .any(|(later, passed)| later == kind && *passed)
     };
-    let finally = |(at, (kind, passed)): (usize, &(String, bool))| {
+    let for_good = |(at, (kind, passed)): (usize, &(String, bool))| {
         (kind.clone(), !passed && !is_repaired(at, kind))
     };
-    made.iter().enumerate().map(finally).collect()
+    made.iter().enumerate().map(for_good).collect()
 }
 
 /// The type of a check, and whether it passed.

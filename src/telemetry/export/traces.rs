@@ -28,7 +28,7 @@ pub struct EndedSpan {
     pub at: Instant,
     /// Whether this process began its part of the trace with this span.
     pub is_local_root: bool,
-    /// Whether its attributes say that a check finally failed.
+    /// Whether its attributes say that a check failed for good.
     pub has_failed_validation: bool,
     /// Whether its trace is kept whatever the sampling ratio.
     pub must_keep: bool,

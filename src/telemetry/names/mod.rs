@@ -192,7 +192,7 @@ attributes! {
     VALIDATION_TYPE = "validation.type", String, on [Validations], Ours, Low;
     /// The same, on failed checks only.
     VALIDATION_FAILED_TYPE = "validation.failed_type", String, on [FailedValidation], Ours, Low;
-    /// The label, decision, rule or amount that was checked; never free text.
+    /// The category, decision, rule or amount that was checked; never free text.
     VALIDATION_INPUT = "validation.input", String, on [Validations], Ours, High;
     /// The values that would have passed.
     VALIDATION_EXPECTED = "validation.expected", Strings, on [Validations], Ours, High;

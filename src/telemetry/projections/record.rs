@@ -247,14 +247,14 @@ fn model_step(run: &StepRun) -> Projection {
     projection
 }
 
-/// The checks of a step, with an event for each. The span is an error if a check finally failed, or
+/// The checks of a step, with an event for each. The span is an error if a check failed for good, or
 /// if the model gave no answer.
 fn checked_step(run: &StepRun) -> Projection {
     let no_answer = run.report.calls.last().and_then(|call| call.error.clone());
     let failed = run
         .validations
         .iter()
-        .find(|validation| validation.finally_failed());
+        .find(|validation| validation.failed_for_good());
     let failure = match (no_answer, failed) {
         (Some(kind), _) => Some(Failure {
             kind,

@@ -18,7 +18,7 @@ pub enum Reason {
     Error,
     /// Policy code overruled the model, which is a failed check as well.
     Override,
-    /// A check finally failed.
+    /// A check failed for good.
     FailedValidation,
     /// A person has to resolve the decision.
     Review,
