@@ -1,4 +1,4 @@
-//! `demo`: posts a few dozen transactions, shows each decision as a small tree, and reports how
+//! `demo`: posts forty transactions, shows each decision as a small tree, and reports how
 //! often the reasoning went wrong under an HTTP 201. The requests always go over HTTP, so the demo
 //! shows what a client sees.
 
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::cli::audit::report::Rate;
 use crate::cli::runtime;
-use crate::cli::serve::decide_here;
+use crate::cli::serve::with_telemetry;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::http::HttpConfig;
@@ -35,7 +35,8 @@ const RED: Style = AnsiColor::Red.on_default().bold();
 const GREEN: Style = AnsiColor::Green.on_default();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
 
-/// Runs the demo against a service, or against one of its own that keeps nothing.
+/// Runs the demo against the service at `url`, or without one against a temporary service in this
+/// process.
 ///
 /// # Errors
 /// When the service does not answer, or answers with anything but decisions.
@@ -57,14 +58,15 @@ pub fn run(config: &Config, url: Option<Url>, out: &mut dyn Write) -> anyhow::Re
             out,
         ));
     }
-    decide_here(
+    with_telemetry(
         config,
         Pseudonyms::with_random_key()?,
         async |config, instruments| serve(config, instruments, out).await,
     )
 }
 
-/// Runs the demo against the same router on a free port, with a ledger in a temporary folder.
+/// Runs the demo against a service in this process, on a free port and with a ledger in a temporary
+/// folder.
 async fn serve(
     config: Config,
     instruments: Instruments,
@@ -85,9 +87,8 @@ async fn serve(
     let url = format!("http://{}", listener.local_addr()?).parse()?;
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(app.serve(listener, async {
-        // A signal to stop, or a sender that was dropped because the demo failed: both end the
-        // service.
-        let _signalled_or_dropped = stopped.await;
+        // Dropping the sender ends the service.
+        let _dropped = stopped.await;
     }));
     // The service is in this process, which a proxy cannot reach.
     let client = Client::builder().no_proxy().build()?;
@@ -107,8 +108,8 @@ async fn post_all(
     for line in TRANSACTIONS.lines() {
         let mut submission: Submission =
             serde_json::from_str(line).context("a line of the demo's data")?;
-        let own = |id: String| format!("{id}{user_suffix}");
-        submission.user_id = submission.user_id.map(own);
+        let with_suffix = |id: String| format!("{id}{user_suffix}");
+        submission.user_id = submission.user_id.map(with_suffix);
         let (decision, trace_url) = post(client, url, &submission).await?;
         show(&decision, trace_url.as_deref(), out)?;
         decisions.push(decision);
@@ -194,7 +195,7 @@ fn show(decision: &Decision, trace_url: Option<&str>, out: &mut dyn Write) -> st
     )
 }
 
-/// The verdict of policy code, shown beside the lookup.
+/// The verdict of policy code, shown on the line of the policy lookup; empty for other steps.
 fn policy_note(decision: &Decision, step: Step) -> String {
     let Some(verdict) = decision
         .policy_verdict

@@ -1,4 +1,5 @@
-//! `healthcheck`: one request to the service on this machine, for container images without a shell.
+//! `healthcheck`: asks the service on this machine whether it is ready, for container images that
+//! have neither shell nor curl.
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-/// Longer than a healthy service takes, and shorter than a container engine waits.
+/// Longer than a healthy service takes to answer, and shorter than a container engine waits.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Asks the service at an address whether it is ready.
@@ -35,7 +36,8 @@ pub fn run(listen: SocketAddr, out: &mut dyn Write) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A service that listens on every address is asked on loopback.
+/// The address on which to reach a service that listens on `listen`: loopback, if it listens on every
+/// address.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -12,7 +12,7 @@ use crate::domain::ruling::Role;
 use crate::domain::tenant;
 use crate::keys::{Digest, default_id, generate, parse};
 
-/// The new key.
+/// The arguments of `keys new`.
 #[derive(Args, Clone, Debug)]
 pub struct NewKey {
     /// The tenant that its holder acts for

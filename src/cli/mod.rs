@@ -1,4 +1,4 @@
-//! The command line: one file per subcommand, each of which prints to a writer that it is given.
+//! The command line: one file per subcommand. Subcommands print to the writer that is passed to them.
 //! The settings that all of them share are in `crate::config`.
 
 pub mod audit;
@@ -57,8 +57,8 @@ pub enum Command {
     },
     /// Write the decisions of a period to standard output
     Export(export::Export),
-    /// Report how often and where the reasoning failed in a period; exit code 3 above
-    /// `--fail-above`
+    /// Report how often and where the reasoning failed in a period; exit code 3 if the error rate is
+    /// above `--fail-above`
     Audit(audit::Audit),
     /// Create API keys
     Keys {
@@ -66,16 +66,15 @@ pub enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
-    /// Show the name of a user in traces: the id itself, or its pseudonym if the id is personal
-    /// data
+    /// Print the name by which traces show a user: the id itself, or a pseudonym if the id is
+    /// personal data
     Pseudonym {
         /// The id of the user, as the ledger stores it
         user_id: String,
     },
-    /// Decide every expense of a file (a table or JSON lines), and answer each row with a line of
-    /// JSON
+    /// Decide every expense in a file (CSV or JSON lines), and write one line of JSON for each
     Decide(decide::Decide),
-    /// Post a few dozen transactions, and show each decision as a tree
+    /// Post forty transactions, and show each decision as a tree
     Demo {
         /// A running service, such as http://127.0.0.1:8000; without it, the demo decides in this process and keeps nothing
         url: Option<Url>,
@@ -95,14 +94,14 @@ pub enum LedgerCommand {
 /// The subcommands of `keys`.
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
-    /// Create a key, and show it once, with the entry for the key file
+    /// Create a key, and print it once, with its entry for the key file
     New(keys::NewKey),
 }
 
 /// The subcommands of `policies`.
 #[derive(Debug, Subcommand)]
 pub enum PoliciesCommand {
-    /// Check the policy files, those of tenants, and the tables; report every problem
+    /// Check all policy files, also those of tenants, and the tables; report every problem
     Check {
         /// The folder of policies [default: the folder of `--policies`]
         dir: Option<PathBuf>,

@@ -1,9 +1,9 @@
-//! The progress bar of commands that take a while. It is drawn on standard error, and only where
-//! that is a terminal.
+//! The progress bar of commands that take a while. It is drawn on standard error, and only if standard
+//! error is a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar of some length; without one a spinner, because the end of a pipe is not known.
+/// A bar of this length, or a spinner if the length is not known, as for a pipe.
 ///
 /// # Errors
 /// When the template is wrong.

@@ -1,5 +1,5 @@
-//! `pseudonym`: the name of a user in traces, for people who search them; and the key from which
-//! `serve` makes such names.
+//! `pseudonym`: prints the name by which traces show a user, for people who search traces. Also loads
+//! the key from which `serve` makes pseudonyms.
 
 use std::io::{ErrorKind, Write};
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::redact::pseudonym::{Pseudonyms, new_key};
 /// The file of the key, in the folder of an SQLite ledger.
 const KEY_FILE: &str = "pseudonym.key";
 
-/// Prints the name of a user in traces and logs.
+/// Prints the name by which traces and logs show a user.
 ///
 /// # Errors
 /// When the key is not stored, or cannot be read.
@@ -30,22 +30,22 @@ pub fn run(config: &Config, user_id: &str, out: &mut dyn Write) -> anyhow::Resul
     Ok(())
 }
 
-/// The pseudonyms that a service with these settings uses; `None` if no key is stored, so that the
-/// service makes one that ends with its process.
+/// The pseudonyms that a service with these settings uses; `None` if no key is stored. The service
+/// then generates a key that is lost when its process ends.
 ///
 /// # Errors
 /// When the key beside the ledger can be neither read nor created.
 pub fn load(config: &Config) -> anyhow::Result<Option<Pseudonyms>> {
     let key = match (&config.pseudonym_key, &config.store) {
         (Some(key), _) => key.clone(),
-        (None, Store::Sqlite(folder)) => kept_key(folder)?,
+        (None, Store::Sqlite(folder)) => stored_key(folder)?,
         (None, Store::Postgres(_)) => return Ok(None),
     };
     Ok(Some(Pseudonyms::new(key)))
 }
 
 /// The key in a folder, created on first use.
-fn kept_key(folder: &Path) -> anyhow::Result<SecretString> {
+fn stored_key(folder: &Path) -> anyhow::Result<SecretString> {
     let path = folder.join(KEY_FILE);
     if !path.exists() {
         make_key(folder, &path).with_context(|| format!("{} cannot be created", path.display()))?;

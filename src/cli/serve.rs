@@ -1,5 +1,5 @@
-//! `serve`: starts telemetry first and stops it last, with the service in between. Also what other
-//! subcommands share with it: deciding in this process, and the signals to stop.
+//! `serve`: starts telemetry, runs the service, and stops telemetry last. Other subcommands use
+//! [`with_telemetry`] to decide in this process, and [`stop_signal`].
 
 use std::io::Write;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::telemetry::Instruments;
 use crate::telemetry::provider::Telemetry;
 use crate::telemetry::subscriber;
 
-/// How long the program waits at its end for blocking work, such as reading a file or writing to a
+/// How long the program waits on shutdown for blocking work, such as reading a file or writing to a
 /// database. That work may never end, and the last spans have to be sent before the orchestrator
 /// kills the process.
 const BLOCKING_WORK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -29,10 +29,10 @@ const BLOCKING_WORK_TIMEOUT: Duration = Duration::from_secs(1);
 /// # Errors
 /// When it cannot start, or its listener fails.
 pub fn run(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
-    let kept = pseudonym::load(config)?;
-    let is_kept = kept.is_some();
-    let telemetry = start_telemetry(config, kept.map_or_else(Pseudonyms::with_random_key, Ok)?)?;
-    if !is_kept {
+    let stored = pseudonym::load(config)?;
+    let is_stored = stored.is_some();
+    let telemetry = start_telemetry(config, stored.map_or_else(Pseudonyms::with_random_key, Ok)?)?;
+    if !is_stored {
         tracing::warn!(
             "without EXPENSE_AGENT_PSEUDONYM_KEY, user ids that are personal data get other \
              pseudonyms with every start and in every replica; set it to 32 random characters"
@@ -65,12 +65,12 @@ fn start_telemetry(config: &Config, pseudonyms: Pseudonyms) -> anyhow::Result<Te
     Ok(telemetry)
 }
 
-/// Runs work in this process with the telemetry of a service. Log lines below `warn` are written
-/// only if a log filter asks for them.
+/// Runs `work` in this process, with the telemetry that a service would have. Log lines below `warn`
+/// are written only if a log filter asks for them.
 ///
 /// # Errors
 /// When telemetry cannot start, or the work fails.
-pub fn decide_here(
+pub fn with_telemetry(
     config: &Config,
     pseudonyms: Pseudonyms,
     work: impl AsyncFnOnce(Config, Instruments) -> anyhow::Result<()>,
@@ -99,13 +99,14 @@ async fn serve(config: &Config, telemetry: &Telemetry, out: &mut dyn Write) -> a
         format!("cannot listen on {listen}; choose another address with --listen")
     })?;
     let address = listener.local_addr()?;
-    // Before the line below, because its reader may send the signal at once.
+    // Install the handlers before the address is printed, because a script that reads the address may
+    // send a signal at once.
     let stop = stop_signal().context("the handlers of the stop signals cannot be installed")?;
     let hangups = signal(SignalKind::hangup())
         .context("the handler of the reload signal cannot be installed")?;
     tokio::spawn(reload_on_hangup(hangups, app.reload_requests()));
-    // On standard output and at once, because scripts that start the service wait for this line,
-    // whatever the log filter is.
+    // Printed rather than logged, and flushed: scripts that start the service wait for this line,
+    // which must not depend on the log filter.
     let line = writeln!(
         out,
         "listening on http://{address}; POST /v1/expenses, or open http://{address}/docs"
@@ -134,7 +135,7 @@ pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()> + use<>>
     })
 }
 
-/// SIGHUP asks the service to read its files again.
+/// Reloads the policy files and API keys on every SIGHUP.
 async fn reload_on_hangup(mut hangups: Signal, reloads: ReloadRequests) {
     while hangups.recv().await.is_some() {
         reloads.ask();

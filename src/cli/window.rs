@@ -1,4 +1,5 @@
-//! The period that a subcommand covers, as a person writes it: days in UTC, or moments.
+//! The period that a subcommand covers, as it is written on the command line: days in UTC, or
+//! timestamps.
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
@@ -14,7 +15,7 @@ pub enum Moment {
     /// A whole day in UTC.
     #[strum(to_string = "{0}")]
     Day(Date),
-    /// A moment.
+    /// A moment within a day.
     #[strum(to_string = "{0}")]
     At(Timestamp),
 }
@@ -22,17 +23,19 @@ pub enum Moment {
 /// Reads one end of a period.
 ///
 /// # Errors
-/// With the forms that are accepted.
+/// A message that names the accepted formats.
 pub(super) fn moment(text: &str) -> Result<Moment, &'static str> {
     let day = calendar_date(text).map(Moment::Day);
-    day.or_else(|| text.parse().ok().map(Moment::At))
-        .ok_or("write a calendar date such as 2026-03-14, or a moment such as 2026-03-14T09:30:00Z")
+    day.or_else(|| text.parse().ok().map(Moment::At)).ok_or(
+        "write a calendar date such as 2026-03-14, or a timestamp such as 2026-03-14T09:30:00Z",
+    )
 }
 
-/// The period between two ends. A last day is included, a last moment is not.
+/// The period between two ends. If it ends with a day, that day is included; if it ends with a
+/// moment, the moment is not.
 ///
 /// # Errors
-/// When it does not end after it begins, or ends on the last day of the calendar.
+/// When it ends before or as it begins, or on the last day of the calendar.
 pub(super) fn period(from: Moment, to: Moment) -> anyhow::Result<Period> {
     let begin = |day: Date| anyhow::Ok(day.to_zoned(TimeZone::UTC)?.timestamp());
     let starts_at = match from {

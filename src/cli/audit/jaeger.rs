@@ -1,7 +1,7 @@
-//! An audit of a Jaeger, through its stable query API `/api/v3`. A search has no pages: it returns
-//! at most a given number of traces, and does not say whether there are more. So the period is read
-//! in slices, and a slice whose answer is full is halved and read again. `spans` reads the spans of
-//! an answer.
+//! Reads decisions from a Jaeger, through its stable query API `/api/v3`. A search has no pages: it
+//! returns at most a given number of traces, and does not say whether there are more. So the period
+//! is read in slices, and a slice that returns the maximum is halved and read again. `spans` reads
+//! the spans of an answer.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -20,8 +20,8 @@ use crate::telemetry::spans::step::span_name;
 
 /// The maximum number of traces of one search. It is also the default of Jaeger releases that
 /// ignore the parameter.
-const DEPTH: usize = 100;
-/// Generous, because a search of a large store is slow.
+const MAX_TRACES: usize = 100;
+/// Long, because searching a large store is slow.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Adds the decisions of a period that a Jaeger holds.
@@ -42,8 +42,8 @@ pub(super) fn read(
             .as_deref()
             .is_none_or(|tenant| tenant == tenant_id)
     };
-    // A period covers the times at which ids were made. The span that is searched for begins later,
-    // but within the deadline of the request.
+    // The period applies to the times at which ids were made. The span that is searched for begins
+    // later, but within the deadline of the request.
     let last = period
         .until
         .checked_add(config.http.deadline)
@@ -55,7 +55,7 @@ pub(super) fn read(
     let mut seen = HashSet::new();
     while let Some(slice) = waiting.pop() {
         let answer = search(&client, &wanted.jaeger, &service, slice)?;
-        if answer.n_traces() >= DEPTH {
+        if answer.n_traces() >= MAX_TRACES {
             waiting.extend(halves(slice)?);
             continue;
         }
@@ -73,13 +73,13 @@ pub(super) fn read(
     Ok(())
 }
 
-/// The later half first, because the next slice is taken from the end of the list.
+/// Both halves of a slice, the later one first: the next slice is popped from the end of the list.
 fn halves(slice: Period) -> anyhow::Result<[Period; 2]> {
     let length = slice.until.duration_since(slice.from);
     let middle = slice.from.checked_add(length / 2)?;
     if middle == slice.from {
         bail!(
-            "{DEPTH} traces or more begin at {middle}, which is more than one search of Jaeger \
+            "{MAX_TRACES} traces or more begin at {middle}, which is more than one search of Jaeger \
              returns; audit the ledger instead"
         );
     }
@@ -105,7 +105,7 @@ fn search(client: &Client, jaeger: &Url, service: &str, slice: Period) -> anyhow
         ("query.operation_name", span_name(Step::Agent)),
         ("query.start_time_min", &slice.from.to_string()),
         ("query.start_time_max", &slice.until.to_string()),
-        ("query.num_traces", &DEPTH.to_string()),
+        ("query.num_traces", &MAX_TRACES.to_string()),
     ]);
     let unreachable = || format!("no answer from {jaeger}; set --jaeger to the URL of a Jaeger 2");
     let response = client

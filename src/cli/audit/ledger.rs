@@ -1,4 +1,4 @@
-//! An audit of the ledger: every decision of the period, page by page.
+//! Reads the decisions of a period from the ledger, page by page.
 
 use crate::cli::audit::Progress;
 use crate::cli::audit::report::Run;

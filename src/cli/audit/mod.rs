@@ -1,5 +1,5 @@
-//! `audit`: how often, where and in which checks the reasoning failed in a period, and which traces
-//! to look at. The arguments are here. The result is a [`Report`], filled from the ledger
+//! `audit`: reports how often, where and in which checks the reasoning failed in a period, and which
+//! traces to look at. The arguments are here. The result is a [`Report`], filled from the ledger
 //! (`ledger`) or from a Jaeger (`jaeger`, `spans`), and written as text (`text`) or JSON.
 
 mod jaeger;
@@ -26,18 +26,18 @@ use crate::config::trace_url::TraceUrl;
 use crate::ledger::Period;
 use report::{Report, Run, Scope};
 
-/// Which decisions are audited, and above which error rate the command fails.
+/// The arguments of `audit`.
 #[derive(Args, Clone, Debug)]
 pub struct Audit {
-    /// The first day in UTC, or the first moment, at which requests were received
+    /// Audit requests received from this day in UTC, or from this timestamp on
     #[arg(long, value_name = "WHEN", value_parser = moment)]
     pub from: Option<Moment>,
 
-    /// The last day, included, or the moment at which the period ends [default: now]
+    /// The last day, included, or the timestamp at which the period ends [default: now]
     #[arg(long, value_name = "WHEN", value_parser = moment, requires = "from")]
     pub to: Option<Moment>,
 
-    /// The length of the period until now, instead of `--from`
+    /// Without `--from`, audit this much time until now
     #[arg(
         long,
         value_name = "TIME",
@@ -55,7 +55,7 @@ pub struct Audit {
     #[arg(long, value_name = "URL", default_value = "http://localhost:16686")]
     pub jaeger: Url,
 
-    /// Only the decisions of this tenant; with a Jaeger, the name of the tenant in traces
+    /// Audit only this tenant; with `--source jaeger`, give the name by which traces show the tenant
     #[arg(long, value_name = "TENANT")]
     pub tenant: Option<String>,
 
@@ -68,7 +68,7 @@ pub struct Audit {
     pub json: bool,
 }
 
-/// Where decisions are read.
+/// Where decisions are read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::Display, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -158,7 +158,7 @@ impl Audit {
 }
 
 /// A report in progress, with the bar that shows how much of the period has been read. Both sources
-/// read in the order of time.
+/// are read in order of time.
 struct Progress {
     report: Report,
     links: TraceUrl,

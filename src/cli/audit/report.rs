@@ -13,7 +13,7 @@ use crate::cli::audit::Source;
 use crate::config::trace_url::TraceUrl;
 
 /// The name under which decisions without a category are counted. It is not a valid category.
-const NONE: &str = "(none)";
+const NO_CATEGORY: &str = "(none)";
 
 /// The part of a decision that an audit reads.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ pub struct Scope {
 pub struct Rate {
     /// How many failed.
     pub failed: u64,
-    /// How many there are in all.
+    /// How many cases there are.
     pub of: u64,
 }
 
@@ -193,7 +193,10 @@ impl Report {
         *self.agent_outcomes.entry(run.agent_outcome).or_default() += 1;
         self.overrides += u64::from(run.is_override);
         self.cost_usd = (self.cost_usd + run.cost_usd.unwrap_or_default()).normalize();
-        let category = run.category.clone().unwrap_or_else(|| NONE.to_owned());
+        let category = run
+            .category
+            .clone()
+            .unwrap_or_else(|| NO_CATEGORY.to_owned());
         self.by_category
             .entry(category)
             .or_default()

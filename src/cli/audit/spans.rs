@@ -1,6 +1,5 @@
-//! Decisions as the spans in an answer of Jaeger show them: the part of the OTLP JSON of `/api/v3`
-//! that an audit reads. The attributes are those of `telemetry::names`, with which they were
-//! written.
+//! Reads decisions from the spans in an answer of Jaeger, which are OTLP JSON. Attribute names are
+//! those of `telemetry::names`, under which the service wrote them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,7 +15,7 @@ use crate::telemetry::names::attribute::Attribute;
 use crate::telemetry::names::compat;
 use crate::telemetry::spans::step::span_name;
 
-/// An answer: spans in nested groups. The spans of one trace can be in any of them.
+/// An answer: spans in nested groups. The spans of one trace can be spread over several groups.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Answer {
     result: Traces,

@@ -1,8 +1,8 @@
 //! `decide`: decides a file of expenses, and answers each row with a line, in order. `rows` reads
-//! the file, `agent` sends the rows to a service or to this process, and `tally` counts the
+//! the file, `batch_client` sends the rows to a service or to this process, and `tally` counts the
 //! answers. The rows go through the batch route, so that a file and a client get the same answers.
 
-mod agent;
+mod batch_client;
 mod row;
 mod row_keys;
 mod rows;
@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 
 use crate::app::App;
 use crate::cli::progress::progress_bar;
-use crate::cli::serve::{decide_here, stop_signal};
+use crate::cli::serve::{stop_signal, with_telemetry};
 use crate::cli::{pseudonym, runtime};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -29,7 +29,7 @@ use crate::config::http::{HttpConfig, MAX_RETENTION};
 use crate::domain::body::{MAX_ID_CHARS, is_line};
 use crate::domain::submission::FIELDS;
 use crate::redact::pseudonym::Pseudonyms;
-use agent::Agent;
+use batch_client::BatchClient;
 use row::Row;
 use rows::Rows;
 use tally::Tally;
@@ -39,14 +39,14 @@ const N_TOGETHER: usize = 256;
 /// The maximum length of a key prefix, which leaves room for the rest of the key.
 const MAX_PREFIX_CHARS: usize = 128;
 
-/// Which file is decided, and where.
+/// The arguments of `decide`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = AFTER_HELP)]
 pub struct Decide {
     /// The file to read; `-` reads standard input
     pub file: PathBuf,
 
-    /// A running service, such as http://127.0.0.1:8000; without it, this process decides, and records in the ledger of `--data`
+    /// A running service, such as http://127.0.0.1:8000; without it, this process decides and records in the ledger of `--data`
     pub url: Option<Url>,
 
     /// The format of the file [default: by its name, .csv, .ndjson or .jsonl]
@@ -89,13 +89,13 @@ The first row of a table names its columns. A column with the name of a field is
 transaction, amount, currency, merchant, mcc, date, trip_id, receipt, user_id, refunds. An empty cell
 counts as absent. JSON lines have the format of POST /v1/expenses/batch.
 
-A row is identified by its meaning, and among equal rows by its place. So the same command can be run
-again, after an interruption or after some rows were corrected or added: a row that was decided before
-gets the same answer, without a model call. This process remembers a row for 90 days, a service for its
---key-retention.
+A row is identified by its meaning, and among equal rows by their order. So the same command can be
+run again, after an interruption or after some rows were corrected or added: a row that was decided
+before gets the same answer, without a model call. Without a URL, a row is remembered for 90 days;
+a service remembers it for its --key-retention.
 
-Exit code 0: every row was answered with a decision; 1: failed; 2: invalid command line; 3: done, but
-some rows have no decision, and their answers say why.";
+Exit code 0: every row has a decision; 1: the command failed; 2: invalid command line; 3: the command
+finished, but some rows have no decision; their answers say why.";
 
 /// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -106,7 +106,7 @@ pub enum Format {
     Ndjson,
 }
 
-/// The value or the column of a field.
+/// A field with its column (`--column`) or its value (`--set`).
 #[derive(Clone, Debug)]
 pub struct Assignment {
     field: &'static str,
@@ -148,8 +148,8 @@ fn key_prefix(text: &str) -> Result<String, String> {
         .ok_or_else(|| format!("write up to {MAX_PREFIX_CHARS} visible ASCII characters"))
 }
 
-/// Decides the rows of a file. Answers are written to `out` unless `--output` names a file, remarks
-/// for the person at the terminal to `notes`.
+/// Decides the rows of a file. Answers are written to `out`, or to the file that `--output` names;
+/// remarks for the person at the terminal are written to `notes`.
 ///
 /// # Errors
 /// When the file cannot be read, the service does not answer, or the answers cannot be written;
@@ -175,8 +175,8 @@ pub fn run(
     };
     match &wanted.url {
         Some(url) => {
-            let agent = Agent::at(url, wanted)?;
-            runtime()?.block_on(run.until_stopped(rows, agent))
+            let client = BatchClient::of_service(url, wanted)?;
+            runtime()?.block_on(run.until_stopped(rows, client))
         }
         None => {
             let pseudonyms =
@@ -191,10 +191,10 @@ pub fn run(
                 },
                 ..config.clone()
             };
-            decide_here(&config, pseudonyms, async |config, instruments| {
+            with_telemetry(&config, pseudonyms, async |config, instruments| {
                 let app = App::build(&config, Clock::system(), instruments).await?;
-                let agent = |router| Agent::here(router, wanted);
-                app.without_listener(async |router| run.until_stopped(rows, agent(router)?).await)
+                let client = |router| BatchClient::in_process(router, wanted);
+                app.without_listener(async |router| run.until_stopped(rows, client(router)?).await)
                     .await
             })
         }
@@ -225,7 +225,7 @@ fn create(path: &Path, input: &Path) -> anyhow::Result<BufWriter<File>> {
     Ok(BufWriter::new(file))
 }
 
-/// One file in progress.
+/// The state while a file is decided.
 struct Run<'a> {
     out: &'a mut dyn Write,
     tally: Tally,
@@ -233,22 +233,22 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn until_stopped(&mut self, rows: Rows, agent: Agent) -> anyhow::Result<()> {
+    async fn until_stopped(&mut self, rows: Rows, client: BatchClient) -> anyhow::Result<()> {
         let stopped =
             stop_signal().context("the handlers of the stop signals cannot be installed")?;
         let done = tokio::select! {
-            done = self.decide(rows, &agent) => done,
+            done = self.decide(rows, &client) => done,
             () = stopped => Err(anyhow!("interrupted; run the same command again to continue")),
         };
         self.bar.finish_and_clear();
         done
     }
 
-    async fn decide(&mut self, rows: Rows, agent: &Agent) -> anyhow::Result<()> {
+    async fn decide(&mut self, rows: Rows, client: &BatchClient) -> anyhow::Result<()> {
         let mut parts = read_ahead(rows);
         while let Some(part) = parts.recv().await {
             let part = part?;
-            let answers = agent.decide(&part, |row| {
+            let answers = client.decide(&part, |row| {
                 self.bar.set_message(format!("row {}", row.number));
                 self.bar.set_position(row.end);
             });
@@ -263,8 +263,8 @@ impl Run<'_> {
     }
 }
 
-/// Rows in parts. A separate thread reads them, because reading a pipe may block, and Ctrl-C has to
-/// work meanwhile.
+/// Reads the rows in parts, on a separate thread: reading a pipe may block, and Ctrl-C has to work
+/// meanwhile.
 fn read_ahead(mut rows: Rows) -> mpsc::Receiver<anyhow::Result<Vec<Row>>> {
     let (send, parts) = mpsc::channel(1);
     std::thread::spawn(move || {

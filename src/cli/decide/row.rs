@@ -10,16 +10,16 @@ pub(super) type Input = Box<dyn Read + Send>;
 
 /// One row.
 pub(super) struct Row {
-    /// Its number in the file: of the line, or of the table's row where the header is row 1.
+    /// Its number in the file: the number of the line, or of the table's row. The header is row 1.
     pub number: usize,
-    /// The byte of the file where it ends.
+    /// Its end, as an offset in bytes from the start of the file.
     pub end: u64,
     /// A line of a batch, or what is wrong with the row.
     pub line: Result<String, Problem>,
 }
 
-/// The problem of a row that cannot be sent.
-pub(super) fn faulty(field: &str, message: String) -> Problem {
+/// A problem with one field of a row, because of which the row cannot be sent.
+pub(super) fn row_problem(field: &str, message: String) -> Problem {
     let error = FieldError {
         field: field.to_owned(),
         message,

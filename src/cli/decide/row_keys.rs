@@ -11,10 +11,10 @@ use crate::domain::expense::ANONYMOUS;
 use crate::domain::submission::{Defaults, parse};
 use crate::http::batch::KeyedLine;
 
-/// Makes the idempotency key of each row from a hash of what the row means and its place among
-/// equal rows: two coffees of one day are two expenses. Neither the name of the file nor the number
-/// of the row is part of a key. So a file may be renamed, its rows corrected, added or sorted, and
-/// exports may overlap, and no row that was decided is decided again.
+/// Makes the idempotency key of each row from a hash of what the row means and from its place among
+/// equal rows: two equal coffees on one day are two expenses. Neither the name of the file nor the
+/// number of the row is part of a key. So when a file is renamed, when rows are corrected, added or
+/// sorted, or when two exports overlap, no decided row is decided again.
 pub(super) struct RowKeys {
     prefix: String,
     n_equal: HashMap<u128, usize>,
@@ -29,8 +29,7 @@ impl RowKeys {
         }
     }
 
-    /// A line with its key. A line that is not JSON gets none, and a line that brings its own key
-    /// keeps it.
+    /// A line with its key. A line that is not JSON gets no key, and a line that has a key keeps it.
     pub(super) fn keyed(&mut self, text: String) -> String {
         if serde_json::from_str::<KeyedLine>(&text).is_ok() {
             return text;
@@ -50,8 +49,8 @@ impl RowKeys {
     }
 }
 
-/// Of the meaning, so that `45` and `"45.00"` give the same key; of the text where a row is not an
-/// expense.
+/// The hash of what a row means, so that `45` and `"45.00"` give the same key. For a row that is not
+/// an expense, the hash of its text.
 fn hash(text: &str) -> u128 {
     let defaults = Defaults {
         date: Date::constant(1970, 1, 1),

@@ -8,14 +8,14 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use crate::cli::decide::row::{Input, Row, faulty};
+use crate::cli::decide::row::{Input, Row, row_problem};
 use crate::cli::decide::row_keys::RowKeys;
 use crate::cli::decide::table::Table;
 use crate::cli::decide::{Decide, Format};
 
 /// The rows of a file, read one by one.
 pub(super) struct Rows {
-    /// Bytes of the file; `None` for standard input.
+    /// The size of the file in bytes; `None` for standard input.
     pub n_bytes: Option<u64>,
     source: Source,
     keys: RowKeys,
@@ -116,12 +116,13 @@ fn next_line(
         }
         *number += 1;
         *end += u64::try_from(n_bytes).unwrap_or(u64::MAX);
-        // Editors put a byte order mark before the first line, and `cat` before any.
+        // Some editors write a byte order mark at the start of a file; in files that were concatenated
+        // it can precede any line.
         let is_around = |c: char| c.is_whitespace() || c == '\u{feff}';
         let line = match std::str::from_utf8(&bytes).map(|text| text.trim_matches(is_around)) {
             Ok("") => continue,
             Ok(text) => Ok(text.to_owned()),
-            Err(_) => Err(faulty(
+            Err(_) => Err(row_problem(
                 "body",
                 "the line is not UTF-8; save the file as UTF-8".to_owned(),
             )),

@@ -9,17 +9,17 @@ use jiff::civil::Date;
 use serde_json::{Map, Value};
 
 use crate::cli::decide::Decide;
-use crate::cli::decide::row::{Input, Row, faulty};
+use crate::cli::decide::row::{Input, Row, row_problem};
 use crate::domain::submission::FIELDS;
 use crate::http::error::Problem;
 
-/// A row that is appended to every table, to find a quote that is never closed: such a quote makes
-/// this row, like every row between, a part of the cell that it opens.
+/// A row that is appended to every table in order to find a quote that is never closed: the cell that
+/// such a quote opens then ends with this row.
 const END: &str = "\u{0}end\u{0}";
 const UNCLOSED: &str = "opens a quote that is never closed, so the rows after it cannot be told \
                         from it; close the quote";
 
-/// A table, and which of its columns holds each field.
+/// A table, with the column of each field.
 pub(super) struct Table {
     reader: csv::Reader<Input>,
     n_columns: usize,
@@ -28,11 +28,11 @@ pub(super) struct Table {
     date_format: Option<String>,
 }
 
-/// Fields, each with the place of its column.
+/// Fields, each with the index of its column.
 type Columns = Vec<(&'static str, usize)>;
 
 impl Table {
-    /// Reads the header of a table, and notes the columns that are not read.
+    /// Reads the header of a table, and writes to `notes` which columns are not read.
     ///
     /// # Errors
     /// When the header does not say where the fields of an expense are.
@@ -88,15 +88,15 @@ impl Table {
         }))
     }
 
-    /// A row as JSON. Every cell becomes a string, but for dates in another format and truth
-    /// values.
+    /// A row as JSON. Cells become strings; dates in another format are converted, and `receipt`
+    /// becomes a boolean.
     fn expense(&self, cells: &ByteRecord) -> Result<String, Problem> {
         if cells
             .iter()
             .next_back()
             .is_some_and(|last| last.ends_with(END.as_bytes()))
         {
-            return Err(faulty("row", format!("the row {UNCLOSED}")));
+            return Err(row_problem("row", format!("the row {UNCLOSED}")));
         }
         if cells.len() != self.n_columns {
             let (n_cells, n_columns) = (cells.len(), self.n_columns);
@@ -104,12 +104,12 @@ impl Table {
                 "the row has {n_cells} cells, and the first row has {n_columns}; quote cells that \
                  contain a comma"
             );
-            return Err(faulty("row", message));
+            return Err(row_problem("row", message));
         }
         let mut fields = Map::new();
         for (field, place) in &self.columns {
             let cell = std::str::from_utf8(&cells[*place]).map_err(|_| {
-                faulty(
+                row_problem(
                     field,
                     "the cell is not UTF-8; save the file as UTF-8".to_owned(),
                 )
@@ -130,7 +130,8 @@ impl Table {
     }
 }
 
-/// A header that swallowed the appended row is empty, or opens a quote and never closes it.
+/// Fails if the header contains the appended row [`END`]: the table is empty, or the header opens a
+/// quote that is never closed.
 fn check_end(header: &StringRecord, file: &Path) -> anyhow::Result<()> {
     match header.iter().next_back() {
         Some(END) if header.len() == 1 => bail!(
@@ -142,8 +143,8 @@ fn check_end(header: &StringRecord, file: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Which column each field is read from: the one that `--column` names, or the one with the
-/// field's own name.
+/// The column of each field: the column that `--column` names, else the column with the name of the
+/// field.
 fn columns(header: &StringRecord, wanted: &Decide) -> anyhow::Result<Columns> {
     let mut columns = Vec::new();
     for field in FIELDS {
@@ -177,7 +178,7 @@ fn columns(header: &StringRecord, wanted: &Decide) -> anyhow::Result<Columns> {
     Ok(columns)
 }
 
-/// Every expense needs a transaction and an amount.
+/// Fails unless the table has a transaction and an amount, which every expense needs.
 fn check_required(header: &StringRecord, columns: &Columns, wanted: &Decide) -> anyhow::Result<()> {
     for field in ["transaction", "amount"] {
         let is_read = columns.iter().any(|(read, _)| *read == field);
@@ -192,8 +193,8 @@ fn check_required(header: &StringRecord, columns: &Columns, wanted: &Decide) -> 
     Ok(())
 }
 
-/// Columns that are not read are noted. Unless columns are named by `--column` they are an error:
-/// a misspelt `currency` must not turn pounds into dollars.
+/// Writes to `notes` which columns are not read. Without `--column`, such a column is an error: a
+/// misspelt `currency` must not turn pounds into dollars.
 fn note_unread(
     header: &StringRecord,
     columns: &Columns,
@@ -221,7 +222,7 @@ fn note_unread(
     Ok(())
 }
 
-/// Spreadsheets write truth values in capitals.
+/// The value of a cell. `receipt` is a boolean, which spreadsheets write in capitals.
 fn value(field: &str, text: &str) -> Value {
     match (field, text.to_ascii_lowercase().as_str()) {
         ("receipt", "true") => Value::Bool(true),
@@ -235,10 +236,10 @@ fn date(cell: &str, format: &str) -> Result<String, Problem> {
     let message = || format!("write a calendar date in the format {format}, such as {example}");
     Date::strptime(format, cell)
         .map(|date| date.to_string())
-        .map_err(|_| faulty("date", message()))
+        .map_err(|_| row_problem("date", message()))
 }
 
-/// Reads a format of dates.
+/// Checks a date format given on the command line.
 ///
 /// # Errors
 /// When a date that is written in the format cannot be read back.

@@ -9,7 +9,8 @@ use crate::domain::body::FieldError;
 use crate::domain::ruling::Outcome;
 use crate::http::batch::LineAnswer;
 
-/// How many kinds of problems are listed. A file with more was not written for this service.
+/// How many different problems are listed. A file with more of them is probably not a file of
+/// expenses.
 const MAX_PROBLEMS: usize = 20;
 
 /// The counts so far.
@@ -19,7 +20,7 @@ pub(super) struct Tally {
     pub n_rows: usize,
     by_outcome: BTreeMap<String, usize>,
     n_replayed: usize,
-    /// For each problem, how many rows have it, and the first of them.
+    /// For each problem: how many rows have it, and the number of the first such row.
     by_problem: BTreeMap<String, (usize, usize)>,
 }
 
@@ -49,7 +50,7 @@ impl Tally {
         let problems = counted
             .errors
             .iter()
-            .map(|fault| format!("{}: {}", fault.field, fault.message));
+            .map(|error| format!("{}: {}", error.field, error.message));
         let detail = counted.errors.is_empty().then_some(counted.detail);
         for problem in problems.chain(detail) {
             self.by_problem.entry(problem).or_insert((0, answer.line)).0 += 1;

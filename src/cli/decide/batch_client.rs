@@ -1,6 +1,6 @@
-//! Where the rows are decided: by a service at a URL, or by the same routes in this process, in
-//! both cases through the batch route. Rows that are answered with a 5xx are sent again. A
-//! connection that breaks ends the run, and the same command can be run again.
+//! A client of the batch route, of a service at a URL or of the same routes in this process. Rows
+//! that are answered with a 5xx are sent again. A connection that breaks ends the run; the same
+//! command can then be run again.
 
 use std::io;
 use std::time::Duration;
@@ -22,47 +22,47 @@ use crate::cli::decide::row::Row;
 use crate::http::batch::{LineAnswer, NDJSON, PATH};
 
 /// How often a row is sent again, and how long the first wait is; each later wait is twice as long.
-/// Together they outlast the lease of an idempotency key: the keys of a process that was killed are
-/// free after a minute, unless `--deadline` says otherwise.
+/// The waits add up to 63 s, longer than the lease of an idempotency key: with the default
+/// `--deadline`, the keys of a process that was killed are free after a minute.
 const N_RETRIES: usize = 6;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// How many bytes of a refusal are shown.
-const MAX_REFUSAL_BYTES: usize = 64 * 1024;
+/// How many bytes of an error response are shown.
+const MAX_ERROR_BYTES: usize = 64 * 1024;
 
-/// Where rows are decided, and the headers of every request.
-pub(super) struct Agent {
-    place: Place,
+/// A client that sends rows and reads their answers.
+pub(super) struct BatchClient {
+    target: Target,
     headers: HeaderMap,
 }
 
-enum Place {
-    Here(Router),
-    At { client: Client, url: Url },
+enum Target {
+    InProcess(Router),
+    Service { client: Client, url: Url },
 }
 
-impl Agent {
-    /// The routes of this process.
-    pub(super) fn here(router: Router, wanted: &Decide) -> anyhow::Result<Self> {
+impl BatchClient {
+    /// A client of the routes in this process.
+    pub(super) fn in_process(router: Router, wanted: &Decide) -> anyhow::Result<Self> {
         Ok(Self {
-            place: Place::Here(router),
+            target: Target::InProcess(router),
             headers: headers(wanted)?,
         })
     }
 
-    /// The service at a URL.
-    pub(super) fn at(url: &Url, wanted: &Decide) -> anyhow::Result<Self> {
-        let place = Place::At {
+    /// A client of the service at a URL.
+    pub(super) fn of_service(url: &Url, wanted: &Decide) -> anyhow::Result<Self> {
+        let target = Target::Service {
             client: Client::new(),
             url: url.join(PATH)?,
         };
         Ok(Self {
-            place,
+            target,
             headers: headers(wanted)?,
         })
     }
 
-    /// The answers to some rows, in their order. `answered` is called for each row as soon as it
-    /// has an answer.
+    /// Sends rows, and returns their answers in the same order. `answered` is called for each row as
+    /// soon as it has an answer.
     ///
     /// # Errors
     /// When the service cannot be reached, or does not answer every row.
@@ -95,7 +95,7 @@ impl Agent {
                 .map(|(place, _)| place);
             let open: Vec<usize> = open.collect();
             if !open.is_empty() {
-                self.ask(rows, &open, &mut answers, &mut answered).await?;
+                self.send(rows, &open, &mut answers, &mut answered).await?;
             }
             match open
                 .iter()
@@ -114,7 +114,8 @@ impl Agent {
         }
     }
 
-    async fn ask(
+    /// Sends the rows at the places `open`, and stores each answer at the place of its row.
+    async fn send(
         &self,
         rows: &[Row],
         open: &[usize],
@@ -129,7 +130,7 @@ impl Agent {
             .await?;
         let status = response.status();
         if status != StatusCode::OK {
-            let body = to_bytes(response.into_body(), MAX_REFUSAL_BYTES)
+            let body = to_bytes(response.into_body(), MAX_ERROR_BYTES)
                 .await
                 .unwrap_or_default();
             bail!(
@@ -176,13 +177,13 @@ impl Agent {
     }
 
     async fn post(&self, body: String) -> anyhow::Result<Response<Body>> {
-        match &self.place {
-            Place::Here(router) => {
+        match &self.target {
+            Target::InProcess(router) => {
                 let mut request = Request::post(PATH).body(Body::from(body))?;
                 *request.headers_mut() = self.headers.clone();
                 Ok(router.clone().oneshot(request).await?)
             }
-            Place::At { client, url } => {
+            Target::Service { client, url } => {
                 let sent = client
                     .post(url.clone())
                     .headers(self.headers.clone())
@@ -199,9 +200,9 @@ impl Agent {
     }
 
     fn name(&self) -> &str {
-        match &self.place {
-            Place::Here(_) => "this process",
-            Place::At { url, .. } => url.as_str(),
+        match &self.target {
+            Target::InProcess(_) => "this process",
+            Target::Service { url, .. } => url.as_str(),
         }
     }
 }
