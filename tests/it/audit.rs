@@ -43,14 +43,14 @@ impl Decided {
         )
     }
 
-    /// What the audit finds, as JSON.
+    /// The report of the audit, as JSON.
     async fn report(&self, arguments: &[&str]) -> Value {
         let (code, stdout, stderr) = self.audit(&[arguments, &["--json"]].concat()).await;
         assert_eq!(code, Some(0), "{stderr}");
         serde_json::from_str(&stdout).unwrap()
     }
 
-    /// A name of its own, so that a shared Jaeger reports this service alone.
+    /// A unique name, by which a Jaeger finds only the traces of this service.
     fn service_name(&self) -> String {
         let folder = self.folder.path().file_name().unwrap().to_str().unwrap();
         format!("audited-{}", folder.trim_start_matches('.'))
@@ -95,7 +95,7 @@ async fn post(service: &Service, tenant: &str, body: Value) -> Value {
     response.json().await.unwrap()
 }
 
-/// Eight decisions, three of them with a check that fails for good: one of each way a run can go.
+/// Eight decisions, one for each way in which a run can end. Three have a check that fails for good.
 async fn eight_ways(variables: &[(&str, &str)]) -> Decided {
     let fake = FakeOpenAi::spawn().await;
     let base_url = fake.base_url();
@@ -123,13 +123,14 @@ async fn eight_ways(variables: &[(&str, &str)]) -> Decided {
         vec![
             bought,
             scripted("acme", ride(), approved()).await,
-            // A repaired answer is not an error.
+            // A repaired answer is not a semantic error.
             scripted("default", ride(), repaired).await,
-            // The wrong category, a category that does not exist, an override.
+            // Three semantic errors: the wrong category, a category that does not exist, and an
+            // override.
             scripted("default", flight(), wrong_category).await,
             scripted("default", ride(), no_category).await,
             scripted("acme", flight(), approved()).await,
-            // No answer is an error of a dependency, not of the reasoning.
+            // A model that does not answer is a failed dependency, not a semantic error.
             scripted("default", ride(), vec![Reply::status(400)]).await,
             scripted("default", refund, vec![]).await,
         ]
@@ -186,7 +187,7 @@ async fn an_audit_reports_how_often_and_where_the_reasoning_failed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_audit_is_of_a_time_and_of_a_tenant() {
+async fn an_audit_covers_the_period_and_the_tenant_of_its_arguments() {
     let decided = eight_ways(&[QUIET]).await;
     let of =
         async |arguments: &[&str]| decided.report(arguments).await["semantic_errors"]["of"].clone();
@@ -221,14 +222,14 @@ async fn an_audit_is_of_a_time_and_of_a_tenant() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rate_above_the_limit_is_exit_code_3() {
+async fn a_rate_above_the_limit_ends_with_exit_code_3() {
     let decided = eight_ways(&[QUIET]).await;
     for (limit, code) in [("37.5%", 0), ("37.4999%", 3), ("0%", 3), ("100%", 0)] {
         let (ended, shown, said) = decided.audit(&["--fail-above", limit]).await;
         assert_eq!(ended, Some(code), "{limit}: {said}");
         assert!(
             shown.contains("semantic error rate: 37.5 % (3 of 8"),
-            "the report is there in either case: {shown}"
+            "the report is printed in either case: {shown}"
         );
         assert_eq!(
             said.contains("the semantic error rate is 37.5 %, above"),
@@ -247,7 +248,7 @@ async fn a_rate_above_the_limit_is_exit_code_3() {
     assert_eq!(
         decided.audit(&nothing).await.0,
         Some(0),
-        "none of none is not too bad"
+        "without decisions the rate is zero"
     );
     for limit in ["5", "101%", "5,5%", "many"] {
         let (ended, _, said) = decided.audit(&["--fail-above", limit]).await;
@@ -265,8 +266,8 @@ async fn a_rate_above_the_limit_is_exit_code_3() {
     );
 }
 
-/// What both sources find between an hour ago and in an hour, once Jaeger has all that was sent to
-/// it.
+/// The reports from both sources, of the hour before and the hour after now, as soon as Jaeger has
+/// stored all decisions.
 async fn both_reports(decided: &Decided, jaeger: &Jaeger) -> [Value; 2] {
     let [from, to] = [-1, 1].map(|hours| (Timestamp::now() + hours.hours()).to_string());
     let window = ["--from", &from, "--to", &to, "--jaeger", jaeger.query_url()];
@@ -293,13 +294,13 @@ async fn both_reports(decided: &Decided, jaeger: &Jaeger) -> [Value; 2] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_real_jaeger_and_the_ledger_tell_the_same() {
+async fn an_audit_of_a_real_jaeger_agrees_with_an_audit_of_the_ledger() {
     let Some(jaeger) = Jaeger::from_env() else {
         skip("no real Jaeger; name one in JAEGER_QUERY_URL, JAEGER_OTLP_GRPC and JAEGER_OTLP_HTTP");
         return;
     };
     let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", jaeger.otlp_grpc());
-    // The prompts of its traces have other keys.
+    // With this setting, the attributes of prompts have other keys.
     let decided = eight_ways(&[endpoint, ("EXPENSE_AGENT_COMPATIBILITY_KEYS", "true")]).await;
     let [found, kept] = both_reports(&decided, &jaeger).await;
     assert_eq!(found, kept);
@@ -328,7 +329,7 @@ async fn a_real_jaeger_and_the_ledger_tell_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_traces_than_a_search_gives_are_all_found() {
+async fn more_traces_than_one_search_returns_are_all_found() {
     let Some(jaeger) = Jaeger::from_env() else {
         skip("no real Jaeger; name one in JAEGER_QUERY_URL, JAEGER_OTLP_GRPC and JAEGER_OTLP_HTTP");
         return;
@@ -350,7 +351,7 @@ async fn more_traces_than_a_search_gives_are_all_found() {
     );
 }
 
-/// What is said of a Jaeger that answers every search so.
+/// Exit code and output of an audit of a Jaeger that answers every search like this.
 async fn audit_of(status: StatusCode, body: String) -> (Option<i32>, String) {
     let answer = get(move || async move { (status, body) });
     let server = Server::spawn(Router::new().route("/api/v3/traces", answer)).await;
@@ -366,7 +367,7 @@ async fn audit_of(status: StatusCode, body: String) -> (Option<i32>, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_incomplete_search_is_an_error_of_the_audit() {
+async fn an_incomplete_or_failed_search_fails_the_audit() {
     let (code, said) = audit_of(
         StatusCode::NOT_FOUND,
         json!({"error": {"httpCode": 404}}).to_string(),

@@ -19,7 +19,7 @@ use crate::harness::{TestApp, assert_golden, config, openai, poll};
 
 const COOL_DOWN: Duration = Duration::from_secs(10);
 const ENDLESS: Duration = Duration::from_secs(3600);
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn limits(max_failures: u32, cool_down: Duration) -> BreakerLimits {
     BreakerLimits::new(max_failures, cool_down).unwrap()
@@ -198,7 +198,7 @@ async fn one_probe_finds_out_whether_the_model_is_up_again() {
                 Err(fake.requests().len())
             }
         };
-        poll::until(PATIENCE, "probe under way", is_asked).await;
+        poll::until(TIMEOUT, "probe under way", is_asked).await;
         assert_eq!(call_error(&app.decide(ride()).await), "circuit_open");
         gate.notify_one();
     };

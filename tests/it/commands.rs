@@ -26,7 +26,7 @@ async fn the_demo_shows_each_decision_as_a_tree() {
 }
 
 #[tokio::test]
-async fn every_eighth_tree_is_red_when_the_model_misclassifies_an_eighth() {
+async fn misclassify_at_a_rate_of_12_percent_fails_a_check_in_one_decision_of_eight() {
     let output = run(&["demo", "--model-fault", "misclassify:0.12"], &[QUIET]).await;
     let shown = text(output.stdout);
     assert_eq!(shown.matches('✗').count(), 5, "{shown}");
@@ -44,12 +44,12 @@ async fn every_eighth_tree_is_red_when_the_model_misclassifies_an_eighth() {
     assert_eq!(
         red(&text(again.stdout)),
         red(&shown),
-        "the same seed strikes the same questions"
+        "the same seed affects the same questions"
     );
 }
 
 #[tokio::test]
-async fn the_demo_asks_no_proxy_for_a_service_of_its_own() {
+async fn the_demo_uses_no_proxy_for_the_service_in_its_own_process() {
     let output = run(&["demo"], &[QUIET, ("http_proxy", "http://127.0.0.1:1")]).await;
     assert!(output.status.success(), "{}", text(output.stderr));
 }
@@ -133,24 +133,18 @@ async fn a_stop_signal_lets_requests_finish_and_turns_new_ones_away() {
     let (url, client) = (service.url.clone(), reqwest::Client::new());
     let body = taxi();
     let under_way = tokio::spawn(client.post(format!("{url}/v1/expenses")).json(&body).send());
-    // The request is in the service once it has a place there; a separate connection shows when
-    // it stops listening.
-    poll::until(
-        Duration::from_secs(10),
-        "the request is under way",
-        async || {
-            let ready = reqwest::get(format!("{url}/readyz"))
-                .await
-                .map_err(|error| error.to_string())?;
-            let checks: serde_json::Value =
-                ready.json().await.map_err(|error| error.to_string())?;
-            if checks["checks"]["in_flight"] == 1 {
-                Ok(())
-            } else {
-                Err(checks.to_string())
-            }
-        },
-    )
+    // `/readyz` counts the requests in flight; so this knows that the request has arrived.
+    poll::until(Duration::from_secs(10), "request in flight", async || {
+        let ready = reqwest::get(format!("{url}/readyz"))
+            .await
+            .map_err(|error| error.to_string())?;
+        let checks: serde_json::Value = ready.json().await.map_err(|error| error.to_string())?;
+        if checks["checks"]["in_flight"] == 1 {
+            Ok(())
+        } else {
+            Err(checks.to_string())
+        }
+    })
     .await;
     service.signal("TERM").await;
     let answer = under_way.await.unwrap().unwrap();
@@ -175,8 +169,9 @@ async fn a_stop_does_not_wait_for_an_endless_file() {
             .success()
     );
     service.signal("HUP").await;
-    // It can be opened for writing once the service reads from it, and is read until it is closed.
-    let _writer = poll::until(Duration::from_secs(10), "the pipe is read", async || {
+    // The pipe can be opened for writing once the service reads it. As long as the writer is open, the
+    // read does not end.
+    let _writer = poll::until(Duration::from_secs(10), "reader of the pipe", async || {
         pipe::OpenOptions::new().open_sender(&pipe)
     })
     .await;
@@ -185,7 +180,7 @@ async fn a_stop_does_not_wait_for_an_endless_file() {
 }
 
 #[tokio::test]
-async fn a_service_that_lingers_answers_and_has_callers_leave_their_connections() {
+async fn a_lingering_service_answers_and_closes_its_connections() {
     let service = Service::start(&["--linger", "10min"], &[QUIET]).await;
     let client = reqwest::Client::new();
     let body = taxi();
@@ -197,13 +192,13 @@ async fn a_service_that_lingers_answers_and_has_callers_leave_their_connections(
             .await
             .unwrap()
     };
-    let kept = answer().await;
-    assert_eq!(kept.headers().get("connection"), None);
-    kept.bytes().await.unwrap();
+    let before = answer().await;
+    assert_eq!(before.headers().get("connection"), None);
+    before.bytes().await.unwrap();
     service.signal("TERM").await;
     poll::until(
         Duration::from_secs(10),
-        "the service received the signal",
+        "503 after the signal",
         async || {
             let ready = reqwest::get(format!("{}/readyz", service.url))
                 .await
@@ -216,7 +211,7 @@ async fn a_service_that_lingers_answers_and_has_callers_leave_their_connections(
         },
     )
     .await;
-    // The first comes by the connection that was kept, the second by one of its own.
+    // The first request uses the connection that was kept alive, the second a new one.
     for _ in 0..2 {
         let answer = answer().await;
         assert_eq!(

@@ -16,7 +16,7 @@ use crate::harness::otlp_receiver::OtlpReceiver;
 use crate::harness::replies::category;
 use crate::harness::{TestApp, config, http_config, openai, poll, telemetry_settings};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A request, and how long its client stays.
 #[derive(Clone, Debug)]
@@ -109,7 +109,7 @@ async fn all_end(visits: Vec<Visit>, replies: Vec<&str>) -> Result<(), TestCaseE
     }
     clients.join_all().await;
     let queue = app.queue();
-    let counts = poll::until(PATIENCE, "end of every span", async || {
+    let counts = poll::until(TIMEOUT, "end of every span", async || {
         let counts = queue.counts();
         if counts.in_flight == 0 {
             Ok(counts)

@@ -11,7 +11,7 @@ use crate::harness::binary::{Service, run};
 use crate::harness::expenses::flight;
 use crate::harness::jaeger::{Jaeger, skip};
 use crate::harness::otlp_receiver::OtlpReceiver;
-use crate::harness::server::Nobody;
+use crate::harness::server::UnusedPort;
 use crate::harness::store::TestStore;
 use crate::harness::trace_tree::{self, TreeSpan};
 use crate::harness::{assert_golden, telemetry_settings};
@@ -110,8 +110,8 @@ async fn start_up_is_a_trace_of_its_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_that_is_not_there_costs_one_warning_and_no_harm() {
-    let nobody = Nobody::new();
-    let endpoint = nobody.origin();
+    let unused_port = UnusedPort::new();
+    let endpoint = unused_port.origin();
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("OTEL_BSP_SCHEDULE_DELAY", "50"),

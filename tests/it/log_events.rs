@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::harness::fake_openai::Reply;
 use crate::harness::sent::{sent, wrong_category};
-use crate::harness::server::Nobody;
+use crate::harness::server::UnusedPort;
 
 async fn every_check_is_an_evaluation(protocol: &str) {
     let sent = sent(
@@ -179,8 +179,8 @@ async fn log_records_can_be_turned_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_that_accepts_no_log_records_costs_one_warning() {
-    let nobody = Nobody::new();
-    let endpoint = nobody.origin();
+    let unused_port = UnusedPort::new();
+    let endpoint = unused_port.origin();
     let variables = [
         ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", endpoint.as_str()),
         ("OTEL_BLRP_SCHEDULE_DELAY", "50"),

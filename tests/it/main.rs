@@ -1,10 +1,10 @@
-//! The integration tests, one binary: the real router on a free port, a real ledger in a folder of
-//! its own, a fake OpenAI over real HTTP, and spans read back from memory, from an OTLP receiver or
+//! The integration tests, in one binary: the real router on a free port, a real ledger in a new
+//! folder, a fake OpenAI over real HTTP, and spans read back from memory, from an OTLP receiver or
 //! from a real Jaeger.
 
 #![expect(
     clippy::unwrap_used,
-    reason = "a test that cannot go on fails right there"
+    reason = "a test that cannot continue panics right there"
 )]
 
 mod alerts;

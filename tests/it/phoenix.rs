@@ -13,7 +13,7 @@ use crate::harness::jaeger::skip;
 use crate::harness::poll;
 use crate::harness::replies::{advice, category};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Spans of one decision.
 const N_SPANS: usize = 7;
 
@@ -21,7 +21,7 @@ const N_SPANS: usize = 7;
 /// of a decision.
 async fn spans(phoenix: &str, project: &str) -> BTreeMap<String, Value> {
     let url = format!("{phoenix}/v1/projects/{project}/spans?limit=100");
-    poll::until(PATIENCE, "spans in Phoenix", async || {
+    poll::until(TIMEOUT, "spans in Phoenix", async || {
         let found = reqwest::get(&url)
             .await
             .unwrap()

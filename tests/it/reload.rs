@@ -13,12 +13,12 @@ use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::{TestApp, config, http_config, poll};
 
 /// How long a reload may take before a test fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 const QUIET: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
 
 /// Waits until posting an expense with a key returns a status.
 async fn answered(app: &TestApp, key: &str, status: u16) {
-    poll::until(PATIENCE, &format!("{status} for {key}"), async || {
+    poll::until(TIMEOUT, &format!("{status} for {key}"), async || {
         let reply = app.post_as(key, taxi()).await;
         if reply.status == status {
             Ok(())
@@ -31,7 +31,7 @@ async fn answered(app: &TestApp, key: &str, status: u16) {
 
 /// Waits until `/readyz` reports this about the keys.
 async fn keys_are(url: &str, expected: &str) {
-    poll::until(PATIENCE, expected, async || {
+    poll::until(TIMEOUT, expected, async || {
         let ready = reqwest::get(format!("{url}/readyz"))
             .await
             .map_err(|error| error.to_string())?;

@@ -16,7 +16,9 @@ use tokio::sync::Notify;
 use crate::harness::binary::Service;
 use crate::harness::expenses::{meal, of_user};
 use crate::harness::fake_openai::{self, FakeOpenAi};
-use crate::harness::policy_folder::{PolicyFolder, copy_shipped, policies_are, shipped_but, shown};
+use crate::harness::policy_folder::{
+    PolicyFolder, copy_shipped, shipped_with, shown, wait_for_policies_check,
+};
 use crate::harness::replies::{advice, category};
 use crate::harness::{TestApp, openai, poll};
 
@@ -24,7 +26,7 @@ const QUIET: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
 
 /// The shipped meals policy with another cap.
 fn meals_up_to(amount: &str) -> String {
-    shipped_but(
+    shipped_with(
         "meals.toml",
         "max = \"75.00\"",
         &format!("max = \"{amount}\""),
@@ -47,7 +49,7 @@ async fn an_edited_policy_is_used_from_the_next_expense_on() {
     assert_ne!(after["policy"]["hash"], before["policy"]["hash"]);
 
     std::fs::remove_file(folder.path().join("meals.toml")).unwrap();
-    policies_are(&app.url, "3 loaded").await;
+    wait_for_policies_check(&app.url, "3 loaded").await;
     assert_eq!(
         app.decide(of_user(meal("60.00"), "cleo")).await["policy"]["id"],
         "other",
@@ -81,9 +83,9 @@ async fn rates_and_prices_are_reloaded_like_policies() {
     );
     folder.write(
         "tables/rates.toml",
-        &shipped_but("tables/rates.toml", "rate = \"1.0850\"", "rate = \"2\""),
+        &shipped_with("tables/rates.toml", "rate = \"1.0850\"", "rate = \"2\""),
     );
-    let doubled = shipped_but(
+    let doubled = shipped_with(
         "tables/prices.toml",
         "output_per_million = \"0.60\"",
         "output_per_million = \"1.20\"",
@@ -113,7 +115,7 @@ async fn an_invalid_folder_is_rejected_as_a_whole_and_logged_once() {
     let folder = PolicyFolder::mounted();
     let arguments = ["--policies", folder.name(), "--reload-interval", "10ms"];
     let service = Service::start(&arguments, &[QUIET]).await;
-    policies_are(&service.url, "4 loaded").await;
+    wait_for_policies_check(&service.url, "4 loaded").await;
     let outcome =
         async |user: &str| service.post(of_user(meal("60.00"), user)).await.1["outcome"].clone();
     // Publishes a valid change of the meals policy together with what `spoil` changes.
@@ -127,11 +129,11 @@ async fn an_invalid_folder_is_rejected_as_a_whole_and_logged_once() {
     let stale = |file: &str| format!("stale: {}/{file}:", folder.name());
 
     publish("..faulty", &|next| {
-        let travel = shipped_but("travel.toml", "max = \"500.00\"", "max = \"500,00\"");
+        let travel = shipped_with("travel.toml", "max = \"500.00\"", "max = \"500,00\"");
         std::fs::write(next.join("travel.toml"), travel).unwrap();
         std::fs::write(next.join("tables/rates.toml"), "[[rate]]\n").unwrap();
     });
-    policies_are(
+    wait_for_policies_check(
         &service.url,
         &format!("{}1: `from` is missing", stale("tables/rates.toml")),
     )
@@ -147,7 +149,7 @@ async fn an_invalid_folder_is_rejected_as_a_whole_and_logged_once() {
     publish("..unreadable", &|next| {
         std::fs::write(next.join("travel.toml"), b"\xff").unwrap()
     });
-    let unreadable = policies_are(
+    let unreadable = wait_for_policies_check(
         &service.url,
         &format!("{} cannot be read", stale("travel.toml")),
     )
@@ -161,13 +163,13 @@ async fn an_invalid_folder_is_rejected_as_a_whole_and_logged_once() {
     publish("..lost", &|next| {
         std::fs::remove_file(next.join("travel.toml")).unwrap()
     });
-    policies_are(
+    wait_for_policies_check(
         &service.url,
         &format!("{} cannot be read: No such file", stale("travel.toml")),
     )
     .await;
     publish("..repaired", &|_| ());
-    policies_are(&service.url, "4 loaded").await;
+    wait_for_policies_check(&service.url, "4 loaded").await;
     assert_eq!(
         outcome("after").await,
         "denied",
@@ -192,7 +194,7 @@ async fn an_invalid_folder_is_rejected_as_a_whole_and_logged_once() {
 async fn a_mounted_config_map_that_swaps_its_links_is_followed() {
     let folder = PolicyFolder::mounted();
     let app = folder.app().await;
-    policies_are(&app.url, "4 loaded").await;
+    wait_for_policies_check(&app.url, "4 loaded").await;
     assert_eq!(
         app.decide(of_user(meal("60.00"), "ana")).await["outcome"],
         "approved"
@@ -203,7 +205,7 @@ async fn a_mounted_config_map_that_swaps_its_links_is_followed() {
         std::fs::create_dir_all(next.join("tenants/acme")).unwrap();
         std::fs::write(next.join("tenants/acme/meals.toml"), meals_up_to("55.00")).unwrap();
     });
-    policies_are(&app.url, "5 loaded").await;
+    wait_for_policies_check(&app.url, "5 loaded").await;
     for (tenant, limit) in [("zeta", "50.00"), ("acme", "55.00")] {
         let reply = app
             .post_with(
@@ -248,7 +250,7 @@ async fn a_swap_of_files_is_never_half_applied() {
         folder.publish(&format!("..version-{n}"), |next| {
             copy_shipped(next);
             for file in ["meals.toml", "office.toml", "other.toml", "travel.toml"] {
-                let text = shipped_but(file, "version = \"1\"", &format!("version = \"{n}\""));
+                let text = shipped_with(file, "version = \"1\"", &format!("version = \"{n}\""));
                 std::fs::write(next.join(file), text).unwrap();
             }
         });
@@ -279,7 +281,7 @@ async fn sighup_reloads_the_policies_at_once() {
     let service = Service::start(&arguments, &[QUIET]).await;
     folder.write("tenants/acme/meals.toml", &meals_up_to("50.00"));
     service.signal("HUP").await;
-    policies_are(&service.url, "5 loaded").await;
+    wait_for_policies_check(&service.url, "5 loaded").await;
     let (ended, log) = service.stop().await;
     assert!(ended.success(), "{log}");
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::binary::run;
 use crate::harness::expenses::taxi;
 use crate::harness::fake_openai::FakeOpenAi;
-use crate::harness::policy_folder::{PolicyFolder, policies_are, shipped_but, shown};
+use crate::harness::policy_folder::{PolicyFolder, shipped_with, shown, wait_for_policies_check};
 use crate::harness::replies::category;
 use crate::harness::{TestApp, assert_golden, openai};
 
@@ -34,7 +34,7 @@ transaction = ["evening class*"]
 /// Two versions of meals, neither of which is everybody's.
 fn with_tenants() -> PolicyFolder {
     let folder = PolicyFolder::shipped();
-    let meals = shipped_but("meals.toml", "max = \"75.00\"", "max = \"40.00\"");
+    let meals = shipped_with("meals.toml", "max = \"75.00\"", "max = \"40.00\"");
     let until_june = meals.replace("category = ", "effective_to = \"2026-06-30\"\ncategory = ");
     folder.write("tenants/acme/meals-2026.toml", &until_june);
     folder.write("tenants/acme/training.toml", TRAINING);
@@ -157,7 +157,7 @@ async fn a_tenant_is_shown_its_own_policies() {
             .replace("null,", "null, training \"900.00\",")
     );
     assert_eq!(list("zeta").await, everybodys);
-    policies_are(&app.url, "6 loaded").await;
+    wait_for_policies_check(&app.url, "6 loaded").await;
 }
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn a_tenant_comes_and_goes_without_a_restart() {
     folder.write("tenants/acme & söhne/training.toml", TRAINING);
     shown(&app, "acme%20&%20s%C3%B6hne", "900.00").await;
     std::fs::remove_dir_all(folder.path().join("tenants")).unwrap();
-    policies_are(&app.url, "4 loaded").await;
+    wait_for_policies_check(&app.url, "4 loaded").await;
     assert!(
         !app.get_with("/v1/policies", &[("baggage", "tenant.id=acme")])
             .await
@@ -222,7 +222,7 @@ fn diagnostics_of_a_tenants_policies_name_the_tenants_file() {
     folder.write("tenants/both/two.toml", TRAINING);
     folder.write(
         "office.toml",
-        &shipped_but("office.toml", "currency = \"USD\"", "currency = \"EURO\""),
+        &shipped_with("office.toml", "currency = \"USD\"", "currency = \"EURO\""),
     );
     let faults = Rulebooks::load(folder.path()).unwrap_err().to_string();
     assert_golden(

@@ -59,7 +59,7 @@ async fn a_client_that_disconnects_does_not_stop_its_decision() {
         travel,
     ]);
     let app = TestApp::with_openai(&fake).await;
-    app.leave_once_the_model_is_asked(&fake, json!({"transaction": "Taxi", "amount": 1}))
+    app.disconnect_once_the_model_is_asked(&fake, json!({"transaction": "Taxi", "amount": 1}))
         .await;
     // The model answers only now. Earlier, the decision could be recorded before the service
     // notices that the client has disconnected.

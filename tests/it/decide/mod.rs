@@ -1,6 +1,6 @@
 //! `decide`: every row of a file is answered, by a decision or by the reason why there is none, and
-//! nothing is decided twice. What is read of a table is in `tables`, how a run goes on or ends in
-//! `runs`.
+//! no row is decided twice. `tables` tests how files are read, `runs` how a run is interrupted,
+//! continued and sent to a service.
 
 mod runs;
 mod tables;
@@ -19,11 +19,11 @@ const QUIET: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
 
 const NO_METRICS: (&str, &str) = ("OTEL_METRICS_EXPORTER", "none");
 
-/// How long a file may take: real ones have thousands of rows.
-const PATIENCE: Duration = Duration::from_secs(900);
+/// How long a file may take; real ones have thousands of rows.
+const TIMEOUT: Duration = Duration::from_secs(900);
 
-/// How the columns of `card.csv` are read.
-const OF_CARD: [&str; 12] = [
+/// The arguments that map the columns of `card.csv`.
+const CARD_COLUMNS: [&str; 12] = [
     "--column",
     "date=Posted",
     "--column",
@@ -44,10 +44,10 @@ fn data(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// A folder with files and a ledger.
-struct Desk(TempDir);
+/// A temporary folder with the files and the ledger of a test.
+struct Workspace(TempDir);
 
-impl Desk {
+impl Workspace {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -61,20 +61,20 @@ impl Desk {
         self.path(name)
     }
 
-    /// Decides a file into the ledger of this folder.
+    /// Decides a file, with the ledger of this folder.
     async fn decide(&self, file: &str, more: &[&str]) -> Decided {
         let data = self.path("data");
         let arguments = [&["decide", file, "--data", &data], more].concat();
         let mut program = command(&arguments, &[QUIET, NO_METRICS]);
         Decided::new(
-            tokio::time::timeout(PATIENCE, program.output())
+            tokio::time::timeout(TIMEOUT, program.output())
                 .await
                 .expect("the program ends")
                 .unwrap(),
         )
     }
 
-    /// The decisions that the ledger has.
+    /// The decisions in the ledger.
     async fn recorded(&self) -> Vec<Value> {
         let data = self.path("data");
         let arguments = [
@@ -96,7 +96,7 @@ impl Desk {
     }
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 struct Decided {
     code: Option<i32>,

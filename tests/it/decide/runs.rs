@@ -1,5 +1,5 @@
-//! Runs of `decide`: against a service, with a tenant, and when they are stopped, killed or asked
-//! to wait.
+//! Runs of `decide`: against a service, for a tenant, and when they are interrupted, killed, or
+//! answered with 503.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -12,7 +12,7 @@ use axum::Router;
 use axum::routing::post;
 use serde_json::{Value, json};
 
-use super::{Desk, NO_METRICS, QUIET, data};
+use super::{NO_METRICS, QUIET, Workspace, data};
 use crate::harness::binary::{command, run, text};
 use crate::harness::expenses::id_of;
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
@@ -25,19 +25,19 @@ use crate::harness::server::Server;
 async fn a_service_decides_for_the_tenant_of_the_key() {
     let keys = KeyFile::new(&[entry("acme", "acme", "ea_acme", "")]);
     let app = keys.app().await;
-    let desk = Desk::new();
+    let workspace = Workspace::new();
     let file = data("expenses.csv");
     let file = file.to_str().unwrap();
-    let refused = desk.decide(file, &[&app.url]).await;
+    let refused = workspace.decide(file, &[&app.url]).await;
     assert_eq!((refused.code, refused.answers.len()), (Some(1), 0));
     assert!(
         refused.notes.contains("401 Unauthorized") && refused.notes.contains("API key"),
         "{}",
         refused.notes
     );
-    let key = desk.write("key", "ea_acme\n");
-    let output = desk.path("answers.ndjson");
-    let decided = desk
+    let key = workspace.write("key", "ea_acme\n");
+    let output = workspace.path("answers.ndjson");
+    let decided = workspace
         .decide(
             file,
             &[
@@ -69,10 +69,10 @@ async fn a_service_decides_for_the_tenant_of_the_key() {
             .all(|answer| answer["body"]["tenant_id"] == "acme")
     );
     assert!(
-        !Path::new(&desk.path("data")).exists(),
+        !Path::new(&workspace.path("data")).exists(),
         "nothing was decided here"
     );
-    let gone = desk.decide(file, &["http://127.0.0.1:1"]).await;
+    let gone = workspace.decide(file, &["http://127.0.0.1:1"]).await;
     assert!(
         gone.notes.contains("is the service running there?"),
         "{}",
@@ -82,8 +82,8 @@ async fn a_service_decides_for_the_tenant_of_the_key() {
 
 #[tokio::test]
 async fn without_keys_a_tenant_can_be_named() {
-    let desk = Desk::new();
-    let decided = desk
+    let workspace = Workspace::new();
+    let decided = workspace
         .decide(
             data("expenses.csv").to_str().unwrap(),
             &["--tenant", "ac/me, ltd"],
@@ -100,10 +100,10 @@ async fn without_keys_a_tenant_can_be_named() {
 }
 
 #[tokio::test]
-async fn rows_that_the_service_refuses_for_now_are_sent_again() {
+async fn rows_that_are_answered_with_503_are_sent_again() {
     let n_asked = Arc::new(AtomicUsize::new(0));
     let counting = Arc::clone(&n_asked);
-    // The first request is too much for it, but for its second line.
+    // Of the first request, this service answers only the second line with a decision.
     let answer = async move |body: String| {
         let is_first = counting.fetch_add(1, Ordering::Relaxed) == 0;
         let one = |(index, _): (usize, &str)| match is_first && index != 1 {
@@ -121,7 +121,7 @@ async fn rows_that_the_service_refuses_for_now_are_sent_again() {
         body.lines().enumerate().map(one).collect::<String>()
     };
     let server = Server::spawn(Router::new().route("/v1/expenses/batch", post(answer))).await;
-    let decided = Desk::new()
+    let decided = Workspace::new()
         .decide(data("expenses.csv").to_str().unwrap(), &[&server.origin()])
         .await;
     let numbers: Vec<_> = decided
@@ -143,14 +143,14 @@ async fn rows_that_the_service_refuses_for_now_are_sent_again() {
 
 #[tokio::test]
 async fn a_run_that_is_interrupted_says_how_to_continue() {
-    let desk = Desk::new();
+    let workspace = Workspace::new();
     let arguments = [
         "decide",
         "-",
         "--format",
         "ndjson",
         "--data",
-        &desk.path("data"),
+        &workspace.path("data"),
     ];
     let mut child = command(&arguments, &[QUIET, NO_METRICS]);
     let mut child = child
@@ -158,8 +158,8 @@ async fn a_run_that_is_interrupted_says_how_to_continue() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A pipe without an end keeps the run going. It can be stopped once its signal handler is
-    // installed.
+    // Standard input stays open, so the run does not end by itself. The signal is sent once the
+    // handler is installed.
     poll::until(Duration::from_secs(30), "run under way", async || {
         let pid = child.id().unwrap();
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -196,7 +196,7 @@ async fn a_run_that_is_interrupted_says_how_to_continue() {
     );
 }
 
-/// A model that takes everything for travel and approves it, so many times.
+/// A model that classifies everything as travel and approves it, for this many rows.
 async fn lenient_model(n_rows: usize) -> FakeOpenAi {
     let fake = FakeOpenAi::spawn().await;
     fake.on_classify(vec![category("travel"); n_rows]);
@@ -207,29 +207,29 @@ async fn lenient_model(n_rows: usize) -> FakeOpenAi {
 #[tokio::test]
 async fn a_run_that_was_killed_continues_and_decides_nothing_twice() {
     const N_ROWS: usize = 360;
-    // Rows go out by so many, and their answers are written together.
+    // This many rows are sent in one request, and their answers are written together.
     const N_TOGETHER: usize = 256;
     let rows: String = (0..N_ROWS)
         .map(|n| format!("Taxi {n:03},{}.00,2026-03-14\n", 1 + n % 40))
         .collect();
-    let desk = Desk::new();
-    let file = desk.write("rides.csv", &format!("transaction,amount,date\n{rows}"));
-    let (data, output) = (desk.path("data"), desk.path("answers.ndjson"));
+    let workspace = Workspace::new();
+    let file = workspace.write("rides.csv", &format!("transaction,amount,date\n{rows}"));
+    let (data, output) = (workspace.path("data"), workspace.path("answers.ndjson"));
     let arguments = ["decide", &file, "--data", &data, "--output", &output];
     let lines_of = |path: &str| -> Vec<Value> {
         let text = std::fs::read_to_string(path).unwrap_or_default();
-        // The last one may be half written.
+        // The last line may be incomplete.
         text.lines()
             .filter_map(|line| serde_json::from_str(line).ok())
             .collect()
     };
 
-    // This model falls silent on the way.
+    // This model stops answering during the second request.
     let silent = lenient_model(N_TOGETHER + 32).await;
     silent.on_classify(vec![Reply::hang(); N_ROWS]);
     let base_url = silent.base_url();
     let variables = [QUIET, NO_METRICS, ("OPENAI_BASE_URL", base_url.as_str())];
-    // What a process that was killed had under way is free after twice the deadline.
+    // The keys of rows in progress are free again after twice the deadline.
     let mut killed = command(
         &[&arguments[..], &["--deadline", "4s"]].concat(),
         &variables,
@@ -247,7 +247,7 @@ async fn a_run_that_was_killed_continues_and_decides_nothing_twice() {
     .await;
     killed.kill().await.unwrap();
     let before = lines_of(&output);
-    let recorded = desk.recorded().await;
+    let recorded = workspace.recorded().await;
     assert!(
         (N_TOGETHER..N_ROWS).contains(&recorded.len()),
         "{}",
@@ -269,9 +269,12 @@ async fn a_run_that_was_killed_continues_and_decides_nothing_twice() {
         .iter()
         .map(|answer| id_of(&answer["body"]))
         .collect();
-    assert_eq!((ids.len(), desk.recorded().await.len()), (N_ROWS, N_ROWS));
-    // What was answered before it was killed is answered again in the same words, and without the
-    // model.
+    assert_eq!(
+        (ids.len(), workspace.recorded().await.len()),
+        (N_ROWS, N_ROWS)
+    );
+    // Rows that were answered before the process was killed get the same answer again, without a
+    // model call.
     assert!(
         before
             .iter()

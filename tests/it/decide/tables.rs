@@ -1,21 +1,20 @@
-//! Tables and lines as `decide` reads them: which cells it understands, and what it says of the
-//! others.
+//! How `decide` reads tables and JSON lines, and what it reports about rows that it cannot read.
 
 use std::process::Stdio;
 
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
-use super::{Decided, Desk, NO_METRICS, OF_CARD, QUIET, data};
+use super::{CARD_COLUMNS, Decided, NO_METRICS, QUIET, Workspace, data};
 use crate::harness::binary::command;
 use crate::harness::jaeger::skip;
 use crate::harness::{assert_golden, policies_with};
 
 #[tokio::test]
 async fn every_row_of_a_table_is_decided_in_order_and_only_once() {
-    let desk = Desk::new();
+    let workspace = Workspace::new();
     let file = data("expenses.csv");
-    let first = desk.decide(file.to_str().unwrap(), &[]).await;
+    let first = workspace.decide(file.to_str().unwrap(), &[]).await;
     assert_eq!(first.code, Some(0), "{}", first.notes);
     let shown = |field: &str| {
         first
@@ -41,27 +40,27 @@ async fn every_row_of_a_table_is_decided_in_order_and_only_once() {
     );
     assert_golden("decided_table", &first.notes);
 
-    // Under another name, too.
-    let copy = desk.write("copy.csv", &std::fs::read_to_string(file).unwrap());
-    let again = desk.decide(&copy, &[]).await;
+    // The name of the file is not part of a row's key.
+    let copy = workspace.write("copy.csv", &std::fs::read_to_string(file).unwrap());
+    let again = workspace.decide(&copy, &[]).await;
     assert_eq!((again.ids(), again.n_replayed()), (first.ids(), 8));
     assert!(
         again.notes.contains("8 of them had been decided before"),
         "{}",
         again.notes
     );
-    let once_more = desk.decide(&copy, &["--key-prefix", "april"]).await;
+    let once_more = workspace.decide(&copy, &["--key-prefix", "april"]).await;
     assert_eq!(
-        (once_more.n_replayed(), desk.recorded().await.len()),
+        (once_more.n_replayed(), workspace.recorded().await.len()),
         (0, 16)
     );
 }
 
 #[tokio::test]
-async fn a_row_that_is_not_an_expense_says_why_and_stops_no_other() {
-    let desk = Desk::new();
-    let decided = desk
-        .decide(data("card.csv").to_str().unwrap(), &OF_CARD)
+async fn a_row_that_is_not_an_expense_is_reported_and_the_others_are_decided() {
+    let workspace = Workspace::new();
+    let decided = workspace
+        .decide(data("card.csv").to_str().unwrap(), &CARD_COLUMNS)
         .await;
     assert_eq!(decided.code, Some(3));
     let shown: Vec<_> = decided
@@ -86,13 +85,13 @@ async fn a_row_that_is_not_an_expense_says_why_and_stops_no_other() {
         "Taxi to the station,\nand back"
     );
     assert_eq!(decided.answers[6]["body"]["date"], "2026-03-07");
-    let faults: Vec<_> = decided
+    let fields: Vec<_> = decided
         .answers
         .iter()
         .map(|answer| answer["body"]["errors"][0]["field"].clone())
         .collect();
     assert_eq!(
-        json!(faults),
+        json!(fields),
         json!([
             null, null, "amount", "amount", "date", "amount", null, "row", "amount"
         ])
@@ -101,12 +100,12 @@ async fn a_row_that_is_not_an_expense_says_why_and_stops_no_other() {
     let (one, two) = (&decided.answers[0]["body"], &decided.answers[1]["body"]);
     assert_ne!(one["id"], two["id"], "two equal lunches are two expenses");
 
-    // Put right, the rows are new; the others are not.
+    // A corrected row is decided; rows that only look different are replayed.
     let text = std::fs::read_to_string(data("card.csv"))
         .unwrap()
         .replace("31/02/2026", "01/03/2026");
-    let corrected = desk.write("card.csv", &text.replace("18.40", "18.4"));
-    let again = desk.decide(&corrected, &OF_CARD).await;
+    let corrected = workspace.write("card.csv", &text.replace("18.40", "18.4"));
+    let again = workspace.decide(&corrected, &CARD_COLUMNS).await;
     let shown: Vec<_> = again
         .answers
         .iter()
@@ -117,12 +116,12 @@ async fn a_row_that_is_not_an_expense_says_why_and_stops_no_other() {
         json!(shown),
         json!([old, old, bad, bad, new, bad, old, bad, bad])
     );
-    assert_eq!(desk.recorded().await.len(), 4);
+    assert_eq!(workspace.recorded().await.len(), 4);
 }
 
 #[tokio::test]
 async fn a_table_that_cannot_be_read_is_refused_before_anything_is_decided() {
-    let desk = Desk::new();
+    let workspace = Workspace::new();
     let good = "transaction,amount\nTaxi,12.00\n";
     for (header, more, said) in [
         (
@@ -166,12 +165,14 @@ async fn a_table_that_cannot_be_read_is_refused_before_anything_is_decided() {
             "apply to tables",
         ),
     ] {
-        let file = desk.write("table.csv", &format!("{header}\nTaxi,12.00,x\n"));
-        let refused = desk.decide(&file, more).await;
+        let file = workspace.write("table.csv", &format!("{header}\nTaxi,12.00,x\n"));
+        let refused = workspace.decide(&file, more).await;
         assert_eq!((refused.code, refused.answers.len()), (Some(1), 0));
         assert!(refused.notes.contains(said), "{}", refused.notes);
     }
-    let empty = desk.decide(&desk.write("empty.csv", ""), &[]).await;
+    let empty = workspace
+        .decide(&workspace.write("empty.csv", ""), &[])
+        .await;
     assert!(
         empty
             .notes
@@ -179,14 +180,15 @@ async fn a_table_that_cannot_be_read_is_refused_before_anything_is_decided() {
         "{}",
         empty.notes
     );
-    let file = desk.write("table.txt", good);
+    let file = workspace.write("table.txt", good);
     assert!(
-        desk.decide(&file, &[])
+        workspace
+            .decide(&file, &[])
             .await
             .notes
             .contains("add --format csv or --format ndjson")
     );
-    let table = desk
+    let table = workspace
         .decide(&file, &["--format", "csv", "--output", &file])
         .await;
     assert!(
@@ -196,7 +198,8 @@ async fn a_table_that_cannot_be_read_is_refused_before_anything_is_decided() {
     );
     assert_eq!(std::fs::read_to_string(&file).unwrap(), good);
     assert!(
-        desk.decide(&desk.path("none.csv"), &[])
+        workspace
+            .decide(&workspace.path("none.csv"), &[])
             .await
             .notes
             .contains("none.csv cannot be read")
@@ -208,26 +211,26 @@ async fn a_table_that_cannot_be_read_is_refused_before_anything_is_decided() {
         ["--tenant", " acme"],
         ["--key-prefix", "no blank"],
     ] {
-        let refused = desk.decide(&file, &more).await;
+        let refused = workspace.decide(&file, &more).await;
         assert_eq!(refused.code, Some(2), "{}", refused.notes);
         assert!(refused.notes.contains("write "), "{}", refused.notes);
     }
-    assert_eq!(desk.recorded().await.len(), 0);
+    assert_eq!(workspace.recorded().await.len(), 0);
 }
 
 #[tokio::test]
-async fn a_table_of_a_spreadsheet_is_read_as_it_is() {
-    let desk = Desk::new();
-    // A mark at its beginning, lines that end as on Windows, blanks around cells, and one letter
-    // that is not UTF-8.
+async fn a_table_that_a_spreadsheet_wrote_is_read_without_changes() {
+    let workspace = Workspace::new();
+    // A byte order mark, Windows line endings, blanks around cells, and one letter that is not
+    // UTF-8.
     let mut bytes = "\u{feff}transaction, amount ,receipt\r\nTaxi, 12.00 ,TRUE\r\n\r\n,,\r\nCaf"
         .as_bytes()
         .to_vec();
     bytes.extend_from_slice(b"\xe9,3.00,\r\nBus,2,false");
-    std::fs::write(desk.path("table.csv"), bytes).unwrap();
-    let decided = desk
+    std::fs::write(workspace.path("table.csv"), bytes).unwrap();
+    let decided = workspace
         .decide(
-            &desk.path("table.csv"),
+            &workspace.path("table.csv"),
             &["--set", "currency=EUR", "--set", "user_id=ana"],
         )
         .await;
@@ -256,13 +259,13 @@ async fn a_table_of_a_spreadsheet_is_read_as_it_is() {
 
 #[tokio::test]
 async fn a_quote_that_is_never_closed_is_reported() {
-    let desk = Desk::new();
+    let workspace = Workspace::new();
     for end in ["", "\n", "\r\n"] {
-        let file = desk.write(
+        let file = workspace.write(
             "table.csv",
             &format!("amount,transaction\n9,Taxi\n10,\"Lunch\n20,Taxi\n30,Bus{end}"),
         );
-        let decided = desk.decide(&file, &[]).await;
+        let decided = workspace.decide(&file, &[]).await;
         assert_eq!(
             (decided.code, decided.answers.len()),
             (Some(3), 2),
@@ -277,21 +280,21 @@ async fn a_quote_that_is_never_closed_is_reported() {
                 .contains("opens a quote that is never closed"),
             "{fault}"
         );
-        // As long as the last quote is closed, nothing is amiss.
-        let file = desk.write(
+        // A quote that is closed at the very end of the file is no problem.
+        let file = workspace.write(
             "closed.csv",
             &format!("amount,transaction\n9,Taxi\n10,\"Lunch, \"\"late\"\"\"{end}"),
         );
-        let decided = desk.decide(&file, &[]).await;
+        let decided = workspace.decide(&file, &[]).await;
         assert_eq!(
             decided.answers[1]["body"]["transaction"], "Lunch, \"late\"",
             "{}",
             decided.notes
         );
     }
-    let header = desk
+    let header = workspace
         .decide(
-            &desk.write("header.csv", "amount,\"transaction\n9,Taxi\n"),
+            &workspace.write("header.csv", "amount,\"transaction\n9,Taxi\n"),
             &[],
         )
         .await;
@@ -306,10 +309,10 @@ async fn a_quote_that_is_never_closed_is_reported() {
 
 #[tokio::test]
 async fn json_lines_come_from_a_pipe_and_may_have_keys_of_their_own() {
-    let desk = Desk::new();
+    let workspace = Workspace::new();
     let taxi = json!({"transaction": "Taxi", "amount": 12.5});
     let keyed = json!({"idempotency_key": "card-17", "expense": taxi});
-    // A mark at the beginning, as in tables.
+    // With a byte order mark, which tables can have as well.
     let lines = format!(
         "\u{feff}{keyed}\n\nnot json\n{taxi}\n{{\"transaction\": \"Taxi\", \"amount\": \
          \"12.50\"}}\n{taxi}\n"
@@ -320,7 +323,7 @@ async fn json_lines_come_from_a_pipe_and_may_have_keys_of_their_own() {
         "--format",
         "ndjson",
         "--data",
-        &desk.path("data"),
+        &workspace.path("data"),
     ];
     let mut child = command(&arguments, &[QUIET, NO_METRICS]);
     let mut child = child
@@ -349,12 +352,16 @@ async fn json_lines_come_from_a_pipe_and_may_have_keys_of_their_own() {
         decided.notes
     );
 
-    let again = desk.decide(&desk.write("same.jsonl", &lines), &[]).await;
-    assert_eq!((again.n_replayed(), desk.recorded().await.len()), (4, 4));
+    let again = workspace
+        .decide(&workspace.write("same.jsonl", &lines), &[])
+        .await;
+    assert_eq!(
+        (again.n_replayed(), workspace.recorded().await.len()),
+        (4, 4)
+    );
 }
 
-/// Real tables of card transactions, where there are some: what is decided, and which rows say why
-/// they are not.
+/// Runs only if `CARD_TRANSACTIONS` names a folder with real tables of card transactions.
 #[tokio::test]
 async fn every_real_card_transaction_is_answered() {
     let Ok(folder) = std::env::var("CARD_TRANSACTIONS") else {
@@ -364,7 +371,7 @@ async fn every_real_card_transaction_is_answered() {
     let rate = "[[rate]]\nfrom = \"GBP\"\nto = \"USD\"\neffective_from = \"2015-01-01\"\nrate = \
                 \"1.5\"\nsource = \"test\"\n";
     let policies = policies_with("tables/rates.toml", rate);
-    let desk = Desk::new();
+    let workspace = Workspace::new();
     let mut n_files = 0;
     for file in std::fs::read_dir(folder)
         .unwrap()
@@ -399,7 +406,7 @@ async fn every_real_card_transaction_is_answered() {
             "--policies",
             policies.path().to_str().unwrap(),
         ];
-        let decided = desk.decide(file.to_str().unwrap(), &more).await;
+        let decided = workspace.decide(file.to_str().unwrap(), &more).await;
         assert_eq!(
             (decided.code, decided.answers.len()),
             (Some(3), amounts.len()),

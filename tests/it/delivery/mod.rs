@@ -14,17 +14,17 @@ use opentelemetry::trace::{Span as _, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::SdkTracer;
 
-use crate::harness::mortal_receiver::MortalReceiver;
 use crate::harness::otlp_spans::ReceivedSpan;
+use crate::harness::restartable_receiver::RestartableReceiver;
 use crate::harness::{poll, pseudonyms, telemetry_settings};
 
 const PROTOCOLS: [&str; 2] = ["grpc", "http/protobuf"];
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Telemetry that sends to a receiver, with more variables.
 fn telemetry(
-    receiver: &MortalReceiver,
+    receiver: &RestartableReceiver,
     protocol: &str,
     variables: &[(&str, &str)],
     max_bytes: usize,
@@ -68,7 +68,7 @@ fn span_ids(spans: &[ReceivedSpan]) -> BTreeSet<String> {
 
 /// Waits until nothing is in flight, and gives the counts then.
 async fn settled(queue: &Queue) -> SpanCounts {
-    poll::until(PATIENCE, "settled spans", async || {
+    poll::until(TIMEOUT, "settled spans", async || {
         let counts = queue.counts();
         if counts.in_flight == 0 {
             Ok(counts)

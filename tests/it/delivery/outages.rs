@@ -11,12 +11,12 @@ use opentelemetry::Context;
 use opentelemetry::trace::Tracer;
 use serde_json::json;
 
-use super::{PATIENCE, PROTOCOLS, settled, shut_down, span_ids, telemetry, trace, tracer};
+use super::{PROTOCOLS, TIMEOUT, settled, shut_down, span_ids, telemetry, trace, tracer};
 use crate::harness::binary::Service;
 use crate::harness::expenses::ride;
-use crate::harness::mortal_receiver::MortalReceiver;
-use crate::harness::otlp_receiver::Manner;
+use crate::harness::otlp_receiver::Behaviour;
 use crate::harness::receiver_process::ReceiverProcess;
+use crate::harness::restartable_receiver::RestartableReceiver;
 use crate::harness::{TestApp, config, poll, telemetry_settings};
 
 /// Spans of one decision.
@@ -25,7 +25,7 @@ const N_SPANS: usize = 7;
 /// A receiver of its own process is killed twice with SIGKILL while decisions are made, each time
 /// owing an answer.
 async fn killed_twice_under_load(protocol: &str) {
-    let mut receiver = ReceiverProcess::dead();
+    let mut receiver = ReceiverProcess::stopped();
     let endpoint = receiver.endpoint(protocol);
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
@@ -45,13 +45,13 @@ async fn killed_twice_under_load(protocol: &str) {
         trace_ids
     };
     let lives = async {
-        receiver.live_and_be_killed(10).await;
-        receiver.live_and_be_killed(10).await;
-        receiver.live(usize::MAX).await;
+        receiver.run_and_kill_after(10).await;
+        receiver.run_and_kill_after(10).await;
+        receiver.start(usize::MAX).await;
         is_over.store(true, Ordering::Relaxed);
     };
     let (trace_ids, ()) = tokio::join!(join_all((0..4).map(|_| load())), lives);
-    let counts = poll::until(PATIENCE, "settled spans", async || {
+    let counts = poll::until(TIMEOUT, "settled spans", async || {
         let counts = service.get("/readyz?verbose").await["spans"].clone();
         if counts["in_flight"] == 0 {
             Ok(counts)
@@ -101,7 +101,7 @@ async fn a_receiver_killed_twice_under_load_loses_nothing_over_http() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_receiver_decisions_go_on_within_a_bound_and_the_loss_is_exact() {
-    let mut receiver = MortalReceiver::dead();
+    let mut receiver = RestartableReceiver::stopped();
     let endpoint = receiver.endpoint("grpc");
     let max_bytes = 64 * 1024;
     let mut settings = telemetry_settings(&[
@@ -135,7 +135,7 @@ async fn without_a_receiver_decisions_go_on_within_a_bound_and_the_loss_is_exact
         page.sum("telemetry_queue_memory_bytes", &[]),
         queue.n_bytes() as f64
     );
-    receiver.revive().await;
+    receiver.start().await;
     let counts = settled(&queue).await;
     let n_received = span_ids(&receiver.spans()).len() as u64;
     assert_eq!(counts.started, 50 * N_SPANS as u64);
@@ -146,14 +146,14 @@ async fn without_a_receiver_decisions_go_on_within_a_bound_and_the_loss_is_exact
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_drops_its_oldest_traces_and_keeps_failed_ones() {
-    let mut receiver = MortalReceiver::dead();
+    let mut receiver = RestartableReceiver::stopped();
     let telemetry = telemetry(&receiver, "grpc", &[], 256 * 1024);
     let tracer = tracer(&telemetry);
     let text = "x".repeat(2_000);
     let traces: Vec<(bool, String)> = (0..300)
         .map(|n| (n % 30 == 0, trace(&tracer, &text, n % 30 == 0)))
         .collect();
-    receiver.revive().await;
+    receiver.start().await;
     let counts = settled(&telemetry.queue().unwrap()).await;
     shut_down(telemetry).await;
     let mut received: BTreeMap<String, usize> = BTreeMap::new();
@@ -203,7 +203,7 @@ async fn a_full_queue_drops_its_oldest_traces_and_keeps_failed_ones() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_counts_add_up_at_every_moment() {
     for protocol in PROTOCOLS {
-        let mut receiver = MortalReceiver::spawn().await;
+        let mut receiver = RestartableReceiver::spawn().await;
         let variables = [
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "50"),
             ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "64"),
@@ -232,17 +232,17 @@ async fn the_counts_add_up_at_every_moment() {
             );
             counts
         };
-        for manner in [
-            Manner::Take,
-            Manner::TakeAllBut(1),
-            Manner::Busy,
-            Manner::Refuse,
-            Manner::Hang,
-            Manner::Take,
+        for behaviour in [
+            Behaviour::Accept,
+            Behaviour::RejectSpans(1),
+            Behaviour::Busy,
+            Behaviour::Reject,
+            Behaviour::Hang,
+            Behaviour::Accept,
         ] {
-            receiver.behave(manner);
+            receiver.behave(behaviour);
             let before = queue.counts();
-            poll::until(PATIENCE, "a thousand more spans", async || {
+            poll::until(TIMEOUT, "a thousand more spans", async || {
                 let counts = adds_up(queue.counts());
                 assert!(queue.n_bytes() <= 128 * 1024);
                 if counts.started > before.started + 1000 {
@@ -254,7 +254,7 @@ async fn the_counts_add_up_at_every_moment() {
             .await;
         }
         receiver.kill();
-        receiver.revive().await;
+        receiver.start().await;
         is_over.store(true, Ordering::Relaxed);
         makers.into_iter().for_each(|maker| maker.join().unwrap());
         let counts = adds_up(settled(&queue).await);

@@ -15,17 +15,17 @@ use expense_agent::telemetry::provider::Telemetry;
 use opentelemetry::trace::{Span as _, Tracer};
 use opentelemetry::{Context, KeyValue};
 
-use super::{PATIENCE, PROTOCOLS, ROOMY, settled, shut_down, span_ids, telemetry, trace, tracer};
-use crate::harness::mortal_receiver::MortalReceiver;
-use crate::harness::otlp_receiver::Manner;
+use super::{PROTOCOLS, ROOMY, TIMEOUT, settled, shut_down, span_ids, telemetry, trace, tracer};
+use crate::harness::otlp_receiver::Behaviour;
+use crate::harness::restartable_receiver::RestartableReceiver;
 use crate::harness::server::Server;
 use crate::harness::{poll, pseudonyms, telemetry_settings};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn large_spans_reach_a_receiver_that_accepts_four_mebibytes() {
     for protocol in PROTOCOLS {
-        let receiver = MortalReceiver::spawn().await;
-        receiver.behave(Manner::AtMost(4 * 1024 * 1024));
+        let receiver = RestartableReceiver::spawn().await;
+        receiver.behave(Behaviour::MaxBytes(4 * 1024 * 1024));
         let telemetry = telemetry(
             &receiver,
             protocol,
@@ -48,8 +48,8 @@ async fn large_spans_reach_a_receiver_that_accepts_four_mebibytes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_accepts_only_small_messages_gets_small_ones() {
     for protocol in PROTOCOLS {
-        let receiver = MortalReceiver::spawn().await;
-        receiver.behave(Manner::AtMost(300_000));
+        let receiver = RestartableReceiver::spawn().await;
+        receiver.behave(Behaviour::MaxBytes(300_000));
         let telemetry = telemetry(&receiver, protocol, &[], ROOMY);
         let tracer = tracer(&telemetry);
         let text = "x".repeat(20 * 1024);
@@ -67,8 +67,8 @@ async fn a_receiver_that_accepts_only_small_messages_gets_small_ones() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_receiver_rejects_is_counted_as_dropped() {
     for protocol in PROTOCOLS {
-        let receiver = MortalReceiver::spawn().await;
-        receiver.behave(Manner::TakeAllBut(2));
+        let receiver = RestartableReceiver::spawn().await;
+        receiver.behave(Behaviour::RejectSpans(2));
         let telemetry = telemetry(
             &receiver,
             protocol,
@@ -81,13 +81,13 @@ async fn what_a_receiver_rejects_is_counted_as_dropped() {
         let counts = settled(&queue).await;
         assert_eq!((counts.exported, counts.dropped), (1, 2), "{protocol}");
 
-        receiver.behave(Manner::Refuse);
+        receiver.behave(Behaviour::Reject);
         trace(&tracer(&telemetry), "", false);
         queue.flush();
         let counts = settled(&queue).await;
         assert_eq!((counts.exported, counts.dropped), (1, 5), "{protocol}");
 
-        receiver.behave(Manner::Take);
+        receiver.behave(Behaviour::Accept);
         trace(&tracer(&telemetry), "", false);
         queue.flush();
         let counts = settled(&queue).await;
@@ -99,7 +99,7 @@ async fn what_a_receiver_rejects_is_counted_as_dropped() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_hangs_or_is_busy_is_retried() {
     for protocol in PROTOCOLS {
-        let mut receiver = MortalReceiver::spawn().await;
+        let mut receiver = RestartableReceiver::spawn().await;
         let telemetry = telemetry(
             &receiver,
             protocol,
@@ -107,11 +107,11 @@ async fn a_receiver_that_hangs_or_is_busy_is_retried() {
             ROOMY,
         );
         let queue = telemetry.queue().unwrap();
-        receiver.behave(Manner::Busy);
+        receiver.behave(Behaviour::Busy);
         let first = trace(&tracer(&telemetry), "", false);
-        receiver.behave(Manner::Hang);
-        receiver.hanging(2).await;
-        receiver.behave(Manner::Take);
+        receiver.behave(Behaviour::Hang);
+        receiver.wait_for_unanswered(2).await;
+        receiver.behave(Behaviour::Accept);
         let counts = settled(&queue).await;
         assert_eq!((counts.exported, counts.dropped), (3, 0), "{protocol}");
         assert!(receiver.spans().iter().all(|span| span.trace_id == first));
@@ -123,7 +123,7 @@ async fn a_receiver_that_hangs_or_is_busy_is_retried() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_delivers_the_queue_and_counts_what_it_cannot_deliver() {
     for protocol in PROTOCOLS {
-        let receiver = MortalReceiver::spawn().await;
+        let receiver = RestartableReceiver::spawn().await;
         let telemetry = telemetry(
             &receiver,
             protocol,
@@ -141,7 +141,7 @@ async fn a_stop_delivers_the_queue_and_counts_what_it_cannot_deliver() {
         };
         assert_eq!(queue.counts(), expected);
 
-        receiver.behave(Manner::Hang);
+        receiver.behave(Behaviour::Hang);
         let telemetry = self::telemetry(&receiver, protocol, &[], ROOMY);
         let queue = telemetry.queue().unwrap();
         (0..10).for_each(|_| _ = trace(&tracer(&telemetry), "text", false));
@@ -231,7 +231,7 @@ async fn a_backend_that_never_accepted_anything_is_tried_four_times_at_the_stop(
     ];
     let telemetry = Telemetry::start(&telemetry_settings(&variables), pseudonyms()).unwrap();
     trace(&tracer(&telemetry), "", false);
-    poll::until(PATIENCE, "attempt under way", async || {
+    poll::until(TIMEOUT, "attempt under way", async || {
         match n_tried.load(Ordering::Relaxed) {
             UNDER_WAY => Ok(()),
             n => Err(n),

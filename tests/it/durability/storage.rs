@@ -14,9 +14,9 @@ use super::{decisions, paper};
 use crate::harness::binary::{run, text};
 use crate::harness::expenses::{id_of, path_of};
 use crate::harness::jaeger::skip;
-use crate::harness::server::Nobody;
+use crate::harness::server::UnusedPort;
 use crate::harness::store::{TestStore, on_each_store};
-use crate::harness::wire::Wire;
+use crate::harness::tcp_proxy::TcpProxy;
 use crate::harness::{TestApp, config, poll};
 
 /// A file system in memory, of a size that can be changed; gone with the value.
@@ -168,8 +168,8 @@ async fn a_service_does_not_start_on_a_ledger_it_cannot_write_to() {
 
 #[tokio::test]
 async fn a_service_whose_postgres_refuses_connections_says_why() {
-    let nobody = Nobody::new();
-    let url = nobody.origin().replace("http", "postgres") + "/expense";
+    let unused_port = UnusedPort::new();
+    let url = unused_port.origin().replace("http", "postgres") + "/expense";
     let output = run(
         &[],
         &[("OTEL_TRACES_EXPORTER", "none"), ("DATABASE_URL", &url)],
@@ -338,9 +338,9 @@ async fn a_postgres_that_dies_silently_delays_a_request_no_longer_than_the_time_
         };
         let mut url = reqwest::Url::parse(url.expose_secret()).unwrap();
         let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
-        let wire = Wire::to(server).await;
+        let proxy = TcpProxy::to(server).await;
         url.set_host(Some("127.0.0.1")).unwrap();
-        url.set_port(Some(wire.port())).unwrap();
+        url.set_port(Some(proxy.port())).unwrap();
         let app = TestApp::with(Config {
             store: Store::Postgres(url.as_str().into()),
             ..config()
@@ -369,7 +369,7 @@ async fn a_postgres_that_dies_silently_delays_a_request_no_longer_than_the_time_
                 },
             )
             .await;
-            wire.die();
+            proxy.go_silent();
             lock.rollback().await.unwrap();
         };
         let (cut_off, ()) = futures_util::future::join(cut_off, cut).await;
@@ -396,7 +396,7 @@ async fn a_postgres_that_dies_silently_delays_a_request_no_longer_than_the_time_
             "what was cut off is not there"
         );
         // Idle connections that died are replaced, and no request is refused.
-        wire.die();
+        proxy.go_silent();
         app.decide(paper(4)).await;
     })
     .await;

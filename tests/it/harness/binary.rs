@@ -1,5 +1,5 @@
-//! The program itself as a process of its own, with an environment the test chooses: for what only
-//! the real thing shows, such as variables the SDK reads, signals and exit codes.
+//! The program as a separate process, with an environment that the test chooses. For tests of what
+//! only a real process shows: variables that the SDK reads, signals, and exit codes.
 
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -11,13 +11,13 @@ use tokio::process::{Child, Command};
 use super::shipped_policies;
 
 /// How long the program may take to start or to stop before a test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A command line of the program, with the shipped policies and nothing of this process's
-/// environment.
+/// A command that runs the program with the shipped policies, and without the environment of this
+/// process.
 pub(crate) fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_expense-agent"));
-    // Most tests have no receiver of log records; those that have one set the variable.
+    // Most tests have no receiver of log records; tests that have one set the variable themselves.
     command
         .args(arguments)
         .env_clear()
@@ -30,15 +30,15 @@ pub(crate) fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command
     command
 }
 
-/// Runs the program to its end.
+/// Runs the program, and waits until it ends.
 pub(crate) async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    tokio::time::timeout(PATIENCE, command(arguments, variables).output())
+    tokio::time::timeout(TIMEOUT, command(arguments, variables).output())
         .await
         .expect("the program ends")
         .unwrap()
 }
 
-/// What a program wrote, as text.
+/// The output of a program as text.
 pub(crate) fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
 }
@@ -51,7 +51,7 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Starts the service on a free port, and waits until it says where it listens.
+    /// Starts the service on a free port, and waits until it prints its address.
     pub(crate) async fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = command(arguments, variables);
@@ -65,7 +65,7 @@ impl Service {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = tokio::time::timeout(PATIENCE, lines.next_line())
+        let line = tokio::time::timeout(TIMEOUT, lines.next_line())
             .await
             .expect("the service starts")
             .unwrap();
@@ -82,7 +82,7 @@ impl Service {
         }
     }
 
-    /// Posts a body, and gives the answer's status and JSON.
+    /// Posts an expense; returns the status and the JSON of the answer.
     pub(crate) async fn post(&self, body: serde_json::Value) -> (u16, serde_json::Value) {
         let response = reqwest::Client::new()
             .post(format!("{}/v1/expenses", self.url))
@@ -103,7 +103,7 @@ impl Service {
             .unwrap()
     }
 
-    /// Sends a signal by its name.
+    /// Sends the signal of this name, such as `TERM`.
     pub(crate) async fn signal(&self, name: &str) {
         let pid = self.child.id().expect("the service is running");
         let status = Command::new("sh")
@@ -115,7 +115,7 @@ impl Service {
         assert!(status.success());
     }
 
-    /// Waits for the end; gives the exit status and what was logged.
+    /// Waits for the end; returns the exit status and the log.
     pub(crate) async fn ended(mut self) -> (ExitStatus, String) {
         let mut log = String::new();
         let mut stderr = self.child.stderr.take().unwrap();
@@ -123,7 +123,7 @@ impl Service {
             stderr.read_to_string(&mut log).await.unwrap();
             self.child.wait().await.unwrap()
         };
-        let status = tokio::time::timeout(PATIENCE, ended)
+        let status = tokio::time::timeout(TIMEOUT, ended)
             .await
             .expect("the service ends");
         (status, log)

@@ -1,17 +1,17 @@
-//! The expenses that the tests post, and what they read out of a decision. The models' answers to
-//! them are in `replies`.
+//! The expenses that the tests post, and helpers that read a decision. The answers of the fake model
+//! are in `replies`.
 
 use serde_json::{Value, json};
 
-/// The day of the expenses that name one.
+/// The date of every expense that has one.
 pub(crate) const DAY: &str = "2026-03-14";
 
-/// An expense of Ana's.
+/// An expense of the employee `ana`.
 pub(crate) fn expense(transaction: &str, amount: &str) -> Value {
     json!({"transaction": transaction, "amount": amount, "date": DAY, "user_id": "ana"})
 }
 
-/// The smallest expense: what the service demands, and no more.
+/// An expense with the required fields only.
 pub(crate) fn taxi() -> Value {
     json!({"transaction": "Taxi", "amount": "5.00"})
 }
@@ -26,7 +26,7 @@ pub(crate) fn numbered_ride(n: usize) -> Value {
     expense(&format!("Uber ride {n}"), "45.00")
 }
 
-/// A trip above the cap of the shipped travel policy, its amount a number in the JSON.
+/// A trip above the cap of the shipped travel policy. Its amount is a JSON number.
 pub(crate) fn flight() -> Value {
     let mut body = expense("Flight to Chicago, $650", "650.00");
     body["amount"] = json!(650.00);
@@ -40,7 +40,7 @@ pub(crate) fn meal(amount: &str) -> Value {
     body
 }
 
-/// Office equipment, which needs an approval from 500.00 up.
+/// Office equipment, which needs an approval if it costs more than 500.00.
 pub(crate) fn laptop(amount: &str) -> Value {
     expense("Laptop", amount)
 }
@@ -56,17 +56,17 @@ pub(crate) fn id_of(decision: &Value) -> &str {
     decision["id"].as_str().expect("a decision has an id")
 }
 
-/// Where a decision is read.
+/// The path of a decision.
 pub(crate) fn path_of(decision: &Value) -> String {
     format!("/v1/expenses/{}", id_of(decision))
 }
 
-/// Where a person resolves a decision.
+/// The path to which the resolution of a decision is posted.
 pub(crate) fn resolution_of(decision: &Value) -> String {
     format!("{}/resolution", path_of(decision))
 }
 
-/// The check of this type among those of a decision.
+/// The only check of this type in a decision.
 pub(crate) fn check<'a>(decision: &'a Value, validation_type: &str) -> &'a Value {
     let checks = decision["validations"].as_array().unwrap();
     let mut found = checks

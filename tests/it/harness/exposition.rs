@@ -13,7 +13,7 @@ pub(crate) struct Sample {
     pub(crate) value: f64,
 }
 
-/// The page, read and as it was written.
+/// A page, parsed and as text.
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
     pub(crate) text: String,
@@ -21,7 +21,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// Reads a page; a line that is neither a comment nor a sample fails.
+    /// Parses a page; panics at a line that is neither a comment nor a sample.
     pub(crate) fn parse(text: &str) -> Self {
         let line = Regex::new(r#"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$"#).unwrap();
         let label = Regex::new(r#"([a-zA-Z_][a-zA-Z0-9_]*)="((?:\\.|[^"\\])*)",?"#).unwrap();
@@ -71,7 +71,7 @@ impl Page {
             .collect()
     }
 
-    /// The values a label has on samples of a name.
+    /// The values of a label among the samples of a name.
     pub(crate) fn values(&self, name: &str, label: &str) -> BTreeSet<&str> {
         let samples = self.samples.iter().filter(|sample| sample.name == name);
         samples

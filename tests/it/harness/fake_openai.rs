@@ -1,7 +1,6 @@
-//! A stand-in for OpenAI: a real HTTP server that answers `POST /v1/chat/completions` from a script
-//! and records every request. It judges nothing: what a request must look like is for the tests to
-//! say. A reply comes from the queue of its step (classify, decide), else from the script, else
-//! from the default.
+//! A fake OpenAI: a real HTTP server that answers `POST /v1/chat/completions` with scripted replies
+//! and records every request. It does not validate requests; tests check what they need. A reply
+//! comes from the queue of its step (classify, decide), else from the script, else it is the default.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -45,7 +44,7 @@ impl FakeOpenAi {
         }
     }
 
-    /// What an OpenAI client is configured with, such as `http://127.0.0.1:41234/v1`.
+    /// The base URL for an OpenAI client, such as `http://127.0.0.1:41234/v1`.
     pub(crate) fn base_url(&self) -> String {
         format!("{}/v1", self.server.origin())
     }
@@ -65,7 +64,7 @@ impl FakeOpenAi {
         self.shared.lock().decide.extend(replies);
     }
 
-    /// Sets the reply that is given, as often as asked, once no queue has one.
+    /// Sets the default: the reply to every request for which neither queue nor script has one.
     pub(crate) fn always(&self, reply: Reply) {
         self.shared.lock().default = Some(reply);
     }
@@ -137,7 +136,7 @@ impl Reply {
         reply
     }
 
-    /// An error as OpenAI words it for this HTTP status; 429 is the passing kind, a rate limit.
+    /// An error as OpenAI returns it with this HTTP status; 429 is a rate limit, which passes.
     pub(crate) fn status(status: u16) -> Self {
         match status {
             401 => Self::error(status, "invalid_request_error", Some("invalid_api_key")),
@@ -147,7 +146,7 @@ impl Reply {
         }
     }
 
-    /// An error with a type and code of the caller's, such as 429 `insufficient_quota`.
+    /// An error with this type and code, such as 429 `insufficient_quota`.
     pub(crate) fn error(status: u16, error_type: &str, code: Option<&str>) -> Self {
         Self::error_saying(
             status,
@@ -157,7 +156,7 @@ impl Reply {
         )
     }
 
-    /// Any answer at all, for instance the HTML page of a proxy.
+    /// Any answer, for instance the HTML page of a proxy.
     pub(crate) fn raw(status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
         let status = StatusCode::from_u16(status).expect("a valid HTTP status");
         let content_type = HeaderValue::from_str(content_type).expect("a valid content type");
@@ -174,7 +173,7 @@ impl Reply {
         Self::doing(Answer::Close)
     }
 
-    /// The same reply, that much later.
+    /// The same reply, later by `delay`.
     pub(crate) fn delayed(delay: Duration, reply: Self) -> Self {
         Self {
             delay: reply.delay + delay,
@@ -182,7 +181,7 @@ impl Reply {
         }
     }
 
-    /// The same reply, once the test lets it go.
+    /// The same reply, once the test notifies the gate.
     pub(crate) fn held(gate: &Arc<Notify>, reply: Self) -> Self {
         Self {
             gate: Some(Arc::clone(gate)),
@@ -273,11 +272,11 @@ impl Reply {
     }
 }
 
-/// The book as the handler and the test share it.
+/// The state that the handler and the test share.
 #[derive(Clone, Default)]
 struct Shared(Arc<Mutex<Book>>);
 
-/// What has been asked, and what is still to be answered.
+/// The requests so far, and the replies that are left.
 #[derive(Default)]
 struct Book {
     requests: Vec<Recorded>,
@@ -294,7 +293,7 @@ impl Shared {
 }
 
 impl Book {
-    /// Files the request and gives its number, counted from 1, and its reply.
+    /// Records the request; returns its number, counted from 1, and its reply.
     fn take(&mut self, method: &Method, request: Recorded) -> (usize, Reply) {
         let reply = if (method, request.path.as_str()) == (&Method::POST, COMPLETIONS) {
             self.next_reply(request.schema_name())
@@ -347,8 +346,7 @@ async fn answer(
     );
 
     if !reply.delay.is_zero() {
-        // This is the latency that a test has asked for; no test waits here for something to
-        // happen.
+        // The latency that a test asked for. No test relies on this to wait for something.
         tokio::time::sleep(reply.delay).await;
     }
     if let Some(gate) = reply.gate {
@@ -373,7 +371,7 @@ async fn answer(
 }
 
 #[tokio::test]
-async fn the_queue_of_a_step_goes_before_the_script_and_the_script_before_the_default() {
+async fn replies_come_from_the_queue_of_the_step_then_the_script_then_the_default() {
     let openai = FakeOpenAi::spawn().await;
     openai.always(Reply::content("default"));
     openai.script([Reply::content("script")]);

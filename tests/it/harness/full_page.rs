@@ -1,4 +1,4 @@
-//! A page of `/metrics` with every metric: from the real program with everything switched on, after
+//! A page of `/metrics` that shows every metric: of the real program with all metrics enabled, after
 //! decisions of every kind.
 
 use std::time::Duration;
@@ -16,13 +16,13 @@ use super::store::TestStore;
 use super::{MODEL, poll};
 
 /// How long a metric may take to appear before a test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The employee of all expenses, whose id must not appear in a metric.
 pub(crate) const EMPLOYEE: &str = "ana-the-employee";
 
 /// An expense of the employee.
-fn claim(transaction: &str, amount: &str) -> Value {
+fn expense_of_employee(transaction: &str, amount: &str) -> Value {
     of_user(expense(transaction, amount), EMPLOYEE)
 }
 
@@ -72,91 +72,126 @@ pub(crate) async fn full_page() -> Page {
 
     decide(
         "ea_feed",
-        claim("Uber ride", "45.00"),
+        expense_of_employee("Uber ride", "45.00"),
         approved_trip().into(),
     )
     .await;
     decide(
         "ea_zeta",
-        claim("Uber ride", "45.00"),
+        expense_of_employee("Uber ride", "45.00"),
         approved_trip().into(),
     )
     .await;
-    // More lenient than the policy.
+    // The advice is more lenient than the policy.
     decide(
         "ea_feed",
-        claim("Flight to Chicago", "650.00"),
+        expense_of_employee("Flight to Chicago", "650.00"),
         approved_trip().into(),
     )
     .await;
     decide(
         "ea_feed",
-        claim("Uber ride", "45.00"),
+        expense_of_employee("Uber ride", "45.00"),
         vec![Reply::status(503)],
     )
     .await;
-    let mended = std::iter::once(category("fun"))
+    let repaired = std::iter::once(category("fun"))
         .chain(approved_trip())
         .collect();
-    decide("ea_feed", claim("Uber ride", "46.00"), mended).await;
+    decide(
+        "ea_feed",
+        expense_of_employee("Uber ride", "46.00"),
+        repaired,
+    )
+    .await;
     let unpriced = approved_trip()
         .into_iter()
         .map(|reply| reply.model("unheard-of"))
         .collect();
-    decide("ea_feed", claim("Uber ride", "47.00"), unpriced).await;
+    decide(
+        "ea_feed",
+        expense_of_employee("Uber ride", "47.00"),
+        unpriced,
+    )
+    .await;
     let manager = || {
         vec![
             category("travel"),
             advice("needs_approval", "travel-manager-approval"),
         ]
     };
-    decide("ea_feed", claim("Flight to Boston", "310.00"), manager()).await;
-    let open = decide("ea_feed", claim("Flight to Boston", "311.00"), manager()).await;
+    decide(
+        "ea_feed",
+        expense_of_employee("Flight to Boston", "310.00"),
+        manager(),
+    )
+    .await;
+    let open = decide(
+        "ea_feed",
+        expense_of_employee("Flight to Boston", "311.00"),
+        manager(),
+    )
+    .await;
     let resolution =
         json!({"action": "approve", "role": "manager", "actor": "ben", "reason": "Talked to her."});
     let (status, resolved) = send(&resolution_of(&open), "ea_boss", resolution).await;
     assert_eq!(status, 201, "{resolved:#}");
     assert_eq!(
-        send("/v1/expenses", "ea_nobody", claim("Taxi", "1.00"))
-            .await
-            .0,
+        send(
+            "/v1/expenses",
+            "ea_nobody",
+            expense_of_employee("Taxi", "1.00")
+        )
+        .await
+        .0,
         401
     );
     assert_eq!(
-        send("/v1/expenses", "ea_feed", claim("Taxi", "-1.00"))
-            .await
-            .0,
+        send(
+            "/v1/expenses",
+            "ea_feed",
+            expense_of_employee("Taxi", "-1.00")
+        )
+        .await
+        .0,
         422
     );
 
-    // The lookup fails, and with it the tool, the run and the request.
+    // The policy lookup fails, so its tool span, the run and the request fail as well.
     store.execute("ALTER TABLE cap_usage RENAME TO gone").await;
     fake.script([category("travel")]);
     assert_eq!(
-        send("/v1/expenses", "ea_feed", claim("Taxi", "1.00"))
-            .await
-            .0,
+        send(
+            "/v1/expenses",
+            "ea_feed",
+            expense_of_employee("Taxi", "1.00")
+        )
+        .await
+        .0,
         503
     );
 
-    let page = poll::until(PATIENCE, "all that is watched on the page", async || {
-        let text = client
-            .get(format!("{}/metrics", service.url))
-            .send()
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap();
-        let page = Page::parse(&text);
-        let n_pending = page.sum(
-            "expense_decisions_pending",
-            &[("expense_pending_role", "manager")],
-        );
-        // One needs approval, one review.
-        let is_there = n_pending == 2.0 && page.sum("telemetry_spans_total", &[]) > 0.0;
-        if is_there { Ok(page) } else { Err(page.text) }
-    })
+    let page = poll::until(
+        TIMEOUT,
+        "page with pending decisions and exported spans",
+        async || {
+            let text = client
+                .get(format!("{}/metrics", service.url))
+                .send()
+                .await
+                .unwrap()
+                .text()
+                .await
+                .unwrap();
+            let page = Page::parse(&text);
+            let n_pending = page.sum(
+                "expense_decisions_pending",
+                &[("expense_pending_role", "manager")],
+            );
+            let is_there = n_pending == 2.0 && page.sum("telemetry_spans_total", &[]) > 0.0;
+            if is_there { Ok(page) } else { Err(page.text) }
+        },
+    )
     .await;
     let (ended, log) = service.stop().await;
     assert!(ended.success(), "{log}");

@@ -1,6 +1,6 @@
-//! A client of a Jaeger that runs beside the tests, by its stable query API `/api/v3`.
-//! The person who runs the tests starts it, and three environment variables name it;
-//! without them a test against it skips, and says so.
+//! A client of a real Jaeger, through its stable query API `/api/v3`. The person who runs the tests
+//! starts the Jaeger and sets three environment variables; without them, tests that need it are
+//! skipped with a note.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -21,8 +21,8 @@ pub(crate) struct Jaeger {
 }
 
 impl Jaeger {
-    /// The Jaeger that `JAEGER_QUERY_URL`, `JAEGER_OTLP_GRPC` and `JAEGER_OTLP_HTTP` name; None
-    /// without the first.
+    /// The Jaeger that `JAEGER_QUERY_URL`, `JAEGER_OTLP_GRPC` and `JAEGER_OTLP_HTTP` name; `None` if
+    /// the first is not set.
     pub(crate) fn from_env() -> Option<Self> {
         let query_url = std::env::var("JAEGER_QUERY_URL").ok()?;
         let beside = |name: &str| {
@@ -40,27 +40,26 @@ impl Jaeger {
         })
     }
 
-    /// Where it is asked, and where its pages are.
+    /// The base URL of its query API and of its web pages.
     pub(crate) fn query_url(&self) -> &str {
         &self.query_url
     }
 
-    /// Where it takes OTLP over gRPC.
+    /// Its OTLP endpoint over gRPC.
     pub(crate) fn otlp_grpc(&self) -> &str {
         &self.otlp_grpc
     }
 
-    /// Where it takes OTLP over HTTP, without the `/v1/traces` of the signal.
+    /// Its OTLP endpoint over HTTP, without the `/v1/traces` of the signal.
     pub(crate) fn otlp_http(&self) -> &str {
         &self.otlp_http
     }
 
-    /// The trace as it was stored, as OTLP JSON, `{"result": {"resourceSpans": …}}`; None while
-    /// Jaeger does not know it.
+    /// The stored trace as OTLP JSON, `{"result": {"resourceSpans": …}}`; `None` while Jaeger does not
+    /// have it.
     pub(crate) async fn trace(&self, trace_id: &str) -> Option<Value> {
-        // Otherwise Jaeger drops duplicates and writes remarks of its own into the spans as
-        // attributes. The option has two names: older releases read the second alone, newer
-        // ones prefer the first.
+        // Otherwise Jaeger drops duplicates and adds its own remarks to the spans as attributes. The
+        // option has two names: older releases read only the second, newer ones prefer the first.
         let raw = "rawTraces=true&raw_traces=true";
         let url = format!("{}/api/v3/traces/{trace_id}?{raw}", self.query_url);
         let res = self.client.get(&url).send().await.expect("Jaeger answers");
@@ -73,7 +72,7 @@ impl Jaeger {
         Some(serde_json::from_str(&body).expect("Jaeger answers JSON"))
     }
 
-    /// The trace's spans, as soon as there are `n_spans`; panics with those that are there when
+    /// The spans of the trace, as soon as there are `n_spans`; panics with the spans found so far when
     /// `limit` has passed.
     pub(crate) async fn wait_for_trace(
         &self,
@@ -109,8 +108,8 @@ pub(crate) fn tree_spans(answer: &Value) -> Vec<TreeSpan> {
         .collect()
 }
 
-/// Says on standard error why a test ends early; the test harness shows that even when the test
-/// passes.
+/// Writes to standard error why a test is skipped. The test framework captures `eprintln!` of a test
+/// that passes, but not this.
 pub(crate) fn skip(reason: &str) {
     writeln!(std::io::stderr(), "skipped: {reason}").expect("standard error can be written to");
 }
@@ -146,7 +145,7 @@ fn attributes(owner: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-/// OTLP JSON names the type, as in `{"intValue": "5"}`; 64-bit integers are strings in it.
+/// The value alone. OTLP JSON names the type, as in `{"intValue": "5"}`; 64-bit integers are strings in it.
 fn plain_value(value: &Value) -> Value {
     let (value_type, value) = value
         .as_object()

@@ -1,5 +1,4 @@
-//! A file of API keys that changes under a running service, as operators and clusters change
-//! theirs.
+//! A file of API keys, which a test can replace while a service runs.
 
 use std::path::PathBuf;
 
@@ -10,7 +9,7 @@ use tempfile::TempDir;
 
 use super::{TestApp, config, http_config};
 
-/// The entry of a key, with more lines at its end.
+/// The entry of a key, followed by the lines `more`.
 pub(crate) fn entry(id: &str, tenant: &str, key: &str, more: &str) -> String {
     format!(
         "{}{more}\n\n",

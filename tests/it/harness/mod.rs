@@ -9,7 +9,6 @@ pub(crate) mod fake_openai;
 pub(crate) mod full_page;
 pub(crate) mod jaeger;
 pub(crate) mod key_file;
-pub(crate) mod mortal_receiver;
 pub(crate) mod otlp_logs;
 pub(crate) mod otlp_metrics;
 pub(crate) mod otlp_receiver;
@@ -18,11 +17,12 @@ pub(crate) mod policy_folder;
 pub(crate) mod poll;
 pub(crate) mod receiver_process;
 pub(crate) mod replies;
+pub(crate) mod restartable_receiver;
 pub(crate) mod sent;
 pub(crate) mod server;
 pub(crate) mod store;
+pub(crate) mod tcp_proxy;
 pub(crate) mod trace_tree;
-pub(crate) mod wire;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,7 +54,7 @@ use exposition::Page;
 use fake_openai::FakeOpenAi;
 use store::TestStore;
 
-/// A model's name that the shipped price table knows.
+/// A model that has a price in the shipped price table.
 pub(crate) const MODEL: &str = "gpt-4o-mini";
 
 /// The path of a file or folder of the project.
@@ -62,13 +62,13 @@ pub(crate) fn project_path(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// The folder of policies that ships.
+/// The folder of the shipped policies.
 pub(crate) fn shipped_policies() -> PathBuf {
     project_path("policies")
 }
 
-/// A copy of the shipped policies, with these lines put into one of the files, above its evidence
-/// or at its end.
+/// A copy of the shipped policies, with these lines inserted into one of the files: before its
+/// `[evidence]`, else at its end.
 pub(crate) fn policies_with(file: &str, lines: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     policy_folder::copy_shipped(folder.path());
@@ -120,19 +120,19 @@ pub(crate) fn pseudonyms() -> Pseudonyms {
     Pseudonyms::new("the key of the tests".into())
 }
 
-/// Telemetry as these variables ask for it.
+/// The telemetry settings that these environment variables make.
 pub(crate) fn telemetry_settings(variables: &[(&str, &str)]) -> TelemetrySettings {
     let variables: Variables = variables
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
-    let mut faults = Vec::new();
-    let settings = TelemetrySettings::parse(&variables, &mut faults);
-    assert!(faults.is_empty(), "{faults:?}");
+    let mut problems = Vec::new();
+    let settings = TelemetrySettings::parse(&variables, &mut problems);
+    assert!(problems.is_empty(), "{problems:?}");
     settings
 }
 
-/// The fake as the service's model, with two retries and short timeouts.
+/// Settings that make the fake the service's model, with two retries and a short timeout.
 pub(crate) fn openai(fake: &FakeOpenAi) -> ModelConfig {
     ModelConfig::OpenAi(Box::new(OpenAiConfig {
         base_url: fake.base_url().parse().unwrap(),
@@ -156,7 +156,7 @@ pub(crate) struct TestApp {
     telemetry: Option<Telemetry>,
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<()>>,
-    /// The ledger's folder, unless the test brought one.
+    /// The ledger's folder, unless the test has its own.
     _folder: Option<TempDir>,
 }
 
@@ -192,19 +192,19 @@ impl TestApp {
         .await
     }
 
-    /// The service with settings of the test's own.
+    /// The service with these settings.
     pub(crate) async fn with(config: Config) -> Self {
         Self::by(Clock::system(), config).await
     }
 
-    /// The service by another clock.
+    /// The service with these settings and this clock.
     pub(crate) async fn by(clock: Clock, config: Config) -> Self {
         let spans = InMemorySpanExporter::default();
         let telemetry = Telemetry::with_exporter(&config.telemetry, pseudonyms(), spans.clone());
         Self::start(config, clock, telemetry, spans).await
     }
 
-    /// The service, its spans sent as its settings say instead of kept in memory.
+    /// The service with these settings, whose spans are exported instead of kept in memory.
     pub(crate) async fn exporting(config: Config) -> Self {
         let telemetry = Telemetry::start(&config.telemetry, pseudonyms()).unwrap();
         Self::start(
@@ -236,7 +236,7 @@ impl TestApp {
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(async move {
             app.serve(listener, async {
-                let _told_or_dropped = stopped.await;
+                let _dropped = stopped.await;
             })
             .await
             .unwrap();
@@ -262,7 +262,7 @@ impl TestApp {
             .unwrap();
     }
 
-    /// The spans that wait to be delivered, and the counts of all.
+    /// The queue of spans that wait for export, which also counts all spans.
     pub(crate) fn queue(&self) -> Arc<Queue> {
         self.telemetry
             .as_ref()
@@ -359,7 +359,7 @@ impl TestApp {
         }
     }
 
-    /// What `/metrics` shows.
+    /// The page of `/metrics`.
     pub(crate) async fn metrics(&self) -> Page {
         Page::parse(self.get("/metrics").await.body.as_str().unwrap())
     }
@@ -371,7 +371,7 @@ impl TestApp {
         reply.body
     }
 
-    /// The decision as it is read again.
+    /// The decision as `GET` returns it.
     pub(crate) async fn read(&self, decision: &Value) -> Value {
         self.get(&path_of(decision)).await.body
     }
@@ -388,8 +388,8 @@ impl TestApp {
             .await
     }
 
-    /// Posts an expense, and hangs up when its model has been asked.
-    pub(crate) async fn leave_once_the_model_is_asked(&self, fake: &FakeOpenAi, body: Value) {
+    /// Posts an expense, and closes the connection once the model has been asked.
+    pub(crate) async fn disconnect_once_the_model_is_asked(&self, fake: &FakeOpenAi, body: Value) {
         let request = self
             .request(reqwest::Method::POST, "/v1/expenses", &[])
             .json(&body);
@@ -405,7 +405,7 @@ impl TestApp {
             },
         );
         tokio::select! {
-            reply = request.send() => panic!("answered before the client could leave: {reply:?}"),
+            reply = request.send() => panic!("answered before the client could disconnect: {reply:?}"),
             () = asked => {}
         }
     }
@@ -433,7 +433,7 @@ impl TestApp {
     }
 }
 
-/// Compares a text with the golden file of that name; `INSTA_UPDATE=always` writes it anew.
+/// Compares a text with the golden file of that name; `INSTA_UPDATE=always` rewrites the file.
 pub(crate) fn assert_golden(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("../../golden");

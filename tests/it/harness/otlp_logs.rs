@@ -1,5 +1,4 @@
-//! The log part of the OTLP receiver: what a backend gets to see of log records, over gRPC and over
-//! HTTP.
+//! The logs part of the OTLP receiver: log records as a backend reads them, over gRPC and HTTP.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -14,7 +13,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::{
 use prost::Message;
 use serde_json::Value;
 
-use super::otlp_receiver::plain;
+use super::otlp_receiver::decompress;
 use super::otlp_spans::{hex, read_attributes, read_value};
 
 /// Every delivery so far, shared by both transports and the test.
@@ -24,7 +23,7 @@ pub(crate) struct LogsInbox(Arc<Mutex<Vec<ExportLogsServiceRequest>>>);
 /// A log record as a backend reads it.
 #[derive(Clone, Debug)]
 pub(crate) struct ReceivedRecord {
-    /// The event's name, or the place of a log line.
+    /// The name of the event; for a log line, its place in the source code.
     pub(crate) event_name: String,
     pub(crate) severity: String,
     pub(crate) body: Value,
@@ -52,7 +51,7 @@ impl LogsInbox {
             .collect()
     }
 
-    fn take(&self, request: ExportLogsServiceRequest) {
+    fn accept(&self, request: ExportLogsServiceRequest) {
         self.0.lock().unwrap().push(request);
     }
 }
@@ -63,7 +62,7 @@ impl LogsService for LogsInbox {
         &self,
         request: tonic::Request<ExportLogsServiceRequest>,
     ) -> Result<tonic::Response<ExportLogsServiceResponse>, tonic::Status> {
-        self.take(request.into_inner());
+        self.accept(request.into_inner());
         Ok(tonic::Response::new(ExportLogsServiceResponse::default()))
     }
 }
@@ -74,8 +73,8 @@ pub(crate) async fn export_over_http(
     headers: HeaderMap,
     body: Bytes,
 ) -> Vec<u8> {
-    inbox.take(
-        ExportLogsServiceRequest::decode(&plain(&headers, &body)[..])
+    inbox.accept(
+        ExportLogsServiceRequest::decode(&decompress(&headers, &body)[..])
             .expect("log records in protobuf"),
     );
     ExportLogsServiceResponse::default().encode_to_vec()

@@ -14,7 +14,7 @@ use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use prost::Message;
 use serde_json::Value;
 
-use super::otlp_receiver::plain;
+use super::otlp_receiver::decompress;
 use super::otlp_spans::read_attributes;
 
 /// Every push so far, shared by both transports and the test.
@@ -26,7 +26,7 @@ pub(crate) struct MetricsInbox(Arc<Mutex<Vec<ExportMetricsServiceRequest>>>);
 pub(crate) struct ReceivedMetric {
     pub(crate) name: String,
     pub(crate) unit: String,
-    /// The attributes of each series with its value, or for a histogram the number of values.
+    /// The attributes of each series, with its value; for a histogram, the number of its values.
     pub(crate) series: Vec<(BTreeMap<String, Value>, u64)>,
     pub(crate) resource: BTreeMap<String, Value>,
 }
@@ -47,7 +47,7 @@ impl MetricsInbox {
             .collect()
     }
 
-    fn take(&self, request: ExportMetricsServiceRequest) {
+    fn accept(&self, request: ExportMetricsServiceRequest) {
         self.0.lock().unwrap().push(request);
     }
 }
@@ -58,7 +58,7 @@ impl MetricsService for MetricsInbox {
         &self,
         request: tonic::Request<ExportMetricsServiceRequest>,
     ) -> Result<tonic::Response<ExportMetricsServiceResponse>, tonic::Status> {
-        self.take(request.into_inner());
+        self.accept(request.into_inner());
         Ok(tonic::Response::new(ExportMetricsServiceResponse::default()))
     }
 }
@@ -69,8 +69,8 @@ pub(crate) async fn export_over_http(
     headers: HeaderMap,
     body: Bytes,
 ) -> Vec<u8> {
-    inbox.take(
-        ExportMetricsServiceRequest::decode(&plain(&headers, &body)[..])
+    inbox.accept(
+        ExportMetricsServiceRequest::decode(&decompress(&headers, &body)[..])
             .expect("metrics in protobuf"),
     );
     ExportMetricsServiceResponse::default().encode_to_vec()
@@ -120,7 +120,7 @@ fn read(request: &ExportMetricsServiceRequest) -> Vec<ReceivedMetric> {
     received
 }
 
-/// A whole number; floating-point sums, which are money, read as 0.
+/// The value as a whole number; 0 for floating-point values, which are amounts of money.
 fn whole(value: Option<&opentelemetry_proto::tonic::metrics::v1::number_data_point::Value>) -> u64 {
     use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
     match value {

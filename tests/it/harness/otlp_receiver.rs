@@ -1,7 +1,7 @@
-//! An OTLP receiver inside the test process, over gRPC and over HTTP with protobuf: what a backend
-//! gets to see. It keeps every export as it came and reads it only when asked, so that a key sent
-//! twice fails the test that asks. Limits are the Collector's defaults: 4 MiB per gRPC message, 20
-//! MiB per HTTP body.
+//! An OTLP receiver inside the test process, over gRPC and over HTTP with protobuf: it shows what a
+//! backend receives. Exports are kept as they arrived and parsed only when a test reads them, so that
+//! a duplicate attribute key fails that test. Limits are the Collector's defaults: 4 MiB per gRPC
+//! message, 20 MiB per HTTP body.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -78,19 +78,19 @@ impl OtlpReceiver {
         self.inbox.spans()
     }
 
-    /// Every export so far as bytes, with everything that a backend could read out of it.
+    /// Every export so far as bytes: everything that a backend could read.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let spans = self
             .inbox
             .lock()
-            .taken
+            .accepted
             .iter()
             .flat_map(|export| export.request.encode_to_vec())
             .collect();
         [spans, self.inbox.logs.bytes(), self.inbox.metrics.bytes()].concat()
     }
 
-    /// All metrics received so far, as often as they were pushed.
+    /// All metrics received so far, once for each push.
     pub(crate) fn metrics(&self) -> Vec<ReceivedMetric> {
         self.inbox.metrics.metrics()
     }
@@ -104,20 +104,20 @@ impl OtlpReceiver {
     pub(crate) fn headers(&self) -> Vec<HeaderMap> {
         self.inbox
             .lock()
-            .taken
+            .accepted
             .iter()
             .map(|export| export.headers.clone())
             .collect()
     }
 
-    /// The spans, as soon as `holds` is true of them; panics with what is there when `limit` has
-    /// passed.
+    /// The spans, as soon as `holds` returns true for them; panics with the spans received so far when
+    /// `limit` has passed.
     pub(crate) async fn wait_for(
         &self,
         holds: impl Fn(&[ReceivedSpan]) -> bool,
         limit: Duration,
     ) -> Vec<ReceivedSpan> {
-        poll::until(limit, "spans as awaited", async || {
+        poll::until(limit, "spans for which the condition holds", async || {
             let spans = self.spans();
             if holds(&spans) { Ok(spans) } else { Err(spans) }
         })
@@ -125,21 +125,21 @@ impl OtlpReceiver {
     }
 }
 
-/// What becomes of an export.
+/// What the receiver does with an export of spans.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Manner {
+pub(crate) enum Behaviour {
     /// Accepts every export.
     #[default]
-    Take,
+    Accept,
     /// Accepts an export, but rejects this many of its spans.
-    TakeAllBut(i64),
+    RejectSpans(i64),
     /// Accepts an export of at most this many bytes.
-    AtMost(usize),
-    /// It is wrong, now and always.
-    Refuse,
-    /// There is too much to do.
+    MaxBytes(usize),
+    /// Rejects every export with an error that a retry does not help.
+    Reject,
+    /// Rejects every export with an error that asks to retry.
     Busy,
-    /// It is never answered.
+    /// Never answers.
     Hang,
 }
 
@@ -147,16 +147,16 @@ pub(crate) enum Manner {
 #[derive(Clone, Default)]
 pub(crate) struct Inbox {
     exports: Arc<Mutex<Exports>>,
-    journal: Option<Arc<Journal>>,
+    span_file: Option<Arc<SpanFile>>,
     metrics: MetricsInbox,
     logs: LogsInbox,
 }
 
 #[derive(Default)]
 struct Exports {
-    taken: Vec<Export>,
-    manner: Manner,
-    n_hanging: usize,
+    accepted: Vec<Export>,
+    behaviour: Behaviour,
+    n_unanswered: usize,
 }
 
 struct Export {
@@ -165,14 +165,14 @@ struct Export {
     request: ExportTraceServiceRequest,
 }
 
-/// Where exports are written down before they are answered, each a line of `trace:span`.
-pub(super) struct Journal {
+/// A file to which every export is written before it is answered: a line of `trace:span` pairs.
+pub(super) struct SpanFile {
     file: File,
     n_answers_left: AtomicUsize,
 }
 
-impl Journal {
-    /// A journal; after this many lines, exports are no longer answered.
+impl SpanFile {
+    /// A log in a file; after this many lines, exports are no longer answered.
     pub(super) fn new(file: File, n_answers: usize) -> Self {
         Self {
             file,
@@ -180,8 +180,8 @@ impl Journal {
         }
     }
 
-    /// Writes an export down; says whether it is to be answered.
-    fn note(&self, request: &ExportTraceServiceRequest) -> bool {
+    /// Writes an export to the file; returns whether it is to be answered.
+    fn write(&self, request: &ExportTraceServiceRequest) -> bool {
         let groups = request
             .resource_spans
             .iter()
@@ -192,7 +192,7 @@ impl Journal {
             .collect();
         (&self.file)
             .write_all(format!("{}\n", spans.join(" ")).as_bytes())
-            .expect("the journal takes every line");
+            .expect("the file can be written");
         self.n_answers_left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n_left| {
                 n_left.checked_sub(1)
@@ -202,10 +202,10 @@ impl Journal {
 }
 
 impl Inbox {
-    /// An empty one that keeps a journal.
-    pub(super) fn with_journal(journal: Journal) -> Self {
+    /// An empty inbox that writes exports to a file.
+    pub(super) fn with_span_file(span_file: SpanFile) -> Self {
         Self {
-            journal: Some(Arc::new(journal)),
+            span_file: Some(Arc::new(span_file)),
             ..Self::default()
         }
     }
@@ -215,7 +215,7 @@ impl Inbox {
         self.routes().into_axum_router()
     }
 
-    /// The same for a server of gRPC.
+    /// The same, as routes of a gRPC server.
     pub(crate) fn routes(&self) -> Routes {
         let logs =
             LogsServiceServer::new(self.logs.clone()).accept_compressed(CompressionEncoding::Gzip);
@@ -244,58 +244,58 @@ impl Inbox {
             .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES))
     }
 
-    pub(super) fn behave(&self, manner: Manner) {
-        self.lock().manner = manner;
+    pub(super) fn behave(&self, behaviour: Behaviour) {
+        self.lock().behaviour = behaviour;
     }
 
     pub(crate) fn spans(&self) -> Vec<ReceivedSpan> {
         self.lock()
-            .taken
+            .accepted
             .iter()
             .flat_map(|export| read(&export.request, export.transport))
             .collect()
     }
 
-    /// How many exports were left without an answer.
-    pub(super) fn n_hanging(&self) -> usize {
-        self.lock().n_hanging
+    /// How many exports have been left without an answer.
+    pub(super) fn n_unanswered(&self) -> usize {
+        self.lock().n_unanswered
     }
 
-    /// Handles an export in the current manner. Errors are those of gRPC.
-    async fn take(&self, export: Export) -> Result<ExportTraceServiceResponse, tonic::Status> {
-        let manner = self.lock().manner;
+    /// Handles an export according to the current behaviour. Errors are those of gRPC.
+    async fn receive(&self, export: Export) -> Result<ExportTraceServiceResponse, tonic::Status> {
+        let behaviour = self.lock().behaviour;
         let mut response = ExportTraceServiceResponse::default();
-        match manner {
-            Manner::Take => {}
-            Manner::TakeAllBut(rejected_spans) => {
+        match behaviour {
+            Behaviour::Accept => {}
+            Behaviour::RejectSpans(rejected_spans) => {
                 let error_message = "these are too old".to_owned();
                 response.partial_success = Some(ExportTracePartialSuccess {
                     rejected_spans,
                     error_message,
                 });
             }
-            Manner::AtMost(bytes) if export.request.encoded_len() <= bytes => {}
-            Manner::AtMost(_) => return Err(tonic::Status::resource_exhausted("too large")),
-            Manner::Refuse => return Err(tonic::Status::invalid_argument("nonsense")),
-            Manner::Busy => return Err(tonic::Status::unavailable("busy")),
-            Manner::Hang => {
-                self.lock().n_hanging += 1;
+            Behaviour::MaxBytes(bytes) if export.request.encoded_len() <= bytes => {}
+            Behaviour::MaxBytes(_) => return Err(tonic::Status::resource_exhausted("too large")),
+            Behaviour::Reject => return Err(tonic::Status::invalid_argument("nonsense")),
+            Behaviour::Busy => return Err(tonic::Status::unavailable("busy")),
+            Behaviour::Hang => {
+                self.lock().n_unanswered += 1;
                 std::future::pending::<()>().await;
             }
         }
         if self
-            .journal
+            .span_file
             .as_ref()
-            .is_some_and(|journal| !journal.note(&export.request))
+            .is_some_and(|span_file| !span_file.write(&export.request))
         {
             std::future::pending::<()>().await;
         }
-        self.lock().taken.push(export);
+        self.lock().accepted.push(export);
         Ok(response)
     }
 
     fn lock(&self) -> MutexGuard<'_, Exports> {
-        // A test that has caught the panic of a key sent twice may look again.
+        // A test may catch the panic about a duplicate key, and read again.
         self.exports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -312,7 +312,7 @@ impl TraceService for Inbox {
             headers: metadata.into_headers(),
             request,
         };
-        self.take(export).await.map(tonic::Response::new)
+        self.receive(export).await.map(tonic::Response::new)
     }
 }
 
@@ -323,11 +323,11 @@ async fn export_over_http(State(inbox): State<Inbox>, headers: HeaderMap, body: 
     {
         return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
     }
-    let Ok(request) = ExportTraceServiceRequest::decode(&plain(&headers, &body)[..]) else {
+    let Ok(request) = ExportTraceServiceRequest::decode(&decompress(&headers, &body)[..]) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
     match inbox
-        .take(Export {
+        .receive(Export {
             transport: Transport::Http,
             headers,
             request,
@@ -343,16 +343,16 @@ async fn export_over_http(State(inbox): State<Inbox>, headers: HeaderMap, body: 
     }
 }
 
-/// A body as it was before it was compressed.
-pub(super) fn plain(headers: &HeaderMap, body: &[u8]) -> Vec<u8> {
+/// Decompresses a body.
+pub(super) fn decompress(headers: &HeaderMap, body: &[u8]) -> Vec<u8> {
     if !headers.contains_key(CONTENT_ENCODING) {
         return body.to_vec();
     }
-    let mut plain = Vec::new();
+    let mut decompressed = Vec::new();
     GzDecoder::new(body)
-        .read_to_end(&mut plain)
-        .expect("gzip, the only encoding there is");
-    plain
+        .read_to_end(&mut decompressed)
+        .expect("the body is compressed by gzip");
+    decompressed
 }
 
 #[tokio::test]

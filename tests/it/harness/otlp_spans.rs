@@ -1,5 +1,5 @@
-//! Spans as the OTLP receiver got them, read into plain values; a key sent twice fails the test
-//! that reads it. Metrics and log records are read in `otlp_metrics` and `otlp_logs`.
+//! Spans that the OTLP receiver got, parsed into plain values. A duplicate attribute key fails the
+//! test that reads it. Metrics and log records are read in `otlp_metrics` and `otlp_logs`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::Value;
 
-/// How a span came.
+/// The transport of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transport {
     /// OTLP over gRPC.
@@ -100,7 +100,7 @@ fn read_span(span: &Span, transport: Transport, resource: BTreeMap<String, Value
     }
 }
 
-/// Attributes by key; one that comes twice fails.
+/// Attributes by key; panics at a duplicate key.
 pub(crate) fn read_attributes(owner: &str, attributes: &[KeyValue]) -> BTreeMap<String, Value> {
     let mut read = BTreeMap::new();
     for KeyValue { key, value, .. } in attributes {

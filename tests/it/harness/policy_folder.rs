@@ -1,5 +1,5 @@
-//! A policies folder that changes under a running service, as people with editors and clusters with
-//! ConfigMaps change theirs.
+//! A folder of policies that a test changes while a service runs: file by file as with an editor, or
+//! all at once as with a ConfigMap.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::{TestApp, config, poll, shipped_policies};
 
 /// How long a reload may take before a test fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Copies the shipped policies and tables.
 pub(crate) fn copy_shipped(to: &Path) {
@@ -29,8 +29,8 @@ pub(crate) fn copy_shipped(to: &Path) {
     }
 }
 
-/// The text of a shipped file with one thing written otherwise.
-pub(crate) fn shipped_but(file: &str, from: &str, to: &str) -> String {
+/// The text of a shipped file with `from` replaced by `to`.
+pub(crate) fn shipped_with(file: &str, from: &str, to: &str) -> String {
     let text = std::fs::read_to_string(shipped_policies().join(file)).unwrap();
     assert!(text.contains(from), "{file} holds no {from}");
     text.replace(from, to)
@@ -40,14 +40,14 @@ pub(crate) fn shipped_but(file: &str, from: &str, to: &str) -> String {
 pub(crate) struct PolicyFolder(TempDir);
 
 impl PolicyFolder {
-    /// What ships, as plain files.
+    /// The shipped policies, as plain files.
     pub(crate) fn shipped() -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         copy_shipped(folder.path());
         folder
     }
 
-    /// What ships, mounted as Kubernetes mounts a ConfigMap: links to a folder that is swapped as a
+    /// The shipped policies, mounted as Kubernetes mounts a ConfigMap: links to a folder that is swapped as a
     /// whole.
     pub(crate) fn mounted() -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
@@ -65,8 +65,7 @@ impl PolicyFolder {
         folder
     }
 
-    /// Puts the next version of a mounted ConfigMap in place of the last, step by step as the
-    /// kubelet does it.
+    /// Replaces the content of a mounted ConfigMap, in the same steps as the kubelet.
     pub(crate) fn publish(&self, version: &str, fill: impl FnOnce(&Path)) {
         let at = |name: &str| self.path().join(name);
         let former = std::fs::read_link(at("..data")).ok();
@@ -78,7 +77,7 @@ impl PolicyFolder {
         }
     }
 
-    /// Writes a file and the folders above it, in one go as a careful editor does.
+    /// Writes a file atomically, as careful editors do, and creates the folders above it.
     pub(crate) fn write(&self, file: &str, text: &str) {
         let path: PathBuf = self.path().join(file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -87,12 +86,12 @@ impl PolicyFolder {
         std::fs::rename(next, path).unwrap();
     }
 
-    /// Where it is.
+    /// Its path.
     pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
-    /// The same, for a command line.
+    /// Its path, for a command line.
     pub(crate) fn name(&self) -> &str {
         self.path().to_str().unwrap()
     }
@@ -111,10 +110,10 @@ impl PolicyFolder {
     }
 }
 
-/// Waits until the policies that a tenant is shown hold a text.
+/// Waits until `/v1/policies` contains a text for a tenant.
 pub(crate) async fn shown(app: &TestApp, tenant: &str, text: &str) {
     let baggage = format!("tenant.id={tenant}");
-    poll::until(PATIENCE, text, async || {
+    poll::until(TIMEOUT, text, async || {
         let policies = app
             .get_with("/v1/policies", &[("baggage", &baggage)])
             .await
@@ -128,10 +127,10 @@ pub(crate) async fn shown(app: &TestApp, tenant: &str, text: &str) {
     .await;
 }
 
-/// Waits until readiness says something of the policies, and gives all that it says of them. It
-/// never is unready.
-pub(crate) async fn policies_are(url: &str, expected: &str) -> String {
-    poll::until(PATIENCE, expected, async || {
+/// Waits until the policies check of `/readyz` starts with a text, and returns all of its text. Panics
+/// if the service is not ready.
+pub(crate) async fn wait_for_policies_check(url: &str, expected: &str) -> String {
+    poll::until(TIMEOUT, expected, async || {
         let ready = reqwest::get(format!("{url}/readyz"))
             .await
             .map_err(|error| error.to_string())?;

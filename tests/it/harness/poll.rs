@@ -1,6 +1,5 @@
-//! Waiting for something that another task or process does: ask again until it holds or the time is
-//! up. No test sleeps for a guessed time; each names what it waits for and how long that may take
-//! at most.
+//! Waits for something that another task or process does, by trying again until it succeeds or the
+//! time is up. No test sleeps for a guessed time; each names what it waits for, and a time limit.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 const PERIOD: Duration = Duration::from_millis(10);
 
-/// Calls `attempt` until it gives `Ok`, and panics with `what` and the last `Err` when `limit` has
+/// Calls `attempt` until it returns `Ok`, and panics with `what` and the last `Err` when `limit` has
 /// passed.
 pub(crate) async fn until<T, E: Debug>(
     limit: Duration,
@@ -31,7 +30,7 @@ pub(crate) async fn until<T, E: Debug>(
     let outcome = timeout(limit, polling).await;
     outcome.unwrap_or_else(|_| match last_seen {
         Some(seen) => panic!("no {what} within {limit:?}; seen last: {seen:#?}"),
-        None => panic!("no {what} within {limit:?}; not even one look at it came back"),
+        None => panic!("no {what} within {limit:?}; no attempt has finished"),
     })
 }
 

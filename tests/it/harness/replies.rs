@@ -1,10 +1,10 @@
-//! What a fake model answers about an expense: a category in the first step, advice in the second.
+//! The answers of a fake model: a category in the classify step, advice in the decide step.
 
 use serde_json::json;
 
 use super::fake_openai::Reply;
 
-/// A classification as a sensible model gives it.
+/// A classification with a default rationale.
 pub(crate) fn category(label: &str) -> Reply {
     category_because(label, "It says so.")
 }
@@ -14,7 +14,7 @@ pub(crate) fn category_because(label: &str, rationale: &str) -> Reply {
     Reply::content(json!({"category": label, "confidence": 0.9, "rationale": rationale}))
 }
 
-/// Advice as a sensible model gives it, with the one rule it cites.
+/// Advice that cites one rule, with a default reason.
 pub(crate) fn advice(decision: &str, rule: &str) -> Reply {
     advice_because(decision, "By the rules.", &[rule])
 }
@@ -24,7 +24,7 @@ pub(crate) fn advice_because(decision: &str, reason: &str, rules: &[&str]) -> Re
     Reply::content(json!({"decision": decision, "reason": reason, "cited_rules": rules}))
 }
 
-/// A trip, and its approval: the two answers of a model that agrees with the policy.
+/// The category of a trip and its approval: the two answers of a model that agrees with the policy.
 pub(crate) fn approved_trip() -> [Reply; 2] {
     [category("travel"), advice("approved", "travel-trip-cap")]
 }

@@ -1,7 +1,7 @@
-//! An OTLP receiver that can be killed at any moment, and come back on its
-//! ports: it lives on a runtime of its own, and when that goes, every socket is closed at once, as
-//! those of a killed process are. A test can tell it how to behave; `receiver_process` is one that
-//! cannot be told, and can be killed for real.
+//! An OTLP receiver that a test can kill and start again on the same ports. It runs on a separate
+//! runtime: when the runtime is shut down, every socket is closed at once, like the sockets of a
+//! killed process. A test can choose how it behaves. `receiver_process` cannot behave in different
+//! ways, but is a real process.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -9,17 +9,17 @@ use std::time::Duration;
 use tokio::net::TcpSocket;
 use tokio::runtime::Runtime;
 
-use super::otlp_receiver::{Inbox, Manner};
+use super::otlp_receiver::{Behaviour, Inbox};
 use super::otlp_spans::ReceivedSpan;
 use super::poll;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The receiver; dropping it kills it.
-pub(crate) struct MortalReceiver {
+pub(crate) struct RestartableReceiver {
     inbox: Inbox,
     /// Bound but not listening: they reserve the ports while the receiver is down.
-    held: [TcpSocket; 2],
+    reserved: [TcpSocket; 2],
     runtime: Option<Runtime>,
 }
 
@@ -31,45 +31,45 @@ pub(super) fn bound(port: u16) -> std::io::Result<TcpSocket> {
     Ok(socket)
 }
 
-impl MortalReceiver {
+impl RestartableReceiver {
     /// Reserves two free ports, on which nothing listens yet.
-    pub(crate) fn dead() -> Self {
+    pub(crate) fn stopped() -> Self {
         Self {
             inbox: Inbox::default(),
-            held: [bound(0).unwrap(), bound(0).unwrap()],
+            reserved: [bound(0).unwrap(), bound(0).unwrap()],
             runtime: None,
         }
     }
 
-    /// Starts it.
+    /// A receiver that has been started.
     pub(crate) async fn spawn() -> Self {
-        let mut receiver = Self::dead();
-        receiver.revive().await;
+        let mut receiver = Self::stopped();
+        receiver.start().await;
         receiver
     }
 
-    /// The endpoint for a protocol, as `OTEL_EXPORTER_OTLP_ENDPOINT` has it.
+    /// The endpoint for a protocol, for `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub(crate) fn endpoint(&self, protocol: &str) -> String {
-        let [grpc, http] = &self.held;
-        let held = if protocol == "grpc" { grpc } else { http };
-        format!("http://{}", held.local_addr().unwrap())
+        let [grpc, http] = &self.reserved;
+        let socket = if protocol == "grpc" { grpc } else { http };
+        format!("http://{}", socket.local_addr().unwrap())
     }
 
-    /// Listens on the same ports again, with everything it had accepted before.
-    pub(crate) async fn revive(&mut self) {
+    /// Listens on its ports. Exports that it accepted before it was killed are kept.
+    pub(crate) async fn start(&mut self) {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        for (held, router) in self
-            .held
+        for (socket, router) in self
+            .reserved
             .iter()
             .zip([self.inbox.over_grpc(), self.inbox.over_http()])
         {
-            let port = held.local_addr().unwrap().port();
-            // The killed one may not have let go of it yet.
-            let listener = poll::until(PATIENCE, "free port", async || {
+            let port = socket.local_addr().unwrap().port();
+            // The receiver that was killed may not have released the port yet.
+            let listener = poll::until(TIMEOUT, "free port", async || {
                 let _entered = runtime.enter();
                 bound(port)?.listen(128)
             });
@@ -86,23 +86,23 @@ impl MortalReceiver {
         }
     }
 
-    /// Waits until so many more exports are without an answer.
-    pub(crate) async fn hanging(&self, n_more: usize) {
-        let n_before = self.inbox.n_hanging();
-        poll::until(PATIENCE, "export under way", async || {
-            let n_hanging = self.inbox.n_hanging() - n_before;
-            if n_hanging >= n_more {
+    /// Waits until this many more exports are left without an answer.
+    pub(crate) async fn wait_for_unanswered(&self, n_more: usize) {
+        let n_before = self.inbox.n_unanswered();
+        poll::until(TIMEOUT, "unanswered export", async || {
+            let n_unanswered = self.inbox.n_unanswered() - n_before;
+            if n_unanswered >= n_more {
                 Ok(())
             } else {
-                Err(n_hanging)
+                Err(n_unanswered)
             }
         })
         .await;
     }
 
-    /// How it behaves from now on.
-    pub(crate) fn behave(&self, manner: Manner) {
-        self.inbox.behave(manner);
+    /// Sets how it behaves from now on.
+    pub(crate) fn behave(&self, behaviour: Behaviour) {
+        self.inbox.behave(behaviour);
     }
 
     /// All spans received so far.
@@ -111,7 +111,7 @@ impl MortalReceiver {
     }
 }
 
-impl Drop for MortalReceiver {
+impl Drop for RestartableReceiver {
     fn drop(&mut self) {
         self.kill();
     }

@@ -1,4 +1,4 @@
-//! Everything that leaves a service over OTLP after one decision: spans, log records and the log.
+//! All telemetry of a service that makes one decision: spans and log records over OTLP, and its log.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use super::otlp_receiver::OtlpReceiver;
 use super::otlp_spans::ReceivedSpan;
 use super::replies::{advice_because, category};
 
-/// What a service sent and logged while it decided on one flight.
+/// The telemetry of a service that decided on one flight.
 pub(crate) struct Sent {
     pub(crate) spans: Vec<ReceivedSpan>,
     pub(crate) records: Vec<ReceivedRecord>,
@@ -83,7 +83,7 @@ pub(crate) async fn sent(
     }
 }
 
-/// The replies of a model that takes the flight for a meal, so that it is denied for the wrong
+/// The replies of a model that classifies the flight as a meal, so that it is denied for the wrong
 /// reason.
 pub(crate) fn wrong_category() -> Vec<Reply> {
     vec![

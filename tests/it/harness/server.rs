@@ -7,21 +7,21 @@ use axum::Router;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// A server of one test's own; dropping it closes the port and every idle connection.
+/// A server of a single test; dropping it closes the port and every idle connection.
 pub(crate) struct Server {
     address: SocketAddr,
     _stop: DropGuard,
 }
 
 impl Server {
-    /// Binds a free port of 127.0.0.1 and serves `router` on it from a task of its own.
+    /// Binds a free port of 127.0.0.1 and serves `router` on it from a separate task.
     pub(crate) async fn spawn(router: Router) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
             .expect("a free loopback port");
         let address = listener.local_addr().expect("the port just bound");
         let stop = CancellationToken::new();
-        // Aborting the task would close the port, but leave connections kept alive in service.
+        // Aborting the task would close the port, but not the connections that are kept alive.
         let serving =
             axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
         tokio::spawn(serving.into_future());
@@ -37,11 +37,11 @@ impl Server {
     }
 }
 
-/// A port on which nothing listens, and which stays reserved while this lives.
-pub(crate) struct Nobody(TcpSocket);
+/// A port on which nothing listens; it stays reserved until this is dropped.
+pub(crate) struct UnusedPort(TcpSocket);
 
-impl Nobody {
-    /// Takes a free port of 127.0.0.1.
+impl UnusedPort {
+    /// Reserves a free port of 127.0.0.1.
     pub(crate) fn new() -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket

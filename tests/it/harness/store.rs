@@ -1,5 +1,5 @@
-//! The databases a ledger test runs on: SQLite in a folder of its own always, and a database of its
-//! own in the Postgres that `TEST_DATABASE_URL` names, where there is one.
+//! The databases on which ledger tests run: always SQLite in a new folder, and if
+//! `TEST_DATABASE_URL` names a Postgres, also a new database there.
 
 use std::path::PathBuf;
 
@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use super::jaeger::skip;
 
-/// A ledger's place for one test.
+/// The database of one test.
 pub(crate) struct TestStore {
     pub(crate) store: Store,
-    /// For reaching into the database past the service.
+    /// For access to the database past the service.
     url: String,
     folder: Option<TempDir>,
 }
@@ -38,7 +38,7 @@ impl TestStore {
         self.folder.as_ref().unwrap().path().to_str().unwrap()
     }
 
-    /// The files of an SQLite ledger; none of a Postgres, whose files are another user's.
+    /// The files of an SQLite ledger; empty for Postgres, whose files belong to another user.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let entries = self
             .folder
@@ -79,7 +79,7 @@ async fn administer(server: &str, sql: String) {
     sqlx::any::install_default_drivers();
     let pool = AnyPool::connect(server)
         .await
-        .expect("TEST_DATABASE_URL names a Postgres that is there");
+        .expect("TEST_DATABASE_URL names a running Postgres");
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
         .execute(&pool)
         .await
@@ -87,7 +87,7 @@ async fn administer(server: &str, sql: String) {
     pool.close().await;
 }
 
-/// Runs a test on every database there is.
+/// Runs a test on every available database.
 pub(crate) async fn on_each_store(test: impl AsyncFn(TestStore)) {
     test(TestStore::sqlite()).await;
     match std::env::var("TEST_DATABASE_URL") {

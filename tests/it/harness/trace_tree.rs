@@ -1,6 +1,6 @@
-//! Renders the spans of one trace as an indented text tree for golden files: made to be read, and
-//! to differ in one line where one thing differs. Where spans come from is not its matter; three
-//! sources turn into `TreeSpan`. A span's details are indented deeper than its children, so that
+//! Renders the spans of one trace as an indented text tree for golden files. One fact is one line, so
+//! that a difference is easy to read. Spans from memory, from the OTLP receiver and from Jaeger are
+//! all converted to `TreeSpan`. The details of a span are indented deeper than its children, so that
 //! the left edge of the text is the decision tree.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,12 +23,12 @@ const VARYING_KEYS: [&str; 5] = [
     "user_agent.original",
 ];
 
-/// One span, wherever it was seen.
+/// One span, from any source.
 #[derive(Clone, Debug)]
 pub(crate) struct TreeSpan {
     /// Any text that is unique among the spans rendered together.
     pub(crate) span_id: String,
-    /// None on the root of a trace; an id that no given span has is a remote parent.
+    /// `None` on the root of a trace. A parent that is not among the rendered spans is remote.
     pub(crate) parent_id: Option<String>,
     /// The span's name.
     pub(crate) name: String,
@@ -41,12 +41,12 @@ pub(crate) struct TreeSpan {
     pub(crate) attributes: Vec<(String, String)>,
     /// Names with attributes, in the order they were added.
     pub(crate) events: Vec<(String, Vec<(String, String)>)>,
-    /// Puts siblings in order.
+    /// The start, by which siblings are ordered.
     pub(crate) start: SystemTime,
 }
 
-/// Draws the tree; `normalise` gives keys a replacement for their value, before the built-in ones
-/// are asked.
+/// Draws the tree. `normalise` maps keys to a text that replaces their value; it takes precedence over
+/// the built-in replacements.
 ///
 /// Panics if a span or an event has a key twice, or if two spans have one id.
 pub(crate) fn render(
@@ -142,7 +142,7 @@ fn replacement(key: &str, normalise: &[(&str, &str)]) -> Option<String> {
     if key == "retry.delay" || key.ends_with(".duration") {
         return Some("<duration>".to_owned());
     }
-    // It rests on a random salt.
+    // It depends on random salts.
     if key == "expense.record.hash" {
         return Some("<hash>".to_owned());
     }

@@ -1,4 +1,4 @@
-//! Exact counts on the page for Prometheus, after decisions with a known course.
+//! Exact counts on the page for Prometheus, after decisions whose outcome is known.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -98,7 +98,7 @@ async fn decisions_checks_and_spend_are_counted_exactly() {
         app.decide(expense("Flight to Chicago", "650.00")).await["outcome"],
         "denied"
     );
-    // More lenient than the policy: overruled.
+    // The advice is more lenient than the policy, so it is overruled.
     fake.script(travel("approved"));
     assert_eq!(
         app.decide(expense("Flight to Chicago", "651.00")).await["override"],
@@ -120,7 +120,7 @@ async fn decisions_checks_and_spend_are_counted_exactly() {
         app.decide(expense("Uber ride", "46.00")).await["agent_outcome"],
         "corrected"
     );
-    // A model that cannot be reached: two retries, one call.
+    // A model that is unavailable: two retries, counted as one call.
     fake.script([Reply::status(503), Reply::status(503), Reply::status(503)]);
     assert_eq!(
         app.decide(expense("Uber ride", "47.00")).await["agent_outcome"],
@@ -333,10 +333,10 @@ async fn an_abandoned_request_is_counted_as_cancelled() {
     let fake = FakeOpenAi::spawn().await;
     fake.always(Reply::hang());
     let app = TestApp::with_openai(&fake).await;
-    app.leave_once_the_model_is_asked(&fake, expense("Taxi", "5.00"))
+    app.disconnect_once_the_model_is_asked(&fake, expense("Taxi", "5.00"))
         .await;
     let name = "http_server_request_duration_seconds_count";
-    let page = metrics_when(&app, "given-up request", |page| page.sum(name, &[]) > 0.0).await;
+    let page = metrics_when(&app, "cancelled request", |page| page.sum(name, &[]) > 0.0).await;
     assert_counts(
         &page,
         name,
@@ -398,7 +398,7 @@ async fn model_time_is_not_overhead() {
     );
     assert!(
         request - own >= 0.4,
-        "{request} s of which {own} s are said to be ours"
+        "{own} s of {request} s are counted as overhead"
     );
     assert!(
         seconds("expense_agent_telemetry_duration") <= own,

@@ -12,10 +12,10 @@ use std::time::Duration;
 use crate::harness::exposition::Page;
 use crate::harness::{TestApp, poll};
 
-/// Upper limit on the time until a change is on the page.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a change may take to appear on the page before a test fails.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Fails unless the samples of a metric add up to these values, each for those with its labels.
+/// Asserts the sums of a metric: for each set of labels, the sum of the samples that have them.
 fn assert_counts(page: &Page, name: &str, expected: &[(&[(&str, &str)], f64)]) {
     for (labels, count) in expected {
         assert_eq!(
@@ -29,7 +29,7 @@ fn assert_counts(page: &Page, name: &str, expected: &[(&[(&str, &str)], f64)]) {
 
 /// The page of a service as soon as a condition holds.
 async fn metrics_when(app: &TestApp, what: &str, holds: impl Fn(&Page) -> bool) -> Page {
-    poll::until(PATIENCE, what, async || {
+    poll::until(TIMEOUT, what, async || {
         let page = app.metrics().await;
         if holds(&page) {
             Ok(page)

@@ -11,12 +11,12 @@ use axum::http::{Method, StatusCode};
 use axum::response::IntoResponse;
 use serde_json::json;
 
-use super::PATIENCE;
+use super::TIMEOUT;
 use crate::harness::binary::Service;
 use crate::harness::expenses::expense;
 use crate::harness::otlp_receiver::OtlpReceiver;
 use crate::harness::poll;
-use crate::harness::server::{Nobody, Server};
+use crate::harness::server::{Server, UnusedPort};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_are_pushed_over_either_protocol() {
@@ -38,7 +38,7 @@ async fn metrics_are_pushed_over_either_protocol() {
             service.post(expense("Flight to Chicago", "650.00")).await.0,
             201
         );
-        let decisions = poll::until(PATIENCE, "pushed decision", async || {
+        let decisions = poll::until(TIMEOUT, "pushed decision", async || {
             let metrics = receiver.metrics();
             metrics
                 .iter()
@@ -95,7 +95,7 @@ async fn answering(status: StatusCode, n_pushes: &Arc<AtomicUsize>) -> Server {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_fails_or_redirects_costs_one_warning() {
+async fn a_receiver_that_fails_or_redirects_logs_one_warning() {
     for status in [StatusCode::SERVICE_UNAVAILABLE, StatusCode::FOUND] {
         let n_pushes = Arc::new(AtomicUsize::new(0));
         let receiver = answering(status, &n_pushes).await;
@@ -106,7 +106,7 @@ async fn a_receiver_that_fails_or_redirects_costs_one_warning() {
             ("OTEL_METRIC_EXPORT_INTERVAL", "20"),
         ];
         let service = Service::start(&[], &variables).await;
-        poll::until(PATIENCE, "third push", async || {
+        poll::until(TIMEOUT, "third push", async || {
             assert_eq!(service.post(expense("Taxi", "5.00")).await.0, 201);
             let n_pushes = n_pushes.load(Ordering::Relaxed);
             if n_pushes >= 3 { Ok(()) } else { Err(n_pushes) }
@@ -141,7 +141,7 @@ async fn a_receiver_that_hangs_is_tried_again_after_the_timeout() {
             ("OTEL_METRIC_EXPORT_INTERVAL", "20"),
         ];
         let service = Service::start(&[], &variables).await;
-        poll::until(PATIENCE, "fifth push", async || {
+        poll::until(TIMEOUT, "fifth push", async || {
             let n_pushes = n_pushes.load(Ordering::Relaxed);
             if n_pushes >= 5 { Ok(()) } else { Err(n_pushes) }
         })
@@ -157,9 +157,9 @@ async fn a_receiver_that_hangs_is_tried_again_after_the_timeout() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_without_a_listener_costs_one_warning_and_no_exporter_costs_none() {
-    let nobody = Nobody::new();
-    let endpoint = nobody.origin();
+async fn an_endpoint_without_a_listener_logs_one_warning_and_without_an_exporter_none_is_logged() {
+    let unused_port = UnusedPort::new();
+    let endpoint = unused_port.origin();
     for (exporter, n_warnings) in [("otlp", 1), ("none", 0), ("prometheus", 0)] {
         let variables = [
             ("OTEL_TRACES_EXPORTER", "none"),

@@ -1,5 +1,5 @@
-//! Metrics that show the service as it is now: open decisions, the readiness of the ledger, reloads
-//! of files; and who can read the page.
+//! Metrics that show the current state of the service: open decisions, the readiness of the ledger,
+//! and reloads of files. Also that the page needs no API key.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -100,7 +100,7 @@ async fn the_ledger_is_ready_while_a_decision_could_be_recorded() {
         };
         metrics_when(&app, "ready ledger", |page| is_ready(page) == Some(1.0)).await;
         store.execute("ALTER TABLE cap_usage RENAME TO gone").await;
-        // For a moment after the start, `/readyz` relies on the write that was made then.
+        // For a short time after the start, `/readyz` relies on the write that was made at the start.
         poll::until(
             Duration::from_secs(10),
             "ledger that is not ready",
@@ -154,7 +154,7 @@ async fn reloads_are_counted_and_a_broken_file_shows_until_it_is_repaired() {
     keys.replace(&["no toml".to_owned()]);
     metrics_when(&app, "refused file", |page| seen(page) == (0.0, 1.0, 1.0)).await;
     keys.replace(&[good, entry("b", "acme", "ea_new", "")]);
-    let page = metrics_when(&app, "mended file", |page| seen(page) == (1.0, 1.0, 0.0)).await;
+    let page = metrics_when(&app, "repaired file", |page| seen(page) == (1.0, 1.0, 0.0)).await;
     assert_counts(&page, "expense_reloads_total", &[(&of("policies"), 0.0)]);
     assert_eq!(
         page.values("expense_reload_stale", "expense_reload_files"),
