@@ -1,5 +1,4 @@
-//! Parts of a decision on their own: the time and the allocations of each. The whole service is
-//! measured in `chain`.
+//! Time and allocations of the single parts of a decision. The whole service is measured in `chain`.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -57,8 +56,8 @@ fn main() {
     divan::main();
 }
 
-/// The verdict on an expense, by policy. The rules are combined with their usage first, as for
-/// every decision.
+/// The verdict on an expense, for each policy. As for every decision, the rules are first combined
+/// with their cap usage.
 #[divan::bench(args = ["meals", "office", "other", "travel"])]
 fn engine(bencher: Bencher, category: &str) {
     let policy = RULEBOOK
@@ -76,7 +75,7 @@ fn engine(bencher: Bencher, category: &str) {
     });
 }
 
-/// The evidence of merchant code, merchant and words.
+/// The evidence from merchant category code, merchant and transaction.
 #[divan::bench]
 fn evidence(bencher: Bencher) {
     bencher.bench(|| {
@@ -121,14 +120,17 @@ fn cost(bencher: Bencher) {
 /// A request without work, through the middleware that makes its span.
 #[divan::bench(args = ["without traces", "with traces"])]
 fn server_span(bencher: Bencher, traces: &str) {
-    answered(bencher, traces, Router::new().route("/", post(async || "")));
+    bench_requests(bencher, traces, Router::new().route("/", post(async || "")));
 }
 
-/// The same with a call of a model that answers at once, and the span of the call.
+/// The same with one call of a model that answers at once, and the span of that call.
 #[divan::bench(args = ["without traces", "with traces"])]
 fn server_and_chat_span(bencher: Bencher, traces: &str) {
-    let model = (TracedModel::new(Ready::new(), false), RULEBOOK.clone());
-    answered(
+    let model = (
+        TracedModel::new(InstantModel::new(), false),
+        RULEBOOK.clone(),
+    );
+    bench_requests(
         bencher,
         traces,
         Router::new()
@@ -139,7 +141,7 @@ fn server_and_chat_span(bencher: Bencher, traces: &str) {
 
 /// Times one request at a time through the middleware. Spans are scrubbed as they end, and then
 /// discarded.
-fn answered(bencher: Bencher, traces: &str, router: Router) {
+fn bench_requests(bencher: Bencher, traces: &str, router: Router) {
     let variables: Variables = match traces {
         "with traces" => Variables::new(),
         _ => [("OTEL_SDK_DISABLED".to_owned(), "true".to_owned())].into(),
@@ -148,7 +150,7 @@ fn answered(bencher: Bencher, traces: &str, router: Router) {
     let telemetry = Telemetry::with_exporter(
         &settings,
         Pseudonyms::new("the key of the benches".into()),
-        Nowhere,
+        DiscardingExporter,
     );
     let instruments = telemetry.instruments();
     let router = router
@@ -167,7 +169,7 @@ fn answered(bencher: Bencher, traces: &str, router: Router) {
     });
 }
 
-async fn ask(State(model): State<std::sync::Arc<(TracedModel<Ready>, Rulebook)>>) {
+async fn ask(State(model): State<std::sync::Arc<(TracedModel<InstantModel>, Rulebook)>>) {
     let (model, rulebook) = &*model;
     let request = ChatRequest {
         step: Step::Classify,
@@ -185,11 +187,11 @@ async fn ask(State(model): State<std::sync::Arc<(TracedModel<Ready>, Rulebook)>>
 }
 
 /// A model that answers at once.
-struct Ready {
+struct InstantModel {
     info: ModelInfo,
 }
 
-impl Ready {
+impl InstantModel {
     fn new() -> Self {
         let model = "gpt-4o-mini".to_owned();
         let info = ModelInfo {
@@ -205,7 +207,7 @@ impl Ready {
 }
 
 #[async_trait::async_trait]
-impl ChatModel for Ready {
+impl ChatModel for InstantModel {
     fn info(&self) -> &ModelInfo {
         &self.info
     }
@@ -231,9 +233,9 @@ fn answer() -> Answer {
 
 /// Discards spans.
 #[derive(Debug)]
-struct Nowhere;
+struct DiscardingExporter;
 
-impl SpanExporter for Nowhere {
+impl SpanExporter for DiscardingExporter {
     async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
         Ok(())
     }

@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "2s", value_parser = humantime::parse_duration)]
     pub(crate) duration: Duration,
 
-    /// How many rounds; in each, every subject takes its turn
+    /// The number of rounds; in each round, every subject is measured once
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: usize,
 
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 64)]
     pub(crate) clients: usize,
 
-    /// Request rates per second, in `whole` and `telemetry`; a slow service does not lower them
+    /// Requests per second, in `whole` and `telemetry`; sent at this rate even if the service is slow
     #[arg(long, value_delimiter = ',', default_values_t = [50, 200])]
     pub(crate) rates: Vec<u32>,
 
@@ -75,7 +75,7 @@ pub(crate) struct Arguments {
 /// Where the ledger of a measured service is stored.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, strum::Display)]
 pub(crate) enum StoreKind {
-    /// SQLite on a tmpfs. Every store of the service has files, and these need no disk.
+    /// SQLite on a tmpfs: its files need no disk.
     #[strum(to_string = "SQLite in memory")]
     Memory,
     /// SQLite on a disk.
@@ -106,7 +106,7 @@ impl Arguments {
 pub(crate) enum Scenario {
     /// The service beside a bare proxy, with and without telemetry, on each store
     Whole,
-    /// Decisions on each store with few and many clients, and when all need the same rows
+    /// Decisions on each store with few and many clients, also when all of them write the same rows
     Ledger,
     /// Disk syncs per decision; needs strace for SQLite, and a Postgres without other clients
     Syncs,

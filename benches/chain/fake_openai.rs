@@ -1,5 +1,5 @@
-//! A model endpoint that costs as little as possible: its answers are built once, and it reads only
-//! the part of a request that selects the answer.
+//! A fake model endpoint that needs as little processor time as possible: its answers are built once,
+//! and it searches a request only for the words that select the answer.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ struct Book {
 }
 
 impl FakeOpenAi {
-    /// Starts an endpoint with a latency.
+    /// Starts an endpoint that answers after `latency`.
     pub(crate) async fn spawn(latency: Duration) -> anyhow::Result<Self> {
         let answers = [
             ("Flight", "travel", "denied", "travel-trip-cap"),

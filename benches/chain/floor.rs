@@ -1,6 +1,6 @@
-//! The floor: a proxy that calls the model twice and does nothing else, in as few lines as possible
-//! with the libraries of the service. The difference between the service and the floor is the cost
-//! of checks, ledger and traces.
+//! The bare proxy: it calls the model twice and does nothing else, in as few lines as possible and
+//! with the libraries of the service. It is the floor of the cost of a decision; what the service
+//! costs above this floor is due to checks, ledger and traces.
 
 use std::io::Write;
 

@@ -18,16 +18,16 @@ use super::report::Table;
 use super::store::{Store, execute};
 use super::subject::service;
 
-/// Largest number of requests of each kind that are measured for each size.
+/// The maximum number of requests that are measured for each kind of request and each size.
 const MAX_REQUESTS: u64 = 200;
-/// All employees belong to one tenant, the worst case for its indexes.
+/// All employees belong to one tenant, the worst case for the indexes, which begin with the tenant.
 const PEOPLE: People = People {
     n_tenants: 1,
     n_users: 10_000,
 };
 
-/// The lists that are measured: name and query. The page is small, so that finding it takes longer
-/// than writing it.
+/// The lists that are measured: name and query. Pages are small, so that the time is that of the
+/// database query, not of writing the response.
 const LISTS: [(&str, &str); 10] = [
     ("list, first page", "limit=10"),
     ("list, from the middle on", "limit=10&cursor=MIDDLE"),
@@ -51,7 +51,7 @@ const LISTS: [(&str, &str); 10] = [
 ];
 
 /// A service on a ledger of one size.
-struct Grown {
+struct FilledLedger {
     n_rows: u64,
     process: Process,
     meals: Meals,
@@ -69,7 +69,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
     {
         let mut grown = Vec::new();
         for n_rows in &bench.arguments.rows {
-            grown.push(Grown::make(bench, kind, *n_rows).await?);
+            grown.push(FilledLedger::make(bench, kind, *n_rows).await?);
         }
         let mut rows = vec![
             row("POST", &grown, |grown, _| grown.meals.next()).await?,
@@ -86,7 +86,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
             .await?,
         ];
         for (name, query) in LISTS {
-            let list = |grown: &Grown, _| {
+            let list = |grown: &FilledLedger, _| {
                 grown.get(&format!(
                     "?{}",
                     query.replace("MIDDLE", &id(grown.n_rows / 2))
@@ -94,7 +94,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
             };
             rows.push(row(name, &grown, list).await?);
         }
-        for Grown { process, store, .. } in grown {
+        for FilledLedger { process, store, .. } in grown {
             process.stop().await?;
             store.remove().await?;
         }
@@ -121,10 +121,10 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
 /// The medians of one kind of request, by size.
 async fn row(
     name: &str,
-    grown: &[Grown],
-    request: impl Fn(&Grown, u64) -> RequestBuilder,
+    grown: &[FilledLedger],
+    request: impl Fn(&FilledLedger, u64) -> RequestBuilder,
 ) -> anyhow::Result<Vec<String>> {
-    /// A slow kind of request is measured less often.
+    /// After this time no further requests are sent, so slow kinds of request are measured less often.
     const MAX_DURATION: Duration = Duration::from_secs(10);
     let mut times = vec![Vec::new(); grown.len()];
     let begin = Instant::now();
@@ -135,7 +135,7 @@ async fn row(
             let response = request.send().await?;
             ensure!(
                 response.status().is_success(),
-                "{name} is answered with {}",
+                "{name} was answered with {}",
                 response.status()
             );
             response.bytes().await?;
@@ -152,7 +152,7 @@ async fn row(
     Ok(std::iter::once(name.to_owned()).chain(medians).collect())
 }
 
-impl Grown {
+impl FilledLedger {
     /// Creates a ledger, fills it, and starts the service to measure.
     async fn make(bench: &Bench, kind: StoreKind, n_rows: u64) -> anyhow::Result<Self> {
         let store = Store::make(kind, &bench.arguments).await?;
@@ -181,7 +181,7 @@ impl Grown {
             let decision: Value = response.json().await?;
             ensure!(
                 decision["outcome"].is_string(),
-                "a template is answered with {decision}"
+                "a template was answered with {decision}"
             );
         }
         process.stop().await?;
@@ -215,8 +215,9 @@ fn id(n: u64) -> String {
     format!("00000000-0000-7000-8000-{n:012x}")
 }
 
-/// SQL that copies the decisions of the tenant `default` to another tenant until there are enough,
-/// with everything that later requests look up: indexes, chain, windows, purchases and keys.
+/// SQL that copies the decisions of the tenant `default` to another tenant until there are `n_rows`,
+/// with the rows of all tables that later requests read: failed checks, hash chain, cap usage,
+/// purchases and idempotency keys.
 fn filling(kind: StoreKind, n_rows: u64) -> String {
     let (hex, date) = match kind {
         StoreKind::Postgres => (

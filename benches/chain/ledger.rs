@@ -1,10 +1,10 @@
-//! The stores compared, without telemetry: with few and many clients, and with all of them after the
-//! same rows.
+//! The stores compared, without telemetry: with few and many clients, and with expenses of many
+//! tenants, of one tenant, and of one employee, whose requests all write the same rows.
 
 use super::Bench;
 use super::load::{Pace, People};
 use super::report::{Summary, Table, percentiles};
-use super::subject::{Sends, Set, Subject, take_turns};
+use super::subject::{Setup, Subject, Telemetry, take_turns};
 
 /// Numbers of clients, each of which waits for its answer.
 pub(crate) const N_CLIENTS: [usize; 3] = [1, 16, 256];
@@ -31,13 +31,14 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
     let mut subjects = Vec::new();
     for kind in bench.arguments.available_stores() {
         for (crowd, people) in crowds {
-            let set = Set {
+            let setup = Setup {
                 kind,
-                sends: Sends::Nothing,
+                telemetry: Telemetry::Off,
                 people,
             };
             let name = format!("{kind}, {crowd}");
-            subjects.push(Subject::service(bench, &bench.arguments.services[0], name, set).await?);
+            subjects
+                .push(Subject::service(bench, &bench.arguments.services[0], name, setup).await?);
         }
     }
     let paces = N_CLIENTS.map(Pace::Saturation);

@@ -19,8 +19,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// The day of the first meals.
 const FIRST_DAY: Date = Date::constant(2020, 1, 1);
-/// The maximum number of concurrent requests at a fixed rate: the limit of the service.
-const MAX_LATE: usize = 256;
+/// The maximum number of concurrent requests at a fixed rate: the default limit of the service.
+const MAX_CONCURRENT: usize = 256;
 
 /// How requests are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +107,7 @@ pub(crate) struct Answered {
 
 impl Answered {
     /// No results yet.
-    pub(crate) fn nothing() -> anyhow::Result<Self> {
+    pub(crate) fn none() -> anyhow::Result<Self> {
         let latencies = Histogram::new_with_bounds(1, 60_000_000, 3)?;
         Ok(Self {
             latencies,
@@ -135,7 +135,7 @@ impl Answered {
     }
 }
 
-/// Sends meals for a while.
+/// Sends meals at a pace for a while.
 pub(crate) async fn drive(
     meals: &Meals,
     pace: Pace,
@@ -145,14 +145,14 @@ pub(crate) async fn drive(
     let (n_clients, timetable) = match pace {
         Pace::Saturation(n_clients) => (n_clients, None),
         Pace::Rate(rate) => (
-            MAX_LATE,
+            MAX_CONCURRENT,
             Some(Arc::new(Mutex::new(keep_time(begin, rate, duration)))),
         ),
     };
     let clients: Vec<_> = (0..n_clients)
         .map(|_| tokio::spawn(client(meals.clone(), timetable.clone(), begin + duration)))
         .collect();
-    let mut answered = Answered::nothing()?;
+    let mut answered = Answered::none()?;
     for client in clients {
         answered.add(&client.await??)?;
     }
@@ -161,8 +161,8 @@ pub(crate) async fn drive(
     Ok(answered)
 }
 
-/// A schedule, kept by a separate thread: the clock of the runtime ticks once in a millisecond,
-/// which is as long as a request takes.
+/// Sends the moment of each request when it is due. It runs on a separate thread, because timers of
+/// the runtime have a resolution of a millisecond, which is as long as a request takes.
 fn keep_time(begin: Instant, rate: u32, duration: Duration) -> UnboundedReceiver<Instant> {
     let (due, timetable) = unbounded_channel();
     std::thread::spawn(move || {
@@ -183,7 +183,7 @@ async fn client(
     timetable: Option<Arc<Mutex<UnboundedReceiver<Instant>>>>,
     end: Instant,
 ) -> anyhow::Result<Answered> {
-    let mut answered = Answered::nothing()?;
+    let mut answered = Answered::none()?;
     loop {
         let due = match &timetable {
             Some(timetable) => timetable.lock().await.recv().await,

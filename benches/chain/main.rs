@@ -1,7 +1,7 @@
 //! The whole service under load. Load, model endpoint and trace backend run in this process, the
-//! service is a separate process, and its cost is read from `/proc`. Everything that is compared
-//! takes turns within one run, because a machine is never equally fast twice: trust the ratios, not
-//! the figures. Each scenario has a file of its name.
+//! service is a separate process, and its cost is read from `/proc`. The speed of a machine varies, so
+//! everything that is compared takes turns within one run: trust the ratios, not the figures. Each
+//! scenario is in the file of the same name.
 
 #![expect(
     clippy::float_arithmetic,
@@ -33,12 +33,13 @@ use arguments::{Arguments, Scenario};
 use fake_openai::FakeOpenAi;
 use report::Report;
 
-/// The allocator of the service, because the bare proxy runs in this program.
+/// The same allocator as the service, because the bare proxy is this program and is compared with the
+/// service.
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// The resources of every scenario.
+/// What every scenario needs.
 struct Bench {
     arguments: Arguments,
     model: FakeOpenAi,

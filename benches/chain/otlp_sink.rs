@@ -1,6 +1,6 @@
-//! A trace backend that costs as little as possible: it accepts all three signals, and reads only
-//! the part of a message that shows the number of spans. Model and load share its processors, so
-//! its own work would delay them.
+//! A trace backend that needs as little processor time as possible: it accepts all three signals, and
+//! decodes messages only as far as needed to count spans. It shares the processors with model, load
+//! and service, so its own work would delay them.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -47,7 +47,7 @@ struct Scope {
     spans: Vec<Bytes>,
 }
 
-/// A message, decoded as far as its spans are counted.
+/// A message whose spans can be counted.
 trait Export: Message + Default + 'static {
     fn n_spans(&self) -> usize;
 }

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 /// How long a process may take to start or to stop.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// A tick of `/proc/PID/stat`: a hundredth of a second on every Linux.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -44,8 +44,14 @@ impl Process {
             .kill_on_drop(true)
             .spawn()?;
         let pid = child.id().context("the process has ended")?;
-        let mut lines = BufReader::new(child.stdout.take().context("its output is piped")?).lines();
-        let line = tokio::time::timeout(PATIENCE, lines.next_line())
+        let mut lines = BufReader::new(
+            child
+                .stdout
+                .take()
+                .context("standard output is not piped")?,
+        )
+        .lines();
+        let line = tokio::time::timeout(TIMEOUT, lines.next_line())
             .await
             .context("the process does not start")??;
         let line = line.context("the process ended instead of listening")?;
@@ -53,7 +59,7 @@ impl Process {
             .strip_prefix("listening on ")
             .and_then(|rest| rest.split(';').next());
         let url = url
-            .with_context(|| format!("the process says \"{line}\""))?
+            .with_context(|| format!("the process printed \"{line}\" instead of its address"))?
             .to_owned();
         Ok(Self {
             url,
@@ -67,11 +73,11 @@ impl Process {
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
         let folder = Path::new("/proc").join(self.pid.to_string());
         let stat = std::fs::read_to_string(folder.join("stat"))?;
-        // The name may contain blanks, and ends with the last bracket. User and system time are the
-        // twelfth and thirteenth fields after it.
+        // The name of the program is in brackets and may contain blanks. User and system time are
+        // the twelfth and thirteenth fields after it.
         let (_, fields) = stat
             .rsplit_once(") ")
-            .context("stat has the name in brackets")?;
+            .context("/proc/PID/stat has no name in brackets")?;
         let ticks: Vec<u32> = fields
             .split(' ')
             .skip(11)
@@ -82,7 +88,7 @@ impl Process {
         let kib = |name: &str| -> anyhow::Result<u64> {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
             Ok(line
-                .context("status has the memory")?
+                .with_context(|| format!("/proc/PID/status has no {name}"))?
                 .trim()
                 .trim_end_matches(" kB")
                 .parse()?)
@@ -94,14 +100,14 @@ impl Process {
         })
     }
 
-    /// Stops it with the signal of an orchestrator, and waits for its end.
+    /// Stops it with SIGTERM, as an orchestrator does, and waits for its end.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         let kill = Command::new("kill")
             .arg(self.pid.to_string())
             .status()
             .await?;
         ensure!(kill.success(), "the process ended before it was stopped");
-        match tokio::time::timeout(PATIENCE, self.child.wait()).await {
+        match tokio::time::timeout(TIMEOUT, self.child.wait()).await {
             Ok(status) => status.map(drop).map_err(Into::into),
             Err(_) => bail!("the process does not stop"),
         }

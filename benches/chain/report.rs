@@ -35,7 +35,7 @@ impl Report {
         })
     }
 
-    /// The complete text.
+    /// The complete report as text.
     pub(crate) fn end(&self) -> anyhow::Result<String> {
         let arguments: Vec<_> = std::env::args()
             .skip(1)
@@ -45,7 +45,7 @@ impl Report {
         let memory_kib: u64 = memory
             .split_whitespace()
             .nth(1)
-            .context("the memory comes first")?
+            .context("/proc/meminfo has no MemTotal")?
             .parse()?;
         let allocator = match cfg!(feature = "jemalloc") {
             true => " --features jemalloc",
@@ -100,7 +100,7 @@ pub(crate) struct Summary {
     pub(crate) per_second: [f64; 3],
     /// Processor time per decision, median of the samples.
     pub(crate) cpu: Duration,
-    /// Growth of memory per decision.
+    /// Growth of memory per decision, in bytes.
     pub(crate) grown_bytes: i64,
 }
 
@@ -112,7 +112,7 @@ impl Summary {
             .iter()
             .filter(|sample| sample.pace == pace)
             .collect();
-        let mut answered = Answered::nothing()?;
+        let mut answered = Answered::none()?;
         for sample in &samples {
             answered.add(&sample.answered)?;
         }

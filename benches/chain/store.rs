@@ -1,4 +1,4 @@
-//! Where a measured service stores its ledger: each in a place of its own, removed afterwards.
+//! The stores of measured services: each service has a new one, which is removed afterwards.
 
 use anyhow::Context;
 use sqlx::{AnyPool, AssertSqlSafe};
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::arguments::{Arguments, StoreKind};
 
-/// The place of one ledger.
+/// The store of one ledger.
 pub(crate) struct Store {
     /// For access to the database past the service.
     pub(crate) url: String,
@@ -18,7 +18,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Creates a place for an empty ledger.
+    /// Creates a store for an empty ledger.
     pub(crate) async fn make(kind: StoreKind, arguments: &Arguments) -> anyhow::Result<Self> {
         let parent = if kind == StoreKind::Memory {
             &arguments.memory
@@ -47,15 +47,15 @@ impl Store {
         })
     }
 
-    /// Sets the arguments and variables by which a service stores its ledger here.
-    pub(crate) fn hand_to(&self, command: &mut Command) {
+    /// Adds the arguments and variables that make a service use this store.
+    pub(crate) fn configure(&self, command: &mut Command) {
         command.arg("--data").arg(self.folder.path());
         if self.database.is_some() {
             command.env("DATABASE_URL", &self.url);
         }
     }
 
-    /// Removes the place, once no service uses it.
+    /// Removes the store. No service may use it any more.
     pub(crate) async fn remove(self) -> anyhow::Result<()> {
         match self.database {
             Some((server, name)) => execute(&server, format!("DROP DATABASE {name}")).await,

@@ -1,4 +1,4 @@
-//! A subject of a measurement: a process under load, with all samples so far. Subjects take turns.
+//! A subject is a process whose cost is measured, with all samples so far. Subjects take turns.
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,18 +18,17 @@ use super::store::Store;
 pub(crate) const SPANS_OF_A_DECISION: u64 = 7;
 /// Spans of the service's start.
 const SPANS_OF_A_START: u64 = 1;
-/// The number of starts, of which the median counts: a single start may be disturbed by other work
-/// of the machine.
+/// How often a service is started; the median of the start times is reported.
 const N_STARTS: usize = 5;
 /// How long a subject is warmed up before it is measured.
 const WARM_UP: Duration = Duration::from_secs(1);
 
 /// The telemetry that a service sends.
 #[derive(Clone, Copy, PartialEq, Eq, strum::Display)]
-pub(crate) enum Sends {
-    /// Nothing: the SDK is disabled.
+pub(crate) enum Telemetry {
+    /// None: the SDK is disabled.
     #[strum(to_string = "telemetry off")]
-    Nothing,
+    Off,
     /// Traces alone.
     #[strum(to_string = "traces")]
     Traces,
@@ -41,16 +40,16 @@ pub(crate) enum Sends {
     Sampled,
 }
 
-impl Sends {
+impl Telemetry {
     /// Whether every span is sent.
     fn is_complete(self) -> bool {
         matches!(self, Self::Traces | Self::Everything)
     }
 
-    /// Configures a service to send it; without configuration it sends nothing.
-    pub(crate) fn hand_to(self, command: &mut Command, endpoint: &str) {
+    /// Configures the command of a service, which sends no telemetry by default.
+    pub(crate) fn configure(self, command: &mut Command, endpoint: &str) {
         let more: &[_] = match self {
-            Self::Nothing => return,
+            Self::Off => return,
             Self::Traces => &[
                 ("OTEL_METRICS_EXPORTER", "none"),
                 ("OTEL_LOGS_EXPORTER", "none"),
@@ -65,13 +64,13 @@ impl Sends {
     }
 }
 
-/// How a measured service differs from another.
+/// How a measured service is set up.
 #[derive(Clone, Copy)]
-pub(crate) struct Set {
+pub(crate) struct Setup {
     /// Its store.
     pub(crate) kind: StoreKind,
     /// The telemetry that it sends.
-    pub(crate) sends: Sends,
+    pub(crate) telemetry: Telemetry,
     /// The people whose expenses it receives.
     pub(crate) people: People,
 }
@@ -137,24 +136,24 @@ impl Subject {
         bench: &Bench,
         program: &Path,
         name: String,
-        set: Set,
+        setup: Setup,
     ) -> anyhow::Result<Self> {
         let mut starts = Vec::new();
         loop {
-            let store = Store::make(set.kind, &bench.arguments).await?;
+            let store = Store::make(setup.kind, &bench.arguments).await?;
             let mut command = service(program, &bench.model.base_url, &store);
             let sink = OtlpSink::spawn().await?;
-            set.sends.hand_to(&mut command, &sink.endpoint);
+            setup.telemetry.configure(&mut command, &sink.endpoint);
             let process = Process::start(command).await?;
             starts.push(process.start);
             if starts.len() == N_STARTS {
                 starts.sort_unstable();
-                let sink = Some(sink).filter(|_| set.sends.is_complete());
+                let sink = Some(sink).filter(|_| setup.telemetry.is_complete());
                 return Self::warm(
                     name,
                     process,
                     starts[N_STARTS / 2],
-                    set.people,
+                    setup.people,
                     sink,
                     Some(store),
                 )
@@ -178,7 +177,7 @@ impl Subject {
             let decision: Value = meals.next().send().await?.json().await?;
             ensure!(
                 decision["outcome"] == "approved",
-                "what is to be approved is answered with {decision}"
+                "the first meal was not approved: {decision}"
             );
         }
         let answered = drive(&meals, Pace::Saturation(4), WARM_UP).await?;
@@ -202,7 +201,10 @@ impl Subject {
     }
 
     async fn measure(&mut self, pace: Pace, duration: Duration) -> anyhow::Result<()> {
-        let running = self.running.as_mut().context("a subject is stopped last")?;
+        let running = self
+            .running
+            .as_mut()
+            .context("the subject has been stopped")?;
         let before = running.process.usage()?;
         let answered = drive(&running.meals, pace, duration).await?;
         let after = running.process.usage()?;
@@ -261,7 +263,7 @@ pub(crate) fn service(program: &Path, model_url: &str, store: &Store) -> Command
         ("RUST_LOG", "warn"),
     ]);
     command.args(["--listen", "127.0.0.1:0"]);
-    store.hand_to(&mut command);
+    store.configure(&mut command);
     command
 }
 

@@ -1,6 +1,5 @@
-//! How many syncs of the disk a decision costs. Those of SQLite are counted by strace, which slows
-//! down the syncs alone; Postgres counts its own, of all its clients together. Speed is not measured
-//! here.
+//! How many disk syncs a decision costs. strace counts those of SQLite, and slows down only these
+//! calls; Postgres counts its own, for all its clients together. Speed is not measured here.
 
 use anyhow::ensure;
 use tokio::process::Command;
@@ -32,7 +31,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
     let mut columns = vec![String::new()];
     columns.extend(N_CLIENTS.map(|n_clients| format!("{n_clients} clients")));
     Ok(vec![Table {
-        title: "## Syncs of the disk for each decision".to_owned(),
+        title: "## Disk syncs per decision".to_owned(),
         columns,
         rows,
     }])
@@ -60,7 +59,7 @@ async fn count(bench: &Bench, kind: StoreKind, n_clients: usize) -> anyhow::Resu
     )
     .await?;
     if kind == StoreKind::Postgres {
-        // Its connections report their statistics when they close.
+        // Postgres connections report their statistics when they close.
         process.stop().await?;
     }
     let n_after = n_syncs(kind, &store, trace.path()).await?;

@@ -8,10 +8,10 @@ use super::load::{Answered, Meals, Pace, People, drive};
 use super::process::Process;
 use super::report::{Summary, Table, percentiles};
 use super::store::Store;
-use super::subject::{SPANS_OF_A_DECISION, Sends, Set, Subject, service, take_turns};
+use super::subject::{SPANS_OF_A_DECISION, Setup, Subject, Telemetry, service, take_turns};
 
-/// How many spans are queued when memory is measured: a common limit of queues that count spans.
-const N_WAITING: u64 = 65_536;
+/// How many spans have ended when memory is measured: a common limit of queues that count spans.
+const N_SPANS: u64 = 65_536;
 
 /// Runs the scenario.
 pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
@@ -20,19 +20,25 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
 
 async fn cpu(bench: &Bench) -> anyhow::Result<Table> {
     let mut subjects = Vec::new();
-    for sends in [
-        Sends::Nothing,
-        Sends::Traces,
-        Sends::Everything,
-        Sends::Sampled,
+    for telemetry in [
+        Telemetry::Off,
+        Telemetry::Traces,
+        Telemetry::Everything,
+        Telemetry::Sampled,
     ] {
-        let set = Set {
+        let setup = Setup {
             kind: StoreKind::Memory,
-            sends,
+            telemetry,
             people: People::default(),
         };
         subjects.push(
-            Subject::service(bench, &bench.arguments.services[0], sends.to_string(), set).await?,
+            Subject::service(
+                bench,
+                &bench.arguments.services[0],
+                telemetry.to_string(),
+                setup,
+            )
+            .await?,
         );
     }
     let mut paces = vec![Pace::Saturation(bench.arguments.clients)];
@@ -75,25 +81,29 @@ async fn cpu(bench: &Bench) -> anyhow::Result<Table> {
     })
 }
 
-/// Latency and memory without a backend, until this many spans have ended: with the default bound
+/// Latency and memory without a backend, until [`N_SPANS`] spans have ended: with the default limit
 /// of the queue, and with room for all spans.
 async fn memory(bench: &Bench) -> anyhow::Result<Table> {
     let mut rows = Vec::new();
-    for (name, sends, queue_bytes) in [
-        ("telemetry off", Sends::Nothing, None),
-        ("no backend, room for 16 MiB", Sends::Traces, None),
-        ("no backend, room for all", Sends::Traces, Some("268435456")),
+    for (name, telemetry, queue_bytes) in [
+        ("telemetry off", Telemetry::Off, None),
+        ("no backend, room for 16 MiB", Telemetry::Traces, None),
+        (
+            "no backend, room for all",
+            Telemetry::Traces,
+            Some("268435456"),
+        ),
     ] {
         let store = Store::make(StoreKind::Memory, &bench.arguments).await?;
         let mut command = service(&bench.arguments.services[0], &bench.model.base_url, &store);
         // Nothing listens on port 9, the port of the discard protocol.
-        sends.hand_to(&mut command, "http://127.0.0.1:9");
+        telemetry.configure(&mut command, "http://127.0.0.1:9");
         command.envs(queue_bytes.map(|bytes| ("EXPENSE_AGENT_TELEMETRY_QUEUE_BYTES", bytes)));
         command.env("RUST_LOG", "error");
         let process = Process::start(command).await?;
         let meals = Meals::new(&process.url, People::default())?;
-        let mut answered = Answered::nothing()?;
-        while answered.n_decisions() * SPANS_OF_A_DECISION < N_WAITING {
+        let mut answered = Answered::none()?;
+        while answered.n_decisions() * SPANS_OF_A_DECISION < N_SPANS {
             let pace = Pace::Saturation(bench.arguments.clients);
             answered.add(&drive(&meals, pace, bench.arguments.duration / 4).await?)?;
         }
@@ -125,7 +135,7 @@ async fn memory(bench: &Bench) -> anyhow::Result<Table> {
         "spans waiting",
         "spans lost",
         "memory MiB",
-        "most MiB",
+        "peak MiB",
     ]
     .map(str::to_owned)
     .to_vec();

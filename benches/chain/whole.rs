@@ -4,7 +4,7 @@
 use super::Bench;
 use super::load::{Pace, People};
 use super::report::{Summary, Table, percentiles};
-use super::subject::{Sends, Set, Subject, take_turns};
+use super::subject::{Setup, Subject, Telemetry, take_turns};
 
 /// Runs the scenario.
 pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
@@ -13,20 +13,20 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
     paces.extend(bench.arguments.rates.iter().map(|rate| Pace::Rate(*rate)));
     let mut subjects = vec![Subject::floor(bench).await?];
     for kind in bench.arguments.available_stores() {
-        for sends in [Sends::Nothing, Sends::Everything] {
+        for telemetry in [Telemetry::Off, Telemetry::Everything] {
             for (n_build, program) in bench.arguments.services.iter().enumerate() {
                 let build = if n_build == 0 {
                     String::new()
                 } else {
                     format!(", build {}", n_build + 1)
                 };
-                let name = format!("{kind}, {sends}{build}");
-                let set = Set {
+                let name = format!("{kind}, {telemetry}{build}");
+                let setup = Setup {
                     kind,
-                    sends,
+                    telemetry,
                     people: People::default(),
                 };
-                subjects.push(Subject::service(bench, program, name, set).await?);
+                subjects.push(Subject::service(bench, program, name, setup).await?);
             }
         }
     }
