@@ -34,8 +34,8 @@ pub struct HttpSettings {
     #[arg(value_name = "FILE")]
     pub api_keys: Option<PathBuf>,
 
-    /// Without API keys, accept requests from anyone who can reach the service, for whichever
-    /// tenant they name
+    /// Accept requests without an API key, from anyone who can reach the service and for any tenant
+    /// they name
     #[arg(long, global = true, env = "EXPENSE_AGENT_ALLOW_ANONYMOUS")]
     #[arg(value_parser = BoolishValueParser::new())]
     pub allow_anonymous: bool,
@@ -45,7 +45,7 @@ pub struct HttpSettings {
     #[arg(value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     pub deadline: Duration,
 
-    /// Most requests in progress at once; further ones are refused with 503
+    /// Maximum number of requests in progress; further ones are refused with 503
     #[arg(long, global = true, env = "EXPENSE_AGENT_MAX_IN_FLIGHT")]
     #[arg(value_name = "COUNT", default_value_t = 256)]
     pub max_in_flight: usize,
@@ -87,7 +87,7 @@ pub struct HttpConfig {
     pub api_keys: Option<PathBuf>,
     /// Time limit of one request.
     pub deadline: Duration,
-    /// Most requests in progress at once.
+    /// Maximum number of requests in progress.
     pub max_in_flight: usize,
     /// How long an idempotency key is remembered.
     pub key_retention: Duration,

@@ -32,7 +32,7 @@ pub struct ModelSettings {
     #[arg(value_name = "NAME")]
     pub model: Option<String>,
 
-    /// Most tokens of one answer; when unset, the endpoint decides
+    /// Maximum number of tokens in one answer; when unset, the endpoint decides
     #[arg(long, global = true, env = "EXPENSE_AGENT_MAX_TOKENS")]
     #[arg(value_name = "TOKENS")]
     pub max_tokens: Option<u32>,

@@ -59,8 +59,8 @@ pub struct TelemetryFlags {
     #[arg(value_parser = BoolishValueParser::new())]
     pub metrics_old_names: bool,
 
-    /// Also put the keys on spans that Phoenix and Langfuse read beside, or instead of, the GenAI
-    /// conventions
+    /// Also write the span attributes that Phoenix and Langfuse read in addition to, or instead of,
+    /// those of the GenAI conventions
     #[arg(long, global = true, env = "EXPENSE_AGENT_COMPATIBILITY_KEYS")]
     #[arg(value_parser = BoolishValueParser::new())]
     pub compatibility_keys: bool,

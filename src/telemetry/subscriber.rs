@@ -31,7 +31,7 @@ const DEFAULT_FILTER: &str = "info";
 pub enum LogFormat {
     /// For people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
