@@ -124,8 +124,8 @@ fn usage_or_none<'de, D: Deserializer<'de>>(
 }
 
 impl Completion {
-    /// The answer in the first choice. `requested_model` is the name of the model when the response has
-    /// none.
+    /// The answer in the first choice. `requested_model` is the name of the model when the response
+    /// has none.
     pub(super) fn into_answer(self, requested_model: &str) -> Answer {
         let choice = self.choices.into_iter().next().unwrap_or_default();
         // Redacted here, once, before anything else reads the answer: the model may repeat or
