@@ -45,7 +45,7 @@ const MAX_RECORD_ATTEMPTS: u32 = 16;
 pub struct Agent {
     /// The adviser.
     pub model: Arc<dyn ChatModel>,
-    /// The durable memory.
+    /// The ledger of decisions.
     pub ledger: Ledger,
     /// Whether the model sees placeholders such as `[CARD]` instead of personal data.
     pub redacts_prompts: bool,

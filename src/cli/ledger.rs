@@ -107,7 +107,7 @@ pub fn erase(config: &Config, wanted: &Erase, out: &mut dyn Write) -> anyhow::Re
     })
 }
 
-/// Opens the ledger of a configuration, works with it and closes it. Creates none.
+/// Opens the ledger of a configuration, works with it and closes it. Does not create a ledger.
 ///
 /// # Errors
 /// When there is no ledger, or the work fails.

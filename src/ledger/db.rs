@@ -1,6 +1,6 @@
 //! Connections to either database: the pool, what it hands out, and how it can fail. SQLite runs in
 //! the caller's task: a statement takes microseconds, less than handing it to another thread and
-//! back. Statements are in `statement`, transactions in `transaction`. Knows no tables.
+//! back. Statements are in `statement`, transactions in `transaction`. Independent of the tables.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::ledger::sqlite::{BUSY_TIMEOUT, FilePool, PooledConnection, Purpose};
 
-/// How long to wait for an answer of Postgres: as long as Postgres keeps an idle transaction. A
-/// network or a host that is gone does not say so.
+/// How long to wait for an answer from Postgres, which never comes when the host or the network is
+/// gone. As long as Postgres keeps an idle transaction (see `store`).
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
-/// Lets a statement of Postgres run without a time limit.
+/// Lets the statements of a Postgres connection run without a time limit.
 pub(super) const UNLIMITED: &str = "SET statement_timeout = 0";
 /// Pause between two attempts to truncate a write-ahead log that is in use.
 const RETRY_TRUNCATE: Duration = Duration::from_millis(50);
@@ -46,8 +46,8 @@ pub enum DbError {
 }
 
 impl DbError {
-    /// Whether the database gave up one of two competing transactions, by SQLSTATE a serialization
-    /// failure or a deadlock, so that it may succeed when it runs again.
+    /// Whether Postgres aborted one of two competing transactions, which may succeed when it runs
+    /// again. The SQLSTATE codes are those of a serialization failure and of a deadlock.
     pub(super) fn is_conflict(&self) -> bool {
         let Self::Sqlx(error) = self else {
             return false;
@@ -84,7 +84,7 @@ impl Pool {
         Self {
             connections: Connections::Sqlite(Arc::new(FilePool::new(path, set_up))),
             // SQLite writes one transaction at a time. The permit queues writers here, because
-            // SQLite itself would wait by sleeping and looking again.
+            // SQLite itself waits by polling.
             permits: Arc::new(Semaphore::new(1)),
         }
     }
@@ -106,7 +106,8 @@ impl Pool {
     /// A connection, and a permit that has to be kept as long as the transaction on it.
     ///
     /// # Errors
-    /// When there is no permit for as long as no commit takes on a disk that works.
+    /// When no permit becomes free within [`BUSY_TIMEOUT`], longer than any commit takes on a disk
+    /// that works.
     pub(super) async fn acquire_to_write(
         &self,
     ) -> Result<(Connection, OwnedSemaphorePermit), DbError> {
@@ -121,7 +122,7 @@ impl Pool {
         Ok(match &self.connections {
             Connections::Sqlite(pool) => Connection::Sqlite(FilePool::acquire(pool, purpose)?),
             // Boxed: the future takes four kilobytes, which every future that acquires a connection
-            // would embed, also with SQLite.
+            // would embed, even with SQLite.
             Connections::Postgres(pool) => Connection::Postgres(Box::pin(pool.acquire()).await?),
         })
     }
@@ -150,7 +151,7 @@ impl Connection {
         match self {
             Self::Sqlite(connection) => connection.run(sql)?,
             Self::Postgres(connection) => {
-                answer(connection, async |server| {
+                with_time_limit(connection, async |server| {
                     sqlx::raw_sql(sql).execute(server).await
                 })
                 .await?;
@@ -171,11 +172,12 @@ impl Connection {
         Ok(result?)
     }
 
-    /// Removes what rows held before, with the statement of the dialect, which may take long.
+    /// Purges the files of texts that were erased, with the statement of the dialect, which may take
+    /// long.
     ///
     /// # Errors
     /// [`DbError::WalInUse`] when readers keep an SQLite log in use for ten seconds.
-    pub(super) async fn truncate_wal(mut self, sql: &str) -> Result<(), DbError> {
+    pub(super) async fn purge(mut self, sql: &str) -> Result<(), DbError> {
         match &mut self {
             Self::Sqlite(connection) => {
                 let started = Instant::now();
@@ -188,7 +190,7 @@ impl Connection {
                 }
             }
             Self::Postgres(connection) => {
-                // Without a time limit it must not return to the pool.
+                // A connection without a time limit must not return to the pool.
                 connection.close_on_drop();
                 sqlx::raw_sql(UNLIMITED).execute(&mut **connection).await?;
                 sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
@@ -200,13 +202,13 @@ impl Connection {
     }
 }
 
-/// Asks a server, with a time limit. A connection that got no answer in time is closed, because
-/// its state is unknown.
-pub(super) async fn answer<T>(
+/// Runs a statement on Postgres, with a time limit. A connection that got no answer in time is
+/// closed, because its state is unknown.
+pub(super) async fn with_time_limit<T>(
     connection: &mut PoolConnection<Postgres>,
-    ask: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    run: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
 ) -> Result<T, DbError> {
-    let Ok(answer) = timeout(ANSWER_TIMEOUT, ask(connection)).await else {
+    let Ok(answer) = timeout(ANSWER_TIMEOUT, run(connection)).await else {
         connection.close_on_drop();
         return Err(DbError::NoAnswer);
     };

@@ -17,7 +17,7 @@ use crate::ledger::{CapChange, Ledger, duplicates, resolutions, seal, text_of, u
 
 impl Ledger {
     /// Records a decision, takes its share of the caps, binds its idempotency key and seals it: all
-    /// of that or nothing. Completes the decision by what only the ledger can tell: its duplicates,
+    /// of that or nothing. Completes the decision with what only the ledger knows: its duplicates,
     /// and what a credit gives back. Returns the hash of the record.
     ///
     /// # Errors

@@ -34,8 +34,8 @@ struct Earlier {
 }
 
 /// Earlier decisions, approved or pending approval, about what may be the same purchase; the most
-/// alike come first. Runs in the transaction that records the decision, so that of two at once the
-/// second finds the first.
+/// alike come first. Runs in the transaction that records the decision, so that of two that are
+/// recorded at once the second finds the first.
 pub(super) async fn find(
     transaction: &mut Connection,
     decision: &Decision,
@@ -62,7 +62,7 @@ pub(super) async fn find(
     for (document,) in &documents {
         let earlier: Earlier = read(document)?;
         let id = earlier.id;
-        let score = similarity(expense, &earlier.beside(expense));
+        let score = similarity(expense, &earlier.into_expense(expense));
         duplicates.extend(score.map(|score| Duplicate { id, score }));
     }
     // A stable sort keeps the newest first among equals.
@@ -71,8 +71,8 @@ pub(super) async fn find(
 }
 
 impl Earlier {
-    /// The earlier expense. The fields that are not compared are those of the new one.
-    fn beside(self, new: &Expense) -> Expense {
+    /// The earlier expense, with the values of the new one in the fields that are not compared.
+    fn into_expense(self, new: &Expense) -> Expense {
         Expense {
             transaction: self.transaction,
             merchant: self.merchant,

@@ -1,5 +1,5 @@
-//! Erasing the personal texts of an employee's records. The salted hashes that the chain was sealed
-//! over stay in their place, so the chain stays valid; amounts, dates, outcomes and the employee's
+//! Erasing the personal texts of an employee's records. Each text is replaced by the salted hash that
+//! the chain was sealed over, so the chain stays valid; amounts, dates, outcomes and the employee's
 //! id stay as they are. Backups, and what Postgres keeps for replication, are out of reach.
 
 use serde_json::Value;
@@ -18,7 +18,7 @@ const PAGE: i64 = 100;
 
 impl Ledger {
     /// Erases the personal texts of an employee's decisions, and of all records that belong to
-    /// them. Returns how many records held some. Afterwards a request with one of their idempotency
+    /// them. Returns how many records held such texts. Afterwards a request with one of their idempotency
     /// keys gets the answer that the key was used, because the bodies can no longer be compared.
     ///
     /// # Errors
@@ -39,7 +39,7 @@ impl Ledger {
                 after = page.last;
             }
         }
-        self.writes.truncate_wal().await?;
+        self.writes.purge().await?;
         Ok(n_erased)
     }
 }
@@ -49,14 +49,14 @@ struct ErasePage<'a> {
     tenant_id: &'a str,
     user_id: &'a str,
     kind: RecordKind,
-    /// The decision that the page before ended with; empty for the first page.
+    /// The last decision of the previous page; empty for the first page.
     after: &'a str,
 }
 
 /// What one page erased.
 struct Page {
     n_erased: u64,
-    /// The decision the page ends with; `None` when no record was left.
+    /// The last decision of the page; `None` when no record was left.
     last: Option<String>,
 }
 
@@ -65,7 +65,7 @@ impl LedgerWrite for ErasePage<'_> {
 
     async fn write(&mut self, slot: &mut Slot) -> Result<Page, RecordError> {
         if self.after.is_empty() {
-            self.erase_beside_the_records(slot).await?;
+            self.erase_outside_records(slot).await?;
         }
         let RecordKind {
             table, id_column, ..
@@ -77,7 +77,7 @@ impl LedgerWrite for ErasePage<'_> {
         };
         for (owner_id, id, salt, document) in self.rows(slot).await? {
             let mut record: Value = read(&document)?;
-            seal::seal(&mut record, &self.kind, &salt);
+            seal::hash_personal_texts(&mut record, &self.kind, &salt);
             query(AssertSqlSafe(update.clone()))
                 .bind(text_of(&record))
                 .bind(&id)
@@ -125,7 +125,7 @@ impl ErasePage<'_> {
     }
 
     /// Erases what other tables hold of the employee's texts; harmless when it is repeated.
-    async fn erase_beside_the_records(&self, slot: &mut Slot) -> Result<(), RecordError> {
+    async fn erase_outside_records(&self, slot: &mut Slot) -> Result<(), RecordError> {
         for statement in [
             // Holds the names of merchants, to find split purchases by.
             "DELETE FROM merchant_usage WHERE tenant_id = $1 AND user_id = $2",

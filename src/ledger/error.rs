@@ -1,4 +1,4 @@
-//! What can go wrong in the ledger: its own failures, and the refusals that are an answer.
+//! What can go wrong in the ledger: its own failures, and refusals of a write.
 
 use std::sync::Arc;
 
@@ -63,8 +63,8 @@ impl RecordError {
         )
     }
 
-    /// Whether the same write may succeed when it runs again: the database gave up one of two
-    /// competing transactions, or another write rolled this one back.
+    /// Whether the same write may succeed when it runs again: the database aborted one of
+    /// two competing transactions, or another write rolled this one back.
     pub(super) fn is_conflict(&self) -> bool {
         match self {
             Self::Ledger(LedgerError::Interrupted) => true,

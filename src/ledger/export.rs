@@ -17,7 +17,7 @@ use crate::ledger::statement::query;
 /// Decisions that are read at a time.
 const PAGE: i64 = 500;
 
-/// A span of time, by when requests were received.
+/// A span of time. A decision belongs to it if its request was received in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Period {
     /// Its first moment.
@@ -39,8 +39,8 @@ pub struct Exported {
 }
 
 impl Ledger {
-    /// The next decisions of a period, of one tenant or of all, after one of them. Empty at the
-    /// end.
+    /// The next page of a period's decisions, of one tenant or of all tenants: those after `after`.
+    /// Empty at the end.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -71,16 +71,16 @@ impl Ledger {
         let (Some((first, ..)), Some((last, ..))) = (rows.first(), rows.last()) else {
             return Ok(Vec::new());
         };
-        let mut of_kinds = Vec::new();
+        let mut documents_by_kind = Vec::new();
         for kind in attached() {
             let documents = self.documents(kind, tenant_id, first, last).await?;
-            of_kinds.push((kind.table, documents));
+            documents_by_kind.push((kind.table, documents));
         }
         let mut page = Vec::new();
         for (id, decision, record_hash) in rows {
             let mut attached = BTreeMap::new();
             let mut resolution = None;
-            for (table, documents) in &mut of_kinds {
+            for (table, documents) in &mut documents_by_kind {
                 let document = documents.remove(&id);
                 attached.insert(*table, document.as_deref().map(read).transpose()?);
                 if *table == RESOLUTION.table {
@@ -96,7 +96,7 @@ impl Ledger {
         Ok(page)
     }
 
-    /// The documents of one kind that belong to a page of decisions, by the decision.
+    /// The documents of one kind that belong to a page of decisions, by the id of the decision.
     async fn documents(
         &self,
         kind: RecordKind,
@@ -124,7 +124,7 @@ impl Ledger {
     }
 }
 
-/// The condition on the tenant of a table, whose parameter is `$3` either way.
+/// The condition on the tenant of a table. Its parameter `$3` is empty for all tenants.
 fn of_tenant(table: &str, tenant_id: Option<&str>) -> String {
     match tenant_id {
         Some(_) => format!("{table}.tenant_id = $3"),
@@ -132,7 +132,7 @@ fn of_tenant(table: &str, tenant_id: Option<&str>) -> String {
     }
 }
 
-/// The least id that a request of a moment can have: ids begin with the time.
+/// The smallest id of a decision that was received at a moment: ids begin with the time.
 fn first_id(moment: Timestamp) -> Uuid {
     let millis = u64::try_from(moment.as_millisecond()).unwrap_or(0);
     uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()

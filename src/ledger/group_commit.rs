@@ -1,42 +1,55 @@
-//! Group commit: writes that arrive while the ledger is busy share one transaction, and so one sync
-//! of the disk. What is written is in the files beside; the loop that runs a write is in `write`.
+//! Group commit: writes that arrive while the ledger is busy share one transaction, and so one disk
+//! sync. The loop that runs and retries a write is in `write`.
 //!
 //! # Protocol
 //!
-//! Each database has one or more [`WriterQueue`]s, and a tenant always writes through the same one.
-//! A queue holds at most one open [`Batch`], a transaction with what its writes share. The queue's
-//! mutex is fair and asynchronous: a writer keeps it from [`GroupCommit::begin`] to
-//! [`Slot::finish`], so the statements of two writers never interleave. A write passes three states:
+//! A database has one or more [`WriterQueue`]s, and a tenant always writes through the same one. A
+//! queue has at most one open [`Batch`]: a transaction, and what its writes share. The queue's mutex,
+//! which is asynchronous and fair, guards that batch. A writer, the task that runs a write, goes
+//! through three states:
 //!
 //! 1. *Waiting* for the mutex. The queue counts it in `n_waiting`.
-//! 2. *Writing*, with a [`Slot`] in the open batch. The first writer of a batch begins its
+//! 2. *Writing*: it holds the mutex, by a [`Slot`], from [`GroupCommit::begin`] to [`Slot::finish`],
+//!    so the statements of two writers never interleave. The first writer of a batch begins its
 //!    transaction.
-//! 3. *Finished*, waiting outside the mutex for the commit. Only then does the caller get an answer,
-//!    so an answered write is on disk.
+//! 3. *Finished*: it has released the mutex and waits for the commit. Its caller gets an answer only
+//!    after the commit, so an answered write is on disk.
 //!
-//! The last writer commits. A writer that finishes while others wait leaves the batch open for
-//! them; one that finishes while none wait, or that fills the batch, commits it. Before it concludes
-//! that none wait, it yields once, so that tasks which are ready to write can join the queue. The
-//! commit runs detached from its caller and reports to all writers of the batch through a watch
-//! channel; meanwhile the next batch fills. Where tenants do not share a transaction, a writer that
-//! finds the batch of another tenant commits that one first.
+//! ## Who commits
 //!
-//! `n_waiting > 0` is therefore a promise: some writer will still take the mutex and see to the
-//! batch. A writer leaves the count only while it holds the mutex, so a reader who holds the mutex
-//! can rely on a count above zero. A waiting writer that is dropped (its client is gone) keeps the
-//! promise from a spawned task: that task takes the mutex, leaves the count and commits the batch
-//! if no one else waits. A count read too early is harmless: the batch is committed without its
-//! newest candidate, which begins another one. All ordering that matters comes from the mutex, so
-//! the counter itself is `Relaxed`.
+//! - A writer that finishes while others wait leaves the batch open for them.
+//! - A writer that finishes while no other waits, or that fills the batch, commits it. Before it
+//!   concludes that no other waits, it yields once, so that tasks that are ready to write can start
+//!   to wait.
+//! - Where tenants do not share a transaction, a writer that finds the batch of another tenant
+//!   commits that batch and begins its own.
 //!
-//! A write ends in one of three ways:
+//! The commit runs in a task of its own, and reports its result to the writers of the batch through a
+//! watch channel. Until then the next batch of the tenant cannot write: on SQLite its first writer
+//! waits for the permit to begin a transaction, on Postgres for the tenant's lock. The writers that
+//! queue behind it meanwhile share its transaction.
 //!
-//! - It succeeds, or it is *refused* before it has changed anything. It keeps its place in the
-//!   batch, and waits for the commit even if refused, because what it lost to may be uncommitted.
-//! - It fails, or is dropped midway. It may have written half of what it wanted, so the whole
-//!   transaction is rolled back; the other writers of the batch get [`LedgerError::Interrupted`] and
-//!   run again. A savepoint per write would spare them that, but costs more than most writes.
-//! - The commit fails: all writers of the batch get the same error.
+//! ## Why no batch is forgotten
+//!
+//! A finishing writer leaves the batch open only if `n_waiting` is above zero, and the count is
+//! decremented only by tasks that hold the mutex. So a writer that reads a count above zero while it
+//! holds the mutex knows that another task will lock the mutex and decide about the batch. That task
+//! is a writer; or, if a waiting writer was dropped (its client is gone), a spawned task that commits
+//! the batch unless others wait.
+//!
+//! The count is incremented without the mutex. A finishing writer may therefore miss one that is
+//! about to wait, which is harmless: that one begins another batch. All ordering that matters comes
+//! from the mutex, so the counter is `Relaxed`.
+//!
+//! ## How a write ends
+//!
+//! - It succeeds, or is *refused* before it has changed anything. Either way it stays in the batch
+//!   and waits for the commit. A refused write waits too, because the write that it lost to may still
+//!   be uncommitted.
+//! - It fails, or is dropped midway. It may have made half of its changes, so the whole transaction
+//!   is rolled back; the other writers of the batch get [`LedgerError::Interrupted`] and run again. A
+//!   savepoint per write would spare them that, but costs more than most writes.
+//! - The commit fails. All writers of the batch get the same error.
 //!
 //! Hand-written because a connection pool offers transactions, not the sharing of one.
 
@@ -59,19 +72,19 @@ use crate::ledger::transaction::Transaction;
 const MAX_WRITES: usize = 64;
 
 /// How long a successful commit counts as proof that the database accepts writes.
-const PROOF_AGE: Duration = Duration::from_secs(1);
+const RECENT: Duration = Duration::from_secs(1);
 
-/// How a database wants its transactions.
+/// What differs between SQLite and Postgres in how they run transactions.
 #[derive(Clone, Debug)]
 pub(super) struct Dialect {
     /// The statement that begins a transaction.
     pub(super) begin: &'static str,
     /// Number of writer queues; each tenant always uses the same one.
     pub(super) n_queues: usize,
-    /// The statement that removes what rows held before from the files, as far as the database can.
-    pub(super) truncate_wal: String,
-    /// Whether tenants share a transaction. Where several transactions are open at once they must
-    /// not: each locks its tenants, and two that want each other's would deadlock.
+    /// The statement that purges the database's files of texts that were erased from its rows.
+    pub(super) purge: String,
+    /// Whether tenants share a transaction. They must not where several transactions are open at
+    /// once: each locks its tenants, and two that wait for each other's would deadlock.
     pub(super) mixes_tenants: bool,
 }
 
@@ -103,34 +116,34 @@ impl LastCommit {
 /// One queue of writers, and the batch they share.
 #[derive(Clone, Debug, Default)]
 struct WriterQueue {
-    /// Writers that wait for `open`, and have promised to see to the batch.
+    /// Number of writers that wait for the mutex.
     n_waiting: Arc<AtomicUsize>,
     /// The open batch. Holding the mutex is the right to write.
-    open: Arc<Mutex<Option<Batch>>>,
+    open_batch: Arc<Mutex<Option<Batch>>>,
     last_commit: LastCommit,
 }
 
 impl WriterQueue {
     /// Waits for the right to write.
-    async fn enter(&self) -> OwnedMutexGuard<Option<Batch>> {
+    async fn lock(&self) -> OwnedMutexGuard<Option<Batch>> {
         self.n_waiting.fetch_add(1, Ordering::Relaxed);
         let waiting = Waiting {
             queue: self,
-            has_entered: false,
+            has_lock: false,
         };
-        let open = Arc::clone(&self.open).lock_owned().await;
-        waiting.enter();
-        open
+        let open_batch = Arc::clone(&self.open_batch).lock_owned().await;
+        waiting.end();
+        open_batch
     }
 
     /// Commits the open batch, if there is one, and reports the result to its writers.
-    fn commit(&self, open: &mut Option<Batch>) {
+    fn commit(&self, open_batch: &mut Option<Batch>) {
         let Some(Batch {
             transaction,
             n_writes,
             committed,
             ..
-        }) = open.take()
+        }) = open_batch.take()
         else {
             return;
         };
@@ -141,31 +154,32 @@ impl WriterQueue {
         });
     }
 
-    /// Whether a later writer will see to the batch. Reliable only while `open` is held.
-    fn is_awaited(&self) -> bool {
+    /// Whether another task will lock the mutex and decide about the batch. Reliable only while the
+    /// caller holds the mutex.
+    fn has_waiting(&self) -> bool {
         self.n_waiting.load(Ordering::Relaxed) > 0
     }
 }
 
-/// A writer that waits for its turn.
+/// A writer that waits for the mutex, counted in `n_waiting`.
 struct Waiting<'a> {
     queue: &'a WriterQueue,
-    has_entered: bool,
+    has_lock: bool,
 }
 
 impl Waiting<'_> {
-    /// Leaves the count; the caller holds the mutex.
-    fn enter(mut self) {
-        self.has_entered = true;
+    /// Ends the waiting; the caller now holds the mutex.
+    fn end(mut self) {
+        self.has_lock = true;
         self.queue.n_waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Drop for Waiting<'_> {
-    /// The writer before may have left the batch open for this one, so a spawned task takes its
-    /// turn.
+    /// A writer that is dropped while it waits: the writer before may have left the batch open for
+    /// it, so a spawned task waits in its place.
     fn drop(&mut self) {
-        if self.has_entered {
+        if self.has_lock {
             return;
         }
         // Without a runtime the process is ending, and no writer is left to wait for the commit.
@@ -174,10 +188,10 @@ impl Drop for Waiting<'_> {
         };
         let queue = self.queue.clone();
         runtime.spawn(async move {
-            let mut open = queue.open.lock().await;
+            let mut open_batch = queue.open_batch.lock().await;
             queue.n_waiting.fetch_sub(1, Ordering::Relaxed);
-            if !queue.is_awaited() {
-                queue.commit(&mut open);
+            if !queue.has_waiting() {
+                queue.commit(&mut open_batch);
             }
         });
     }
@@ -187,9 +201,10 @@ impl Drop for Waiting<'_> {
 #[derive(Debug)]
 struct Batch {
     transaction: Transaction,
-    /// The tenant of the first write; the only one where the dialect mixes none.
+    /// The tenant of the first write; the only tenant unless the dialect mixes tenants.
     tenant_id: String,
     n_writes: usize,
+    /// The ends of the hash chains of the tenants that this transaction has locked, by tenant.
     heads: HashMap<String, Head>,
     /// The result of the commit; dropped without one when the transaction is rolled back.
     committed: watch::Sender<Option<Result<(), Arc<DbError>>>>,
@@ -221,12 +236,13 @@ impl GroupCommit {
     }
 
     /// Whether the database committed a write within the last second.
-    pub(super) fn has_proof(&self) -> bool {
+    pub(super) fn has_recent_commit(&self) -> bool {
         let committed_at = self.last_commit.get();
-        committed_at.is_some_and(|at| at.elapsed() < PROOF_AGE)
+        committed_at.is_some_and(|at| at.elapsed() < RECENT)
     }
 
-    /// Waits for the turn of a write of this tenant, and gives it a place in the open batch.
+    /// Waits until a write of this tenant has the right to write, and gives it a slot in the open
+    /// batch.
     ///
     /// # Errors
     /// [`LedgerError::Gone`] when the file of the ledger is not the one that was opened,
@@ -234,16 +250,17 @@ impl GroupCommit {
     pub(super) async fn begin(&self, tenant_id: &str) -> Result<Slot, LedgerError> {
         let queue = self.queue(tenant_id).clone();
         let mut slot = Slot {
-            open: queue.enter().await,
+            open_batch: queue.lock().await,
             queue,
             is_finished: false,
         };
-        let is_other_tenants = |batch: &Batch| batch.tenant_id != tenant_id;
-        if !self.dialect.mixes_tenants && slot.open.as_ref().is_some_and(is_other_tenants) {
+        let is_of_another_tenant = |batch: &Batch| batch.tenant_id != tenant_id;
+        if !self.dialect.mixes_tenants && slot.open_batch.as_ref().is_some_and(is_of_another_tenant)
+        {
             slot.commit();
         }
-        if slot.open.is_none() {
-            *slot.open = Some(self.open_batch(tenant_id).await?);
+        if slot.open_batch.is_none() {
+            *slot.open_batch = Some(self.begin_batch(tenant_id).await?);
         }
         slot.batch().n_writes += 1;
         Ok(slot)
@@ -257,7 +274,7 @@ impl GroupCommit {
         &self.queues[index]
     }
 
-    async fn open_batch(&self, tenant_id: &str) -> Result<Batch, LedgerError> {
+    async fn begin_batch(&self, tenant_id: &str) -> Result<Batch, LedgerError> {
         if self.file.as_ref().is_some_and(|file| !file.is_there()) {
             return Err(LedgerError::Gone);
         }
@@ -270,31 +287,31 @@ impl GroupCommit {
         })
     }
 
-    /// Removes what rows held before from the files: from the write-ahead log of SQLite, from the
-    /// tables of Postgres.
-    pub(super) async fn truncate_wal(&self) -> Result<(), DbError> {
+    /// Purges the files of texts that were erased: SQLite keeps old pages in its write-ahead log,
+    /// Postgres keeps old rows in its tables.
+    pub(super) async fn purge(&self) -> Result<(), DbError> {
         let connection = self.pool.acquire().await?;
-        connection.truncate_wal(&self.dialect.truncate_wal).await
+        connection.purge(&self.dialect.purge).await
     }
 }
 
-/// The place of one write in the open batch, and the right to write. Dropped before it is
-/// finished, it rolls the whole transaction back, and the other writes of the batch run again.
+/// The place of one write in the open batch, and the right to write. If it is dropped before it is
+/// finished, the whole transaction is rolled back, and the other writes of the batch run again.
 pub(super) struct Slot {
-    open: OwnedMutexGuard<Option<Batch>>,
+    open_batch: OwnedMutexGuard<Option<Batch>>,
     queue: WriterQueue,
     is_finished: bool,
 }
 
 impl Slot {
     fn batch(&mut self) -> &mut Batch {
-        self.open
+        self.open_batch
             .as_mut()
-            .expect("a slot is handed out with an open batch, which only its end takes away")
+            .expect("a slot has an open batch until it is finished")
     }
 
     fn commit(&mut self) {
-        self.queue.commit(&mut self.open);
+        self.queue.commit(&mut self.open_batch);
     }
 
     /// The connection that the statements of the write go to.
@@ -302,12 +319,12 @@ impl Slot {
         &mut self.batch().transaction.connection
     }
 
-    /// The ends of the hash chains that this transaction has locked, by tenant.
+    /// The ends of the hash chains of the tenants that this transaction has locked, by tenant.
     pub(super) fn heads(&mut self) -> &mut HashMap<String, Head> {
         &mut self.batch().heads
     }
 
-    /// Ends the write with its result, and returns that once all it rests on is on disk.
+    /// Ends the write, and returns its result once the batch is on disk.
     ///
     /// # Errors
     /// The error of the write; [`LedgerError::Interrupted`] when another write rolled the
@@ -317,15 +334,15 @@ impl Slot {
         result: Result<T, RecordError>,
     ) -> Result<T, RecordError> {
         if result.as_ref().is_err_and(|error| !error.is_refusal()) {
-            // Dropped unfinished, which rolls back.
+            // The slot is dropped unfinished, which rolls back.
             return result;
         }
-        if !self.queue.is_awaited() {
+        if !self.queue.has_waiting() {
             yield_now().await;
         }
         self.is_finished = true;
         let mut committed = self.batch().committed.subscribe();
-        if !self.queue.is_awaited() || self.batch().n_writes >= MAX_WRITES {
+        if !self.queue.has_waiting() || self.batch().n_writes >= MAX_WRITES {
             self.commit();
         }
         drop(self);
@@ -345,7 +362,7 @@ impl Drop for Slot {
         if !self.is_finished {
             self.queue.last_commit.set(None);
             // Dropping the transaction rolls it back; dropping the channel interrupts the others.
-            *self.open = None;
+            *self.open_batch = None;
         }
     }
 }

@@ -3,10 +3,10 @@
 //! it, so that two requests, in one process or in two, never both decide. Which requests have a key,
 //! and how a repeated one is answered, is in `http::idempotency`.
 //!
-//! A lease and not an open transaction, because the work between takes as long as a model's answer.
-//! A process that dies keeps its key until the lease expires. Then another request may take the key,
-//! and should the first one have been slow and not dead, `bind` refuses its decision
-//! ([`LedgerError::KeyLost`]): the time the lease ends is its owner's mark on the key.
+//! A lease rather than an open transaction, because the work in between takes as long as a model's
+//! answer. A process that dies keeps its key until the lease ends. Then another request may claim the
+//! key. If the first process was slow instead of dead, `bind` refuses its decision
+//! ([`LedgerError::KeyLost`]): the time at which a lease ends identifies the lease.
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -29,7 +29,7 @@ pub struct KeyClaim {
     pub key: String,
     /// A hash of the meaning of the body.
     pub fingerprint: String,
-    /// When the lease ends. Until then the request may come to a decision; it also identifies the
+    /// When the lease ends. Until then the request may come to a decision. Also identifies the
     /// lease.
     pub leased_until: Timestamp,
     /// When the key is forgotten, and may be used for another request.

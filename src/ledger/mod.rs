@@ -1,7 +1,7 @@
-//! The durable memory: decisions, resolutions, and what they have taken of each cap. Recording a
-//! decision, taking its share of the caps and sealing it into its tenant's hash chain is one write,
-//! and writes that come together share a transaction. One SQL serves SQLite and Postgres. What a cap
-//! says is decided in `policy`, what becomes of an expense in `agent`.
+//! The ledger: the durable store of decisions, resolutions, and the shares of caps that expenses have
+//! taken. Recording a decision, taking its shares and sealing it into its tenant's hash chain is one
+//! write, and writes that arrive together share a transaction. The same SQL runs on SQLite and
+//! Postgres. Whether a cap allows an expense is decided in `policy`, the outcome in `agent`.
 //!
 //! Read in this order:
 //! 1. `records`: the kinds of record.
@@ -53,7 +53,7 @@ pub use idempotency::{KeyClaim, KeyState};
 pub use query::{Entry, Filter, Page, PageRequest};
 pub use store::Store;
 
-/// What an expense wants to take of the caps of its policy.
+/// What an expense would take of the caps of its policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reservation {
     /// The category the caps belong to.
@@ -64,18 +64,17 @@ pub struct Reservation {
     pub currency: Currency,
     /// The windows that are capped, each with the largest amount it may hold.
     pub caps: Vec<(Window, Decimal)>,
-    /// The rules on split purchases that ask no one for approval yet: the days that count together,
-    /// and the amount above which they would ask.
+    /// The rules on split purchases that do not ask for approval yet: the days whose purchases count
+    /// together, and the threshold.
     pub splits: Vec<(u16, Decimal)>,
 }
 
-/// How a write changes what expenses have taken of their caps.
+/// What recording a decision or a resolution does to the caps.
 #[derive(Clone, Copy, Debug)]
 pub enum CapChange<'a> {
     /// Nothing changes.
     None,
-    /// The expense takes its share. A decision takes it only when it is approved or pending
-    /// approval.
+    /// The expense takes its share; with a decision, only if that is approved or pending approval.
     Take(&'a Reservation),
     /// A credit returns its amount to the share of the purchase it refunds; at most all of that
     /// share.
@@ -90,7 +89,7 @@ pub enum CapChange<'a> {
 pub struct Ledger {
     writes: GroupCommit,
     pool: Pool,
-    /// The result of the last probe. Alone in its meaning, so `Relaxed` suffices.
+    /// The result of the last probe. No other data depends on it, so `Relaxed` suffices.
     was_ready: Arc<AtomicBool>,
 }
 

@@ -1,5 +1,5 @@
-//! Whether the ledger can be written to: the answer of `/readyz`. A write speaks for itself, so the
-//! probe runs only when no write was committed within the last second.
+//! Whether the ledger can be written to: the answer of `/readyz`. A committed write
+//! proves as much, so the probe runs only when no write was committed within the last second.
 
 use std::sync::atomic::Ordering;
 
@@ -20,7 +20,7 @@ impl Ledger {
     /// # Errors
     /// When the database cannot be written to.
     pub async fn check(&self) -> Result<(), LedgerError> {
-        let checked = if self.writes.has_proof() {
+        let checked = if self.writes.has_recent_commit() {
             Ok(())
         } else {
             self.writes.run("", Probe).await.map_err(LedgerError::from)
@@ -32,7 +32,7 @@ impl Ledger {
     /// The result of the last [`Ledger::check`], unless a write was committed just now; true before
     /// the first check.
     pub fn was_ready(&self) -> bool {
-        self.writes.has_proof() || self.was_ready.load(Ordering::Relaxed)
+        self.writes.has_recent_commit() || self.was_ready.load(Ordering::Relaxed)
     }
 }
 

@@ -41,17 +41,17 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The category it is filed under: the one a person chose, else the machine's.
+    /// The category it is filed under: the one that a person chose, else the decision's.
     pub fn category(&self) -> Option<&str> {
-        let said = self
+        let chosen = self
             .resolution
             .as_ref()
             .and_then(|resolution| resolution.category.as_deref());
-        said.or(self.decision.category.as_deref())
+        chosen.or(self.decision.category.as_deref())
     }
 
-    /// Its amount in the currency of the policy whose caps it counts in, where that currency is
-    /// another one: set by the person who approved an expense in review, else by the decision.
+    /// Its amount in the currency of its policy, where that differs from the currency of the expense.
+    /// Set when a person approved an expense in review, else by the decision.
     pub fn converted_amount(&self) -> Option<&ConvertedAmount> {
         match &self.resolution {
             Some(resolution) if self.decision.outcome == Outcome::NeedsReview => {
@@ -65,7 +65,7 @@ impl Entry {
 /// Which page of a list to read.
 #[derive(Clone, Copy, Debug)]
 pub struct PageRequest {
-    /// The decision that the page before ended with; `None` for the first page.
+    /// The last decision of the previous page; `None` for the first page.
     pub after: Option<Uuid>,
     /// The largest number of decisions on the page.
     pub limit: u32,
@@ -145,7 +145,7 @@ impl Ledger {
     }
 }
 
-/// The statement that reads a page, and its values; nothing that a caller sent is part of the text.
+/// The statement that reads a page, and its values; nothing that a caller sent is part of the SQL.
 /// With each filter alone an index finds the page, however many decisions there are. Only a pair of
 /// filters that hardly ever match together reads more.
 fn select(tenant_id: &str, filter: &Filter, page: PageRequest) -> (String, Vec<String>) {
@@ -195,8 +195,8 @@ fn select(tenant_id: &str, filter: &Filter, page: PageRequest) -> (String, Vec<S
             "SELECT decision_id FROM failed_validation WHERE tenant_id = $1 AND type = ${}",
             values.len()
         );
-        // As the only filter it gives its newest rows; beside others it is checked for each
-        // decision. Either way the list of all that ever failed is not read.
+        // As the only filter it selects the newest failures; with other filters it is checked for each
+        // decision. Neither reads the list of all failures.
         sql.push_str(&match is_unfiltered {
             true => format!(
                 " AND decision.id IN ({failed}{before} ORDER BY decision_id DESC LIMIT {n_rows})"

@@ -1,10 +1,10 @@
 //! The kinds of record in the ledger, one row of [`RECORDS`] each. Sealing, verifying, erasing,
 //! exporting and vacuuming are derived from this table, so a new kind of record needs a migration
 //! that creates its table, a row here, and a command that inserts it (such as `Resolve` in
-//! `resolutions`). The machinery is in `seal`, `verify`, `erase` and `export`.
+//! `resolutions`). The code that does so is in `seal`, `verify`, `erase` and `export`.
 //!
-//! What a table and its documents have to look like, and a test holds:
-//! - The columns `tenant_id` and `document` (the record as JSON) are called so in every table.
+//! What holds of every table and its documents (checked by a test):
+//! - The table has the columns `tenant_id` and `document` (the record as JSON).
 //! - The document names its tenant in `tenant_id`, and the decision it belongs to in `expense_id`;
 //!   a decision names itself in `id`. `verify` compares both with the columns.
 //! - A decision has at most one record of each kind: the owner column is unique.

@@ -1,5 +1,5 @@
-//! Recording how a person resolved what a decision left open: the resolution, the change of the
-//! shares of the caps, and the seal are one write. Who may resolve what is decided in
+//! Recording how a person resolved what a decision left open: the resolution, the cap change and
+//! the seal are one write. Who may resolve what is decided in
 //! `agent::resolve`.
 
 use serde_json::json;

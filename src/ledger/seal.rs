@@ -21,7 +21,7 @@ pub(super) async fn lock(slot: &mut Slot, tenant_id: &str) -> Result<(), DbError
     if slot.heads().contains_key(tenant_id) {
         return Ok(());
     }
-    // An update that changes nothing, because it takes the lock of the row.
+    // The update changes nothing, but it locks the row.
     let (seq, hash) = query(
         "INSERT INTO chain_head (tenant_id, seq, hash) VALUES ($1, 0, $2)
          ON CONFLICT (tenant_id) DO UPDATE SET seq = chain_head.seq RETURNING seq, hash",
@@ -36,7 +36,7 @@ pub(super) async fn lock(slot: &mut Slot, tenant_id: &str) -> Result<(), DbError
 }
 
 /// Appends a record to the chain of its tenant, which is locked, and returns the record's hash. The
-/// last step of a write: a write that is refused after it would leave a gap in the chain.
+/// last step of a write: a write that is refused after it would still be committed.
 pub(super) async fn append(
     slot: &mut Slot,
     kind: &RecordKind,
@@ -47,7 +47,7 @@ pub(super) async fn append(
     let mut salt = [0; 16];
     getrandom::fill(&mut salt).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
     let salt = hex::encode(salt);
-    seal(&mut record, kind, &salt);
+    hash_personal_texts(&mut record, kind, &salt);
     let head = &slot.heads()[tenant_id];
     let next = Head {
         seq: head.seq + 1,
@@ -73,17 +73,17 @@ pub(super) async fn append(
 }
 
 /// Replaces every personal text of a record by its salted hash.
-pub fn seal(record: &mut Value, kind: &RecordKind, salt: &str) {
+pub fn hash_personal_texts(record: &mut Value, kind: &RecordKind, salt: &str) {
     for path in kind.personal {
-        seal_at(record, path, salt, &mut String::new());
+        hash_at(record, path, salt, &mut String::new());
     }
 }
 
-fn seal_at(value: &mut Value, path: &[&str], salt: &str, place: &mut String) {
+fn hash_at(value: &mut Value, path: &[&str], salt: &str, pointer: &mut String) {
     match (path, value) {
         ([], Value::String(text)) => {
-            // The place is hashed too, so that equal texts do not get equal hashes.
-            let hash = [salt, "\0", place, "\0", text]
+            // The pointer to the text is hashed too, so that equal texts do not get equal hashes.
+            let hash = [salt, "\0", pointer, "\0", text]
                 .into_iter()
                 .fold(Sha256::new(), Digest::chain_update)
                 .finalize();
@@ -91,24 +91,24 @@ fn seal_at(value: &mut Value, path: &[&str], salt: &str, place: &mut String) {
         }
         (["*", rest @ ..], Value::Array(items)) => {
             for (index, item) in items.iter_mut().enumerate() {
-                seal_below(item, rest, salt, place, &index.to_string());
+                hash_below(item, rest, salt, pointer, &index.to_string());
             }
         }
         ([name, rest @ ..], Value::Object(members)) => {
             if let Some(member) = members.get_mut(*name) {
-                seal_below(member, rest, salt, place, name);
+                hash_below(member, rest, salt, pointer, name);
             }
         }
         _ => {}
     }
 }
 
-fn seal_below(value: &mut Value, path: &[&str], salt: &str, place: &mut String, name: &str) {
-    let n_bytes = place.len();
-    place.push('/');
-    place.push_str(name);
-    seal_at(value, path, salt, place);
-    place.truncate(n_bytes);
+fn hash_below(value: &mut Value, path: &[&str], salt: &str, pointer: &mut String, name: &str) {
+    let n_bytes = pointer.len();
+    pointer.push('/');
+    pointer.push_str(name);
+    hash_at(value, path, salt, pointer);
+    pointer.truncate(n_bytes);
 }
 
 /// The hash of a sealed record at its place in a chain.

@@ -5,13 +5,13 @@
 //!
 //! A commit appends pages to the write-ahead log (WAL); a checkpoint copies them back into the
 //! database file. SQLite's automatic checkpoint would do that inside a commit, where it takes as
-//! long as dozens of decisions. Here a commit only counts, and [`Checkpoint`] is a small state
-//! machine. Its mutex is taken by the one writer after a commit and by the background task when it
-//! is done, never by both for long:
+//! long as dozens of decisions. Here a commit only counts its writes, and [`Checkpoint`] is a
+//! small state machine. The writer advances it after each commit, the background task when it is
+//! done:
 //!
 //! - `Idle(n)`: `n` writes were committed since the log began. At [`CHECKPOINT_AFTER`] a blocking
 //!   task starts a passive checkpoint on a connection of its own, while writing goes on.
-//! - `Running`: that task copies. Commits leave the log alone.
+//! - `Running`: that task copies. Commits start no other checkpoint.
 //! - `Finish`: most pages are copied. The next commit copies the few that were added meanwhile, on
 //!   the writing connection and so between two transactions; after that the log begins anew.
 //!
@@ -70,7 +70,7 @@ pub(super) struct FilePool {
     checkpoint: Mutex<Checkpoint>,
 }
 
-/// How far the current checkpoint has come; see the head of this file.
+/// How far the current checkpoint has come; see the module documentation.
 #[derive(Clone, Copy, Debug)]
 enum Checkpoint {
     /// None is under way; this many writes were committed since the last one.

@@ -1,5 +1,5 @@
 //! One way to run a statement on either database: [`query`], its values, and its rows as tuples.
-//! Connections are in `db`. Knows no tables.
+//! Connections are in `db`. Independent of the tables.
 //!
 //! Hand-written because sqlx's `Any` driver runs SQLite on a thread of its own, and handing a
 //! statement over takes longer than the statement.
@@ -11,7 +11,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Arguments as _, SqlSafeStr, SqlStr};
 
-use crate::ledger::db::{Connection, DbError, answer};
+use crate::ledger::db::{Connection, DbError, with_time_limit};
 
 /// A value of a statement.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ impl rusqlite::ToSql for Value<'_> {
     }
 }
 
-/// What a row of either database can be read as: any tuple of columns.
+/// A type that a row of either database can be read as: any tuple of columns.
 pub(super) trait Columns:
     for<'r> sqlx::FromRow<'r, PgRow>
     + for<'r> TryFrom<&'r rusqlite::Row<'r>, Error = rusqlite::Error>
@@ -116,7 +116,8 @@ impl<'a> Query<'a> {
             Connection::Postgres(connection) => {
                 let arguments = self.arguments()?;
                 let query = sqlx::query_with(self.sql, arguments);
-                let done = answer(connection, async |server| query.execute(server).await).await?;
+                let done =
+                    with_time_limit(connection, async |server| query.execute(server).await).await?;
                 Ok(done.rows_affected())
             }
         }
@@ -137,7 +138,7 @@ impl<'a> Query<'a> {
             Connection::Postgres(connection) => {
                 let arguments = self.arguments()?;
                 let query = sqlx::query_as_with(self.sql, arguments);
-                answer(connection, async |server| query.fetch_all(server).await).await
+                with_time_limit(connection, async |server| query.fetch_all(server).await).await
             }
         }
     }
@@ -153,7 +154,7 @@ impl<'a> Query<'a> {
     /// The first row.
     ///
     /// # Errors
-    /// Also when there is none.
+    /// When the statement fails, or returns no row.
     pub(super) async fn fetch_one<T: Columns>(self, db: &mut Connection) -> Result<T, DbError> {
         self.fetch_optional(db)
             .await?

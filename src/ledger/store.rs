@@ -1,5 +1,5 @@
 //! Where a ledger is stored, and opening it: SQLite in a folder, or Postgres. Opening migrates the
-//! tables, and sets the dialect of the database's transactions. What is stored is in `records`.
+//! tables, and chooses the dialect of the database. What is stored is in `records`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -30,11 +30,11 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Connections of one replica to Postgres, whose own default limit is a hundred.
 const MAX_CONNECTIONS: u32 = 16;
-/// Transactions of one replica that may be open on Postgres at once, each for another tenant. The
+/// Transactions of one replica that may be open on Postgres at once, each of a different tenant. The
 /// other connections are left to readers.
-const MAX_OPEN: usize = 8;
-/// Writer queues for Postgres, chosen by tenant: so many that two tenants seldom share one, because
-/// a shared queue commits whenever the tenant changes.
+const MAX_TRANSACTIONS: usize = 8;
+/// Writer queues for Postgres: so many that two tenants seldom share one, because a shared queue
+/// commits whenever the tenant changes.
 const N_QUEUES: usize = 1024;
 
 /// Where a ledger is stored.
@@ -84,14 +84,14 @@ impl Ledger {
     async fn open_sqlite(folder: &Path) -> Result<Self, OpenError> {
         // Full sync: what was answered survives a power cut, not just a crash. Secure delete: what
         // is erased is overwritten. Temporary tables and statement journals stay in memory. An
-        // automatic checkpoint at 64 MiB, in case those of `sqlite` should all fail.
+        // automatic checkpoint at 64 MiB, in case all those of `sqlite` fail.
         const SET_UP: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 16000;
                               PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;";
         let dialect = Dialect {
             // Takes the write lock at once, so that no later statement can fail to get it.
             begin: "BEGIN IMMEDIATE",
             n_queues: 1,
-            truncate_wal: "PRAGMA wal_checkpoint(TRUNCATE)".to_owned(),
+            purge: "PRAGMA wal_checkpoint(TRUNCATE)".to_owned(),
             mixes_tenants: true,
         };
         tokio::fs::create_dir_all(folder)
@@ -113,10 +113,10 @@ impl Ledger {
         connection.close().await?;
         let file = OpenFile::of(path.clone()).map_err(sqlx::Error::Io)?;
         let pool = Pool::sqlite(path, SET_UP);
-        Ok(Self::over(pool, dialect, Some(file)))
+        Ok(Self::new(pool, dialect, Some(file)))
     }
 
-    fn over(pool: Pool, dialect: Dialect, file: Option<OpenFile>) -> Self {
+    fn new(pool: Pool, dialect: Dialect, file: Option<OpenFile>) -> Self {
         let was_ready = Arc::new(AtomicBool::new(true));
         Self {
             writes: GroupCommit::new(pool.clone(), dialect, file),
@@ -132,7 +132,7 @@ impl Ledger {
             // Every write locks its tenant, so no stricter isolation is needed.
             begin: "BEGIN ISOLATION LEVEL READ COMMITTED",
             n_queues: N_QUEUES,
-            truncate_wal: vacuum_statement(),
+            purge: vacuum_statement(),
             mixes_tenants: false,
         };
         let options = PgPoolOptions::new()
@@ -141,8 +141,7 @@ impl Ledger {
         let options = options.after_connect(|connection, _| {
             Box::pin(async move { sqlx::raw_sql(SET_UP).execute(connection).await.map(drop) })
         });
-        // The pool's own test has no time limit of its own, and would wait for a connection that
-        // died silently.
+        // The pool's own test has no time limit, and would hang on a connection that died silently.
         let options = options
             .test_before_acquire(false)
             .before_acquire(|connection, _| {
@@ -169,12 +168,12 @@ impl Ledger {
         sqlx::raw_sql(UNLIMITED).execute(&mut connection).await?;
         migrate_postgres(&mut connection).await?;
         connection.close().await?;
-        let pool = Pool::postgres(pool, MAX_OPEN);
-        Ok(Self::over(pool, dialect, None))
+        let pool = Pool::postgres(pool, MAX_TRANSACTIONS);
+        Ok(Self::new(pool, dialect, None))
     }
 }
 
-/// Why a ledger cannot be opened, before it has a name.
+/// Why a ledger cannot be opened; [`Ledger::open`] adds which one.
 enum OpenError {
     Database(DbError),
     Tables(MigrateError),

@@ -1,12 +1,12 @@
-//! One transaction on a connection of its own. Its statements run in the caller's task, but its
-//! beginning and its end may wait for another process or for the disk, and do so where they block no
-//! other task: SQLite on a blocking thread, Postgres in a task. Which writes share a transaction is
-//! up to `group_commit`.
+//! One transaction on a connection of its own. Its statements run in the caller's task. Its `BEGIN`
+//! and `COMMIT` may have to wait for another process or for the disk, and do so where they block no
+//! other task: SQLite on a blocking thread, Postgres in a task of its own. Which writes share a
+//! transaction is decided in `group_commit`.
 //!
 //! A transaction owns its connection and its permit. Until `COMMIT` has succeeded, dropping it
 //! closes the connection instead of returning it to the pool, and that rolls back: a database that
 //! failed may have ended the transaction by itself, so the state of the connection is unknown. The
-//! permit goes last, when the next transaction can begin.
+//! permit is released last, when the next transaction can begin.
 
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
@@ -20,12 +20,12 @@ pub(super) struct Transaction {
     /// The connection that its statements go to.
     pub(super) connection: Connection,
     is_committed: bool,
-    // Below the connection: fields drop in this order.
+    // Below the connection, because fields are dropped in their order.
     _permit: OwnedSemaphorePermit,
 }
 
 impl Transaction {
-    /// Waits for a permit, and begins with a statement of the dialect.
+    /// Waits for a permit, then begins a transaction with the `BEGIN` of the dialect.
     pub(super) async fn begin(pool: &Pool, statement: &'static str) -> Result<Self, DbError> {
         let (connection, permit) = pool.acquire_to_write().await?;
         let mut begun = Self {
@@ -37,9 +37,10 @@ impl Transaction {
         if !begin.as_ref().is_err_and(DbError::is_busy) {
             return begin.map(|()| begun);
         }
-        // Another process is writing, and waiting for it blocks the thread.
+        // Only SQLite is ever busy: another process is writing, and waiting for it blocks the thread.
         let wait = async move { begun.connection.run(statement).await.map(|()| begun) };
-        spawn(true, wait).await?
+        let is_sqlite = true;
+        spawn(is_sqlite, wait).await?
     }
 
     /// Commits a transaction of this many writes, whether or not the caller is still there, and
@@ -58,7 +59,7 @@ impl Transaction {
                 postgres @ Connection::Postgres(_) => postgres.run("COMMIT").await,
             };
             self.is_committed = result.is_ok();
-            // Before the report, so that the next transaction need not wait for its listeners.
+            // Returns the permit before the report, so that the next transaction can begin at once.
             drop(self);
             report(result);
         };

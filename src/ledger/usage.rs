@@ -1,5 +1,5 @@
 //! What employees have used of the windows that caps count over: reading it, checking a cap against
-//! it, and taking and freeing shares. What a cap says about an expense is decided in `policy`.
+//! it, and taking and freeing shares. Whether a cap allows an expense is decided in `policy`.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -55,7 +55,7 @@ impl Ledger {
         policy: &Policy,
         expense: &Expense,
     ) -> Result<CapUsage, LedgerError> {
-        let account = Account {
+        let scope = CapScope {
             tenant_id,
             user_id: &expense.user_id,
             category: &policy.category,
@@ -65,7 +65,7 @@ impl Ledger {
         let mut db = self.pool.acquire().await?;
         Ok(used(
             &mut db,
-            &account,
+            &scope,
             expense,
             policy.caps().next().is_some(),
             days,
@@ -74,16 +74,16 @@ impl Ledger {
     }
 }
 
-/// What shares are counted by: windows of two accounts have nothing to do with each other.
-struct Account<'a> {
+/// What the windows of caps belong to. Shares in different scopes never count together.
+struct CapScope<'a> {
     tenant_id: &'a str,
     user_id: &'a str,
     category: &'a str,
     currency: Currency,
 }
 
-impl<'a> Account<'a> {
-    /// The account of a reservation.
+impl<'a> CapScope<'a> {
+    /// The scope of a reservation.
     fn of(decision: &'a Decision, reservation: &'a Reservation) -> Self {
         Self {
             tenant_id: &decision.tenant_id,
@@ -93,7 +93,7 @@ impl<'a> Account<'a> {
         }
     }
 
-    /// A statement with the account bound to its first four parameters.
+    /// A statement with the scope bound to its first four parameters.
     fn query(&self, sql: impl SqlSafeStr) -> Query<'a> {
         let query = query(sql)
             .bind(self.tenant_id)
@@ -122,7 +122,7 @@ const USED: &str = "
 /// at its merchant within `days` days before and after, if a rule on split purchases does.
 async fn used(
     db: &mut Connection,
-    account: &Account<'_>,
+    scope: &CapScope<'_>,
     expense: &Expense,
     is_capped: bool,
     days: Option<u16>,
@@ -132,7 +132,7 @@ async fn used(
     }
     let span = i64::from(days.unwrap_or_default()).days();
     let merchant = days.and(expense.merchant.as_deref()).and_then(normalised);
-    let rows: Vec<(String, String, i64)> = account
+    let rows: Vec<(String, String, i64)> = scope
         .query(USED)
         .bind(day_key(expense.date))
         .bind(year_key(expense.date))
@@ -144,7 +144,7 @@ async fn used(
         .await?;
     let mut usage = CapUsage::default();
     for (window, date, minor) in rows {
-        let amount = money::from_minor(minor, account.currency);
+        let amount = money::from_minor(minor, scope.currency);
         match window
             .parse()
             .map_err(|error| sqlx::Error::Decode(Box::new(error)))?
@@ -193,10 +193,10 @@ pub(super) async fn check(
         ..
     } = reservation;
     let days = splits.iter().map(|(days, _)| *days).max();
-    let account = Account::of(decision, reservation);
-    let usage = used(transaction, &account, expense, !caps.is_empty(), days).await?;
-    // What one expense alone may cost does not depend on others, so it cannot have moved; and an
-    // expense without a trip shares its trip with no other.
+    let scope = CapScope::of(decision, reservation);
+    let usage = used(transaction, &scope, expense, !caps.is_empty(), days).await?;
+    // A cap on one expense does not depend on others, so it cannot have moved; and an expense
+    // without a trip shares its trip with no other.
     let counts_in = |window: Window| match window {
         Window::Day | Window::Year => true,
         Window::Trip => expense.trip_id.is_some(),
@@ -215,21 +215,21 @@ pub(super) async fn check(
     Ok(())
 }
 
-/// Adds an expense, which was checked, to its windows and to the purchases at its merchant. Returns
+/// Adds an expense that passed [`check`] to its windows and to the purchases at its merchant. Returns
 /// its share in minor units.
 pub(super) async fn take(
     transaction: &mut Connection,
     decision: &Decision,
     reservation: &Reservation,
 ) -> Result<i64, DbError> {
-    let account = Account::of(decision, reservation);
+    let scope = CapScope::of(decision, reservation);
     let share_minor = money::to_minor(reservation.amount, reservation.currency);
-    add(transaction, &account, &decision.expense, share_minor).await?;
+    add(transaction, &scope, &decision.expense, share_minor).await?;
     if let Some(merchant) = decision.expense.merchant.as_deref().and_then(normalised) {
         let sql =
             "INSERT INTO merchant_usage (tenant_id, user_id, category, currency, merchant, expense_date, decision_id,
                    amount_minor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-        let query = account
+        let query = scope
             .query(sql)
             .bind(merchant)
             .bind(day_key(decision.expense.date));
@@ -245,7 +245,7 @@ pub(super) async fn take(
 /// Adds an amount in minor units to the windows of an expense; subtracts it when it is negative.
 async fn add(
     transaction: &mut Connection,
-    account: &Account<'_>,
+    scope: &CapScope<'_>,
     expense: &Expense,
     minor: i64,
 ) -> Result<(), DbError> {
@@ -258,7 +258,7 @@ async fn add(
          VALUES {rows} ON CONFLICT (tenant_id, user_id, category, currency, time_window, window_key)
          DO UPDATE SET used_minor = cap_usage.used_minor + excluded.used_minor"
     );
-    bind(account.query(AssertSqlSafe(sql)).bind(minor), &windows)
+    bind(scope.query(AssertSqlSafe(sql)).bind(minor), &windows)
         .execute(transaction)
         .await?;
     Ok(())
@@ -276,6 +276,7 @@ pub(super) async fn share_of(
             .fetch_one(transaction)
             .await?;
     let (amount, currency) = decision.policy_amount();
+    // Decisions from before the column was introduced have no share in it: theirs is their amount.
     let takes_share = matches!(decision.outcome, Outcome::Approved | Outcome::NeedsApproval);
     Ok(share.unwrap_or(if takes_share {
         money::to_minor(amount, currency)
@@ -325,7 +326,7 @@ pub(super) async fn free(
         return Ok(0);
     }
     let expense = &decision.expense;
-    let account = Account {
+    let scope = CapScope {
         tenant_id: &decision.tenant_id,
         user_id: &expense.user_id,
         category: entry.category().unwrap_or_default(),
@@ -333,18 +334,18 @@ pub(super) async fn free(
             .converted_amount()
             .map_or(expense.currency, |converted| converted.currency),
     };
-    add(transaction, &account, expense, -freed_minor).await?;
+    add(transaction, &scope, expense, -freed_minor).await?;
     if let Some(merchant) = expense.merchant.as_deref().and_then(normalised) {
-        // Changes no row when the employee's texts were erased: the merchant went with them.
+        // Changes no row when the employee's texts were erased: that deleted the row.
         query(
             "UPDATE merchant_usage SET amount_minor = amount_minor - $1 WHERE tenant_id = $2 AND user_id = $3
              AND category = $4 AND currency = $5 AND merchant = $6 AND expense_date = $7 AND decision_id = $8",
         )
         .bind(freed_minor)
-        .bind(account.tenant_id)
-        .bind(account.user_id)
-        .bind(account.category)
-        .bind(account.currency.code())
+        .bind(scope.tenant_id)
+        .bind(scope.user_id)
+        .bind(scope.category)
+        .bind(scope.currency.code())
         .bind(merchant)
         .bind(day_key(expense.date))
         .bind(decision.id.to_string())

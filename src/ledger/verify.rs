@@ -1,4 +1,4 @@
-//! Walking the hash chains and naming the first record that is not what it was. How records are
+//! Walking the hash chains and naming the first record that was changed or is missing. How records are
 //! sealed is in `seal`.
 
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::ledger::Ledger;
 use crate::ledger::db::DbError;
 use crate::ledger::error::LedgerError;
 use crate::ledger::records::{RECORDS, RecordKind, kind_of};
-use crate::ledger::seal::{GENESIS, hash_of, seal};
+use crate::ledger::seal::{GENESIS, hash_of, hash_personal_texts};
 use crate::ledger::statement::query;
 
 /// Records that are read at a time.
@@ -31,12 +31,12 @@ pub struct Walk {
     pub has_hash: bool,
 }
 
-/// A record that is not what it was.
+/// A record that was changed or is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
     /// Its place in the chain, from 1.
     pub seq: i64,
-    /// The id of the decision or the resolution; empty when the chain does not tell it.
+    /// The id of the decision or the resolution; empty when it is not known.
     pub record_id: String,
     /// What is wrong with it.
     pub problem: &'static str,
@@ -74,14 +74,18 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn walk(&self, tenant_id: &str, wanted: Option<&str>) -> Result<Walk, LedgerError> {
-        // The end is read first: records that are added during the walk come after it.
+    pub async fn walk(
+        &self,
+        tenant_id: &str,
+        wanted_hash: Option<&str>,
+    ) -> Result<Walk, LedgerError> {
+        // The end is read first, so that records that are added during the walk are left out.
         let end: Option<(i64, String)> =
             query("SELECT seq, hash FROM chain_head WHERE tenant_id = $1")
                 .bind(tenant_id)
                 .fetch_optional(&mut self.pool.acquire().await?)
                 .await?;
-        let (n_wanted, end_hash) = end.unwrap_or((0, GENESIS.to_owned()));
+        let (end_seq, end_hash) = end.unwrap_or((0, GENESIS.to_owned()));
         let mut walk = Walk {
             tenant_id: tenant_id.to_owned(),
             n_records: 0,
@@ -90,17 +94,17 @@ impl Ledger {
             broken: None,
             has_hash: false,
         };
-        while walk.n_records < n_wanted && walk.broken.is_none() {
+        while walk.n_records < end_seq && walk.broken.is_none() {
             let links = self.links(tenant_id, walk.n_records).await?;
             if links.is_empty() {
                 let problem = "it is missing, and so are all records after it";
                 walk.broken = Some(Broken::at(walk.n_records + 1, "", problem));
             }
-            walk.take(links, n_wanted, wanted);
+            walk.check_links(links, end_seq, wanted_hash);
         }
         if walk.broken.is_none() && walk.head != end_hash {
             let problem = "its hash differs from the one that is kept as the head of the chain";
-            walk.broken = Some(Broken::at(n_wanted, "", problem));
+            walk.broken = Some(Broken::at(end_seq, "", problem));
         }
         if walk.broken.is_none() {
             self.look_for_unchained(&mut walk).await?;
@@ -118,19 +122,19 @@ impl Ledger {
         Ok(rows.into_iter().map(Link::from).collect())
     }
 
-    /// Looks for records that no chain holds. One of a kind that is younger than the chain was
-    /// inserted past the service; so was one of an older kind that is younger than the first record
-    /// of the chain. Ids sort by time.
+    /// Looks for records that are in no chain. Such a record was not inserted by the service, unless it
+    /// is from before the chain began: its kind has such records, and its id is below that of the
+    /// first record in the chain (ids sort by time).
     async fn look_for_unchained(&self, walk: &mut Walk) -> Result<(), DbError> {
         let records = RECORDS.map(|kind| {
             let RecordKind {
                 table, id_column, ..
             } = kind;
-            let has_chain = i32::from(!kind.predates_chain);
-            format!("SELECT {id_column} AS id, tenant_id, {has_chain} AS has_chain FROM {table}")
+            let is_always_chained = i32::from(!kind.predates_chain);
+            format!("SELECT {id_column} AS id, tenant_id, {is_always_chained} AS is_always_chained FROM {table}")
         });
         let sql = AssertSqlSafe(format!(
-            "SELECT MIN(CASE WHEN has_chain = 1
+            "SELECT MIN(CASE WHEN is_always_chained = 1
                OR id > (SELECT record_id FROM chain WHERE tenant_id = $1 AND seq = 1) THEN id END), COUNT(*)
              FROM ({}) AS record
              WHERE tenant_id = $1 AND NOT EXISTS (SELECT 1 FROM chain WHERE chain.record_id = record.id)",
@@ -149,12 +153,12 @@ impl Ledger {
 
 impl Walk {
     /// Checks the next links, as far as the end of the chain or the first that is broken.
-    fn take(&mut self, links: Vec<Link>, n_wanted: i64, wanted: Option<&str>) {
+    fn check_links(&mut self, links: Vec<Link>, end_seq: i64, wanted_hash: Option<&str>) {
         for link in links {
             match link.check(&self.tenant_id, self.n_records + 1, &self.head) {
                 Ok(()) => {
                     self.n_records += 1;
-                    self.has_hash |= wanted == Some(&link.hash);
+                    self.has_hash |= wanted_hash == Some(&link.hash);
                     self.head = link.hash;
                 }
                 Err(broken) => {
@@ -162,7 +166,7 @@ impl Walk {
                     return;
                 }
             }
-            if self.n_records == n_wanted {
+            if self.n_records == end_seq {
                 return;
             }
         }
@@ -257,7 +261,7 @@ impl Link {
             return broken("it is stored under another tenant or expense than its document names");
         }
         if let Some(salt) = &self.salt {
-            seal(&mut record, &kind, salt);
+            hash_personal_texts(&mut record, &kind, salt);
         }
         if hash_of(seq, previous, &record) != self.hash {
             return broken("its document was changed, or a record before it was");
@@ -265,7 +269,7 @@ impl Link {
         Ok(())
     }
 
-    /// Whether the columns that the record is found by say what its document says.
+    /// Whether the columns that the record is found by agree with its document.
     fn is_in_place(&self, tenant_id: &str, record: &Value) -> bool {
         let expense_id = record.get("expense_id").unwrap_or(&record["id"]);
         self.tenant_id.as_deref() == Some(tenant_id)

@@ -32,8 +32,8 @@ pub(super) trait LedgerWrite: Send {
 impl GroupCommit {
     /// Runs a write of a tenant, and returns once it is on disk.
     ///
-    /// Conflicts are retried at once: the writer queues in anew, and that is the only wait that
-    /// helps. A retry crate such as backon would add delays and want a closure.
+    /// Conflicts are retried without a delay: the writer queues again, and no other wait would help.
+    /// A retry crate such as backon would add delays, and needs a closure.
     ///
     /// # Errors
     /// Those of the write, and those of the transaction when the retries are used up.

@@ -1,4 +1,4 @@
-//! Credits: what money that comes back frees of the caps, and no more.
+//! Credits: money that comes back frees at most the share of its purchase.
 
 use proptest::prelude::*;
 use rust_decimal::Decimal;

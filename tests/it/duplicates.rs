@@ -1,5 +1,5 @@
 //! The same purchase submitted twice: how alike two expenses are, and which earlier decisions a new
-//! one names.
+//! decision lists.
 
 use expense_agent::domain::expense::Expense;
 use expense_agent::domain::money::Currency;

@@ -19,7 +19,7 @@ use crate::harness::{assert_golden, telemetry_settings};
 /// Spans of one decision.
 const N_SPANS: usize = 7;
 
-/// The tree as the golden files have it: what the HTTP client of this test says of itself is left
+/// The tree as the golden files have it: the attributes of this test's HTTP client are left
 /// out.
 fn tree(spans: Vec<TreeSpan>) -> String {
     trace_tree::render(spans, &[("expense.prompt.hash", "<expense.prompt.hash>")])
@@ -50,7 +50,7 @@ async fn spans_arrive(protocol: &str, filter: &str) {
     let (ended, log) = service.stop().await;
     assert!(ended.success(), "{log}");
     let trace_id = decision["trace_id"].as_str().unwrap();
-    // The program has ended, so whatever it delivered is here; nothing is waited for.
+    // The program has ended, so all that it delivered has arrived.
     let spans: Vec<_> = receiver
         .spans()
         .into_iter()
@@ -86,7 +86,7 @@ async fn spans_arrive_over_http() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_log_filter_takes_a_span_away() {
+async fn no_log_filter_removes_a_span() {
     spans_arrive("grpc", "warn").await;
     spans_arrive("grpc", "off").await;
 }
@@ -109,7 +109,7 @@ async fn start_up_is_a_trace_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backend_that_is_not_there_costs_one_warning_and_no_harm() {
+async fn an_unreachable_backend_causes_one_warning_and_fails_no_request() {
     let unused_port = UnusedPort::new();
     let endpoint = unused_port.origin();
     let variables = [
@@ -208,8 +208,8 @@ async fn a_real_jaeger_shows_the_tree() {
     }
 }
 
-/// Variables that make no sense, and that the specification wants ignored.
-const SENSELESS: [(&str, &str); 11] = [
+/// Variables with invalid values, which the specification says to ignore.
+const INVALID: [(&str, &str); 11] = [
     ("OTEL_SDK_DISABLED", "1"),
     ("OTEL_TRACES_SAMPLER", "sometimes"),
     ("OTEL_TRACES_EXPORTER", "zipkin"),
@@ -224,15 +224,15 @@ const SENSELESS: [(&str, &str); 11] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn variables_that_make_no_sense_are_ignored_with_a_warning() {
+async fn invalid_variables_are_ignored_with_a_warning() {
     let receiver = OtlpReceiver::spawn().await;
     let endpoint = receiver.grpc_endpoint();
-    let mut variables = SENSELESS.to_vec();
+    let mut variables = INVALID.to_vec();
     variables.push(("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint));
     let service = Service::start(&[], &variables).await;
     assert_eq!(service.post(flight()).await.0, 201);
     let (_, log) = service.stop().await;
-    for (name, _) in SENSELESS {
+    for (name, _) in INVALID {
         assert!(
             log.lines()
                 .any(|line| line.contains("WARN") && line.contains(name)),
@@ -266,7 +266,7 @@ fn the_ratio_of_a_sampler_that_is_not_a_number_is_ignored_with_a_warning() {
 }
 
 #[test]
-fn a_limit_for_spans_goes_before_the_general_one_unless_it_makes_no_sense() {
+fn a_limit_for_spans_takes_precedence_over_the_general_one_unless_it_is_invalid() {
     for (of_spans, expected) in [("40", 40), ("many", 50)] {
         let variables = [
             ("OTEL_ATTRIBUTE_COUNT_LIMIT", "50"),
@@ -280,7 +280,7 @@ fn a_limit_for_spans_goes_before_the_general_one_unless_it_makes_no_sense() {
 }
 
 #[test]
-fn a_variable_for_one_signal_goes_before_the_one_for_all_unless_it_makes_no_sense() {
+fn a_variable_for_one_signal_takes_precedence_over_the_one_for_all_unless_it_is_invalid() {
     for (protocol, compression, timeout, expected) in [
         (
             "grpc",

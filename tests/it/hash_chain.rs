@@ -1,5 +1,5 @@
-//! Tamper evidence: a change of the ledger past the service is found and named, and erasing texts
-//! breaks no chain.
+//! Tamper evidence: a change of the ledger that bypasses the service is found and named, and erasing
+//! texts breaks no chain.
 
 use expense_agent::config::Config;
 use expense_agent::config::http::HttpConfig;
@@ -24,7 +24,7 @@ async fn broken(store: &TestStore) -> Option<Broken> {
 }
 
 #[tokio::test]
-async fn every_change_past_the_service_is_found_and_named() {
+async fn every_change_that_bypasses_the_service_is_found_and_named() {
     // A change of five decisions, and the record that is named.
     for (tampering, seq, problem) in [
         (
@@ -258,7 +258,7 @@ async fn verify_reports_what_it_found_and_fails_when_a_record_was_changed() {
 }
 
 #[tokio::test]
-async fn what_is_erased_is_in_no_byte_of_the_ledger_and_the_chain_stays_valid() {
+async fn erased_texts_are_in_no_byte_of_the_ledger_and_the_chain_stays_valid() {
     on_each_store(async |store| {
         let app = TestApp::on(&store).await;
         let body = |user: &str| {

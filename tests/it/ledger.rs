@@ -1,5 +1,5 @@
-//! The durable memory: caps hold under concurrency, tenants are separate, and what was answered is
-//! there after a restart.
+//! The ledger: caps hold under concurrency, tenants are separate, and answered decisions are there
+//! after a restart.
 
 use std::time::Duration;
 
@@ -191,7 +191,7 @@ async fn decisions_and_their_share_of_the_caps_outlive_a_restart() {
 async fn a_ledger_that_cannot_be_written_is_a_503_and_nothing_is_answered() {
     on_each_store(async |store| {
         let app = TestApp::on(&store).await;
-        // A table is renamed under the running service: the nearest thing to a ledger that is gone.
+        // A table is renamed under the running service: the closest to a lost ledger.
         store.execute("ALTER TABLE cap_usage RENAME TO gone").await;
         let reply = app.post(of_user(meal("5.00"), "ana")).await;
         assert_eq!(
@@ -407,7 +407,7 @@ async fn any_two_filters_combine_page_by_page() {
             .iter()
             .flat_map(|one| filters.iter().map(move |other| (one, other)))
         {
-            // A filter may be given once; a pair of equal ones stands for one.
+            // A filter may be given once; a pair of equal filters is a single filter.
             if one != other && one.split('=').next() == other.split('=').next() {
                 continue;
             }

@@ -11,7 +11,7 @@ use expense_agent::domain::ruling::{Finding, Missing, Outcome, Role, Ruling, Win
 use expense_agent::domain::step::{Cost, ModelCall, PromptRef, Step, StepReport};
 use expense_agent::domain::validation::{Validation, ValidationType};
 use expense_agent::ledger::records::{RECORDS, RecordKind};
-use expense_agent::ledger::seal::seal;
+use expense_agent::ledger::seal::hash_personal_texts;
 use jiff::Timestamp;
 use jiff::civil::date;
 use rust_decimal::Decimal;
@@ -189,14 +189,15 @@ fn walk(value: &mut Value, path: &str, visit: &mut impl FnMut(&str, &mut Value))
     }
 }
 
-/// Where a record that consists of canaries still has some when it is sealed.
-fn unsealed(mut record: Value, kind: &RecordKind) -> Vec<String> {
+/// The paths at which a record that consists of canaries still has one when its personal texts are
+/// hashed.
+fn unhashed(mut record: Value, kind: &RecordKind) -> Vec<String> {
     walk(&mut record, "", &mut |_, value| {
         if value.is_string() {
             *value = CANARY.into();
         }
     });
-    seal(&mut record, kind, "salt");
+    hash_personal_texts(&mut record, kind, "salt");
     let mut paths = BTreeSet::new();
     walk(&mut record, "", &mut |path, value| {
         if value == CANARY {
@@ -206,9 +207,9 @@ fn unsealed(mut record: Value, kind: &RecordKind) -> Vec<String> {
     paths.into_iter().collect()
 }
 
-/// What of a decision is no personal text and stays when an employee's texts are erased: ids,
+/// The texts of a decision that are not personal and stay when an employee's texts are erased: ids,
 /// amounts, dates, names that operators or this program gave, and texts made of these alone. A field
-/// that a person or a model fills freely does not belong here, but into the kind's `personal`.
+/// that a person or a model fills freely belongs into the `personal` of its kind instead.
 const IMPERSONAL_OF_A_DECISION: [&str; 58] = [
     "agent_outcome",
     "amount",
@@ -270,7 +271,7 @@ const IMPERSONAL_OF_A_DECISION: [&str; 58] = [
     "validations.*.type",
 ];
 
-/// The same of a resolution. The ids of the people are kept: the record says who approved what.
+/// The same for a resolution. The ids of the people are kept: the record says who approved what.
 const IMPERSONAL_OF_A_RESOLUTION: [&str; 16] = [
     "action",
     "actor",
@@ -291,13 +292,13 @@ const IMPERSONAL_OF_A_RESOLUTION: [&str; 16] = [
 ];
 
 #[test]
-fn no_text_of_a_record_is_left_unsealed_but_those_on_a_list() {
+fn only_the_listed_texts_of_a_record_are_left_unhashed() {
     assert_eq!(
-        unsealed(json!(full_decision()), &kind("decision")),
+        unhashed(json!(full_decision()), &kind("decision")),
         IMPERSONAL_OF_A_DECISION
     );
     assert_eq!(
-        unsealed(json!(full_resolution()), &kind("resolution")),
+        unhashed(json!(full_resolution()), &kind("resolution")),
         IMPERSONAL_OF_A_RESOLUTION
     );
 }
@@ -311,7 +312,7 @@ fn members(mut document: Value) -> BTreeSet<String> {
     paths
 }
 
-/// Takes the members out of a value that an earlier document does not have.
+/// Removes the members of a value that an earlier document does not have.
 fn retain(value: &mut Value, path: &str, known: &BTreeSet<String>) {
     let below = |name: &str| match path {
         "" => name.to_owned(),

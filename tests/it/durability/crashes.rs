@@ -60,7 +60,7 @@ async fn checkpoints_keep_the_write_ahead_log_small_however_much_is_decided() {
     app.stop().await;
 }
 
-/// Posts small office expenses until the service is gone; gives the decisions that were answered.
+/// Posts small office expenses until the service is gone; returns the decisions that were answered.
 async fn post_until_gone(url: String, n_answered: Arc<AtomicUsize>) -> Vec<Value> {
     let client = reqwest::Client::new();
     let mut answered = Vec::new();
@@ -124,7 +124,7 @@ async fn twenty_kills_under_load_lose_no_answered_decision_and_leave_no_half_one
                 "an answered decision is in the ledger as it was answered"
             );
         }
-        // What is used of the year is what the recorded decisions took: no half of one without the
+        // The cap usage of the year equals the recorded amounts: neither was written without the
         // other.
         let granted = recorded
             .values()

@@ -1,5 +1,5 @@
-//! What survives when the process does not (`crashes`), and what happens when the disk or the
-//! database does not take a write (`storage`).
+//! What survives when the process is killed (`crashes`), and what happens when the disk or the
+//! database accepts no writes (`storage`).
 
 mod crashes;
 mod storage;

@@ -1,5 +1,5 @@
-//! A disk or database that is full, read-only, silent or gone: requests are refused, and the
-//! service goes on once it is back.
+//! A disk or database that is full, read-only, silent or gone: requests are refused, and the service
+//! recovers without a restart.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -227,7 +227,7 @@ impl Drop for Frozen {
 }
 
 /// Asserts that the service decides again, and has kept what it decided before.
-async fn assert_goes_on(app: &TestApp) {
+async fn assert_recovers(app: &TestApp) {
     poll::until(
         Duration::from_secs(10),
         "it accepts writes again",
@@ -267,7 +267,7 @@ async fn an_sqlite_ledger_that_becomes_read_only_is_a_503_and_needs_no_restart()
     let path = path_of(&first);
     assert_eq!(app.get(&path).await.body, first, "it can be read");
     drop(frozen);
-    assert_goes_on(&app).await;
+    assert_recovers(&app).await;
 }
 
 #[tokio::test]
@@ -325,7 +325,7 @@ async fn a_postgres_that_becomes_read_only_is_a_503_and_needs_no_restart() {
             )
             .await;
         store.execute(end_sessions).await;
-        assert_goes_on(&app).await;
+        assert_recovers(&app).await;
     })
     .await;
 }
@@ -403,7 +403,7 @@ async fn a_postgres_that_dies_silently_delays_a_request_no_longer_than_the_time_
 }
 
 #[tokio::test]
-async fn a_ledger_whose_file_was_moved_away_answers_nothing_until_it_is_back() {
+async fn a_ledger_whose_file_was_moved_away_refuses_requests_until_it_is_back() {
     let store = TestStore::sqlite();
     let file = std::path::Path::new(store.folder()).join("ledger.sqlite");
     let aside = file.with_extension("aside");

@@ -129,7 +129,7 @@ async fn an_expense_in_review_is_approved_by_the_rules_and_above_a_cap_by_the_ro
         assert_eq!(
             office.used(meal.clone()).await,
             "60.00",
-            "what is refused takes nothing"
+            "a refused resolution takes no share"
         );
         let excepted = office.resolve("ea_vp", &second, as_a_meal("vp")).await;
         assert_eq!(excepted.status, 201, "{:#}", excepted.body);
@@ -169,7 +169,7 @@ async fn a_person_files_an_expense_in_review_under_another_category() {
 #[tokio::test]
 async fn a_credit_frees_what_a_person_approved_under_the_category_and_the_rate_of_the_approval() {
     on_each_store(async |store| {
-        // The machine finds neither category nor rate, so that all is the person's.
+        // The decision has neither category nor rate, so that both come from the person.
         let faults = vec!["garbage:1".parse().unwrap()];
         let lost = Office::with_model(
             &store,
@@ -230,7 +230,7 @@ async fn a_credit_frees_what_a_person_approved_under_the_category_and_the_rate_o
             .await;
         assert!(
             matches!(refused, Err(RecordError::AlreadyResolved)),
-            "what was read of a purchase has to be so still"
+            "the purchase was resolved since it was read"
         );
         ledger.close().await;
 

@@ -1,5 +1,5 @@
-//! What a person resolves. Who may is in `permissions`, what a resolution does to caps and category
-//! in `effects`, and what is open, and what becomes of it when many resolve it, in `open`.
+//! Resolutions. `permissions` tests who may resolve, `effects` what a resolution does to caps and
+//! category, and `open` which decisions are open and what happens when many people resolve one.
 
 mod effects;
 mod open;
@@ -14,8 +14,8 @@ use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::store::TestStore;
 use crate::harness::{Reply, TestApp, config, http_config};
 
-/// Keys of one tenant: a feed without roles, a manager, a vice president, a chief financial officer
-/// who signs himself, and a manager of another tenant.
+/// Keys of one tenant: a feed without roles, a manager, a vice president and a chief financial officer
+/// whose key names a user; and a chief financial officer of another tenant.
 fn keys() -> KeyFile {
     KeyFile::new(&[
         entry("feed", "acme", "ea_feed", ""),
@@ -86,14 +86,14 @@ impl Office {
             .body
     }
 
-    /// How much of the cap of an expense is used, as the finding of an expense far above it shows.
+    /// How much of the cap of an expense is used, read from the finding of an expense far above it.
     async fn used(&self, mut body: Value) -> Value {
         body["amount"] = "9000.00".into();
         self.decide(body).await["findings"][0]["used"].clone()
     }
 }
 
-/// A meal whose merchant code says travel goes to review, and the person says that it is a meal.
+/// A meal whose merchant category code says travel, so that it needs review.
 fn odd_meal(amount: &str) -> Value {
     json!({
         "transaction": "Team lunch",

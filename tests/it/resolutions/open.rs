@@ -13,7 +13,7 @@ async fn one_of_many_concurrent_resolutions_is_recorded() {
     on_each_store(async |store| {
         let office = Office::on(&store).await;
         let pending = office.decide(laptop("1000.00")).await;
-        let settle = async |n: usize| {
+        let resolve = async |n: usize| {
             let action = if n.is_multiple_of(2) {
                 "approve"
             } else {
@@ -27,7 +27,7 @@ async fn one_of_many_concurrent_resolutions_is_recorded() {
                 )
                 .await
         };
-        let replies = futures_util::future::join_all((0..20).map(settle)).await;
+        let replies = futures_util::future::join_all((0..20).map(resolve)).await;
         let (done, late): (Vec<&Reply>, Vec<&Reply>) =
             replies.iter().partition(|reply| reply.status == 201);
         assert_eq!((done.len(), late.len()), (1, 19));
