@@ -12,7 +12,7 @@ use crate::harness::full_page::full_page;
 use crate::harness::jaeger::skip;
 use crate::harness::project_path;
 
-/// Keywords of PromQL, which are no names of metrics.
+/// Keywords of PromQL, which are not names of metrics.
 const KEYWORDS: [&str; 9] = [
     "and", "or", "unless", "by", "without", "on", "ignoring", "bool", "offset",
 ];
@@ -23,16 +23,21 @@ fn deploy_file(name: &str) -> String {
     std::fs::read_to_string(project_path("deploy").join(name)).unwrap()
 }
 
+/// The alerts of all groups.
+fn alert_rules() -> Vec<Value> {
+    let file: Value = yaml_serde::from_str(&deploy_file("alerts.yaml")).unwrap();
+    let groups = file["groups"].as_array().unwrap().iter();
+    groups
+        .flat_map(|group| group["rules"].as_array().unwrap())
+        .cloned()
+        .collect()
+}
+
 /// The expressions of all alerts, and the queries that their descriptions suggest.
 fn alert_queries() -> Vec<String> {
-    let rules: Value = yaml_serde::from_str(&deploy_file("alerts.yaml")).unwrap();
-    let rules = rules["groups"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .flat_map(|group| group["rules"].as_array().unwrap());
     let advised = Regex::new(r"(?:sum|max|min) by \([^)]*\) \((?:[^()]|\([^()]*\))*\)").unwrap();
-    let queries = rules.flat_map(|rule| {
+    let rules = alert_rules();
+    let queries = rules.iter().flat_map(|rule| {
         let text = rule["annotations"]["description"].as_str().unwrap();
         let advised = advised
             .find_iter(text)
@@ -260,18 +265,13 @@ fn promtool_accepts_the_alerts_and_their_tests() {
 
 #[test]
 fn every_alert_is_tested_raised_and_not_raised() {
-    let rules: Value = yaml_serde::from_str(&deploy_file("alerts.yaml")).unwrap();
     let tests: Value = yaml_serde::from_str(&deploy_file("alerts.test.yaml")).unwrap();
     let cases = tests["tests"].as_array().unwrap().iter();
     let cases: Vec<&Value> = cases
         .flat_map(|test| test["alert_rule_test"].as_array().unwrap())
         .collect();
-    let rules = rules["groups"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .flat_map(|group| group["rules"].as_array().unwrap());
-    for alert in rules.map(|rule| &rule["alert"]) {
+    for rule in alert_rules() {
+        let alert = &rule["alert"];
         let of_alert = cases.iter().filter(|case| case["alertname"] == *alert);
         let (raised, quiet): (Vec<&Value>, Vec<&Value>) =
             of_alert.partition(|case| !case["exp_alerts"].as_array().unwrap().is_empty());

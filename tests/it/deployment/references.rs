@@ -9,7 +9,7 @@ use super::manifest::{Pod, object, pods, title};
 use super::{Files, MANIFEST, assert_check, list, text};
 
 /// A Secret that the operator creates by hand, because secret values do not belong in a file.
-struct ByHand {
+struct HandmadeSecret {
     name: &'static str,
     keys: &'static [&'static str],
     /// Whether a pod starts without the Secret. Without the model's key it uses the offline model, and
@@ -17,18 +17,18 @@ struct ByHand {
     is_optional: bool,
 }
 
-const BY_HAND: [ByHand; 3] = [
-    ByHand {
+const HANDMADE_SECRETS: [HandmadeSecret; 3] = [
+    HandmadeSecret {
         name: "ai-agent-secrets",
         keys: &["openai-api-key"],
         is_optional: true,
     },
-    ByHand {
+    HandmadeSecret {
         name: "expense-agent-postgres",
         keys: &["password", "database-url"],
         is_optional: false,
     },
-    ByHand {
+    HandmadeSecret {
         name: "expense-agent-pseudonyms",
         keys: &["pseudonym-key"],
         is_optional: true,
@@ -171,10 +171,10 @@ fn check_references(files: &Files) -> Vec<String> {
                 key,
                 is_optional,
             } = reference;
-            let by_hand = BY_HAND
+            let handmade = HANDMADE_SECRETS
                 .iter()
                 .find(|secret| *kind == "Secret" && secret.name == *name);
-            match by_hand.filter(|secret| key.is_none_or(|key| secret.keys.contains(&key))) {
+            match handmade.filter(|secret| key.is_none_or(|key| secret.keys.contains(&key))) {
                 None => {
                     let key = key
                         .map(|key| format!(" with the key {key}"))
@@ -258,7 +258,7 @@ fn everything_that_a_pod_refers_to_exists() {
 
 fn check_secrets(files: &Files) -> Vec<String> {
     let mut errors = Vec::new();
-    for ByHand { name, keys, .. } in BY_HAND {
+    for HandmadeSecret { name, keys, .. } in HANDMADE_SECRETS {
         let command = format!("create secret generic {name} ");
         let command = files
             .manifest_head
