@@ -63,113 +63,57 @@ pub(crate) async fn full_page() -> Page {
             response.json::<Value>().await.unwrap(),
         )
     };
-    let decide = async |key: &str, body: Value, replies: Vec<Reply>| {
+    let decide = async |key: &str, transaction: &str, amount: &str, replies: Vec<Reply>| {
         fake.script(replies);
+        let body = expense_of_employee(transaction, amount);
         let (status, decision) = send("/v1/expenses", key, body).await;
         assert_eq!(status, 201, "{decision:#}");
         decision
     };
+    let taxi_status = async |key: &str, amount: &str| {
+        let body = expense_of_employee("Taxi", amount);
+        send("/v1/expenses", key, body).await.0
+    };
 
-    decide(
-        "ea_feed",
-        expense_of_employee("Uber ride", "45.00"),
-        approved_trip().into(),
-    )
-    .await;
-    decide(
-        "ea_zeta",
-        expense_of_employee("Uber ride", "45.00"),
-        approved_trip().into(),
-    )
-    .await;
+    decide("ea_feed", "Uber ride", "45.00", approved_trip().into()).await;
+    decide("ea_zeta", "Uber ride", "45.00", approved_trip().into()).await;
     // The advice is more lenient than the policy.
     decide(
         "ea_feed",
-        expense_of_employee("Flight to Chicago", "650.00"),
+        "Flight to Chicago",
+        "650.00",
         approved_trip().into(),
     )
     .await;
-    decide(
-        "ea_feed",
-        expense_of_employee("Uber ride", "45.00"),
-        vec![Reply::status(503)],
-    )
-    .await;
+    decide("ea_feed", "Uber ride", "45.00", vec![Reply::status(503)]).await;
     let repaired = std::iter::once(category("fun"))
         .chain(approved_trip())
         .collect();
-    decide(
-        "ea_feed",
-        expense_of_employee("Uber ride", "46.00"),
-        repaired,
-    )
-    .await;
+    decide("ea_feed", "Uber ride", "46.00", repaired).await;
     let unpriced = approved_trip()
         .into_iter()
         .map(|reply| reply.model("unheard-of"))
         .collect();
-    decide(
-        "ea_feed",
-        expense_of_employee("Uber ride", "47.00"),
-        unpriced,
-    )
-    .await;
+    decide("ea_feed", "Uber ride", "47.00", unpriced).await;
     let manager = || {
         vec![
             category("travel"),
             advice("needs_approval", "travel-manager-approval"),
         ]
     };
-    decide(
-        "ea_feed",
-        expense_of_employee("Flight to Boston", "310.00"),
-        manager(),
-    )
-    .await;
-    let open = decide(
-        "ea_feed",
-        expense_of_employee("Flight to Boston", "311.00"),
-        manager(),
-    )
-    .await;
+    decide("ea_feed", "Flight to Boston", "310.00", manager()).await;
+    let open = decide("ea_feed", "Flight to Boston", "311.00", manager()).await;
     let resolution =
         json!({"action": "approve", "role": "manager", "actor": "ben", "reason": "Talked to her."});
     let (status, resolved) = send(&resolution_of(&open), "ea_boss", resolution).await;
     assert_eq!(status, 201, "{resolved:#}");
-    assert_eq!(
-        send(
-            "/v1/expenses",
-            "ea_nobody",
-            expense_of_employee("Taxi", "1.00")
-        )
-        .await
-        .0,
-        401
-    );
-    assert_eq!(
-        send(
-            "/v1/expenses",
-            "ea_feed",
-            expense_of_employee("Taxi", "-1.00")
-        )
-        .await
-        .0,
-        422
-    );
+    assert_eq!(taxi_status("ea_nobody", "1.00").await, 401);
+    assert_eq!(taxi_status("ea_feed", "-1.00").await, 422);
 
     // The policy lookup fails, so its tool span, the run and the request fail as well.
     store.execute("ALTER TABLE cap_usage RENAME TO gone").await;
     fake.script([category("travel")]);
-    assert_eq!(
-        send(
-            "/v1/expenses",
-            "ea_feed",
-            expense_of_employee("Taxi", "1.00")
-        )
-        .await
-        .0,
-        503
-    );
+    assert_eq!(taxi_status("ea_feed", "1.00").await, 503);
 
     let page = poll::until(
         TIMEOUT,

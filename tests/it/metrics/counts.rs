@@ -86,11 +86,10 @@ fn no_metric_has_a_label_of_high_cardinality_except_the_tenant() {
     }
 }
 
-#[tokio::test]
-async fn decisions_checks_and_spend_are_counted_exactly() {
-    let fake = FakeOpenAi::spawn().await;
+/// Makes seven decisions: an approval, a denial, an override, a failed check, a repaired answer, an
+/// unavailable model, and a credit, which needs no model.
+async fn seven_decisions(app: &TestApp, fake: &FakeOpenAi) {
     let travel = |ruling| [category("travel"), advice(ruling, "travel-trip-cap")];
-    let app = TestApp::with_openai(&fake).await;
     fake.script(travel("approved"));
     let ride = app.decide(expense("Uber ride", "45.00")).await;
     fake.script(travel("denied"));
@@ -133,6 +132,13 @@ async fn decisions_checks_and_spend_are_counted_exactly() {
         "refunds": ride["id"],
     });
     assert_eq!(app.decide(credit).await["outcome"], "approved");
+}
+
+#[tokio::test]
+async fn decisions_checks_and_spend_are_counted_exactly() {
+    let fake = FakeOpenAi::spawn().await;
+    let app = TestApp::with_openai(&fake).await;
+    seven_decisions(&app, &fake).await;
 
     let page = app.metrics().await;
     assert_counts(
