@@ -41,7 +41,7 @@ async fn the_contract_and_its_page_come_from_the_binary() {
 }
 
 #[tokio::test]
-async fn the_contract_lists_every_status_that_the_routes_answer() {
+async fn the_contract_lists_the_statuses_that_the_routes_answer() {
     let store = TestStore::sqlite();
     let app = TestApp::on(&store).await;
     let contract = app.get("/openapi.json").await.body;
