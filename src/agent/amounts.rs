@@ -1,7 +1,7 @@
 //! Finds the amounts in a sentence: numbers with a currency mark on either side, or with two
-//! decimals. The sentence is a model's, so an amount written in a way that is not understood counts
-//! as an invented amount. Written by hand, because parsers of money expect a text that is one
-//! amount, and this has to find amounts inside prose.
+//! decimals. The sentence is a model's, so an amount that cannot be parsed counts as invented.
+//! Written by hand, because parsers of money expect a text that is one amount, not prose that
+//! contains some.
 
 use std::sync::LazyLock;
 
@@ -10,20 +10,24 @@ use rust_decimal::Decimal;
 
 use crate::domain::money::Currency;
 
-/// One amount as it is written, and its value.
+/// One amount that a sentence names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
-    /// As written.
+pub struct NamedAmount {
+    /// The amount as written.
     pub text: String,
-    /// Its value; absent if the notation is not understood.
+    /// Its value; absent if it cannot be parsed.
     pub value: Option<Decimal>,
+}
+
+fn compiled(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("the pattern is a constant, and tests use it")
 }
 
 /// Digits of any script, grouped or not, with or without decimals.
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
     let pattern =
         r"(?:\p{Nd}+(?:[.,'’_\u{a0}\u{202f}\u{2009} ]\p{Nd}{3})*(?:[.,]\p{Nd}+)?|[.,]\p{Nd}+)";
-    Regex::new(pattern).expect("the pattern is a constant, and tests use it")
+    compiled(pattern)
 });
 
 /// Currency codes that are recognised in lower case as well.
@@ -38,7 +42,7 @@ const GAP_BEFORE_MARK: &str = r"(?P<gap>[\s*_`)(\]\-–—−]*)";
 static MARK_BEFORE: LazyLock<Regex> = LazyLock::new(|| {
     let pattern =
         format!(r"(?:\p{{Sc}}|(?i:\b(?:{CODES}))|\b(?P<code>[A-Z]{{3}})){GAP_AFTER_MARK}$");
-    Regex::new(&pattern).expect("the pattern is a constant, and tests use it")
+    compiled(&pattern)
 });
 
 /// A multiple, a currency mark, or both, at the start of the text after a number.
@@ -47,30 +51,30 @@ static MARK_AFTER: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = format!(
         r"^(?P<multiple>\s*(?i:k|m|bn|thousand|million|billion)\b)?{GAP_BEFORE_MARK}(?:\p{{Sc}}|¢|zł|(?i:(?:(?:us|u\.s\.|canadian|australian|british|swiss|danish|swedish|norwegian|indian|polish)\s+)?(?:{words}|{CODES}))\b|(?P<code>[A-Z]{{3}})\b)"
     );
-    Regex::new(&pattern).expect("the pattern is a constant, and tests use it")
+    compiled(&pattern)
 });
 
 /// A number at the end of the text before a mark.
 static NUMBER_BEFORE: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = format!(r"\p{{Nd}}{GAP_BEFORE_MARK}$");
-    Regex::new(&pattern).expect("the pattern is a constant, and tests use it")
+    compiled(&pattern)
 });
 
 /// A number at the start of the text after a mark.
 static NUMBER_AFTER: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = format!(r"^{GAP_AFTER_MARK}\p{{Nd}}");
-    Regex::new(&pattern).expect("the pattern is a constant, and tests use it")
+    compiled(&pattern)
 });
 
 /// A multiple at the start of the text after a number, whether or not a mark follows. A single
 /// letter has to touch the number: in `$12 M&S lunch` the M is not a multiple.
 static MULTIPLE: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = r"^(?i:k|m|bn?|[\s-]*(?:thousand|million|billion))\b";
-    Regex::new(pattern).expect("the pattern is a constant, and tests use it")
+    compiled(pattern)
 });
 
 /// Every amount a sentence names.
-pub fn named(sentence: &str) -> Vec<Named> {
+pub fn named_amounts(sentence: &str) -> Vec<NamedAmount> {
     let amounts = NUMBER.find_iter(sentence).filter_map(|number| {
         let (before, after) = (&sentence[..number.start()], &sentence[number.end()..]);
         let text = number.as_str();
@@ -92,7 +96,7 @@ pub fn named(sentence: &str) -> Vec<Named> {
         let is_amount =
             has_mark_before || mark_after.is_some() || has_two_decimals(before, text, after);
         let value = value(text).filter(|_| multiple.is_empty());
-        is_amount.then(|| Named {
+        is_amount.then(|| NamedAmount {
             text: format!("{text}{multiple}"),
             value,
         })
@@ -100,8 +104,8 @@ pub fn named(sentence: &str) -> Vec<Named> {
     amounts.collect()
 }
 
-/// Whether a mark between two numbers belongs to this one: not if the other one is nearer, as in
-/// `March 14 ($45.00)` and `45.00 USD (2 nights)`. If both are equally near, it belongs to both.
+/// Whether a mark between two numbers belongs to this number: not if the other number is nearer, as
+/// in `March 14 ($45.00)` and `45.00 USD (2 nights)`. If both are equally near, it belongs to both.
 fn is_nearest(gap: &str, other: Option<Captures<'_>>) -> bool {
     other.is_none_or(|other| gap.chars().count() <= other["gap"].chars().count())
 }
@@ -114,14 +118,14 @@ fn has_two_decimals(before: &str, number: &str, after: &str) -> bool {
         .next()
         .filter(|decimals| decimals.len() < number.len());
     let is_part = before.ends_with('.') || before.ends_with(|c: char| c.is_alphanumeric());
-    let goes_on = after.starts_with('.') && after[1..].starts_with(|c: char| c.is_ascii_digit());
-    let is_share = ["%", "percent", "per cent"]
+    let continues = after.starts_with('.') && after[1..].starts_with(|c: char| c.is_ascii_digit());
+    let is_percentage = ["%", "percent", "per cent"]
         .iter()
-        .any(|share| after.trim_start().starts_with(share));
+        .any(|sign| after.trim_start().starts_with(sign));
     decimals.is_some_and(|decimals| decimals.chars().count() == 2)
         && !is_part
-        && !goes_on
-        && !is_share
+        && !continues
+        && !is_percentage
 }
 
 /// The value of a number, whether a point or a comma precedes its decimals.

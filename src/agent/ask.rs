@@ -61,7 +61,7 @@ pub struct Question<'a> {
     pub schema: AnswerSchema<'a>,
     /// What the expense is judged by.
     pub rulebook: &'a Rulebook,
-    /// When an answer comes too late, repairs included.
+    /// By when the model must have answered, repairs included.
     pub deadline: Instant,
 }
 
@@ -107,13 +107,16 @@ pub async fn ask<T: StructuredAnswer>(
                 break;
             }
         };
-        let at = AnswerRef {
+        let answer_ref = AnswerRef {
             step: question.step,
             attempt: run.report.attempts,
             response_id: answer.id.clone(),
         };
-        let (form, parsed) = validate::answer_schema::<T>(&at, question.schema.name, &answer);
-        let content = parsed.as_ref().and_then(|parsed| check(parsed, &at));
+        let (form, parsed) =
+            validate::answer_schema::<T>(&answer_ref, question.schema.name, &answer);
+        let content = parsed
+            .as_ref()
+            .and_then(|parsed| check(parsed, &answer_ref));
         let validations = [Some(form), content].into_iter().flatten();
         let n_before = run.validations.len();
         run.validations.extend(validations);
@@ -122,7 +125,7 @@ pub async fn ask<T: StructuredAnswer>(
             .find(|validation| !validation.passed);
         run.report.error = failed.map(|failed| failed.message.clone());
         let Some(failure) = &run.report.error else {
-            value = parsed.map(|parsed| (parsed, at));
+            value = parsed.map(|parsed| (parsed, answer_ref));
             break;
         };
         if !validate::is_repairable(&answer) {
@@ -134,7 +137,7 @@ pub async fn ask<T: StructuredAnswer>(
     Asked { value, run }
 }
 
-/// The model's own answer, and what is wrong with it.
+/// The messages that ask for a repair: the model's own answer, and what is wrong with it.
 fn repair(answer: Answer, failure: &str) -> [Message; 2] {
     let complaint =
         format!("Your answer cannot be used: {failure}. Answer again with the JSON object alone.");

@@ -44,7 +44,7 @@ pub async fn classify(agent: &Agent, case: &Case, shown: &ExpenseFacts) -> Class
     let policies = &case.judged.rulebook.policies;
     let categories: Vec<&str> = policies.categories().collect();
     let facts = ClassifyFacts {
-        categories: choice(policies, expense.date),
+        categories: category_facts(policies, expense.date),
         expense: shown.clone(),
     };
     let question = Question {
@@ -58,13 +58,17 @@ pub async fn classify(agent: &Agent, case: &Case, shown: &ExpenseFacts) -> Class
         rulebook: &case.judged.rulebook,
         deadline: case.model_deadline,
     };
-    let Asked { value, mut run } = ask(&*agent.model, question, |answer: &CategoryAnswer, at| {
-        Some(validate::category_membership(
-            at,
-            &answer.category,
-            &categories,
-        ))
-    })
+    let Asked { value, mut run } = ask(
+        &*agent.model,
+        question,
+        |answer: &CategoryAnswer, answer_ref| {
+            Some(validate::category_membership(
+                answer_ref,
+                &answer.category,
+                &categories,
+            ))
+        },
+    )
     .await;
 
     let evidence = policies.evidence(
@@ -73,9 +77,9 @@ pub async fn classify(agent: &Agent, case: &Case, shown: &ExpenseFacts) -> Class
         &expense.transaction,
     );
     let is_corroborated = !evidence.is_empty();
-    let category = value.map(|(answer, at)| {
+    let category = value.map(|(answer, answer_ref)| {
         run.validations.extend(validate::category_evidence(
-            &at,
+            &answer_ref,
             &answer.category,
             &evidence,
         ));
@@ -89,9 +93,9 @@ pub async fn classify(agent: &Agent, case: &Case, shown: &ExpenseFacts) -> Class
     }
 }
 
-/// Every category, with its policy in force on a day. A category without one is offered too, with
-/// an empty text: that no policy is in force is for the lookup to say, not for the model.
-fn choice(policies: &Policies, date: Date) -> Vec<CategoryFacts> {
+/// Every category, with the text of its policy in force on a day. A category without such a policy
+/// is offered too, with an empty text: the lookup reports that no policy is in force, not the model.
+fn category_facts(policies: &Policies, date: Date) -> Vec<CategoryFacts> {
     let facts = |category: &str| {
         let policy = policies
             .in_force(category, date)

@@ -1,6 +1,6 @@
-//! The decision that follows from the steps: the one value that everything else shows. What the
-//! outcome is, `combine` says; the two fields that only the ledger can know are completed while it
-//! records (`Decision::complete`).
+//! The decision that follows from the steps: the one value that everything else shows. `combine`
+//! chooses the outcome. The two fields that only the ledger can know are filled in while it records
+//! ([`Decision::complete`]).
 
 use rust_decimal::Decimal;
 
@@ -14,7 +14,7 @@ use crate::domain::step::ModelCall;
 
 impl Agent {
     /// A decision of which only the outcome is known: nothing was asked, looked up or checked.
-    /// Every decision starts from this one, so a new field has its first value here.
+    /// Every decision starts from this one, so a new field gets its default value here.
     pub(super) fn bare_decision(&self, case: &Case, outcome: Outcome, reason: String) -> Decision {
         Decision {
             id: case.id,
@@ -69,7 +69,7 @@ impl Agent {
         Decision {
             category: steps.classification.category.clone(),
             approver: approver.filter(|_| asks_for_approval),
-            // A review asks for no lower a role than the rules would.
+            // A review needs at least the role that the rules ask for.
             reviewer: asks_for_review.then(|| approver.unwrap_or(Role::Manager)),
             missing: verdict
                 .filter(|_| asks_for_approval)

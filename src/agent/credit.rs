@@ -29,7 +29,7 @@ impl Agent {
             .await
         {
             // A person resolved the purchase meanwhile, which may have changed its category and its
-            // share, so the credit is computed again from what the person said.
+            // share, so the credit is computed again from the resolution.
             Err(RecordError::AlreadyResolved) if purchase.resolution.is_none() => {
                 let resolved = self
                     .ledger
@@ -60,8 +60,8 @@ impl Agent {
             category_corroborated: bought.category_corroborated,
             policy: bought.policy.clone(),
             // At the purchase's own rate: another rate could free more than was taken.
-            converted_amount: purchase.converted_amount().map(|bought| {
-                let back = bought.of(-expense.amount);
+            converted_amount: purchase.converted_amount().map(|converted| {
+                let back = converted.of(-expense.amount);
                 ConvertedAmount {
                     amount: -back.amount,
                     ..back

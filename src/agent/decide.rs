@@ -1,6 +1,5 @@
-//! Step 3: the model advises on the outcome. It sees the policy and what is used of it, never the
-//! verdict. Its advice is then compared with the verdict, and its citations and amounts with what
-//! it was shown.
+//! Step 3: the model advises on the outcome. It sees the policy and its cap usage, never the verdict.
+//! Its advice is then compared with the verdict, and its citations and amounts with the facts.
 
 use crate::agent::ask::{Asked, Question, StepRun, ask};
 use crate::agent::lookup::Found;
@@ -76,12 +75,12 @@ pub async fn decide(agent: &Agent, case: &Case, found: &Found, shown: &ExpenseFa
         deadline: case.model_deadline,
     };
     let Asked { value, mut run } = ask(&*agent.model, question, |_: &DecisionAnswer, _| None).await;
-    let given = value.map(|(answer, at)| {
+    let given = value.map(|(answer, answer_ref)| {
         let rules = &found.facts.policy.rules;
         run.validations.extend([
-            validate::decision_consistency(&at, answer.decision, found.verdict.ruling),
-            validate::citation_grounding(&at, &answer.cited_rules, rules),
-            validate::amount_grounding(&at, &answer.reason, &found.facts),
+            validate::decision_consistency(&answer_ref, answer.decision, found.verdict.ruling),
+            validate::citation_grounding(&answer_ref, &answer.cited_rules, rules),
+            validate::amount_grounding(&answer_ref, &answer.reason, &found.facts),
         ]);
         (answer.decision, answer.reason)
     });

@@ -1,5 +1,5 @@
-//! Step 2: the policy in force, what is already used of its caps, and the policy code's own
-//! verdict. No model takes part in it.
+//! Step 2: the policy in force, its cap usage, and the policy code's own verdict. No model takes part
+//! in it.
 
 use std::sync::Arc;
 
@@ -35,13 +35,13 @@ pub struct Lookup {
 pub struct Found {
     /// Which policy.
     pub policy: PolicyRef,
-    /// What the verdict rests on: the expense, and the policy with what is used of it.
+    /// What the verdict rests on: the expense, and the policy with its cap usage.
     pub facts: DecideFacts,
-    /// Above this amount the model's word alone does not suffice for an approval.
+    /// The amount above which an approval needs more evidence than the model's word.
     pub uncorroborated_limit: Decimal,
     /// What policy code says about the expense.
     pub verdict: Verdict,
-    /// What an approval takes of the caps.
+    /// The share of the caps that an approval takes.
     pub reservation: Reservation,
     /// The rules that may be set aside for one expense, each with the lowest role that may do so.
     pub exceptions: Vec<(String, Role)>,
@@ -91,8 +91,8 @@ impl Found {
                 amount: facts.subject().amount,
                 currency: policy.currency,
                 caps: policy.caps().collect(),
-                // A split rule with a finding has its role asked already, so a purchase that comes
-                // in between changes nothing.
+                // A split rule that has a finding already asks its role for approval, so a purchase
+                // recorded in the meantime changes nothing.
                 splits: policy
                     .splits()
                     .filter(|(id, ..)| !verdict.has_found(id))
@@ -107,10 +107,10 @@ impl Found {
     }
 }
 
-/// Looks a category's policy up, and evaluates it.
+/// Looks up the policy of a category and evaluates it.
 ///
 /// # Errors
-/// When the ledger cannot say what is already used.
+/// When the ledger cannot read the cap usage.
 pub async fn lookup(
     ledger: &Ledger,
     judged: &JudgedExpense,
@@ -127,7 +127,7 @@ pub async fn lookup(
         }
         Err(_) => None,
     };
-    let at = AnswerRef {
+    let answer_ref = AnswerRef {
         step: Step::PolicyLookup,
         attempt: 1,
         response_id: None,
@@ -137,7 +137,7 @@ pub async fn lookup(
     run.report.error = result.as_ref().err().cloned();
     run.report.result = found.as_ref().map(|found| found.policy.id.clone());
     run.validations
-        .push(validate::tool_result(&at, category, result));
+        .push(validate::tool_result(&answer_ref, category, result));
     Ok(Lookup {
         category: category.to_owned(),
         found,

@@ -35,15 +35,15 @@ use decide::{Advice, decide};
 use lookup::{Lookup, lookup};
 use prompts::facts::ExpenseFacts;
 
-/// How often a verdict is computed again because another expense took a cap while the model
-/// thought. Each time that other expense was answered, so a run that loses this often waits in a
-/// queue that moves.
+/// How often a verdict is computed again because another expense took a share of a cap while the
+/// model thought. Each repetition means that another expense was recorded, so the service makes
+/// progress even if one run gives up.
 const MAX_RECORD_ATTEMPTS: u32 = 16;
 
-/// What a run needs of the world.
+/// What every run uses.
 #[derive(Clone)]
 pub struct Agent {
-    /// The adviser.
+    /// The model that advises.
     pub model: Arc<dyn ChatModel>,
     /// The ledger of decisions.
     pub ledger: Ledger,
@@ -51,8 +51,8 @@ pub struct Agent {
     pub redacts_prompts: bool,
 }
 
-/// An expense to judge, and what it is judged by. This is all that the policy lookup needs, whether
-/// a request or a person's resolution asks for it.
+/// An expense to judge, and what it is judged by. The policy lookup needs no more than this, so it
+/// serves both a new expense and the resolution of an open one.
 #[derive(Clone, Debug)]
 pub struct JudgedExpense {
     /// The tenant whose caps count.
@@ -77,7 +77,7 @@ pub struct Case {
     pub trace_id: String,
     /// The request's own span in that trace: 16 hex digits.
     pub span_id: String,
-    /// When the model has to have answered, repairs included.
+    /// By when the model must have answered, repairs included.
     pub model_deadline: tokio::time::Instant,
     /// The request's claim of its idempotency key, if it sent one.
     pub idempotency: Option<KeyClaim>,
@@ -96,7 +96,7 @@ pub struct Recorded {
     pub record_hash: String,
     /// How long it took to record, repeated lookups included.
     pub record_duration: Duration,
-    /// How often another expense took a cap between verdict and record.
+    /// How often another expense took a share of a cap between verdict and record.
     pub n_caps_moved: u32,
 }
 
@@ -129,8 +129,8 @@ impl Agent {
     }
 
     /// Records the decision, and takes its share of the caps in the same transaction. If another
-    /// expense took a cap meanwhile, verdict and outcome are computed again, so that the answer is
-    /// what was recorded. The repeated lookups make no spans: they belong to the recording.
+    /// expense took a share of a cap meanwhile, verdict and outcome are computed again, so that the
+    /// answer is what was recorded. The repeated lookups make no spans: they belong to the recording.
     async fn record(
         &self,
         case: &Case,

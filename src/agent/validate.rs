@@ -28,7 +28,7 @@ pub struct AnswerRef {
 }
 
 impl AnswerRef {
-    /// A check's result: `Err` holds the message of one that failed.
+    /// The result of one check of this answer; `Err` holds why it failed.
     fn checked(
         &self,
         kind: ValidationType,
@@ -62,7 +62,7 @@ pub fn is_repairable(answer: &Answer) -> bool {
 
 /// `answer_schema`: the answer is complete, not refused, and of the form that was asked for.
 pub fn answer_schema<T: StructuredAnswer>(
-    at: &AnswerRef,
+    answer_ref: &AnswerRef,
     schema: &str,
     answer: &Answer,
 ) -> (Validation, Option<T>) {
@@ -73,7 +73,7 @@ pub fn answer_schema<T: StructuredAnswer>(
     };
     let input = answer.finish_reason.clone();
     (
-        at.checked(
+        answer_ref.checked(
             ValidationType::AnswerSchema,
             input,
             vec![schema.to_owned()],
@@ -115,17 +115,18 @@ fn parse_answer<T: StructuredAnswer>(schema: &str, answer: &Answer) -> Result<T,
 }
 
 /// `category_membership`: the category exists.
-pub fn category_membership(at: &AnswerRef, category: &str, categories: &[&str]) -> Validation {
-    let expected = categories
-        .iter()
-        .map(|category| (*category).to_owned())
-        .collect();
+pub fn category_membership(
+    answer_ref: &AnswerRef,
+    category: &str,
+    categories: &[&str],
+) -> Validation {
+    let expected = categories.iter().map(|id| (*id).to_owned()).collect();
     let result = if categories.contains(&category) {
         Ok("the category is loaded".to_owned())
     } else {
         Err("the category is not loaded".to_owned())
     };
-    at.checked(
+    answer_ref.checked(
         ValidationType::CategoryMembership,
         Some(shortened(category)),
         expected,
@@ -136,7 +137,7 @@ pub fn category_membership(at: &AnswerRef, category: &str, categories: &[&str]) 
 /// `category_evidence`: every source that points to any category points to this one. `None` when
 /// all sources are silent.
 pub fn category_evidence(
-    at: &AnswerRef,
+    answer_ref: &AnswerRef,
     category: &str,
     evidence: &FoundEvidence,
 ) -> Option<Validation> {
@@ -158,7 +159,7 @@ pub fn category_evidence(
             (says, Err(message))
         }
     };
-    Some(at.checked(
+    Some(answer_ref.checked(
         ValidationType::CategoryEvidence,
         Some(category.to_owned()),
         expected,
@@ -167,9 +168,13 @@ pub fn category_evidence(
 }
 
 /// `tool_result`: the lookup found a policy that can judge this expense.
-pub fn tool_result(at: &AnswerRef, category: &str, result: Result<String, String>) -> Validation {
+pub fn tool_result(
+    answer_ref: &AnswerRef,
+    category: &str,
+    result: Result<String, String>,
+) -> Validation {
     let expected = vec!["a policy in force".to_owned()];
-    at.checked(
+    answer_ref.checked(
         ValidationType::ToolResult,
         Some(category.to_owned()),
         expected,
@@ -178,7 +183,7 @@ pub fn tool_result(at: &AnswerRef, category: &str, result: Result<String, String
 }
 
 /// `decision_consistency`: the model's decision is the policy code's verdict.
-pub fn decision_consistency(at: &AnswerRef, advice: Ruling, verdict: Ruling) -> Validation {
+pub fn decision_consistency(answer_ref: &AnswerRef, advice: Ruling, verdict: Ruling) -> Validation {
     let result = if advice == verdict {
         Ok("model and policy agree".to_owned())
     } else {
@@ -191,7 +196,7 @@ pub fn decision_consistency(at: &AnswerRef, advice: Ruling, verdict: Ruling) -> 
             "the model says {advice}, which is {how} than the policy's {verdict}"
         ))
     };
-    at.checked(
+    answer_ref.checked(
         ValidationType::DecisionConsistency,
         Some(advice.to_string()),
         vec![verdict.to_string()],
@@ -200,7 +205,11 @@ pub fn decision_consistency(at: &AnswerRef, advice: Ruling, verdict: Ruling) -> 
 }
 
 /// `citation_grounding`: at least one rule is cited, and every cited one was retrieved.
-pub fn citation_grounding(at: &AnswerRef, cited: &[String], rules: &[RuleFacts]) -> Validation {
+pub fn citation_grounding(
+    answer_ref: &AnswerRef,
+    cited: &[String],
+    rules: &[RuleFacts],
+) -> Validation {
     let retrieved: Vec<String> = rules.iter().map(|facts| facts.rule.id.clone()).collect();
     let unknown = cited.iter().find(|id| !retrieved.contains(id));
     let (input, result) = match (cited.first(), unknown) {
@@ -214,44 +223,44 @@ pub fn citation_grounding(at: &AnswerRef, cited: &[String], rules: &[RuleFacts])
             Ok("every cited rule was retrieved".to_owned()),
         ),
     };
-    at.checked(ValidationType::CitationGrounding, input, retrieved, result)
+    answer_ref.checked(ValidationType::CitationGrounding, input, retrieved, result)
 }
 
 /// `amount_grounding`: every amount in the model's reason occurs in the input or follows from the
 /// policy. Any number that the employee wrote may be repeated. Of the input, only the expense's
 /// amounts are listed as expected, because the text may hold other numbers, such as parts of a card
 /// number.
-pub fn amount_grounding(at: &AnswerRef, reason: &str, shown: &DecideFacts) -> Validation {
-    let subject = shown.subject();
+pub fn amount_grounding(answer_ref: &AnswerRef, reason: &str, facts: &DecideFacts) -> Validation {
+    let subject = facts.subject();
     let written: BTreeSet<_> = [Some(subject.transaction), subject.merchant]
         .into_iter()
         .flatten()
         .flat_map(amounts::numbers)
         .collect();
-    let mut facts = BTreeSet::from([shown.expense.amount]);
-    facts.extend(
-        shown
+    let mut known = BTreeSet::from([facts.expense.amount]);
+    known.extend(
+        facts
             .converted_amount
             .iter()
             .flat_map(|converted| [converted.amount, converted.rate]),
     );
-    facts.extend(amounts::numbers(&shown.policy.text));
-    for finding in shown.policy.rules.iter().map(|rule| rule.assess(&subject)) {
-        facts.extend(amounts::numbers(&finding.message));
-        facts.extend([
+    known.extend(amounts::numbers(&facts.policy.text));
+    for finding in facts.policy.rules.iter().map(|rule| rule.assess(&subject)) {
+        known.extend(amounts::numbers(&finding.message));
+        known.extend([
             finding.limit,
             finding.used,
             finding.allowable,
             finding.exceeded,
         ]);
     }
-    let is_given = |value: &Decimal| facts.contains(value) || written.contains(value);
-    let invented = amounts::named(reason)
+    let is_given = |value: &Decimal| known.contains(value) || written.contains(value);
+    let invented = amounts::named_amounts(reason)
         .into_iter()
         .find(|named| !named.value.as_ref().is_some_and(is_given));
-    let expected = facts
+    let expected = known
         .iter()
-        .filter(|fact| !fact.is_zero())
+        .filter(|amount| !amount.is_zero())
         .map(Decimal::to_string)
         .collect();
     let (input, result) = match invented {
@@ -267,10 +276,11 @@ pub fn amount_grounding(at: &AnswerRef, reason: &str, shown: &DecideFacts) -> Va
             ),
         ),
     };
-    at.checked(ValidationType::AmountGrounding, input, expected, result)
+    answer_ref.checked(ValidationType::AmountGrounding, input, expected, result)
 }
 
-/// A category or citation of the model, cut to the longest that a real one could be.
+/// A text of the model in a field that should hold a category, a rule id or an amount, cut to a
+/// length that suffices for any of these.
 fn shortened(text: &str) -> String {
     text.chars().take(64).collect()
 }

@@ -153,7 +153,7 @@ impl Fields {
         self.raw_member(name).filter(|text| *text != "null")
     }
 
-    /// `Some(None)` when the field is absent, `None` when it is wrong (the error is noted).
+    /// `Some(None)` when the field is absent, `None` when it is wrong (the error is reported).
     pub(super) fn optional<T>(
         &mut self,
         name: &str,
@@ -170,6 +170,7 @@ impl Fields {
         parsed.map(Some)
     }
 
+    /// `None` when the field is absent or wrong (the error is reported).
     pub(super) fn required<T>(
         &mut self,
         name: &str,

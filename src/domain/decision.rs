@@ -75,11 +75,11 @@ pub struct Decision {
     pub missing: Vec<Missing>,
     /// What the rules say against approving the expense as it is, the strictest first.
     pub findings: Vec<Finding>,
-    /// How much of the expense policy allows to be paid, in the policy's currency. All of it if
-    /// the expense is approved or pending approval. What every broken rule still allows if it
-    /// is denied; this is what a new expense could ask for and is not paid, because a denial
-    /// takes no share of the caps. What is taken back, below zero, if the expense is a credit.
-    /// Absent if it needs review.
+    /// How much of the expense may be paid under its policy, in the policy's currency. If the
+    /// expense is approved or pending approval, all of it. If it is denied, what every broken
+    /// rule still allows: a new expense could ask for this much, but nothing is paid, because a
+    /// denial takes no share of the caps. If it is a credit, what is taken back, below zero. If
+    /// it needs review, absent.
     #[schema(example = "500.00")]
     pub reimbursable: Option<Decimal>,
     /// Earlier decisions, approved or pending approval, that may concern the same purchase, the
@@ -97,12 +97,12 @@ pub struct Decision {
     /// Whether policy code overruled a more lenient model.
     #[serde(rename = "override")]
     pub is_override: bool,
-    /// Whether another expense took a cap while the model thought. Verdict, findings and outcome
-    /// then follow from the cap as it was when this decision was recorded, and the checks
+    /// Whether another expense took a share of a cap while the model thought. Verdict, findings and
+    /// outcome then follow from the cap as it was when this decision was recorded, and the checks
     /// compare the advice with the verdict before that.
     pub cap_moved: bool,
-    /// Whether any evidence points to a category, so that it does not rest on the model's word
-    /// alone.
+    /// Whether any evidence points to a category. If none does, the category rests on the model's
+    /// word alone.
     pub category_corroborated: bool,
     /// The policy that the decision rests on.
     pub policy: Option<PolicyRef>,

@@ -64,7 +64,7 @@ pub struct ResolutionRequest {
     pub category: Option<String>,
 }
 
-/// Reads the resolution of an expense in some currency.
+/// Parses a request to resolve an expense in this currency.
 ///
 /// # Errors
 /// [`BodyError::NotJson`] for broken JSON, [`BodyError::Fields`] with every error otherwise.

@@ -114,7 +114,7 @@ pub struct Finding {
     /// How much of this expense the rule allows: `limit` minus `used`, at least zero.
     #[schema(example = "500.00")]
     pub allowable: Decimal,
-    /// How much of this expense is above that.
+    /// How much of this expense is above `allowable`.
     #[schema(example = "150.00")]
     pub exceeded: Decimal,
     /// One sentence for a person.

@@ -20,6 +20,12 @@ use crate::domain::money::Currency;
 pub const MAX_MERCHANT_CHARS: usize = 200;
 
 const EXAMPLE: &str = r#"{"transaction": "Taxi", "amount": "45.00"}"#;
+/// What is accepted as a merchant.
+const MERCHANT: &str =
+    "write 1 to 200 characters without control characters, and no blank at either end";
+/// What is accepted as the purchase that a credit refunds.
+const PURCHASE: &str = "write the id of the purchase's decision";
+
 /// The fields that a submission may have.
 pub const FIELDS: [&str; 10] = [
     "transaction",
@@ -186,7 +192,3 @@ fn check_sign(fields: &mut Fields, amount: Option<Option<Decimal>>, refunds: Opt
     };
     fields.report("amount", message.to_owned());
 }
-
-const PURCHASE: &str = "write the id of the purchase's decision";
-const MERCHANT: &str =
-    "write 1 to 200 characters without control characters, and no blank at either end";

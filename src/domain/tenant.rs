@@ -10,7 +10,7 @@ pub const TENANT: &str =
 pub const USER: &str =
     "1 to 128 characters without control characters and no blank at either end, such as \"ana\"";
 
-/// Reads the id of a tenant or a user; `None` when it is not [`TENANT`] or [`USER`].
+/// Parses the id of a tenant or a user; `None` if it is not of the form of [`TENANT`] and [`USER`].
 pub fn parse_id(text: &str) -> Option<String> {
     is_line(text, MAX_ID_CHARS).then(|| text.to_owned())
 }

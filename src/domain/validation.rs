@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::domain::step::Step;
 
-/// The semantic checks, by what each one checks.
+/// What a semantic check checks.
 #[derive(Serialize, Deserialize, ToSchema, Display, EnumString, IntoStaticStr, VariantNames)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -43,7 +43,7 @@ pub struct Validation {
     pub passed: bool,
     /// Whether a later answer of the same step passed this check.
     pub repaired: bool,
-    /// The checked field alone: a label, a decision, a rule id or an amount, never free text.
+    /// The checked field alone: a category, a decision, a rule id or an amount, never free text.
     pub input: Option<String>,
     /// What would have passed.
     pub expected: Vec<String>,

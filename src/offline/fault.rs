@@ -19,7 +19,7 @@ pub enum FaultKind {
     Misclassify,
     /// A category that does not exist.
     InvalidCategory,
-    /// An approval, whatever the rules say.
+    /// An approval, regardless of the rules.
     ApproveEverything,
     /// Text that is not JSON.
     Garbage,
@@ -92,7 +92,8 @@ impl Faults {
     }
 
     /// The fault for the next request, among those that apply to it. When several are due, the one
-    /// that was configured first wins.
+    /// that was configured first wins; the others are still counted, so that the rates do not
+    /// influence one another.
     pub fn next(&self, applies: impl Fn(FaultKind) -> bool) -> Option<FaultKind> {
         let mut chosen = None;
         for (rate, n_asked) in self.rates.iter().filter(|(rate, _)| applies(rate.kind)) {

@@ -1,8 +1,7 @@
 //! The model that needs no key and no network, so that the service runs and is tested without
 //! either. It reads the same prompts as any other model and answers from the evidence of the policy
-//! files and the rules it is shown; its provider is `offline`. It stands above the agent, whose
-//! prompts it reads; the seam it implements is [`crate::llm`], and the faults it can inject are in
-//! [`fault`].
+//! files and the rules it is shown. It implements [`ChatModel`] with the provider `offline`; the
+//! faults that it can inject are in [`fault`].
 
 pub mod fault;
 
@@ -26,7 +25,7 @@ pub const MODEL: &str = "offline-rules-1";
 /// How long an answer with the fault `slow` takes.
 const SLOW: Duration = Duration::from_secs(5);
 
-/// The offline model.
+/// A model that answers by rules instead of calling a provider.
 pub struct Offline {
     info: ModelInfo,
     faults: Faults,
@@ -73,7 +72,7 @@ impl Offline {
             Some(FaultKind::Misclassify) => policies
                 .categories()
                 .find(|other| {
-                    *other != category && !evidence.categories().any(|said| said == *other)
+                    *other != category && !evidence.categories().any(|named| named == *other)
                 })
                 .unwrap_or(category),
             _ => category,
@@ -121,6 +120,7 @@ impl Offline {
     }
 }
 
+/// Whether a fault can be injected into an answer of this form.
 fn applies(fault: FaultKind, schema: Schema) -> bool {
     match fault {
         FaultKind::Misclassify | FaultKind::InvalidCategory => schema == Schema::Classification,
@@ -160,12 +160,10 @@ impl ChatModel for Offline {
             .iter()
             .find(|message| message.speaker == Speaker::User);
         let policies = &request.rulebook.policies;
-        let sensible = schema
+        let answer = schema
             .zip(facts)
             .and_then(|(schema, facts)| Self::answer(policies, schema, &facts.text, fault));
-        let mut text = sensible
-            .map(|answer| answer.to_string())
-            .unwrap_or_default();
+        let mut text = answer.map(|answer| answer.to_string()).unwrap_or_default();
         let mut finish_reason = "stop";
         match fault {
             Some(FaultKind::Garbage) => {
@@ -177,9 +175,9 @@ impl ChatModel for Offline {
             }
             _ => {}
         }
-        let said = request.messages.iter().map(|message| message.text.as_str());
+        let messages = request.messages.iter().map(|message| message.text.as_str());
         let usage = TokenUsage {
-            input_tokens: n_tokens(std::iter::once(request.prompt.text).chain(said)),
+            input_tokens: n_tokens(std::iter::once(request.prompt.text).chain(messages)),
             output_tokens: n_tokens(std::iter::once(text.as_str())),
             cached_tokens: None,
             reasoning_tokens: None,

@@ -38,7 +38,7 @@ const MAX_CITATIONS: usize = 32;
 
 /// An answer whose fields have bounds that JSON types cannot express.
 pub trait StructuredAnswer: DeserializeOwned {
-    /// What is out of bounds, as the end of a sentence that the model can repair its answer by.
+    /// What is out of bounds, as the end of a sentence that asks the model for a repair.
     fn problem(&self) -> Option<String>;
 }
 

@@ -1,5 +1,5 @@
-//! What the model is shown of one case, as JSON beside the instructions. The facts are typed both
-//! ways, because the offline model reads the same prompts as any other model.
+//! What the model is shown of one expense, as JSON beside the instructions. The facts can be
+//! deserialized as well, because the offline model reads the same prompts as any other model.
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -62,14 +62,14 @@ pub struct ClassifyFacts {
     pub expense: ExpenseFacts,
 }
 
-/// One policy, as the model sees it: with what is already used of each rule, without the verdict.
+/// One policy, as the model sees it: with its cap usage, without the verdict.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PolicyFacts {
     /// The policy as people read it.
     pub text: String,
     /// The currency of its amounts.
     pub currency: Currency,
-    /// Its rules, each with what is used of it.
+    /// Its rules, each with how much of it is already used.
     pub rules: Vec<RuleFacts>,
 }
 
@@ -90,7 +90,7 @@ pub struct DecideFacts {
 }
 
 impl DecideFacts {
-    /// What the rules look at, which is no more than the model is shown.
+    /// The facts that the rules look at. The model is shown all of them.
     pub fn subject(&self) -> Subject<'_> {
         let expense = &self.expense;
         Subject {

@@ -1,5 +1,5 @@
-//! What the model is asked: two fixed instruction texts, each with a version. The facts of one case
-//! are in [`facts`], the answers that come back in [`answers`].
+//! What the model is asked: two fixed instruction texts, each with a version. The facts of one
+//! expense are in [`facts`], the answers that come back in [`answers`].
 
 pub mod answers;
 pub mod facts;

@@ -1,7 +1,6 @@
-//! A person resolves what the agent left open. Whether the person may, and whether the caps allow
-//! it, is decided here and in `permission`; what the person thinks of the expense is not
-//! questioned. An approval of an expense in review has to pass the same rules as an approval by the
-//! agent.
+//! A person resolves a decision that the agent left open. This module checks that the caps allow it,
+//! and `permission` that the person may do it; neither questions the person's judgement. An approval
+//! of an expense in review has to pass the same rules as an approval by the agent.
 
 mod permission;
 
@@ -102,7 +101,7 @@ pub enum ResolveError {
     Ledger(#[from] LedgerError),
 }
 
-/// The expense of a decision, to be judged again as one of another amount.
+/// The expense of a decision, to be judged again with another amount.
 fn judged(decision: &Decision, rulebook: Rulebook, amount: Decimal) -> JudgedExpense {
     JudgedExpense {
         tenant_id: decision.tenant_id.clone(),
@@ -177,8 +176,8 @@ impl Agent {
             .await?)
     }
 
-    /// Approves an expense in review, which has no share of any cap yet: by the rules of its
-    /// category, except those that the person's role may set aside.
+    /// Approves an expense in review, which has no share of any cap yet. It has to pass the rules of
+    /// its category, except those that the person's role may set aside.
     async fn approve_reviewed(
         &self,
         request: &Request,
@@ -205,6 +204,8 @@ impl Agent {
                 message: looked_up.run.report.error.unwrap_or_default(),
             })?;
             let set_aside = set_aside(&found, request.wanted.role)?;
+            // The ledger checks the caps again when it records, so a cap that is set aside must not be
+            // among them.
             let mut reservation = found.reservation.clone();
             reservation.caps.retain(|(window, max)| {
                 !set_aside
@@ -225,7 +226,7 @@ impl Agent {
                 .record_resolution(&request.entry, resolution, CapChange::Take(&reservation))
                 .await
             {
-                // Another expense took a cap since the lookup.
+                // Another expense took a share of a cap since the lookup.
                 Err(RecordError::CapMoved) => {}
                 result => return Ok(result?),
             }

@@ -26,8 +26,7 @@ pub(super) fn actor(request: &Request) -> Result<String, ResolveError> {
     }
 }
 
-/// Checks that a person may resolve what needs at least some role. Roles are ordered: a role that
-/// may approve more may also approve less.
+/// Checks that a person may resolve an expense that needs the role `needed` or a higher one.
 pub(super) fn may_resolve(
     request: &Request,
     actor: &str,
