@@ -19,7 +19,7 @@ use crate::harness::{TestApp, config, http_config, openai, poll};
 
 const NDJSON: (&str, &str) = ("content-type", "application/x-ndjson");
 
-/// Posts a batch, and gives its answers.
+/// Posts a batch and returns its answers.
 async fn post(
     app: &TestApp,
     body: impl Into<reqwest::Body>,
@@ -56,7 +56,7 @@ async fn every_line_is_answered_in_order_and_an_invalid_one_stops_no_other() {
         numbered_ride(6).to_string(),
         "\r".to_owned(),
         "{\"transaction\": \"Caf\u{e9}\", \"amount\": 4}".to_owned(),
-        // The last line needs no end.
+        // The last line needs no line break.
         numbered_ride(9).to_string(),
     ]
     .join("\n");
@@ -104,7 +104,7 @@ async fn every_line_is_answered_in_order_and_an_invalid_one_stops_no_other() {
 }
 
 #[tokio::test]
-async fn every_line_has_a_trace_of_its_own_that_links_to_the_batchs() {
+async fn every_line_has_a_trace_of_its_own_that_links_to_the_span_of_the_batch() {
     let app = TestApp::spawn().await;
     let body: String = (0..5).map(|n| format!("{}\n", numbered_ride(n))).collect();
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -171,7 +171,7 @@ async fn a_line_may_bring_a_key_of_its_own() {
         keyed("taxi-1", numbered_ride(2)),
         keyed("", numbered_ride(3)),
         keyed("no\nheader", numbered_ride(3)),
-        // No line with a key, because something is missing.
+        // Without `expense` this is an expense with an unknown field, not a line with a key.
         json!({"idempotency_key": "taxi-2"}),
     ];
     let more = post(
@@ -200,12 +200,12 @@ async fn a_line_may_bring_a_key_of_its_own() {
     );
     assert_ne!(
         more[0]["body"]["id"], first[0]["body"]["id"],
-        "without one it has the batch's"
+        "a line without a key has the one of the batch"
     );
 }
 
 #[tokio::test]
-async fn sixteen_lines_are_worked_on_at_once_or_as_many_as_the_service_takes() {
+async fn sixteen_lines_are_decided_at_once_or_as_many_as_the_service_accepts() {
     for at_once in [16, 4] {
         let fake = FakeOpenAi::spawn().await;
         let gate = Arc::new(Notify::new());
@@ -213,7 +213,7 @@ async fn sixteen_lines_are_worked_on_at_once_or_as_many_as_the_service_takes() {
         fake.on_classify(vec![Reply::held(&gate, travel.clone()); at_once]);
         fake.on_classify(vec![travel; 40 - at_once]);
         fake.on_decide(vec![advice("approved", "travel-trip-cap"); 40]);
-        // One more than these would be refused.
+        // The service would refuse one more request than `at_once`.
         let app = TestApp::with(Config {
             model: openai(&fake),
             http: HttpConfig {
@@ -224,10 +224,10 @@ async fn sixteen_lines_are_worked_on_at_once_or_as_many_as_the_service_takes() {
         })
         .await;
         let body: String = (0..40).map(|n| format!("{}\n", numbered_ride(n))).collect();
-        let let_go = async {
+        let release = async {
             poll::until(
                 Duration::from_secs(30),
-                "as many as there may be",
+                "all permitted requests to the model",
                 async || {
                     let n = fake.requests().len();
                     if n == at_once { Ok(()) } else { Err(n) }
@@ -237,7 +237,7 @@ async fn sixteen_lines_are_worked_on_at_once_or_as_many_as_the_service_takes() {
             (0..at_once).for_each(|_| gate.notify_one());
             gate.notify_waiters();
         };
-        let (answers, ()) = tokio::join!(post(&app, body, &[]), let_go);
+        let (answers, ()) = tokio::join!(post(&app, body, &[]), release);
         assert_eq!(
             (
                 answers.len(),
@@ -251,7 +251,7 @@ async fn sixteen_lines_are_worked_on_at_once_or_as_many_as_the_service_takes() {
     }
 }
 
-/// Counts looks at a number that does not grow.
+/// Waits until a number has not grown for several looks, and returns it.
 async fn standstill(number: &AtomicUsize) -> usize {
     const N_LOOKS: usize = 50;
     let (mut last, mut n_same) = (0, 0);
@@ -271,10 +271,10 @@ async fn standstill(number: &AtomicUsize) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_not_read_further_while_its_client_reads_no_answers() {
     const N_LINES: usize = 100_000;
-    // What the two ends of a connection hold for each other at most, with room to spare.
+    // More than both ends of a connection buffer.
     const MAX_BYTES: usize = 64 * 1024 * 1024;
     let app = TestApp::spawn().await;
-    // As much to say of a line as there can be, and nothing to decide.
+    // The answer to each line is as long as possible, and no line needs a decision.
     let fields: Vec<_> = (0..32).map(|n| format!("\"{n:0>100}\": 0")).collect();
     let line = format!("{{{}}}\n", fields.join(","));
     let n_bytes = line.len();
@@ -325,7 +325,7 @@ async fn lines_are_not_read_faster_than_answers_are_read() {
 
 #[tokio::test]
 async fn a_batch_lasts_until_its_last_answer_or_until_its_client_leaves() {
-    for is_left in [false, true] {
+    for leaves_early in [false, true] {
         let app = TestApp::spawn().await;
         let (lines, mut sent) = mpsc::unbounded_channel::<Result<String, std::io::Error>>();
         let body = futures_util::stream::poll_fn(move |cx| sent.poll_recv(cx));
@@ -340,7 +340,7 @@ async fn a_batch_lasts_until_its_last_answer_or_until_its_client_leaves() {
                 .find(|span| span.name == "POST /v1/expenses/batch")
         };
         assert!(batch().is_none(), "a line may still come");
-        if is_left {
+        if leaves_early {
             drop(response);
         } else {
             drop(lines);
@@ -358,7 +358,7 @@ async fn a_batch_lasts_until_its_last_answer_or_until_its_client_leaves() {
         };
         let value = |key: &str| value(key).map(|attribute| attribute.value.as_str().into_owned());
         assert_eq!(value("http.response.status_code").as_deref(), Some("200"));
-        let error = is_left.then_some("cancelled");
+        let error = leaves_early.then_some("cancelled");
         assert_eq!(value("error.type").as_deref(), error);
         let labels = [
             ("http_route", "/v1/expenses/batch"),
@@ -378,7 +378,7 @@ async fn a_batch_lasts_until_its_last_answer_or_until_its_client_leaves() {
 }
 
 #[tokio::test]
-async fn the_type_of_a_batch_may_be_written_in_capitals_and_say_more() {
+async fn the_content_type_of_a_batch_may_have_capitals_and_parameters() {
     let app = TestApp::spawn().await;
     let headers = [("content-type", "Application/X-NDJSON; charset=utf-8")];
     let request = app

@@ -1,6 +1,6 @@
 //! The circuit breaker around the model: when it opens, what callers and traces show then, how a
 //! probe closes it, and what does not open it. Tests pass the time in, or use a cool-down of zero or
-//! without end.
+//! of an hour.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn limits(max_failures: u32, cool_down: Duration) -> BreakerLimits {
     BreakerLimits::new(max_failures, cool_down).unwrap()
 }
 
-/// A service that does not retry calls of its model.
+/// A service that does not retry model calls.
 async fn app(fake: &FakeOpenAi, model_breaker: Option<BreakerLimits>) -> TestApp {
     let ModelConfig::OpenAi(mut model) = openai(fake) else {
         unreachable!("the fake is an OpenAI")
@@ -157,7 +157,7 @@ async fn a_model_that_is_down_is_not_called_and_the_trace_says_so() {
         "A person has to review this expense: the model was not called, because the circuit \
          breaker is open."
     );
-    assert_golden("model_left_alone", &app.tree(&refused));
+    assert_golden("circuit_open", &app.tree(&refused));
     let page = app.metrics().await;
     let calls = |error| {
         page.sum(
@@ -176,13 +176,13 @@ async fn one_probe_finds_out_whether_the_model_is_up_again() {
     let fake = FakeOpenAi::spawn().await;
     let app = app(&fake, Some(limits(2, Duration::ZERO))).await;
     let gate = Arc::new(Notify::new());
-    let [label, ruling] = approved_trip();
+    let [category, advice] = approved_trip();
     fake.script([
         Reply::status(500),
         Reply::status(500),
         Reply::status(500),
-        Reply::held(&gate, label),
-        ruling,
+        Reply::held(&gate, category),
+        advice,
     ]);
     // The third call is a probe, and fails.
     for _ in 0..3 {

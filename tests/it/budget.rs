@@ -1,5 +1,5 @@
-//! What a span may hold: limits on the number of attributes take content first, limits on their
-//! length leave JSON that parses, and a truncated value says how long it was.
+//! How much a span may hold: a limit on the number of attributes drops content first, a limit on
+//! their length leaves JSON that parses, and a truncated value says how long it was.
 
 use expense_agent::config::Config;
 use opentelemetry_sdk::trace::SpanData;
@@ -13,8 +13,8 @@ use crate::harness::{MODEL, TestApp, config, openai, telemetry_settings};
 const CHAT: &str = "chat offline-rules-1";
 const LOOKUP: &str = "execute_tool policy_lookup";
 
-/// The spans of one decision, of a service with these variables, about a text of so many
-/// characters.
+/// The spans of one decision, made by a service with these environment variables about a text that
+/// is longer by `n_chars`.
 async fn spans(variables: &[(&str, &str)], n_chars: usize) -> Vec<SpanData> {
     let mut all = vec![(
         "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
@@ -55,7 +55,7 @@ fn value(span: &SpanData, key: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_limit_on_attributes_takes_content_and_nothing_else() {
+async fn a_limit_on_attributes_drops_content_and_nothing_else() {
     let off = (
         "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
         "NO_CONTENT",

@@ -1,5 +1,5 @@
-//! No span is left open, whatever requests are made and however they end: answered, refused, given
-//! up by the client or by the service.
+//! No span is left open, however a request ends: answered, refused, or given up by the client or by
+//! the service.
 
 use std::time::Duration;
 

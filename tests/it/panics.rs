@@ -1,5 +1,5 @@
 //! A part of the service that panics: the caller gets an answer, the trace shows where, and the
-//! service goes on.
+//! service continues.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -43,6 +43,7 @@ fn policies() -> Reloaded<Rulebooks> {
     .unwrap()
 }
 
+/// A model whose client panics.
 struct Panicking(ModelInfo);
 
 #[async_trait]
@@ -57,7 +58,7 @@ impl ChatModel for Panicking {
 }
 
 #[tokio::test]
-async fn a_panic_is_a_500_with_a_red_tree_and_the_service_goes_on() {
+async fn a_panic_is_a_500_with_errors_on_its_spans_and_the_service_continues() {
     let folder = tempfile::tempdir().unwrap();
     let spans = InMemorySpanExporter::default();
     let telemetry = Telemetry::with_exporter(&telemetry_settings(&[]), pseudonyms(), spans.clone());
@@ -88,7 +89,7 @@ async fn a_panic_is_a_500_with_a_red_tree_and_the_service_goes_on() {
         is_draining: AtomicBool::new(false),
     };
     let router = router(Arc::new(state), telemetry.instruments());
-    // Twice, with one place: a panic gives its place back.
+    // Two requests with one permit: a panic returns its permit.
     for _ in 0..2 {
         let request =
             Request::post("/v1/expenses").header(header::CONTENT_TYPE, "application/json");
@@ -106,7 +107,7 @@ async fn a_panic_is_a_500_with_a_red_tree_and_the_service_goes_on() {
         assert_eq!(problem["code"], "internal");
         assert!(
             !problem["detail"].as_str().unwrap().contains("bug"),
-            "the inside stays inside"
+            "the caller does not see the panic's message"
         );
     }
     let ended = spans.get_finished_spans().unwrap();

@@ -1,5 +1,5 @@
-//! A prompt can be replaced by a variant of another name, and dashboards go on: spend is counted for
-//! the step that asked, and the prompt's own name is on the span.
+//! A prompt can be replaced by a variant with another name, and dashboards keep working: cost is
+//! counted for the step that asked, and the name of the prompt is on the span.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -55,7 +55,7 @@ impl ChatModel for Priced {
     }
 }
 
-/// Asks the variant once, and returns the page and the prompt's name on the `chat` span.
+/// Asks the variant once, and returns the metrics and the prompt's name on the `chat` span.
 async fn ask_the_variant(cost: Option<Cost>) -> (Page, String) {
     let info = ModelInfo {
         provider: "openai",
@@ -104,7 +104,7 @@ async fn ask_the_variant(cost: Option<Cost>) -> (Page, String) {
 }
 
 #[tokio::test]
-async fn spend_is_counted_for_the_step_that_asked_and_not_for_the_name_of_its_prompt() {
+async fn cost_is_counted_for_the_step_that_asked_and_not_for_the_name_of_its_prompt() {
     let price = Cost {
         total: Decimal::TWO,
         prompt: Decimal::ONE,

@@ -1,6 +1,6 @@
 //! The prompts: they explain every kind of rule, their versions change with their texts, and the
-//! schemas of their answers are what the answers are read by. What a model's answer leads to is
-//! tested in `traces` and `hostile`.
+//! schemas of their answers agree with the types that parse the answers. What a model's answer leads
+//! to is tested in `traces` and `hostile`.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn file(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// The kinds of rules that a text does not mention after some words.
+/// The kinds of rules that `text` does not name in backticks directly after `before`.
 fn missing_kinds(text: &str, before: &str) -> Vec<&'static str> {
     let is_missing = |kind: &&&str| !text.contains(&format!("{before}`{kind}`"));
     KindName::VARIANTS
@@ -84,8 +84,8 @@ fn properties(schema: &RawValue) -> Map<String, Value> {
     properties
 }
 
-/// Whether an answer can be read that has these properties, and not without any one of them.
-fn assert_read_by<T: DeserializeOwned>(answer: &Value, schema: &RawValue) {
+/// Asserts that `T` parses an answer with every property of the schema, and none that lacks one.
+fn assert_parsed_as<T: DeserializeOwned>(answer: &Value, schema: &RawValue) {
     let names: Vec<String> = properties(schema).keys().cloned().collect();
     let answer = answer.as_object().unwrap();
     assert!(answer.keys().eq(&names), "{names:?}");
@@ -93,20 +93,20 @@ fn assert_read_by<T: DeserializeOwned>(answer: &Value, schema: &RawValue) {
     for name in names {
         let mut partial = answer.clone();
         partial.remove(&name);
-        let read = serde_json::from_value::<T>(json!(partial));
-        assert!(read.is_err(), "{name}");
+        let parsed = serde_json::from_value::<T>(json!(partial));
+        assert!(parsed.is_err(), "{name}");
     }
 }
 
 #[test]
-fn the_schemas_of_the_answers_are_what_the_answers_are_read_by() {
+fn the_schemas_of_the_answers_agree_with_the_types_that_parse_them() {
     let rulebooks =
         Rulebooks::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("policies")).unwrap();
     let policies = &rulebooks.shared.policies;
 
     let classification = policies.classification_schema();
     let answer = json!({"category": "travel", "confidence": 0.9, "rationale": "A ride."});
-    assert_read_by::<CategoryAnswer>(&answer, classification);
+    assert_parsed_as::<CategoryAnswer>(&answer, classification);
     let categories: Vec<_> = policies.categories().collect();
     assert_eq!(
         properties(classification)["category"]["enum"],
@@ -115,7 +115,7 @@ fn the_schemas_of_the_answers_are_what_the_answers_are_read_by() {
 
     for policy in policies.iter() {
         let answer = json!({"cited_rules": [], "decision": "approved", "reason": "Within policy."});
-        assert_read_by::<DecisionAnswer>(&answer, &policy.decision_schema);
+        assert_parsed_as::<DecisionAnswer>(&answer, &policy.decision_schema);
         let rules: Vec<_> = policy.rules.iter().map(|rule| &rule.id).collect();
         assert_eq!(
             properties(&policy.decision_schema)["cited_rules"]["items"]["enum"],

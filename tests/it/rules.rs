@@ -1,5 +1,5 @@
-//! Rules that look at more than an amount: how old an expense is, from the future, or from someone
-//! who is not paid.
+//! Rules that look at something else than an amount: an expense's age, a date in the future, or a
+//! merchant that is not paid.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use crate::harness::expenses::check;
 use crate::harness::{TestApp, config, policies_with, shipped_policies};
 use crate::policy::{MEALS, dec, expense};
 
-/// A rule that a policy file writes with these lines.
+/// A rule parsed from these lines of a policy file.
 fn parsed(lines: &str) -> Rule {
     let rule = format!("[[rule]]\nid = \"it\"\ntext = \"Not paid.\"\n{lines}\n\n[evidence]");
     let text = MEALS.replace("[evidence]", &rule);
@@ -31,7 +31,7 @@ fn parsed(lines: &str) -> Rule {
         .clone()
 }
 
-/// What one rule holds of an expense.
+/// The verdict of one rule on an expense.
 fn verdict_of(lines: &str, subject: &Subject<'_>) -> Verdict {
     evaluate(
         &[RuleFacts::new(&parsed(lines), &CapUsage::default())],
@@ -185,10 +185,10 @@ fn a_rule_means_the_same_to_the_model_that_reads_it_as_json() {
 }
 
 #[test]
-fn the_rules_that_a_policy_file_offers_can_be_activated() {
+fn the_rules_that_a_policy_file_comments_out_can_be_activated() {
     let other = std::fs::read_to_string(shipped_policies().join("other.toml")).unwrap();
-    let offered = regex::Regex::new(r"(?m)^# (\[\[rule\]\]|[a-z]+ = )").unwrap();
-    let text = offered.replace_all(&other, "$1").into_owned();
+    let commented_out = regex::Regex::new(r"(?m)^# (\[\[rule\]\]|[a-z]+ = )").unwrap();
+    let text = commented_out.replace_all(&other, "$1").into_owned();
     let policies =
         parse::parse(Path::new("policies"), &[(Path::new("other.toml"), &text)]).unwrap();
     let ids: Vec<&str> = policies
@@ -210,7 +210,7 @@ fn the_rules_that_a_policy_file_offers_can_be_activated() {
 }
 
 #[tokio::test]
-async fn an_expense_that_no_rule_pays_is_denied_with_the_models_agreement() {
+async fn an_expense_that_is_too_old_or_at_a_blocked_merchant_is_denied_and_the_model_agrees() {
     let policies = policies_with(
         "other.toml",
         r#"

@@ -1,5 +1,5 @@
-//! Policies of tenants' own: a category replaced or added for one tenant, everybody's for the rest,
-//! and no way from one tenant's to another's.
+//! Policies of single tenants: they replace or add categories for one tenant, the shared policies
+//! hold for the rest, and no tenant gets the policies of another.
 
 use expense_agent::config::Config;
 use expense_agent::rulebook::Rulebooks;
@@ -12,7 +12,7 @@ use crate::harness::policy_folder::{PolicyFolder, shipped_with, shown, wait_for_
 use crate::harness::replies::category;
 use crate::harness::{TestApp, assert_golden, openai};
 
-/// A category of its own, with evidence for itself.
+/// A category that the shipped policies do not have, with its evidence.
 const TRAINING: &str = r#"category = "training"
 version = "1"
 effective_from = "2026-01-01"
@@ -31,7 +31,8 @@ text = "A course costs at most 900.00."
 transaction = ["evening class*"]
 "#;
 
-/// Two versions of meals, neither of which is everybody's.
+/// The shipped policies, and two of the tenant `acme`: for meals until June, with a lower cap, and for
+/// a category of its own.
 fn with_tenants() -> PolicyFolder {
     let folder = PolicyFolder::shipped();
     let meals = shipped_with("meals.toml", "max = \"75.00\"", "max = \"40.00\"");
@@ -66,7 +67,7 @@ async fn a_tenant_replaces_a_category_with_all_its_versions_and_adds_others() {
         decide(&app, "acme", meal("2026-03-14")).await["findings"][0]["limit"],
         "40.00"
     );
-    // Everybody's meals go on for ever, but not for a tenant whose own have ended.
+    // The shared meals policy has no end, but it does not hold for a tenant whose own has ended.
     let ended = decide(&app, "acme", meal("2026-07-01")).await;
     assert_eq!(
         (&ended["outcome"], &ended["policy"]),
@@ -82,7 +83,7 @@ async fn a_tenant_replaces_a_category_with_all_its_versions_and_adds_others() {
     assert_eq!(
         ride["policy"]["rules"],
         json!(["travel-trip-cap", "travel-manager-approval"]),
-        "the rest is everybody's"
+        "the other categories are the shared ones"
     );
 
     assert_eq!(
@@ -92,7 +93,7 @@ async fn a_tenant_replaces_a_category_with_all_its_versions_and_adds_others() {
     assert_eq!(
         decide(&app, "zeta", course).await["category"],
         "other",
-        "the evidence is the tenant's as well"
+        "the tenant's evidence counts for no other tenant"
     );
 }
 
@@ -149,19 +150,19 @@ async fn a_tenant_is_shown_its_own_policies() {
         };
         policies.iter().map(shown).collect::<Vec<_>>().join(", ")
     };
-    let everybodys = "meals \"75.00\", office \"2500.00\", other null, travel \"500.00\"";
+    let shared = "meals \"75.00\", office \"2500.00\", other null, travel \"500.00\"";
     assert_eq!(
         list("acme").await,
-        everybodys
+        shared
             .replace("75.00", "40.00")
             .replace("null,", "null, training \"900.00\",")
     );
-    assert_eq!(list("zeta").await, everybodys);
+    assert_eq!(list("zeta").await, shared);
     wait_for_policies_check(&app.url, "6 loaded").await;
 }
 
 #[tokio::test]
-async fn a_name_that_is_a_path_leads_nowhere() {
+async fn a_tenant_id_that_is_a_path_gets_the_shared_policies() {
     let folder = with_tenants();
     folder.write("tenants/.hidden/meals.toml", "no toml");
     folder.write("tenants/..data/meals.toml", "no toml");
@@ -224,15 +225,15 @@ fn diagnostics_of_a_tenants_policies_name_the_tenants_file() {
         "office.toml",
         &shipped_with("office.toml", "currency = \"USD\"", "currency = \"EURO\""),
     );
-    let faults = Rulebooks::load(folder.path()).unwrap_err().to_string();
+    let diagnostics = Rulebooks::load(folder.path()).unwrap_err().to_string();
     assert_golden(
         "diagnostics_of_tenants_policies",
-        &faults.replace(folder.name(), "policies"),
+        &diagnostics.replace(folder.name(), "policies"),
     );
 }
 
 #[tokio::test]
-async fn a_check_shows_what_is_a_tenants_own() {
+async fn policies_check_shows_the_policies_of_a_tenant() {
     let output = run(&["policies", "check", with_tenants().name()], &[]).await;
     let shown = String::from_utf8(output.stdout).unwrap();
     let (_, own) = shown.split_once("tenant acme:\n").unwrap();
