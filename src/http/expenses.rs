@@ -114,7 +114,7 @@ pub async fn create(
     };
     let submitted = submission::parse(&body, defaults)
         .map_err(|error| Problem::body(error, Code::InvalidExpense))?;
-    trace.is_about(&submitted.expense.user_id);
+    trace.set_employee(&submitted.expense.user_id);
     let tenant_id = identity.tenant_id;
     let idempotency = key.map(|key| KeyClaim {
         tenant_id: tenant_id.clone(),

@@ -74,7 +74,7 @@ pub async fn create(
     }
     let actor = api_key.user_id.clone().or_else(|| wanted.actor.clone());
     let actor = actor.unwrap_or(identity.user_id);
-    trace.is_about(&actor);
+    trace.set_employee(&actor);
     let rulebook = app
         .rulebooks
         .now()

@@ -55,8 +55,8 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -67,6 +67,7 @@ use crate::ledger::db::{Connection, DbError, Pool};
 use crate::ledger::error::{LedgerError, RecordError};
 use crate::ledger::sqlite::OpenFile;
 use crate::ledger::transaction::Transaction;
+use crate::lock::lock;
 
 /// Most writes of one transaction, so that its first writer is not kept waiting without limit.
 const MAX_WRITES: usize = 64;
@@ -105,11 +106,11 @@ struct LastCommit(Arc<std::sync::Mutex<Option<Instant>>>);
 
 impl LastCommit {
     fn set(&self, committed_at: Option<Instant>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = committed_at;
+        *lock(&self.0) = committed_at;
     }
 
     fn get(&self) -> Option<Instant> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.0)
     }
 }
 

@@ -20,12 +20,14 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use rusqlite::OpenFlags;
 use rusqlite::config::DbConfig;
 use tokio::task::spawn_blocking;
+
+use crate::lock::lock;
 
 /// How long to wait for other processes that write to the same file.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -172,9 +174,7 @@ impl FilePool {
     }
 
     fn checkpoint_state(&self) -> MutexGuard<'_, Checkpoint> {
-        self.checkpoint
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.checkpoint)
     }
 
     /// Closes the idle connections, and every other one when it is returned.
@@ -183,7 +183,7 @@ impl FilePool {
     }
 
     fn idle(&self) -> MutexGuard<'_, Option<Idle>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.idle)
     }
 }
 

@@ -1,18 +1,18 @@
-//! The only folder that imports OpenTelemetry. It consists of layers, the lowest first; each
-//! imports only from layers above it in this list:
+//! The only folder that imports OpenTelemetry. It consists of layers; each imports only from
+//! layers that precede it in this list:
 //!
 //! - `names`: the declaration of every attribute and metric.
 //! - `sampling`, `settings`: which traces are kept, and what the operator asked for.
 //! - `scrub`: redacting texts before they are exported.
 //! - `metrics`: the instruments, their series, and the page that Prometheus reads.
-//! - `spans`: spans of the decision tree; `spans::step` is all that the agent imports.
+//! - `spans`: spans of the decision tree, and the baggage that a request carries; `spans::step` is
+//!   all that the agent imports.
 //! - `export`: from a finished span, metric or log record to the backend.
-//! - `baggage`: what is accepted of a caller's baggage, and the context that replaces it.
 //! - `projections`: the values of other folders as span attributes, events and metrics.
 //! - `provider`, `subscriber`: build all of this, for traces and metrics, and for log lines.
 //!
 //! Projections name types of the agent, and the agent imports `spans::step`. They are a layer of
-//! their own, above the agent, so that agent and telemetry do not import each other in a circle.
+//! their own, above the agent, so that agent and telemetry do not import each other.
 //!
 //! Telemetry meets the rest of the code at four seams: the HTTP middleware (`projections::server`),
 //! the step wrapper (`spans::step`), the model decorator (`projections::chat`) and the span
@@ -43,7 +43,7 @@ use spans::baggage::Baggage;
 #[derive(Clone, Debug)]
 pub struct Instruments {
     scope: spans::span::Scope,
-    /// The headers of a caller that are read.
+    /// The kinds of trace headers that are read from a caller's request.
     propagators: Arc<[Propagator]>,
     /// The span queue, if spans are exported.
     queue: Option<Arc<Queue>>,

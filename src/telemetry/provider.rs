@@ -20,7 +20,7 @@ use crate::telemetry::Instruments;
 use crate::telemetry::export::logs as log_export;
 use crate::telemetry::export::metrics::{self as metric_export, Push};
 use crate::telemetry::export::pipeline::Pipeline;
-use crate::telemetry::export::processor::Composite;
+use crate::telemetry::export::processor::ScrubbingProcessor;
 use crate::telemetry::export::queue::Queue;
 use crate::telemetry::export::transport::{Transport, TransportError};
 use crate::telemetry::metrics::Metrics;
@@ -251,7 +251,7 @@ fn tracer_provider(
         builder = builder.with_max_attributes_per_link(max);
     }
     if let Some(sink) = sink {
-        builder = builder.with_span_processor(Composite::new(
+        builder = builder.with_span_processor(ScrubbingProcessor::new(
             sink,
             pseudonyms,
             value_chars,

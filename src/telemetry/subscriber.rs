@@ -1,7 +1,7 @@
 //! The `tracing` subscriber of the process. Log lines are printed as text or as JSON, each with the
-//! ids of the trace and span in which it was written, and redacted as a whole. The same lines leave
-//! as log records, and `tracing` spans join the traces. `RUST_LOG` filters only what is printed: no
-//! log filter can remove a span or an exported record.
+//! ids of the trace and span in which it was written, and redacted as a whole. The same lines are
+//! exported as log records, and `tracing` spans join the traces. `RUST_LOG` filters only what is
+//! printed: no log filter can remove a span or an exported record.
 
 use std::fmt;
 use std::io::{IsTerminal, Write};
@@ -130,7 +130,8 @@ fn json_layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> JsonLayer<S, fn() -> 
             let ids = current_ids()
                 .map(|(trace_id, span_id)| [("trace_id", trace_id), ("span_id", span_id)]);
             for (name, id) in ids.into_iter().flatten() {
-                // Text is always valid JSON, and a line without ids would be better than none.
+                // Writing a text as JSON cannot fail; if it did, a line without ids is better than
+                // none.
                 let _written = writer.write_field(name, id);
             }
         });

@@ -19,15 +19,15 @@ use crate::harness::jaeger::skip;
 use crate::harness::otlp_receiver::OtlpReceiver;
 use crate::harness::{TestApp, config, poll, telemetry_settings};
 
-/// A Collector with the shipped configuration, which ends with the value.
+/// A Collector with the shipped configuration, killed when this value is dropped.
 struct Collector {
     endpoint: String,
     _process: Child,
 }
 
 impl Collector {
-    /// Starts the program that `OTELCOL` names, in front of a backend; `None` and a word why
-    /// without one.
+    /// Starts the program that `OTELCOL` names, in front of a backend. If it is unset, prints why
+    /// the test is skipped and returns `None`.
     async fn start(backend: &OtlpReceiver, threshold: &str) -> Option<Self> {
         let Ok(program) = std::env::var("OTELCOL") else {
             skip("through a real Collector; name the program in OTELCOL");
@@ -121,7 +121,7 @@ fn requests() -> Vec<(String, Value)> {
         .collect()
 }
 
-/// Posts all requests to a service that sends its spans somewhere, and gives the traces that
+/// Posts all requests to a service that sends its spans to an endpoint. Returns the traces that
 /// arrived at the backend.
 async fn kept(
     endpoint: &str,
@@ -151,8 +151,7 @@ async fn kept(
         );
     }
     app.stop().await;
-    // A trace that is kept in any case comes last, so that all before it were judged when it is
-    // there.
+    // When the last trace that is kept has arrived, all earlier ones have been decided.
     backend
         .wait_for(
             |spans| spans.iter().any(|span| span.trace_id == last),
@@ -168,9 +167,9 @@ async fn kept(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_collector_keeps_the_traces_that_the_agent_itself_would_keep() {
-    let behind = OtlpReceiver::spawn().await;
-    // A quarter of those without a reason.
-    let Some(collector) = Collector::start(&behind, "c0000000000000").await else {
+    let backend = OtlpReceiver::spawn().await;
+    // Keeps a quarter of the traces without a reason.
+    let Some(collector) = Collector::start(&backend, "c0000000000000").await else {
         return;
     };
     let ratio = |text: &str| Sampling {
@@ -180,7 +179,7 @@ async fn the_collector_keeps_the_traces_that_the_agent_itself_would_keep() {
     };
     let direct = OtlpReceiver::spawn().await;
     let endpoint = direct.grpc_endpoint();
-    // Which one comes last is known from a run of the agent's own.
+    // A run without the Collector shows which of the kept traces comes last.
     let by_agent = kept_by_agent(&endpoint, ratio("0.25"), &direct).await;
     let all = requests();
     let last = all
@@ -189,9 +188,9 @@ async fn the_collector_keeps_the_traces_that_the_agent_itself_would_keep() {
         .map(|(id, _)| id)
         .find(|id| by_agent.contains(*id))
         .unwrap();
-    let by_collector = kept(&collector.endpoint, ratio("1"), &behind, last).await;
+    let by_collector = kept(&collector.endpoint, ratio("1"), &backend, last).await;
     poll::until(Duration::from_secs(30), "the same traces", async || {
-        let by_collector: BTreeSet<String> = behind
+        let by_collector: BTreeSet<String> = backend
             .spans()
             .into_iter()
             .map(|span| span.trace_id)
@@ -216,7 +215,7 @@ async fn kept_by_agent(
     sampling: Sampling,
     backend: &OtlpReceiver,
 ) -> BTreeSet<String> {
-    // The review of every third request is kept in any case.
+    // Every fourth request ends in a review, which is always kept.
     let last = requests()
         .into_iter()
         .rev()
@@ -228,8 +227,8 @@ async fn kept_by_agent(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_sender_forgot_to_redact_is_not_stored() {
-    let behind = OtlpReceiver::spawn().await;
-    let Some(collector) = Collector::start(&behind, "00000000000000").await else {
+    let backend = OtlpReceiver::spawn().await;
+    let Some(collector) = Collector::start(&backend, "00000000000000").await else {
         return;
     };
     let mut telemetry = telemetry_settings(&[
@@ -245,10 +244,10 @@ async fn what_a_sender_forgot_to_redact_is_not_stored() {
     app.decide(json!({"transaction": "Uber ride", "amount": "15.00", "user_id": "ana"}))
         .await;
     app.stop().await;
-    behind
+    backend
         .wait_for(|spans| !spans.is_empty(), Duration::from_secs(30))
         .await;
-    let bytes = behind.bytes();
+    let bytes = backend.bytes();
     assert!(
         !bytes.windows(4).any(|window| window == b"jane"),
         "the Collector looks at resources as well"

@@ -66,13 +66,13 @@ async fn with_the_flag_spans_have_the_keys_that_the_backends_read() {
             .keys()
             .iter()
             .any(|key| key.starts_with("gen_ai.prompt")),
-        "Langfuse would take it for the input"
+        "Langfuse would show it as the input"
     );
     let no_tokens = sent
         .keys()
         .into_iter()
         .filter(|key| key.starts_with("gen_ai.usage.") && !key.ends_with("_tokens"));
-    assert_eq!(no_tokens.count(), 0, "Langfuse would take it for tokens");
+    assert_eq!(no_tokens.count(), 0, "Langfuse would count it as tokens");
     let (kind, level) = ("openinference.span.kind", "langfuse.observation.level");
     let warning =
         |kind_of: &str| BTreeMap::from([(kind, json!(kind_of)), (level, json!("WARNING"))]);

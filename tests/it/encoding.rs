@@ -1,5 +1,5 @@
-//! Spans and log records as bytes: whatever they contain, a receiver that uses the generated types
-//! reads what those would have sent.
+//! The hand-written OTLP encoding: for spans and log records with any content, a receiver decodes
+//! the same message as if the generated protobuf types had sent it.
 
 use std::time::{Duration, SystemTime};
 
@@ -137,7 +137,7 @@ proptest! {
     }
 }
 
-/// A log record with all that one can hold.
+/// A value of a log record, with lists and maps nested two levels deep.
 fn any_value() -> impl Strategy<Value = AnyValue> {
     let plain = prop_oneof![
         any::<bool>().prop_map(AnyValue::Boolean),

@@ -26,7 +26,7 @@ async fn every_check_is_an_evaluation(protocol: &str) {
         n_checks += records.len();
         for (record, event) in records.iter().zip(events) {
             let passed = event.name == "validation.passed";
-            let twin = [
+            let expected = [
                 (
                     "gen_ai.evaluation.name",
                     event.attributes["validation.type"].clone(),
@@ -44,7 +44,7 @@ async fn every_check_is_an_evaluation(protocol: &str) {
                     event.attributes["validation.message"].clone(),
                 ),
             ];
-            for (key, value) in twin {
+            for (key, value) in expected {
                 assert_eq!(record.attributes[key], value, "{key}");
             }
             assert_eq!(record.severity, if passed { "INFO" } else { "WARN" });

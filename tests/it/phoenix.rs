@@ -17,8 +17,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Spans of one decision.
 const N_SPANS: usize = 7;
 
-/// The spans of a project by their names, of two calls of the model the later, once Phoenix has all
-/// of a decision.
+/// Waits until Phoenix has all spans of a decision, and returns them by name: of the two model
+/// calls, which share a name, the later one.
 async fn spans(phoenix: &str, project: &str) -> BTreeMap<String, Value> {
     let url = format!("{phoenix}/v1/projects/{project}/spans?limit=100");
     poll::until(TIMEOUT, "spans in Phoenix", async || {

@@ -1,5 +1,4 @@
-//! The queue by itself: in whatever order spans arrive, leave, fail and return, no span is in
-//! two places or in none.
+//! The span queue by itself: in any order of operations, each span is in exactly one place.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -13,9 +12,9 @@ use opentelemetry::trace::{SpanId, TraceId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// What happens to a queue.
+/// One operation on a queue.
 #[derive(Clone, Debug)]
-enum Act {
+enum Operation {
     Start,
     End {
         trace: u8,
@@ -26,7 +25,7 @@ enum Act {
     Take {
         max_bytes: usize,
     },
-    Settle {
+    Confirm {
         n_rejected: u64,
     },
     GiveBack,
@@ -34,9 +33,9 @@ enum Act {
     Close,
 }
 
-fn act() -> impl Strategy<Value = Act> {
+fn operation() -> impl Strategy<Value = Operation> {
     let end = (0..6_u8, 0..2_000_usize, any::<bool>(), any::<bool>()).prop_map(
-        |(trace, n_bytes, is_local_root, has_failed)| Act::End {
+        |(trace, n_bytes, is_local_root, has_failed)| Operation::End {
             trace,
             n_bytes,
             is_local_root,
@@ -44,13 +43,13 @@ fn act() -> impl Strategy<Value = Act> {
         },
     );
     prop_oneof![
-        30 => Just(Act::Start),
+        30 => Just(Operation::Start),
         40 => end,
-        10 => (1..8_000_usize).prop_map(|max_bytes| Act::Take { max_bytes }),
-        8 => (0..9_u64).prop_map(|n_rejected| Act::Settle { n_rejected }),
-        8 => Just(Act::GiveBack),
-        3 => Just(Act::Discard),
-        1 => Just(Act::Close),
+        10 => (1..8_000_usize).prop_map(|max_bytes| Operation::Take { max_bytes }),
+        8 => (0..9_u64).prop_map(|n_rejected| Operation::Confirm { n_rejected }),
+        8 => Just(Operation::GiveBack),
+        3 => Just(Operation::Discard),
+        1 => Just(Operation::Close),
     ]
 }
 
@@ -68,7 +67,7 @@ fn ended(
     EndedSpan {
         trace_id,
         span_id: SpanId::from_bytes((number + 1).to_be_bytes()),
-        // Mostly that of an earlier one.
+        // Mostly the id of an earlier span.
         parent_id: SpanId::from_bytes((number / 2).to_be_bytes()),
         at: Instant::now(),
         is_local_root,
@@ -88,42 +87,42 @@ fn numbers(batch: &Batch) -> Vec<u64> {
 proptest! {
     #[test]
     fn every_span_is_in_exactly_one_place(
-        acts in vec(act(), 1..200), max_bytes in 1..20_000_usize, max_batch_spans in 1..9_usize,
+        operations in vec(operation(), 1..200), max_bytes in 1..20_000_usize, max_batch_spans in 1..9_usize,
         ratio in prop::sample::select(vec!["0", "0.5", "1"]),
     ) {
         let queue = Queue::new(Bounds { max_bytes, max_spans: None, max_batch_spans }, ratio.parse().unwrap());
-        let (mut n_open, mut n_ended, mut n_settled) = (0_u64, 0_u64, 0_u64);
-        let mut under_way: Option<Batch> = None;
+        let (mut n_open, mut n_ended, mut n_exported) = (0_u64, 0_u64, 0_u64);
+        let mut sending: Option<Batch> = None;
         let mut is_closed = false;
-        for act in acts {
-            match act {
-                Act::Start => { queue.start(); n_open += 1; }
-                Act::End { .. } if n_open == 0 => {}
-                Act::End { trace, n_bytes, is_local_root, has_failed } => {
+        for operation in operations {
+            match operation {
+                Operation::Start => { queue.start(); n_open += 1; }
+                Operation::End { .. } if n_open == 0 => {}
+                Operation::End { trace, n_bytes, is_local_root, has_failed } => {
                     (n_open, n_ended) = (n_open - 1, n_ended + 1);
                     queue.end(ended(n_ended, trace, n_bytes, is_local_root, has_failed));
                 }
-                Act::Take { max_bytes } if under_way.is_none() => {
-                    under_way = queue.take(max_bytes);
-                    if let Some(batch) = &under_way {
+                Operation::Take { max_bytes } if sending.is_none() => {
+                    sending = queue.take(max_bytes);
+                    if let Some(batch) = &sending {
                         prop_assert!(batch.n_spans() <= max_batch_spans);
                         let n_bytes: usize = batch.spans().map(<[u8]>::len).sum();
                         prop_assert!(n_bytes <= max_bytes || batch.n_spans() == 1);
                     }
                 }
-                Act::Take { .. } => {}
-                Act::Settle { n_rejected } => if let Some(batch) = under_way.take() {
+                Operation::Take { .. } => {}
+                Operation::Confirm { n_rejected } => if let Some(batch) = sending.take() {
                     queue.confirm(&batch, n_rejected);
-                    if !is_closed { n_settled += (batch.n_spans() as u64).saturating_sub(n_rejected); }
+                    if !is_closed { n_exported += (batch.n_spans() as u64).saturating_sub(n_rejected); }
                 }
-                Act::GiveBack => if let Some(batch) = under_way.take() { queue.give_back(batch); }
-                Act::Discard => if let Some(batch) = under_way.take() { queue.discard(&batch); }
-                Act::Close => { queue.close(); is_closed = true; }
+                Operation::GiveBack => if let Some(batch) = sending.take() { queue.give_back(batch); }
+                Operation::Discard => if let Some(batch) = sending.take() { queue.discard(&batch); }
+                Operation::Close => { queue.close(); is_closed = true; }
             }
             let counts = queue.counts();
             prop_assert_eq!(counts.started, counts.exported + counts.sampled_out + counts.dropped + counts.in_flight);
-            prop_assert_eq!((counts.started, counts.exported), (n_open + n_ended, n_settled));
-            prop_assert!(queue.n_bytes() <= max_bytes || under_way.is_some());
+            prop_assert_eq!((counts.started, counts.exported), (n_open + n_ended, n_exported));
+            prop_assert!(queue.n_bytes() <= max_bytes || sending.is_some());
         }
     }
 
@@ -253,14 +252,14 @@ fn a_trace_in_progress_is_not_dropped_before_others() {
         queue.end(ended(number, trace, 1_000, is_local_root, false));
     };
     end(0, 0, false);
-    let under_way = queue.take(usize::MAX).unwrap();
-    // Its root ends while the first part cannot be delivered, and then there is no more room.
+    let sending = queue.take(usize::MAX).unwrap();
+    // Its root ends while the first part cannot be delivered, and then the queue is full.
     end(1, 0, true);
     for number in 2..20 {
         end(number, u8::try_from(number).unwrap(), true);
     }
-    queue.give_back(under_way);
+    queue.give_back(sending);
     let kept = numbers(&queue.take(usize::MAX).unwrap());
     assert_eq!(kept[..2], [0, 1], "it is whole again: {kept:?}");
-    assert!(kept.len() < 12, "others went: {kept:?}");
+    assert!(kept.len() < 12, "others were evicted: {kept:?}");
 }

@@ -1,5 +1,5 @@
-//! Which traces are kept when not all are: each reason, the share of the others, what is known too
-//! late, and what an answer links to when its trace is not kept.
+//! Tail sampling: each reason to keep a trace, the share of the other traces, spans that end after
+//! the decision, and what an answer links to when its trace is not kept.
 
 use std::time::{Duration, Instant};
 
@@ -22,8 +22,8 @@ use crate::harness::otlp_receiver::OtlpReceiver;
 use crate::harness::replies::{advice, category};
 use crate::harness::{TestApp, config, openai, pseudonyms, telemetry_settings};
 
-/// Nothing but what has a reason, and nothing is slow or costly.
-fn nothing_else() -> Sampling {
+/// Keeps only traces with a reason; no request counts as slow or costly.
+fn only_with_reason() -> Sampling {
     Sampling {
         ratio: "0".parse().unwrap(),
         slow: Duration::from_secs(3600),
@@ -48,7 +48,7 @@ fn offline(fault: &str) -> ModelConfig {
     }
 }
 
-/// Posts bodies, and gives what is said of each trace that was kept, with the counts at the end.
+/// Posts bodies. Returns the id and the reason of each trace that was kept, and the final counts.
 async fn kept(
     receiver: &OtlpReceiver,
     config: Config,
@@ -103,55 +103,61 @@ async fn each_reason_keeps_a_trace() {
     };
     let slow = Sampling {
         slow: Duration::ZERO,
-        ..nothing_else()
+        ..only_with_reason()
     };
     let costly = Sampling {
         costly: Decimal::ZERO,
-        ..nothing_else()
+        ..only_with_reason()
     };
     let fake = FakeOpenAi::spawn().await;
     fake.on_classify([category("travel")]);
     fake.on_decide([advice("approved", "travel-trip-cap")]);
     for (sampling, model, body, expected) in [
-        (nothing_else(), offline("unavailable:1"), ride(), "error"),
         (
-            nothing_else(),
+            only_with_reason(),
+            offline("unavailable:1"),
+            ride(),
+            "error",
+        ),
+        (
+            only_with_reason(),
             offline("approve_everything:1"),
             flight(),
             "override",
         ),
         (
-            nothing_else(),
+            only_with_reason(),
             offline("misclassify:1"),
             ride(),
             "failed_validation",
         ),
         (costly, openai(&fake), ride(), "costly"),
         (slow, sound(), ride(), "slow"),
-        (nothing_else(), sound(), flight(), "first_of_rule"),
+        (only_with_reason(), sound(), flight(), "first_of_rule"),
     ] {
         assert_eq!(reason(sampling, model, body).await, expected);
     }
 }
 
-/// Today no review is without a failed check or an error; a later kind of review would be kept all
-/// the same.
+/// At present every review has a failed check or an error as well; a review without them would be
+/// kept too.
 #[tokio::test]
-async fn a_review_is_kept_for_itself() {
+async fn a_review_alone_is_a_reason() {
     let app = TestApp::spawn().await;
     let mut body = app.decide(ride()).await;
-    let keeps = |body: &Value| nothing_else().keeps(&serde_json::from_value(body.clone()).unwrap());
+    let keeps =
+        |body: &Value| only_with_reason().keeps(&serde_json::from_value(body.clone()).unwrap());
     assert!(!keeps(&body));
     body["outcome"] = json!("needs_review");
     assert!(keeps(&body));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rule_is_new_once() {
+async fn only_the_first_decision_of_a_rule_is_kept() {
     let receiver = OtlpReceiver::spawn().await;
     let (kept, counts) = kept(
         &receiver,
-        exporting(&receiver, nothing_else()),
+        exporting(&receiver, only_with_reason()),
         &[flight(), flight(), flight()],
     )
     .await;
@@ -168,9 +174,9 @@ async fn a_rule_is_new_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trace_that_is_not_kept_is_linked_to_its_decision() {
+async fn an_answer_links_to_the_decision_if_its_trace_is_not_kept() {
     let receiver = OtlpReceiver::spawn().await;
-    let app = TestApp::exporting(exporting(&receiver, nothing_else())).await;
+    let app = TestApp::exporting(exporting(&receiver, only_with_reason())).await;
     let ordinary = app.decide(ride()).await;
     let path = path_of(&ordinary);
     assert_eq!(ordinary["trace_url"], path);
@@ -184,7 +190,7 @@ async fn a_trace_that_is_not_kept_is_linked_to_its_decision() {
             .unwrap()
             .ends_with(review["trace_id"].as_str().unwrap())
     );
-    // What is measured is measured of all.
+    // Metrics count every request, whether or not its trace is kept.
     let page = app.metrics().await;
     assert_eq!(page.sum("expense_decisions_total", &[]), 2.0);
     let posted = [("http_request_method", "POST")];
@@ -200,7 +206,7 @@ async fn a_trace_that_is_not_kept_is_linked_to_its_decision() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trace_kept_by_the_ratio_carries_the_ratio() {
     let receiver = OtlpReceiver::spawn().await;
-    let mut settings = exporting(&receiver, nothing_else()).telemetry;
+    let mut settings = exporting(&receiver, only_with_reason()).telemetry;
     settings.sampling.ratio = "0.5".parse().unwrap();
     let telemetry = Telemetry::start(&settings, pseudonyms()).unwrap();
     let tracer = telemetry.tracer_provider().tracer("test");
@@ -250,7 +256,7 @@ async fn a_trace_kept_by_the_ratio_carries_the_ratio() {
 async fn traces_without_a_decision_at_the_stop_are_sent() {
     let receiver = OtlpReceiver::spawn().await;
     let telemetry = Telemetry::start(
-        &exporting(&receiver, nothing_else()).telemetry,
+        &exporting(&receiver, only_with_reason()).telemetry,
         pseudonyms(),
     )
     .unwrap();
@@ -273,10 +279,10 @@ async fn traces_without_a_decision_at_the_stop_are_sent() {
     );
 }
 
-/// A sampler behind the service looks at the root alone, and must keep what the service itself
-/// would.
+/// A sampler behind the service may look at the root alone, and must keep the same traces as the
+/// service itself.
 #[tokio::test]
-async fn every_red_trace_has_its_reason_on_the_root() {
+async fn every_trace_with_an_error_has_a_reason_on_its_root() {
     for fault in [
         "misclassify:1",
         "invalid_category:1",
@@ -317,10 +323,10 @@ fn trace_id(random: u64) -> TraceId {
 }
 
 #[test]
-fn a_share_is_taken_of_the_low_56_bits() {
+fn the_low_56_bits_of_a_trace_id_decide() {
     let quarter: Ratio = "0.25".parse().unwrap();
     let threshold = 3 << 54;
-    // The byte above them is not random with everyone who makes ids.
+    // The byte above them is not random in the ids of every tracing library.
     for top in [0, 0xab << 56] {
         assert!(quarter.keeps(trace_id(top | threshold)));
         assert!(!quarter.keeps(trace_id(top | (threshold - 1))));
@@ -334,14 +340,14 @@ fn a_share_is_taken_of_the_low_56_bits() {
 
 proptest! {
     #[test]
-    fn a_larger_share_keeps_what_a_smaller_one_does(random: u64, a in 0..=1000_u32, b in 0..=1000_u32) {
+    fn a_larger_share_keeps_every_trace_of_a_smaller_one(random: u64, a in 0..=1000_u32, b in 0..=1000_u32) {
         let ratio = |thousandths: u32| -> Ratio { Decimal::new(thousandths.into(), 3).to_string().parse().unwrap() };
         let (small, large) = (ratio(a.min(b)), ratio(a.max(b)));
         prop_assert!(!small.keeps(trace_id(random)) || large.keeps(trace_id(random)));
     }
 }
 
-/// A span of a trace that no share keeps.
+/// A span of a trace that has no reason to be kept.
 fn ended(trace: u8, span: u8, parent: u8, is_local_root: bool) -> EndedSpan {
     EndedSpan {
         trace_id: TraceId::from_bytes([trace; 16]),
@@ -364,7 +370,7 @@ fn waits(decision: &TailDecision) -> bool {
 }
 
 #[test]
-fn two_requests_of_one_trace_get_a_verdict_each() {
+fn two_requests_of_one_trace_get_a_sampling_decision_each() {
     let mut buffer = buffer(usize::MAX);
     assert!(waits(&buffer.push(ended(1, 11, 1, false))));
     assert!(waits(&buffer.push(EndedSpan {
@@ -397,19 +403,19 @@ fn a_span_that_ends_after_its_root_follows_the_decision_on_it() {
     assert_eq!(buffer.push(ended(1, 11, 1, false)).kept.len(), 2);
     assert_eq!(buffer.push(ended(2, 2, 0, true)).n_sampled_out, 1);
     assert_eq!(buffer.push(ended(2, 21, 2, false)).n_sampled_out, 1);
-    let red = EndedSpan {
+    let late_error = EndedSpan {
         must_keep: true,
         ..ended(2, 22, 2, false)
     };
     assert_eq!(
-        buffer.push(red).kept.len(),
+        buffer.push(late_error).kept.len(),
         1,
         "an error is kept, however late"
     );
 }
 
 #[test]
-fn without_room_the_oldest_trace_is_kept_with_all_that_follows() {
+fn a_full_buffer_keeps_its_oldest_trace_and_the_later_spans_of_it() {
     let mut buffer = buffer(5_000);
     assert!(waits(&buffer.push(ended(1, 11, 1, false))));
     assert!(waits(&buffer.push(ended(2, 21, 2, false))));

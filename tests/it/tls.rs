@@ -1,5 +1,5 @@
-//! A backend that speaks TLS, has a certificate of its own authority, and asks its clients for
-//! theirs.
+//! TLS to a backend whose certificate comes from a private authority, and which requires client
+//! certificates.
 
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -53,7 +53,7 @@ async fn client_and_server_certificates_are_checked() {
 
     let (ca, certificate, key) = (path("ca.pem"), path("client.pem"), path("client.key"));
     let variables = [
-        // Without a scheme it is TLS.
+        // An endpoint without a scheme means TLS.
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", ca.as_str()),
         (
@@ -62,7 +62,8 @@ async fn client_and_server_certificates_are_checked() {
         ),
         ("OTEL_EXPORTER_OTLP_CLIENT_KEY", key.as_str()),
     ];
-    // Each stranger to the authority is turned away.
+    // Without the authority's certificate the client refuses the server; without a client
+    // certificate the server refuses the client.
     for (n_variables, n_spans) in [(1, 0), (2, 0), (4, 1)] {
         let telemetry =
             Telemetry::start(&telemetry_settings(&variables[..n_variables]), pseudonyms()).unwrap();
@@ -82,7 +83,7 @@ fn a_file_without_a_certificate_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
     let path = file.to_str().unwrap();
-    // A key in the place of a certificate.
+    // A private key instead of a certificate.
     std::fs::write(&file, KeyPair::generate().unwrap().serialize_pem()).unwrap();
     for protocol in ["grpc", "http/protobuf"] {
         let variables = [

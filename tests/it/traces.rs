@@ -1,5 +1,5 @@
-//! Golden traces: for each way a decision can go, the whole tree as text. Each is a fact about the
-//! service, and the first thing to read for what a trace shows.
+//! Golden traces: the whole span tree as text, for each way in which a decision can end. To learn
+//! what a trace shows, read the golden files first.
 
 use serde_json::{Value, json};
 

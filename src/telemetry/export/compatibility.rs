@@ -22,9 +22,9 @@ pub(super) fn add(span: &mut SpanData) {
     };
     let mut added = Vec::new();
     added.extend(kind.map(|kind| compat::OPENINFERENCE_SPAN_KIND.with(kind)));
-    // Only on model calls: the agent's span holds their sums, which would be counted twice.
+    // Only on model calls: the agent's span holds their sums, which backends would count again.
     if kind == Some("LLM") {
-        let same = [
+        let copies = [
             (compat::LLM_MODEL_NAME, names::GEN_AI_REQUEST_MODEL),
             (
                 compat::LLM_TOKEN_COUNT_PROMPT,
@@ -36,7 +36,8 @@ pub(super) fn add(span: &mut SpanData) {
             ),
         ];
         added.extend(
-            same.into_iter()
+            copies
+                .into_iter()
                 .filter_map(|(name, from)| Some(name.with(find(attributes, from)?.clone()))),
         );
     }

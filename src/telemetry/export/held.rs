@@ -17,7 +17,7 @@ pub(super) const MESSAGES_OF_A_QUEUE: usize = 4;
 /// How many evicted traces are remembered.
 const MAX_EVICTED: usize = 4_096;
 
-/// Spans that have ended and are not accounted for.
+/// Spans that have ended and are not yet exported, sampled out or dropped.
 #[derive(Debug)]
 pub(super) struct Held {
     bounds: Bounds,
@@ -26,8 +26,8 @@ pub(super) struct Held {
     waiting: Traces,
     /// The batch that is being sent.
     pub(super) sending: Sending,
-    /// Traces that were evicted before their local root had ended. Their later spans are dropped
-    /// as well, because a rest of a trace is of no use and could displace a whole one.
+    /// Traces that were evicted before their local root had ended. Their later spans are dropped as
+    /// well, because the rest of a trace is of no use and could displace a whole trace.
     evicted: HashSet<TraceId>,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Sending {
 }
 
 impl Held {
-    /// Holds nothing yet, and keeps this share of ordinary traces.
+    /// Holds no spans yet, and keeps this share of ordinary traces.
     pub(super) fn new(bounds: Bounds, ratio: Ratio) -> Self {
         // The tail buffer gets half of the memory, so that traces can still wait for their decision
         // while the backend is away.
@@ -56,14 +56,14 @@ impl Held {
 
     /// Whether a span belongs to an evicted trace. The local root is the last span of a trace, so
     /// the trace is forgotten with it.
-    pub(super) fn is_of_evicted(&mut self, span: &EndedSpan) -> bool {
+    pub(super) fn belongs_to_evicted(&mut self, span: &EndedSpan) -> bool {
         match span.is_local_root {
             true => self.evicted.remove(&span.trace_id),
             false => self.evicted.contains(&span.trace_id),
         }
     }
 
-    /// Takes a span in. Returns how many spans are sampled out because of it.
+    /// Adds a span. Returns how many spans are sampled out, if this one leads to a decision.
     pub(super) fn push(&mut self, span: EndedSpan) -> u64 {
         let Some(tail) = &mut self.tail else {
             self.waiting.push(span);
@@ -178,7 +178,7 @@ impl Held {
     }
 }
 
-/// A number of spans, as it is counted.
+/// A number of spans, in the integer type of the counts.
 pub(super) fn count(n: usize) -> u64 {
     n.try_into().unwrap_or(u64::MAX)
 }

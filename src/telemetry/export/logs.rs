@@ -1,10 +1,11 @@
 //! Export of log records over OTLP: the program's own log lines, and the records beside the spans
 //! of a decision. They wait in the SDK's batch processor and are sent by the transport of spans,
-//! with a few retries per batch. Decisions are not proved by log records, so the SDK's queue, which
-//! drops records when it is full, suffices.
+//! with a few retries per batch. Log records are not the evidence of a decision, so the SDK's queue
+//! suffices, although it drops records when it is full.
 //!
-//! The stock exporter is not used, because records have to be scrubbed, and the SDK does not let a
-//! processor or an exporter replace an attribute. Here texts are redacted as they are encoded.
+//! The exporter of opentelemetry-otlp is not used, because records have to be scrubbed, and the SDK
+//! does not let a processor or an exporter replace an attribute. Here texts are redacted as they
+//! are encoded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,8 +33,8 @@ const MIN_PAUSE: Duration = Duration::from_millis(100);
 const ADVICE: &str = ". Name a backend that accepts them in OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, or turn them off with \
     OTEL_LOGS_EXPORTER=none; Jaeger accepts no log records";
 
-/// Starts a queue of log records and its exporter, which uses a runtime that must not be the
-/// application's.
+/// Starts the queue of log records. Its exporter runs on `runtime`, which must not be the
+/// application's: `shutdown` blocks one of its threads until the exporter has finished.
 ///
 /// # Errors
 /// When the transport cannot be built.

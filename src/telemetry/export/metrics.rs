@@ -1,4 +1,4 @@
-//! The push of metrics over OTLP, by the exporter of opentelemetry-otlp. Nothing has to wait when a
+//! The push of metrics over OTLP, by the exporter of opentelemetry-otlp. Nothing is queued when a
 //! push fails, because the next one holds the totals again; with delta temporality a failed push is
 //! lost. Failures are logged once per outage.
 
@@ -25,7 +25,7 @@ use crate::telemetry::settings::{ExporterSettings, MetricSettings, Protocol};
 
 /// What the operator can do about a failure.
 const ADVICE: &str = ", and /metrics still shows them. Name a backend that accepts them in \
-    OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, or turn this off with OTEL_METRICS_EXPORTER=none";
+    OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, or turn the push off with OTEL_METRICS_EXPORTER=none";
 
 /// The exporter of metrics.
 #[derive(Debug)]

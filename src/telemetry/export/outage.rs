@@ -2,14 +2,14 @@
 //! delivery.
 //!
 //! The SDK logs every failed push on its own targets, which are off by default; a rate-limiting log
-//! layer would still say nothing of the recovery. One flag is all the state: whether the last
-//! delivery failed. The exporters of the SDK deliver one at a time, so the atomic swap is needed
-//! only because they share a reference, and no other data depends on its order.
+//! layer would still not report the recovery. The only state is a flag: whether the last delivery
+//! failed. The SDK's exporters deliver one message at a time but have only a shared reference to
+//! themselves, so the flag is atomic; it is relaxed because no other data depends on it.
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether the deliveries of a signal fail at present, and what to log about them.
+/// Whether the deliveries of a signal currently fail, and what to log about it.
 #[derive(Debug)]
 pub(super) struct Outage {
     /// What is delivered, in the plural.
@@ -43,7 +43,7 @@ impl Outage {
         let was_failing = is_failing.swap(delivered.is_err(), Ordering::Relaxed);
         match delivered {
             Err(error) if !was_failing => {
-                tracing::warn!(endpoint, %error, "{signal} cannot be delivered; decisions go on{advice}");
+                tracing::warn!(endpoint, %error, "{signal} cannot be delivered; decisions are not affected{advice}");
             }
             Ok(()) if was_failing => tracing::info!(endpoint, "{signal} are delivered again"),
             _ => {}

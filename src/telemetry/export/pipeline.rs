@@ -65,7 +65,7 @@ impl Pipeline {
         }
     }
 
-    /// The queue, for those who show its counts.
+    /// The queue, for code that reports its counts.
     pub(crate) fn queue(&self) -> Arc<Queue> {
         Arc::clone(&self.queue)
     }
@@ -78,7 +78,7 @@ impl SpanProcessor for Pipeline {
 
     fn on_end(&self, mut span: SpanData) {
         let is_local_root = span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote;
-        let has_failed_validation = span.attributes.iter().any(says_failed);
+        let has_failed_validation = span.attributes.iter().any(is_failed_status);
         let must_keep = has_failed_validation
             || matches!(span.status, Status::Error { .. })
             || span
@@ -127,6 +127,6 @@ impl SpanProcessor for Pipeline {
     fn set_resource(&mut self, _: &Resource) {}
 }
 
-fn says_failed(attribute: &KeyValue) -> bool {
+fn is_failed_status(attribute: &KeyValue) -> bool {
     *attribute == names::VALIDATION_STATUS.with("failed")
 }

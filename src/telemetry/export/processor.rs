@@ -22,7 +22,7 @@ use crate::telemetry::scrub::scrub;
 
 /// Stamps, scrubs and shortens spans, and hands them to a sink.
 #[derive(Debug)]
-pub(crate) struct Composite<S> {
+pub(crate) struct ScrubbingProcessor<S> {
     sink: S,
     pseudonyms: Pseudonyms,
     /// `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT` in characters, which the SDK does not implement.
@@ -30,7 +30,7 @@ pub(crate) struct Composite<S> {
     has_compatibility_keys: bool,
 }
 
-impl<S: SpanProcessor> Composite<S> {
+impl<S: SpanProcessor> ScrubbingProcessor<S> {
     pub(crate) fn new(
         sink: S,
         pseudonyms: Pseudonyms,
@@ -68,7 +68,7 @@ fn shorten(text: &mut StringValue, max_chars: usize) {
     }
 }
 
-impl<S: SpanProcessor> SpanProcessor for Composite<S> {
+impl<S: SpanProcessor> SpanProcessor for ScrubbingProcessor<S> {
     fn on_start(&self, span: &mut Span, context: &Context) {
         let baggage = context.baggage();
         let stamps = names::FROM_BAGGAGE.into_iter();

@@ -103,7 +103,7 @@ impl Batch {
     }
 }
 
-/// The queue; the file header states who calls what.
+/// The queue; the documentation of this module says who calls which method.
 #[derive(Debug)]
 pub struct Queue {
     bounds: Bounds,
@@ -123,9 +123,9 @@ struct State {
     /// Spans that have not ended.
     open: u64,
     held: Held,
-    /// The sender has stopped.
+    /// Whether the sender has stopped.
     is_abandoned: bool,
-    /// Spans that end from now on are dropped.
+    /// Whether spans that end from now on are dropped.
     is_closed: bool,
 }
 
@@ -179,12 +179,12 @@ impl Queue {
         state.open += 1;
     }
 
-    /// Takes in a span that has ended. Never waits: a full queue evicts the oldest trace in which
-    /// no check failed.
+    /// Adds a span that has ended. Never waits: a full queue evicts the oldest trace in which no
+    /// check failed.
     pub fn end(&self, span: EndedSpan) {
         let mut state = self.lock();
         state.open = state.open.saturating_sub(1);
-        if state.is_closed || state.held.is_of_evicted(&span) {
+        if state.is_closed || state.held.belongs_to_evicted(&span) {
             state.dropped += 1;
             return;
         }
@@ -271,7 +271,7 @@ impl Queue {
         state.held.n_queued() == 0
     }
 
-    /// Says that the sender has stopped and will take no more batches.
+    /// Notes that the sender has stopped and will take no more batches.
     pub fn abandon(&self) {
         self.lock().is_abandoned = true;
         self.progress.notify_all();

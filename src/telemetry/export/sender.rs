@@ -1,12 +1,13 @@
 //! The sender: the one task that takes batches from the queue and delivers them. While the program
-//! runs and the queue has room, a message is tried until the backend accepts it, so a span may
-//! arrive twice, when a confirmation is lost, but it is not lost without being counted.
+//! runs and the queue has room, a message is retried until the backend accepts it. A span may
+//! therefore arrive twice, when an acknowledgement is lost, but no span is lost without being
+//! counted.
 //!
 //! The retries of opentelemetry-otlp are not used: they give up within seconds and never retry the
 //! code `Unknown`, which gRPC reports for a broken connection. `backon` only calculates the pauses
-//! here, because what is tried again differs from attempt to attempt: a message that is too large
-//! comes back as two smaller ones, and while one is tried, the queue may evict others. How each
-//! kind of failure is treated:
+//! here, because an attempt does not repeat the one before: a message that is too large comes back
+//! as two smaller ones, and while one is tried, the queue may evict others. How each kind of
+//! failure is treated:
 //!
 //! - `Passing` (no connection, overload, a broken connection): the batch goes back, without limit.
 //! - `TooLarge`: the batch goes back and the size of messages is halved, down to 64 KiB.
@@ -162,7 +163,7 @@ impl Sender {
             tracing::warn!(
                 endpoint = self.endpoint,
                 error = %failure,
-                "traces cannot be delivered; decisions go on. Start a trace backend there, name another one in \
+                "traces cannot be delivered; decisions are not affected. Start a trace backend there, name another one in \
                  OTEL_EXPORTER_OTLP_ENDPOINT, or turn traces off with OTEL_TRACES_EXPORTER=none"
             );
         }

@@ -1,5 +1,5 @@
-//! The tail buffer: where ended spans wait, if not all traces are kept, until it is decided whether
-//! their trace is.
+//! The tail buffer. If not all traces are kept, ended spans wait here until it is decided whether
+//! to keep their trace.
 //!
 //! The decision is made when the local root ends, the span with which this process began its part
 //! of the trace, and it covers all spans below that root. Two requests of one trace therefore get a
@@ -30,7 +30,7 @@ pub struct TailBuffer {
     ratio: Ratio,
     max_bytes: usize,
     traces: Traces,
-    /// Whether spans were kept, by the span that they are below of.
+    /// Whether a span was kept, by its id. Spans that end after their parent follow it.
     decisions: Remembered<SpanId>,
     /// Traces that were kept before their decision.
     kept_early: Remembered<TraceId>,
@@ -41,7 +41,7 @@ pub struct TailBuffer {
 pub struct TailDecision {
     /// Spans that are kept.
     pub kept: Vec<EndedSpan>,
-    /// The number of spans that are not.
+    /// The number of spans that are sampled out.
     pub n_sampled_out: usize,
 }
 
@@ -62,7 +62,7 @@ impl TailBuffer {
         &self.traces
     }
 
-    /// Takes a span in, and decides if it is a local root, or if its trace was decided earlier.
+    /// Adds a span. Decides at once if it is a local root, or if an earlier decision covers it.
     pub fn push(&mut self, span: EndedSpan) -> TailDecision {
         let EndedSpan {
             trace_id,

@@ -2,8 +2,8 @@
 //! possible, because a part of a trace proves nothing. This is a plain data structure: what is
 //! counted and evicted is up to `held` and `tail`.
 //!
-//! Ages are numbers that grow with each new trace. A trace that is put back gets one below the
-//! smallest, which is why they are signed.
+//! The order is that of positions: a new trace gets a position above the largest. A trace that is
+//! put back gets one below the smallest, which is why positions are signed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Instant;
@@ -89,12 +89,12 @@ impl FromIterator<EndedSpan> for Trace {
     }
 }
 
-/// Traces, ordered by age.
+/// Traces, the oldest first.
 #[derive(Debug, Default)]
 pub struct Traces {
-    by_age: BTreeMap<i64, Trace>,
-    ages: HashMap<TraceId, i64>,
-    /// Ages of the ordinary traces.
+    by_position: BTreeMap<i64, Trace>,
+    positions: HashMap<TraceId, i64>,
+    /// Positions of the ordinary traces.
     ordinary: BTreeSet<i64>,
     n_spans: usize,
     n_bytes: usize,
@@ -113,10 +113,12 @@ impl Traces {
 
     /// Adds a span to its trace. A new trace becomes the youngest one.
     pub fn push(&mut self, span: EndedSpan) {
-        let age = self.ages.get(&span.trace_id).copied();
-        let Some((age, trace)) = age.and_then(|age| Some((age, self.by_age.get_mut(&age)?))) else {
+        let position = self.positions.get(&span.trace_id).copied();
+        let Some((position, trace)) =
+            position.and_then(|position| Some((position, self.by_position.get_mut(&position)?)))
+        else {
             let youngest = self
-                .by_age
+                .by_position
                 .last_key_value()
                 .map_or(0, |(youngest, _)| youngest + 1);
             return self.insert(youngest, span.trace_id, Trace::from_iter([span]));
@@ -125,8 +127,8 @@ impl Traces {
         self.n_bytes += span.n_bytes();
         trace.push(span);
         match trace.is_ordinary() {
-            true => self.ordinary.insert(age),
-            false => self.ordinary.remove(&age),
+            true => self.ordinary.insert(position),
+            false => self.ordinary.remove(&position),
         };
     }
 
@@ -137,13 +139,13 @@ impl Traces {
             return;
         };
         let younger = self
-            .ages
+            .positions
             .get(&trace_id)
             .copied()
-            .and_then(|age| self.remove(age))
+            .and_then(|position| self.remove(position))
             .unwrap_or_default();
         let oldest = self
-            .by_age
+            .by_position
             .first_key_value()
             .map_or(0, |(oldest, _)| oldest - 1);
         younger.spans.into_iter().for_each(|span| trace.push(span));
@@ -152,16 +154,16 @@ impl Traces {
 
     /// The oldest trace.
     pub fn oldest(&self) -> Option<&Trace> {
-        self.by_age.first_key_value().map(|(_, trace)| trace)
+        self.by_position.first_key_value().map(|(_, trace)| trace)
     }
 
     /// Removes a span and all its descendants.
     pub fn take_below(&mut self, trace_id: TraceId, span_id: SpanId) -> Vec<EndedSpan> {
-        let Some(age) = self.ages.get(&trace_id).copied() else {
+        let Some(position) = self.positions.get(&trace_id).copied() else {
             return Vec::new();
         };
         let spans = self
-            .remove(age)
+            .remove(position)
             .map(|trace| trace.spans)
             .unwrap_or_default();
         let mut below = HashSet::from([span_id]);
@@ -178,24 +180,27 @@ impl Traces {
             .into_iter()
             .partition(|span| below.contains(&span.span_id));
         if !left.is_empty() {
-            self.insert(age, trace_id, left.into_iter().collect());
+            self.insert(position, trace_id, left.into_iter().collect());
         }
         taken
     }
 
     /// Removes the oldest trace.
     pub fn pop_oldest(&mut self) -> Option<Trace> {
-        let oldest = *self.by_age.first_key_value()?.0;
+        let oldest = *self.by_position.first_key_value()?.0;
         self.remove(oldest)
     }
 
     /// Removes the oldest ordinary trace that is not among those to be spared.
     pub fn pop_ordinary(&mut self, spared: &HashSet<TraceId>) -> Option<Trace> {
-        let is_spared = |age: &&i64| {
-            let first = self.by_age.get(age).and_then(|trace| trace.spans.first());
+        let is_spared = |position: &&i64| {
+            let first = self
+                .by_position
+                .get(position)
+                .and_then(|trace| trace.spans.first());
             first.is_some_and(|span| spared.contains(&span.trace_id))
         };
-        let oldest = *self.ordinary.iter().find(|age| !is_spared(age))?;
+        let oldest = *self.ordinary.iter().find(|position| !is_spared(position))?;
         self.remove(oldest)
     }
 
@@ -203,7 +208,7 @@ impl Traces {
     /// itself is cut, and at least one span is always removed.
     pub fn take(&mut self, max_bytes: usize, max_spans: usize) -> Vec<Trace> {
         let (mut taken, mut n_spans, mut n_bytes) = (Vec::new(), 0, 0);
-        while let Some((&age, trace)) = self.by_age.first_key_value() {
+        while let Some((&position, trace)) = self.by_position.first_key_value() {
             let encoded = |span: &EndedSpan| span.encoded.len();
             let trace_bytes: usize = trace.spans.iter().map(encoded).sum();
             if n_spans + trace.spans.len() > max_spans || n_bytes + trace_bytes > max_bytes {
@@ -215,46 +220,46 @@ impl Traces {
                             .is_some()
                     };
                     let n_fitting = trace.spans.iter().take(max_spans).take_while(fits).count();
-                    taken.extend(self.cut(age, n_fitting.max(1)));
+                    taken.extend(self.cut(position, n_fitting.max(1)));
                 }
                 break;
             }
             (n_spans, n_bytes) = (n_spans + trace.spans.len(), n_bytes + trace_bytes);
-            taken.extend(self.remove(age));
+            taken.extend(self.remove(position));
         }
         taken
     }
 
     /// Removes the first spans of a trace.
-    fn cut(&mut self, age: i64, n_spans: usize) -> Option<Trace> {
-        let mut spans = self.remove(age)?.spans;
+    fn cut(&mut self, position: i64, n_spans: usize) -> Option<Trace> {
+        let mut spans = self.remove(position)?.spans;
         let rest: Trace = spans
             .split_off(n_spans.min(spans.len()))
             .into_iter()
             .collect();
         if let Some(first) = rest.spans.first() {
-            self.insert(age, first.trace_id, rest);
+            self.insert(position, first.trace_id, rest);
         }
         Some(spans.into_iter().collect())
     }
 
-    fn insert(&mut self, age: i64, trace_id: TraceId, trace: Trace) {
+    fn insert(&mut self, position: i64, trace_id: TraceId, trace: Trace) {
         self.n_spans += trace.spans.len();
         self.n_bytes += trace.n_bytes();
         if trace.is_ordinary() {
-            self.ordinary.insert(age);
+            self.ordinary.insert(position);
         }
-        self.ages.insert(trace_id, age);
-        self.by_age.insert(age, trace);
+        self.positions.insert(trace_id, position);
+        self.by_position.insert(position, trace);
     }
 
-    fn remove(&mut self, age: i64) -> Option<Trace> {
-        let trace = self.by_age.remove(&age)?;
+    fn remove(&mut self, position: i64) -> Option<Trace> {
+        let trace = self.by_position.remove(&position)?;
         self.n_spans -= trace.spans.len();
         self.n_bytes -= trace.n_bytes();
-        self.ordinary.remove(&age);
+        self.ordinary.remove(&position);
         if let Some(first) = trace.spans.first() {
-            self.ages.remove(&first.trace_id);
+            self.positions.remove(&first.trace_id);
         }
         Some(trace)
     }

@@ -40,7 +40,7 @@ const PROTOBUF: &str = "application/x-protobuf";
 /// Interval and time limit of HTTP/2 keep-alive pings while a request is in flight. Without them a
 /// dead connection is noticed only when the kernel gives up, about a quarter of an hour later.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
-/// Bytes that are read of an HTTP response. A valid one takes a few hundred.
+/// The most that is read of an HTTP response, in bytes. A valid one takes a few hundred.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// The exporter cannot be built from the settings.
@@ -340,8 +340,8 @@ fn gzip(body: &[u8]) -> Vec<u8> {
         .expect("writing to a vector never fails")
 }
 
-/// Reads certificates to trust. A file without any is an error here; otherwise the backend's
-/// certificate would be blamed for it later.
+/// Reads certificates to trust. A file without any is an error here; otherwise the first delivery
+/// would fail as if the backend's certificate were wrong.
 fn read_trusted(file: &Path) -> Result<Vec<u8>, TransportError> {
     let pem = read(file)?;
     let has_one = reqwest::Certificate::from_pem_bundle(&pem).is_ok_and(|found| !found.is_empty());

@@ -2,7 +2,7 @@
 //! projection of the same values as the spans, so its series take their attributes from the span
 //! that ended, and only those that `names::metrics` declares.
 //!
-//! `readers` has the ways out and `tenants` the bound on series by tenant. What is recorded for each
+//! `readers` exports them, and `tenants` bounds the series by tenant. What is recorded for each
 //! value, and what is observed from time to time, is in `telemetry::projections`.
 
 pub(crate) mod ended;
@@ -22,7 +22,7 @@ use crate::telemetry::settings::MetricSettings;
 use ended::Ended;
 use tenants::Tenants;
 
-/// Every instrument, with what it takes to find the series of a value.
+/// Every instrument, with the data for finding the series of a value.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     pub(super) instruments: InstrumentSet,

@@ -1,5 +1,5 @@
-//! The two ways out: a page for Prometheus, which is always there, and a push over OTLP, which can be
-//! turned off.
+//! How metrics leave the process: on a page for Prometheus, which is always served, and by a push
+//! over OTLP, which can be turned off.
 
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
@@ -13,7 +13,8 @@ use crate::telemetry::settings::TelemetrySettings;
 /// Upper limit on the series of a metric, beyond which the SDK folds values into one overflow
 /// series. This is the SDK's own default.
 const MAX_SERIES: usize = 2_000;
-/// Series of a metric for each tenant, more than the other attributes combine to in practice.
+/// Series of a metric for each tenant: more than its other attributes have combinations in
+/// practice.
 const SERIES_PER_TENANT: usize = 64;
 
 /// The registry from which the page is written.

@@ -3,7 +3,9 @@
 //! series names a tenant.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+
+use crate::lock::lock;
 
 /// Name of the series that the tenants beyond the bound share. A tenant of this name counts there
 /// too.
@@ -31,7 +33,7 @@ impl Tenants {
         if self.max == 0 {
             return None;
         }
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.known);
         if !known.contains(tenant_id) && known.len() < self.max {
             known.insert(tenant_id.to_owned());
         }

@@ -127,8 +127,8 @@ impl Instrument for ObservedCounter {
 }
 
 impl ObservedCounter {
-    /// Registers a callback that reads the values. The SDK takes it only when the instrument is
-    /// made, so that happens here; every callback of a metric contributes its own series.
+    /// Registers a callback that reads the values. The SDK accepts it only when the instrument is
+    /// made, so the instrument is made here; every callback of a metric contributes its own series.
     pub fn observe(&self, read: impl Fn(&dyn AsyncInstrument<u64>) + Send + Sync + 'static) {
         let builder = self.meter.u64_observable_counter(self.metric.key);
         builder

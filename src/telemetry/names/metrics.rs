@@ -50,7 +50,7 @@ const CALL_SECONDS: &[f64] = &[
 const RUN_SECONDS: &[f64] = &[
     0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4, 204.8, 409.6,
 ];
-/// Tokens of a call, as the GenAI conventions advise: 1, four times as many each time.
+/// Tokens of a call, as the GenAI conventions advise: 1, multiplied by four each time.
 const TOKENS: &[f64] = &[
     1.0,
     4.0,

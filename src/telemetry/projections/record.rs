@@ -65,18 +65,18 @@ impl Record for Result<Lookup, LedgerError> {
         }
         if let Some(found) = &lookup.found {
             let verdict = &found.verdict;
-            let broken = verdict
+            let violated = verdict
                 .findings
                 .iter()
                 .filter(|finding| finding.effect == Ruling::Denied);
-            let broken = broken.map(|finding| finding.rule.clone());
+            let violated = violated.map(|finding| finding.rule.clone());
             attributes.extend([
                 names::EXPENSE_POLICY_ID.with(found.policy.id.clone()),
                 names::EXPENSE_POLICY_VERSION.with(found.policy.version.clone()),
                 names::EXPENSE_POLICY_HASH.with(found.policy.hash.clone()),
                 names::EXPENSE_POLICY_RULES.with(strings(found.policy.rules.iter().cloned())),
                 names::EXPENSE_POLICY_VERDICT.with(<&'static str>::from(verdict.ruling)),
-                names::EXPENSE_VIOLATIONS.with(strings(broken)),
+                names::EXPENSE_VIOLATIONS.with(strings(violated)),
             ]);
             if captures.on_spans {
                 content.push(
@@ -109,9 +109,9 @@ impl Record for Result<Recorded, LedgerError> {
         let events = (0..recorded.n_caps_moved).map(moved).collect();
         let mut content = Vec::new();
         if captures.on_spans {
-            let said = format!("{}: {}", decision.outcome, decision.reason);
+            let shown = format!("{}: {}", decision.outcome, decision.reason);
             content.push(names::INPUT_VALUE.with(content::text(&decision.expense.transaction)));
-            content.push(names::OUTPUT_VALUE.with(content::text(&said)));
+            content.push(names::OUTPUT_VALUE.with(content::text(&shown)));
         }
         Projection {
             attributes: agent_attributes(recorded),

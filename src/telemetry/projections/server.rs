@@ -1,5 +1,5 @@
 //! The HTTP seam: each request becomes a server span. `http::admission` has authenticated the
-//! caller before the span begins. What came of the request is read from the response; if its body
+//! caller before the span begins. The result of the request is read from the response; if its body
 //! is streamed, the span ends with the last part. The status is an error from 500 up, because a
 //! refused request is not an error of the service.
 
@@ -64,8 +64,8 @@ impl RequestTrace {
         }
     }
 
-    /// Names the employee that the request is about, for the server span.
-    pub fn is_about(&self, user_id: &str) {
+    /// Sets the employee that the request is about, for the server span.
+    pub fn set_employee(&self, user_id: &str) {
         self.employee.get_or_init(|| user_id.to_owned());
     }
 }

@@ -114,10 +114,12 @@ impl<'a> Reader<'a> {
             match header(pair) {
                 Some((key, value)) => _ = headers.append(key, value),
                 // The pair is not shown, because it may hold a secret.
-                None => self.ignore(
-                    &name,
-                    "not a header in one place",
-                    "pairs such as \"x-team=finance%20ops\"",
+                None => note(
+                    &mut self.ignored,
+                    format!(
+                        "{name} holds a pair that is not a header, which is ignored; write pairs such as \
+                         \"x-team=finance%20ops\""
+                    ),
                 ),
             }
         }

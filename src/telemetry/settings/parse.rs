@@ -35,8 +35,8 @@ const SAMPLERS: [&str; 6] = [
 ];
 
 impl TelemetrySettings {
-    /// Reads the settings. A value that makes no sense is ignored, as the specification demands; a
-    /// value that cannot be ignored safely is added to `problems`.
+    /// Reads the settings. An invalid value is ignored, as the specification demands; a value that
+    /// cannot be ignored safely is added to `problems`.
     pub fn parse(variables: &Variables, problems: &mut Vec<String>) -> Self {
         let mut reader = Reader {
             variables,
@@ -142,7 +142,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Checks the sampler that the SDK reads itself. The text is compared as it is, with blanks and
+    /// Checks the sampler that the SDK reads itself. The text is compared without trimming and with
     /// case, because the SDK does so too.
     fn has_sampler(&mut self) -> bool {
         let name = "OTEL_TRACES_SAMPLER";

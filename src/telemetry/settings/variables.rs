@@ -1,6 +1,6 @@
-//! Reading single variables. The specification asks to ignore a value that makes no sense, with a
-//! warning; a value that cannot be ignored safely is a problem, which stops the start. Which
-//! variables there are is known to `parse` and `exporter`.
+//! Reading single variables. The specification asks to ignore an invalid value, with a warning; a
+//! value that cannot be ignored safely is a problem, which stops the start. `parse` and `exporter`
+//! name the variables.
 
 use std::time::Duration;
 
@@ -24,13 +24,13 @@ impl<'a> Reader<'a> {
             .filter(|text| !text.is_empty())
     }
 
-    /// Reads `true` or `false`, in any case; the specification knows no other spelling.
+    /// Reads `true` or `false`, ignoring case; the specification knows no other spelling.
     pub(super) fn boolean(&mut self, name: &str) -> Option<bool> {
         self.one_of(name, &["true", "false"])
             .map(|text| text == "true")
     }
 
-    /// Reads one of the accepted texts, in any case.
+    /// Reads one of the accepted texts, ignoring case.
     pub(super) fn one_of(&mut self, name: &str, accepted: &[&'static str]) -> Option<&'static str> {
         let given = self.text(name)?;
         let known = accepted

@@ -11,7 +11,7 @@ use crate::telemetry::names::log_events;
 /// A log record beside a span.
 #[derive(Debug)]
 pub(crate) struct LogEvent {
-    /// Its event name, one of `names`.
+    /// Its event name, one of those in `names::log_events`.
     pub(crate) name: &'static str,
     pub(crate) severity: Severity,
     pub(crate) attributes: Vec<KeyValue>,

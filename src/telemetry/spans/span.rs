@@ -9,8 +9,8 @@
 //! and the others then do nothing. The drop guard marks work that was cancelled or that panicked,
 //! which the SDK would export without a status.
 //!
-//! Metrics are taken from the same projection when the span ends, and the time for both is added to
-//! telemetry's own time of the request.
+//! Metrics are recorded from the same projection when the span ends, and the time for both is added
+//! to telemetry's own time of the request.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -126,7 +126,7 @@ impl LiveSpan {
             began,
             is_open: true,
         };
-        live.note_own_time(began);
+        live.add_telemetry_time(began);
         live
     }
 
@@ -145,8 +145,8 @@ impl LiveSpan {
         self.context.get::<Arc<RequestTime>>().map(|time| &**time)
     }
 
-    /// Ends the span with the result of its work, and measures that. `project` gets where prompts
-    /// and answers are captured.
+    /// Ends the span with the result of its work, and records its metrics. `project` is passed the
+    /// setting that says where prompts and answers are captured.
     pub(crate) fn finish(
         mut self,
         project: impl FnOnce(Captures) -> Projection,
@@ -208,7 +208,7 @@ impl LiveSpan {
             measure(&scope.metrics, &ended);
             self.write(projection, scope.logger.as_ref());
         }
-        self.note_own_time(now);
+        self.add_telemetry_time(now);
     }
 
     fn write(&self, projection: Projection, logger: Option<&SdkLogger>) {
@@ -235,7 +235,7 @@ impl LiveSpan {
         span.end();
     }
 
-    fn note_own_time(&self, since: Instant) {
+    fn add_telemetry_time(&self, since: Instant) {
         if let Some(time) = self.request_time() {
             time.add_telemetry(since.elapsed());
         }

@@ -1,6 +1,6 @@
-//! Nothing lost unseen: what becomes of spans when the backend dies, hangs, refuses or is choosy,
-//! over both protocols. The counts say at each moment where every span is, and agree with what the
-//! backend has. `outages` has receivers that are down, `receivers` those that are up.
+//! Delivery of spans to a backend that dies, hangs, refuses or limits messages, over both
+//! protocols: no span is lost without being counted, and the counts agree with what the backend has
+//! received. `outages` tests receivers that are down, `receivers` those that are up.
 
 mod outages;
 mod receivers;
@@ -41,13 +41,14 @@ fn telemetry(
     Telemetry::start(&settings, pseudonyms()).unwrap()
 }
 
+/// The bytes of a queue that no test fills.
 const ROOMY: usize = 64 * 1024 * 1024;
 
 fn tracer(telemetry: &Telemetry) -> SdkTracer {
     telemetry.tracer_provider().tracer("test")
 }
 
-/// A trace of three spans; its text makes it as large as the test wants it. Returns its id.
+/// Makes a trace of three spans, whose size `text` determines. Returns its id.
 fn trace(tracer: &SdkTracer, text: &str, has_failed: bool) -> String {
     let root = Context::new().with_span(tracer.start_with_context("root", &Context::new()));
     let step = root.with_span(tracer.start_with_context("step", &root));
@@ -66,7 +67,7 @@ fn span_ids(spans: &[ReceivedSpan]) -> BTreeSet<String> {
     spans.iter().map(|span| span.span_id.clone()).collect()
 }
 
-/// Waits until nothing is in flight, and gives the counts then.
+/// Waits until no span is in flight, and returns the counts.
 async fn settled(queue: &Queue) -> SpanCounts {
     poll::until(TIMEOUT, "settled spans", async || {
         let counts = queue.counts();

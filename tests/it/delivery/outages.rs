@@ -1,4 +1,4 @@
-//! A receiver that is killed or not there: what is kept meanwhile, and what is given up.
+//! Receivers that are killed or absent: which spans are kept meanwhile, and which are evicted.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,8 +22,8 @@ use crate::harness::{TestApp, config, poll, telemetry_settings};
 /// Spans of one decision.
 const N_SPANS: usize = 7;
 
-/// A receiver of its own process is killed twice with SIGKILL while decisions are made, each time
-/// owing an answer.
+/// A receiver in a process of its own is killed twice with SIGKILL while decisions are made, each
+/// time before it has answered a request.
 async fn killed_twice_under_load(protocol: &str) {
     let mut receiver = ReceiverProcess::stopped();
     let endpoint = receiver.endpoint(protocol);
@@ -81,7 +81,7 @@ async fn killed_twice_under_load(protocol: &str) {
     assert_eq!(counts, expected);
     assert!(
         received.values().any(|n_times| *n_times > 1),
-        "what was not acknowledged comes again"
+        "a message without an acknowledgement is sent again"
     );
     assert!(
         !log.contains("lost") && !log.contains("not delivered"),
@@ -145,7 +145,7 @@ async fn without_a_receiver_decisions_go_on_within_a_bound_and_the_loss_is_exact
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_drops_its_oldest_traces_and_keeps_failed_ones() {
+async fn a_full_queue_evicts_its_oldest_traces_and_keeps_failed_ones() {
     let mut receiver = RestartableReceiver::stopped();
     let telemetry = telemetry(&receiver, "grpc", &[], 256 * 1024);
     let tracer = tracer(&telemetry);
@@ -162,7 +162,7 @@ async fn a_full_queue_drops_its_oldest_traces_and_keeps_failed_ones() {
     }
     assert!(
         received.values().all(|n| *n == 3),
-        "traces are given up whole"
+        "traces are evicted whole"
     );
     assert!(
         traces
@@ -198,8 +198,8 @@ async fn a_full_queue_drops_its_oldest_traces_and_keeps_failed_ones() {
     assert_eq!(counts, expected);
 }
 
-/// Spans start, end and stay open on several threads, while the receiver behaves in every way it
-/// likes.
+/// Spans start, end and stay open on several threads, while the receiver accepts, rejects, refuses
+/// and hangs in turn.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_counts_add_up_at_every_moment() {
     for protocol in PROTOCOLS {

@@ -1,4 +1,4 @@
-//! A receiver that is there and answers as it likes: with limits, refusals, silence or nonsense.
+//! Receivers that are up but limit, reject or refuse messages, hang, or answer nonsense.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -54,7 +54,7 @@ async fn a_receiver_that_accepts_only_small_messages_gets_small_ones() {
         let tracer = tracer(&telemetry);
         let text = "x".repeat(20 * 1024);
         (0..100).for_each(|_| _ = trace(&tracer, &text, false));
-        // One that no message of this size can hold: it is refused, and the others are not.
+        // One span is larger than the limit by itself: only this one is refused.
         trace(&tracer, &"x".repeat(400_000), false);
         (0..100).for_each(|_| _ = trace(&tracer, &text, false));
         let counts = settled(&telemetry.queue().unwrap()).await;
@@ -157,7 +157,7 @@ async fn a_stop_delivers_the_queue_and_counts_what_it_cannot_deliver() {
     }
 }
 
-/// Sends one trace over HTTP to a receiver that answers so, and gives the counts after the stop.
+/// Sends one trace over HTTP to a receiver. Returns the counts after the stop.
 async fn counts_of_a_trace(receiver: Router) -> SpanCounts {
     let receiver = Server::spawn(receiver).await;
     let variables = [

@@ -4,7 +4,7 @@
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
-use super::{CANARIES, KEY, assert_clean, encoded};
+use super::{CANARIES, KEY, assert_clean, encoded, metrics_page};
 use crate::harness::binary::{Service, run};
 use crate::harness::expenses::resolution_of;
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
@@ -12,7 +12,8 @@ use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::otlp_receiver::OtlpReceiver;
 use crate::harness::replies::{advice_because, category_because};
 
-/// What a model can do with a canary, as the replies to one expense.
+/// Scripts a model that repeats the canary, in a different field in each run. Returns the number of
+/// runs.
 fn script(fake: &FakeOpenAi, canary: &str) -> usize {
     let said = format!("It is {canary}, as he says.");
     let runs: [(Vec<Reply>, Vec<Reply>); 7] = [
@@ -54,7 +55,7 @@ fn script(fake: &FakeOpenAi, canary: &str) -> usize {
     n_runs
 }
 
-/// A body without what the caller wrote into it himself.
+/// A decision without the fields that repeat the caller's own words.
 fn without_echo(mut decision: Value) -> Value {
     for field in ["transaction", "merchant", "trip_id", "user_id", "tenant_id"] {
         decision.as_object_mut().unwrap().remove(field);
@@ -194,7 +195,7 @@ impl Run<'_> {
         assert_eq!(
             page["decisions"].as_array().unwrap().len(),
             n_runs,
-            "the ledger goes by the id itself"
+            "the ledger is searched by the original id"
         );
     }
 
@@ -256,15 +257,7 @@ async fn nothing_leaks(protocol: &str, content: &str, log_format: &str) {
         run.decided(canary, n_runs).await;
         run.refused(canary).await;
     }
-    let metrics = run
-        .client
-        .get(format!("{}/metrics", service.url))
-        .send()
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
+    let metrics = metrics_page(&service).await;
     assert_clean("the metrics", &metrics);
     let (ended, log) = service.stop().await;
     assert!(ended.success(), "{log}");
@@ -284,13 +277,19 @@ async fn nothing_leaks(protocol: &str, content: &str, log_format: &str) {
         !receiver.metrics().is_empty(),
         "metrics were searched as well"
     );
-    // It was all there to be found.
+    // Every canary reached the exports and the log, where it was replaced.
     for (canary, kind) in CANARIES {
         assert!(
             sent.contains(kind) && log.contains(kind),
-            "{canary} did not get as far as {kind}"
+            "{canary} was not replaced by {kind} anywhere"
         );
     }
+    identities_are_pseudonyms(&receiver, &metrics).await;
+}
+
+/// Fails unless spans and metrics show the first canary, given as user and as tenant, by the
+/// pseudonym that the program's own command prints.
+async fn identities_are_pseudonyms(receiver: &OtlpReceiver, metrics: &str) {
     let user = receiver
         .spans()
         .into_iter()
@@ -306,7 +305,7 @@ async fn nothing_leaks(protocol: &str, content: &str, log_format: &str) {
     );
 }
 
-/// The name of a user in traces, from the program itself.
+/// The pseudonym of a user in traces, as the program's own command prints it.
 async fn run_pseudonym(user_id: &str) -> String {
     let output = run(&["pseudonym", user_id], &[KEY]).await;
     assert!(output.status.success(), "{output:?}");
@@ -390,11 +389,11 @@ async fn nothing_leaks_from_batches_and_resolutions() {
     assert!(ended.success(), "{log}");
     assert_clean("the log", &log);
     assert_clean("OTLP", &String::from_utf8_lossy(&receiver.bytes()));
-    let settled = receiver
+    let resolutions = receiver
         .spans()
         .into_iter()
         .filter(|span| span.name == "resolve_expense");
-    let actors: Vec<_> = settled
+    let actors: Vec<_> = resolutions
         .map(|span| span.attributes["user.id"].clone())
         .collect();
     assert_eq!(actors.len(), CANARIES.len());

@@ -8,6 +8,8 @@ mod switches;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::harness::binary::Service;
+
 /// One canary of each kind, and its replacement.
 const CANARIES: [(&str, &str); 7] = [
     ("jane.canary@example.com", "[EMAIL]"),
@@ -41,6 +43,12 @@ fn assert_clean(place: &str, text: &str) {
             panic!("{canary} is in {place}: …{around}…");
         }
     }
+}
+
+/// The metrics page of a running service.
+async fn metrics_page(service: &Service) -> String {
+    let response = reqwest::get(format!("{}/metrics", service.url)).await;
+    response.unwrap().text().await.unwrap()
 }
 
 fn encoded(text: &str) -> String {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::assert_clean;
+use super::{assert_clean, metrics_page};
 use crate::harness::binary::{Service, run};
 use crate::harness::expenses::{path_of, taxi};
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
@@ -11,7 +11,7 @@ use crate::harness::otlp_receiver::OtlpReceiver;
 use crate::harness::replies::{advice_because, category_because};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_of_spans_and_what_their_events_say_are_redacted_as_well() {
+async fn names_and_events_of_spans_are_redacted_as_well() {
     let (receiver, fake) = (OtlpReceiver::spawn().await, FakeOpenAi::spawn().await);
     // The name of a model is in the name of a span, and in a log line that becomes an event of the
     // span `start`.
@@ -26,12 +26,7 @@ async fn names_of_spans_and_what_their_events_say_are_redacted_as_well() {
     let service = Service::start(&arguments, &variables).await;
     fake.on_classify([Reply::refusal("No.")]);
     service.post(taxi()).await;
-    let metrics = reqwest::get(format!("{}/metrics", service.url))
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
+    let metrics = metrics_page(&service).await;
     assert_clean("the metrics", &metrics);
     assert!(
         metrics.contains("gen_ai_request_model=\"[EMAIL]\""),
@@ -52,9 +47,9 @@ async fn names_of_spans_and_what_their_events_say_are_redacted_as_well() {
 }
 
 #[tokio::test]
-async fn no_log_filter_lets_out_what_a_model_answered() {
+async fn no_log_filter_prints_a_models_answer() {
     let fake = FakeOpenAi::spawn().await;
-    // Its client logs an answer that it cannot read, and an error of the server.
+    // The client library logs an answer that it cannot parse, and an error of the server.
     let unreadable = json!({"choices": "whatever the model says"}).to_string();
     fake.script([
         Reply::raw(200, "application/json", unreadable),
@@ -119,7 +114,7 @@ async fn the_ledger_stores_the_original_texts_unless_redaction_is_on() {
             (&kept["transaction"], &kept["merchant"]),
             (&json!(transaction), &json!(merchant))
         );
-        assert_eq!(kept, decision, "what is answered is what is kept");
+        assert_eq!(kept, decision, "the ledger keeps what was answered");
     }
 }
 

@@ -1,5 +1,5 @@
-//! Log records as OTLP protobuf messages. Texts are scrubbed here, because a record cannot be
-//! changed before. The fields are those of
+//! Log records as OTLP protobuf messages. Texts are scrubbed here, because the SDK does not let a
+//! record's attributes be replaced earlier. The fields are those of
 //! [logs.proto](https://github.com/open-telemetry/opentelemetry-proto).
 
 use std::borrow::Cow;
@@ -15,7 +15,7 @@ use super::{
     encode_resource, encode_scope, unix_nanos, write_bool, write_double, write_int, write_string,
 };
 
-/// Scrubs the text of a key. `None` is a value that is not text, such as bytes.
+/// Scrubs the value of a key. `None` is a value that is not text, such as bytes.
 pub type Scrub<'a> = &'a dyn for<'t> Fn(&str, Option<&'t str>) -> Cow<'t, str>;
 
 /// Encodes messages of log records.

@@ -7,7 +7,8 @@ pub(super) const FIXED_64: u32 = 1;
 pub(super) const LENGTH: u32 = 2;
 pub(super) const FIXED_32: u32 = 5;
 
-// A plain field with the default value is left out, as the encoding of proto3 demands.
+// `bytes`, `text` and `number` leave out the default value, as proto3 does. `fixed_64` and
+// `fixed_32` hold times and flags, which are hardly ever zero, and are always written.
 
 pub(super) fn bytes(buf: &mut Vec<u8>, field: u32, bytes: &[u8]) {
     if !bytes.is_empty() {
