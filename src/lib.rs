@@ -24,7 +24,7 @@
 //!     is the whole error contract.
 //! 11. [`config`], [`app`] and [`cli`]: settings, wiring, and the program's subcommands.
 //!
-//! [`clock`], [`error_chain`], [`reload`] and [`toml_reader`] support several of these.
+//! [`base_url`], [`clock`], [`error_chain`], [`reload`] and [`toml_reader`] support several of these.
 //!
 //! Imports run in one direction. From the lowest to the highest: the supporting modules, `redact`,
 //! `domain`, `policy`, `rulebook`, `llm`, `keys`, `ledger`, `telemetry::spans` with what it needs,
@@ -74,6 +74,8 @@ pub mod config;
 pub mod app;
 
 pub mod cli;
+
+pub mod base_url;
 
 pub mod clock;
 

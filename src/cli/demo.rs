@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::base_url;
 use crate::cli::audit::report::Rate;
 use crate::cli::runtime;
 use crate::cli::serve::with_telemetry;
@@ -44,8 +45,9 @@ pub fn run(config: &Config, url: Option<Url>, out: &mut dyn Write) -> anyhow::Re
     if let Some(url) = url {
         if matches!(&config.model, ModelConfig::Offline { faults, .. } if !faults.is_empty()) {
             bail!(
-                "--model-fault applies to this process only; start the service at {url} with it, \
-                 or omit the URL"
+                "--model-fault applies to this process only; start the service at {} with it, \
+                 or omit the URL",
+                base_url::shown(&url)
             );
         }
         // New employees for every run, because the employees of earlier runs have used up their
@@ -123,9 +125,11 @@ async fn post(
     url: &Url,
     submission: &Submission,
 ) -> anyhow::Result<(Decision, Option<String>)> {
-    let target = url.join("/v1/expenses")?;
+    let target = base_url::extended(url, "/v1/expenses");
     let response = client.post(target.clone()).json(submission).send().await;
+    let target = base_url::shown(&target);
     let response = response
+        .map_err(reqwest::Error::without_url)
         .with_context(|| format!("no answer from {target}; is the service running there?"))?;
     let status = response.status();
     let body: serde_json::Value = response

@@ -21,6 +21,7 @@ use clap::{Parser, Subcommand};
 use reqwest::Url;
 use tokio::runtime::Runtime;
 
+use crate::base_url;
 use crate::config::Settings;
 
 /// Decides on expenses: a model advises, policy code decides, and the trace proves it
@@ -77,6 +78,7 @@ pub enum Command {
     /// Post forty transactions, and show each decision as a tree
     Demo {
         /// A running service, such as http://127.0.0.1:8000; without it, the demo decides in this process and keeps nothing
+        #[arg(value_parser = service_url)]
         url: Option<Url>,
     },
 }
@@ -106,6 +108,15 @@ pub enum PoliciesCommand {
         /// The folder of policies [default: the folder of `--policies`]
         dir: Option<PathBuf>,
     },
+}
+
+/// Reads the URL of a service or of a Jaeger, below which paths are requested.
+///
+/// # Errors
+/// When no path can be added to it.
+fn service_url(text: &str) -> Result<Url, String> {
+    base_url::parse(text)
+        .map_err(|wrong| format!("the URL {wrong}; write a URL such as \"http://127.0.0.1:8000\""))
 }
 
 /// The runtime that a subcommand runs its asynchronous work on.

@@ -2,24 +2,42 @@
 
 use reqwest::Url;
 
+use crate::base_url;
+
+/// What stands for the trace id in a template.
+const PLACEHOLDER: &str = "{trace_id}";
+
 /// A template of links to a trace UI.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TraceUrl(String);
+pub struct TraceUrl(Form);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Form {
+    /// A text with the placeholder. The placeholder may be anywhere, in a fragment too: some trace
+    /// UIs keep their state there.
+    Template(String),
+    /// The base URL of a Jaeger UI.
+    Jaeger(Url),
+}
 
 impl TraceUrl {
     /// Reads a URL with the placeholder `{trace_id}`, or the base URL of a Jaeger UI. `None` when
     /// the text is neither.
     pub fn parse(text: &str) -> Option<Self> {
-        let template = match text.contains("{trace_id}") {
-            true => text.to_owned(),
-            false => format!("{}/trace/{{trace_id}}", text.trim_end_matches('/')),
-        };
-        let url: Url = template.replace("{trace_id}", "0").parse().ok()?;
-        matches!(url.scheme(), "http" | "https").then_some(Self(template))
+        if !text.contains(PLACEHOLDER) {
+            // Everyone who reads an answer sees the link.
+            let base = base_url::without_user(&base_url::parse(text).ok()?);
+            return Some(Self(Form::Jaeger(base)));
+        }
+        let url: Url = text.replace(PLACEHOLDER, "0").parse().ok()?;
+        matches!(url.scheme(), "http" | "https").then(|| Self(Form::Template(text.to_owned())))
     }
 
     /// The link to one trace.
     pub fn of(&self, trace_id: &str) -> String {
-        self.0.replace("{trace_id}", trace_id)
+        match &self.0 {
+            Form::Template(text) => text.replace(PLACEHOLDER, trace_id),
+            Form::Jaeger(base) => base_url::extended(base, &format!("trace/{trace_id}")).into(),
+        }
     }
 }

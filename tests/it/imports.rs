@@ -13,6 +13,7 @@ use crate::architecture::rust_files;
 /// The layers, lowest first. A folder that is not listed belongs to the layer of the folder around
 /// it.
 const LAYERS: &[&str] = &[
+    "base_url",
     "clock",
     "error_chain",
     "lock",

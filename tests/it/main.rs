@@ -59,4 +59,5 @@ mod splits;
 mod tenants;
 mod tls;
 mod traces;
+mod urls;
 mod versions;

@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use reqwest::blocking::Client;
 use reqwest::{StatusCode, Url};
 
+use crate::base_url;
 use crate::cli::audit::report::made_at;
 use crate::cli::audit::spans::Answer;
 use crate::cli::audit::{Audit, Progress};
@@ -98,8 +99,7 @@ fn halves(slice: Period) -> anyhow::Result<[Period; 2]> {
 /// The traces with a decision that began in a slice of time. Both ends are included.
 fn search(client: &Client, jaeger: &Url, service: &str, slice: Period) -> anyhow::Result<Answer> {
     // Parameters in snake case, because every release of Jaeger 2 accepts those.
-    let mut url: Url =
-        format!("{}/api/v3/traces", jaeger.as_str().trim_end_matches('/')).parse()?;
+    let mut url = base_url::extended(jaeger, "/api/v3/traces");
     url.query_pairs_mut().extend_pairs([
         ("query.service_name", service),
         ("query.operation_name", span_name(Step::Agent)),
@@ -107,6 +107,7 @@ fn search(client: &Client, jaeger: &Url, service: &str, slice: Period) -> anyhow
         ("query.start_time_max", &slice.until.to_string()),
         ("query.num_traces", &MAX_TRACES.to_string()),
     ]);
+    let jaeger = base_url::shown(jaeger);
     let unreachable = || format!("no answer from {jaeger}; set --jaeger to the URL of a Jaeger 2");
     let response = client
         .get(url)

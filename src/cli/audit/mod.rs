@@ -20,6 +20,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use crate::cli::progress::progress_bar;
+use crate::cli::service_url;
 use crate::cli::window::{Moment, moment, period};
 use crate::config::Config;
 use crate::config::trace_url::TraceUrl;
@@ -52,7 +53,7 @@ pub struct Audit {
     pub source: Source,
 
     /// The Jaeger to query with `--source jaeger`; links lead to it unless `--trace-url` is set
-    #[arg(long, value_name = "URL", default_value = "http://localhost:16686")]
+    #[arg(long, value_name = "URL", default_value = "http://localhost:16686", value_parser = service_url)]
     pub jaeger: Url,
 
     /// Audit only this tenant; with `--source jaeger`, give the name by which traces show the tenant

@@ -17,6 +17,7 @@ use tokio_util::codec::{FramedRead, LinesCodec};
 use tokio_util::io::StreamReader;
 use tower::ServiceExt;
 
+use crate::base_url;
 use crate::cli::decide::Decide;
 use crate::cli::decide::row::Row;
 use crate::http::batch::{LineAnswer, NDJSON, PATH};
@@ -37,7 +38,13 @@ pub(super) struct BatchClient {
 
 enum Target {
     InProcess(Router),
-    Service { client: Client, url: Url },
+    Service {
+        client: Client,
+        /// Where rows are posted.
+        url: Url,
+        /// The same URL without its secrets, for messages.
+        shown: String,
+    },
 }
 
 impl BatchClient {
@@ -51,9 +58,11 @@ impl BatchClient {
 
     /// A client of the service at a URL.
     pub(super) fn of_service(url: &Url, wanted: &Decide) -> anyhow::Result<Self> {
+        let url = base_url::extended(url, PATH);
         let target = Target::Service {
             client: Client::new(),
-            url: url.join(PATH)?,
+            shown: base_url::shown(&url),
+            url,
         };
         Ok(Self {
             target,
@@ -183,7 +192,7 @@ impl BatchClient {
                 *request.headers_mut() = self.headers.clone();
                 Ok(router.clone().oneshot(request).await?)
             }
-            Target::Service { client, url } => {
+            Target::Service { client, url, shown } => {
                 let sent = client
                     .post(url.clone())
                     .headers(self.headers.clone())
@@ -192,7 +201,7 @@ impl BatchClient {
                     .await;
                 let sent = sent.map_err(reqwest::Error::without_url);
                 let response = sent.with_context(|| {
-                    format!("no answer from {url}; is the service running there?")
+                    format!("no answer from {shown}; is the service running there?")
                 })?;
                 Ok(Response::<reqwest::Body>::from(response).map(Body::new))
             }
@@ -202,7 +211,7 @@ impl BatchClient {
     fn name(&self) -> &str {
         match &self.target {
             Target::InProcess(_) => "this process",
-            Target::Service { url, .. } => url.as_str(),
+            Target::Service { shown, .. } => shown,
         }
     }
 }

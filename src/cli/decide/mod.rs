@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use crate::app::App;
 use crate::cli::progress::progress_bar;
 use crate::cli::serve::{stop_signal, with_telemetry};
-use crate::cli::{pseudonym, runtime};
+use crate::cli::{pseudonym, runtime, service_url};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::http::{HttpConfig, MAX_RETENTION};
@@ -47,6 +47,7 @@ pub struct Decide {
     pub file: PathBuf,
 
     /// A running service, such as http://127.0.0.1:8000; without it, this process decides and records in the ledger of `--data`
+    #[arg(value_parser = service_url)]
     pub url: Option<Url>,
 
     /// The format of the file [default: by its name, .csv, .ndjson or .jsonl]

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
-use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::base_url;
 use crate::telemetry::settings::variables::{Reader, millis, note};
 use crate::telemetry::settings::{ExporterSettings, Protocol, Signal, TlsFiles};
 
@@ -68,8 +68,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads the endpoint. Returns it twice, the second time without user and password, which must
-    /// not reach the log.
+    /// Reads the endpoint. Returns it twice, the second time without user, password and query,
+    /// which must not reach the log.
     fn endpoint(&mut self, signal: Signal, protocol: Protocol) -> (String, String) {
         let default = match protocol {
             Protocol::Grpc => "http://localhost:4317",
@@ -87,22 +87,20 @@ impl<'a> Reader<'a> {
             // The variable for all signals is a base URL; the one for a signal is used as it is.
             Protocol::HttpProtobuf if name == "OTEL_EXPORTER_OTLP_ENDPOINT" => {
                 let path = signal.to_string().to_lowercase();
-                endpoint = format!("{}/v1/{path}", given.trim_end_matches('/'));
+                if let Ok(base) = base_url::parse(given) {
+                    endpoint = base_url::extended(&base, &format!("v1/{path}")).into();
+                }
             }
             _ => {}
         }
-        let url = endpoint
-            .parse::<Url>()
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        let Some(mut shown) = url else {
-            self.report(&name, given, "a URL such as \"http://localhost:4317\"");
-            return (default.to_owned(), default.to_owned());
-        };
-        let _hidden = shown
-            .set_password(None)
-            .and_then(|()| shown.set_username(""));
-        (endpoint, shown.to_string())
+        match base_url::parse(&endpoint) {
+            Ok(url) => (endpoint, base_url::shown(&url)),
+            Err(wrong) => {
+                let repair = "write a URL such as \"http://localhost:4317\"";
+                note(self.problems, format!("{name} {wrong}; {repair}"));
+                (default.to_owned(), default.to_owned())
+            }
+        }
     }
 
     fn headers(&mut self, signal: Signal) -> HeaderMap {
