@@ -17,17 +17,18 @@
 //! What surrounds it:
 //!
 //! 7. [`keys`]: API keys, and whom a request is for.
-//! 8. [`redact`]: what is removed from every text that leaves the service.
-//! 9. [`telemetry`]: how all of this becomes traces, metrics and log records. The agent imports
+//! 8. [`spelling`]: the one spelling by which people, tenants, trips and merchants are compared.
+//! 9. [`redact`]: what is removed from every text that leaves the service.
+//! 10. [`telemetry`]: how all of this becomes traces, metrics and log records. The agent imports
 //!    only `telemetry::spans::step::step` of it.
-//! 10. [`http`]: the API. [`http::admission`] decides which requests are admitted, [`http::error`]
+//! 11. [`http`]: the API. [`http::admission`] decides which requests are admitted, [`http::error`]
 //!     is the whole error contract.
-//! 11. [`config`], [`app`] and [`cli`]: settings, wiring, and the program's subcommands.
+//! 12. [`config`], [`app`] and [`cli`]: settings, wiring, and the program's subcommands.
 //!
 //! [`base_url`], [`clock`], [`error_chain`], [`reload`] and [`toml_reader`] support several of these.
 //!
-//! Imports run in one direction. From the lowest to the highest: the supporting modules, `redact`,
-//! `domain`, `policy`, `rulebook`, `llm`, `keys`, `ledger`, `telemetry::spans` with what it needs,
+//! Imports run in one direction. From the lowest to the highest: the supporting modules, `spelling`,
+//! `redact`, `domain`, `policy`, `rulebook`, `llm`, `keys`, `ledger`, `telemetry::spans` with what it needs,
 //! `agent`, `offline`, the rest of `telemetry`, `config`, `http`, `app`, `cli`.
 //!
 //! # What always holds
@@ -62,6 +63,8 @@ pub mod offline;
 pub mod ledger;
 
 pub mod keys;
+
+pub mod spelling;
 
 pub mod redact;
 

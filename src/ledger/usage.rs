@@ -17,7 +17,7 @@ use crate::ledger::statement::{Query, query};
 use crate::ledger::{Ledger, Reservation};
 use crate::policy::Policy;
 use crate::policy::evaluate::{CapUsage, Purchase};
-use crate::policy::phrase::normalised;
+use crate::policy::phrase::merchant_key;
 
 /// The windows an expense counts in, each with its key. An expense without a trip is a trip of its
 /// own, which no other expense counts in.
@@ -131,7 +131,7 @@ async fn used(
         return Ok(CapUsage::default());
     }
     let span = i64::from(days.unwrap_or_default()).days();
-    let merchant = days.and(expense.merchant.as_deref()).and_then(normalised);
+    let merchant = days.and(expense.merchant.as_deref()).and_then(merchant_key);
     let rows: Vec<(String, String, i64)> = scope
         .query(USED)
         .bind(day_key(expense.date))
@@ -225,7 +225,7 @@ pub(super) async fn take(
     let scope = CapScope::of(decision, reservation);
     let share_minor = money::to_minor(reservation.amount, reservation.currency);
     add(transaction, &scope, &decision.expense, share_minor).await?;
-    if let Some(merchant) = decision.expense.merchant.as_deref().and_then(normalised) {
+    if let Some(merchant) = decision.expense.merchant.as_deref().and_then(merchant_key) {
         let sql =
             "INSERT INTO merchant_usage (tenant_id, user_id, category, currency, merchant, expense_date, decision_id,
                    amount_minor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -335,7 +335,7 @@ pub(super) async fn free(
             .map_or(expense.currency, |converted| converted.currency),
     };
     add(transaction, &scope, expense, -freed_minor).await?;
-    if let Some(merchant) = expense.merchant.as_deref().and_then(normalised) {
+    if let Some(merchant) = expense.merchant.as_deref().and_then(merchant_key) {
         // Changes no row when the employee's texts were erased: that deleted the row.
         query(
             "UPDATE merchant_usage SET amount_minor = amount_minor - $1 WHERE tenant_id = $2 AND user_id = $3

@@ -4,11 +4,11 @@
 use rust_decimal::Decimal;
 
 use crate::domain::expense::Expense;
-use crate::policy::phrase::normalised;
+use crate::policy::phrase::have_same_words;
 
 /// How similar two expenses are, from 0 to 1; `None` when nothing suggests that they are the same
 /// purchase. Amount and currency must be equal. Texts are compared by their words, regardless of
-/// case and punctuation.
+/// case, punctuation and look-alike letters.
 ///
 /// | days apart | merchant and transaction equal | merchant equal | transaction equal |
 /// | --- | --- | --- | --- |
@@ -23,10 +23,10 @@ pub fn similarity(one: &Expense, other: &Expense) -> Option<Decimal> {
     }
     let is_merchant_named = one.merchant.is_some();
     let is_merchant_equal = match (&one.merchant, &other.merchant) {
-        (Some(one), Some(other)) => are_same_words(one, other),
+        (Some(one), Some(other)) => have_same_words(one, other),
         (one, other) => one.is_none() && other.is_none(),
     };
-    let is_transaction_equal = are_same_words(&one.transaction, &other.transaction);
+    let is_transaction_equal = have_same_words(&one.transaction, &other.transaction);
     let n_days_apart = (one.date - other.date).get_days().unsigned_abs();
     let tenths = match (n_days_apart, is_merchant_equal, is_transaction_equal) {
         (0, true, true) => 10,
@@ -39,9 +39,4 @@ pub fn similarity(one: &Expense, other: &Expense) -> Option<Decimal> {
         _ => return None,
     };
     Some(Decimal::new(tenths, 1))
-}
-
-fn are_same_words(one: &str, other: &str) -> bool {
-    // A text of punctuation alone has no words to compare.
-    one == other || normalised(one).is_some_and(|words| normalised(other) == Some(words))
 }

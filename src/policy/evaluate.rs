@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ruling::{Finding, Missing, Role, Ruling, Window};
-use crate::policy::phrase::Words;
+use crate::policy::phrase::Readings;
 use crate::policy::rule::{Rule, RuleKind};
 
 /// The facts of an expense that rules look at.
@@ -139,8 +139,8 @@ impl RuleFacts {
                     .is_some_and(|code| mcc.iter().any(|codes| codes.contains(code))),
             ),
             RuleKind::BlockedMerchant { merchant } => {
-                let name = Words::of(subject.merchant.unwrap_or(subject.transaction));
-                forbidden_if(merchant.iter().any(|phrase| phrase.occurs_in(&name)))
+                let name = Readings::of(subject.merchant.unwrap_or(subject.transaction));
+                forbidden_if(merchant.iter().any(|phrase| phrase.is_hidden_in(&name)))
             }
         }
     }

@@ -5,8 +5,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The words of a text in lower case, without punctuation. An apostrophe inside a word is dropped,
-/// so "Joe's" is "joes".
+use crate::spelling;
+use crate::spelling::look_alike::{look_alike_words, readings};
+
+/// The words of a text, in the spelling in which words are compared ([`spelling::words`]).
 ///
 /// A text is split once and then compared with any number of phrases.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,11 +17,7 @@ pub struct Words(Vec<String>);
 impl Words {
     /// Splits a text; a text without letters and digits has no words.
     pub fn of(text: &str) -> Self {
-        let text = text.to_lowercase().replace(['\'', '’'], "");
-        let words = text
-            .split(|c: char| !c.is_alphanumeric())
-            .filter(|word| !word.is_empty());
-        Self(words.map(str::to_owned).collect())
+        Self(spelling::words(text))
     }
 
     /// The words, in the order of the text.
@@ -28,10 +26,31 @@ impl Words {
     }
 }
 
-/// The words of a text with one blank between them, so that texts with the same words are equal;
-/// `None` when the text has no words.
-pub fn normalised(text: &str) -> Option<String> {
-    Some(Words::of(text).0.join(" ")).filter(|words| !words.is_empty())
+/// A merchant's name as the key by which its purchases are added up: its words, with look-alike
+/// letters replaced and one blank between them; `None` when the name has no words.
+pub fn merchant_key(name: &str) -> Option<String> {
+    Some(look_alike_words(name).join(" ")).filter(|key| !key.is_empty())
+}
+
+/// Whether two texts have the same words, as they are written or with look-alike letters replaced. A
+/// text of punctuation alone has no words to compare.
+pub fn have_same_words(one: &str, other: &str) -> bool {
+    let are_equal = |words: fn(&str) -> Vec<String>| {
+        let one = words(one);
+        !one.is_empty() && one == words(other)
+    };
+    one == other || are_equal(spelling::words) || are_equal(look_alike_words)
+}
+
+/// A text in which a name may be hidden behind look-alike letters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readings(Vec<Words>);
+
+impl Readings {
+    /// All readings of a text.
+    pub fn of(text: &str) -> Self {
+        Self(readings(text).into_iter().map(Words).collect())
+    }
 }
 
 /// Consecutive words, as a policy file writes them: `"uber eats"`, or `"flight*"` for every word
@@ -77,6 +96,19 @@ impl Phrase {
     pub fn occurs_in(&self, text: &Words) -> bool {
         let words = text.as_slice();
         (0..words.len()).any(|start| self.begins(&words[start..]))
+    }
+
+    /// Whether the phrase occurs in a reading of a text, in the letters of the policy file or in
+    /// letters that look like them.
+    pub fn is_hidden_in(&self, text: &Readings) -> bool {
+        let look_alike = Self {
+            words: look_alike_words(&self.words.join(" ")),
+            is_prefix: self.is_prefix,
+        };
+        let Readings(readings) = text;
+        readings
+            .iter()
+            .any(|words| self.occurs_in(words) || look_alike.occurs_in(words))
     }
 
     /// Whether these words begin with the phrase.

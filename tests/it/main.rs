@@ -55,6 +55,7 @@ mod reload_policies;
 mod resolutions;
 mod rules;
 mod sampling;
+mod spelling;
 mod splits;
 mod tenants;
 mod tls;

@@ -1,0 +1,148 @@
+//! One spelling of every text that is compared. Unicode can write one name in several ways, and
+//! people do: composed or decomposed accents, full-width letters, capitals, characters that no one
+//! sees. Every door passes the names it compares through the function named after their use:
+//! request bodies, headers, API keys, policy files, folder names, command lines and the ledger. What
+//! was written stays in the records; the spelling is only for comparing.
+//!
+//! | text | function | compatibility form (NFKC), nothing invisible, single blanks | case |
+//! | --- | --- | --- | --- |
+//! | a person | [`person`] | yes | folded |
+//! | a tenant | [`tenant`] | yes | kept |
+//! | a trip | [`trip`] | yes | kept |
+//! | words of texts and merchants' names | [`words`] | yes | folded |
+//!
+//! Letters of other alphabets that look like Latin ones are a question of their own: see
+//! [`look_alike`]. Searching texts for personal data is in `redact::fold`, which keeps the place of
+//! every match.
+
+pub mod look_alike;
+
+use std::borrow::Cow;
+
+use unicase::UniCase;
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+/// Whatever people type for an apostrophe inside a word. The full-width apostrophe is not listed,
+/// because its compatibility form is.
+const APOSTROPHES: &[char] = &[
+    '\'', '`', '\u{b4}', '\u{2b9}', '\u{2bb}', '\u{2bc}', '\u{2bd}', '\u{2be}', '\u{2bf}',
+    '\u{2c8}', '\u{2ca}', '\u{2cb}', '\u{384}', '\u{55a}', '\u{5f3}', '\u{7f4}', '\u{7f5}',
+    '\u{1fbd}', '\u{1fbf}', '\u{1fef}', '\u{1ffd}', '\u{1ffe}', '\u{2018}', '\u{2019}', '\u{201b}',
+    '\u{2032}', '\u{2035}', '\u{a78b}', '\u{a78c}', '\u{ff40}',
+];
+
+/// The spelling of a person's id: of an employee, an actor, or the holder of a key.
+pub fn person(text: &str) -> Cow<'_, str> {
+    match without_invisible(text) {
+        Cow::Borrowed(text) if !text.bytes().any(|byte| byte.is_ascii_uppercase()) => text.into(),
+        text => folded(&text).into(),
+    }
+}
+
+/// Whether two ids are the same person's.
+pub fn is_same_person(one: &str, other: &str) -> bool {
+    one == other || person(one) == person(other)
+}
+
+/// The spelling of a tenant's id.
+pub fn tenant(text: &str) -> Cow<'_, str> {
+    without_invisible(text)
+}
+
+/// The spelling of a trip's id.
+pub fn trip(text: &str) -> Cow<'_, str> {
+    without_invisible(text)
+}
+
+/// Whether a text shows anything at all: a text of blanks and invisible characters does not.
+pub fn is_visible(text: &str) -> bool {
+    !without_invisible(text).is_empty()
+}
+
+/// The words of a text in folded case, without punctuation. An apostrophe inside a word is dropped,
+/// so "Joe's" is "joes", and a combining mark belongs to its word.
+pub fn words(text: &str) -> Vec<String> {
+    raw_words(text).iter().map(|word| folded(word)).collect()
+}
+
+/// The words of a text in the case they were written in.
+fn raw_words(text: &str) -> Vec<String> {
+    // Before the compatibility form is taken: that of an acute accent is a blank and a mark, which
+    // would cut the word in two. Composed, because a mark after an accent makes another character.
+    let composed: String = text.nfc().collect();
+    let joined = composed.replace(APOSTROPHES, "");
+    // The full-width apostrophe has become an ordinary one by now.
+    without_invisible(&joined)
+        .replace('\'', "")
+        .split(|c: char| !c.is_alphanumeric() && !is_combining_mark(c))
+        // A mark at the beginning has no letter that it could belong to.
+        .map(|word| word.trim_start_matches(is_combining_mark))
+        .filter(|word| word.contains(char::is_alphanumeric))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// A text in its compatibility form, without invisible characters, with one blank between words and
+/// none at either end.
+fn without_invisible(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return single_blanks(text);
+    }
+    let visible = text.chars().filter(|c| !is_invisible(*c));
+    let composed: String = visible.nfkc().collect();
+    single_blanks(&composed).into_owned().into()
+}
+
+fn single_blanks(text: &str) -> Cow<'_, str> {
+    let is_single = text.trim() == text
+        && !text.contains("  ")
+        && !text.contains(|c: char| is_blank(c) && c != ' ');
+    if is_single {
+        return text.into();
+    }
+    let words = text.split(is_blank).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ").into()
+}
+
+/// The empty pattern of Braille is not white space in Unicode, but shows as a blank.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || c == '\u{2800}'
+}
+
+/// A text in folded case: "Straße" and "STRASSE" are the same. Decomposed before, as Unicode asks,
+/// because a mark can have a case of its own, and composed again afterwards.
+fn folded(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    let decomposed: String = text.nfkd().collect();
+    let folded = UniCase::unicode(decomposed).to_folded_case();
+    folded.nfkc().collect()
+}
+
+/// Whether a character shows nothing: it is ignorable by default in Unicode (joiners, fillers, signs
+/// that turn the direction of writing, variation selectors, tags), or an annotation sign. A test
+/// compares the list with Unicode's.
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}

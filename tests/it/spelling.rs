@@ -1,0 +1,224 @@
+//! One spelling of people, tenants, trips, words and merchants, text by text and as properties. That
+//! every door uses it is tested where the doors are: `keys`, `resolutions`, `tenants`, `splits`,
+//! `duplicates`, `ledger`.
+
+use expense_agent::policy::phrase::{Phrase, Readings, have_same_words, merchant_key};
+use expense_agent::spelling::look_alike::look_alike_words;
+use expense_agent::spelling::{is_same_person, is_visible, person, tenant, trip, words};
+use proptest::prelude::*;
+use regex::Regex;
+use unicode_normalization::UnicodeNormalization;
+
+/// The ids of one person, as different keyboards, exports and copies write them.
+const SAME_PEOPLE: [(&str, &str); 16] = [
+    ("José", "Jose\u{301}"),
+    ("José", "JOSÉ"),
+    ("José", "Jos\u{e9}\u{200b}"),
+    ("ana", "Ａｎａ"),
+    ("ana", "a\u{ad}n\u{2060}a\u{feff}"),
+    ("ana", "\u{202e}ana\u{202c}"),
+    ("Jane Doe", "Jane\u{a0}Doe"),
+    ("Jane Doe", "jane \u{200d} doe"),
+    ("Straße", "STRASSE"),
+    ("Σίσυφος", "ΣΊΣΥΦΟΣ"),
+    ("ﬁona", "FIONA"),
+    ("Nguyễn", "Nguye\u{302}\u{303}n"),
+    ("한국", "\u{1112}\u{1161}\u{11ab}\u{1100}\u{116e}\u{11a8}"),
+    ("ガ", "ｶﾞ"),
+    ("Żaneta", "Z\u{307}aneta"),
+    ("ana\u{fe0f}", "\u{e0041}ana\u{3164}"),
+];
+
+#[test]
+fn one_person_written_in_different_ways_is_one_person() {
+    for (one, other) in SAME_PEOPLE {
+        assert!(is_same_person(one, other), "{one:?} {other:?}");
+    }
+    for (one, other) in [
+        ("José", "Jose"),
+        ("ana", "anna"),
+        ("a b", "ab"),
+        ("ana", "аna"),
+    ] {
+        assert!(!is_same_person(one, other), "{one:?} {other:?}");
+    }
+}
+
+#[test]
+fn tenants_and_trips_keep_their_case() {
+    for spelling in [tenant, trip] {
+        assert_eq!(spelling("Acme\u{301}\u{200b}"), "Acmé");
+        assert_eq!(spelling("ＡＣＭＥ"), "ACME");
+        assert_ne!(spelling("ACME"), spelling("acme"));
+    }
+}
+
+#[test]
+fn a_text_of_invisible_characters_shows_nothing() {
+    for text in [
+        "\u{200b}",
+        "\u{3164}",
+        " \u{ad} ",
+        "\u{2800}",
+        "\u{e0020}\u{202e}",
+    ] {
+        assert!(!is_visible(text), "{text:?}");
+    }
+    assert!(is_visible("\u{200b}a"));
+}
+
+#[test]
+fn invisible_are_the_characters_that_unicode_lets_ignore() {
+    let ignorable = Regex::new(r"^\p{Default_Ignorable_Code_Point}$").unwrap();
+    for c in characters() {
+        let text = c.to_string();
+        if ignorable.is_match(&text) {
+            assert!(!is_visible(&text), "U+{:04X}", u32::from(c));
+        } else if !c.is_whitespace() && !matches!(c, '\u{2800}' | '\u{fff9}'..='\u{fffb}') {
+            assert!(is_visible(&text), "U+{:04X}", u32::from(c));
+        }
+    }
+}
+
+#[test]
+fn every_apostrophe_joins_and_no_combining_mark_cuts_a_word() {
+    let apostrophes = "'`\u{b4}\u{2018}\u{2019}\u{201b}\u{2bc}\u{2bb}\u{2b9}\u{2032}\u{2035}\u{ff07}\
+                       \u{ff40}\u{55a}\u{5f3}\u{a78c}\u{1fef}\u{1ffd}\u{1fbf}\u{384}";
+    for apostrophe in apostrophes.chars() {
+        let name = format!("McDonald{apostrophe}s");
+        assert_eq!(
+            words(&name),
+            ["mcdonalds"],
+            "U+{:04X}",
+            u32::from(apostrophe)
+        );
+    }
+    assert_eq!(words("Cafe\u{301} Royal"), ["café", "royal"]);
+    assert_eq!(words("हिन्दी भोजन").len(), 2);
+    assert_eq!(words("Bo\u{323}\u{302}n"), ["bộn"]);
+    assert_eq!(words("b\u{336}a\u{336}r").len(), 1);
+    assert_eq!(words("\u{301} \u{301}- ."), [""; 0]);
+}
+
+#[test]
+fn letters_of_other_alphabets_do_not_hide_a_blocked_merchant() {
+    for (phrase, name) in [
+        ("casino*", "Сasino Royal"),
+        ("casino*", "CASІNO"),
+        ("casino*", "саѕіnо"),
+        ("nike", "ΝIKE"),
+        ("visa", "νisa"),
+        ("coco", "СОСО"),
+        ("betway", "ВЕТWАY"),
+        ("betway", "betωay Вetwаy"),
+        ("microsoft*", "Ꮇicrosoft"),
+        ("citroën", "Citroёn"),
+        ("wine bar", "ԝine Ьar"),
+        ("казино", "Kазинo"),
+        ("casino*", "c\u{200b}a\u{301}sino ｃａｓｉｎｏ"),
+    ] {
+        let phrase = Phrase::parse(phrase).unwrap();
+        assert!(phrase.is_hidden_in(&Readings::of(name)), "{phrase} {name}");
+    }
+    // Plain Latin letters are never taken for others.
+    for (phrase, name) in [
+        ("bam*", "Barnes"),
+        ("modem", "Modern"),
+        ("paypal", "PayPaI"),
+        ("101", "lol"),
+        ("cafe", "Café"),
+    ] {
+        let phrase = Phrase::parse(phrase).unwrap();
+        assert!(!phrase.is_hidden_in(&Readings::of(name)), "{phrase} {name}");
+    }
+}
+
+#[test]
+fn purchases_at_one_merchant_are_found_whatever_letters_its_name_has() {
+    for (one, other) in [
+        ("Amazon", "Аmаzоn"),
+        ("Bôn", "BO\u{302}N"),
+        ("Весна", "ВЕСНА"),
+        ("Νίκη", "ΝΊΚΗ"),
+        ("Straße 7", "STRASSE-7"),
+        ("McDonald's", "McDonald\u{b4}s"),
+        ("PayPal", "PayPaӏ"),
+    ] {
+        assert_eq!(merchant_key(one), merchant_key(other), "{one} {other}");
+        assert!(have_same_words(one, other), "{one} {other}");
+    }
+    assert_ne!(merchant_key("Весна"), merchant_key("Весны"));
+    assert_eq!(merchant_key("\u{200b} -"), None);
+}
+
+/// The planes of Unicode that have letters of living alphabets or invisible characters.
+fn characters() -> impl Iterator<Item = char> {
+    ('\0'..='\u{1ffff}').chain('\u{e0000}'..='\u{e1000}')
+}
+
+proptest! {
+    #[test]
+    fn a_spelling_is_its_own_spelling(text in "\\PC{0,12}") {
+        let (person_id, tenant_id) = (person(&text), tenant(&text));
+        prop_assert_eq!(person(&person_id), &*person_id);
+        prop_assert_eq!(tenant(&tenant_id), &*tenant_id);
+        prop_assert_eq!(words(&words(&text).join(" ")), words(&text));
+    }
+
+    #[test]
+    fn normal_forms_and_case_make_no_other_person(text in "\\PC{1,12}") {
+        let decomposed: String = text.nfd().collect();
+        let compatible: String = text.nfkc().collect();
+        prop_assert!(is_same_person(&text, &decomposed));
+        prop_assert!(is_same_person(&text, &compatible));
+        prop_assert_eq!(words(&text), words(&decomposed));
+        prop_assert_eq!(look_alike_words(&text), look_alike_words(&decomposed));
+    }
+
+    #[test]
+    fn invisible_characters_change_nothing(
+        text in "[a-zA-Zéßяж ]{1,10}",
+        hidden in "[\u{ad}\u{200b}-\u{200f}\u{202a}-\u{202e}\u{2060}-\u{2069}\u{fe00}-\u{fe0f}\u{feff}]",
+        place in 0_usize..10,
+    ) {
+        let mut letters: Vec<char> = text.chars().collect();
+        letters.splice(place.min(letters.len())..place.min(letters.len()), hidden.chars());
+        let with_hidden: String = letters.into_iter().collect();
+        prop_assert!(is_same_person(&text, &with_hidden));
+        prop_assert_eq!(words(&text), words(&with_hidden));
+        prop_assert_eq!(look_alike_words(&text), look_alike_words(&with_hidden));
+    }
+
+    #[test]
+    fn ascii_names_are_compared_as_they_always_were(text in "[ -~]{0,16}") {
+        prop_assert_eq!(look_alike_words(&text), words(&text));
+        prop_assert_eq!(words(&text), words(&text.to_uppercase()));
+    }
+}
+
+#[test]
+fn every_character_has_a_stable_spelling() {
+    for c in characters() {
+        let text = format!("a{c}");
+        assert_eq!(
+            person(&person(&text)),
+            person(&text),
+            "U+{:04X}",
+            u32::from(c)
+        );
+        assert_eq!(
+            tenant(&tenant(&text)),
+            tenant(&text),
+            "U+{:04X}",
+            u32::from(c)
+        );
+        let upper = c.to_uppercase().to_string();
+        if !c.is_lowercase() || upper.chars().count() == 1 {
+            assert!(
+                is_same_person(&c.to_string(), &upper) || c == 'ı',
+                "U+{:04X}",
+                u32::from(c)
+            );
+        }
+    }
+}
