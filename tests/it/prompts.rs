@@ -2,6 +2,7 @@
 //! schemas of their answers agree with the types that parse the answers. What a model's answer leads
 //! to is tested in `traces` and `hostile`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -16,6 +17,11 @@ use serde_json::{Map, Value, json};
 use strum::VariantNames;
 
 use crate::harness::assert_golden;
+
+/// Every prompt; those of the step decide explain the rules.
+fn prompts() -> [&'static Prompt; 2] {
+    [&CLASSIFY, &DECIDE]
+}
 
 fn file(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -32,11 +38,33 @@ fn missing_kinds(text: &str, before: &str) -> Vec<&'static str> {
 }
 
 #[test]
-fn the_prompt_of_decide_explains_every_kind_of_rule() {
+fn every_prompt_of_decide_explains_every_kind_of_rule() {
+    let prompts = prompts();
+    for prompt in prompts
+        .iter()
+        .filter(|prompt| prompt.name.starts_with("decide"))
+    {
+        assert_eq!(
+            missing_kinds(prompt.text, "kind "),
+            [""; 0],
+            "explain these kinds in src/agent/prompts/{}.md, and raise its version in src/agent/prompts/mod.rs",
+            prompt.name
+        );
+    }
+}
+
+#[test]
+fn every_text_in_the_folder_of_prompts_is_tested_here() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/agent/prompts");
+    let files = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    let names = files.filter_map(|file| Some(file.to_str()?.strip_suffix(".md")?.to_owned()));
+    let tested: BTreeSet<_> = prompts().map(|prompt| prompt.name.to_owned()).into();
     assert_eq!(
-        missing_kinds(DECIDE.text, "kind "),
-        [""; 0],
-        "explain these kinds in src/agent/prompts/decide.md, and raise its version in src/agent/prompts/mod.rs"
+        names.collect::<BTreeSet<_>>(),
+        tested,
+        "add the prompt to `prompts` in this file"
     );
 }
 
@@ -57,9 +85,8 @@ fn entry(prompt: &Prompt) -> String {
 /// The audit compares versions of a prompt, so two texts must not share one.
 #[test]
 fn a_prompt_whose_text_changed_has_a_new_version() {
-    let prompts: [&Prompt; 2] = [&CLASSIFY, &DECIDE];
     let recorded = file("tests/golden/prompts.snap");
-    for prompt in prompts {
+    for prompt in prompts() {
         let version = format!("{} {} ", prompt.name, prompt.version);
         let text_changed = recorded
             .lines()
@@ -67,11 +94,11 @@ fn a_prompt_whose_text_changed_has_a_new_version() {
         assert!(
             !text_changed,
             "the text of the prompt `{}` changed, but its version is still \"{}\"; raise the version in \
-             src/agent/prompts/mod.rs, and record it with `INSTA_UPDATE=always cargo test --test it -- prompts`",
+             src/agent/prompts/mod.rs, and record it with `INSTA_UPDATE=always cargo test`",
             prompt.name, prompt.version
         );
     }
-    assert_golden("prompts", &prompts.map(entry).join("\n"));
+    assert_golden("prompts", &prompts().map(entry).join("\n"));
 }
 
 /// The properties of a schema, all of which it requires.

@@ -245,7 +245,7 @@ fn diagnostics_of_policies_and_of_tables_are_reported_together() {
         .to_string();
     for expected in [
         "meals.toml:1: is not TOML",
-        "rates.toml:46: `from` is missing",
+        "rates.toml:47: `from` is missing",
         "prices.toml:1: `price` is not a list",
     ] {
         assert!(

@@ -7,7 +7,7 @@ attributes! {
     /// Every attribute that only log records have.
     pub const ATTRIBUTES;
 
-    /// Type of the check, one of seven.
+    /// Type of the check.
     GEN_AI_EVALUATION_NAME = "gen_ai.evaluation.name", String, on [Evaluation], GenAi, Low;
     /// 1 if the check passed, else 0.
     GEN_AI_EVALUATION_SCORE_VALUE = "gen_ai.evaluation.score.value", Double,

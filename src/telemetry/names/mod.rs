@@ -188,7 +188,7 @@ attributes! {
     /// Ids of the rules that the expense violates.
     EXPENSE_VIOLATIONS = "expense.violations", Strings, on [ExecuteTool], Ours, Low;
 
-    /// Type of the check, one of seven.
+    /// Type of the check.
     VALIDATION_TYPE = "validation.type", String, on [Validations], Ours, Low;
     /// The same, on failed checks only.
     VALIDATION_FAILED_TYPE = "validation.failed_type", String, on [FailedValidation], Ours, Low;
