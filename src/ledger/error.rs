@@ -57,10 +57,10 @@ impl RecordError {
     /// Whether the write was refused before it had changed anything. Then its transaction can still
     /// be committed for the other writes.
     pub(super) fn is_refusal(&self) -> bool {
-        matches!(
-            self,
-            Self::CapMoved | Self::AlreadyResolved | Self::Ledger(LedgerError::KeyLost)
-        )
+        match self {
+            Self::CapMoved | Self::AlreadyResolved => true,
+            Self::Ledger(error) => matches!(error, LedgerError::KeyLost),
+        }
     }
 
     /// Whether the same write may succeed when it runs again: the database aborted one of
