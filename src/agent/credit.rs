@@ -8,14 +8,14 @@ use crate::agent::{Agent, Case, Recorded};
 use crate::domain::decision::Decision;
 use crate::domain::expense::ConvertedAmount;
 use crate::domain::ruling::Outcome;
-use crate::ledger::{CapChange, Entry, LedgerError, RecordError};
+use crate::ledger::{CapChange, LedgerError, RecordError, StoredDecision};
 
 impl Agent {
     /// Records a credit, and frees its part of the purchase's share of the caps.
     pub(super) async fn record_credit(
         &self,
         case: &Case,
-        purchase: &Entry,
+        purchase: &StoredDecision,
     ) -> Result<Recorded, LedgerError> {
         let started = Instant::now();
         let mut decision = self.conclude_credit(case, purchase);
@@ -48,7 +48,7 @@ impl Agent {
         })
     }
 
-    fn conclude_credit(&self, case: &Case, purchase: &Entry) -> Decision {
+    fn conclude_credit(&self, case: &Case, purchase: &StoredDecision) -> Decision {
         let expense = &case.judged.expense;
         let bought = &purchase.decision;
         let reason = format!(

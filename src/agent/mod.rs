@@ -25,7 +25,7 @@ use uuid::Uuid;
 use crate::domain::decision::Decision;
 use crate::domain::expense::Expense;
 use crate::domain::step::Step;
-use crate::ledger::{CapChange, Entry, KeyClaim, Ledger, LedgerError, RecordError};
+use crate::ledger::{CapChange, KeyClaim, Ledger, LedgerError, RecordError, StoredDecision};
 use crate::llm::ChatModel;
 use crate::rulebook::Rulebook;
 use crate::telemetry::spans::step::step;
@@ -84,7 +84,7 @@ pub struct Case {
     /// What is judged.
     pub judged: JudgedExpense,
     /// The purchase that the expense refunds, if it is a credit.
-    pub refunds: Option<Box<Entry>>,
+    pub refunds: Option<Box<StoredDecision>>,
 }
 
 /// A decision that is in the ledger.

@@ -13,7 +13,7 @@ use crate::cli::ledger::with_ledger;
 use crate::cli::window::{Moment, moment, period};
 use crate::config::Config;
 use crate::domain::decision::Decision;
-use crate::ledger::{Entry, Exported};
+use crate::ledger::{Exported, StoredDecision};
 
 /// What to export.
 #[derive(Args, Clone, Debug)]
@@ -60,7 +60,7 @@ pub fn run(config: &Config, wanted: &Export, out: &mut dyn Write) -> anyhow::Res
             let Some(last) = page.last() else {
                 return lines.finish();
             };
-            after = Some(last.entry.decision.id);
+            after = Some(last.stored.decision.id);
             for exported in &page {
                 lines.write(exported)?;
             }
@@ -101,7 +101,7 @@ impl<'a> Lines<'a> {
             Self::Csv(table) => table.write_record(row(exported))?,
             Self::Ndjson(out) => {
                 let line = Line {
-                    decision: &exported.entry.decision,
+                    decision: &exported.stored.decision,
                     attached: &exported.attached,
                     record_hash: &exported.record_hash,
                 };
@@ -152,10 +152,10 @@ const HEADER: [&str; 25] = [
 
 /// The line of one decision.
 fn row(exported: &Exported) -> [String; 25] {
-    let Entry {
+    let StoredDecision {
         decision,
         resolution,
-    } = &exported.entry;
+    } = &exported.stored;
     let expense = &decision.expense;
     let resolution = resolution.as_ref();
     let shown =

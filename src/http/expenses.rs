@@ -28,7 +28,7 @@ use crate::http::error::{Code, Problem};
 use crate::http::idempotency::{self, Answer, REPLAYED};
 use crate::http::limits::{Arrived, JsonBytes};
 use crate::keys::identity::Identity;
-use crate::ledger::{Entry, KeyClaim};
+use crate::ledger::{KeyClaim, StoredDecision};
 use crate::telemetry::projections::server::{Decided, RequestTrace};
 use crate::telemetry::spans::baggage::as_user;
 
@@ -48,11 +48,11 @@ pub struct DecisionBody {
 
 impl DecisionBody {
     /// The body that shows a decision.
-    pub fn new(app: &AppState, entry: Entry) -> Self {
-        let Entry {
+    pub fn new(app: &AppState, stored: StoredDecision) -> Self {
+        let StoredDecision {
             decision,
             resolution,
-        } = entry;
+        } = stored;
         let link = |url: &TraceUrl| match app.sampling.keeps(&decision) {
             true => url.of(&decision.trace_id),
             false => path_of(&decision),
@@ -186,7 +186,7 @@ async fn decide(
 }
 
 fn created(app: &AppState, answer: Answer) -> Response {
-    let body = DecisionBody::new(app, answer.entry);
+    let body = DecisionBody::new(app, answer.stored);
     let location = [(header::LOCATION, path_of(&body.decision))];
     let replay = answer.is_replay.then_some([(REPLAYED, "true")]);
     let decided = Extension(Decided(Arc::clone(&body.decision)));
@@ -198,22 +198,22 @@ async fn purchase_of(
     app: &AppState,
     tenant_id: &str,
     expense: &Expense,
-) -> Result<Option<Box<Entry>>, Problem> {
+) -> Result<Option<Box<StoredDecision>>, Problem> {
     let Some(id) = expense.refunds else {
         return Ok(None);
     };
-    let is_refundable = |entry: &Entry| {
-        let purchase = &entry.decision.expense;
+    let is_refundable = |stored: &StoredDecision| {
+        let purchase = &stored.decision.expense;
         (&purchase.user_id, purchase.currency, purchase.refunds)
             == (&expense.user_id, expense.currency, None)
     };
-    let entry = app.agent.ledger.get(tenant_id, id).await?;
-    let message = match entry.filter(is_refundable) {
+    let stored = app.agent.ledger.get(tenant_id, id).await?;
+    let message = match stored.filter(is_refundable) {
         // Resolving the review would approve the whole amount, including the part refunded by then.
-        Some(entry) if is_in_review(&entry) => {
+        Some(stored) if is_in_review(&stored) => {
             "this purchase waits for its review; have that resolved first, then send the credit"
         }
-        Some(entry) => return Ok(Some(Box::new(entry))),
+        Some(stored) => return Ok(Some(Box::new(stored))),
         None => {
             "this employee has no such purchase in this currency; write the id that it was answered with"
         }
@@ -226,8 +226,8 @@ async fn purchase_of(
     Err(Problem::body(error, Code::InvalidExpense))
 }
 
-fn is_in_review(entry: &Entry) -> bool {
-    entry.decision.outcome == Outcome::NeedsReview && entry.resolution.is_none()
+fn is_in_review(stored: &StoredDecision) -> bool {
+    stored.decision.outcome == Outcome::NeedsReview && stored.resolution.is_none()
 }
 
 /// `GET /v1/expenses/{id}`.
@@ -254,18 +254,18 @@ pub async fn get(
     Extension(identity): Extension<Identity>,
     Path(id): Path<String>,
 ) -> Result<Json<DecisionBody>, Problem> {
-    let entry = find(&app, &identity.tenant_id, &id).await?;
-    Ok(Json(DecisionBody::new(&app, entry)))
+    let stored = find(&app, &identity.tenant_id, &id).await?;
+    Ok(Json(DecisionBody::new(&app, stored)))
 }
 
 /// A decision of a tenant by the id in a path.
 ///
 /// # Errors
 /// When the tenant has no such decision, or the ledger fails.
-pub async fn find(app: &AppState, tenant_id: &str, id: &str) -> Result<Entry, Problem> {
-    let entry = match id.parse::<Uuid>() {
+pub async fn find(app: &AppState, tenant_id: &str, id: &str) -> Result<StoredDecision, Problem> {
+    let stored = match id.parse::<Uuid>() {
         Ok(id) => app.agent.ledger.get(tenant_id, id).await?,
         Err(_) => None,
     };
-    entry.ok_or_else(|| Problem::new(Code::NotFound, "there is no decision with this id"))
+    stored.ok_or_else(|| Problem::new(Code::NotFound, "there is no decision with this id"))
 }

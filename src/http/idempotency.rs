@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::agent::{Agent, Case};
 use crate::clock::Clock;
 use crate::http::error::{Code, Problem};
-use crate::ledger::{Entry, KeyClaim, KeyState};
+use crate::ledger::{KeyClaim, KeyState, StoredDecision};
 
 /// The request header that carries the key.
 pub const KEY: &str = "idempotency-key";
@@ -55,7 +55,7 @@ pub fn invalid_key() -> Problem {
 /// A decision, and whether an earlier request came to it.
 pub struct Answer {
     /// The decision, and its resolution if there is one.
-    pub entry: Entry,
+    pub stored: StoredDecision,
     /// Whether an earlier request with the same key came to it.
     pub is_replay: bool,
 }
@@ -74,9 +74,9 @@ pub async fn decide(
     while let Some(claim) = &case.idempotency {
         match agent.ledger.claim(claim, clock.now()).await? {
             KeyState::Claimed => break,
-            KeyState::Decided(entry) => {
+            KeyState::Decided(stored) => {
                 return Ok(Answer {
-                    entry: *entry,
+                    stored: *stored,
                     is_replay: true,
                 });
             }
@@ -96,7 +96,7 @@ pub async fn decide(
     }
     match agent.run(&case).await {
         Ok(recorded) => Ok(Answer {
-            entry: Entry {
+            stored: StoredDecision {
                 decision: recorded.decision,
                 resolution: None,
             },

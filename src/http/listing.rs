@@ -76,9 +76,9 @@ pub async fn list(
     }
     let page = ledger.list(tenant_id, &filter, page).await?;
     let decisions = page
-        .entries
+        .decisions
         .into_iter()
-        .map(|entry| DecisionBody::new(&app, entry))
+        .map(|stored| DecisionBody::new(&app, stored))
         .collect();
     Ok(Json(DecisionPage {
         decisions,

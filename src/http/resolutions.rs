@@ -17,7 +17,7 @@ use crate::http::expenses::{DecisionBody, find};
 use crate::http::idempotency::REPLAYED;
 use crate::http::limits::JsonBytes;
 use crate::keys::identity::Identity;
-use crate::ledger::Entry;
+use crate::ledger::StoredDecision;
 use crate::redact::redact;
 use crate::telemetry::projections::server::RequestTrace;
 use crate::telemetry::spans::baggage::as_user;
@@ -66,8 +66,8 @@ pub async fn create(
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     let api_key = identity.api_key.ok_or_else(no_roles)?;
-    let entry = find(&app, &identity.tenant_id, &id).await?;
-    let mut wanted = resolution::parse(&body, entry.decision.expense.currency)
+    let stored = find(&app, &identity.tenant_id, &id).await?;
+    let mut wanted = resolution::parse(&body, stored.decision.expense.currency)
         .map_err(|error| Problem::body(error, Code::InvalidResolution))?;
     if app.config.redacts_ledger {
         wanted.reason = redact(&wanted.reason).into_owned();
@@ -82,7 +82,7 @@ pub async fn create(
         .rulebook(&identity.tenant_id)
         .clone();
     let request = Request {
-        entry,
+        stored,
         wanted,
         api_key,
         rulebook,
@@ -113,11 +113,11 @@ fn created(app: &AppState, resolved: Resolved) -> Response {
         .record_hash
         .is_none()
         .then_some([(REPLAYED, "true")]);
-    let entry = Entry {
+    let stored = StoredDecision {
         decision: resolved.decision,
         resolution: Some(resolved.resolution),
     };
-    let body = Json(DecisionBody::new(app, entry));
+    let body = Json(DecisionBody::new(app, stored));
     (StatusCode::CREATED, replay, body).into_response()
 }
 

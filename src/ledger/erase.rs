@@ -18,8 +18,9 @@ const PAGE: i64 = 100;
 
 impl Ledger {
     /// Erases the personal texts of an employee's decisions, and of all records that belong to
-    /// them. Returns how many records held such texts. Afterwards a request with one of their idempotency
-    /// keys gets the answer that the key was used, because the bodies can no longer be compared.
+    /// them. Returns how many records held such texts. Afterwards a request with one of their
+    /// idempotency keys gets the answer that the key was used, because the bodies can no longer be
+    /// compared.
     ///
     /// # Errors
     /// When the database fails. What was erased by then stays erased, and a second call continues.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::ledger::Ledger;
 use crate::ledger::error::LedgerError;
-use crate::ledger::query::{Entry, entry, read};
+use crate::ledger::query::{StoredDecision, read, stored_decision};
 use crate::ledger::records::{RESOLUTION, RecordKind, attached};
 use crate::ledger::statement::query;
 
@@ -30,7 +30,7 @@ pub struct Period {
 #[derive(Clone, Debug)]
 pub struct Exported {
     /// The decision, and its resolution if it has one.
-    pub entry: Entry,
+    pub stored: StoredDecision,
     /// The documents of the records that belong to the decision, by their table. Every kind is
     /// there; `None` where the decision has no such record.
     pub attached: BTreeMap<&'static str, Option<Value>>,
@@ -88,7 +88,7 @@ impl Ledger {
                 }
             }
             page.push(Exported {
-                entry: entry((decision, resolution))?,
+                stored: stored_decision((decision, resolution))?,
                 attached,
                 record_hash,
             });

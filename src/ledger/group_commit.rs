@@ -69,7 +69,8 @@ use crate::ledger::sqlite::OpenFile;
 use crate::ledger::transaction::Transaction;
 use crate::lock::lock;
 
-/// Most writes of one transaction, so that its first writer is not kept waiting without limit.
+/// The largest number of writes in one transaction, so that its first writer does not wait without
+/// limit.
 const MAX_WRITES: usize = 64;
 
 /// How long a successful commit counts as proof that the database accepts writes.

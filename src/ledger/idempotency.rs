@@ -16,7 +16,7 @@ use crate::ledger::Ledger;
 use crate::ledger::db::Connection;
 use crate::ledger::error::{LedgerError, RecordError};
 use crate::ledger::group_commit::Slot;
-use crate::ledger::query::Entry;
+use crate::ledger::query::StoredDecision;
 use crate::ledger::statement::query;
 use crate::ledger::write::LedgerWrite;
 
@@ -46,7 +46,7 @@ pub enum KeyState {
     /// The key was used with another body.
     OtherBody,
     /// The key has a decision.
-    Decided(Box<Entry>),
+    Decided(Box<StoredDecision>),
 }
 
 impl Ledger {
@@ -68,9 +68,9 @@ impl Ledger {
                 decision_id: Some(id),
                 ..
             } => {
-                let entry = self.get(&claim.tenant_id, id).await?;
-                entry.map_or(KeyState::UnderWay, |entry| {
-                    KeyState::Decided(Box::new(entry))
+                let stored = self.get(&claim.tenant_id, id).await?;
+                stored.map_or(KeyState::UnderWay, |stored| {
+                    KeyState::Decided(Box::new(stored))
                 })
             }
         })
@@ -92,11 +92,11 @@ struct Claim<'a> {
     now: Timestamp,
 }
 
-/// Whether the key was free.
+/// Which request has the key after an attempt to claim it.
 enum Claimed {
-    /// It was, and the request has the lease now.
+    /// This one: the key was free, and the request now has the lease.
     Now,
-    /// Another request has the lease, or has decided.
+    /// An earlier one, which has the lease or has decided.
     Before {
         fingerprint: String,
         decision_id: Option<Uuid>,

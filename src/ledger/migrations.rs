@@ -3,7 +3,7 @@
 //! Numbers are unique over both folders, because a database remembers them in one table:
 //! `migrations/` holds those that both databases run, `migrations/sqlite/` those of SQLite alone
 //! (such as 0010), and `migrations/postgres/` would hold those of Postgres alone. The next one gets
-//! the next free number, whichever folder it goes to. SQLite runs its own after the shared ones, so
+//! the next free number, in either folder. SQLite runs its own after the shared ones, so
 //! a shared migration must not need an SQLite one with a lower number.
 //!
 //! A migration that was released never changes: its checksum is in every database. It takes nothing
@@ -12,8 +12,8 @@
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{PgConnection, SqlSafeStr as _, SqliteConnection};
 
-/// Migrations in SQL that both databases understand: version, description and text. The list stands
-/// in for `sqlx::migrate!`, whose crate of macros would build sqlx and SQLite a second time.
+/// Migrations in SQL that both databases understand: version, description and text. The list
+/// replaces `sqlx::migrate!`, whose crate of macros would build sqlx and SQLite a second time.
 const FOR_BOTH: [(i64, &str, &str); 9] = [
     (
         1,

@@ -50,7 +50,7 @@ pub use db::DbError;
 pub use error::{LedgerError, RecordError};
 pub use export::{Exported, Period};
 pub use idempotency::{KeyClaim, KeyState};
-pub use query::{Entry, Filter, Page, PageRequest};
+pub use query::{Filter, Page, PageRequest, StoredDecision};
 pub use store::Store;
 
 /// What an expense would take of the caps of its policy.
@@ -78,7 +78,7 @@ pub enum CapChange<'a> {
     Take(&'a Reservation),
     /// A credit returns its amount to the share of the purchase it refunds; at most all of that
     /// share.
-    Refund(&'a Entry),
+    Refund(&'a StoredDecision),
     /// A resolution keeps this much of the share that its expense has taken, in the policy's
     /// currency, and frees the rest.
     Keep(Decimal),

@@ -31,16 +31,16 @@ pub struct Filter {
     pub pending: Option<Role>,
 }
 
-/// A decision, and its resolution if it has one.
+/// A decision as the ledger holds it, with its resolution if it has one.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct StoredDecision {
     /// The decision.
     pub decision: Decision,
     /// How a person resolved it.
     pub resolution: Option<Resolution>,
 }
 
-impl Entry {
+impl StoredDecision {
     /// The category it is filed under: the one that a person chose, else the decision's.
     pub fn category(&self) -> Option<&str> {
         let chosen = self
@@ -75,7 +75,7 @@ pub struct PageRequest {
 #[derive(Clone, Debug)]
 pub struct Page {
     /// The decisions, newest first.
-    pub entries: Vec<Entry>,
+    pub decisions: Vec<StoredDecision>,
     /// The `after` of the next page; absent on the last page.
     pub next: Option<Uuid>,
 }
@@ -85,7 +85,11 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn get(&self, tenant_id: &str, id: Uuid) -> Result<Option<Entry>, LedgerError> {
+    pub async fn get(
+        &self,
+        tenant_id: &str,
+        id: Uuid,
+    ) -> Result<Option<StoredDecision>, LedgerError> {
         // A range of one id, so that the database uses the index that begins with the tenant. By
         // the primary key it would fetch another tenant's row and then refuse it, and a caller could
         // tell from the time which ids exist.
@@ -97,7 +101,7 @@ impl Ledger {
             .bind(id.to_string())
             .fetch_optional(&mut self.pool.acquire().await?)
             .await?;
-        row.map(entry).transpose()
+        row.map(stored_decision).transpose()
     }
 
     /// A page of a tenant's decisions.
@@ -117,16 +121,16 @@ impl Ledger {
         let rows: Vec<Row> = query.fetch_all(&mut self.pool.acquire().await?).await?;
         let n_asked = usize::try_from(page.limit).unwrap_or(usize::MAX);
         let has_more = rows.len() > n_asked;
-        let entries: Vec<Entry> = rows
+        let decisions: Vec<StoredDecision> = rows
             .into_iter()
             .take(n_asked)
-            .map(entry)
+            .map(stored_decision)
             .collect::<Result<_, _>>()?;
-        let next = entries
+        let next = decisions
             .last()
             .map(|last| last.decision.id)
             .filter(|_| has_more);
-        Ok(Page { entries, next })
+        Ok(Page { decisions, next })
     }
 
     /// How many open decisions wait for each role, over all tenants.
@@ -149,30 +153,7 @@ impl Ledger {
 /// With each filter alone an index finds the page, however many decisions there are. Only a pair of
 /// filters that hardly ever match together reads more.
 fn select(tenant_id: &str, filter: &Filter, page: PageRequest) -> (String, Vec<String>) {
-    let pending = filter.pending.map(|role| role.to_string());
-    // What one employee handed in, or what waits for a role, is a short list, so their indexes come
-    // first. SQLite does not know how selective a condition is and might take another index;
-    // appending an empty text to a column keeps it from using that column's index.
-    let is_short = filter.user_id.is_some() || pending.is_some();
-    let unindexed = |holds| if holds { " || ''" } else { "" };
-    let columns = [
-        ("decision.user_id", "", filter.user_id.clone()),
-        (
-            "decision.pending_role",
-            unindexed(filter.user_id.is_some()),
-            pending,
-        ),
-        (
-            "decision.outcome",
-            unindexed(is_short),
-            filter.outcome.map(|outcome| outcome.to_string()),
-        ),
-        (
-            "decision.category",
-            unindexed(is_short),
-            filter.category.clone(),
-        ),
-    ];
+    let columns = column_filters(filter);
     let is_unfiltered = columns.iter().all(|(_, _, value)| value.is_none());
     let mut sql = format!("{SELECT} WHERE decision.tenant_id = $1");
     let mut values = vec![tenant_id.to_owned()];
@@ -208,14 +189,43 @@ fn select(tenant_id: &str, filter: &Filter, page: PageRequest) -> (String, Vec<S
     (sql, values)
 }
 
+/// The filters on columns: each column, an SQL suffix that keeps SQLite from using its index, and
+/// the value that it must have.
+fn column_filters(filter: &Filter) -> [(&'static str, &'static str, Option<String>); 4] {
+    let pending = filter.pending.map(|role| role.to_string());
+    // What one employee handed in, or what waits for a role, is a short list, so their indexes come
+    // first. SQLite does not know how selective a condition is and might take another index;
+    // appending an empty text to a column keeps it from using that column's index.
+    let is_short = filter.user_id.is_some() || pending.is_some();
+    let unindexed = |holds| if holds { " || ''" } else { "" };
+    [
+        ("decision.user_id", "", filter.user_id.clone()),
+        (
+            "decision.pending_role",
+            unindexed(filter.user_id.is_some()),
+            pending,
+        ),
+        (
+            "decision.outcome",
+            unindexed(is_short),
+            filter.outcome.map(|outcome| outcome.to_string()),
+        ),
+        (
+            "decision.category",
+            unindexed(is_short),
+            filter.category.clone(),
+        ),
+    ]
+}
+
 /// A decision's document, and its resolution's.
 pub(super) type Row = (String, Option<String>);
 const SELECT: &str = "SELECT decision.document, resolution.document FROM decision
      LEFT JOIN resolution ON resolution.decision_id = decision.id";
 
 /// Reads a row.
-pub(super) fn entry((decision, resolution): Row) -> Result<Entry, LedgerError> {
-    Ok(Entry {
+pub(super) fn stored_decision((decision, resolution): Row) -> Result<StoredDecision, LedgerError> {
+    Ok(StoredDecision {
         decision: read(&decision)?,
         resolution: resolution.as_deref().map(read).transpose()?,
     })

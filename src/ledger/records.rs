@@ -20,7 +20,7 @@ pub struct RecordKind {
     /// decision owns the record: erasing the employee's texts erases those of the record.
     pub owner_column: &'static str,
     /// The paths of the texts in the document that people wrote freely, or that a model wrote after
-    /// reading such a text. `*` stands for every item of a list. They enter the hash chain by a
+    /// reading such a text. `*` matches every item of a list. They enter the hash chain by a
     /// salted hash, so that they can be erased. Taking a path out, or adding one that old records
     /// have, breaks the chains of existing ledgers.
     pub personal: &'static [&'static [&'static str]],

@@ -1,6 +1,5 @@
 //! Recording how a person resolved what a decision left open: the resolution, the cap change and
-//! the seal are one write. Who may resolve what is decided in
-//! `agent::resolve`.
+//! the seal are one write. Who may resolve what is decided in `agent::resolve`.
 
 use serde_json::json;
 
@@ -11,7 +10,7 @@ use crate::domain::ruling::Outcome;
 use crate::ledger::db::{Connection, DbError};
 use crate::ledger::error::RecordError;
 use crate::ledger::group_commit::Slot;
-use crate::ledger::query::Entry;
+use crate::ledger::query::StoredDecision;
 use crate::ledger::records::RESOLUTION;
 use crate::ledger::statement::query;
 use crate::ledger::write::LedgerWrite;
@@ -25,7 +24,7 @@ impl Ledger {
     /// when a cap cannot hold the expense.
     pub async fn resolve(
         &self,
-        open: &Entry,
+        open: &StoredDecision,
         resolution: &Resolution,
         change: CapChange<'_>,
     ) -> Result<String, RecordError> {
@@ -53,7 +52,7 @@ pub(super) async fn is_resolved(
 
 /// Records a resolution.
 struct Resolve<'a> {
-    open: &'a Entry,
+    open: &'a StoredDecision,
     resolution: &'a Resolution,
     change: CapChange<'a>,
 }

@@ -9,7 +9,7 @@
 //! small state machine. The writer advances it after each commit, the background task when it is
 //! done:
 //!
-//! - `Idle(n)`: `n` writes were committed since the log began. At [`CHECKPOINT_AFTER`] a blocking
+//! - `Idle(n)`: `n` writes were committed since the last checkpoint. At [`CHECKPOINT_AFTER`] a blocking
 //!   task starts a passive checkpoint on a connection of its own, while writing goes on.
 //! - `Running`: that task copies. Commits start no other checkpoint.
 //! - `Finish`: most pages are copied. The next commit copies the few that were added meanwhile, on
@@ -159,7 +159,8 @@ impl FilePool {
             Checkpoint::Idle(_) => {
                 let pool = Arc::clone(self);
                 spawn_blocking(move || {
-                    let _left_to_the_next_when_it_fails = Self::acquire(&pool, Purpose::Reads)
+                    // A failure leaves the pages to the next checkpoint, here and below.
+                    let _copied = Self::acquire(&pool, Purpose::Reads)
                         .and_then(|connection| connection.run(COPY));
                     *pool.checkpoint_state() = Checkpoint::Finish;
                 });
@@ -167,7 +168,7 @@ impl FilePool {
             }
             Checkpoint::Running => Checkpoint::Running,
             Checkpoint::Finish => {
-                let _left_to_the_next_when_it_fails = writer.run(COPY);
+                let _copied = writer.run(COPY);
                 Checkpoint::Idle(0)
             }
         };

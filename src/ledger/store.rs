@@ -47,7 +47,7 @@ pub enum Store {
 }
 
 impl Store {
-    /// Whether there is a ledger to open, as far as that shows without opening it.
+    /// Whether there is a ledger to open, as far as can be known without connecting to a database.
     pub fn exists(&self) -> bool {
         match self {
             Self::Sqlite(folder) => folder.join(SQLITE_FILE).is_file(),

@@ -12,7 +12,7 @@ use crate::domain::money::{self, Currency};
 use crate::domain::ruling::{Outcome, Window};
 use crate::ledger::db::{Connection, DbError};
 use crate::ledger::error::{LedgerError, RecordError};
-use crate::ledger::query::Entry;
+use crate::ledger::query::StoredDecision;
 use crate::ledger::statement::{Query, query};
 use crate::ledger::{Ledger, Reservation};
 use crate::policy::Policy;
@@ -305,7 +305,7 @@ pub(super) async fn set_share(
 pub(super) async fn refund(
     transaction: &mut Connection,
     credit: &Decision,
-    purchase: &Entry,
+    purchase: &StoredDecision,
 ) -> Result<Decimal, DbError> {
     let (amount, currency) = credit.policy_amount();
     let freed_minor = free(transaction, purchase, money::to_minor(-amount, currency)).await?;
@@ -316,10 +316,10 @@ pub(super) async fn refund(
 /// its merchant. Returns what was freed, in minor units.
 pub(super) async fn free(
     transaction: &mut Connection,
-    entry: &Entry,
+    stored: &StoredDecision,
     wanted_minor: i64,
 ) -> Result<i64, DbError> {
-    let decision = &entry.decision;
+    let decision = &stored.decision;
     let share_minor = share_of(transaction, decision).await?;
     let freed_minor = wanted_minor.clamp(0, share_minor);
     if freed_minor == 0 {
@@ -329,8 +329,8 @@ pub(super) async fn free(
     let scope = CapScope {
         tenant_id: &decision.tenant_id,
         user_id: &expense.user_id,
-        category: entry.category().unwrap_or_default(),
-        currency: entry
+        category: stored.category().unwrap_or_default(),
+        currency: stored
             .converted_amount()
             .map_or(expense.currency, |converted| converted.currency),
     };

@@ -47,7 +47,7 @@ pub struct Instruments {
     propagators: Arc<[Propagator]>,
     /// The span queue, if spans are exported.
     queue: Option<Arc<Queue>>,
-    /// Finds the reason to keep a trace whatever the sampling ratio.
+    /// Finds the reason to keep a trace regardless of the sampling ratio.
     reasons: Arc<Reasons>,
     /// The metrics page.
     page: metrics::readers::Page,

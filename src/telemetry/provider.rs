@@ -89,7 +89,8 @@ impl Telemetry {
         pseudonyms: Pseudonyms,
     ) -> Result<Self, TelemetryError> {
         let resource = resource(settings);
-        if !settings.exports && settings.metrics.exporter.is_none() && settings.logs.is_none() {
+        if !settings.exports_spans && settings.metrics.exporter.is_none() && settings.logs.is_none()
+        {
             let sinks = Sinks::of_spans(None::<Pipeline>);
             return Ok(Self::build(settings, pseudonyms, resource, sinks));
         }
@@ -100,7 +101,7 @@ impl Telemetry {
             .enable_all()
             .build();
         let runtime = runtime.map_err(TelemetryError::Thread)?;
-        let spans = match settings.exports {
+        let spans = match settings.exports_spans {
             true => {
                 let _entered = runtime.enter();
                 let transport = Transport::build(&settings.exporter)?;

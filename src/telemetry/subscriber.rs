@@ -65,7 +65,7 @@ pub fn init(
         .add_directive(format!("opentelemetry_sdk={sdk_level}").parse()?)
         // async-openai logs whole model answers when it cannot parse them. A directive that turns
         // it off would give way to one for a longer target, so this is a separate filter. Its level
-        // hint is the lowest, so that it holds nothing else back.
+        // hint is the most verbose one, so that it suppresses no other lines.
         .and(
             filter_fn(|metadata| !metadata.target().starts_with("async_openai"))
                 .with_max_level_hint(Level::TRACE),

@@ -124,8 +124,8 @@ async fn every_kind_of_record_is_chained_exported_erased_and_vacuumed() {
         };
         let exported = ledger.export(period, Some("default"), None).await.unwrap();
         assert_eq!(exported.len(), 1);
-        assert_eq!(exported[0].entry.decision.id.to_string(), pending["id"]);
-        assert!(exported[0].entry.resolution.is_some());
+        assert_eq!(exported[0].stored.decision.id.to_string(), pending["id"]);
+        assert!(exported[0].stored.resolution.is_some());
         let attached = &exported[0].attached;
         assert_eq!(attached.len(), RECORDS.len() - 1);
         for (table, document) in attached {

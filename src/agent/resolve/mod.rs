@@ -20,7 +20,7 @@ use crate::domain::resolution::{Action, Resolution, ResolutionRequest};
 use crate::domain::ruling::Outcome;
 use crate::domain::step::Step;
 use crate::keys::ApiKey;
-use crate::ledger::{CapChange, Entry, LedgerError, RecordError};
+use crate::ledger::{CapChange, LedgerError, RecordError, StoredDecision};
 use crate::rulebook::Rulebook;
 use crate::telemetry::spans::step::step;
 use permission::{actor, approved_amount, may_resolve, set_aside};
@@ -29,7 +29,7 @@ use permission::{actor, approved_amount, may_resolve, set_aside};
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The decision to resolve.
-    pub entry: Entry,
+    pub stored: StoredDecision,
     /// What the person wants.
     pub wanted: ResolutionRequest,
     /// The API key of the request.
@@ -121,10 +121,10 @@ impl Agent {
     /// When the person may not resolve it, the expense is not open, or the ledger fails.
     pub async fn resolve(&self, request: &Request) -> Result<Resolved, ResolveError> {
         step(Step::Resolve, async {
-            let Entry {
+            let StoredDecision {
                 decision,
                 resolution,
-            } = &request.entry;
+            } = &request.stored;
             let actor = actor(request)?;
             if let Some(resolution) = resolution {
                 return repeated(decision, resolution, &actor, &request.wanted);
@@ -143,7 +143,7 @@ impl Agent {
                     let resolution = resolution_of(request, actor, Approval::default());
                     let nothing = CapChange::Keep(Decimal::ZERO);
                     Ok(self
-                        .record_resolution(&request.entry, resolution, nothing)
+                        .record_resolution(&request.stored, resolution, nothing)
                         .await?)
                 }
             }
@@ -159,7 +159,7 @@ impl Agent {
         actor: String,
         amount: Decimal,
     ) -> Result<Resolved, ResolveError> {
-        let decision = &request.entry.decision;
+        let decision = &request.stored.decision;
         let converted_amount = decision.converted_amount.as_ref().map(|all| all.of(amount));
         let kept = converted_amount
             .as_ref()
@@ -172,7 +172,7 @@ impl Agent {
         };
         let resolution = resolution_of(request, actor, approval);
         Ok(self
-            .record_resolution(&request.entry, resolution, CapChange::Keep(kept))
+            .record_resolution(&request.stored, resolution, CapChange::Keep(kept))
             .await?)
     }
 
@@ -184,7 +184,7 @@ impl Agent {
         actor: String,
         amount: Decimal,
     ) -> Result<Resolved, ResolveError> {
-        let Entry { decision, .. } = &request.entry;
+        let StoredDecision { decision, .. } = &request.stored;
         let category = request
             .wanted
             .category
@@ -223,7 +223,7 @@ impl Agent {
             };
             let resolution = resolution_of(request, actor.clone(), approval);
             match self
-                .record_resolution(&request.entry, resolution, CapChange::Take(&reservation))
+                .record_resolution(&request.stored, resolution, CapChange::Take(&reservation))
                 .await
             {
                 // Another expense took a share of a cap since the lookup.
@@ -236,7 +236,7 @@ impl Agent {
 
     async fn record_resolution(
         &self,
-        open: &Entry,
+        open: &StoredDecision,
         resolution: Resolution,
         change: CapChange<'_>,
     ) -> Result<Resolved, RecordError> {
@@ -324,7 +324,7 @@ fn resolution_of(request: &Request, actor: String, approval: Approval) -> Resolu
     } = approval;
     Resolution {
         id: Uuid::now_v7(),
-        expense_id: request.entry.decision.id,
+        expense_id: request.stored.decision.id,
         action: *action,
         role: *role,
         actor,
@@ -334,7 +334,7 @@ fn resolution_of(request: &Request, actor: String, approval: Approval) -> Resolu
         converted_amount,
         category,
         exceptions,
-        tenant_id: request.entry.decision.tenant_id.clone(),
+        tenant_id: request.stored.decision.tenant_id.clone(),
         trace_id: request.trace_id.clone(),
         resolved_at: request.received_at,
     }

@@ -39,7 +39,7 @@ pub(super) fn may_resolve(
             detail: format!("this key does not have the role {role}; send a key that has it"),
         });
     }
-    if actor == request.entry.decision.expense.user_id {
+    if actor == request.stored.decision.expense.user_id {
         let detail = "employees cannot resolve their own expenses; ask another person".to_owned();
         return Err(ResolveError::Refused {
             refusal: Refusal::OwnExpense,

@@ -25,10 +25,10 @@ pub(super) fn read(
             let Some(last) = page.last() else {
                 return Ok(());
             };
-            after = Some(last.entry.decision.id);
+            after = Some(last.stored.decision.id);
             page.iter()
-                .for_each(|exported| progress.add(run(&exported.entry.decision)));
-            progress.reached(last.entry.decision.received_at);
+                .for_each(|exported| progress.add(run(&exported.stored.decision)));
+            progress.reached(last.stored.decision.received_at);
         }
     })
 }

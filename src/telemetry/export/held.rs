@@ -21,7 +21,7 @@ const MAX_EVICTED: usize = 4_096;
 #[derive(Debug)]
 pub(super) struct Held {
     bounds: Bounds,
-    /// Present where not all traces are kept.
+    /// Present unless all traces are kept.
     tail: Option<TailBuffer>,
     waiting: Traces,
     /// The batch that is being sent.

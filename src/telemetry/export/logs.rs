@@ -20,7 +20,7 @@ use crate::redact::WITHHELD;
 use crate::redact::pseudonym::Pseudonyms;
 use crate::telemetry::export::encode::Records;
 use crate::telemetry::export::outage::Outage;
-use crate::telemetry::export::transport::{Failure, Transport, TransportError};
+use crate::telemetry::export::transport::{DeliveryFailure, Transport, TransportError};
 use crate::telemetry::scrub::scrub_text;
 use crate::telemetry::settings::ExporterSettings;
 
@@ -29,7 +29,7 @@ const MAX_RETRIES: usize = 3;
 /// The pause before the first retry. Each further pause is twice as long.
 const MIN_PAUSE: Duration = Duration::from_millis(100);
 
-/// What the operator can do about a failure.
+/// What the operator can do about a failure: the end of the line that [`Outage::note`] logs.
 const ADVICE: &str = ". Name a backend that accepts them in OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, or turn them off with \
     OTEL_LOGS_EXPORTER=none; Jaeger accepts no log records";
 
@@ -84,7 +84,7 @@ impl Exporter {
                 .with_jitter();
             attempt
                 .retry(pauses)
-                .when(|failure| matches!(failure, Failure::Passing(_)))
+                .when(|failure| matches!(failure, DeliveryFailure::Passing(_)))
                 .await
         });
         match delivering

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
 use opentelemetry_otlp::{
-    Compression, ExporterBuildError, MetricExporter, Protocol as OtlpProtocol, WithExportConfig,
-    WithHttpConfig, WithTonicConfig,
+    Compression, MetricExporter, Protocol as OtlpProtocol, WithExportConfig, WithHttpConfig,
+    WithTonicConfig,
 };
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
@@ -23,7 +23,7 @@ use crate::telemetry::export::outage::Outage;
 use crate::telemetry::export::transport::{HttpTls, TransportError, grpc_tls};
 use crate::telemetry::settings::{ExporterSettings, MetricSettings, Protocol};
 
-/// What the operator can do about a failure.
+/// What the operator can do about a failure: the end of the line that [`Outage::note`] logs.
 const ADVICE: &str = ", and /metrics still shows them. Name a backend that accepts them in \
     OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, or turn the push off with OTEL_METRICS_EXPORTER=none";
 
@@ -44,12 +44,9 @@ impl Pusher {
             Protocol::Grpc => over_grpc(settings, temporality)?,
             Protocol::HttpProtobuf => over_http(settings, temporality)?,
         };
-        let endpoint = settings.shown_endpoint.clone();
-        let exporter =
-            exporter.map_err(|error| TransportError::Metrics(endpoint.clone(), error))?;
         Ok(Self {
             exporter,
-            outage: Outage::new("metrics", ADVICE, endpoint),
+            outage: Outage::new("metrics", ADVICE, settings.shown_endpoint.clone()),
         })
     }
 }
@@ -78,13 +75,10 @@ pub(crate) fn push(
     ))
 }
 
-/// The outcome of building an exporter from settings that could be read.
-type Built = Result<MetricExporter, ExporterBuildError>;
-
 fn over_grpc(
     settings: &ExporterSettings,
     temporality: Temporality,
-) -> Result<Built, TransportError> {
+) -> Result<MetricExporter, TransportError> {
     let mut builder = MetricExporter::builder()
         .with_tonic()
         .with_endpoint(&settings.endpoint)
@@ -96,13 +90,16 @@ fn over_grpc(
     if settings.gzip {
         builder = builder.with_compression(Compression::Gzip);
     }
-    Ok(builder.with_temporality(temporality).build())
+    builder
+        .with_temporality(temporality)
+        .build()
+        .map_err(|error| TransportError::Metrics(settings.shown_endpoint.clone(), error))
 }
 
 fn over_http(
     settings: &ExporterSettings,
     temporality: Temporality,
-) -> Result<Built, TransportError> {
+) -> Result<MetricExporter, TransportError> {
     let HttpTls { trusted, identity } = HttpTls::read(settings)?;
     // A redirect turns the POST into a GET, whose success would count as a delivery.
     let mut client = reqwest::blocking::Client::builder()
@@ -133,7 +130,10 @@ fn over_http(
     if settings.gzip {
         builder = builder.with_compression(Compression::Gzip);
     }
-    Ok(builder.with_temporality(temporality).build())
+    builder
+        .with_temporality(temporality)
+        .build()
+        .map_err(|error| TransportError::Metrics(settings.shown_endpoint.clone(), error))
 }
 
 impl PushMetricExporter for Pusher {

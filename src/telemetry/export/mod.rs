@@ -1,9 +1,14 @@
 //! From a finished span, metric or log record to the backend.
 //!
-//! A span that ends goes through `processor` (stamped and scrubbed), `pipeline` (encoded by
-//! `encode`), `queue` with `held` (waits, in `tail` for its sampling decision, as `traces`),
-//! `sender` (retried) and `transport` (one attempt). Log records leave by `logs`, metrics by
-//! `metrics`.
+//! The way of a span that ends:
+//!
+//! 1. `processor` scrubs it.
+//! 2. `pipeline` encodes it with `encode`.
+//! 3. `queue` holds it in `held`, by trace as in `traces`: first in `tail`, until it is decided
+//!    whether its trace is kept, then until it is sent.
+//! 4. `sender` sends it in a batch, and retries; one attempt is in `transport`.
+//!
+//! Log records are exported by `logs`, metrics by `metrics`.
 
 mod compatibility;
 pub mod encode;

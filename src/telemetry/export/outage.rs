@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) struct Outage {
     /// What is delivered, in the plural.
     signal: &'static str,
-    /// What the operator can do about a failure.
+    /// What the operator can do about a failure: the end of the logged line, with its punctuation.
     advice: &'static str,
     /// For the log, so without a password.
     endpoint: String,

@@ -25,11 +25,11 @@ use tokio::sync::watch;
 use crate::telemetry::export::encode::Head;
 use crate::telemetry::export::held::MESSAGES_OF_A_QUEUE;
 use crate::telemetry::export::queue::{Batch, Queue};
-use crate::telemetry::export::transport::{Failure, Transport};
+use crate::telemetry::export::transport::{DeliveryFailure, Transport};
 
 /// Bytes of the spans of one message: half of what receivers accept by default over gRPC.
 const MAX_MESSAGE_BYTES: usize = 2 * 1024 * 1024;
-/// Messages of several spans are not made smaller than this, whatever the backend refuses.
+/// Messages of several spans are not made smaller than this, even if the backend refuses them.
 const MIN_MESSAGE_BYTES: usize = 64 * 1024;
 /// A message is dropped when the backend has refused it this many times.
 const MAX_REFUSALS: u32 = 5;
@@ -146,18 +146,22 @@ impl Sender {
         }
     }
 
-    async fn failed(&mut self, batch: Batch, failure: &Failure, was_stopping: bool) {
+    async fn failed(&mut self, batch: Batch, failure: &DeliveryFailure, was_stopping: bool) {
         let n_bytes = batch.spans().map(<[u8]>::len).sum::<usize>();
         match failure {
-            Failure::TooLarge(_) if n_bytes > MIN_MESSAGE_BYTES && batch.n_spans() > 1 => {
+            DeliveryFailure::TooLarge(_) if n_bytes > MIN_MESSAGE_BYTES && batch.n_spans() > 1 => {
                 // The size is never raised again: backends seldom lift a limit, and small messages
                 // cost little.
                 self.max_message_bytes = (n_bytes / 2).max(MIN_MESSAGE_BYTES);
                 return self.queue.give_back(batch);
             }
-            Failure::Refused(_) => self.refused(batch),
-            Failure::TooLarge(_) if n_bytes > MIN_MESSAGE_BYTES => self.refused(batch),
-            Failure::TooLarge(_) | Failure::Passing(_) => self.queue.give_back(batch),
+            DeliveryFailure::Refused(_) => self.refused(batch),
+            // A single large span cannot be split.
+            DeliveryFailure::TooLarge(_) if n_bytes > MIN_MESSAGE_BYTES => self.refused(batch),
+            // gRPC reports an overloaded backend by the same code, and that may pass.
+            DeliveryFailure::TooLarge(_) | DeliveryFailure::Passing(_) => {
+                self.queue.give_back(batch)
+            }
         }
         if !std::mem::replace(&mut self.is_failing, true) {
             tracing::warn!(

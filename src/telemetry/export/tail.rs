@@ -36,7 +36,7 @@ pub struct TailBuffer {
     kept_early: Remembered<TraceId>,
 }
 
-/// What becomes of waiting spans because one more span has ended.
+/// Which spans leave the buffer when one more span has ended.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct TailDecision {
     /// Spans that are kept.

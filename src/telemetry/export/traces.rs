@@ -30,7 +30,7 @@ pub struct EndedSpan {
     pub is_local_root: bool,
     /// Whether its attributes say that a check failed for good.
     pub has_failed_validation: bool,
-    /// Whether its trace is kept whatever the sampling ratio.
+    /// Whether its trace is kept regardless of the sampling ratio.
     pub must_keep: bool,
     /// The span as an OTLP message.
     pub encoded: Box<[u8]>,

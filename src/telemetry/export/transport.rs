@@ -62,7 +62,7 @@ pub enum TransportError {
 
 /// Why a message was not accepted.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
+pub enum DeliveryFailure {
     /// The message is too large for the backend.
     #[error("the message is too large for the backend: {0}")]
     TooLarge(String),
@@ -95,7 +95,7 @@ impl Transport {
 
     /// Sends one message, an encoded `ResourceSpans` or `ResourceLogs`. Returns how many of its
     /// spans or records the backend rejected while it accepted the others.
-    pub(super) async fn export(&self, resource_data: Vec<u8>) -> Result<u64, Failure> {
+    pub(super) async fn export(&self, resource_data: Vec<u8>) -> Result<u64, DeliveryFailure> {
         let request = ExportRequest {
             resource_data: resource_data.into(),
         };
@@ -110,7 +110,7 @@ impl Transport {
             ),
         };
         let late = |_| {
-            Failure::Passing(format!(
+            DeliveryFailure::Passing(format!(
                 "no response within {}",
                 humantime::format_duration(timeout)
             ))
@@ -171,20 +171,23 @@ impl GrpcTransport {
         })
     }
 
-    async fn export(&self, request: ExportRequest) -> Result<ExportTraceServiceResponse, Failure> {
+    async fn export(
+        &self,
+        request: ExportRequest,
+    ) -> Result<ExportTraceServiceResponse, DeliveryFailure> {
         let mut client = self.client.clone();
         let mut request = Request::new(request);
         *request.metadata_mut() = self.metadata.clone();
         client
             .ready()
             .await
-            .map_err(|error| Failure::Passing(error_chain(&error)))?;
+            .map_err(|error| DeliveryFailure::Passing(error_chain(&error)))?;
         let response = client
             .unary(request, self.method.clone(), ProstCodec::default())
             .await;
         response
             .map(tonic::Response::into_inner)
-            .map_err(|status| of_status(&status))
+            .map_err(|status| classify(&status))
     }
 }
 
@@ -192,22 +195,22 @@ impl GrpcTransport {
 /// connection that breaks during the attempt is reported as `Unknown`. `ResourceExhausted` means
 /// that a message is too large or that the backend is overloaded, and a smaller message helps in
 /// either case.
-fn of_status(status: &Status) -> Failure {
+fn classify(status: &Status) -> DeliveryFailure {
     let message = format!(
         "{}: {}",
         status.code(),
         std::error::Error::source(status).map_or(status.message().to_owned(), error_chain)
     );
     match status.code() {
-        Code::ResourceExhausted | Code::OutOfRange => Failure::TooLarge(message),
+        Code::ResourceExhausted | Code::OutOfRange => DeliveryFailure::TooLarge(message),
         Code::InvalidArgument
         | Code::NotFound
         | Code::AlreadyExists
         | Code::PermissionDenied
         | Code::Unauthenticated
         | Code::FailedPrecondition
-        | Code::Unimplemented => Failure::Refused(message),
-        _ => Failure::Passing(message),
+        | Code::Unimplemented => DeliveryFailure::Refused(message),
+        _ => DeliveryFailure::Passing(message),
     }
 }
 
@@ -300,14 +303,18 @@ impl HttpTransport {
         })
     }
 
-    async fn export(&self, request: ExportRequest) -> Result<ExportTraceServiceResponse, Failure> {
+    async fn export(
+        &self,
+        request: ExportRequest,
+    ) -> Result<ExportTraceServiceResponse, DeliveryFailure> {
         let body = request.encode_to_vec();
         let request = self.client.post(&self.url);
         let request = match self.gzip {
             true => request.header(CONTENT_ENCODING, "gzip").body(gzip(&body)),
             false => request.body(body),
         };
-        let passing = |error: reqwest::Error| Failure::Passing(error_chain(&error.without_url()));
+        let passing =
+            |error: reqwest::Error| DeliveryFailure::Passing(error_chain(&error.without_url()));
         let mut response = request.send().await.map_err(passing)?;
         let status = response.status();
         match status {
@@ -322,12 +329,12 @@ impl HttpTransport {
                 // decoded counts as an empty one.
                 Ok(ExportTraceServiceResponse::decode(&*body).unwrap_or_default())
             }
-            StatusCode::PAYLOAD_TOO_LARGE => Err(Failure::TooLarge(status.to_string())),
+            StatusCode::PAYLOAD_TOO_LARGE => Err(DeliveryFailure::TooLarge(status.to_string())),
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
-                Err(Failure::Passing(status.to_string()))
+                Err(DeliveryFailure::Passing(status.to_string()))
             }
-            _ if status.is_client_error() => Err(Failure::Refused(status.to_string())),
-            _ => Err(Failure::Passing(status.to_string())),
+            _ if status.is_client_error() => Err(DeliveryFailure::Refused(status.to_string())),
+            _ => Err(DeliveryFailure::Passing(status.to_string())),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::telemetry::projections::values::usd;
 use crate::telemetry::spans::request_time::RequestTime;
 
 impl Metrics {
-    /// Records a request that was answered or given up.
+    /// Records a request that was answered or aborted.
     pub(super) fn served(&self, ended: &Ended<'_>) {
         let duration = &self.instruments.request_duration;
         duration.record(ended.took.as_secs_f64(), &self.series(duration, ended));

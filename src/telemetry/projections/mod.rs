@@ -1,8 +1,8 @@
 //! The values of other folders in telemetry: as span attributes, events, metrics and log records.
 //! Projections compute nothing; every value was computed by the agent, the ledger, the model or the
-//! HTTP layer. A value of the agent's own steps is in `record`, a model call in `chat`, a request
-//! in `server`; what each of them adds to metrics is in `measure`, and what is observed at
-//! intervals in `watch`.
+//! HTTP layer. The results of the agent's steps are in `record`, model calls in `chat`, requests in
+//! `server`; what each of them adds to metrics is in `measure`. Metrics of values that are observed
+//! from time to time are in `watch`.
 
 pub mod chat;
 mod content;

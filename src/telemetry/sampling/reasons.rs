@@ -1,4 +1,4 @@
-//! Why a trace is kept whatever the ratio.
+//! Why a trace is kept regardless of the sampling ratio.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -9,7 +9,7 @@ use crate::domain::ruling::Outcome;
 use crate::lock::lock;
 use crate::telemetry::sampling::Sampling;
 
-/// Why a trace is kept whatever the ratio.
+/// Why a trace is kept regardless of the sampling ratio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Reason {

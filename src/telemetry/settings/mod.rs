@@ -142,7 +142,7 @@ pub struct Captures {
 pub struct TelemetrySettings {
     /// Whether spans are exported: `OTEL_SDK_DISABLED` is not `true`, and `OTEL_TRACES_EXPORTER`
     /// is not `none`.
-    pub exports: bool,
+    pub exports_spans: bool,
     /// `OTEL_SDK_DISABLED`: no span is sampled and nothing is measured.
     pub is_disabled: bool,
     /// Where spans are sent.

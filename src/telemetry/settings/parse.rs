@@ -49,7 +49,7 @@ impl TelemetrySettings {
             .unwrap_or("otlp");
         reader.check_what_the_sdk_reads();
         Self {
-            exports: !is_disabled && exporter == "otlp",
+            exports_spans: !is_disabled && exporter == "otlp",
             is_disabled,
             queue: reader.queue(),
             sampling: Sampling::default(),

@@ -86,7 +86,7 @@ impl Head {
         }
     }
 
-    /// Encodes the field `resource_spans` of an `ExportTraceServiceRequest` with these spans.
+    /// Encodes a `ResourceSpans` message with these spans.
     pub fn message<'a>(&self, spans: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
         let n_spans_bytes: usize = spans.clone().map(<[u8]>::len).sum();
         let mut scope_spans = Vec::with_capacity(16);

@@ -33,8 +33,7 @@ impl Records {
         }
     }
 
-    /// Encodes the field `resource_logs` of an `ExportLogsServiceRequest` with these records,
-    /// scrubbed.
+    /// Encodes a `ResourceLogs` message with these records, scrubbed.
     pub fn message<'a>(
         &self,
         records: impl Iterator<Item = (&'a SdkLogRecord, &'a InstrumentationScope)>,
