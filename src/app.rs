@@ -1,6 +1,6 @@
 //! Wiring: a [`Config`] becomes a service, and the service runs until it is asked to stop. The
-//! program and the tests both build it here; nothing is global. What a request then goes through is
-//! in `http`.
+//! program and the tests both build it here; nothing is global. How a request is handled is in
+//! `http`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -142,7 +142,7 @@ impl App {
             if let Some(delay) = state.config.pre_stop_delay {
                 tracing::info!(
                     ?delay,
-                    "stopping: requests are still accepted, and clients asked to close their connections"
+                    "stopping: requests are still accepted, and clients are asked to close their connections"
                 );
                 tokio::time::sleep(delay).await;
             }
@@ -226,7 +226,7 @@ fn model(
 ) -> Result<Arc<dyn ChatModel>, BuildError> {
     let openai = match &config.model {
         ModelConfig::Offline { faults, fault_seed } => {
-            return Ok(traced(
+            return Ok(priced_and_traced(
                 Offline::new(Faults::new(faults, *fault_seed)),
                 config,
                 clock,
@@ -235,13 +235,17 @@ fn model(
         ModelConfig::OpenAi(openai) => OpenAi::new(OpenAiConfig::clone(openai))?,
     };
     Ok(match breaker {
-        Some(breaker) => traced(Guarded::new(openai, breaker), config, clock),
-        None => traced(openai, config, clock),
+        Some(breaker) => priced_and_traced(Guarded::new(openai, breaker), config, clock),
+        None => priced_and_traced(openai, config, clock),
     })
 }
 
 /// Adds the price and the span of every call to a model.
-fn traced(model: impl ChatModel + 'static, config: &Config, clock: Clock) -> Arc<dyn ChatModel> {
+fn priced_and_traced(
+    model: impl ChatModel + 'static,
+    config: &Config,
+    clock: Clock,
+) -> Arc<dyn ChatModel> {
     Arc::new(TracedModel::new(
         Priced::new(model, clock),
         config.propagate_to_model,

@@ -4,8 +4,8 @@ use std::error::Error;
 use std::iter::successors;
 
 /// Joins the messages of an error and of all its sources with colons, the outermost first; the
-/// innermost one usually says what really happened. A source that the message before it already
-/// ends with is left out, because some libraries repeat their source in their own text.
+/// innermost one usually names the actual cause. A source that the message before it already ends
+/// with is left out, because some libraries repeat their source in their own text.
 pub fn error_chain(error: &dyn Error) -> String {
     successors(error.source(), |source| (*source).source())
         .map(ToString::to_string)

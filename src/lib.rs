@@ -28,14 +28,15 @@
 //! [`base_url`], [`clock`], [`error_chain`], [`reload`] and [`toml_reader`] support several of these.
 //!
 //! Imports run in one direction. From the lowest to the highest: the supporting modules, `spelling`,
-//! `redact`, `domain`, `policy`, `rulebook`, `llm`, `keys`, `ledger`, `telemetry::spans` with what it needs,
-//! `agent`, `offline`, the rest of `telemetry`, `config`, `http`, `app`, `cli`.
+//! `redact`, `domain`, `policy`, `rulebook`, `llm`, `keys`, `ledger`, `telemetry::spans` with what it
+//! needs, `agent`, `offline`, the rest of `telemetry`, `config`, `http`, `app`, `cli`.
 //!
 //! # What always holds
 //!
 //! Each of these has tests, listed in `tests/README.md`.
 //!
-//! - No outcome is more lenient than the verdict of the policy engine, whatever the model answers.
+//! - No outcome is more lenient than the verdict of the policy engine, regardless of the model's
+//!   answers.
 //! - A decision uses one rulebook from its first step to its record, even if another is loaded
 //!   meanwhile.
 //! - A decision that was answered is in the ledger.

@@ -33,9 +33,9 @@ static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
 /// Currency codes that are recognised in lower case as well.
 const CODES: &str = "usd|eur|gbp|chf|cad|aud|jpy|inr|cny|sek|nok|dkk|pln";
 
-/// What may stand between a mark and the number after it.
+/// The characters that may separate a mark from the number after it.
 const GAP_AFTER_MARK: &str = r"(?P<gap>[\s:*_`~(\[\-–—−]*)";
-/// What may stand between a number and the mark after it.
+/// The characters that may separate a number from the mark after it.
 const GAP_BEFORE_MARK: &str = r"(?P<gap>[\s*_`)(\]\-–—−]*)";
 
 /// A currency mark at the end of the text before a number.

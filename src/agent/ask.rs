@@ -65,7 +65,7 @@ pub struct Question<'a> {
     pub deadline: Instant,
 }
 
-/// What became of a question.
+/// The result of a question.
 pub struct Asked<T> {
     /// The first answer that passed its checks, and which one it was; absent if none did.
     pub value: Option<(T, AnswerRef)>,

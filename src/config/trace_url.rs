@@ -4,7 +4,7 @@ use reqwest::Url;
 
 use crate::base_url;
 
-/// What stands for the trace id in a template.
+/// The placeholder of the trace id in a template.
 const PLACEHOLDER: &str = "{trace_id}";
 
 /// A template of links to a trace UI.

@@ -251,7 +251,7 @@ impl From<LedgerError> for Problem {
 }
 
 impl IntoResponse for Problem {
-    /// [`render`] writes the body, because it knows the trace.
+    /// Only attaches the problem: [`render`] writes the body, because it knows the trace.
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status);
         let mut response = status

@@ -31,7 +31,7 @@ pub struct Claimed<'a> {
 }
 
 impl Identity {
-    /// The identity of a caller. `None` for one who is refused, whatever it claims.
+    /// The identity of a caller; `None` for a refused one, regardless of its claims.
     pub fn of(caller: &Caller, claimed: Claimed<'_>) -> Option<Self> {
         let (tenant_id, api_key) = match caller {
             Caller::Anonymous => (claimed.tenant_id.unwrap_or(DEFAULT_TENANT), None),

@@ -15,8 +15,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::ledger::sqlite::{BUSY_TIMEOUT, FilePool, PooledConnection, Purpose};
 
-/// How long to wait for an answer from Postgres, which never comes when the host or the network is
-/// gone. As long as Postgres keeps an idle transaction (see `store`).
+/// How long to wait for an answer from Postgres, which never comes when the host or the network has
+/// failed. As long as Postgres keeps an idle transaction (see `store`).
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Lets the statements of a Postgres connection run without a time limit.
 pub(super) const UNLIMITED: &str = "SET statement_timeout = 0";

@@ -46,7 +46,7 @@ pub struct CapUsage {
 /// One other purchase at the merchant of an expense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Purchase {
-    /// Days between the purchase and the expense, whichever came first.
+    /// Days between the purchase and the expense; either may be the earlier one.
     pub n_days_apart: u32,
     /// The amount in the policy's currency.
     pub amount: Decimal,
@@ -179,7 +179,7 @@ fn n_days(from: Date, to: Date) -> i32 {
 pub struct Verdict {
     /// The strictest effect of the findings; approved without findings.
     pub ruling: Ruling,
-    /// The findings that speak against approval, the strictest first.
+    /// The findings with an exceeded amount, the strictest first.
     pub findings: Vec<Finding>,
     /// The role that must approve, even when another rule denies and no approval is requested.
     pub approver: Option<Role>,
@@ -188,7 +188,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Whether a rule speaks against approval.
+    /// Whether a rule is among the findings.
     pub fn has_found(&self, rule: &str) -> bool {
         self.findings.iter().any(|finding| finding.rule == rule)
     }
@@ -231,7 +231,7 @@ pub fn evaluate(rules: &[RuleFacts], subject: &Subject<'_>) -> Verdict {
         let finding = facts.assess(subject);
         let rule_approver = match facts.rule.kind {
             RuleKind::Approval { role, .. } | RuleKind::ApprovalAlways { role } => Some(role),
-            // A single purchase is not split, whatever it costs.
+            // A single purchase is not split, however large its amount.
             RuleKind::Split { .. } if facts.used.is_zero() => continue,
             RuleKind::Split { role, .. } => Some(role),
             RuleKind::Receipt { .. } if subject.receipt => continue,

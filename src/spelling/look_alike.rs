@@ -17,7 +17,10 @@ use super::{folded, raw_words, words};
 pub fn look_alike_words(text: &str) -> Vec<String> {
     match text.is_ascii() {
         true => words(text),
-        false => raw_words(text).iter().map(|word| disguised(word)).collect(),
+        false => raw_words(text)
+            .iter()
+            .map(|word| undisguised(word))
+            .collect(),
     }
 }
 
@@ -39,11 +42,11 @@ pub fn readings(text: &str) -> Vec<Vec<String>> {
 
 /// A word with its look-alike letters replaced.
 ///
-/// A word with a Latin letter is taken for Latin, letter by letter, as it looks. A word without one
-/// may well be what it seems, Greek or Russian, and must not depend on its case, although small and
+/// A word with a Latin letter is read as Latin, letter by letter, as it looks. A word without one
+/// may really be Greek or Russian, and its reading must not depend on its case, although small and
 /// capital letters look like different Latin ones (Greek "ν" like "v", "Ν" like "N"). It is read in
 /// capitals if all of them look Latin, otherwise in small letters.
-fn disguised(word: &str) -> String {
+fn undisguised(word: &str) -> String {
     if word.contains(|c: char| c.is_ascii_alphabetic()) {
         return latin(word);
     }

@@ -1,8 +1,8 @@
 //! One spelling of every text that is compared. Unicode can write one name in several ways, and
-//! people do: composed or decomposed accents, full-width letters, capitals, characters that no one
-//! sees. Every door passes the names it compares through the function named after their use:
-//! request bodies, headers, API keys, policy files, folder names, command lines and the ledger. What
-//! was written stays in the records; the spelling is only for comparing.
+//! people use them: composed or decomposed accents, full-width letters, capitals, invisible
+//! characters. Names come from request bodies, headers, API keys, policy files, folder names,
+//! command lines and the ledger; before one is compared, the function named after its use below
+//! brings it into this spelling. Records keep the text as it was written.
 //!
 //! | text | function | compatibility form (NFKC), nothing invisible, single blanks | case |
 //! | --- | --- | --- | --- |
@@ -11,7 +11,7 @@
 //! | a trip | [`trip`] | yes | kept |
 //! | words of texts and merchants' names | [`words`] | yes | folded |
 //!
-//! Letters of other alphabets that look like Latin ones are a question of their own: see
+//! Letters of other alphabets that look like Latin ones are replaced separately, in
 //! [`look_alike`]. Searching texts for personal data is in `redact::fold`, which keeps the place of
 //! every match.
 
@@ -23,7 +23,7 @@ use unicase::UniCase;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-/// Whatever people type for an apostrophe inside a word. The full-width apostrophe is not listed,
+/// The characters that people type as an apostrophe inside a word. The full-width apostrophe is not listed,
 /// because its compatibility form is.
 const APOSTROPHES: &[char] = &[
     '\'', '`', '\u{b4}', '\u{2b9}', '\u{2bb}', '\u{2bc}', '\u{2bd}', '\u{2be}', '\u{2bf}',
@@ -121,8 +121,8 @@ fn folded(text: &str) -> String {
     folded.nfkc().collect()
 }
 
-/// Whether a character shows nothing: it is ignorable by default in Unicode (joiners, fillers, signs
-/// that turn the direction of writing, variation selectors, tags), or an annotation sign. A test
+/// Whether a character shows nothing: it is ignorable by default in Unicode (joiners, fillers, marks
+/// of the writing direction, variation selectors, tags), or an annotation sign. A test
 /// compares the list with Unicode's.
 fn is_invisible(c: char) -> bool {
     matches!(

@@ -141,9 +141,9 @@ impl Agent {
                 (Action::Approve, _) => self.approve_pending(request, actor, amount).await,
                 (Action::Deny | Action::Withdraw, _) => {
                     let resolution = resolution_of(request, actor, Approval::default());
-                    let nothing = CapChange::Keep(Decimal::ZERO);
+                    let keep_nothing = CapChange::Keep(Decimal::ZERO);
                     Ok(self
-                        .record_resolution(&request.stored, resolution, nothing)
+                        .record_resolution(&request.stored, resolution, keep_nothing)
                         .await?)
                 }
             }

@@ -16,8 +16,8 @@ use crate::http::error::Problem;
 /// A row that is appended to every table in order to find a quote that is never closed: the cell that
 /// such a quote opens then ends with this row.
 const END: &str = "\u{0}end\u{0}";
-const UNCLOSED: &str = "opens a quote that is never closed, so the rows after it cannot be told \
-                        from it; close the quote";
+const UNCLOSED: &str = "opens a quote that is never closed, so the rest of the file is read as one \
+                        cell; close the quote";
 
 /// A table, with the column of each field.
 pub(super) struct Table {

@@ -44,7 +44,7 @@ impl Metrics {
     }
 
     /// Records the duration of a step that has a metric of its own.
-    pub(super) fn stepped(&self, step: Step, ended: &Ended<'_>) {
+    pub(super) fn step_ended(&self, step: Step, ended: &Ended<'_>) {
         let duration = match step {
             Step::Agent => &self.instruments.agent_duration,
             Step::PolicyLookup => &self.instruments.tool_duration,

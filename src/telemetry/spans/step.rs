@@ -40,7 +40,7 @@ where
         span.finish(
             |captures| output.project(captures),
             |metrics, ended| {
-                metrics.stepped(step, ended);
+                metrics.step_ended(step, ended);
                 output.measure(metrics, ended);
             },
         );
