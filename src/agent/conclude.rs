@@ -35,6 +35,7 @@ impl Agent {
             cap_moved: false,
             category_corroborated: false,
             policy: None,
+            supersedes: case.supersedes.as_ref().map(|old| old.decision.id),
             model: self.model.info().model.clone(),
             steps: Vec::new(),
             input_tokens: 0,

@@ -4,6 +4,7 @@
 
 use std::time::Instant;
 
+use crate::agent::supersede::RunError;
 use crate::agent::{Agent, Case, Recorded};
 use crate::domain::decision::Decision;
 use crate::domain::expense::ConvertedAmount;
@@ -16,7 +17,7 @@ impl Agent {
         &self,
         case: &Case,
         purchase: &StoredDecision,
-    ) -> Result<Recorded, LedgerError> {
+    ) -> Result<Recorded, RunError> {
         let started = Instant::now();
         let mut decision = self.conclude_credit(case, purchase);
         let record_hash = match self
@@ -45,16 +46,13 @@ impl Agent {
             record_hash,
             record_duration: started.elapsed(),
             n_caps_moved: 0,
+            superseded: None,
         })
     }
 
     fn conclude_credit(&self, case: &Case, purchase: &StoredDecision) -> Decision {
         let expense = &case.judged.expense;
         let bought = &purchase.decision;
-        let reason = format!(
-            "Returns {} {} of purchase {}.",
-            -expense.amount, expense.currency, bought.id
-        );
         Decision {
             category: purchase.category().map(str::to_owned),
             category_corroborated: bought.category_corroborated,
@@ -67,7 +65,8 @@ impl Agent {
                     ..back
                 }
             }),
-            ..self.bare_decision(case, Outcome::Approved, reason)
+            // The reason says what was returned, which only the ledger knows.
+            ..self.bare_decision(case, Outcome::Approved, String::new())
         }
     }
 }

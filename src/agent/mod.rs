@@ -12,6 +12,7 @@ pub mod decide;
 pub mod lookup;
 pub mod prompts;
 pub mod resolve;
+pub mod supersede;
 pub mod validate;
 
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use uuid::Uuid;
 use crate::domain::decision::Decision;
 use crate::domain::expense::Expense;
 use crate::domain::step::Step;
-use crate::ledger::{CapChange, KeyClaim, Ledger, LedgerError, RecordError, StoredDecision};
+use crate::ledger::{CapChange, KeyClaim, Ledger, RecordError, StoredDecision};
 use crate::llm::ChatModel;
 use crate::rulebook::Rulebook;
 use crate::telemetry::spans::step::step;
@@ -34,6 +35,7 @@ use combine::Steps;
 use decide::{Advice, decide};
 use lookup::{Lookup, lookup};
 use prompts::facts::ExpenseFacts;
+use supersede::RunError;
 
 /// How often a verdict is computed again because another expense took a share of a cap while the
 /// model thought. Each repetition means that another expense was recorded, so the service makes
@@ -85,6 +87,8 @@ pub struct Case {
     pub judged: JudgedExpense,
     /// The purchase that the expense refunds, if it is a credit.
     pub refunds: Option<Box<StoredDecision>>,
+    /// The decision that this one supersedes, if the expense is decided anew.
+    pub supersedes: Option<Arc<StoredDecision>>,
 }
 
 /// A decision that is in the ledger.
@@ -98,14 +102,19 @@ pub struct Recorded {
     pub record_duration: Duration,
     /// How often another expense took a share of a cap between verdict and record.
     pub n_caps_moved: u32,
+    /// The decision that this one superseded.
+    pub superseded: Option<Arc<StoredDecision>>,
 }
 
 impl Agent {
     /// Decides one expense. The decision is in the ledger when this returns.
     ///
     /// # Errors
-    /// When the ledger fails; then there is no decision.
-    pub async fn run(&self, case: &Case) -> Result<Recorded, LedgerError> {
+    /// When the ledger fails, or the decision to supersede stays; then there is no decision.
+    pub async fn run(&self, case: &Case) -> Result<Recorded, RunError> {
+        if let Some(old) = &case.supersedes {
+            supersede::check(old)?;
+        }
         step(Step::Agent, async {
             if let Some(purchase) = &case.refunds {
                 return self.record_credit(case, purchase).await;
@@ -137,7 +146,7 @@ impl Agent {
         classification: &Classification,
         mut lookup: Option<Lookup>,
         advice: Option<Advice>,
-    ) -> Result<Recorded, LedgerError> {
+    ) -> Result<Recorded, RunError> {
         let started = Instant::now();
         let mut n_caps_moved = 0;
         loop {
@@ -161,6 +170,7 @@ impl Agent {
                         record_hash,
                         record_duration: started.elapsed(),
                         n_caps_moved,
+                        superseded: case.supersedes.clone(),
                     });
                 }
                 Err(RecordError::CapMoved) if n_caps_moved < MAX_RECORD_ATTEMPTS => {

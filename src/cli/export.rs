@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::cli::ledger::with_ledger;
 use crate::cli::window::{Moment, moment, period};
@@ -81,6 +82,7 @@ struct Line<'a> {
     decision: &'a Decision,
     #[serde(flatten)]
     attached: &'a BTreeMap<&'static str, Option<Value>>,
+    superseded_by: Option<Uuid>,
     record_hash: &'a Option<String>,
 }
 
@@ -103,6 +105,7 @@ impl<'a> Lines<'a> {
                 let line = Line {
                     decision: &exported.stored.decision,
                     attached: &exported.attached,
+                    superseded_by: exported.stored.superseded_by,
                     record_hash: &exported.record_hash,
                 };
                 serde_json::to_writer(&mut **out, &line)?;
@@ -122,7 +125,7 @@ impl<'a> Lines<'a> {
 }
 
 /// The columns of the table; `row` fills them in this order.
-const HEADER: [&str; 25] = [
+const HEADER: [&str; 28] = [
     "id",
     "received_at",
     "tenant_id",
@@ -143,23 +146,28 @@ const HEADER: [&str; 25] = [
     "policy_version",
     "resolution",
     "resolution_amount",
+    "resolution_credited",
     "resolution_actor",
     "resolution_reason",
     "resolution_category",
+    "supersedes",
+    "superseded_by",
     "trace_id",
     "record_hash",
 ];
 
 /// The line of one decision.
-fn row(exported: &Exported) -> [String; 25] {
+fn row(exported: &Exported) -> [String; 28] {
     let StoredDecision {
         decision,
         resolution,
+        superseded_by,
     } = &exported.stored;
     let expense = &decision.expense;
     let resolution = resolution.as_ref();
     let shown =
         |amount: Option<Decimal>| amount.map(|amount| amount.to_string()).unwrap_or_default();
+    let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     let text = |text: Option<&str>| text.map(harmless).unwrap_or_default();
     [
         decision.id.to_string(),
@@ -192,9 +200,12 @@ fn row(exported: &Exported) -> [String; 25] {
             .map(|resolution| resolution.action.to_string())
             .unwrap_or_default(),
         shown(resolution.and_then(|resolution| resolution.amount)),
+        shown(resolution.and_then(|resolution| resolution.credited)),
         text(resolution.map(|resolution| resolution.actor.as_str())),
         text(resolution.map(|resolution| resolution.reason.as_str())),
         text(resolution.and_then(|resolution| resolution.category.as_deref())),
+        id(decision.supersedes),
+        id(*superseded_by),
         decision.trace_id.clone(),
         exported.record_hash.clone().unwrap_or_default(),
     ]

@@ -9,6 +9,7 @@ use strum::{Display, IntoStaticStr};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::domain::credit::Returned;
 use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::domain::money::Currency;
 use crate::domain::ruling::{Finding, Missing, Outcome, Role, Ruling};
@@ -78,8 +79,8 @@ pub struct Decision {
     /// How much of the expense may be paid under its policy, in the policy's currency. If the
     /// expense is approved or pending approval, all of it. If it is denied, what every broken
     /// rule still allows: a new expense could ask for this much, but nothing is paid, because a
-    /// denial takes no share of the caps. If it is a credit, what is taken back, below zero. If
-    /// it needs review, absent.
+    /// denial takes no share of the caps. If it is a credit, what is taken back, below zero; zero
+    /// if nothing was paid for the purchase yet. If it needs review, absent.
     #[schema(example = "500.00")]
     pub reimbursable: Option<Decimal>,
     /// Earlier decisions, approved or pending approval, that may concern the same purchase, the
@@ -106,6 +107,9 @@ pub struct Decision {
     pub category_corroborated: bool,
     /// The policy that the decision rests on.
     pub policy: Option<PolicyRef>,
+    /// The decision that this one supersedes: the model had not answered then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supersedes: Option<Uuid>,
     /// The name of the model.
     pub model: String,
     /// The steps in order, with their model calls.
@@ -136,12 +140,12 @@ pub struct Decision {
 
 impl Decision {
     /// Completes the decision with what is known only inside the write that records it: the earlier
-    /// decisions about the same purchase, and what a credit takes back of its purchase's share,
-    /// below zero.
-    pub fn complete(&mut self, duplicates: Vec<Duplicate>, refunded: Option<Decimal>) {
+    /// decisions about the same purchase, and what a credit returns of its purchase.
+    pub fn complete(&mut self, duplicates: Vec<Duplicate>, returned: Option<Returned>) {
         self.duplicates = duplicates;
-        if refunded.is_some() {
-            self.reimbursable = refunded;
+        if let Some(returned) = returned {
+            self.reimbursable = Some(returned.reimbursable());
+            self.reason = returned.reason();
         }
     }
 

@@ -131,9 +131,15 @@ pub struct Resolution {
     pub api_key: String,
     /// Why, in the person's words.
     pub reason: String,
-    /// The amount that is paid, in the expense's currency; absent unless it was approved.
+    /// The amount that is paid, in the expense's currency: what was approved, less `credited`.
+    /// Absent unless it was approved.
     #[schema(value_type = Option<String>, example = "400.00")]
     pub amount: Option<Decimal>,
+    /// How much credits had taken off the expense while it waited, in the expense's currency.
+    /// Absent unless it was approved after a credit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "100.00")]
+    pub credited: Option<Decimal>,
     /// That amount in the policy's currency; absent if that is the expense's currency.
     #[serde(default)]
     pub converted_amount: Option<ConvertedAmount>,
@@ -148,4 +154,33 @@ pub struct Resolution {
     /// When the request came in.
     #[schema(value_type = String, format = DateTime)]
     pub resolved_at: Timestamp,
+}
+
+impl Resolution {
+    /// What the person approved, before credits were taken off; absent unless it was approved.
+    pub fn approved(&self) -> Option<Decimal> {
+        let credited = self.credited.unwrap_or_default();
+        self.amount.map(|amount| amount + credited)
+    }
+
+    /// Completes an approval with what is known only inside the write that records it: the credits
+    /// that came while the expense waited.
+    pub fn complete(&mut self, paid: &Paid) {
+        self.amount = Some(paid.amount);
+        self.credited = Some(paid.credited).filter(|credited| !credited.is_zero());
+        self.converted_amount.clone_from(&paid.converted_amount);
+    }
+}
+
+/// What is paid for an expense that waited for approval.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paid {
+    /// The amount, in the expense's currency, zero or more.
+    pub amount: Decimal,
+    /// How much less that is than the approved amount, because of credits.
+    pub credited: Decimal,
+    /// The amount in the policy's currency; absent if that is the expense's currency.
+    pub converted_amount: Option<ConvertedAmount>,
+    /// The share of the caps that the expense keeps, in the policy's currency.
+    pub share: Decimal,
 }

@@ -25,9 +25,13 @@ const MERCHANT: &str =
     "write 1 to 200 characters without control characters, and no blank at either end";
 /// What is accepted as the purchase that a credit refunds.
 const PURCHASE: &str = "write the id of the purchase's decision";
+/// What is accepted as the decision that an expense supersedes.
+const SUPERSEDED: &str = "write the id of the decision to supersede";
+/// Why a credit supersedes nothing.
+const NO_CREDIT: &str = "a credit needs no model, so it supersedes no decision; omit this field";
 
 /// The fields that a submission may have.
-pub const FIELDS: [&str; 10] = [
+pub const FIELDS: [&str; 11] = [
     "transaction",
     "amount",
     "currency",
@@ -38,6 +42,7 @@ pub const FIELDS: [&str; 10] = [
     "receipt",
     "user_id",
     "refunds",
+    "supersedes",
 ];
 
 /// The body of `POST /v1/expenses`, as a client writes it.
@@ -76,6 +81,10 @@ pub struct Submission {
     /// The id of the purchase that a credit, an amount below zero, returns money of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refunds: Option<String>,
+    /// The id of an earlier decision of this employee that no model's advice stands behind
+    /// (`agent_outcome` is `error`): the expense is decided anew in its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub supersedes: Option<String>,
 }
 
 /// OpenAPI has no type for "a decimal string or a number", so the schema combines the two.
@@ -106,6 +115,8 @@ pub struct Defaults {
 pub struct Submitted {
     /// The expense.
     pub expense: Expense,
+    /// The decision in whose place the expense is decided.
+    pub supersedes: Option<Uuid>,
     /// Whether the body gave its date, rather than leaving it to the default.
     has_date: bool,
 }
@@ -118,7 +129,17 @@ impl Submitted {
         if !self.has_date {
             meaning["date"] = serde_json::Value::Null;
         }
+        if let Some(id) = self.supersedes {
+            meaning["supersedes"] = json!(id);
+        }
         hex::encode(Sha256::digest(meaning.to_string()))
+    }
+
+    /// Takes another default for the date, if the body gave none.
+    pub fn date_by(&mut self, default: Date) {
+        if !self.has_date {
+            self.expense.date = default;
+        }
     }
 }
 
@@ -155,6 +176,12 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
     let receipt = fields.optional("receipt", "write true or false", value::<bool>);
     let user_id = fields.optional("user_id", ID, |raw| line(raw, MAX_ID_CHARS));
     let refunds = fields.optional("refunds", PURCHASE, |raw| string(raw)?.parse::<Uuid>().ok());
+    let supersedes = fields.optional("supersedes", SUPERSEDED, |raw| {
+        string(raw)?.parse::<Uuid>().ok()
+    });
+    if refunds.flatten().is_some() && supersedes.flatten().is_some() {
+        fields.report("supersedes", NO_CREDIT.to_owned());
+    }
     check_sign(&mut fields, amount, refunds);
     let given_date = date.flatten();
     let expense = transaction
@@ -173,6 +200,7 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
         });
     Ok(Submitted {
         expense: fields.finish(expense)?,
+        supersedes: supersedes.flatten(),
         has_date: given_date.is_some(),
     })
 }

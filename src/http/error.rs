@@ -17,6 +17,7 @@ use strum::{Display, EnumMessage, VariantArray};
 use utoipa::ToSchema;
 
 use crate::agent::resolve::Refusal;
+use crate::agent::supersede::Stays;
 use crate::domain::body::{BodyError, FieldError};
 use crate::error_chain::error_chain;
 use crate::ledger::LedgerError;
@@ -70,6 +71,10 @@ pub enum Code {
     NotOpen,
     /// The decision has already been resolved in another way.
     AlreadySettled,
+    /// The decision was superseded by a newer one; `superseded_by` of the decision names it.
+    AlreadySuperseded,
+    /// The decision that `supersedes` names rests on the advice of a model, so it stays.
+    HasAdvice,
     /// The `Idempotency-Key` was used with another body.
     IdempotencyConflict,
     /// The body, or a line of a batch, is larger than 64 KiB.
@@ -110,9 +115,11 @@ impl Code {
             | Self::ExceptionNeeded => StatusCode::FORBIDDEN,
             Self::NotFound | Self::NoSuchRoute => StatusCode::NOT_FOUND,
             Self::NoSuchMethod => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotOpen | Self::AlreadySettled | Self::IdempotencyConflict => {
-                StatusCode::CONFLICT
-            }
+            Self::NotOpen
+            | Self::AlreadySettled
+            | Self::AlreadySuperseded
+            | Self::HasAdvice
+            | Self::IdempotencyConflict => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidExpense | Self::InvalidResolution => StatusCode::UNPROCESSABLE_ENTITY,
@@ -141,6 +148,7 @@ impl From<Refusal> for Code {
             Refusal::ExceptionNeeded => Self::ExceptionNeeded,
             Refusal::NotOpen => Self::NotOpen,
             Refusal::AlreadySettled => Self::AlreadySettled,
+            Refusal::AlreadySuperseded => Self::AlreadySuperseded,
             Refusal::InvalidResolution => Self::InvalidResolution,
         }
     }
@@ -235,6 +243,17 @@ impl Problem {
             *message = redact(message).into_owned();
         }
         self
+    }
+}
+
+/// Exhaustive, so that a new reason to let a decision stay needs a code here.
+impl From<Stays> for Code {
+    fn from(stays: Stays) -> Self {
+        match stays {
+            Stays::AlreadySettled => Self::AlreadySettled,
+            Stays::AlreadySuperseded => Self::AlreadySuperseded,
+            Stays::HasAdvice => Self::HasAdvice,
+        }
     }
 }
 

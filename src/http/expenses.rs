@@ -21,7 +21,7 @@ use crate::domain::decision::Decision;
 use crate::domain::expense::Expense;
 use crate::domain::resolution::Resolution;
 use crate::domain::ruling::Outcome;
-use crate::domain::submission::{self, Defaults, Submission};
+use crate::domain::submission::{self, Defaults, Submission, Submitted};
 use crate::http::AppState;
 use crate::http::docs::{Problems, Route};
 use crate::http::error::{Code, Problem};
@@ -41,6 +41,8 @@ pub struct DecisionBody {
     pub decision: Arc<Decision>,
     /// How a person resolved it; absent while it is open, or when no resolution is needed.
     pub resolution: Option<Resolution>,
+    /// The decision that superseded it, when the expense was decided anew.
+    pub superseded_by: Option<Uuid>,
     /// Link to the trace when a trace UI is configured; to the decision itself when its trace is
     /// not kept.
     pub trace_url: Option<String>,
@@ -52,6 +54,7 @@ impl DecisionBody {
         let StoredDecision {
             decision,
             resolution,
+            superseded_by,
         } = stored;
         let link = |url: &TraceUrl| match app.sampling.keeps(&decision) {
             true => url.of(&decision.trace_id),
@@ -61,6 +64,7 @@ impl DecisionBody {
             trace_url: app.config.trace_url.as_ref().map(link),
             decision: Arc::new(decision),
             resolution,
+            superseded_by,
         }
     }
 }
@@ -79,6 +83,9 @@ impl Route for Create {
         Code::BodyCutOff,
         Code::InvalidIdempotencyKey,
         Code::Unauthorized,
+        Code::AlreadySettled,
+        Code::AlreadySuperseded,
+        Code::HasAdvice,
         Code::IdempotencyConflict,
         Code::BodyTooLarge,
         Code::UnsupportedMediaType,
@@ -112,7 +119,7 @@ pub async fn create(
         date: day_of(received_at),
         user_id: identity.user_id,
     };
-    let submitted = submission::parse(&body, defaults)
+    let mut submitted = submission::parse(&body, defaults)
         .map_err(|error| Problem::body(error, Code::InvalidExpense))?;
     trace.set_employee(&submitted.expense.user_id);
     let tenant_id = identity.tenant_id;
@@ -125,6 +132,7 @@ pub async fn create(
         leased_until: received_at + app.config.deadline * 2,
         expires_at: received_at + app.config.key_retention,
     });
+    let supersedes = superseded(&app, &tenant_id, &mut submitted).await?;
     let expense = match app.config.redacts_ledger {
         true => submitted.expense.redacted(),
         false => submitted.expense,
@@ -145,6 +153,7 @@ pub async fn create(
             expense,
         },
         refunds,
+        supersedes,
     };
     let answer = decide(&app, case, permit, arrived).await?;
     Ok(created(&app, answer))
@@ -209,6 +218,9 @@ async fn purchase_of(
     };
     let stored = app.agent.ledger.get(tenant_id, id).await?;
     let message = match stored.filter(is_refundable) {
+        Some(stored) if stored.superseded_by.is_some() => {
+            "this purchase was decided anew; write the id in its `superseded_by`"
+        }
         // Resolving the review would approve the whole amount, including the part refunded by then.
         Some(stored) if is_in_review(&stored) => {
             "this purchase waits for its review; have that resolved first, then send the credit"
@@ -224,6 +236,33 @@ async fn purchase_of(
     };
     let error = BodyError::Fields(vec![error]);
     Err(Problem::body(error, Code::InvalidExpense))
+}
+
+/// The decision that an expense supersedes. An expense that gives no date keeps the date of that
+/// decision: it is the same expense, however late it is decided anew. Whether the decision stays is
+/// checked under the idempotency key, so that a repeated request gets its answer again.
+async fn superseded(
+    app: &AppState,
+    tenant_id: &str,
+    submitted: &mut Submitted,
+) -> Result<Option<Arc<StoredDecision>>, Problem> {
+    let Some(id) = submitted.supersedes else {
+        return Ok(None);
+    };
+    let stored = app.agent.ledger.get(tenant_id, id).await?;
+    let stored =
+        stored.filter(|stored| stored.decision.expense.user_id == submitted.expense.user_id);
+    let Some(stored) = stored else {
+        let error = FieldError {
+            field: "supersedes".to_owned(),
+            message: "this employee has no such decision; write the id that it was answered with"
+                .to_owned(),
+        };
+        let error = BodyError::Fields(vec![error]);
+        return Err(Problem::body(error, Code::InvalidExpense));
+    };
+    submitted.date_by(stored.decision.expense.date);
+    Ok(Some(Arc::new(stored)))
 }
 
 fn is_in_review(stored: &StoredDecision) -> bool {

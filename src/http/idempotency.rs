@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use tokio::time::Instant;
 
+use crate::agent::supersede::{RunError, Stays};
 use crate::agent::{Agent, Case};
 use crate::clock::Clock;
 use crate::http::error::{Code, Problem};
@@ -99,6 +100,7 @@ pub async fn decide(
             stored: StoredDecision {
                 decision: recorded.decision,
                 resolution: None,
+                superseded_by: None,
             },
             is_replay: false,
         }),
@@ -122,4 +124,25 @@ fn other_body() -> Problem {
     let detail =
         "this `Idempotency-Key` was used with another body; send a new key for a new expense";
     Problem::new(Code::IdempotencyConflict, detail)
+}
+
+impl From<RunError> for Problem {
+    fn from(error: RunError) -> Self {
+        let stays = match error {
+            RunError::Stays(stays) => stays,
+            RunError::Ledger(error) => return error.into(),
+        };
+        let detail = match stays {
+            Stays::AlreadySettled => {
+                "a person has resolved the decision in `supersedes`, so it stays"
+            }
+            Stays::AlreadySuperseded => {
+                "the decision in `supersedes` has already been superseded; name the one in its `superseded_by`"
+            }
+            Stays::HasAdvice => {
+                "the model answered in the decision in `supersedes`, so it stays; have a person resolve it if it is open"
+            }
+        };
+        Self::new(stays.into(), detail)
+    }
 }

@@ -39,6 +39,7 @@ impl Route for Create {
         Code::NotFound,
         Code::NotOpen,
         Code::AlreadySettled,
+        Code::AlreadySuperseded,
         Code::BodyTooLarge,
         Code::UnsupportedMediaType,
         Code::InvalidResolution,
@@ -116,6 +117,7 @@ fn created(app: &AppState, resolved: Resolved) -> Response {
     let stored = StoredDecision {
         decision: resolved.decision,
         resolution: Some(resolved.resolution),
+        superseded_by: None,
     };
     let body = Json(DecisionBody::new(app, stored));
     (StatusCode::CREATED, replay, body).into_response()

@@ -1,5 +1,5 @@
 //! Recording a decision: checking and taking its share of the caps, binding its idempotency key,
-//! looking up its duplicates, inserting and sealing it. All of that is one write.
+//! superseding an earlier decision, looking up its duplicates, inserting and sealing it. All of that is one write.
 
 use serde_json::json;
 
@@ -13,7 +13,9 @@ use crate::ledger::idempotency::{self, KeyClaim};
 use crate::ledger::records::DECISION;
 use crate::ledger::statement::query;
 use crate::ledger::write::LedgerWrite;
-use crate::ledger::{CapChange, Ledger, duplicates, resolutions, seal, text_of, usage};
+use crate::ledger::{
+    CapChange, Ledger, credits, duplicates, resolutions, seal, superseding, text_of, usage,
+};
 
 impl Ledger {
     /// Records a decision, takes its share of the caps, binds its idempotency key and seals it: all
@@ -23,7 +25,8 @@ impl Ledger {
     /// # Errors
     /// [`RecordError::CapMoved`] when a cap can no longer hold the expense,
     /// [`RecordError::AlreadyResolved`] when the purchase that a credit refunds was resolved since
-    /// it was read.
+    /// it was read, or a person resolved the decision that this one supersedes,
+    /// [`RecordError::AlreadySuperseded`] when another decision superseded it.
     pub async fn record(
         &self,
         decision: &mut Decision,
@@ -54,10 +57,13 @@ impl LedgerWrite for Record<'_> {
         let decision = &mut *self.decision;
         let transaction = slot.transaction();
         if let CapChange::Refund(purchase) = self.change
-            && resolutions::is_resolved(transaction, &purchase.decision).await?
+            && resolutions::is_resolved(transaction, purchase.decision.id).await?
                 != purchase.resolution.is_some()
         {
             return Err(RecordError::AlreadyResolved);
+        }
+        if let Some(old) = decision.supersedes {
+            superseding::check(transaction, &decision.tenant_id, old).await?;
         }
         // Windows count what is approved and what is pending approval; nothing else takes a share.
         let taken = match (self.change, decision.outcome) {
@@ -76,14 +82,17 @@ impl LedgerWrite for Record<'_> {
             Some(reservation) => usage::take(transaction, decision, reservation).await?,
             None => 0,
         };
-        let refunded = match self.change {
+        let returned = match self.change {
             CapChange::Refund(purchase) => {
-                Some(usage::refund(transaction, decision, purchase).await?)
+                Some(credits::take_off(transaction, decision, purchase).await?)
             }
             CapChange::None | CapChange::Take(_) | CapChange::Keep(_) => None,
         };
+        if let Some(old) = decision.supersedes {
+            superseding::mark(transaction, decision, old).await?;
+        }
         let duplicates = duplicates::find(transaction, decision).await?;
-        decision.complete(duplicates, refunded);
+        decision.complete(duplicates, returned);
         let record = json!(decision);
         insert(transaction, decision, text_of(&record), share_minor).await?;
         let id = decision.id.to_string();
@@ -101,7 +110,8 @@ async fn insert(
     let expense = &decision.expense;
     query(
         "INSERT INTO decision (id, tenant_id, user_id, outcome, category, trace_id, document, amount_minor, currency,
-         expense_date, standing, pending_role, share_minor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $4, $11, $12)",
+         expense_date, standing, pending_role, share_minor, credited_minor)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $4, $11, $12, 0)",
     )
     .bind(&id)
     .bind(&decision.tenant_id)

@@ -48,6 +48,9 @@ pub enum RecordError {
     /// The expense, or the purchase that it refunds, was resolved since it was read.
     #[error("the expense is already resolved")]
     AlreadyResolved,
+    /// The decision, or the one that it should supersede, was superseded since it was read.
+    #[error("the decision is already superseded")]
+    AlreadySuperseded,
     /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -58,7 +61,7 @@ impl RecordError {
     /// be committed for the other writes.
     pub(super) fn is_refusal(&self) -> bool {
         match self {
-            Self::CapMoved | Self::AlreadyResolved => true,
+            Self::CapMoved | Self::AlreadyResolved | Self::AlreadySuperseded => true,
             Self::Ledger(error) => matches!(error, LedgerError::KeyLost),
         }
     }
@@ -85,7 +88,9 @@ impl From<RecordError> for LedgerError {
     fn from(error: RecordError) -> Self {
         match error {
             RecordError::Ledger(error) => error,
-            RecordError::CapMoved | RecordError::AlreadyResolved => Self::Contended,
+            RecordError::CapMoved
+            | RecordError::AlreadyResolved
+            | RecordError::AlreadySuperseded => Self::Contended,
         }
     }
 }

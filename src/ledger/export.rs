@@ -57,11 +57,11 @@ impl Ledger {
         };
         let of_tenant = of_tenant("decision", tenant_id);
         let sql = AssertSqlSafe(format!(
-            "SELECT decision.id, decision.document, chain.hash FROM decision
+            "SELECT decision.id, decision.document, chain.hash, decision.superseded_by FROM decision
              LEFT JOIN chain ON chain.record_id = decision.id
              WHERE decision.id {comparison} $1 AND decision.id < $2 AND {of_tenant} ORDER BY decision.id LIMIT $4"
         ));
-        let rows: Vec<(String, String, Option<String>)> = query(sql)
+        let rows: Vec<(String, String, Option<String>, Option<String>)> = query(sql)
             .bind(from.to_string())
             .bind(first_id(period.until).to_string())
             .bind(tenant_id.unwrap_or_default())
@@ -77,7 +77,7 @@ impl Ledger {
             documents_by_kind.push((kind.table, documents));
         }
         let mut page = Vec::new();
-        for (id, decision, record_hash) in rows {
+        for (id, decision, record_hash, superseded_by) in rows {
             let mut attached = BTreeMap::new();
             let mut resolution = None;
             for (table, documents) in &mut documents_by_kind {
@@ -88,7 +88,7 @@ impl Ledger {
                 }
             }
             page.push(Exported {
-                stored: stored_decision((decision, resolution))?,
+                stored: stored_decision((decision, resolution, superseded_by))?,
                 attached,
                 record_hash,
             });

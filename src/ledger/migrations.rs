@@ -14,7 +14,7 @@ use sqlx::{PgConnection, SqlSafeStr as _, SqliteConnection};
 
 /// Migrations in SQL that both databases understand: version, description and text. The list
 /// replaces `sqlx::migrate!`, whose crate of macros would build sqlx and SQLite a second time.
-const FOR_BOTH: [(i64, &str, &str); 9] = [
+const FOR_BOTH: [(i64, &str, &str); 11] = [
     (
         1,
         "decisions",
@@ -47,6 +47,12 @@ const FOR_BOTH: [(i64, &str, &str); 9] = [
         9,
         "fewer indexes",
         include_str!("migrations/0009_fewer_indexes.sql"),
+    ),
+    (13, "credited", include_str!("migrations/0013_credited.sql")),
+    (
+        14,
+        "superseded",
+        include_str!("migrations/0014_superseded.sql"),
     ),
 ];
 

@@ -6,13 +6,15 @@
 //! Read in this order:
 //! 1. `records`: the kinds of record.
 //! 2. `decisions`, `resolutions`, `idempotency`, `erase`, `probe`: the writes, each a struct that
-//!    implements `write::LedgerWrite`; `usage`: the shares of caps that they change.
+//!    implements `write::LedgerWrite`; `usage`: the shares of caps that they change;
+//!    `credits`: what credits take off their purchases; `superseding`: deciding an expense anew.
 //! 3. `group_commit`: how writes share a transaction; `transaction`, `statement`, `db`, `sqlite`:
 //!    how they reach a database.
 //! 4. `seal`, `verify`: the hash chain.
 //! 5. `query`, `export`, `duplicates`: reading back.
 //! 6. `store`, `migrations`: opening a ledger, and bringing its tables up to date.
 
+mod credits;
 mod db;
 mod decisions;
 mod duplicates;
@@ -30,6 +32,7 @@ pub mod seal;
 mod sqlite;
 mod statement;
 mod store;
+mod superseding;
 mod transaction;
 mod usage;
 pub mod verify;
@@ -76,11 +79,11 @@ pub enum CapChange<'a> {
     None,
     /// The expense takes its share; with a decision, only if that is approved or pending approval.
     Take(&'a Reservation),
-    /// A credit returns its amount to the share of the purchase it refunds; at most all of that
-    /// share.
+    /// A credit takes its amount off the purchase it refunds, at most what is left of it, and frees
+    /// that part of its share.
     Refund(&'a StoredDecision),
-    /// A resolution keeps this much of the share that its expense has taken, in the policy's
-    /// currency, and frees the rest.
+    /// A resolution grants this much of the expense, in the expense's own currency. The expense
+    /// keeps its share of it, less what credits have taken off, and frees the rest.
     Keep(Decimal),
 }
 

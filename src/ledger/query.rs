@@ -31,13 +31,16 @@ pub struct Filter {
     pub pending: Option<Role>,
 }
 
-/// A decision as the ledger holds it, with its resolution if it has one.
+/// A decision as the ledger holds it, with what became of it: its resolution, or the decision that
+/// superseded it.
 #[derive(Clone, Debug)]
 pub struct StoredDecision {
     /// The decision.
     pub decision: Decision,
     /// How a person resolved it.
     pub resolution: Option<Resolution>,
+    /// The decision that superseded it.
+    pub superseded_by: Option<Uuid>,
 }
 
 impl StoredDecision {
@@ -104,7 +107,7 @@ impl Ledger {
         row.map(stored_decision).transpose()
     }
 
-    /// A page of a tenant's decisions.
+    /// A page of a tenant's decisions, without those that were superseded.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -155,7 +158,8 @@ impl Ledger {
 fn select(tenant_id: &str, filter: &Filter, page: PageRequest) -> (String, Vec<String>) {
     let columns = column_filters(filter);
     let is_unfiltered = columns.iter().all(|(_, _, value)| value.is_none());
-    let mut sql = format!("{SELECT} WHERE decision.tenant_id = $1");
+    let mut sql =
+        format!("{SELECT} WHERE decision.tenant_id = $1 AND decision.superseded_by IS NULL");
     let mut values = vec![tenant_id.to_owned()];
     for (column, suffix, value) in columns {
         let Some(value) = value else { continue };
@@ -218,16 +222,20 @@ fn column_filters(filter: &Filter) -> [(&'static str, &'static str, Option<Strin
     ]
 }
 
-/// A decision's document, and its resolution's.
-pub(super) type Row = (String, Option<String>);
-const SELECT: &str = "SELECT decision.document, resolution.document FROM decision
+/// A decision's document, its resolution's, and the id of the decision that superseded it.
+pub(super) type Row = (String, Option<String>, Option<String>);
+const SELECT: &str =
+    "SELECT decision.document, resolution.document, decision.superseded_by FROM decision
      LEFT JOIN resolution ON resolution.decision_id = decision.id";
 
 /// Reads a row.
-pub(super) fn stored_decision((decision, resolution): Row) -> Result<StoredDecision, LedgerError> {
+pub(super) fn stored_decision(
+    (decision, resolution, superseded_by): Row,
+) -> Result<StoredDecision, LedgerError> {
     Ok(StoredDecision {
         decision: read(&decision)?,
         resolution: resolution.as_deref().map(read).transpose()?,
+        superseded_by: superseded_by.and_then(|id| id.parse().ok()),
     })
 }
 

@@ -2,30 +2,33 @@
 //! the seal are one write. Who may resolve what is decided in `agent::resolve`.
 
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::domain::decision::Decision;
 use crate::domain::money;
 use crate::domain::resolution::{Action, Resolution};
 use crate::domain::ruling::Outcome;
 use crate::ledger::db::{Connection, DbError};
-use crate::ledger::error::RecordError;
+use crate::ledger::error::{LedgerError, RecordError};
 use crate::ledger::group_commit::Slot;
 use crate::ledger::query::StoredDecision;
 use crate::ledger::records::RESOLUTION;
 use crate::ledger::statement::query;
 use crate::ledger::write::LedgerWrite;
-use crate::ledger::{CapChange, Ledger, seal, text_of, usage};
+use crate::ledger::{CapChange, Ledger, credits, seal, text_of, usage};
 
 impl Ledger {
-    /// Records how an open decision was resolved. Returns the hash of the record.
+    /// Records how an open decision was resolved. Completes an approval with what only the ledger
+    /// knows: the credits that came before it. Returns the hash of the record.
     ///
     /// # Errors
-    /// [`RecordError::AlreadyResolved`] when another person was faster, [`RecordError::CapMoved`]
-    /// when a cap cannot hold the expense.
+    /// [`RecordError::AlreadyResolved`] when another person was faster,
+    /// [`RecordError::AlreadySuperseded`] when the expense was decided anew,
+    /// [`RecordError::CapMoved`] when a cap cannot hold the expense.
     pub async fn resolve(
         &self,
         open: &StoredDecision,
-        resolution: &Resolution,
+        resolution: &mut Resolution,
         change: CapChange<'_>,
     ) -> Result<String, RecordError> {
         let write = Resolve {
@@ -40,20 +43,35 @@ impl Ledger {
 /// Whether a decision has a resolution.
 pub(super) async fn is_resolved(
     transaction: &mut Connection,
-    decision: &Decision,
+    decision_id: Uuid,
 ) -> Result<bool, DbError> {
     let sql = "SELECT id FROM resolution WHERE decision_id = $1";
     let resolution: Option<(String,)> = query(sql)
-        .bind(decision.id.to_string())
+        .bind(decision_id.to_string())
         .fetch_optional(transaction)
         .await?;
     Ok(resolution.is_some())
 }
 
+/// The decision by which a decision was superseded.
+pub(super) async fn superseded_by(
+    transaction: &mut Connection,
+    tenant_id: &str,
+    old: Uuid,
+) -> Result<Option<String>, DbError> {
+    let sql = "SELECT superseded_by FROM decision WHERE tenant_id = $1 AND id = $2";
+    let (newer,): (Option<String>,) = query(sql)
+        .bind(tenant_id)
+        .bind(old.to_string())
+        .fetch_one(transaction)
+        .await?;
+    Ok(newer)
+}
+
 /// Records a resolution.
 struct Resolve<'a> {
     open: &'a StoredDecision,
-    resolution: &'a Resolution,
+    resolution: &'a mut Resolution,
     change: CapChange<'a>,
 }
 
@@ -64,7 +82,11 @@ impl LedgerWrite for Resolve<'_> {
         let decision = &self.open.decision;
         let transaction = slot.transaction();
         if !is_open(transaction, decision).await? {
-            return Err(RecordError::AlreadyResolved);
+            let newer = superseded_by(transaction, &decision.tenant_id, decision.id).await?;
+            return Err(match newer {
+                Some(_) => RecordError::AlreadySuperseded,
+                None => RecordError::AlreadyResolved,
+            });
         }
         if let CapChange::Take(reservation) = self.change {
             usage::check(transaction, decision, reservation).await?;
@@ -99,24 +121,27 @@ impl LedgerWrite for Resolve<'_> {
 }
 
 impl Resolve<'_> {
-    async fn change_share(&self, transaction: &mut Connection) -> Result<(), DbError> {
+    async fn change_share(&mut self, transaction: &mut Connection) -> Result<(), LedgerError> {
         let decision = &self.open.decision;
         match self.change {
             CapChange::Take(reservation) => {
                 let share_minor = usage::take(transaction, decision, reservation).await?;
-                usage::set_share(transaction, decision, share_minor).await
+                usage::set_share(transaction, decision, share_minor).await?;
             }
-            CapChange::Keep(kept) => {
+            CapChange::Keep(granted) => {
+                let paid = credits::paid(transaction, self.open, granted).await?;
                 let (_, currency) = decision.policy_amount();
-                let freed_minor =
-                    usage::share_of(transaction, decision).await? - money::to_minor(kept, currency);
-                usage::free(transaction, self.open, freed_minor)
-                    .await
-                    .map(drop)
+                let kept_minor = money::to_minor(paid.share, currency);
+                let freed_minor = usage::share_of(transaction, decision).await? - kept_minor;
+                usage::free(transaction, self.open, freed_minor).await?;
+                if self.resolution.action == Action::Approve {
+                    self.resolution.complete(&paid);
+                }
             }
             // A credit is never open.
-            CapChange::None | CapChange::Refund(_) => Ok(()),
+            CapChange::None | CapChange::Refund(_) => {}
         }
+        Ok(())
     }
 }
 

@@ -300,18 +300,6 @@ pub(super) async fn set_share(
     Ok(())
 }
 
-/// Frees what a credit gives back of its purchase's share. Returns the freed amount as a negative
-/// one, in the currency of the purchase's policy.
-pub(super) async fn refund(
-    transaction: &mut Connection,
-    credit: &Decision,
-    purchase: &StoredDecision,
-) -> Result<Decimal, DbError> {
-    let (amount, currency) = credit.policy_amount();
-    let freed_minor = free(transaction, purchase, money::to_minor(-amount, currency)).await?;
-    Ok(money::from_minor(-freed_minor, currency))
-}
-
 /// Returns a part of an expense's share, at most all of it, to its windows and to the purchases at
 /// its merchant. Returns what was freed, in minor units.
 pub(super) async fn free(

@@ -86,6 +86,7 @@ fn full_decision() -> Decision {
         is_override: true,
         cap_moved: true,
         category_corroborated: true,
+        supersedes: Some(Uuid::nil()),
         policy: Some(PolicyRef {
             id: text(),
             version: text(),
@@ -156,6 +157,7 @@ fn full_resolution() -> Resolution {
         api_key: text(),
         reason: text(),
         amount: Some(Decimal::ONE),
+        credited: Some(Decimal::ONE),
         converted_amount: Some(converted()),
         category: Some(text()),
         exceptions: vec![text()],
@@ -210,7 +212,7 @@ fn unhashed(mut record: Value, kind: &RecordKind) -> Vec<String> {
 /// The texts of a decision that are not personal and stay when an employee's texts are erased: ids,
 /// amounts, dates, names that operators or this program gave, and texts made of these alone. A field
 /// that a person or a model fills freely belongs into the `personal` of its kind instead.
-const IMPERSONAL_OF_A_DECISION: [&str; 58] = [
+const IMPERSONAL_OF_A_DECISION: [&str; 59] = [
     "agent_outcome",
     "amount",
     "approver",
@@ -261,6 +263,7 @@ const IMPERSONAL_OF_A_DECISION: [&str; 58] = [
     "steps.*.prompt.version",
     "steps.*.result",
     "steps.*.step",
+    "supersedes",
     "tenant_id",
     "trace_id",
     "trip_id",
@@ -272,7 +275,7 @@ const IMPERSONAL_OF_A_DECISION: [&str; 58] = [
 ];
 
 /// The same for a resolution. The ids of the people are kept: the record says who approved what.
-const IMPERSONAL_OF_A_RESOLUTION: [&str; 16] = [
+const IMPERSONAL_OF_A_RESOLUTION: [&str; 17] = [
     "action",
     "actor",
     "amount",
@@ -282,6 +285,7 @@ const IMPERSONAL_OF_A_RESOLUTION: [&str; 16] = [
     "converted_amount.currency",
     "converted_amount.rate",
     "converted_amount.rate_date",
+    "credited",
     "exceptions.*",
     "expense_id",
     "id",

@@ -73,6 +73,8 @@ pub enum Refusal {
     NotOpen,
     /// The decision has been resolved before, in another way.
     AlreadySettled,
+    /// The expense was decided anew, so the newer decision is the one to resolve.
+    AlreadySuperseded,
     /// A field of the body does not fit the expense.
     InvalidResolution,
 }
@@ -124,10 +126,14 @@ impl Agent {
             let StoredDecision {
                 decision,
                 resolution,
+                superseded_by,
             } = &request.stored;
             let actor = actor(request)?;
             if let Some(resolution) = resolution {
                 return repeated(decision, resolution, &actor, &request.wanted);
+            }
+            if superseded_by.is_some() {
+                return Err(already_superseded());
             }
             let needed = decision
                 .pending()
@@ -152,27 +158,22 @@ impl Agent {
     }
 
     /// Approves an expense that waited for approval: it keeps its share of the caps, or the part of
-    /// it that was approved.
+    /// it that was approved, less what credits have taken off.
     async fn approve_pending(
         &self,
         request: &Request,
         actor: String,
         amount: Decimal,
     ) -> Result<Resolved, ResolveError> {
-        let decision = &request.stored.decision;
-        let converted_amount = decision.converted_amount.as_ref().map(|all| all.of(amount));
-        let kept = converted_amount
-            .as_ref()
-            .map_or(amount, |converted| converted.amount);
+        // What is paid of the amount is known only when the resolution is recorded: credits may have
+        // come meanwhile.
         let approval = Approval {
-            amount: Some(amount),
-            converted_amount,
-            category: decision.category.clone(),
-            exceptions: Vec::new(),
+            category: request.stored.decision.category.clone(),
+            ..Approval::default()
         };
         let resolution = resolution_of(request, actor, approval);
         Ok(self
-            .record_resolution(&request.stored, resolution, CapChange::Keep(kept))
+            .record_resolution(&request.stored, resolution, CapChange::Keep(amount))
             .await?)
     }
 
@@ -237,10 +238,10 @@ impl Agent {
     async fn record_resolution(
         &self,
         open: &StoredDecision,
-        resolution: Resolution,
+        mut resolution: Resolution,
         change: CapChange<'_>,
     ) -> Result<Resolved, RecordError> {
-        let record_hash = self.ledger.resolve(open, &resolution, change).await?;
+        let record_hash = self.ledger.resolve(open, &mut resolution, change).await?;
         Ok(Resolved {
             decision: open.decision.clone(),
             resolution,
@@ -253,6 +254,7 @@ impl From<RecordError> for ResolveError {
     fn from(error: RecordError) -> Self {
         match error {
             RecordError::AlreadyResolved => already_resolved(),
+            RecordError::AlreadySuperseded => already_superseded(),
             error => Self::Ledger(error.into()),
         }
     }
@@ -262,6 +264,14 @@ fn already_resolved() -> ResolveError {
     ResolveError::Refused {
         refusal: Refusal::AlreadySettled,
         detail: "this expense has already been resolved".to_owned(),
+    }
+}
+
+fn already_superseded() -> ResolveError {
+    ResolveError::Refused {
+        refusal: Refusal::AlreadySuperseded,
+        detail: "this expense was decided anew; resolve the decision in `superseded_by` instead"
+            .to_owned(),
     }
 }
 
@@ -287,7 +297,7 @@ fn repeated(
             == (wanted.action, wanted.role, &wanted.reason)
         && wanted
             .amount
-            .is_none_or(|amount| resolution.amount == Some(amount))
+            .is_none_or(|amount| resolution.approved() == Some(amount))
         && wanted
             .category
             .as_ref()
@@ -331,6 +341,7 @@ fn resolution_of(request: &Request, actor: String, approval: Approval) -> Resolu
         api_key: request.api_key.id.clone(),
         reason: reason.clone(),
         amount,
+        credited: None,
         converted_amount,
         category,
         exceptions,

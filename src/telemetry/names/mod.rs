@@ -64,6 +64,9 @@ attributes! {
 
     /// UUIDv7 of the decision.
     EXPENSE_ID = "expense.id", String, on [Server, InvokeAgent, ResolveExpense], Ours, High;
+    /// UUIDv7 of the decision that this one supersedes. The model did not answer there, and the
+    /// span links to the request that was decided then.
+    EXPENSE_SUPERSEDES = "expense.supersedes", String, on [InvokeAgent], Ours, High;
     /// Exact decimal amount.
     EXPENSE_AMOUNT = "expense.amount", String, on [InvokeAgent], Ours, High;
     /// ISO 4217 code of the amount's currency.

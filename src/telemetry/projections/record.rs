@@ -11,6 +11,7 @@ use crate::agent::classify::Classification;
 use crate::agent::decide::Advice;
 use crate::agent::lookup::Lookup;
 use crate::agent::resolve::{Refusal, ResolveError, Resolved};
+use crate::agent::supersede::RunError;
 use crate::domain::decision::Decision;
 use crate::domain::ruling::Ruling;
 use crate::domain::validation::{Validation, failed_types};
@@ -94,11 +95,13 @@ impl Record for Result<Lookup, LedgerError> {
     }
 }
 
-impl Record for Result<Recorded, LedgerError> {
+impl Record for Result<Recorded, RunError> {
     fn project(&self, captures: Captures) -> Projection {
         let recorded = match self {
             Ok(recorded) => recorded,
-            Err(error) => return ledger_failure(error),
+            Err(RunError::Ledger(error)) => return ledger_failure(error),
+            // Refused with a 4xx, which is no failure of the service.
+            Err(RunError::Stays(_)) => return Projection::default(),
         };
         let decision = &recorded.decision;
         let moved = |_| Event {
@@ -117,6 +120,11 @@ impl Record for Result<Recorded, LedgerError> {
             attributes: agent_attributes(recorded),
             content,
             events,
+            links: recorded
+                .superseded
+                .iter()
+                .filter_map(|old| linked(&old.decision.trace_id, &old.decision.span_id))
+                .collect(),
             ..Projection::default()
         }
     }
@@ -205,6 +213,8 @@ fn agent_attributes(recorded: &Recorded) -> Vec<KeyValue> {
             .clone()
             .map(|category| names::EXPENSE_CATEGORY.with(category)),
     );
+    let supersedes = decision.supersedes.map(|id| id.to_string());
+    attributes.extend(supersedes.map(|id| names::EXPENSE_SUPERSEDES.with(id)));
     let verdict = decision.policy_verdict.map(<&'static str>::from);
     attributes.extend(verdict.map(|verdict| names::EXPENSE_POLICY_VERDICT.with(verdict)));
     let advice = decision.model_decision.map(<&'static str>::from);

@@ -23,6 +23,7 @@ async fn the_contract_and_its_page_come_from_the_binary() {
         "merchant",
         "receipt",
         "refunds",
+        "supersedes",
         "transaction",
         "trip_id",
         "user_id",

@@ -1,9 +1,12 @@
-//! Resolutions. `permissions` tests who may resolve, `effects` what a resolution does to caps and
-//! category, and `open` which decisions are open and what happens when many people resolve one.
+//! Resolutions. `permissions` tests who may resolve, `credits` what is paid of a purchase with
+//! credits, `effects` what a resolution does to caps and category, `superseding` how an expense is
+//! decided anew, and `open` which decisions are open and what happens when many people resolve one.
 
+mod credits;
 mod effects;
 mod open;
 mod permissions;
+mod superseding;
 
 use expense_agent::config::Config;
 use expense_agent::config::http::HttpConfig;

@@ -1,0 +1,61 @@
+//! Superseding a decision that the model did not answer: the expense is decided anew, and the old
+//! decision stays as it was sealed. Its row says by which decision it was superseded; it no longer
+//! waits for a person, and lists leave it out. Which decisions may be superseded is decided in
+//! `agent::supersede`; such a decision holds no share of any cap, and the new one takes its own in
+//! the same transaction.
+
+use uuid::Uuid;
+
+use crate::domain::decision::Decision;
+use crate::ledger::db::{Connection, DbError};
+use crate::ledger::error::RecordError;
+use crate::ledger::resolutions::{is_resolved, superseded_by};
+use crate::ledger::statement::query;
+
+/// What has become of an expense that was decided anew, in the column `standing`.
+const SUPERSEDED: &str = "superseded";
+
+/// Checks that a decision is still open to be superseded. Its tenant is locked until the
+/// transaction ends.
+///
+/// # Errors
+/// [`RecordError::AlreadySuperseded`] or [`RecordError::AlreadyResolved`].
+pub(super) async fn check(
+    transaction: &mut Connection,
+    tenant_id: &str,
+    old: Uuid,
+) -> Result<(), RecordError> {
+    if superseded_by(transaction, tenant_id, old).await?.is_some() {
+        return Err(RecordError::AlreadySuperseded);
+    }
+    match is_resolved(transaction, old).await? {
+        true => Err(RecordError::AlreadyResolved),
+        false => Ok(()),
+    }
+}
+
+/// Stores that a decision superseded another one, and takes the other one out of the queue.
+pub(super) async fn mark(
+    transaction: &mut Connection,
+    new: &Decision,
+    old: Uuid,
+) -> Result<(), DbError> {
+    query(
+        "UPDATE decision SET superseded_by = $1, standing = $2, pending_role = NULL
+         WHERE tenant_id = $3 AND id = $4",
+    )
+    .bind(new.id.to_string())
+    .bind(SUPERSEDED)
+    .bind(&new.tenant_id)
+    .bind(old.to_string())
+    .execute(&mut *transaction)
+    .await?;
+    // The list of failed checks is searched page by page without looking at the decisions, so it must
+    // not hold what lists leave out. The checks stay in the record.
+    query("DELETE FROM failed_validation WHERE tenant_id = $1 AND decision_id = $2")
+        .bind(&new.tenant_id)
+        .bind(old.to_string())
+        .execute(transaction)
+        .await?;
+    Ok(())
+}
