@@ -134,8 +134,8 @@ impl HttpSettings {
         }
     }
 
-    /// A service that the network can reach must authenticate its callers, unless `--allow-anonymous`
-    /// says otherwise.
+    /// A service that the network can reach must authenticate its callers, unless
+    /// `--allow-anonymous` is set.
     fn check_access(&self, errors: &mut Vec<String>) {
         let is_open = self.api_keys.is_none() && !self.allow_anonymous;
         if is_open && !self.listen.ip().is_loopback() {

@@ -34,7 +34,7 @@ impl Ledger {
         idempotency: Option<&KeyClaim>,
     ) -> Result<String, RecordError> {
         let tenant_id = decision.tenant_id.clone();
-        let write = Record {
+        let write = RecordDecision {
             decision,
             change,
             idempotency,
@@ -44,13 +44,13 @@ impl Ledger {
 }
 
 /// Records a decision.
-struct Record<'a> {
+struct RecordDecision<'a> {
     decision: &'a mut Decision,
     change: CapChange<'a>,
     idempotency: Option<&'a KeyClaim>,
 }
 
-impl LedgerWrite for Record<'_> {
+impl LedgerWrite for RecordDecision<'_> {
     type Output = String;
 
     async fn write(&mut self, slot: &mut Slot) -> Result<String, RecordError> {

@@ -1,7 +1,7 @@
 //! The kinds of record in the ledger, one row of [`RECORDS`] each. Sealing, verifying, erasing,
 //! exporting and vacuuming are derived from this table, so a new kind of record needs a migration
-//! that creates its table, a row here, and a command that inserts it (such as `Resolve` in
-//! `resolutions`). The code that does so is in `seal`, `verify`, `erase` and `export`.
+//! that creates its table, a row here, and a write that inserts it (such as `RecordResolution` in
+//! `resolutions`). The code that reads this table is in `seal`, `verify`, `erase` and `export`.
 //!
 //! What holds of every table and its documents (checked by a test):
 //! - The table has the columns `tenant_id` and `document` (the record as JSON).

@@ -31,7 +31,7 @@ impl Ledger {
         resolution: &mut Resolution,
         change: CapChange<'_>,
     ) -> Result<String, RecordError> {
-        let write = Resolve {
+        let write = RecordResolution {
             open,
             resolution,
             change,
@@ -69,13 +69,13 @@ pub(super) async fn superseded_by(
 }
 
 /// Records a resolution.
-struct Resolve<'a> {
+struct RecordResolution<'a> {
     open: &'a StoredDecision,
     resolution: &'a mut Resolution,
     change: CapChange<'a>,
 }
 
-impl LedgerWrite for Resolve<'_> {
+impl LedgerWrite for RecordResolution<'_> {
     type Output = String;
 
     async fn write(&mut self, slot: &mut Slot) -> Result<String, RecordError> {
@@ -120,7 +120,7 @@ impl LedgerWrite for Resolve<'_> {
     }
 }
 
-impl Resolve<'_> {
+impl RecordResolution<'_> {
     async fn change_share(&mut self, transaction: &mut Connection) -> Result<(), LedgerError> {
         let decision = &self.open.decision;
         match self.change {

@@ -23,8 +23,8 @@ use unicase::UniCase;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-/// The characters that people type as an apostrophe inside a word. The full-width apostrophe is not listed,
-/// because its compatibility form is.
+/// The characters that people type as an apostrophe inside a word. The full-width apostrophe is not
+/// listed, because its compatibility form is.
 const APOSTROPHES: &[char] = &[
     '\'', '`', '\u{b4}', '\u{2b9}', '\u{2bb}', '\u{2bc}', '\u{2bd}', '\u{2be}', '\u{2bf}',
     '\u{2c8}', '\u{2ca}', '\u{2cb}', '\u{384}', '\u{55a}', '\u{5f3}', '\u{7f4}', '\u{7f5}',

@@ -1,13 +1,13 @@
 //! The values of other folders in telemetry: as span attributes, events, metrics and log records.
 //! Projections compute nothing; every value was computed by the agent, the ledger, the model or the
-//! HTTP layer. The results of the agent's steps are in `record`, model calls in `chat`, requests in
+//! HTTP layer. The results of the agent's steps are in `steps`, model calls in `chat`, requests in
 //! `server`; what each of them adds to metrics is in `measure`. Metrics of values that are observed
 //! from time to time are in `watch`.
 
 pub mod chat;
 mod content;
 mod measure;
-mod record;
 pub mod server;
+mod steps;
 mod values;
 mod watch;

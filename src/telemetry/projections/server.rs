@@ -30,7 +30,7 @@ use crate::redact::redact;
 use crate::telemetry::Instruments;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
-use crate::telemetry::projections::record::outcome_attributes;
+use crate::telemetry::projections::steps::outcome_attributes;
 use crate::telemetry::projections::values::address_of;
 use crate::telemetry::sampling::reasons::{Reason, Reasons};
 use crate::telemetry::settings::Propagator;

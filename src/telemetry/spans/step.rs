@@ -1,7 +1,7 @@
 //! The only item of telemetry that the agent imports: `step` runs a step of the agent inside a
-//! span. What is written on the span and measured comes from the step's result, through `Record`,
+//! span. What is written on the span and measured comes from the step's result, through `StepResult`,
 //! so that no code reports success or failure by hand and `?` cannot lose a failure. The
-//! implementations of `Record` are in `projections::record`.
+//! implementations of `StepResult` are in `projections::steps`.
 
 use opentelemetry::KeyValue;
 use opentelemetry::context::FutureExt;
@@ -18,7 +18,7 @@ use crate::telemetry::spans::span::{LiveSpan, Projection};
 const AGENT: &str = "expense_agent";
 
 /// The result of a step, which can be written on a span and measured.
-pub(crate) trait Record {
+pub(crate) trait StepResult {
     /// What to write on the span; prompts and answers only where they are captured.
     fn project(&self, captures: Captures) -> Projection;
 
@@ -31,7 +31,7 @@ pub(crate) trait Record {
 pub(crate) fn step<F>(step: Step, work: F) -> impl Future<Output = F::Output> + Send
 where
     F: Future + Send,
-    F::Output: Record + Send,
+    F::Output: StepResult + Send,
 {
     let work = Box::pin(work);
     async move {

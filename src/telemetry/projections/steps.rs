@@ -1,4 +1,4 @@
-//! The results of the agent's steps as spans: implementations of `spans::step::Record`. They
+//! The results of the agent's steps as spans: implementations of `spans::step::StepResult`. They
 //! compute nothing; every value was computed by the agent.
 
 use opentelemetry::KeyValue;
@@ -25,9 +25,9 @@ use crate::telemetry::projections::values::{count, strings, usd};
 use crate::telemetry::settings::Captures;
 use crate::telemetry::spans::log_event::LogEvent;
 use crate::telemetry::spans::span::{Event, Failure, Projection, linked};
-use crate::telemetry::spans::step::Record;
+use crate::telemetry::spans::step::StepResult;
 
-impl Record for Classification {
+impl StepResult for Classification {
     fn project(&self, _: Captures) -> Projection {
         model_step(&self.run)
     }
@@ -37,7 +37,7 @@ impl Record for Classification {
     }
 }
 
-impl Record for Advice {
+impl StepResult for Advice {
     fn project(&self, _: Captures) -> Projection {
         model_step(&self.run)
     }
@@ -47,7 +47,7 @@ impl Record for Advice {
     }
 }
 
-impl Record for Result<Lookup, LedgerError> {
+impl StepResult for Result<Lookup, LedgerError> {
     fn project(&self, captures: Captures) -> Projection {
         let lookup = match self {
             Ok(lookup) => lookup,
@@ -95,7 +95,7 @@ impl Record for Result<Lookup, LedgerError> {
     }
 }
 
-impl Record for Result<Recorded, RunError> {
+impl StepResult for Result<Recorded, RunError> {
     fn project(&self, captures: Captures) -> Projection {
         let recorded = match self {
             Ok(recorded) => recorded,
@@ -136,7 +136,7 @@ impl Record for Result<Recorded, RunError> {
     }
 }
 
-impl Record for Result<Resolved, ResolveError> {
+impl StepResult for Result<Resolved, ResolveError> {
     fn project(&self, _: Captures) -> Projection {
         let resolved = match self {
             Ok(resolved) => resolved,
