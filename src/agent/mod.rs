@@ -110,7 +110,7 @@ impl Agent {
     /// Decides one expense. The decision is in the ledger when this returns.
     ///
     /// # Errors
-    /// When the ledger fails, or the decision to supersede stays; then there is no decision.
+    /// When the ledger fails, or the old decision cannot be superseded; then there is no new one.
     pub async fn run(&self, case: &Case) -> Result<Recorded, RunError> {
         if let Some(old) = &case.supersedes {
             supersede::check(old)?;

@@ -1,6 +1,7 @@
-//! Which decisions can be decided anew. An outage of the model is no reason for a decision that
-//! stays: as long as no person resolved it, the employee may submit the expense again in its place.
-//! Advice that was given stays, however bad: otherwise an employee could ask until the model agrees.
+//! Which decisions can be superseded. A decision that the model did not answer, because of an
+//! outage, is not final: until a person resolves it, the employee may submit the expense again in
+//! its place. A decision with advice cannot be superseded, however bad the advice: otherwise an
+//! employee could ask until the model agrees.
 
 use strum::{IntoStaticStr, VariantArray};
 
@@ -8,12 +9,12 @@ use crate::domain::decision::AgentOutcome;
 use crate::domain::ruling::Outcome;
 use crate::ledger::{LedgerError, RecordError, StoredDecision};
 
-/// Why a decision is not superseded, for programs. The HTTP API has a code of the same name for
+/// Why a decision cannot be superseded, for programs. The HTTP API has a code of the same name for
 /// each.
 #[derive(IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stays {
+pub enum SupersedeRefusal {
     /// A person resolved it.
     AlreadySettled,
     /// Another decision superseded it.
@@ -25,9 +26,9 @@ pub enum Stays {
 /// Why an expense was not decided; nothing was recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The decision that it should supersede stays.
-    #[error("the decision to supersede stays")]
-    Stays(Stays),
+    /// The decision that it should supersede cannot be superseded.
+    #[error("the decision cannot be superseded")]
+    NotSuperseded(SupersedeRefusal),
     /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -36,8 +37,10 @@ pub enum RunError {
 impl From<RecordError> for RunError {
     fn from(error: RecordError) -> Self {
         match error {
-            RecordError::AlreadyResolved => Self::Stays(Stays::AlreadySettled),
-            RecordError::AlreadySuperseded => Self::Stays(Stays::AlreadySuperseded),
+            RecordError::AlreadyResolved => Self::NotSuperseded(SupersedeRefusal::AlreadySettled),
+            RecordError::AlreadySuperseded => {
+                Self::NotSuperseded(SupersedeRefusal::AlreadySuperseded)
+            }
             error => Self::Ledger(error.into()),
         }
     }
@@ -49,14 +52,14 @@ pub(super) fn check(old: &StoredDecision) -> Result<(), RunError> {
     let decision = &old.decision;
     // A decision without advice is a denial or a review, so it holds no share of any cap.
     let holds_share = matches!(decision.outcome, Outcome::Approved | Outcome::NeedsApproval);
-    let stays = if old.superseded_by.is_some() {
-        Stays::AlreadySuperseded
+    let refusal = if old.superseded_by.is_some() {
+        SupersedeRefusal::AlreadySuperseded
     } else if old.resolution.is_some() {
-        Stays::AlreadySettled
+        SupersedeRefusal::AlreadySettled
     } else if decision.agent_outcome != AgentOutcome::Error || holds_share {
-        Stays::HasAdvice
+        SupersedeRefusal::HasAdvice
     } else {
         return Ok(());
     };
-    Err(RunError::Stays(stays))
+    Err(RunError::NotSuperseded(refusal))
 }

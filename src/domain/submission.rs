@@ -81,7 +81,7 @@ pub struct Submission {
     /// The id of the purchase that a credit, an amount below zero, returns money of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refunds: Option<String>,
-    /// The id of an earlier decision of this employee that no model's advice stands behind
+    /// The id of an earlier decision of this employee that was made without the model's advice
     /// (`agent_outcome` is `error`): the expense is decided anew in its place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub supersedes: Option<String>,
@@ -135,8 +135,8 @@ impl Submitted {
         hex::encode(Sha256::digest(meaning.to_string()))
     }
 
-    /// Takes another default for the date, if the body gave none.
-    pub fn date_by(&mut self, default: Date) {
+    /// Replaces the default date; has no effect if the body gave a date.
+    pub fn set_default_date(&mut self, default: Date) {
         if !self.has_date {
             self.expense.date = default;
         }

@@ -17,7 +17,7 @@ use strum::{Display, EnumMessage, VariantArray};
 use utoipa::ToSchema;
 
 use crate::agent::resolve::Refusal;
-use crate::agent::supersede::Stays;
+use crate::agent::supersede::SupersedeRefusal;
 use crate::domain::body::{BodyError, FieldError};
 use crate::error_chain::error_chain;
 use crate::ledger::LedgerError;
@@ -246,13 +246,13 @@ impl Problem {
     }
 }
 
-/// Exhaustive, so that a new reason to let a decision stay needs a code here.
-impl From<Stays> for Code {
-    fn from(stays: Stays) -> Self {
-        match stays {
-            Stays::AlreadySettled => Self::AlreadySettled,
-            Stays::AlreadySuperseded => Self::AlreadySuperseded,
-            Stays::HasAdvice => Self::HasAdvice,
+/// Exhaustive, so that a new reason against superseding needs a code here.
+impl From<SupersedeRefusal> for Code {
+    fn from(refusal: SupersedeRefusal) -> Self {
+        match refusal {
+            SupersedeRefusal::AlreadySettled => Self::AlreadySettled,
+            SupersedeRefusal::AlreadySuperseded => Self::AlreadySuperseded,
+            SupersedeRefusal::HasAdvice => Self::HasAdvice,
         }
     }
 }

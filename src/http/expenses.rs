@@ -239,8 +239,9 @@ async fn purchase_of(
 }
 
 /// The decision that an expense supersedes. An expense that gives no date keeps the date of that
-/// decision: it is the same expense, however late it is decided anew. Whether the decision stays is
-/// checked under the idempotency key, so that a repeated request gets its answer again.
+/// decision: it is the same expense, however late it is decided anew. Whether the decision can be
+/// superseded is checked under the idempotency key, so that a repeated request gets its answer
+/// again.
 async fn superseded(
     app: &AppState,
     tenant_id: &str,
@@ -261,7 +262,7 @@ async fn superseded(
         let error = BodyError::Fields(vec![error]);
         return Err(Problem::body(error, Code::InvalidExpense));
     };
-    submitted.date_by(stored.decision.expense.date);
+    submitted.set_default_date(stored.decision.expense.date);
     Ok(Some(Arc::new(stored)))
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use tokio::time::Instant;
 
-use crate::agent::supersede::{RunError, Stays};
+use crate::agent::supersede::{RunError, SupersedeRefusal};
 use crate::agent::{Agent, Case};
 use crate::clock::Clock;
 use crate::http::error::{Code, Problem};
@@ -128,21 +128,21 @@ fn other_body() -> Problem {
 
 impl From<RunError> for Problem {
     fn from(error: RunError) -> Self {
-        let stays = match error {
-            RunError::Stays(stays) => stays,
+        let refusal = match error {
+            RunError::NotSuperseded(refusal) => refusal,
             RunError::Ledger(error) => return error.into(),
         };
-        let detail = match stays {
-            Stays::AlreadySettled => {
+        let detail = match refusal {
+            SupersedeRefusal::AlreadySettled => {
                 "a person has resolved the decision in `supersedes`, so it stays"
             }
-            Stays::AlreadySuperseded => {
+            SupersedeRefusal::AlreadySuperseded => {
                 "the decision in `supersedes` has already been superseded; name the one in its `superseded_by`"
             }
-            Stays::HasAdvice => {
+            SupersedeRefusal::HasAdvice => {
                 "the model answered in the decision in `supersedes`, so it stays; have a person resolve it if it is open"
             }
         };
-        Self::new(stays.into(), detail)
+        Self::new(refusal.into(), detail)
     }
 }

@@ -1,7 +1,7 @@
 //! What credits take off their purchases. It is counted in the purchase's own currency, and shares
 //! of caps follow from it: a share is always the conversion of what is left of the purchase, so the
-//! parts of a purchase that is returned in several credits add up to the whole, however each of
-//! them would be rounded. Credits and resolutions of one purchase lead to the same sum in any order.
+//! parts of a purchase that is returned in several credits add up to the whole, although each
+//! conversion is rounded. Credits and resolutions of one purchase lead to the same sum in any order.
 
 use rust_decimal::Decimal;
 use serde::Deserialize;

@@ -1,5 +1,6 @@
 //! Recording a decision: checking and taking its share of the caps, binding its idempotency key,
-//! superseding an earlier decision, looking up its duplicates, inserting and sealing it. All of that is one write.
+//! superseding an earlier decision, looking up its duplicates, inserting and sealing it. All of that
+//! is one write.
 
 use serde_json::json;
 

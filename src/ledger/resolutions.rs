@@ -53,7 +53,7 @@ pub(super) async fn is_resolved(
     Ok(resolution.is_some())
 }
 
-/// The decision by which a decision was superseded.
+/// The id of the decision that superseded an old one; `None` if it was not superseded.
 pub(super) async fn superseded_by(
     transaction: &mut Connection,
     tenant_id: &str,

@@ -1,8 +1,8 @@
 //! Superseding a decision that the model did not answer: the expense is decided anew, and the old
-//! decision stays as it was sealed. Its row says by which decision it was superseded; it no longer
-//! waits for a person, and lists leave it out. Which decisions may be superseded is decided in
-//! `agent::supersede`; such a decision holds no share of any cap, and the new one takes its own in
-//! the same transaction.
+//! decision stays as it was sealed. Its row names the decision that superseded it; it no longer waits
+//! for a person, and lists leave it out. Which decisions can be superseded is decided in
+//! `agent::supersede`. Such a decision holds no share of any cap; the new one takes its share in the
+//! transaction that records it.
 
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ use crate::ledger::error::RecordError;
 use crate::ledger::resolutions::{is_resolved, superseded_by};
 use crate::ledger::statement::query;
 
-/// What has become of an expense that was decided anew, in the column `standing`.
+/// The value of the column `standing` of a superseded decision.
 const SUPERSEDED: &str = "superseded";
 
 /// Checks that a decision is still open to be superseded. Its tenant is locked until the

@@ -101,7 +101,7 @@ impl StepResult for Result<Recorded, RunError> {
             Ok(recorded) => recorded,
             Err(RunError::Ledger(error)) => return ledger_failure(error),
             // Refused with a 4xx, which is no failure of the service.
-            Err(RunError::Stays(_)) => return Projection::default(),
+            Err(RunError::NotSuperseded(_)) => return Projection::default(),
         };
         let decision = &recorded.decision;
         let moved = |_| Event {

@@ -1,5 +1,5 @@
-//! Deciding an expense anew: a decision that no model's advice stands behind is superseded by a new
-//! one, unless a person resolved it.
+//! Deciding an expense anew: a decision that was made without the model's advice is superseded by a
+//! new one, unless a person resolved it.
 
 use expense_agent::config::model::ModelConfig;
 use futures_util::future::join_all;
