@@ -59,6 +59,7 @@ mod spelling;
 mod splits;
 mod tenants;
 mod tls;
+mod trace_headers;
 mod traces;
 mod urls;
 mod versions;

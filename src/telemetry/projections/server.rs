@@ -17,11 +17,8 @@ use axum::response::Response;
 use futures_util::StreamExt;
 use futures_util::stream::poll_fn;
 use opentelemetry::context::FutureExt;
-use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{SpanKind, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_http::HeaderExtractor;
-use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 use crate::domain::decision::Decision;
 use crate::keys::access::Caller;
@@ -35,6 +32,7 @@ use crate::telemetry::projections::values::address_of;
 use crate::telemetry::sampling::reasons::{Reason, Reasons};
 use crate::telemetry::settings::Propagator;
 use crate::telemetry::spans::baggage::{Baggage, edge_context};
+use crate::telemetry::spans::remote_parent::remote_parent;
 use crate::telemetry::spans::request_time::RequestTime;
 use crate::telemetry::spans::span::{Failure, LiveSpan, Projection, linked, traceparent};
 
@@ -127,12 +125,13 @@ pub async fn trace(
 /// spans and metrics of the request are made with.
 fn parent(instruments: &Instruments, request: &Request, time: &Arc<RequestTime>) -> Context {
     // Starts from an empty context, so that nothing of an enclosing one leaks in.
+    let inbound = Context::new();
     let inbound = match instruments.propagators.contains(&Propagator::TraceContext) {
-        true => {
-            let headers = HeaderExtractor(request.headers());
-            TraceContextPropagator::new().extract_with_context(&Context::new(), &headers)
-        }
-        false => Context::new(),
+        true => match remote_parent(request.headers()) {
+            Some(parent) => inbound.with_remote_span_context(parent),
+            None => inbound,
+        },
+        false => inbound,
     };
     let extensions = request.extensions();
     let baggage = extensions.get::<Baggage>().cloned().unwrap_or_default();

@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use opentelemetry::baggage::BaggageExt;
 use opentelemetry::context::FutureExt;
 use opentelemetry::{Context, KeyValue};
-use percent_encoding::percent_decode_str;
+use percent_encoding::percent_decode;
 
 use crate::domain::body::{MAX_ID_CHARS, is_line};
 use crate::keys::identity::Identity;
@@ -20,23 +20,16 @@ use crate::telemetry::names::attribute::Attribute;
 pub struct Baggage(BTreeMap<&'static str, String>);
 
 impl Baggage {
-    /// Reads the members on the allow-list whose values are within bounds. The SDK's propagator is
-    /// not used: it reads only one header line and cuts values at a `=`, and either could attribute
-    /// a request to the wrong employee or tenant.
+    /// Reads the members on the allow-list whose values are within bounds. All header lines are one
+    /// list, and of two members with the same name the last one counts.
+    ///
+    /// The SDK's propagator is not used: it reads only one header line, drops all of it when one
+    /// byte is not ASCII, and cuts values at a `=`. Each could attribute a request to the wrong
+    /// employee or tenant.
     pub(crate) fn read(headers: &HeaderMap) -> Self {
-        let lines = headers
-            .get_all("baggage")
-            .iter()
-            .filter_map(|line| line.to_str().ok());
-        let members = lines.flat_map(|line| line.split(',')).filter_map(|member| {
-            let (name, value) = member.split(';').next()?.split_once('=')?;
-            let name = names::FROM_BAGGAGE
-                .into_iter()
-                .find(|allowed| allowed.key == name.trim())?;
-            let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
-            is_line(&value, MAX_ID_CHARS).then(|| (name.key, value.into_owned()))
-        });
-        Self(members.collect())
+        let lines = headers.get_all("baggage").iter().map(HeaderValue::as_bytes);
+        let members = lines.flat_map(|line| line.split(|byte| *byte == b','));
+        Self(members.filter_map(accepted).collect())
     }
 
     /// The tenant that the caller names.
@@ -52,6 +45,30 @@ impl Baggage {
     fn get(&self, name: Attribute) -> Option<&str> {
         self.0.get(name.key).map(String::as_str)
     }
+}
+
+/// The name and the decoded value of a list member; `None` for one that is not on the allow-list, out
+/// of bounds, or malformed. A malformed member costs no other: the others may say whom the request
+/// is for.
+fn accepted(member: &[u8]) -> Option<(&'static str, String)> {
+    let pair = member.split(|byte| *byte == b';').next()?;
+    let equals = pair.iter().position(|byte| *byte == b'=')?;
+    let (key, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
+    let name = names::FROM_BAGGAGE
+        .into_iter()
+        .find(|allowed| allowed.key.as_bytes() == key)?;
+    if !value.iter().copied().all(may_be_in_value) {
+        return None;
+    }
+    let value = percent_decode(value).decode_utf8().ok()?;
+    is_line(&value, MAX_ID_CHARS).then(|| (name.key, value.into_owned()))
+}
+
+/// Whether a value may contain a byte: `baggage-octet` of the
+/// [grammar](https://www.w3.org/TR/baggage/#definition), and blanks, which not every client encodes.
+/// The grammar has no quotes around values, so a quote makes a member malformed.
+fn may_be_in_value(byte: u8) -> bool {
+    matches!(byte, b' ' | 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e)
 }
 
 /// The context of the server span: the caller's trace, with the tenant that the service has

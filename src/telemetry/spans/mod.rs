@@ -4,6 +4,7 @@
 
 pub mod baggage;
 pub(crate) mod log_event;
+pub(crate) mod remote_parent;
 pub mod request_time;
 pub(crate) mod span;
 pub mod step;
