@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use clap::Args;
 use humantime::parse_duration;
-use reqwest::Url;
 
 use crate::config::{check_limit, variable};
-use crate::ledger::Store;
+use crate::ledger::{Store, database_url};
 use crate::telemetry::settings::Variables;
 
 /// Flags and variables of policies and ledger.
@@ -39,15 +38,10 @@ impl StorageSettings {
         let Some(url) = variable(variables, "DATABASE_URL") else {
             return Store::Sqlite(self.data.clone());
         };
-        let is_postgres = |url: Url| matches!(url.scheme(), "postgres" | "postgresql");
-        // The URL may contain a password, so the message does not repeat it.
-        if !url.parse().is_ok_and(is_postgres) {
-            let example = "postgres://user:password@host/database";
-            errors.push(format!(
-                "DATABASE_URL is not the URL of a Postgres database; write one such as \"{example}\", or leave it out \
-                 for SQLite"
-            ));
+        let url = url.into();
+        if let Err(error) = database_url::parse(&url) {
+            errors.push(format!("DATABASE_URL {error}"));
         }
-        Store::Postgres(url.into())
+        Store::Postgres(url)
     }
 }

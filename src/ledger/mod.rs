@@ -12,9 +12,10 @@
 //!    how they reach a database.
 //! 4. `seal`, `verify`: the hash chain.
 //! 5. `query`, `export`, `duplicates`: reading back.
-//! 6. `store`, `migrations`: opening a ledger, and bringing its tables up to date.
+//! 6. `store`, `database_url`, `migrations`: opening a ledger, and bringing its tables up to date.
 
 mod credits;
+pub mod database_url;
 mod db;
 mod decisions;
 mod duplicates;

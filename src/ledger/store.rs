@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -15,6 +15,7 @@ use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use tokio::time::timeout;
 
 use crate::ledger::Ledger;
+use crate::ledger::database_url;
 use crate::ledger::db::{DbError, Pool, UNLIMITED};
 use crate::ledger::error::LedgerError;
 use crate::ledger::group_commit::{Dialect, GroupCommit};
@@ -151,11 +152,11 @@ impl Ledger {
                         .is_ok_and(|pong| pong.is_ok()))
                 })
             });
-        let url = url.expose_secret();
-        let pool = match options.connect(url).await {
+        let server = database_url::parse(url).map_err(sqlx::Error::config)?;
+        let pool = match options.connect_with(server.clone()).await {
             // The pool retried until its time was up, and does not report the cause; ask once more.
             Err(sqlx::Error::PoolTimedOut) => {
-                let cause = timeout(ALIVE_TIMEOUT, PgConnection::connect(url))
+                let cause = timeout(ALIVE_TIMEOUT, PgConnection::connect_with(&server))
                     .await
                     .ok()
                     .and_then(Result::err);

@@ -26,6 +26,10 @@ use crate::telemetry::provider::{SCOPE, Telemetry};
 /// The filter of printed lines when `RUST_LOG` is not set.
 const DEFAULT_FILTER: &str = "info";
 
+/// Targets that are never printed: async-openai logs whole model answers when it cannot parse them,
+/// and sqlx the parameters of a database URL that it does not know, with their values.
+const SILENT: [&str; 2] = ["async_openai", "sqlx_postgres::options"];
+
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
@@ -63,12 +67,16 @@ pub fn init(
         // OpenTelemetry's own lines have a variable of their own, `OTEL_LOG_LEVEL`.
         .add_directive(format!("opentelemetry={sdk_level}").parse()?)
         .add_directive(format!("opentelemetry_sdk={sdk_level}").parse()?)
-        // async-openai logs whole model answers when it cannot parse them. A directive that turns
-        // it off would give way to one for a longer target, so this is a separate filter. Its level
-        // hint is the most verbose one, so that it suppresses no other lines.
+        // A directive that turns these off would give way to one for a longer target, so this is a
+        // separate filter. Its level hint is the most verbose one, so that it suppresses no other
+        // lines.
         .and(
-            filter_fn(|metadata| !metadata.target().starts_with("async_openai"))
-                .with_max_level_hint(Level::TRACE),
+            filter_fn(|metadata| {
+                !SILENT
+                    .iter()
+                    .any(|target| metadata.target().starts_with(target))
+            })
+            .with_max_level_hint(Level::TRACE),
         );
     let printed = match format {
         LogFormat::Json => json_layer().with_filter(filter).boxed(),

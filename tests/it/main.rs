@@ -19,6 +19,7 @@ mod collector;
 mod commands;
 mod compat;
 mod credits;
+mod database_url;
 mod decide;
 mod delivery;
 mod deployment;
