@@ -10,6 +10,7 @@ use clap::builder::BoolishValueParser;
 use humantime::parse_duration;
 use tokio::sync::Semaphore;
 
+use crate::config::host_name::HostName;
 use crate::config::trace_url::TraceUrl;
 use crate::config::{MAX_LIMIT, check_limit};
 
@@ -39,6 +40,13 @@ pub struct HttpSettings {
     #[arg(long, global = true, env = "EXPENSE_AGENT_ALLOW_ANONYMOUS")]
     #[arg(value_parser = BoolishValueParser::new())]
     pub allow_anonymous: bool,
+
+    /// Host name by which clients may reach a service without API keys, besides `localhost` and IP
+    /// addresses; requests for other hosts are refused with 421, because pages of other sites could
+    /// send them; repeatable
+    #[arg(long, global = true, env = "EXPENSE_AGENT_ALLOWED_HOST")]
+    #[arg(value_name = "NAME", value_delimiter = ',')]
+    pub allowed_host: Vec<String>,
 
     /// Time limit of one request; nine tenths of it are for the model
     #[arg(long, global = true, env = "EXPENSE_AGENT_DEADLINE")]
@@ -85,6 +93,8 @@ pub struct HttpConfig {
     pub listen: SocketAddr,
     /// File of API keys; `None` lets every caller in.
     pub api_keys: Option<PathBuf>,
+    /// Host names by which requests without API keys may name the service, besides `localhost`.
+    pub allowed_hosts: Vec<HostName>,
     /// Time limit of one request.
     pub deadline: Duration,
     /// Maximum number of requests in progress.
@@ -121,9 +131,11 @@ impl HttpSettings {
             ));
         }
         let trace_url = self.trace_url(errors);
+        let allowed_hosts = self.allowed_hosts(errors);
         HttpConfig {
             listen: self.listen,
             api_keys: self.api_keys,
+            allowed_hosts,
             deadline: self.deadline,
             max_in_flight: self.max_in_flight,
             key_retention: self.key_retention,
@@ -145,6 +157,22 @@ impl HttpSettings {
                 self.listen
             ));
         }
+    }
+
+    /// An empty name counts as none: Compose files pass a variable on even when it is unset.
+    fn allowed_hosts(&self, errors: &mut Vec<String>) -> Vec<HostName> {
+        let texts = self.allowed_host.iter().map(|text| text.trim());
+        let mut hosts = Vec::new();
+        for text in texts.filter(|text| !text.is_empty()) {
+            match HostName::parse(text) {
+                Some(host) => hosts.push(host),
+                None => errors.push(format!(
+                    "--allowed-host is \"{text}\"; write a name without scheme, port and pattern, such as \
+                     \"expense-agent\""
+                )),
+            }
+        }
+        hosts
     }
 
     /// An empty URL counts as none: Compose files pass a variable on even when it is unset.

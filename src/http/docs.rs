@@ -36,9 +36,12 @@ impl Modify for ApiKey {
     }
 }
 
+/// The codes that every route answers with.
+const COMMON: [Code; 2] = [Code::RepeatedHeader, Code::MisdirectedRequest];
+
 /// A route as `/openapi.json` describes it.
 pub trait Route {
-    /// The codes that the route answers with.
+    /// The codes that the route answers with, beside those of every route.
     const CODES: &'static [Code];
 }
 
@@ -48,7 +51,7 @@ pub struct Problems<R>(PhantomData<R>);
 impl<R: Route> IntoResponses for Problems<R> {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         let mut meanings: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for code in R::CODES {
+        for code in R::CODES.iter().chain(&COMMON) {
             let status = code.status().as_str().to_owned();
             let meaning = format!("`{code}`: {}", code.meaning());
             meanings.entry(status).or_default().push(meaning);

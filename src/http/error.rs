@@ -29,6 +29,9 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 /// Seconds after which a client may retry a request that was refused with 503.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
+/// Characters of a host that a problem repeats: the most a name can have.
+const MAX_SHOWN_HOST: usize = 253;
+
 /// Every code of the contract, by status. Codes are stable: programs branch on them. The doc of a
 /// variant is its meaning in the documents and in `/openapi.json`.
 #[derive(Serialize, Display, EnumMessage, VariantArray)]
@@ -43,6 +46,8 @@ pub enum Code {
     /// The path or the query is not valid UTF-8; with status 405, a probe does not support the
     /// method.
     MalformedRequest,
+    /// A header that has one value, such as `Authorization` or `Content-Type`, comes more than once.
+    RepeatedHeader,
     /// The `Idempotency-Key` is not 1 to 255 visible ASCII characters.
     InvalidIdempotencyKey,
     /// A query parameter is unknown, repeated, or has a value that is not accepted.
@@ -81,6 +86,9 @@ pub enum Code {
     BodyTooLarge,
     /// The `Content-Type` is missing, or is not the one that the route accepts.
     UnsupportedMediaType,
+    /// Without API keys, the host of a request has to be an IP address, `localhost`, or a name that
+    /// `--allowed-host` allows.
+    MisdirectedRequest,
     /// Fields are invalid, missing, unknown or repeated, or the body is not a JSON object; `errors`
     /// lists all of them.
     InvalidExpense,
@@ -104,6 +112,7 @@ impl Code {
             Self::NotJson
             | Self::BodyCutOff
             | Self::MalformedRequest
+            | Self::RepeatedHeader
             | Self::InvalidIdempotencyKey
             | Self::UnknownFilter
             | Self::UnknownCursor => StatusCode::BAD_REQUEST,
@@ -122,6 +131,7 @@ impl Code {
             | Self::IdempotencyConflict => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::MisdirectedRequest => StatusCode::MISDIRECTED_REQUEST,
             Self::InvalidExpense | Self::InvalidResolution => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Overloaded | Self::DeadlineExceeded | Self::LedgerUnavailable => {
@@ -200,6 +210,22 @@ impl Problem {
     pub fn unauthorized() -> Self {
         let detail = "this route requires a valid API key; send it as `Authorization: Bearer KEY`";
         Self::new(Code::Unauthorized, detail)
+    }
+
+    /// A header that has one value comes more than once.
+    pub fn repeated_header(name: &str) -> Self {
+        let detail = format!("`{name}` is in the request more than once; send it once");
+        Self::new(Code::RepeatedHeader, detail)
+    }
+
+    /// The request names a host that is not one of this service.
+    pub fn misdirected(host: &str) -> Self {
+        let shown: String = host.chars().take(MAX_SHOWN_HOST).collect();
+        let detail = format!(
+            "this service has no API keys and does not know the host \"{shown}\"; send the request to its IP address \
+             or to localhost, or name the host with `--allowed-host` when the service starts"
+        );
+        Self::new(Code::MisdirectedRequest, detail)
     }
 
     /// The service has as many requests in progress as it allows.

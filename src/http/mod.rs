@@ -7,6 +7,7 @@ pub mod batch;
 pub mod docs;
 pub mod error;
 pub mod expenses;
+pub mod head;
 pub mod health;
 pub mod idempotency;
 pub mod limits;
@@ -96,6 +97,7 @@ pub fn router(state: Arc<AppState>, instruments: Instruments) -> Router {
     let untraced = health::routes()
         .merge(metrics::routes())
         .layer(Extension(instruments))
+        .layer(from_fn_with_state(state.clone(), head::check))
         .layer(from_fn(error::render));
     let closing = from_fn_with_state(state.clone(), limits::close_when_draining);
     untraced.merge(traced).layer(closing).with_state(state)
@@ -114,6 +116,7 @@ fn traced(
         .method_not_allowed_fallback(error::no_such_method)
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn_with_state(state.clone(), limits::within_deadline))
+        .layer(from_fn_with_state(state.clone(), head::check))
         .layer(from_fn(error::render))
         .layer(from_fn_with_state(instruments.clone(), server::trace))
         .layer(from_fn_with_state(

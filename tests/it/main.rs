@@ -53,6 +53,7 @@ mod records;
 mod redaction;
 mod reload;
 mod reload_policies;
+mod request_head;
 mod resolutions;
 mod rules;
 mod sampling;

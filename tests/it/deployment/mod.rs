@@ -8,6 +8,7 @@ mod agreement;
 mod compose;
 mod database;
 mod guide;
+mod hosts;
 mod manifest;
 mod monitoring;
 mod network;

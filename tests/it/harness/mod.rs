@@ -105,6 +105,7 @@ pub(crate) fn http_config() -> HttpConfig {
     HttpConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
         api_keys: None,
+        allowed_hosts: Vec::new(),
         deadline: Duration::from_secs(30),
         max_in_flight: 1024,
         key_retention: Duration::from_secs(24 * 3600),
