@@ -24,7 +24,7 @@ impl Agent {
             .ledger
             .record(
                 &mut decision,
-                CapChange::Refund(purchase),
+                CapChange::Credit(purchase),
                 case.idempotency.as_ref(),
             )
             .await

@@ -11,7 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::cli::ledger::with_ledger;
-use crate::cli::window::{Moment, moment, period};
+use crate::cli::period::{Moment, moment, period};
 use crate::config::Config;
 use crate::domain::decision::Decision;
 use crate::ledger::{Exported, StoredDecision};

@@ -8,11 +8,11 @@ pub mod export;
 pub mod healthcheck;
 pub mod keys;
 pub mod ledger;
+mod period;
 pub mod policies;
 mod progress;
 pub mod pseudonym;
 pub mod serve;
-mod window;
 
 use std::path::PathBuf;
 

@@ -54,7 +54,7 @@ impl Route for List {
         ("outcome" = Option<Outcome>, Query, description = "Only decisions with this outcome"),
         ("category" = Option<String>, Query, description = "Only decisions in this category"),
         ("user_id" = Option<String>, Query, description = "Only decisions of this employee"),
-        ("failed_validation" = Option<ValidationType>, Query, description = "Only decisions in which this check failed in the end"),
+        ("failed_validation" = Option<ValidationType>, Query, description = "Only decisions in which this check failed for good"),
         ("pending" = Option<Role>, Query, description = "Only open decisions for which this role is the lowest that can resolve them"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the previous page"),
         ("limit" = Option<u32>, Query, description = "Decisions on a page, 1 to 200; 50 by default", minimum = 1, maximum = 200),

@@ -57,7 +57,7 @@ impl LedgerWrite for RecordDecision<'_> {
     async fn write(&mut self, slot: &mut Slot) -> Result<String, RecordError> {
         let decision = &mut *self.decision;
         let transaction = slot.transaction();
-        if let CapChange::Refund(purchase) = self.change
+        if let CapChange::Credit(purchase) = self.change
             && resolutions::is_resolved(transaction, purchase.decision.id).await?
                 != purchase.resolution.is_some()
         {
@@ -84,7 +84,7 @@ impl LedgerWrite for RecordDecision<'_> {
             None => 0,
         };
         let returned = match self.change {
-            CapChange::Refund(purchase) => {
+            CapChange::Credit(purchase) => {
                 Some(credits::take_off(transaction, decision, purchase).await?)
             }
             CapChange::None | CapChange::Take(_) | CapChange::Keep(_) => None,

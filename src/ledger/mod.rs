@@ -82,7 +82,7 @@ pub enum CapChange<'a> {
     Take(&'a Reservation),
     /// A credit takes its amount off the purchase it refunds, at most what is left of it, and frees
     /// that part of its share.
-    Refund(&'a StoredDecision),
+    Credit(&'a StoredDecision),
     /// A resolution grants this much of the expense, in the expense's own currency. The expense
     /// keeps its share of it, less what credits have taken off, and frees the rest.
     Keep(Decimal),

@@ -139,7 +139,7 @@ impl RecordResolution<'_> {
                 }
             }
             // A credit is never open.
-            CapChange::None | CapChange::Refund(_) => {}
+            CapChange::None | CapChange::Credit(_) => {}
         }
         Ok(())
     }

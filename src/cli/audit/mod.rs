@@ -19,9 +19,9 @@ use reqwest::Url;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
+use crate::cli::period::{Moment, moment, period};
 use crate::cli::progress::progress_bar;
 use crate::cli::service_url;
-use crate::cli::window::{Moment, moment, period};
 use crate::config::Config;
 use crate::config::trace_url::TraceUrl;
 use crate::ledger::Period;

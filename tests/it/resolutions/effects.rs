@@ -226,7 +226,7 @@ async fn a_credit_frees_what_a_person_approved_under_the_category_and_the_rate_o
         let mut late = stale.decision.clone();
         late.id = uuid::Uuid::now_v7();
         let refused = ledger
-            .record(&mut late, CapChange::Refund(&stale), None)
+            .record(&mut late, CapChange::Credit(&stale), None)
             .await;
         assert!(
             matches!(refused, Err(RecordError::AlreadyResolved)),
