@@ -16,6 +16,7 @@ use expense_agent::domain::step::Step;
 use expense_agent::domain::tokens::TokenUsage;
 use expense_agent::http::admission;
 use expense_agent::keys::access::Access;
+use expense_agent::ledger::RecordedTenants;
 use expense_agent::llm::{Answer, AnswerSchema, ChatModel, ChatRequest, ModelInfo, Reply};
 use expense_agent::policy::evaluate::{self, RuleFacts, Subject, evaluate};
 use expense_agent::redact::pseudonym::Pseudonyms;
@@ -156,7 +157,7 @@ fn bench_requests(bencher: Bencher, traces: &str, router: Router) {
     let router = router
         .layer(from_fn_with_state(instruments.clone(), server::trace))
         .layer(from_fn_with_state(
-            (Access::Anonymous, instruments),
+            (Access::Anonymous, RecordedTenants::default(), instruments),
             admission::authenticate,
         ));
     let runtime = tokio::runtime::Builder::new_current_thread()

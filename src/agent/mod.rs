@@ -23,7 +23,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::domain::decision::Decision;
+use crate::domain::decision::{Decision, Submitter};
 use crate::domain::expense::Expense;
 use crate::domain::step::Step;
 use crate::ledger::{CapChange, KeyClaim, Ledger, RecordError, StoredDecision};
@@ -75,6 +75,8 @@ pub struct Case {
     pub id: Uuid,
     /// When the request came in.
     pub received_at: Timestamp,
+    /// The holder of the API key of the request; `None` where none is required.
+    pub submitted_by: Option<Submitter>,
     /// The trace of the request: 32 hex digits.
     pub trace_id: String,
     /// The request's own span in that trace: 16 hex digits.

@@ -53,11 +53,13 @@ pub fn run(config: &Config, wanted: &Export, out: &mut dyn Write) -> anyhow::Res
     let period = period(wanted.from, wanted.to)?;
     with_ledger(config, async |ledger| {
         let mut lines = Lines::new(wanted.format, out)?;
+        let tenant_id = wanted
+            .tenant
+            .as_deref()
+            .map(|tenant_id| ledger.recorded_tenants.name_of(tenant_id));
         let mut after = None;
         loop {
-            let page = ledger
-                .export(period, wanted.tenant.as_deref(), after)
-                .await?;
+            let page = ledger.export(period, tenant_id.as_deref(), after).await?;
             let Some(last) = page.last() else {
                 return lines.finish();
             };
@@ -125,7 +127,7 @@ impl<'a> Lines<'a> {
 }
 
 /// The columns of the table; `row` fills them in this order.
-const HEADER: [&str; 28] = [
+const HEADER: [&str; 30] = [
     "id",
     "received_at",
     "tenant_id",
@@ -154,16 +156,19 @@ const HEADER: [&str; 28] = [
     "superseded_by",
     "trace_id",
     "record_hash",
+    "submitted_by",
+    "submitted_by_key",
 ];
 
 /// The line of one decision.
-fn row(exported: &Exported) -> [String; 28] {
+fn row(exported: &Exported) -> [String; 30] {
     let StoredDecision {
         decision,
         resolution,
         superseded_by,
     } = &exported.stored;
     let expense = &decision.expense;
+    let submitter = decision.submitted_by.as_ref();
     let resolution = resolution.as_ref();
     let shown =
         |amount: Option<Decimal>| amount.map(|amount| amount.to_string()).unwrap_or_default();
@@ -208,6 +213,8 @@ fn row(exported: &Exported) -> [String; 28] {
         id(*superseded_by),
         decision.trace_id.clone(),
         exported.record_hash.clone().unwrap_or_default(),
+        text(submitter.and_then(|submitter| submitter.user_id.as_deref())),
+        text(submitter.map(|submitter| submitter.api_key.as_str())),
     ]
 }
 

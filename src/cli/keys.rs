@@ -34,11 +34,11 @@ pub struct NewKey {
 }
 
 fn tenant_id(text: &str) -> Result<String, String> {
-    tenant::parse_id(text).ok_or_else(|| format!("write {}", tenant::TENANT))
+    tenant::parse_tenant(text).ok_or_else(|| format!("write {}", tenant::TENANT))
 }
 
 fn user_id(text: &str) -> Result<String, String> {
-    tenant::parse_id(text).ok_or_else(|| format!("write {}", tenant::USER))
+    tenant::parse_user(text).ok_or_else(|| format!("write {}", tenant::USER))
 }
 
 fn key_id(text: &str) -> Result<String, String> {

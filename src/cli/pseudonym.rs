@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 
 use crate::config::Config;
 use crate::ledger::Store;
-use crate::redact::pseudonym::{Pseudonyms, new_key};
+use crate::redact::pseudonym::{Pseudonyms, USER, new_key};
 
 /// The file of the key, in the folder of an SQLite ledger.
 const KEY_FILE: &str = "pseudonym.key";
@@ -26,7 +26,7 @@ pub fn run(config: &Config, user_id: &str, out: &mut dyn Write) -> anyhow::Resul
              and for the service"
         );
     };
-    writeln!(out, "{}", pseudonyms.name("user", user_id))?;
+    writeln!(out, "{}", pseudonyms.name(USER, user_id))?;
     Ok(())
 }
 

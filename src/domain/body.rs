@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use crate::domain::money::{self, Currency};
 use crate::redact::redact;
+use crate::spelling::is_visible;
 
 /// Characters that an id of a trip, a user or a tenant may have.
 pub const MAX_ID_CHARS: usize = 128;
@@ -232,19 +233,18 @@ pub(super) fn line(raw: &str, max_chars: usize) -> Option<String> {
     string(raw).filter(|text| is_line(text, max_chars))
 }
 
-/// Whether a text can be a name or an id: not empty, not too long, without control characters, and
-/// without a blank at either end.
+/// Whether a text can be a name or an id: not empty, not too long, without control characters, without
+/// a blank at either end, and with something to see.
 pub fn is_line(text: &str, max_chars: usize) -> bool {
     (1..=max_chars).contains(&text.chars().count())
         && text.trim() == text
         && !text.contains(char::is_control)
+        && is_visible(text)
 }
 
 pub(super) fn free_text(raw: &str) -> Option<String> {
     let is_refused = |c: char| c.is_control() && c != '\n' && c != '\r';
     string(raw).filter(|text| {
-        text.chars().count() <= MAX_TEXT_CHARS
-            && !text.trim().is_empty()
-            && !text.contains(is_refused)
+        text.chars().count() <= MAX_TEXT_CHARS && is_visible(text) && !text.contains(is_refused)
     })
 }

@@ -43,6 +43,16 @@ pub struct Duplicate {
     pub score: Decimal,
 }
 
+/// Who handed an expense in: the holder of the API key of the request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Submitter {
+    /// The id of the API key.
+    pub api_key: String,
+    /// The person whom the key belonged to; absent for a key of a program that acts for several
+    /// people.
+    pub user_id: Option<String>,
+}
+
 /// The policy that a decision rests on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyRef {
@@ -127,6 +137,10 @@ pub struct Decision {
     pub span_id: String,
     /// The tenant that the decision belongs to.
     pub tenant_id: String,
+    /// Who handed the expense in; absent when the service required no API key, and in records of
+    /// earlier versions.
+    #[serde(default)]
+    pub submitted_by: Option<Submitter>,
     /// When the request came in.
     #[schema(value_type = String, format = DateTime)]
     pub received_at: Timestamp,

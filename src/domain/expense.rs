@@ -9,7 +9,8 @@ use uuid::Uuid;
 use crate::domain::money::{self, Currency};
 use crate::redact::redact;
 
-/// The employee of an expense for which neither the body nor the baggage names one.
+/// The employee of an expense for which no one is named: not in the body, not in the baggage, and
+/// not by the API key.
 pub const ANONYMOUS: &str = "anonymous";
 
 /// An expense's amount in the currency of its policy.

@@ -75,7 +75,8 @@ pub struct Submission {
     /// Whether a receipt is attached. Default: `false`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt: Option<bool>,
-    /// The employee: 1 to 128 characters. Default: the baggage member `user.id`, else `anonymous`.
+    /// The employee: 1 to 128 characters. Default: the baggage member `user.id`, else the user of
+    /// the API key, else `anonymous`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
     /// The id of the purchase that a credit, an amount below zero, returns money of.

@@ -2,6 +2,7 @@
 //! lines. API keys, which belong to a tenant, are in `keys`.
 
 use crate::domain::body::{MAX_ID_CHARS, is_line};
+use crate::spelling;
 
 /// What is accepted as the id of a tenant.
 pub const TENANT: &str =
@@ -10,7 +11,14 @@ pub const TENANT: &str =
 pub const USER: &str =
     "1 to 128 characters without control characters and no blank at either end, such as \"ana\"";
 
-/// Parses the id of a tenant or a user; `None` if it is not of the form of [`TENANT`] and [`USER`].
-pub fn parse_id(text: &str) -> Option<String> {
+/// Parses the id of a tenant, and returns it in its one spelling; `None` if it is not of the form of
+/// [`TENANT`].
+pub fn parse_tenant(text: &str) -> Option<String> {
+    is_line(text, MAX_ID_CHARS).then(|| spelling::tenant(text).into_owned())
+}
+
+/// Parses the id of a user, and returns it as it was written; `None` if it is not of the form of
+/// [`USER`].
+pub fn parse_user(text: &str) -> Option<String> {
     is_line(text, MAX_ID_CHARS).then(|| text.to_owned())
 }

@@ -11,13 +11,14 @@ use axum::response::{IntoResponse, Response};
 use crate::http::error::Problem;
 use crate::keys::access::Access;
 use crate::keys::identity::{Claimed, Identity};
+use crate::ledger::RecordedTenants;
 use crate::telemetry::Instruments;
 use crate::telemetry::spans::baggage::Baggage;
 
 /// Adds the caller, the identity of one who is admitted, and the caller's baggage to the request's
 /// extensions. Later layers and handlers read these, and never the headers they come from.
 pub async fn authenticate(
-    State((access, instruments)): State<(Access, Instruments)>,
+    State((access, tenants, instruments)): State<(Access, RecordedTenants, Instruments)>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -27,7 +28,10 @@ pub async fn authenticate(
         tenant_id: baggage.tenant_id(),
         user_id: baggage.user_id(),
     };
-    let identity = Identity::of(&caller, claimed);
+    let identity = Identity::of(&caller, claimed).map(|identity| Identity {
+        tenant_id: tenants.name_of(&identity.tenant_id),
+        ..identity
+    });
     let extensions = request.extensions_mut();
     if let Some(identity) = identity {
         extensions.insert::<Identity>(identity);

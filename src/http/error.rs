@@ -60,7 +60,7 @@ pub enum Code {
     RoleMissing,
     /// The expense needs a higher role.
     RoleTooLow,
-    /// A person cannot resolve their own expense.
+    /// A person cannot approve or deny an expense of their own, or one that they handed in.
     OwnExpense,
     /// The API key belongs to another person than `actor` names.
     AnotherActor,

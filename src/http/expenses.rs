@@ -17,7 +17,7 @@ use crate::agent::{Case, JudgedExpense};
 use crate::clock::day_of;
 use crate::config::trace_url::TraceUrl;
 use crate::domain::body::{BodyError, FieldError};
-use crate::domain::decision::Decision;
+use crate::domain::decision::{Decision, Submitter};
 use crate::domain::expense::Expense;
 use crate::domain::resolution::Resolution;
 use crate::domain::ruling::Outcome;
@@ -27,8 +27,10 @@ use crate::http::docs::{Problems, Route};
 use crate::http::error::{Code, Problem};
 use crate::http::idempotency::{self, Answer, REPLAYED};
 use crate::http::limits::{Arrived, JsonBytes};
+use crate::keys::ApiKey;
 use crate::keys::identity::Identity;
 use crate::ledger::{KeyClaim, StoredDecision};
+use crate::spelling::is_same_person;
 use crate::telemetry::projections::server::{Decided, RequestTrace};
 use crate::telemetry::spans::baggage::as_user;
 
@@ -142,6 +144,7 @@ pub async fn create(
     let case = Case {
         id: Uuid::now_v7(),
         received_at,
+        submitted_by: identity.api_key.as_deref().map(submitter),
         trace_id: trace.trace_id,
         span_id: trace.span_id,
         model_deadline: arrived.0 + model_time(&app),
@@ -157,6 +160,14 @@ pub async fn create(
     };
     let answer = decide(&app, case, permit, arrived).await?;
     Ok(created(&app, answer))
+}
+
+/// The holder of a key, as the one who hands an expense in.
+fn submitter(api_key: &ApiKey) -> Submitter {
+    Submitter {
+        api_key: api_key.id.clone(),
+        user_id: api_key.user_id.clone(),
+    }
 }
 
 /// A permit for one decision. A request beyond the limit is refused and does not queue: a queue
@@ -213,8 +224,8 @@ async fn purchase_of(
     };
     let is_refundable = |stored: &StoredDecision| {
         let purchase = &stored.decision.expense;
-        (&purchase.user_id, purchase.currency, purchase.refunds)
-            == (&expense.user_id, expense.currency, None)
+        is_same_person(&purchase.user_id, &expense.user_id)
+            && (purchase.currency, purchase.refunds) == (expense.currency, None)
     };
     let stored = app.agent.ledger.get(tenant_id, id).await?;
     let message = match stored.filter(is_refundable) {
@@ -251,8 +262,9 @@ async fn superseded(
         return Ok(None);
     };
     let stored = app.agent.ledger.get(tenant_id, id).await?;
-    let stored =
-        stored.filter(|stored| stored.decision.expense.user_id == submitted.expense.user_id);
+    let stored = stored.filter(|stored| {
+        is_same_person(&stored.decision.expense.user_id, &submitted.expense.user_id)
+    });
     let Some(stored) = stored else {
         let error = FieldError {
             field: "supersedes".to_owned(),

@@ -120,7 +120,11 @@ fn traced(
         .layer(from_fn(error::render))
         .layer(from_fn_with_state(instruments.clone(), server::trace))
         .layer(from_fn_with_state(
-            (state.access.clone(), instruments.clone()),
+            (
+                state.access.clone(),
+                state.agent.ledger.recorded_tenants.clone(),
+                instruments.clone(),
+            ),
             admission::authenticate,
         ))
 }

@@ -1,11 +1,13 @@
 //! Whom a request is for: a tenant and an employee. With API keys the key decides the tenant, and
-//! nothing the caller says can change it.
+//! nothing the caller says can change it. A key that belongs to a person makes that person the
+//! employee of an expense that names none.
 
 use std::sync::Arc;
 
 use crate::domain::expense::ANONYMOUS;
 use crate::keys::ApiKey;
 use crate::keys::access::Caller;
+use crate::spelling;
 
 /// The tenant of a request that names none.
 const DEFAULT_TENANT: &str = "default";
@@ -13,9 +15,10 @@ const DEFAULT_TENANT: &str = "default";
 /// Whom a request is for: an extension of every request that is admitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The tenant whose policies and caps apply.
+    /// The tenant whose policies and caps apply, in its one spelling.
     pub tenant_id: String,
-    /// The employee, unless the body names another.
+    /// The employee, unless the body names another: the one that the baggage names, else the person
+    /// of the key, else [`ANONYMOUS`].
     pub user_id: String,
     /// The API key of the request; `None` where none is required.
     pub api_key: Option<Arc<ApiKey>>,
@@ -38,9 +41,11 @@ impl Identity {
             Caller::Holder(key) => (key.tenant_id.as_str(), Some(Arc::clone(key))),
             Caller::Refused(_) => return None,
         };
+        let holder = api_key.as_ref().and_then(|key| key.user_id.as_deref());
+        let user_id = claimed.user_id.or(holder).unwrap_or(ANONYMOUS).to_owned();
         Some(Self {
-            tenant_id: tenant_id.to_owned(),
-            user_id: claimed.user_id.unwrap_or(ANONYMOUS).to_owned(),
+            tenant_id: spelling::tenant(tenant_id).into_owned(),
+            user_id,
             api_key,
         })
     }

@@ -1,8 +1,10 @@
 //! The file of keys, from TOML text to [`ApiKeys`] and back. It has one `[[key]]` table for each
 //! key, with its `id`, its `tenant` and the `sha256` of the key, and optionally its `roles`, the
-//! `user` who holds it, `revoked = true` and the day it `expires`. Diagnostics never repeat a value
+//! `user` who holds it, `revoked = true` and the day it `expires`. A tenant or a user that is written in
+//! two ways is refused, because both are the same one (see `spelling`). Diagnostics never repeat a value
 //! of this file: someone may have written the key itself in place of its hash.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +15,7 @@ use toml::de::DeValue;
 use crate::domain::ruling::Role;
 use crate::domain::tenant::{self, TENANT, USER};
 use crate::keys::{ApiKey, ApiKeys, Digest};
+use crate::spelling;
 use crate::toml_reader::claims::Claims;
 use crate::toml_reader::diagnostic::Diagnostics;
 use crate::toml_reader::{self, DATE, Source, date, list, name, one_of, values};
@@ -34,10 +37,14 @@ pub fn parse(file: &Path, text: &str) -> Result<ApiKeys, Diagnostics> {
 fn parse_keys(source: &mut Source<'_>) -> Option<Vec<Arc<ApiKey>>> {
     source.hide_values();
     let mut claims = Claims::default();
+    let mut written = Written::default();
     source.tables_of("key", |source, table, at| {
         let key_id = table.required(source, "id", ID, |value| id(value.as_str()?));
         let tenant_id = table.required(source, "tenant", TENANT, |value| {
-            tenant::parse_id(value.as_str()?)
+            value
+                .as_str()
+                .filter(|text| tenant::parse_tenant(text).is_some())
+                .map(str::to_owned)
         });
         let digest = table.required(source, "sha256", HASH, |value| {
             Digest::parse(value.as_str()?)
@@ -46,7 +53,7 @@ fn parse_keys(source: &mut Source<'_>) -> Option<Vec<Arc<ApiKey>>> {
             text.parse::<Role>().ok()
         });
         let user_id = table.optional(source, "user", USER, |value| {
-            tenant::parse_id(value.as_str()?)
+            tenant::parse_user(value.as_str()?)
         });
         let is_revoked = table.optional(source, "revoked", "true or false", DeValue::as_bool);
         let expires = table.optional(source, "expires", DATE, date);
@@ -56,9 +63,23 @@ fn parse_keys(source: &mut Source<'_>) -> Option<Vec<Arc<ApiKey>>> {
         if let Some(digest) = digest {
             claims.claim_as(source, at, &format!("sha256 {digest}"), "this `sha256`", "");
         }
+        if let Some(tenant_id) = &tenant_id {
+            let spelled = spelling::tenant(tenant_id).into_owned();
+            written.note(
+                source,
+                at,
+                "tenant",
+                (spelled.clone(), String::new()),
+                tenant_id,
+            );
+            if let Some(Some(user_id)) = &user_id {
+                let person = spelling::person(user_id).into_owned();
+                written.note(source, at, "user", (spelled, person), user_id);
+            }
+        }
         Some(Arc::new(ApiKey {
             id: key_id?,
-            tenant_id: tenant_id?,
+            tenant_id: spelling::tenant(&tenant_id?).into_owned(),
             digest: digest?,
             roles: values(roles),
             user_id: user_id?,
@@ -66,6 +87,37 @@ fn parse_keys(source: &mut Source<'_>) -> Option<Vec<Arc<ApiKey>>> {
             expires: expires?,
         }))
     })
+}
+
+/// How tenants, and the users of each tenant, are written, by their one spelling: the tenant's, and
+/// the user's, which is empty for the tenant itself.
+#[derive(Default)]
+struct Written(HashMap<(String, String), (String, usize)>);
+
+impl Written {
+    /// Notes how a tenant or a user is written. Reports one that was written in another way before:
+    /// whoever wrote two ids may have meant two tenants or people.
+    fn note(
+        &mut self,
+        source: &mut Source<'_>,
+        at: usize,
+        key: &str,
+        spelled: (String, String),
+        written: &str,
+    ) {
+        let line = source.line(at);
+        let (first, first_line) = self
+            .0
+            .entry(spelled)
+            .or_insert_with(|| (written.to_owned(), line));
+        if first != written {
+            let message = format!(
+                "this `{key}` is the same as the one of the key in line {first_line}, which is written \
+                 differently; write both in the same way, or give one of them another name"
+            );
+            source.report(at, message);
+        }
+    }
 }
 
 /// Reads the id of a key.

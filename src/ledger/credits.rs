@@ -17,6 +17,7 @@ use crate::ledger::error::LedgerError;
 use crate::ledger::query::{StoredDecision, read};
 use crate::ledger::statement::query;
 use crate::ledger::usage;
+use crate::spelling;
 
 impl StoredDecision {
     /// Whether money was paid for the expense.
@@ -144,10 +145,10 @@ async fn credited(
     }
     // An earlier version recorded the purchase. It took credits of an unpaid purchase back at once,
     // which a resolution must not do again.
-    let sql = "SELECT document FROM decision WHERE tenant_id = $1 AND user_id = $2 AND currency = $3 AND amount_minor < 0";
+    let sql = "SELECT document FROM decision WHERE tenant_id = $1 AND person = $2 AND currency = $3 AND amount_minor < 0";
     let documents: Vec<(String,)> = query(sql)
         .bind(&purchase.tenant_id)
-        .bind(&purchase.expense.user_id)
+        .bind(spelling::person(&purchase.expense.user_id).into_owned())
         .bind(currency.code())
         .fetch_all(transaction)
         .await?;

@@ -17,6 +17,7 @@ use crate::ledger::write::LedgerWrite;
 use crate::ledger::{
     CapChange, Ledger, credits, duplicates, resolutions, seal, superseding, text_of, usage,
 };
+use crate::spelling;
 
 impl Ledger {
     /// Records a decision, takes its share of the caps, binds its idempotency key and seals it: all
@@ -111,8 +112,8 @@ async fn insert(
     let expense = &decision.expense;
     query(
         "INSERT INTO decision (id, tenant_id, user_id, outcome, category, trace_id, document, amount_minor, currency,
-         expense_date, standing, pending_role, share_minor, credited_minor)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $4, $11, $12, 0)",
+         expense_date, standing, pending_role, share_minor, credited_minor, person)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $4, $11, $12, 0, $13)",
     )
     .bind(&id)
     .bind(&decision.tenant_id)
@@ -126,6 +127,7 @@ async fn insert(
     .bind(expense.date.to_string())
     .bind(decision.pending().map(|role| role.to_string()))
     .bind(share_minor)
+    .bind(spelling::person(&expense.user_id).into_owned())
     .execute(transaction)
     .await?;
     for kind in decision.failed_types() {

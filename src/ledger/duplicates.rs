@@ -17,6 +17,7 @@ use crate::ledger::error::LedgerError;
 use crate::ledger::query::read;
 use crate::ledger::statement::query;
 use crate::policy::duplicate::similarity;
+use crate::spelling;
 
 /// How many earlier decisions with the same amount are compared, the newest first.
 const MAX_CANDIDATES: i64 = 20;
@@ -44,11 +45,11 @@ pub(super) async fn find(
     let first_day = expense.date.yesterday().unwrap_or(expense.date);
     let last_day = expense.date.tomorrow().unwrap_or(expense.date);
     let documents: Vec<(String,)> = query(
-        "SELECT document FROM decision WHERE tenant_id = $1 AND user_id = $2 AND currency = $3 AND amount_minor = $4
+        "SELECT document FROM decision WHERE tenant_id = $1 AND person = $2 AND currency = $3 AND amount_minor = $4
          AND expense_date BETWEEN $5 AND $6 AND COALESCE(standing, outcome) IN ($7, $8) ORDER BY id DESC LIMIT $9",
     )
     .bind(&decision.tenant_id)
-    .bind(&expense.user_id)
+    .bind(spelling::person(&expense.user_id).into_owned())
     .bind(expense.currency.code())
     .bind(money::to_minor(expense.amount, expense.currency))
     .bind(first_day.to_string())

@@ -12,26 +12,28 @@ use crate::ledger::records::{RECORDS, RecordKind};
 use crate::ledger::statement::query;
 use crate::ledger::write::LedgerWrite;
 use crate::ledger::{Ledger, seal, text_of};
+use crate::spelling;
 
 /// Records that are erased in one write, so that other writes are not kept waiting for long.
 const PAGE: i64 = 100;
 
 impl Ledger {
-    /// Erases the personal texts of an employee's decisions, and of all records that belong to
-    /// them. Returns how many records held such texts. Afterwards a request with one of their
-    /// idempotency keys gets the answer that the key was used, because the bodies can no longer be
-    /// compared.
+    /// Erases the personal texts of the decisions of an employee, in any spelling of the id, and of
+    /// all records that belong to them. Returns how many records held such texts. Afterwards a
+    /// request with one of their idempotency keys gets the answer that the key was used, because the
+    /// bodies can no longer be compared.
     ///
     /// # Errors
     /// When the database fails. What was erased by then stays erased, and a second call continues.
     pub async fn erase(&self, tenant_id: &str, user_id: &str) -> Result<u64, LedgerError> {
+        let person = spelling::person(user_id);
         let mut n_erased = 0;
         for kind in RECORDS {
             let mut after = Some(String::new());
             while let Some(last) = after {
                 let write = ErasePage {
                     tenant_id,
-                    user_id,
+                    person: &person,
                     kind,
                     after: &last,
                 };
@@ -48,7 +50,7 @@ impl Ledger {
 /// Erases the next records of one kind.
 struct ErasePage<'a> {
     tenant_id: &'a str,
-    user_id: &'a str,
+    person: &'a str,
     kind: RecordKind,
     /// The last decision of the previous page; empty for the first page.
     after: &'a str,
@@ -113,12 +115,12 @@ impl ErasePage<'_> {
             "SELECT owner.id, record.{id_column}, chain.salt, record.document FROM decision AS owner
              JOIN {table} AS record ON record.{owner_column} = owner.id
              JOIN chain ON chain.record_id = record.{id_column}
-             WHERE owner.tenant_id = $1 AND owner.user_id = $2 AND owner.id > $3 AND chain.salt IS NOT NULL
+             WHERE owner.tenant_id = $1 AND owner.person = $2 AND owner.id > $3 AND chain.salt IS NOT NULL
              ORDER BY owner.id LIMIT $4"
         );
         Ok(query(AssertSqlSafe(sql))
             .bind(self.tenant_id)
-            .bind(self.user_id)
+            .bind(self.person)
             .bind(self.after)
             .bind(PAGE)
             .fetch_all(slot.transaction())
@@ -133,11 +135,11 @@ impl ErasePage<'_> {
             // A fingerprint is an unsalted hash, and a short text can be guessed from it and the
             // fields that stay.
             "UPDATE idempotency SET fingerprint = '' WHERE tenant_id = $1 AND fingerprint <> ''
-             AND decision_id IN (SELECT id FROM decision WHERE tenant_id = $1 AND user_id = $2)",
+             AND decision_id IN (SELECT id FROM decision WHERE tenant_id = $1 AND person = $2)",
         ] {
             query(statement)
                 .bind(self.tenant_id)
-                .bind(self.user_id)
+                .bind(self.person)
                 .execute(slot.transaction())
                 .await?;
         }

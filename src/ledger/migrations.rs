@@ -3,8 +3,9 @@
 //! Numbers are unique over both folders, because a database remembers them in one table:
 //! `migrations/` holds those that both databases run, `migrations/sqlite/` those of SQLite alone
 //! (such as 0010), and `migrations/postgres/` would hold those of Postgres alone. The next one gets
-//! the next free number, in either folder. SQLite runs its own after the shared ones, so
-//! a shared migration must not need an SQLite one with a lower number.
+//! the next free number, in either folder, and goes to the end of its list. Each database runs its
+//! migrations in the order of the lists. What SQL cannot do, such as folding the case of a name,
+//! `respell` does after the migrations.
 //!
 //! A migration that was released never changes: its checksum is in every database. It takes nothing
 //! away that the version before needs, so two versions can run on one ledger side by side.
@@ -12,9 +13,9 @@
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{PgConnection, SqlSafeStr as _, SqliteConnection};
 
-/// Migrations in SQL that both databases understand: version, description and text. The list
-/// replaces `sqlx::migrate!`, whose crate of macros would build sqlx and SQLite a second time.
-const FOR_BOTH: [(i64, &str, &str); 11] = [
+/// The first migrations, in SQL that both databases understand: version, description and text. The
+/// lists replace `sqlx::migrate!`, whose crate of macros would build sqlx and SQLite a second time.
+const FIRST: [(i64, &str, &str); 9] = [
     (
         1,
         "decisions",
@@ -48,12 +49,6 @@ const FOR_BOTH: [(i64, &str, &str); 11] = [
         "fewer indexes",
         include_str!("migrations/0009_fewer_indexes.sql"),
     ),
-    (13, "credited", include_str!("migrations/0013_credited.sql")),
-    (
-        14,
-        "superseded",
-        include_str!("migrations/0014_superseded.sql"),
-    ),
 ];
 
 /// Migrations of SQLite alone.
@@ -63,15 +58,22 @@ const FOR_SQLITE: [(i64, &str, &str); 1] = [(
     include_str!("migrations/sqlite/0010_clustered.sql"),
 )];
 
+/// Migrations of both databases since 0010, which rebuilds tables of SQLite: they may need its
+/// tables, and it would drop columns that they add.
+const LATER: [(i64, &str, &str); 1] =
+    [(11, "spelling", include_str!("migrations/0011_spelling.sql"))];
+
 /// Migrates the tables of Postgres.
 pub(super) async fn migrate_postgres(connection: &mut PgConnection) -> Result<(), MigrateError> {
-    migrator(&FOR_BOTH).run(connection).await
+    migrator(&FIRST).run(&mut *connection).await?;
+    migrator(&LATER).run(connection).await
 }
 
 /// Migrates the tables of an SQLite file.
 pub(super) async fn migrate_sqlite(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
-    migrator(&FOR_BOTH).run(&mut *connection).await?;
-    migrator(&FOR_SQLITE).run(connection).await
+    migrator(&FIRST).run(&mut *connection).await?;
+    migrator(&FOR_SQLITE).run(&mut *connection).await?;
+    migrator(&LATER).run(connection).await
 }
 
 /// A migrator of the given versions. It ignores versions in the database that it does not know,

@@ -12,7 +12,8 @@
 //!    how they reach a database.
 //! 4. `seal`, `verify`: the hash chain.
 //! 5. `query`, `export`, `duplicates`: reading back.
-//! 6. `store`, `database_url`, `migrations`: opening a ledger, and bringing its tables up to date.
+//! 6. `store`, `database_url`, `migrations`, `respell`: opening a ledger, and bringing its tables up to
+//!    date.
 
 mod credits;
 pub mod database_url;
@@ -29,6 +30,7 @@ mod probe;
 mod query;
 pub mod records;
 mod resolutions;
+mod respell;
 pub mod seal;
 mod sqlite;
 mod statement;
@@ -39,6 +41,7 @@ mod usage;
 pub mod verify;
 mod write;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -47,6 +50,7 @@ use serde_json::Value;
 
 use crate::domain::money::Currency;
 use crate::domain::ruling::Window;
+use crate::spelling;
 use db::Pool;
 use group_commit::GroupCommit;
 
@@ -93,8 +97,25 @@ pub enum CapChange<'a> {
 pub struct Ledger {
     writes: GroupCommit,
     pool: Pool,
+    /// The names of tenants that differ from their one spelling.
+    pub recorded_tenants: RecordedTenants,
     /// The result of the last probe. No other data depends on it, so `Relaxed` suffices.
     was_ready: Arc<AtomicBool>,
+}
+
+/// The tenants whom an earlier version recorded in another spelling than the one of
+/// [`spelling::tenant`], by the latter.
+#[derive(Clone, Debug, Default)]
+pub struct RecordedTenants(Arc<BTreeMap<String, String>>);
+
+impl RecordedTenants {
+    /// The name under which the ledger keeps a tenant: its one spelling, unless it is recorded in
+    /// another one. A hash chain belongs to the name that it began with.
+    pub fn name_of(&self, tenant_id: &str) -> String {
+        let spelled = spelling::tenant(tenant_id);
+        let recorded = self.0.get(&*spelled);
+        recorded.cloned().unwrap_or_else(|| spelled.into_owned())
+    }
 }
 
 impl Ledger {

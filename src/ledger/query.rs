@@ -15,6 +15,7 @@ use crate::domain::validation::ValidationType;
 use crate::ledger::Ledger;
 use crate::ledger::error::LedgerError;
 use crate::ledger::statement::query;
+use crate::spelling;
 
 /// Which decisions to list: those that pass every filter that is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub struct Filter {
     pub outcome: Option<Outcome>,
     /// Those of this category.
     pub category: Option<String>,
-    /// Those of this employee.
+    /// Those of this employee, in any spelling.
     pub user_id: Option<String>,
     /// Those in which a check of this type failed and was not repaired.
     pub failed_validation: Option<ValidationType>,
@@ -200,10 +201,14 @@ fn column_filters(filter: &Filter) -> [(&'static str, &'static str, Option<Strin
     // What one employee handed in, or what waits for a role, is a short list, so their indexes come
     // first. SQLite does not know how selective a condition is and might take another index;
     // appending an empty text to a column keeps it from using that column's index.
+    let person = filter
+        .user_id
+        .as_deref()
+        .map(|user_id| spelling::person(user_id).into_owned());
     let is_short = filter.user_id.is_some() || pending.is_some();
     let unindexed = |holds| if holds { " || ''" } else { "" };
     [
-        ("decision.user_id", "", filter.user_id.clone()),
+        ("decision.person", "", person),
         (
             "decision.pending_role",
             unindexed(filter.user_id.is_some()),

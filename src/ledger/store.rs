@@ -14,7 +14,6 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use tokio::time::timeout;
 
-use crate::ledger::Ledger;
 use crate::ledger::database_url;
 use crate::ledger::db::{DbError, Pool, UNLIMITED};
 use crate::ledger::error::LedgerError;
@@ -22,6 +21,7 @@ use crate::ledger::group_commit::{Dialect, GroupCommit};
 use crate::ledger::migrations::{migrate_postgres, migrate_sqlite};
 use crate::ledger::records::vacuum_statement;
 use crate::ledger::sqlite::OpenFile;
+use crate::ledger::{Ledger, RecordedTenants};
 
 /// The file name of an SQLite ledger.
 const SQLITE_FILE: &str = "ledger.sqlite";
@@ -70,7 +70,7 @@ impl Ledger {
     /// Opens the ledger, creates it if it does not exist, and migrates its tables.
     ///
     /// # Errors
-    /// When the folder cannot be created, or the database cannot be opened or migrated.
+    /// When the folder cannot be created, or the database cannot be opened or brought up to date.
     pub async fn open(store: &Store) -> Result<Self, LedgerError> {
         match store {
             Store::Sqlite(folder) => Self::open_sqlite(folder).await,
@@ -79,7 +79,9 @@ impl Ledger {
         .map_err(|error| match error {
             OpenError::Database(error) => LedgerError::Open(store.to_string(), error),
             OpenError::Tables(error) => LedgerError::Migrate(error),
-        })
+        })?
+        .respelled()
+        .await
     }
 
     async fn open_sqlite(folder: &Path) -> Result<Self, OpenError> {
@@ -122,6 +124,7 @@ impl Ledger {
         Self {
             writes: GroupCommit::new(pool.clone(), dialect, file),
             pool,
+            recorded_tenants: RecordedTenants::default(),
             was_ready,
         }
     }

@@ -1,6 +1,8 @@
 //! What employees have used of the windows that caps count over: reading it, checking a cap against
 //! it, and taking and freeing shares. Whether a cap allows an expense is decided in `policy`.
 
+use std::borrow::Cow;
+
 use jiff::ToSpan;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -18,6 +20,7 @@ use crate::ledger::{Ledger, Reservation};
 use crate::policy::Policy;
 use crate::policy::evaluate::{CapUsage, Purchase};
 use crate::policy::phrase::merchant_key;
+use crate::spelling;
 
 /// The windows an expense counts in, each with its key. An expense without a trip is a trip of its
 /// own, which no other expense counts in.
@@ -29,14 +32,18 @@ fn windows(expense: &Expense) -> Vec<(Window, String)> {
     windows.extend(
         expense
             .trip_id
-            .clone()
-            .map(|trip_id| (Window::Trip, trip_id)),
+            .as_deref()
+            .map(|trip_id| (Window::Trip, trip_key(trip_id))),
     );
     windows
 }
 
 fn day_key(date: Date) -> String {
     date.to_string()
+}
+
+fn trip_key(trip_id: &str) -> String {
+    spelling::trip(trip_id).into_owned()
 }
 
 fn year_key(date: Date) -> String {
@@ -57,7 +64,7 @@ impl Ledger {
     ) -> Result<CapUsage, LedgerError> {
         let scope = CapScope {
             tenant_id,
-            user_id: &expense.user_id,
+            person: spelling::person(&expense.user_id),
             category: &policy.category,
             currency: policy.currency,
         };
@@ -77,7 +84,8 @@ impl Ledger {
 /// What the windows of caps belong to. Shares in different scopes never count together.
 struct CapScope<'a> {
     tenant_id: &'a str,
-    user_id: &'a str,
+    /// The employee, as people are compared. The column is called `user_id`.
+    person: Cow<'a, str>,
     category: &'a str,
     currency: Currency,
 }
@@ -87,17 +95,17 @@ impl<'a> CapScope<'a> {
     fn of(decision: &'a Decision, reservation: &'a Reservation) -> Self {
         Self {
             tenant_id: &decision.tenant_id,
-            user_id: &decision.expense.user_id,
+            person: spelling::person(&decision.expense.user_id),
             category: &reservation.category,
             currency: reservation.currency,
         }
     }
 
     /// A statement with the scope bound to its first four parameters.
-    fn query(&self, sql: impl SqlSafeStr) -> Query<'a> {
+    fn query(&self, sql: impl SqlSafeStr) -> Query<'_> {
         let query = query(sql)
             .bind(self.tenant_id)
-            .bind(self.user_id)
+            .bind(&*self.person)
             .bind(self.category);
         query.bind(self.currency.code())
     }
@@ -136,7 +144,7 @@ async fn used(
         .query(USED)
         .bind(day_key(expense.date))
         .bind(year_key(expense.date))
-        .bind(expense.trip_id.as_ref())
+        .bind(expense.trip_id.as_deref().map(trip_key))
         .bind(merchant)
         .bind(expense.date.saturating_sub(span).to_string())
         .bind(expense.date.saturating_add(span).to_string())
@@ -228,7 +236,7 @@ pub(super) async fn take(
     if let Some(merchant) = decision.expense.merchant.as_deref().and_then(merchant_key) {
         let sql =
             "INSERT INTO merchant_usage (tenant_id, user_id, category, currency, merchant, expense_date, decision_id,
-                   amount_minor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+                   amount_minor, spelled) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1)";
         let query = scope
             .query(sql)
             .bind(merchant)
@@ -251,12 +259,14 @@ async fn add(
 ) -> Result<(), DbError> {
     let windows = windows(expense);
     // Numbered in the order of binding: SQLite numbers parameters by their first occurrence.
-    let row = |n: usize| format!("($1, $2, $3, $4, $5, ${}, ${})", n * 2 + 6, n * 2 + 7);
+    let row = |n: usize| format!("($1, $2, $3, $4, $5, $5, ${}, ${})", n * 2 + 6, n * 2 + 7);
     let rows = (0..windows.len()).map(row).collect::<Vec<_>>().join(", ");
     let sql = format!(
-        "INSERT INTO cap_usage (tenant_id, user_id, category, currency, used_minor, time_window, window_key)
+        "INSERT INTO cap_usage
+           (tenant_id, user_id, category, currency, used_minor, carried_minor, time_window, window_key)
          VALUES {rows} ON CONFLICT (tenant_id, user_id, category, currency, time_window, window_key)
-         DO UPDATE SET used_minor = cap_usage.used_minor + excluded.used_minor"
+         DO UPDATE SET used_minor = cap_usage.used_minor + excluded.used_minor,
+           carried_minor = cap_usage.carried_minor + excluded.used_minor"
     );
     bind(scope.query(AssertSqlSafe(sql)).bind(minor), &windows)
         .execute(transaction)
@@ -316,7 +326,7 @@ pub(super) async fn free(
     let expense = &decision.expense;
     let scope = CapScope {
         tenant_id: &decision.tenant_id,
-        user_id: &expense.user_id,
+        person: spelling::person(&expense.user_id),
         category: stored.category().unwrap_or_default(),
         currency: stored
             .converted_amount()
@@ -331,7 +341,7 @@ pub(super) async fn free(
         )
         .bind(freed_minor)
         .bind(scope.tenant_id)
-        .bind(scope.user_id)
+        .bind(&*scope.person)
         .bind(scope.category)
         .bind(scope.currency.code())
         .bind(merchant)

@@ -1,5 +1,6 @@
 //! Pseudonyms for user ids that are personal data, such as e-mail addresses. The same id gets the
-//! same pseudonym in all telemetry of all replicas, and cannot be recovered without the key. An id
+//! same pseudonym in all telemetry of all replicas, however it is spelled, and cannot be recovered
+//! without the key. An id
 //! that is not personal data is left as it is.
 
 use std::borrow::Cow;
@@ -10,9 +11,13 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
 use super::redact;
+use crate::spelling;
 
 /// Bytes of the keyed hash in a pseudonym: enough to distinguish a few million people.
 const SHOWN_BYTES: usize = 8;
+
+/// The role of people.
+pub const USER: &str = "user";
 
 /// Makes a new key.
 ///
@@ -50,7 +55,14 @@ impl Pseudonyms {
         }
         let mut hash = Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes())
             .expect("HMAC takes keys of any length");
-        hash.update(id.as_bytes());
+        // A person is one person in every spelling. Other ids have one already, or none.
+        hash.update(
+            match role {
+                USER => spelling::person(id),
+                _ => id.into(),
+            }
+            .as_bytes(),
+        );
         format!(
             "{role}-{}",
             hex::encode(&hash.finalize().into_bytes()[..SHOWN_BYTES])

@@ -74,8 +74,13 @@ impl FolderFiles {
             let name = path
                 .file_name()
                 .and_then(|name| name.to_str())
-                .and_then(tenant::parse_id);
+                .and_then(tenant::parse_tenant);
             match name {
+                Some(tenant) if path.is_dir() && self.by_tenant.contains_key(&tenant) => self.report(
+                    &path,
+                    "belongs to a tenant that has another folder, whose name is written differently; \
+                     move the files into one of them",
+                ),
                 Some(tenant) if path.is_dir() => {
                     let entries = self.list(&path, "make it a folder of policy files");
                     let policies = self.policies(entries);

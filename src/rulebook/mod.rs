@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::policy::{Policies, parse};
+use crate::spelling;
 use crate::toml_reader::diagnostic::{Diagnostic, Diagnostics};
 use files::{FolderFiles, Texts};
 use prices::Prices;
@@ -101,7 +102,8 @@ impl Rulebooks {
 
     /// The rulebook of a tenant.
     pub fn rulebook(&self, tenant_id: &str) -> &Rulebook {
-        self.by_tenant.get(tenant_id).unwrap_or(&self.shared)
+        let tenant = spelling::tenant(tenant_id);
+        self.by_tenant.get(&*tenant).unwrap_or(&self.shared)
     }
 }
 

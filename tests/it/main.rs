@@ -55,6 +55,7 @@ mod reload;
 mod reload_policies;
 mod request_head;
 mod resolutions;
+mod respelling;
 mod rules;
 mod sampling;
 mod spelling;

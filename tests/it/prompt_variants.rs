@@ -16,6 +16,7 @@ use expense_agent::agent::prompts::answers::CategoryAnswer;
 use expense_agent::domain::step::{Cost, Step};
 use expense_agent::http::admission;
 use expense_agent::keys::access::Access;
+use expense_agent::ledger::RecordedTenants;
 use expense_agent::llm::{Answer, AnswerSchema, ChatModel, ChatRequest, ModelInfo, Prompt, Reply};
 use expense_agent::rulebook::Rulebooks;
 use expense_agent::telemetry::projections::chat::TracedModel;
@@ -85,7 +86,11 @@ async fn ask_the_variant(cost: Option<Cost>) -> (Page, String) {
     let spans = InMemorySpanExporter::default();
     let telemetry = Telemetry::with_exporter(&telemetry_settings(&[]), pseudonyms(), spans.clone());
     let instruments = telemetry.instruments();
-    let authenticate = (Access::Anonymous, instruments.clone());
+    let authenticate = (
+        Access::Anonymous,
+        RecordedTenants::default(),
+        instruments.clone(),
+    );
     let router = Router::new()
         .route("/", post(handler))
         .layer(from_fn_with_state(instruments, server::trace))

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use expense_agent::domain::decision::{AgentOutcome, Decision, Duplicate, PolicyRef};
+use expense_agent::domain::decision::{AgentOutcome, Decision, Duplicate, PolicyRef, Submitter};
 use expense_agent::domain::expense::{ConvertedAmount, Expense};
 use expense_agent::domain::money::Currency;
 use expense_agent::domain::resolution::{Action, Resolution};
@@ -111,6 +111,10 @@ fn full_decision() -> Decision {
         trace_id: text(),
         span_id: text(),
         tenant_id: text(),
+        submitted_by: Some(Submitter {
+            api_key: text(),
+            user_id: Some(text()),
+        }),
         received_at: Timestamp::UNIX_EPOCH,
         expense: Expense {
             transaction: text(),
@@ -212,7 +216,7 @@ fn unhashed(mut record: Value, kind: &RecordKind) -> Vec<String> {
 /// The texts of a decision that are not personal and stay when an employee's texts are erased: ids,
 /// amounts, dates, names that operators or this program gave, and texts made of these alone. A field
 /// that a person or a model fills freely belongs into the `personal` of its kind instead.
-const IMPERSONAL_OF_A_DECISION: [&str; 59] = [
+const IMPERSONAL_OF_A_DECISION: [&str; 61] = [
     "agent_outcome",
     "amount",
     "approver",
@@ -263,6 +267,8 @@ const IMPERSONAL_OF_A_DECISION: [&str; 59] = [
     "steps.*.prompt.version",
     "steps.*.result",
     "steps.*.step",
+    "submitted_by.api_key",
+    "submitted_by.user_id",
     "supersedes",
     "tenant_id",
     "trace_id",

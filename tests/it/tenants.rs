@@ -245,3 +245,37 @@ async fn policies_check_shows_the_policies_of_a_tenant() {
     assert!(headlines[1].starts_with("training version 1"), "{own}");
     assert_eq!(headlines.len(), 3, "{own}");
 }
+
+#[tokio::test]
+async fn the_folder_of_a_tenant_is_found_in_every_spelling() {
+    let folder = PolicyFolder::shipped();
+    folder.write("tenants/acme\u{301}/training.toml", TRAINING);
+    let app = TestApp::with(folder.config()).await;
+    for tenant in [
+        "acm%C3%A9",
+        "acme%CC%81",
+        "%EF%BD%81cm%C3%A9",
+        "acm%C3%A9%E2%80%8B",
+    ] {
+        let course = json!({"transaction": "Evening class", "amount": "800.00"});
+        let baggage = format!("tenant.id={tenant}");
+        let reply = app.post_with(course, &[("baggage", &baggage)]).await;
+        assert_eq!(
+            (&reply.body["category"], &reply.body["tenant_id"]),
+            (&json!("training"), &json!("acm\u{e9}")),
+            "{tenant}"
+        );
+    }
+}
+
+#[test]
+fn two_folders_of_one_tenant_are_refused() {
+    let folder = PolicyFolder::shipped();
+    folder.write("tenants/acm\u{e9}/training.toml", TRAINING);
+    folder.write("tenants/acme\u{301}/training.toml", TRAINING);
+    let message = Rulebooks::load(folder.path()).unwrap_err().to_string();
+    assert!(
+        message.contains("belongs to a tenant that has another folder"),
+        "{message}"
+    );
+}

@@ -93,7 +93,10 @@ async fn what_an_earlier_version_stored_is_there_after_the_migration() {
                 .execute(AssertSqlSafe(format!("INSERT INTO {table} VALUES ({row})")))
                 .await;
         }
+        pool.close().await;
         let ledger = Ledger::open(&store.store).await.unwrap();
+        // Connections that know the new columns.
+        let pool = store.connect().await;
         for (table, row) in ROWS {
             let columns = row.split(", ").count();
             let found = sqlx::raw_sql(AssertSqlSafe(format!("SELECT * FROM {table}")))

@@ -22,6 +22,7 @@ use crate::domain::step::Step;
 use crate::keys::ApiKey;
 use crate::ledger::{CapChange, LedgerError, RecordError, StoredDecision};
 use crate::rulebook::Rulebook;
+use crate::spelling::is_same_person;
 use crate::telemetry::spans::step::step;
 use permission::{actor, approved_amount, may_resolve, set_aside};
 
@@ -65,7 +66,7 @@ pub enum Refusal {
     RoleMissing,
     /// The role is lower than the expense asks for.
     RoleTooLow,
-    /// The expense is the person's own.
+    /// The expense is the person's own, or the person handed it in.
     OwnExpense,
     /// A rule denies the expense, and the role may not set that rule aside.
     ExceptionNeeded,
@@ -292,7 +293,7 @@ fn repeated(
     actor: &str,
     wanted: &ResolutionRequest,
 ) -> Result<Resolved, ResolveError> {
-    let is_same = resolution.actor == actor
+    let is_same = is_same_person(&resolution.actor, actor)
         && (resolution.action, resolution.role, &resolution.reason)
             == (wanted.action, wanted.role, &wanted.reason)
         && wanted

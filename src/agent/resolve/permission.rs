@@ -6,18 +6,21 @@ use rust_decimal::Decimal;
 use crate::agent::lookup::Found;
 use crate::agent::resolve::{Refusal, Request, ResolveError};
 use crate::domain::decision::Decision;
-use crate::domain::resolution::ResolutionRequest;
+use crate::domain::resolution::{Action, ResolutionRequest};
 use crate::domain::ruling::{Finding, Outcome, Role, Ruling};
+use crate::spelling::is_same_person;
 
 /// Who acts: the person whom the key belongs to, else the one that the body names.
 pub(super) fn actor(request: &Request) -> Result<String, ResolveError> {
     match (&request.api_key.user_id, &request.wanted.actor) {
-        (Some(user_id), Some(actor)) if user_id != actor => Err(ResolveError::Refused {
-            refusal: Refusal::AnotherActor,
-            detail: format!(
-                "this key belongs to {user_id}; omit `actor`, or send the key of the person who acts"
-            ),
-        }),
+        (Some(user_id), Some(actor)) if !is_same_person(user_id, actor) => {
+            Err(ResolveError::Refused {
+                refusal: Refusal::AnotherActor,
+                detail: format!(
+                    "this key belongs to {user_id}; omit `actor`, or send the key of the person who acts"
+                ),
+            })
+        }
         (Some(actor), _) | (None, Some(actor)) => Ok(actor.clone()),
         (None, None) => Err(ResolveError::Field {
             field: "actor",
@@ -26,7 +29,8 @@ pub(super) fn actor(request: &Request) -> Result<String, ResolveError> {
     }
 }
 
-/// Checks that a person may resolve an expense that needs the role `needed` or a higher one.
+/// Checks that a person may resolve an expense that needs the role `needed` or a higher one. Whoever
+/// the expense is of, or handed it in, can only withdraw it, and needs no rank for that.
 pub(super) fn may_resolve(
     request: &Request,
     actor: &str,
@@ -39,14 +43,36 @@ pub(super) fn may_resolve(
             detail: format!("this key does not have the role {role}; send a key that has it"),
         });
     }
-    if actor == request.stored.decision.expense.user_id {
-        let detail = "employees cannot resolve their own expenses; ask another person".to_owned();
-        return Err(ResolveError::Refused {
-            refusal: Refusal::OwnExpense,
-            detail,
-        });
+    match (is_own(request, actor), request.wanted.action) {
+        (true, Action::Withdraw) => Ok(()),
+        (true, Action::Approve | Action::Deny) => {
+            let detail = "people cannot approve or deny an expense that is their own or that they \
+                          handed in; ask another person, or withdraw it";
+            Err(ResolveError::Refused {
+                refusal: Refusal::OwnExpense,
+                detail: detail.to_owned(),
+            })
+        }
+        (false, _) => is_high_enough(role, needed),
     }
-    is_high_enough(role, needed)
+}
+
+/// Whether an expense is the actor's own, or the actor handed it in. A person's key counts as that
+/// person, even if the file of keys names another user, or none, by now: the same hand holds it.
+fn is_own(request: &Request, actor: &str) -> bool {
+    let decision = &request.stored.decision;
+    if is_same_person(actor, &decision.expense.user_id) {
+        return true;
+    }
+    let Some(submitter) = &decision.submitted_by else {
+        return false;
+    };
+    let is_submitter = submitter
+        .user_id
+        .as_ref()
+        .is_some_and(|user_id| is_same_person(actor, user_id));
+    let is_personal = submitter.user_id.is_some() || request.api_key.user_id.is_some();
+    is_submitter || (is_personal && submitter.api_key == request.api_key.id)
 }
 
 fn is_high_enough(role: Role, needed: Role) -> Result<(), ResolveError> {

@@ -26,8 +26,8 @@ use crate::cli::{pseudonym, runtime, service_url};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::http::{HttpConfig, MAX_RETENTION};
-use crate::domain::body::{MAX_ID_CHARS, is_line};
 use crate::domain::submission::FIELDS;
+use crate::domain::tenant;
 use crate::redact::pseudonym::Pseudonyms;
 use batch_client::BatchClient;
 use row::Row;
@@ -135,10 +135,7 @@ fn assignment(text: &str) -> Result<Assignment, String> {
 }
 
 fn tenant(text: &str) -> Result<String, String> {
-    let tenant = is_line(text, MAX_ID_CHARS).then(|| text.to_owned());
-    tenant.ok_or_else(|| {
-        format!("write 1 to {MAX_ID_CHARS} characters, without a blank at either end")
-    })
+    tenant::parse_tenant(text).ok_or_else(|| format!("write {}", tenant::TENANT))
 }
 
 fn key_prefix(text: &str) -> Result<String, String> {

@@ -225,3 +225,55 @@ async fn the_demo_in_this_process_needs_no_key() {
     let output = run(&["demo"], &[QUIET, ("EXPENSE_AGENT_API_KEYS", file.name())]).await;
     assert!(output.status.success(), "{}", text(output.stderr));
 }
+
+#[test]
+fn tenants_and_users_that_are_one_in_another_spelling_are_refused() {
+    let digest = |n: u8| hex::encode([n; 32]);
+    let file = |entries: &[(&str, &str)]| {
+        let entry = |(n, (tenant, user)): (usize, &(&str, &str))| {
+            let digest = digest(u8::try_from(n).unwrap());
+            format!(
+                "[[key]]\nid = \"key-{n}\"\ntenant = \"{tenant}\"\nuser = \"{user}\"\nsha256 = \"{digest}\"\n"
+            )
+        };
+        entries.iter().enumerate().map(entry).collect::<String>()
+    };
+    let diagnostics_of = |entries: &[(&str, &str)]| diagnostics(&file(entries));
+    for (first, second, key) in [
+        (("acm\u{e9}", "ana"), ("acme\u{301}", "ben"), "tenant"),
+        (("acme", "ana"), ("ac\u{200b}me", "ben"), "tenant"),
+        (("acme", "Ben"), ("acme", "ben"), "user"),
+        (("acme", "Jos\u{e9}"), ("acme", "Jose\u{301}"), "user"),
+        (("acme", "Stra\u{df}e"), ("acme", "STRASSE"), "user"),
+    ] {
+        assert_eq!(
+            diagnostics_of(&[first, second]),
+            format!(
+                "keys.toml:6: this `{key}` is the same as the one of the key in line 1, which is written \
+                 differently; write both in the same way, or give one of them another name"
+            ),
+            "{first:?} {second:?}"
+        );
+    }
+    // Two keys of one person, people of two tenants, and tenants that differ in case.
+    let entries = [
+        ("acme", "Ben"),
+        ("acme", "Ben"),
+        ("zeta", "ben"),
+        ("ACME", "BEN"),
+    ];
+    let keys = parse::parse(Path::new("keys.toml"), &file(&entries)).unwrap();
+    assert_eq!(keys.0.len(), 4);
+    // The tenant is known in its one spelling, the user as it is written.
+    let keys = parse::parse(
+        Path::new("keys.toml"),
+        &file(&[("acme\u{301}", "Jose\u{301}")]),
+    )
+    .unwrap();
+    assert_eq!(
+        (&*keys.0[0].tenant_id, keys.0[0].user_id.as_deref()),
+        ("acm\u{e9}", Some("Jose\u{301}"))
+    );
+    // An id that shows nothing is no id.
+    assert!(diagnostics_of(&[("\u{200b}", "\u{3164}")]).contains("`tenant` is an invalid value"));
+}

@@ -5,6 +5,7 @@
 mod credits;
 mod effects;
 mod open;
+mod own;
 mod permissions;
 mod superseding;
 

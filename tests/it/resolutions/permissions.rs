@@ -40,7 +40,7 @@ async fn no_one_resolves_without_the_role_for_themselves_or_for_another_tenant()
         (
             "ea_manager",
             &pending,
-            by("ana", "withdraw", "manager"),
+            by("ana", "deny", "manager"),
             403,
             "own_expense",
         ),

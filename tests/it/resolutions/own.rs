@@ -1,0 +1,216 @@
+//! Four eyes: neither the employee nor the person who handed an expense in approves or denies it,
+//! whatever names the request gives; both may withdraw it.
+
+use expense_agent::config::Config;
+use expense_agent::config::http::HttpConfig;
+use serde_json::{Value, json};
+
+use super::by;
+use crate::harness::key_file::{KeyFile, entry};
+use crate::harness::store::TestStore;
+use crate::harness::{Reply, TestApp, config, http_config};
+
+const ALL_ROLES: &str = "roles = [\"manager\", \"director\", \"vp\", \"cfo\"]";
+
+fn personal(id: &str, user: &str) -> String {
+    let more = format!("{ALL_ROLES}\nuser = \"{user}\"");
+    entry(id, "acme", &format!("ea_{id}"), &more)
+}
+
+/// Two keys of Ben, one each of Mia and José, and one of a program.
+fn keys() -> KeyFile {
+    KeyFile::new(&[
+        personal("ben", "ben"),
+        personal("ben2", "ben"),
+        personal("mia", "mia"),
+        personal("jose", "Jos\u{e9}"),
+        entry("feed", "acme", "ea_feed", ALL_ROLES),
+    ])
+}
+
+async fn app_on(store: &TestStore, keys: &KeyFile) -> TestApp {
+    TestApp::with(Config {
+        http: HttpConfig {
+            api_keys: Some(keys.path.clone()),
+            ..http_config()
+        },
+        store: store.store.clone(),
+        ..config()
+    })
+    .await
+}
+
+async fn hand_in(app: &TestApp, key: &str, user_id: Option<&str>, baggage: &str) -> Value {
+    let mut body = json!({"transaction": "Laptop", "amount": "600.00"});
+    if let Some(user_id) = user_id {
+        body["user_id"] = user_id.into();
+    }
+    let bearer = format!("Bearer {key}");
+    let headers = [("authorization", bearer.as_str()), ("baggage", baggage)];
+    let reply = app.post_with(body, &headers).await;
+    assert_eq!(reply.status, 201, "{:#}", reply.body);
+    assert_eq!(reply.body["outcome"], "needs_approval");
+    reply.body
+}
+
+async fn act(
+    app: &TestApp,
+    key: &str,
+    decision: &Value,
+    action: &str,
+    actor: Option<&str>,
+) -> Reply {
+    let mut body = json!({"action": action, "role": "manager", "reason": "Seen."});
+    if let Some(actor) = actor {
+        body["actor"] = actor.into();
+    }
+    app.resolve(key, decision, body).await
+}
+
+fn is_refused(reply: &Reply) -> bool {
+    reply.status == 403 && reply.body["code"] == "own_expense"
+}
+
+#[tokio::test]
+async fn a_person_does_not_resolve_what_they_handed_in_whoever_it_is_for() {
+    let keys = keys();
+    let app = keys.app().await;
+    for (user_id, baggage, employee) in [
+        (None, "", "ben"),
+        (None, "user.id=kim", "kim"),
+        (Some("kim"), "user.id=ana", "kim"),
+        (Some("ben"), "", "ben"),
+        (Some("BE\u{ad}N"), "", "BE\u{ad}N"),
+        (Some("anonymous"), "", "anonymous"),
+    ] {
+        let decision = hand_in(&app, "ea_ben", user_id, baggage).await;
+        assert_eq!(decision["user_id"], employee);
+        assert_eq!(
+            decision["submitted_by"],
+            json!({"api_key": "ben", "user_id": "ben"})
+        );
+        for (key, actor) in [
+            ("ea_ben", None),
+            ("ea_ben", Some("Ben")),
+            ("ea_ben2", None),
+            ("ea_feed", Some("ben")),
+            ("ea_feed", Some("\u{ff22}en\u{200b}")),
+            ("ea_feed", Some(employee)),
+        ] {
+            for action in ["approve", "deny"] {
+                let reply = act(&app, key, &decision, action, actor).await;
+                assert!(
+                    is_refused(&reply),
+                    "{employee} {key} {actor:?} {:#}",
+                    reply.body
+                );
+            }
+        }
+        let reply = act(&app, "ea_mia", &decision, "approve", None).await;
+        assert_eq!(reply.status, 201, "{:#}", reply.body);
+        assert_eq!(reply.body["resolution"]["actor"], "mia");
+    }
+}
+
+#[tokio::test]
+async fn one_person_in_another_spelling_is_the_same_person() {
+    let keys = keys();
+    let app = keys.app().await;
+    for user_id in [
+        "Jose\u{301}",
+        "JOS\u{c9}",
+        "Jos\u{e9}\u{200b}",
+        "\u{202e}Jos\u{e9}",
+    ] {
+        let decision = hand_in(&app, "ea_feed", Some(user_id), "").await;
+        assert_eq!(decision["user_id"], user_id);
+        let reply = act(&app, "ea_jose", &decision, "approve", None).await;
+        assert!(is_refused(&reply), "{user_id:?} {:#}", reply.body);
+        let reply = act(&app, "ea_feed", &decision, "deny", Some("jose\u{301}")).await;
+        assert!(is_refused(&reply), "{user_id:?} {:#}", reply.body);
+        // The key is José's own, so naming him in another spelling is no other actor.
+        let reply = act(&app, "ea_jose", &decision, "withdraw", Some("JOSE\u{301}")).await;
+        assert_eq!(reply.status, 201, "{:#}", reply.body);
+    }
+}
+
+#[tokio::test]
+async fn the_employee_and_the_person_who_handed_it_in_may_withdraw_it() {
+    let keys = keys();
+    let app = keys.app().await;
+    for (key, actor) in [
+        ("ea_ben", None),
+        ("ea_jose", None),
+        ("ea_feed", Some("jose\u{301}")),
+    ] {
+        let mut gift = json!({"transaction": "Retirement gift", "amount": "30.00"});
+        gift["user_id"] = "jos\u{e9}".into();
+        let gift = app.post_as("ea_ben", gift).await.body;
+        // It takes a vice president to approve it, and no rank to withdraw it.
+        assert_eq!(gift["approver"], "vp");
+        let reply = act(&app, key, &gift, "withdraw", actor).await;
+        assert_eq!(reply.status, 201, "{key} {:#}", reply.body);
+    }
+    let gift = json!({"transaction": "Retirement gift", "amount": "30.00", "user_id": "kim"});
+    let gift = app.post_as("ea_ben", gift).await.body;
+    let reply = act(&app, "ea_mia", &gift, "withdraw", None).await;
+    assert_eq!(
+        (reply.status, &reply.body["code"]),
+        (403, &json!("role_too_low"))
+    );
+}
+
+#[tokio::test]
+async fn a_program_hands_in_and_resolves_for_different_people_and_the_record_names_both_keys() {
+    let keys = keys();
+    let app = keys.app().await;
+    let decision = hand_in(&app, "ea_feed", Some("kim"), "").await;
+    assert_eq!(
+        decision["submitted_by"],
+        json!({"api_key": "feed", "user_id": null})
+    );
+    let reply = app
+        .resolve("ea_feed", &decision, by("kim", "approve", "manager"))
+        .await;
+    assert!(is_refused(&reply), "{:#}", reply.body);
+    let reply = app
+        .resolve("ea_feed", &decision, by("zoe", "approve", "manager"))
+        .await;
+    assert_eq!(reply.status, 201, "{:#}", reply.body);
+    assert_eq!(reply.body["resolution"]["api_key"], "feed");
+    assert_eq!(reply.body["submitted_by"]["api_key"], "feed");
+}
+
+#[tokio::test]
+async fn a_key_that_changes_its_user_stays_the_same_hand() {
+    let store = TestStore::sqlite();
+    let first = keys();
+    let app = app_on(&store, &first).await;
+    let from_ben = hand_in(&app, "ea_ben", Some("kim"), "").await;
+    let from_feed = hand_in(&app, "ea_feed", Some("kim"), "").await;
+    app.stop().await;
+    let renamed = KeyFile::new(&[
+        personal("ben", "benjamin"),
+        personal("feed", "zoe"),
+        personal("mia", "mia"),
+    ]);
+    let app = app_on(&store, &renamed).await;
+    for (key, decision) in [("ea_ben", &from_ben), ("ea_feed", &from_feed)] {
+        let reply = act(&app, key, decision, "approve", None).await;
+        assert!(is_refused(&reply), "{key} {:#}", reply.body);
+        let reply = act(&app, "ea_mia", decision, "approve", None).await;
+        assert_eq!(reply.status, 201, "{:#}", reply.body);
+    }
+}
+
+#[tokio::test]
+async fn without_keys_no_one_is_named_as_the_one_who_handed_it_in() {
+    let app = TestApp::spawn().await;
+    let decision = app
+        .decide(json!({"transaction": "Taxi", "amount": "5.00"}))
+        .await;
+    assert_eq!(
+        (&decision["submitted_by"], &decision["user_id"]),
+        (&Value::Null, &json!("anonymous"))
+    );
+}
