@@ -7,8 +7,8 @@ use reqwest::Url;
 pub struct HostName(String);
 
 impl HostName {
-    /// Reads a name such as `expense-agent` or `agent.example.com`; `None` when the text is more or
-    /// less than a name, such as a URL, a name with a port, or a pattern.
+    /// Reads a name such as `expense-agent` or `agent.example.com`; `None` when the text is
+    /// anything else, such as a URL, a name with a port, or a pattern.
     pub fn parse(text: &str) -> Option<Self> {
         if text.contains([':', '/', '?', '#', '@', '\\']) {
             return None;

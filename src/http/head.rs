@@ -33,7 +33,7 @@ pub async fn check(State(app): State<Arc<AppState>>, request: Request, next: Nex
     if let Some(name) = repeated(request.headers()) {
         return Problem::repeated_header(name).into_response();
     }
-    // Pages of other sites do not know an API key.
+    // With API keys no check is needed: a page of another site does not have a key.
     if matches!(app.access, Access::Anonymous)
         && let Some(host) = foreign_host(&request, &app.config.allowed_hosts)
     {
@@ -51,7 +51,7 @@ fn repeated(headers: &HeaderMap) -> Option<&'static str> {
         .map(|(_, shown)| *shown)
 }
 
-/// The host that a request names, if it is none of this service.
+/// The host that a request names, if this service may not be reached by it.
 ///
 /// A page of another site can make its own name resolve to this service (DNS rebinding), and a
 /// browser then lets it read the answers. The browser sends that name as the host, so a host that

@@ -1,6 +1,6 @@
 //! `DATABASE_URL`, checked before sqlx reads it. sqlx alone would log every parameter that it does
-//! not know, together with its value, take a piece of a password with unencoded characters for a
-//! host or a parameter, and look up an IPv6 address with its brackets as if it were a name.
+//! not know, together with its value; read a part of a password with unencoded characters as a host
+//! or a parameter; and look up an IPv6 address with its brackets as if it were a name.
 //!
 //! No message repeats a part of the URL, except the name of a parameter.
 
@@ -61,7 +61,8 @@ pub enum DatabaseUrlError {
 /// How to connect to the database of a URL.
 ///
 /// # Errors
-/// When the URL cannot be read in one way only. The message shows no part of a password.
+/// When the URL is invalid, or can be read in more than one way. The message shows no part of a
+/// password.
 pub fn parse(url: &SecretString) -> Result<PgConnectOptions, DatabaseUrlError> {
     let text = url.expose_secret();
     if is_ambiguous(text) {
@@ -95,7 +96,7 @@ fn is_ambiguous(text: &str) -> bool {
         || !rest.split('%').skip(1).all(is_encoded)
 }
 
-/// Refuses what sqlx would pass over.
+/// Refuses parameters that sqlx would log and ignore.
 fn check_parameters(url: &Url) -> Result<(), DatabaseUrlError> {
     let is_known = |name: &str| {
         PARAMETERS.contains(&name)

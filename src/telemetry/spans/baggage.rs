@@ -48,8 +48,8 @@ impl Baggage {
 }
 
 /// The name and the decoded value of a list member; `None` for one that is not on the allow-list, out
-/// of bounds, or malformed. A malformed member costs no other: the others may say whom the request
-/// is for.
+/// of bounds, or malformed. A malformed member does not discard the others, which may say whom
+/// the request is for.
 fn accepted(member: &[u8]) -> Option<(&'static str, String)> {
     let pair = member.split(|byte| *byte == b';').next()?;
     let equals = pair.iter().position(|byte| *byte == b'=')?;
