@@ -19,6 +19,7 @@ use tower::ServiceExt;
 
 use crate::base_url;
 use crate::cli::decide::Decide;
+use crate::cli::decide::anew;
 use crate::cli::decide::row::Row;
 use crate::http::batch::{LineAnswer, NDJSON, PATH};
 
@@ -70,12 +71,42 @@ impl BatchClient {
         })
     }
 
-    /// Sends rows, and returns their answers in the same order. `answered` is called for each row as
-    /// soon as it has an answer.
+    /// Sends rows, and returns their answers in the same order. Rows that an earlier run decided
+    /// without the model are decided anew. `answered` is called for each row as soon as it has an
+    /// answer.
     ///
     /// # Errors
     /// When the service cannot be reached, or does not answer every row.
     pub(super) async fn decide(
+        &self,
+        rows: &[Row],
+        answered: impl FnMut(&Row),
+    ) -> anyhow::Result<Vec<LineAnswer>> {
+        let mut answers = self.answers(rows, answered).await?;
+        let mut places: Vec<usize> = (0..rows.len()).collect();
+        loop {
+            let superseding = |place| anew::superseding(&rows[place], &answers[place]);
+            let (open, anew): (Vec<_>, Vec<_>) = places
+                .into_iter()
+                .filter_map(|place| Some((place, superseding(place)?)))
+                .unzip();
+            if anew.is_empty() {
+                return Ok(answers);
+            }
+            let newer = self.answers(&anew, |_| {}).await?;
+            // A row that is refused keeps its decision: a person resolved it meanwhile, another request
+            // superseded it, or the service is of an earlier version.
+            let is_decided =
+                |(_, answer): &(usize, LineAnswer)| answer.status == StatusCode::CREATED;
+            places = Vec::new();
+            for (place, answer) in open.into_iter().zip(newer).filter(is_decided) {
+                answers[place] = answer;
+                places.push(place);
+            }
+        }
+    }
+
+    async fn answers(
         &self,
         rows: &[Row],
         mut answered: impl FnMut(&Row),

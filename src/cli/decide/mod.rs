@@ -2,6 +2,7 @@
 //! the file, `batch_client` sends the rows to a service or to this process, and `tally` counts the
 //! answers. The rows go through the batch route, so that a file and a client get the same answers.
 
+mod anew;
 mod batch_client;
 mod row;
 mod row_keys;
@@ -87,16 +88,20 @@ pub struct Decide {
 
 const AFTER_HELP: &str = "\
 The first row of a table names its columns. A column with the name of a field is read as that field:
-transaction, amount, currency, merchant, mcc, date, trip_id, receipt, user_id, refunds. An empty cell
-counts as absent. JSON lines have the format of POST /v1/expenses/batch.
+transaction, amount, currency, merchant, mcc, date, trip_id, receipt, user_id, refunds, supersedes.
+An empty cell counts as absent. JSON lines have the format of POST /v1/expenses/batch.
 
 A row is identified by its meaning, and among equal rows by their order. So the same command can be
 run again, after an interruption or after some rows were corrected or added: a row that was decided
 before gets the same answer, without a model call. Without a URL, a row is remembered for 90 days;
 a service remembers it for its --key-retention.
 
+When the model does not answer, a row is decided without its advice: it is denied if the rules deny
+it, and needs a review otherwise. The same command run again has such rows decided anew.
+
 Exit code 0: every row has a decision; 1: the command failed; 2: invalid command line; 3: the command
-finished, but some rows have no decision; their answers say why.";
+finished, but some rows have no decision, and their answers say why, or were decided without the
+model.";
 
 /// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -114,12 +119,31 @@ pub struct Assignment {
     value: String,
 }
 
-/// All rows were answered, but some of them not with a decision.
+/// All rows were answered, but some of them not with a decision, or with one that no model's advice
+/// stands behind.
 #[derive(Debug, thiserror::Error)]
-#[error("{n_undecided} of {n_rows} rows have no decision; their answers say why")]
-pub struct Undecided {
-    n_undecided: usize,
-    n_rows: usize,
+#[error("{}", .0.join("; "))]
+pub struct Undecided(Vec<String>);
+
+impl Undecided {
+    /// What is open after a run, if anything.
+    fn after(tally: &Tally) -> Option<Self> {
+        let Tally { n_rows, .. } = tally;
+        let undecided = match tally.n_undecided() {
+            0 => None,
+            n => Some(format!(
+                "{n} of {n_rows} rows have no decision; their answers say why"
+            )),
+        };
+        let without_advice = match tally.n_without_advice() {
+            0 => None,
+            n => Some(format!(
+                "{n} of {n_rows} rows were decided while the model did not answer; run the same command again"
+            )),
+        };
+        let open: Vec<_> = undecided.into_iter().chain(without_advice).collect();
+        (!open.is_empty()).then_some(Self(open))
+    }
 }
 
 fn assignment(text: &str) -> Result<Assignment, String> {
@@ -151,7 +175,7 @@ fn key_prefix(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// When the file cannot be read, the service does not answer, or the answers cannot be written;
-/// [`Undecided`] when some rows were not answered with a decision.
+/// [`Undecided`] when some rows were not answered with a decision, or decided without the model.
 pub fn run(
     config: &Config,
     wanted: &Decide,
@@ -198,13 +222,9 @@ pub fn run(
         }
     }?;
     run.tally.sum_up(notes)?;
-    match run.tally.n_undecided() {
-        0 => Ok(()),
-        n_undecided => Err(Undecided {
-            n_undecided,
-            n_rows: run.tally.n_rows,
-        }
-        .into()),
+    match Undecided::after(&run.tally) {
+        None => Ok(()),
+        Some(undecided) => Err(undecided.into()),
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::Write;
 
 use serde::Deserialize;
 
+use crate::cli::decide::anew;
 use crate::domain::body::FieldError;
 use crate::domain::ruling::Outcome;
 use crate::http::batch::LineAnswer;
@@ -20,6 +21,8 @@ pub(super) struct Tally {
     pub n_rows: usize,
     by_outcome: BTreeMap<String, usize>,
     n_replayed: usize,
+    /// How many rows were decided without the model's advice, and the number of the first one.
+    without_advice: Option<(usize, usize)>,
     /// For each problem: how many rows have it, and the number of the first such row.
     by_problem: BTreeMap<String, (usize, usize)>,
 }
@@ -43,6 +46,9 @@ impl Tally {
         let counted: Counted = serde_json::from_str(answer.body.get())?;
         self.n_rows += 1;
         self.n_replayed += usize::from(answer.replayed);
+        if anew::lacks_advice(answer) {
+            self.without_advice.get_or_insert((0, answer.line)).0 += 1;
+        }
         if let Some(outcome) = counted.outcome {
             *self.by_outcome.entry(outcome.to_string()).or_default() += 1;
             return Ok(());
@@ -63,6 +69,11 @@ impl Tally {
         self.n_rows - self.by_outcome.values().sum::<usize>()
     }
 
+    /// How many rows were decided while the model did not answer, and could be decided anew.
+    pub(super) fn n_without_advice(&self) -> usize {
+        self.without_advice.map_or(0, |(n, _)| n)
+    }
+
     /// Writes the counts, the most frequent problem first.
     ///
     /// # Errors
@@ -74,10 +85,20 @@ impl Tally {
             .map(|(outcome, n)| format!("{n} {outcome}"));
         let undecided =
             (self.n_undecided() > 0).then(|| format!("{} without a decision", self.n_undecided()));
-        let counts: Vec<_> = outcomes.chain(undecided).collect();
+        let without_advice = self
+            .without_advice
+            .map(|(n, _)| format!("{n} of them without the model's advice"));
+        let counts: Vec<_> = outcomes.chain(without_advice).chain(undecided).collect();
         writeln!(notes, "{} rows: {}", self.n_rows, counts.join(", "))?;
         if self.n_replayed > 0 {
             writeln!(notes, "{} of them had been decided before", self.n_replayed)?;
+        }
+        if let Some((n, first)) = self.without_advice {
+            writeln!(
+                notes,
+                "{n} × the model did not answer (first in row {first}); run the same command again to have these rows \
+                 decided anew"
+            )?;
         }
         let mut problems: Vec<_> = self.by_problem.iter().collect();
         problems.sort_by_key(|(_, (n, first))| (std::cmp::Reverse(*n), *first));

@@ -1,7 +1,8 @@
 //! `decide`: every row of a file is answered, by a decision or by the reason why there is none, and
-//! no row is decided twice. `tables` tests how files are read, `runs` how a run is interrupted,
-//! continued and sent to a service.
+//! no row is decided twice. `tables` tests how files are read, `anew` what happens to rows that were
+//! decided without the model, `runs` how a run is interrupted, continued and sent to a service.
 
+mod anew;
 mod runs;
 mod tables;
 

@@ -1,0 +1,66 @@
+//! Rows that were decided while the model did not answer. When the same command is run again, the
+//! idempotency key of such a row brings the old decision back, so the row is sent once more, under a
+//! key of its own, to supersede that decision.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::{RawValue, to_raw_value};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::cli::decide::row::Row;
+use crate::domain::decision::AgentOutcome;
+use crate::http::batch::{KeyedLine, LineAnswer};
+
+/// The part of an answer that says whether a model's advice stands behind it.
+#[derive(Deserialize)]
+struct Decided {
+    id: Option<Uuid>,
+    agent_outcome: Option<AgentOutcome>,
+    resolution: Option<IgnoredAny>,
+    superseded_by: Option<Uuid>,
+}
+
+impl Decided {
+    /// The decision of an answer that neither the model nor a person stands behind.
+    fn without_advice(answer: &LineAnswer) -> Option<Self> {
+        serde_json::from_str(answer.body.get())
+            .ok()
+            .filter(|decided: &Self| {
+                decided.agent_outcome == Some(AgentOutcome::Error) && decided.resolution.is_none()
+            })
+    }
+}
+
+/// Whether an answer is a decision that should be made anew once the model answers again.
+pub(super) fn lacks_advice(answer: &LineAnswer) -> bool {
+    Decided::without_advice(answer).is_some_and(|decided| decided.superseded_by.is_none())
+}
+
+/// The row that supersedes the decision that an earlier run left without advice; `None` if the answer
+/// is new or stays. Its key is made of the row's key and of the decision, so that a decision that
+/// was superseded already brings the newer one back.
+pub(super) fn superseding(row: &Row, answer: &LineAnswer) -> Option<Row> {
+    if !answer.replayed {
+        return None;
+    }
+    let id = Decided::without_advice(answer)?.id?;
+    let line: KeyedLine = serde_json::from_str(row.line.as_deref().ok()?).ok()?;
+    let key = format!("{}\0{id}", line.idempotency_key);
+    let hash = hex::encode(Sha256::digest(key));
+    // Raw values, so that no number is read and written again.
+    let mut expense: BTreeMap<String, Box<RawValue>> =
+        serde_json::from_str(line.expense.get()).ok()?;
+    expense.insert("supersedes".to_owned(), to_raw_value(&id).ok()?);
+    let line = KeyedLine {
+        idempotency_key: format!("anew-{hash}"),
+        expense: to_raw_value(&expense).ok()?,
+    };
+    Some(Row {
+        number: row.number,
+        end: row.end,
+        line: Ok(serde_json::to_string(&line).ok()?),
+    })
+}
