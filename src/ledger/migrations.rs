@@ -60,8 +60,15 @@ const FOR_SQLITE: [(i64, &str, &str); 1] = [(
 
 /// Migrations of both databases since 0010, which rebuilds tables of SQLite: they may need its
 /// tables, and it would drop columns that they add.
-const LATER: [(i64, &str, &str); 1] =
-    [(11, "spelling", include_str!("migrations/0011_spelling.sql"))];
+const LATER: [(i64, &str, &str); 3] = [
+    (11, "spelling", include_str!("migrations/0011_spelling.sql")),
+    (13, "credited", include_str!("migrations/0013_credited.sql")),
+    (
+        14,
+        "superseded",
+        include_str!("migrations/0014_superseded.sql"),
+    ),
+];
 
 /// Migrates the tables of Postgres.
 pub(super) async fn migrate_postgres(connection: &mut PgConnection) -> Result<(), MigrateError> {
