@@ -233,8 +233,8 @@ pub(super) fn line(raw: &str, max_chars: usize) -> Option<String> {
     string(raw).filter(|text| is_line(text, max_chars))
 }
 
-/// Whether a text can be a name or an id: not empty, not too long, without control characters, without
-/// a blank at either end, and with something to see.
+/// Whether a text can be a name or an id: not empty, not too long, not invisible, without control
+/// characters, and without a blank at either end.
 pub fn is_line(text: &str, max_chars: usize) -> bool {
     (1..=max_chars).contains(&text.chars().count())
         && text.trim() == text

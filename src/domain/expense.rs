@@ -9,8 +9,7 @@ use uuid::Uuid;
 use crate::domain::money::{self, Currency};
 use crate::redact::redact;
 
-/// The employee of an expense for which no one is named: not in the body, not in the baggage, and
-/// not by the API key.
+/// The employee of an expense if neither its body, nor the baggage, nor the API key names one.
 pub const ANONYMOUS: &str = "anonymous";
 
 /// An expense's amount in the currency of its policy.

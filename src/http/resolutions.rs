@@ -51,8 +51,9 @@ impl Route for Create {
 /// Resolve an expense that needs approval or review.
 ///
 /// The API key needs the role that the expense asks for, or a higher one. People cannot approve or
-/// deny an expense of their own, or one that they handed in, but they can withdraw it. Denying or withdrawing an expense returns what it used of the caps. The same
-/// resolution sent again gets the same answer.
+/// deny an expense of their own, or one that they handed in, but they can withdraw it. Denying or
+/// withdrawing an expense returns what it used of the caps. The same resolution sent again gets the
+/// same answer.
 #[utoipa::path(
     post, path = "/v1/expenses/{id}/resolution", tag = "expenses", operation_id = "resolve_expense",
     request_body = ResolutionRequest,

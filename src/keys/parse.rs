@@ -1,8 +1,8 @@
 //! The file of keys, from TOML text to [`ApiKeys`] and back. It has one `[[key]]` table for each
 //! key, with its `id`, its `tenant` and the `sha256` of the key, and optionally its `roles`, the
-//! `user` who holds it, `revoked = true` and the day it `expires`. A tenant or a user that is written in
-//! two ways is refused, because both are the same one (see `spelling`). Diagnostics never repeat a value
-//! of this file: someone may have written the key itself in place of its hash.
+//! `user` who holds it, `revoked = true` and the day it `expires`. A tenant or a user that is written
+//! in two ways is refused, because both would be the same one (see `spelling`). Diagnostics never
+//! repeat a value of this file: someone may have written the key itself in place of its hash.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -96,7 +96,7 @@ struct Written(HashMap<(String, String), (String, usize)>);
 
 impl Written {
     /// Notes how a tenant or a user is written. Reports one that was written in another way before:
-    /// whoever wrote two ids may have meant two tenants or people.
+    /// the author of the file may have meant two tenants or people.
     fn note(
         &mut self,
         source: &mut Source<'_>,

@@ -51,7 +51,7 @@ impl Ledger {
                 .fetch_all(&mut self.pool.acquire().await?)
                 .await?;
             for (tenant_id,) in &tenants {
-                let page = Page {
+                let page = RespellPage {
                     tenant_id,
                     table,
                     is_to_do,
@@ -87,13 +87,13 @@ impl Ledger {
 
 /// Brings the next rows of a table up to date. Returns whether there may be more.
 #[derive(Clone, Copy)]
-struct Page<'a> {
+struct RespellPage<'a> {
     tenant_id: &'a str,
     table: &'a str,
     is_to_do: &'a str,
 }
 
-impl LedgerWrite for Page<'_> {
+impl LedgerWrite for RespellPage<'_> {
     type Output = bool;
 
     async fn write(&mut self, slot: &mut Slot) -> Result<bool, RecordError> {
@@ -106,7 +106,7 @@ impl LedgerWrite for Page<'_> {
     }
 }
 
-impl Page<'_> {
+impl RespellPage<'_> {
     /// The statement that reads these columns of the page. Its parameter is the tenant.
     fn select(&self, columns: &str) -> AssertSqlSafe<String> {
         let Self {

@@ -1,7 +1,6 @@
 //! Pseudonyms for user ids that are personal data, such as e-mail addresses. The same id gets the
-//! same pseudonym in all telemetry of all replicas, however it is spelled, and cannot be recovered
-//! without the key. An id
-//! that is not personal data is left as it is.
+//! same pseudonym in all telemetry of all replicas, in any spelling, and cannot be recovered without
+//! the key. An id that is not personal data is left as it is.
 
 use std::borrow::Cow;
 use std::fmt;

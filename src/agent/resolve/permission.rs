@@ -29,8 +29,9 @@ pub(super) fn actor(request: &Request) -> Result<String, ResolveError> {
     }
 }
 
-/// Checks that a person may resolve an expense that needs the role `needed` or a higher one. Whoever
-/// the expense is of, or handed it in, can only withdraw it, and needs no rank for that.
+/// Checks that a person may resolve an expense that needs the role `needed` or a higher one. The
+/// employee, and the person who handed the expense in, can only withdraw it; any role of the key
+/// suffices for that.
 pub(super) fn may_resolve(
     request: &Request,
     actor: &str,
@@ -57,8 +58,9 @@ pub(super) fn may_resolve(
     }
 }
 
-/// Whether an expense is the actor's own, or the actor handed it in. A person's key counts as that
-/// person, even if the file of keys names another user, or none, by now: the same hand holds it.
+/// Whether an expense is the actor's own, or the actor handed it in. The key that handed it in also
+/// counts as the actor's if it belongs to a person now or did then: changing its user in the file of
+/// keys does not change who holds it.
 fn is_own(request: &Request, actor: &str) -> bool {
     let decision = &request.stored.decision;
     if is_same_person(actor, &decision.expense.user_id) {
