@@ -18,8 +18,8 @@ use expense_agent::redact::redact;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// The exit code when a command ran to its end, but its result should fail a pipeline: an error
-/// rate above the limit, or rows without a decision or without the model's advice. 1 means that the command failed, and 2 that
-/// the command line is invalid.
+/// rate above the limit, or rows without a decision or without the model's advice. 1 means that the
+/// command failed, and 2 that the command line is invalid.
 const UNSATISFIED: u8 = 3;
 
 fn main() -> ExitCode {

@@ -14,7 +14,7 @@ use crate::cli::decide::row::Row;
 use crate::domain::decision::AgentOutcome;
 use crate::http::batch::{KeyedLine, LineAnswer};
 
-/// The part of an answer that says whether a model's advice stands behind it.
+/// The part of an answer that says whether it was decided with the model's advice.
 #[derive(Deserialize)]
 struct Decided {
     id: Option<Uuid>,
@@ -24,7 +24,7 @@ struct Decided {
 }
 
 impl Decided {
-    /// The decision of an answer that neither the model nor a person stands behind.
+    /// The decision of an answer, if it was made without the model's advice and no person resolved it.
     fn without_advice(answer: &LineAnswer) -> Option<Self> {
         serde_json::from_str(answer.body.get())
             .ok()
@@ -40,8 +40,8 @@ pub(super) fn lacks_advice(answer: &LineAnswer) -> bool {
 }
 
 /// The row that supersedes the decision that an earlier run left without advice; `None` if the answer
-/// is new or stays. Its key is made of the row's key and of the decision, so that a decision that
-/// was superseded already brings the newer one back.
+/// is new, or its decision need not be superseded. The key of the new row is made of the old key and
+/// of the decision's id, so that a decision that was superseded already brings the newer one back.
 pub(super) fn superseding(row: &Row, answer: &LineAnswer) -> Option<Row> {
     if !answer.replayed {
         return None;

@@ -119,8 +119,8 @@ pub struct Assignment {
     value: String,
 }
 
-/// All rows were answered, but some of them not with a decision, or with one that no model's advice
-/// stands behind.
+/// All rows were answered, but some of them not with a decision, or with one that was made without
+/// the model's advice.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("; "))]
 pub struct Undecided(Vec<String>);
