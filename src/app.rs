@@ -22,7 +22,8 @@ use crate::keys::access::Access;
 use crate::keys::{ApiKeys, KeyFile};
 use crate::ledger::{Ledger, LedgerError};
 use crate::llm::ChatModel;
-use crate::llm::breaker::{Breaker, Guarded};
+use crate::llm::breaker::{Breaker, BreakerState, Guarded};
+use crate::llm::health::{EndpointHealth, Watched};
 use crate::llm::openai::{OpenAi, OpenAiConfig};
 use crate::llm::priced::Priced;
 use crate::offline::Offline;
@@ -75,7 +76,8 @@ impl App {
         let reloads = ReloadRequests::default();
         let rulebooks = rulebooks(config, &reloads).map_err(BuildError::Policies)?;
         let breaker = breaker(config);
-        let model = model(config, clock.clone(), breaker.clone())?;
+        let endpoint = Arc::new(EndpointHealth::default());
+        let model = model(config, clock.clone(), breaker.clone(), &endpoint)?;
         let access = access(config, clock.clone(), &reloads).map_err(BuildError::Keys)?;
         let ledger = Ledger::open(&config.store).await?;
         tracing::info!(model = model.info().model, policies = %rulebooks.now(), api_keys = %access, "ready to decide");
@@ -88,6 +90,7 @@ impl App {
             rulebooks,
             access,
             breaker,
+            endpoint,
             clock,
             sampling: config.telemetry.sampling,
             permits: Arc::new(Semaphore::new(config.http.max_in_flight)),
@@ -215,7 +218,21 @@ fn breaker(config: &Config) -> Option<Arc<Breaker>> {
     let limits = config
         .model_breaker
         .filter(|_| matches!(config.model, ModelConfig::OpenAi(_)))?;
-    Some(Arc::new(Breaker::new(limits)))
+    Some(Arc::new(Breaker::new(limits).on_change(log_breaker)))
+}
+
+/// Logs that the circuit breaker opened or closed.
+fn log_breaker(state: BreakerState) {
+    match state {
+        BreakerState::Open => tracing::warn!(
+            "the model's circuit breaker opened: too many calls in a row got no answer; expenses that \
+             need the model go to review until a probe is answered"
+        ),
+        BreakerState::Closed => {
+            tracing::info!("the model's circuit breaker closed: the endpoint answers again");
+        }
+        BreakerState::HalfOpen => {}
+    }
 }
 
 /// The configured model: behind its circuit breaker, priced, and with a span for every call.
@@ -223,6 +240,7 @@ fn model(
     config: &Config,
     clock: Clock,
     breaker: Option<Arc<Breaker>>,
+    endpoint: &Arc<EndpointHealth>,
 ) -> Result<Arc<dyn ChatModel>, BuildError> {
     let openai = match &config.model {
         ModelConfig::Offline { faults, fault_seed } => {
@@ -234,6 +252,7 @@ fn model(
         }
         ModelConfig::OpenAi(openai) => OpenAi::new(OpenAiConfig::clone(openai))?,
     };
+    let openai = Watched::new(openai, Arc::clone(endpoint));
     Ok(match breaker {
         Some(breaker) => priced_and_traced(Guarded::new(openai, breaker), config, clock),
         None => priced_and_traced(openai, config, clock),

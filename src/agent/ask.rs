@@ -13,6 +13,8 @@ use crate::rulebook::Rulebook;
 
 /// How often a step asks at most: the question and one repair.
 const MAX_ATTEMPTS: u32 = 2;
+/// How much of a wrong answer the request for a repair repeats.
+const MAX_REPEATED_BYTES: usize = 4_096;
 
 /// A step's work so far: the report that the decision keeps, and the checks made.
 #[derive(Clone, Debug)]
@@ -21,6 +23,9 @@ pub struct StepRun {
     pub report: StepReport,
     /// What was checked, in order.
     pub validations: Vec<Validation>,
+    /// Why the last call of the model got no answer, if it did not. The report says it in full, with
+    /// what the endpoint said; this is for the employee.
+    pub no_answer: Option<String>,
 }
 
 impl StepRun {
@@ -37,6 +42,7 @@ impl StepRun {
         Self {
             report,
             validations: Vec::new(),
+            no_answer: None,
         }
     }
 
@@ -103,7 +109,8 @@ pub async fn ask<T: StructuredAnswer>(
         let answer = match reply.answer {
             Ok(answer) => answer,
             Err(error) => {
-                run.report.error = Some(error.to_string());
+                run.report.error = Some(error.in_full());
+                run.no_answer = Some(error.to_string());
                 break;
             }
         };
@@ -144,13 +151,23 @@ fn repair(answer: Answer, failure: &str) -> [Message; 2] {
     [
         Message {
             speaker: Speaker::Assistant,
-            text: answer.text.unwrap_or_default(),
+            text: beginning(answer.text.unwrap_or_default()),
         },
         Message {
             speaker: Speaker::User,
             text: complaint,
         },
     ]
+}
+
+/// The text, or as much of it as a right answer could need: what follows would cost tokens, and may
+/// not fit beside the question.
+fn beginning(mut text: String) -> String {
+    if text.len() > MAX_REPEATED_BYTES {
+        text.truncate(text.floor_char_boundary(MAX_REPEATED_BYTES));
+        text.push('…');
+    }
+    text
 }
 
 /// A failed check counts as repaired if a later answer passed the same check.

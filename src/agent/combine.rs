@@ -105,7 +105,7 @@ fn first_trouble(steps: &Steps<'_>) -> String {
             .validations
             .iter()
             .find(|validation| validation.failed_for_good());
-        let error = run.report.error.clone();
+        let error = run.no_answer.clone().or_else(|| run.report.error.clone());
         error.or_else(|| failed.map(|validation| validation.message.clone()))
     };
     steps

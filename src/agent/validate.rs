@@ -1,18 +1,19 @@
 //! The semantic checks: pure functions, each of which looks at one thing and yields one
 //! [`Validation`]. None of them changes an outcome; `combine` decides what follows from them.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use rust_decimal::Decimal;
-use serde_json::error::Category as JsonErrorKind;
 
 use crate::agent::amounts;
+use crate::agent::one_object::{OneObject, one_object};
 use crate::agent::prompts::answers::StructuredAnswer;
 use crate::agent::prompts::facts::DecideFacts;
 use crate::domain::ruling::Ruling;
 use crate::domain::step::Step;
 use crate::domain::validation::{Validation, ValidationType};
-use crate::llm::Answer;
+use crate::llm::{Answer, Ending};
 use crate::policy::evaluate::RuleFacts;
 use crate::policy::evidence::FoundEvidence;
 
@@ -53,11 +54,7 @@ impl AnswerRef {
 /// Whether asking once more can repair an answer. A refusal, a content filter or a token limit
 /// would end the second answer like the first.
 pub fn is_repairable(answer: &Answer) -> bool {
-    answer.refusal.is_none()
-        && !matches!(
-            answer.finish_reason.as_deref(),
-            Some("length" | "content_filter")
-        )
+    answer.refusal.is_none() && answer.ending() == Ending::Complete
 }
 
 /// `answer_schema`: the answer is complete, not refused, and of the form that was asked for.
@@ -68,7 +65,17 @@ pub fn answer_schema<T: StructuredAnswer>(
 ) -> (Validation, Option<T>) {
     let parsed = parse_answer::<T>(schema, answer);
     let (result, value) = match parsed {
-        Ok(value) => (Ok(format!("the answer is a {schema}")), Some(value)),
+        Ok((value, is_wrapped)) => {
+            let other_text = if is_wrapped {
+                ", with other text around it"
+            } else {
+                ""
+            };
+            (
+                Ok(format!("the answer is a {schema}{other_text}")),
+                Some(value),
+            )
+        }
         Err(message) => (Err(message), None),
     };
     let input = answer.finish_reason.clone();
@@ -83,35 +90,46 @@ pub fn answer_schema<T: StructuredAnswer>(
     )
 }
 
-/// No message repeats the model's words: they are free text, and may repeat the employee's.
-fn parse_answer<T: StructuredAnswer>(schema: &str, answer: &Answer) -> Result<T, String> {
+/// Reads the answer, and says whether other text was around it. No message repeats the model's words:
+/// they are free text, and may repeat the employee's.
+fn parse_answer<T: StructuredAnswer>(schema: &str, answer: &Answer) -> Result<(T, bool), String> {
     if answer.refusal.is_some() {
         return Err("the model refused to answer".to_owned());
     }
-    match answer.finish_reason.as_deref() {
-        Some("length") => return Err("the answer was cut off at the token limit".to_owned()),
-        Some("content_filter") => {
-            return Err("the answer was withheld by a content filter".to_owned());
-        }
-        _ => {}
+    match answer.ending() {
+        Ending::CutOff => return Err("the answer was cut off at the token limit".to_owned()),
+        Ending::Filtered => return Err("the answer was withheld by a content filter".to_owned()),
+        Ending::Complete => {}
     }
     let text = answer.text.as_deref().unwrap_or_default();
     if text.trim().is_empty() {
         return Err("the answer is empty".to_owned());
     }
-    let other = || format!("the answer is JSON but not a {schema}");
-    let parsed: T = serde_json::from_str(text).map_err(|error| match error.classify() {
-        JsonErrorKind::Data => other(),
-        _ => "the answer is not JSON".to_owned(),
+    let (object, is_wrapped) = match one_object(text) {
+        OneObject::Alone(object) => (Cow::Borrowed(object), false),
+        OneObject::Wrapped(object) => (object, true),
+        OneObject::OtherJson => return Err(format!("the answer is JSON but not a {schema}")),
+        OneObject::Several => {
+            return Err("the answer contains more than one JSON object".to_owned());
+        }
+        OneObject::NotJson => return Err("the answer is not JSON".to_owned()),
+    };
+    let parsed: T = serde_json::from_str(&object).map_err(|error| {
+        let key = wrong_key(&error.to_string()).unwrap_or_default();
+        format!("the answer is JSON but not a {schema}{key}")
     })?;
-    // serde also reads a struct from a list of its values, which is not what was asked for.
-    if text.trim_start().starts_with('[') {
-        return Err(other());
-    }
     match parsed.problem() {
-        None => Ok(parsed),
+        None => Ok((parsed, is_wrapped)),
         Some(problem) => Err(format!("the answer is not a valid {schema}: {problem}")),
     }
+}
+
+/// Which key is missing or occurs twice, from serde's message. The key is one of the schema's, so
+/// nothing of the answer is repeated.
+fn wrong_key(error: &str) -> Option<String> {
+    let key = |prefix: &str| error.strip_prefix(prefix)?.split('`').next();
+    let missing = key("missing field `").map(|key| format!(": `{key}` is missing"));
+    missing.or_else(|| key("duplicate field `").map(|key| format!(": `{key}` occurs twice")))
 }
 
 /// `category_membership`: the category exists.

@@ -4,6 +4,7 @@
 //!
 //! This folder alone reads the environment. Tests fill [`Config`] instead.
 
+mod endpoint;
 pub mod host_name;
 pub mod http;
 pub mod model;

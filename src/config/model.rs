@@ -7,11 +7,12 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use humantime::parse_duration;
-use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::config::endpoint::{self, OPENAI_BASE_URL};
 use crate::config::{check_limit, variable};
 use crate::llm::breaker::BreakerLimits;
+use crate::llm::endpoint::{Dialect, ModelApi};
 use crate::llm::openai::OpenAiConfig;
 use crate::offline;
 use crate::offline::fault::{self, FaultRate};
@@ -19,8 +20,6 @@ use crate::telemetry::settings::Variables;
 
 /// The model that is asked when there is a key and no model is named.
 const DEFAULT_OPENAI_MODEL: &str = "gpt-4o-mini";
-/// The endpoint of OpenAI itself.
-const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
 
 /// Flags and variables of the model.
 #[derive(Args, Clone, Debug)]
@@ -32,7 +31,19 @@ pub struct ModelSettings {
     #[arg(value_name = "NAME")]
     pub model: Option<String>,
 
-    /// Maximum number of tokens in one answer; when unset, the endpoint decides
+    /// The API of the endpoint, which says what may be sent to it [default: by the host of
+    /// `OPENAI_BASE_URL`, and `generic` for a host that is not known]
+    #[arg(long, global = true, env = "EXPENSE_AGENT_MODEL_API")]
+    #[arg(value_name = "API")]
+    pub model_api: Option<ModelApi>,
+
+    /// Send a header with every model call, its value read from a file or a variable: NAME=@FILE or
+    /// NAME=$VARIABLE; may be given several times
+    #[arg(long, global = true, env = "EXPENSE_AGENT_MODEL_HEADER")]
+    #[arg(value_name = "NAME=SOURCE", value_delimiter = ',')]
+    pub model_header: Vec<String>,
+
+    /// Maximum number of tokens in one answer, at least 1; when unset, the endpoint decides
     #[arg(long, global = true, env = "EXPENSE_AGENT_MAX_TOKENS")]
     #[arg(value_name = "TOKENS")]
     pub max_tokens: Option<u32>,
@@ -46,6 +57,11 @@ pub struct ModelSettings {
     #[arg(long, global = true, env = "EXPENSE_AGENT_SEED")]
     #[arg(value_name = "NUMBER")]
     pub seed: Option<i64>,
+
+    /// How much a reasoning model reasons, such as `low`; not sent when unset
+    #[arg(long, global = true, env = "EXPENSE_AGENT_REASONING_EFFORT")]
+    #[arg(value_name = "EFFORT")]
+    pub reasoning_effort: Option<String>,
 
     /// Time limit of one attempt of a model call
     #[arg(long, global = true, env = "EXPENSE_AGENT_MODEL_TIMEOUT")]
@@ -150,15 +166,25 @@ impl ModelSettings {
         check_header("OPENAI_API_KEY", key_text, errors);
         check_header("OPENAI_ORG_ID", organization, errors);
         check_header("OPENAI_PROJECT_ID", project, errors);
+        let headers = endpoint::headers(&self.model_header, variables, errors);
+        let base_url = endpoint::base_url(base_url.unwrap_or(OPENAI_BASE_URL), errors)?;
+        let model = name.unwrap_or(DEFAULT_OPENAI_MODEL).to_owned();
+        let host = base_url.host_str().unwrap_or_default();
+        let guessed = || ModelApi::of_host(host, base_url.port_or_known_default());
+        let api = self.model_api.unwrap_or_else(guessed);
+        self.check_parameters(api, &model, errors);
         Some(ModelConfig::OpenAi(Box::new(OpenAiConfig {
-            base_url: parse_base_url(base_url.unwrap_or(OPENAI_BASE_URL), errors)?,
+            base_url,
+            api,
+            headers,
             api_key: api_key.unwrap_or_default(),
             organization: organization.unwrap_or_default().to_owned(),
             project: project.unwrap_or_default().to_owned(),
-            model: name.unwrap_or(DEFAULT_OPENAI_MODEL).to_owned(),
+            model,
             max_tokens: self.max_tokens,
             temperature: self.temperature,
             seed: self.seed,
+            reasoning_effort: self.reasoning_effort.clone(),
             attempt_timeout: self.model_timeout,
             max_retries: self.model_retries,
         })))
@@ -178,6 +204,48 @@ impl ModelSettings {
         {
             errors.push("--temperature is out of range; write a number from 0 to 2".to_owned());
         }
+        if self.max_tokens == Some(0) {
+            errors.push(
+                "--max-tokens is 0, which would cut off every answer; write a number from 1, or \
+                 leave it out"
+                    .to_owned(),
+            );
+        }
+        let is_word = |effort: &String| {
+            !effort.is_empty() && effort.bytes().all(|byte| byte.is_ascii_lowercase())
+        };
+        if self
+            .reasoning_effort
+            .as_ref()
+            .is_some_and(|effort| !is_word(effort))
+        {
+            errors.push("--reasoning-effort is not a word; write one such as \"low\"".to_owned());
+        }
+    }
+
+    /// Checks that the endpoint takes the parameters that are set. One that it ignores would be
+    /// missed without a word, and one that it does not know would fail every call.
+    fn check_parameters(&self, api: ModelApi, model: &str, errors: &mut Vec<String>) {
+        let Dialect {
+            provider,
+            seed_name,
+            takes_reasoning_effort,
+            ..
+        } = api.dialect(model);
+        for (flag, is_refused) in [
+            ("--seed", self.seed.is_some() && seed_name.is_none()),
+            (
+                "--reasoning-effort",
+                self.reasoning_effort.is_some() && !takes_reasoning_effort,
+            ),
+        ] {
+            if is_refused {
+                errors.push(format!(
+                    "{flag} does not exist in the API of {provider}; leave it out, or name another \
+                     API with --model-api"
+                ));
+            }
+        }
     }
 }
 
@@ -188,17 +256,6 @@ fn check_header(name: &str, value: Option<&str>, errors: &mut Vec<String>) {
             "{name} has characters that a header cannot carry; write visible ASCII characters"
         ));
     }
-}
-
-fn parse_base_url(text: &str, errors: &mut Vec<String>) -> Option<Url> {
-    let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
-    let url = text.parse().ok().filter(is_http);
-    if url.is_none() {
-        errors.push(format!(
-            "OPENAI_BASE_URL is \"{text}\"; write a URL such as \"{OPENAI_BASE_URL}\""
-        ));
-    }
-    url
 }
 
 /// The key from `OPENAI_API_KEY`, or else from the first line of the file that

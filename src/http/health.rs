@@ -59,6 +59,7 @@ async fn ready(
                 .as_ref()
                 .map(|breaker| breaker.state(Instant::now()).to_string())
         );
+        body["model_failures"] = json!(app.endpoint.failed_calls());
     }
     (status, Json(body))
 }

@@ -33,6 +33,7 @@ use crate::clock::Clock;
 use crate::config::http::HttpConfig;
 use crate::keys::access::Access;
 use crate::llm::breaker::Breaker;
+use crate::llm::health::EndpointHealth;
 use crate::reload::Reloaded;
 use crate::rulebook::Rulebooks;
 use crate::telemetry::Instruments;
@@ -50,6 +51,8 @@ pub struct AppState {
     pub access: Access,
     /// The model's circuit breaker; `None` when it has none.
     pub breaker: Option<Arc<Breaker>>,
+    /// Whether the model's endpoint answers.
+    pub endpoint: Arc<EndpointHealth>,
     /// The current time.
     pub clock: Clock,
     /// Which traces are kept.

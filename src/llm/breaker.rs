@@ -58,6 +58,7 @@ pub enum BreakerState {
 #[derive(Debug)]
 pub struct Breaker {
     limits: BreakerLimits,
+    on_change: fn(BreakerState),
     phase: Mutex<Phase>,
 }
 
@@ -73,8 +74,16 @@ impl Breaker {
     pub fn new(limits: BreakerLimits) -> Self {
         Self {
             limits,
+            on_change: |_| {},
             phase: Mutex::new(Phase::Closed { n_failures: 0 }),
         }
+    }
+
+    /// Calls `on_change` whenever the breaker opens, and whenever it closes. A probe that fails
+    /// changes nothing: the breaker stays open.
+    #[must_use]
+    pub fn on_change(self, on_change: fn(BreakerState)) -> Self {
+        Self { on_change, ..self }
     }
 
     /// The state at a moment.
@@ -108,7 +117,11 @@ impl Breaker {
     /// Closes the breaker. An answer shows that the model is up, even if its call began before the
     /// breaker opened.
     fn close(&self) {
-        *self.phase() = Phase::Closed { n_failures: 0 };
+        let closed = Phase::Closed { n_failures: 0 };
+        let before = std::mem::replace(&mut *self.phase(), closed);
+        if !matches!(before, Phase::Closed { .. }) {
+            (self.on_change)(BreakerState::Closed);
+        }
     }
 
     fn fail(&self, is_probe: bool, now: Instant) {
@@ -119,6 +132,9 @@ impl Breaker {
                 *n_failures += 1;
                 if *n_failures >= self.limits.max_failures.get() {
                     *phase = Phase::Open { until };
+                    // The hook may take its time, and other callers need the phase meanwhile.
+                    drop(phase);
+                    (self.on_change)(BreakerState::Open);
                 }
             }
             Phase::Probing if is_probe => *phase = Phase::Open { until },

@@ -1,14 +1,19 @@
 //! The JSON of a chat completion, request and response, as OpenAI and compatible endpoints define
-//! it. How it is sent is in `openai`.
+//! it. What differs between endpoints is in `endpoint`, what they say when they fail in `failure`,
+//! and how a request is sent in `openai`.
 //!
 //! Not async-openai's own types: its request would copy the schema, which is large, for every call,
 //! and its response rejects values that this service does not need, such as an unknown
 //! `finish_reason`.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
+
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::domain::tokens::TokenUsage;
+use crate::llm::endpoint::{Dialect, LimitName, ResponseForm, SeedName};
+use crate::llm::lenient::Members;
 use crate::llm::{Answer, AnswerSchema, ChatRequest, ModelInfo};
 use crate::redact::redact;
 
@@ -18,19 +23,27 @@ use crate::redact::redact;
 pub(super) struct CompletionRequest<'a> {
     model: &'a str,
     messages: Vec<RoleMessage<'a>>,
-    response_format: ResponseFormat<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<ResponseFormat<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_completion_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    random_seed: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_effort: Option<&'a str>,
 }
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum ResponseFormat<'a> {
     JsonSchema { json_schema: JsonSchema<'a> },
+    JsonObject,
 }
 
 #[derive(Serialize)]
@@ -43,142 +56,202 @@ struct JsonSchema<'a> {
 #[derive(Serialize)]
 struct RoleMessage<'a> {
     role: String,
-    content: &'a str,
+    content: Cow<'a, str>,
 }
 
 impl<'a> CompletionRequest<'a> {
-    pub(super) fn new(info: &'a ModelInfo, request: &ChatRequest<'a>) -> Self {
-        let instructions = RoleMessage {
-            role: "system".to_owned(),
-            content: request.prompt.text,
-        };
-        let messages = request.messages.iter().map(|message| RoleMessage {
-            role: message.speaker.to_string(),
-            content: &message.text,
-        });
+    /// The body of a request, in the dialect of the endpoint.
+    pub(super) fn new(
+        info: &'a ModelInfo,
+        dialect: &Dialect,
+        reasoning_effort: Option<&'a str>,
+        request: &ChatRequest<'a>,
+    ) -> Self {
         let AnswerSchema { name, schema } = request.schema;
-        Self {
-            model: &info.model,
-            messages: std::iter::once(instructions).chain(messages).collect(),
-            response_format: ResponseFormat::JsonSchema {
-                json_schema: JsonSchema {
+        let (response_format, instructions) = match dialect.response_form {
+            ResponseForm::JsonSchema => {
+                let json_schema = JsonSchema {
                     name,
                     schema,
                     strict: true,
-                },
-            },
-            max_completion_tokens: info.max_tokens,
+                };
+                let format = ResponseFormat::JsonSchema { json_schema };
+                (Some(format), Cow::Borrowed(request.prompt.text))
+            }
+            ResponseForm::JsonObject => (
+                Some(ResponseFormat::JsonObject),
+                with_schema(request.prompt.text, schema),
+            ),
+            ResponseForm::PromptOnly => (None, with_schema(request.prompt.text, schema)),
+        };
+        let instructions = RoleMessage {
+            role: "system".to_owned(),
+            content: instructions,
+        };
+        let messages = request.messages.iter().map(|message| RoleMessage {
+            role: message.speaker.to_string(),
+            content: Cow::Borrowed(&message.text),
+        });
+        let limit = |name| info.max_tokens.filter(|_| dialect.limit_name == name);
+        let seed = |name| info.seed.filter(|_| dialect.seed_name == Some(name));
+        Self {
+            model: &info.model,
+            messages: std::iter::once(instructions).chain(messages).collect(),
+            response_format,
+            max_completion_tokens: limit(LimitName::MaxCompletionTokens),
+            max_tokens: limit(LimitName::MaxTokens),
             temperature: info.temperature,
-            seed: info.seed,
+            seed: seed(SeedName::Seed),
+            random_seed: seed(SeedName::RandomSeed),
+            reasoning_effort,
         }
     }
 }
 
-/// The response body. It is parsed leniently: an answer that was paid for must not be lost to an
-/// unknown `finish_reason` or to token counts that are not numbers.
-#[derive(Deserialize)]
-pub(super) struct Completion {
-    id: Option<String>,
-    model: Option<String>,
-    choices: Vec<Choice>,
-    #[serde(default, deserialize_with = "usage_or_none")]
-    usage: Option<UsageBody>,
+/// Instructions for an endpoint that does not enforce a schema.
+fn with_schema<'a>(instructions: &str, schema: &RawValue) -> Cow<'a, str> {
+    let request = "Answer with one JSON object and nothing else. It has this JSON Schema:";
+    Cow::Owned(format!("{instructions}\n\n{request}\n{schema}"))
 }
 
-#[derive(Default, Deserialize)]
-struct Choice {
-    finish_reason: Option<String>,
-    message: Option<ChoiceMessage>,
+/// The answer in a response body; `None` when the body is not a chat completion. It is read
+/// leniently: an answer that was paid for must not be lost to a field that has an unusual type.
+/// `requested_model` is the name of the model when the response has none.
+pub(super) fn answer(body: &str, requested_model: &str) -> Option<Answer> {
+    let top = Members::parse(body)?;
+    let choice = first_choice(&top)?;
+    // An endpoint that streams by default sends `delta`.
+    let message = choice
+        .object("message")
+        .or_else(|| choice.object("delta"))
+        .unwrap_or_default();
+    let content = message.raw("content").or_else(|| choice.raw("text"));
+    let content = content.map(Content::parse).unwrap_or_default();
+    // Redacted here, once, before anything else reads the answer: the model may repeat or invent
+    // keys and addresses.
+    let redacted = |text: String| redact(&text).into_owned();
+    let finish_reason = choice
+        .text("finish_reason")
+        .or_else(|| choice.text("stop_reason"));
+    Some(Answer {
+        id: top.label("id").map(label),
+        model: top
+            .text("model")
+            .map_or_else(|| requested_model.to_owned(), label),
+        finish_reason: finish_reason.map(label),
+        text: content.text.map(redacted),
+        refusal: refusal(&message).or(content.refusal).map(redacted),
+        usage: top.object("usage").as_ref().and_then(token_usage),
+    })
 }
 
-#[derive(Default, Deserialize)]
-struct ChoiceMessage {
-    content: Option<String>,
+/// The first choice, which is empty when there is none; `None` when the body has no choices at all.
+fn first_choice(top: &Members) -> Option<Members> {
+    let is_list = |raw: &str| raw.starts_with(['[', '{']);
+    if !top.has("choices") || !top.raw("choices").is_none_or(is_list) {
+        return None;
+    }
+    let first = top.items("choices").into_iter().next();
+    let first = first.and_then(|raw| Members::parse(raw.get()));
+    Some(first.unwrap_or_default())
+}
+
+/// The refusal in a message. Some endpoints write a flag instead of the model's words; a number says
+/// nothing.
+fn refusal(message: &Members) -> Option<String> {
+    let raw = message.raw("refusal")?;
+    let said = message
+        .text("refusal")
+        .filter(|said| !said.trim().is_empty());
+    let is_flag = raw == "true" || raw.starts_with(['{', '[']);
+    said.or_else(|| is_flag.then(|| "refused".to_owned()))
+}
+
+/// The content of a message.
+#[derive(Default)]
+struct Content {
+    text: Option<String>,
     refusal: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct UsageBody {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    prompt_tokens_details: Option<PromptDetails>,
-    completion_tokens_details: Option<CompletionDetails>,
-}
+impl Content {
+    /// Reads a text, a list of parts, a part alone, or JSON that should have been a text.
+    fn parse(raw: &str) -> Self {
+        if let Ok(parts) = serde_json::from_str::<Vec<Box<RawValue>>>(raw) {
+            return Self::of_parts(&parts);
+        }
+        let Some(object) = Members::parse(raw) else {
+            return Self {
+                text: serde_json::from_str(raw).ok(),
+                refusal: None,
+            };
+        };
+        if object.has("parts") {
+            return Self::of_parts(&object.items("parts"));
+        }
+        if object.has("type") || object.has("text") {
+            return Self::of_part(&object);
+        }
+        // An endpoint that parsed the model's JSON sends the object itself.
+        Self {
+            text: Some(raw.to_owned()),
+            refusal: None,
+        }
+    }
 
-#[derive(Deserialize)]
-struct PromptDetails {
-    cached_tokens: Option<u64>,
-}
+    /// The text parts, joined. Parts of other types, such as the model's thinking, are left out.
+    fn of_parts(parts: &[Box<RawValue>]) -> Self {
+        let mut joined = Self::default();
+        for part in parts {
+            let part = match Members::parse(part.get()) {
+                Some(part) => Self::of_part(&part),
+                None => Self {
+                    text: serde_json::from_str(part.get()).ok(),
+                    refusal: None,
+                },
+            };
+            if let Some(text) = part.text {
+                joined.text.get_or_insert_default().push_str(&text);
+            }
+            joined.refusal = joined.refusal.or(part.refusal);
+        }
+        joined
+    }
 
-#[derive(Deserialize)]
-struct CompletionDetails {
-    reasoning_tokens: Option<u64>,
-}
-
-/// Treats a usage that cannot be parsed, for example one with negative counts, as absent.
-fn usage_or_none<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<UsageBody>, D::Error> {
-    let usage = Box::<RawValue>::deserialize(deserializer)?;
-    Ok(serde_json::from_str(usage.get()).ok())
-}
-
-impl Completion {
-    /// The answer in the first choice. `requested_model` is the name of the model when the response
-    /// has none.
-    pub(super) fn into_answer(self, requested_model: &str) -> Answer {
-        let choice = self.choices.into_iter().next().unwrap_or_default();
-        // Redacted here, once, before anything else reads the answer: the model may repeat or
-        // invent keys and addresses.
-        let redacted = |text: Option<String>| text.map(|text| redact(&text).into_owned());
-        let message = choice.message.unwrap_or_default();
-        let (text, refusal) = (redacted(message.content), redacted(message.refusal));
-        Answer {
-            id: self.id.map(label),
-            model: self.model.map_or_else(|| requested_model.to_owned(), label),
-            finish_reason: choice.finish_reason.map(label),
-            text,
-            refusal: refusal.filter(|refusal| !refusal.is_empty()),
-            usage: self.usage.and_then(UsageBody::token_usage),
+    fn of_part(part: &Members) -> Self {
+        // Gemini marks thinking by `"thought": true` on a part like any other.
+        let is_thought = part.get("thought") == Some(true);
+        match part.text("type").as_deref() {
+            Some("refusal") => Self {
+                text: None,
+                refusal: Some(part.text("refusal").unwrap_or_else(|| "refused".to_owned())),
+            },
+            None | Some("text" | "output_text") if !is_thought => {
+                let value = || part.object("text")?.text("value");
+                Self {
+                    text: part.text("text").or_else(value),
+                    refusal: None,
+                }
+            }
+            _ => Self::default(),
         }
     }
 }
 
-impl UsageBody {
-    /// The token usage, if both counts are present: one count alone would give a wrong cost.
-    fn token_usage(self) -> Option<TokenUsage> {
-        Some(TokenUsage {
-            input_tokens: self.prompt_tokens?,
-            output_tokens: self.completion_tokens?,
-            cached_tokens: self
-                .prompt_tokens_details
-                .and_then(|details| details.cached_tokens),
-            reasoning_tokens: self
-                .completion_tokens_details
-                .and_then(|details| details.reasoning_tokens),
-        })
-    }
-}
-
-#[derive(Deserialize)]
-struct ErrorBody {
-    error: ErrorDetail,
-}
-
-#[derive(Deserialize)]
-struct ErrorDetail {
-    code: Option<String>,
-}
-
-/// The code of an error response, if its body has one.
-pub(super) fn error_code(body: &[u8]) -> Option<String> {
-    let body: ErrorBody = serde_json::from_slice(body).ok()?;
-    body.error.code.map(label)
+/// The token usage, if both counts are present: one count alone would give a wrong cost.
+fn token_usage(usage: &Members) -> Option<TokenUsage> {
+    let detail = |of: &str, name: &str| usage.object(of)?.get(name);
+    Some(TokenUsage {
+        input_tokens: usage.get("prompt_tokens")?,
+        output_tokens: usage.get("completion_tokens")?,
+        cached_tokens: detail("prompt_tokens_details", "cached_tokens"),
+        reasoning_tokens: detail("completion_tokens_details", "reasoning_tokens"),
+    })
 }
 
 /// An id or a code of the endpoint, redacted and at most 128 characters long, because it is stored
 /// on spans and in every check of the answer.
-fn label(text: String) -> String {
+pub(super) fn label(text: String) -> String {
     const MAX_CHARS: usize = 128;
     redact(&text).chars().take(MAX_CHARS).collect()
 }

@@ -5,6 +5,11 @@
 
 pub mod breaker;
 mod completion;
+pub mod endpoint;
+mod failure;
+mod failure_codes;
+pub mod health;
+mod lenient;
 pub mod openai;
 pub mod priced;
 
@@ -135,6 +140,44 @@ pub struct Answer {
     pub usage: Option<TokenUsage>,
 }
 
+/// How an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The model finished it, as far as is known.
+    Complete,
+    /// A limit on tokens cut it off.
+    CutOff,
+    /// A content filter withheld it.
+    Filtered,
+}
+
+impl Answer {
+    /// How the answer ended, whichever words the provider has for that.
+    pub fn ending(&self) -> Ending {
+        let reason = self.finish_reason.as_deref().unwrap_or_default();
+        match reason.to_ascii_lowercase().as_str() {
+            "length"
+            | "model_length"
+            | "max_tokens"
+            | "max_output_tokens"
+            | "max_length"
+            | "token_limit"
+            | "model_context_window_exceeded" => Ending::CutOff,
+            "content_filter"
+            | "content_filtered"
+            | "safety"
+            | "recitation"
+            | "blocklist"
+            | "prohibited_content"
+            | "spii"
+            | "sensitive"
+            | "guardrail_intervened"
+            | "refusal" => Ending::Filtered,
+            _ => Ending::Complete,
+        }
+    }
+}
+
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
@@ -149,8 +192,11 @@ pub enum ModelError {
     Status {
         /// The HTTP status, 300 or above.
         status: u16,
-        /// The provider's own error code, such as `insufficient_quota`.
+        /// The provider's own error code, such as `insufficient_quota`, at most 128 characters.
         code: Option<String>,
+        /// What the endpoint said, redacted, at most 300 characters. It may quote the request, so
+        /// records hold it only where it can be erased, and no reason repeats it.
+        said: Option<String>,
     },
     /// The response is not a chat completion, or too large.
     #[error("the model's endpoint returned a response that is not a chat completion")]
@@ -165,6 +211,24 @@ fn detail(code: Option<&str>) -> String {
 }
 
 impl ModelError {
+    /// The message with what the endpoint said, for operators.
+    pub fn in_full(&self) -> String {
+        match self {
+            Self::Status {
+                said: Some(said), ..
+            } => format!("{self}: {said}"),
+            _ => self.to_string(),
+        }
+    }
+
+    /// The provider's own error code.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Status { code, .. } => code.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The value of `error.type`, of low cardinality.
     pub fn error_type(&self) -> String {
         match self {

@@ -1,13 +1,15 @@
 //! A model behind OpenAI's chat completions API, or behind any endpoint with the same API, called
-//! through async-openai. No other file imports that crate. The JSON of the calls is in `completion`.
+//! through async-openai. No other file imports that crate. The JSON of the calls is in `completion`,
+//! what differs between endpoints in `endpoint`, and what they say when they fail in `failure`.
 //!
 //! Retries are made here with `backon`, because async-openai's own retries have no deadline, and
 //! lose the status and the headers of the response that they give up on.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use async_openai::Client;
-use async_openai::config::OpenAIConfig;
+use async_openai::config::Config;
 use async_openai::error::OpenAIError;
 use async_openai::middleware::HttpRequestFactory;
 use async_openai::traits::RequestOptionsBuilder;
@@ -15,21 +17,33 @@ use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::llm::completion::{Completion, CompletionRequest, error_code};
+use crate::base_url;
+use crate::llm::completion::{self, CompletionRequest};
+use crate::llm::endpoint::{Dialect, KeyHeader, ModelApi};
+use crate::llm::failure;
+use crate::llm::failure_codes::is_used_up;
 use crate::llm::{Answer, ChatModel, ChatRequest, ModelError, ModelInfo, Reply, Retry};
 
 /// The largest response that is accepted. A structured answer has a few hundred bytes; an endpoint
 /// that sends a thousand times as much is broken or hostile.
 const MAX_RESPONSE_BYTES: usize = 1 << 20;
+/// The shortest header value that is looked for in what the endpoint says; a shorter one is no secret.
+const MIN_SECRET_BYTES: usize = 8;
 
 /// Where the endpoint is, and how the model is asked.
 #[derive(Clone, Debug)]
 pub struct OpenAiConfig {
-    /// Base URL, such as `https://api.openai.com/v1`.
+    /// Base URL, such as `https://api.openai.com/v1`; a query is sent with every request.
     pub base_url: reqwest::Url,
+    /// The API of the endpoint.
+    pub api: ModelApi,
+    /// Headers beside those of the API; they replace those of the same name.
+    pub headers: HeaderMap,
     /// The key; may be empty for endpoints that need none.
     pub api_key: SecretString,
     /// The organisation that is billed; empty for that of the key.
@@ -44,6 +58,8 @@ pub struct OpenAiConfig {
     pub temperature: Option<f64>,
     /// Seed of the sampling, if set.
     pub seed: Option<i64>,
+    /// How much a reasoning model reasons, such as `low`, if set.
+    pub reasoning_effort: Option<String>,
     /// Time limit of one attempt.
     pub attempt_timeout: Duration,
     /// How many attempts may follow the first.
@@ -52,8 +68,10 @@ pub struct OpenAiConfig {
 
 /// A client of one model behind one endpoint.
 pub struct OpenAi {
-    client: Client<OpenAIConfig>,
+    client: Client<Endpoint>,
     info: ModelInfo,
+    dialect: Dialect,
+    reasoning_effort: Option<String>,
     attempt_timeout: Duration,
     backoff: ExponentialBuilder,
 }
@@ -71,22 +89,17 @@ impl OpenAi {
             // did not configure.
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
-        let has_key = !config.api_key.expose_secret().is_empty();
-        let api = OpenAIConfig::default()
-            .with_api_base(config.base_url.as_str().trim_end_matches('/'))
-            .with_api_key(config.api_key.expose_secret())
-            .with_org_id(config.organization)
-            .with_project_id(config.project);
-        let service = tower::service_fn(move |request: HttpRequestFactory| {
-            send(http.clone(), request, has_key)
-        });
+        let dialect = config.api.dialect(&config.model);
+        let endpoint = Endpoint::new(&config, &dialect);
+        let service =
+            tower::service_fn(move |request: HttpRequestFactory| send(http.clone(), request));
         let server = config
             .base_url
             .host_str()
             .map(str::to_owned)
             .zip(config.base_url.port_or_known_default());
         let info = ModelInfo {
-            provider: "openai",
+            provider: dialect.provider,
             model: config.model,
             server,
             max_tokens: config.max_tokens,
@@ -98,10 +111,12 @@ impl OpenAi {
             .with_max_delay(Duration::from_secs(5))
             .with_max_times(config.max_retries)
             .with_jitter();
-        let client = Client::with_config(api).with_http_service(service);
+        let client = Client::with_config(endpoint).with_http_service(service);
         Ok(Self {
             client,
             info,
+            dialect,
+            reasoning_effort: config.reasoning_effort,
             attempt_timeout: config.attempt_timeout,
             backoff,
         })
@@ -119,14 +134,108 @@ impl OpenAi {
                 .map_err(AttemptError::from)?;
         }
         let limit = request.deadline.min(Instant::now() + self.attempt_timeout);
-        match tokio::time::timeout_at(limit, chat.create_byot::<_, Completion>(body)).await {
-            Ok(Ok(completion)) => Ok(completion.into_answer(&self.info.model)),
-            Ok(Err(error)) => Err(AttemptError::from(error)),
-            Err(_) => Err(AttemptError {
-                error: ModelError::Timeout,
-                retry_after: None,
-            }),
+        match tokio::time::timeout_at(limit, chat.create_byot::<_, Box<RawValue>>(body)).await {
+            Ok(Ok(response)) => completion::answer(response.get(), &self.info.model)
+                .ok_or_else(|| ModelError::InvalidResponse.into()),
+            Ok(Err(error)) => Err(self.without_secrets(error.into(), request)),
+            Err(_) => Err(ModelError::Timeout.into()),
         }
+    }
+
+    /// The error without what the endpoint repeats of the request: its text, and its credentials.
+    fn without_secrets(&self, failed: AttemptError, request: &ChatRequest<'_>) -> AttemptError {
+        let error = match failed.error {
+            ModelError::Status { status, code, said } => ModelError::Status {
+                status,
+                code,
+                said: said.map(|said| {
+                    let said = self.client.config().without_credentials(&said);
+                    failure::without_echo(&said, request.messages)
+                }),
+            },
+            error => error,
+        };
+        AttemptError { error, ..failed }
+    }
+}
+
+/// The endpoint as async-openai knows it.
+struct Endpoint {
+    base_url: reqwest::Url,
+    headers: HeaderMap,
+    api_key: SecretString,
+}
+
+impl Endpoint {
+    fn new(config: &OpenAiConfig, dialect: &Dialect) -> Self {
+        let key = config.api_key.expose_secret();
+        let (key_header, key_value) = match dialect.key_header {
+            KeyHeader::Bearer => (AUTHORIZATION, format!("Bearer {key}")),
+            KeyHeader::ApiKey => (HeaderName::from_static("api-key"), key.to_owned()),
+        };
+        let organization = HeaderName::from_static("openai-organization");
+        let project = HeaderName::from_static("openai-project");
+        let mut headers = HeaderMap::new();
+        // Some endpoints reject an empty key.
+        for (name, value, is_set) in [
+            (key_header, key_value, !key.is_empty()),
+            (
+                organization,
+                config.organization.clone(),
+                !config.organization.is_empty(),
+            ),
+            (project, config.project.clone(), !config.project.is_empty()),
+        ] {
+            if is_set {
+                let mut value = HeaderValue::from_str(&value)
+                    .expect("`config` checks that these values can be sent in a header");
+                value.set_sensitive(true);
+                headers.insert(name, value);
+            }
+        }
+        headers.extend(config.headers.clone());
+        Self {
+            base_url: config.base_url.clone(),
+            headers,
+            api_key: config.api_key.clone(),
+        }
+    }
+
+    /// A text of the endpoint in which the values of the headers are replaced.
+    fn without_credentials(&self, text: &str) -> String {
+        let values = self
+            .headers
+            .values()
+            .filter_map(|value| value.to_str().ok());
+        let key = Some(self.api_key.expose_secret());
+        values
+            .chain(key)
+            .filter(|secret| secret.len() >= MIN_SECRET_BYTES)
+            .fold(text.to_owned(), |text, secret| {
+                text.replace(secret, "[SECRET]")
+            })
+    }
+}
+
+impl Config for Endpoint {
+    fn headers(&self) -> HeaderMap {
+        self.headers.clone()
+    }
+
+    fn url(&self, path: &str) -> String {
+        base_url::extended(&self.base_url, path).into()
+    }
+
+    fn query(&self) -> Vec<(&str, &str)> {
+        Vec::new()
+    }
+
+    fn api_base(&self) -> &str {
+        self.base_url.as_str()
+    }
+
+    fn api_key(&self) -> &SecretString {
+        &self.api_key
     }
 }
 
@@ -137,7 +246,8 @@ impl ChatModel for OpenAi {
     }
 
     async fn chat(&self, request: &ChatRequest<'_>) -> Reply {
-        let body = CompletionRequest::new(&self.info, request);
+        let effort = self.reasoning_effort.as_deref();
+        let body = CompletionRequest::new(&self.info, &self.dialect, effort, request);
         let mut retries = Vec::new();
         let attempts = (|| self.attempt(&body, request))
             .retry(self.backoff)
@@ -180,9 +290,18 @@ impl AttemptError {
             ModelError::Timeout | ModelError::Connection => true,
             ModelError::Status {
                 code: Some(code), ..
-            } if code == "insufficient_quota" => false,
+            } if is_used_up(code) => false,
             ModelError::Status { status, .. } => matches!(status, 408 | 409 | 429 | 500..),
             ModelError::InvalidResponse | ModelError::CircuitOpen => false,
+        }
+    }
+}
+
+impl From<ModelError> for AttemptError {
+    fn from(error: ModelError) -> Self {
+        Self {
+            error,
+            retry_after: None,
         }
     }
 }
@@ -198,26 +317,18 @@ impl From<OpenAIError> for AttemptError {
             OpenAIError::Reqwest(_) => ModelError::Connection,
             _ => ModelError::InvalidResponse,
         };
-        Self {
-            error,
-            retry_after: None,
-        }
+        error.into()
     }
 }
 
 /// Sends one attempt. An error status becomes an [`AttemptError`] here, because async-openai would
-/// log the response and then drop its status and headers. No more than [`MAX_RESPONSE_BYTES`] are
-/// read.
+/// log the response and then drop its status and headers; so does a success status whose body reports
+/// a failure. No more than [`MAX_RESPONSE_BYTES`] are read.
 async fn send(
     http: reqwest::Client,
     request: HttpRequestFactory,
-    has_key: bool,
 ) -> Result<reqwest::Response, OpenAIError> {
-    let mut request = request.build().await?;
-    if !has_key {
-        // async-openai would send an empty key, which some endpoints reject.
-        request.headers_mut().remove(reqwest::header::AUTHORIZATION);
-    }
+    let request = request.build().await?;
     let mut response = http.execute(request).await?;
     let (status, headers) = (response.status(), response.headers().clone());
     let mut body = Vec::new();
@@ -227,26 +338,29 @@ async fn send(
             if !status.is_success() {
                 break;
             }
-            return Err(boxed(AttemptError {
-                error: ModelError::InvalidResponse,
-                retry_after: None,
-            }));
+            return Err(boxed(ModelError::InvalidResponse.into()));
         }
         body.extend_from_slice(&chunk);
     }
-    if !status.is_success() {
+    let text = text(&body);
+    let failed = match status.is_success() {
+        true => failure::of_success_status(&text),
+        false => Some(failure::of_error_status(status.as_u16(), &text)),
+    };
+    if let Some(error) = failed {
         let retry_after = headers
-            .get(reqwest::header::RETRY_AFTER)
+            .get(RETRY_AFTER)
             .and_then(|value| wait(value.to_str().ok()?));
-        let error = ModelError::Status {
-            status: status.as_u16(),
-            code: error_code(&body),
-        };
         return Err(boxed(AttemptError { error, retry_after }));
     }
-    let mut whole = axum::http::Response::new(body);
+    let mut whole = axum::http::Response::new(text.into_owned());
     *whole.headers_mut() = headers;
     Ok(whole.into())
+}
+
+/// The text of a body, without a byte order mark, which JSON does not have.
+fn text(body: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body))
 }
 
 /// The wait that a `Retry-After` header asks for, in seconds or as a date; `None` when it is neither,

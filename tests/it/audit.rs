@@ -99,7 +99,11 @@ async fn post(service: &Service, tenant: &str, body: Value) -> Value {
 async fn eight_ways(variables: &[(&str, &str)]) -> Decided {
     let fake = FakeOpenAi::spawn().await;
     let base_url = fake.base_url();
-    let variables = [&[("OPENAI_BASE_URL", base_url.as_str())], variables].concat();
+    let own = [
+        ("OPENAI_BASE_URL", base_url.as_str()),
+        ("EXPENSE_AGENT_MODEL_API", "openai"),
+    ];
+    let variables = [&own[..], variables].concat();
     decided(&[], &variables, async |service| {
         let scripted = async |tenant: &str, body: Value, replies: Vec<Reply>| {
             fake.script(replies);

@@ -51,14 +51,20 @@ async fn an_unusable_answer_to_classify_leads_to_a_review_that_says_why() {
         ("empty", vec![Reply::content(""); 2], "is empty"),
         ("no choice", vec![Reply::empty_choices(); 2], "is empty"),
         (
-            "extra key",
+            "two objects",
             vec![
                 Reply::content(
-                    json!({"category": "travel", "confidence": 1, "rationale": "", "x": 1})
+                    "{\"category\": \"travel\", \"confidence\": 1, \"rationale\": \"\"}\n\
+                     {\"category\": \"meals\", \"confidence\": 1, \"rationale\": \"\"}"
                 );
                 2
             ],
-            "not a classification",
+            "more than one JSON object",
+        ),
+        (
+            "missing key",
+            vec![Reply::content(json!({"category": "travel", "confidence": 1})); 2],
+            "not a classification: `rationale` is missing",
         ),
         (
             "list",

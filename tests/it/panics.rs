@@ -81,6 +81,7 @@ async fn a_panic_is_a_500_with_errors_on_its_spans_and_the_service_continues() {
         rulebooks: policies(),
         access: Access::Anonymous,
         breaker: None,
+        endpoint: Arc::default(),
         clock: Clock::system(),
         sampling: Sampling::default(),
         config: http_config(),

@@ -68,6 +68,7 @@ async fn a_real_phoenix_shows_kinds_tokens_content_and_the_failed_check() {
             "SPAN_ONLY",
         ),
         ("OPENAI_BASE_URL", &base_url),
+        ("EXPENSE_AGENT_MODEL_API", "openai"),
     ];
     let service = Service::start(&["--compatibility-keys"], &variables).await;
     assert_eq!(

@@ -1,31 +1,31 @@
 //! The model's two answers, and the bounds of their fields that JSON types cannot express. The JSON
 //! Schemas that the model is given are in `policy::schema`; whether an answer is true is checked in
-//! `agent::validate`.
+//! `agent::validate`. Keys that the schema does not have are ignored.
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 
 use crate::domain::ruling::Ruling;
 
 /// The answer of the step classify.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct CategoryAnswer {
     /// The category's id; whether it exists is checked in `agent::validate`.
     pub category: String,
     /// How sure the model is, from 0 to 1.
     pub confidence: f64,
     /// Why, in a sentence.
+    #[serde(deserialize_with = "with_plain_blanks")]
     pub rationale: String,
 }
 
 /// The answer of the step decide.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct DecisionAnswer {
     /// The advice.
     pub decision: Ruling,
     /// The reason, one sentence for the employee.
+    #[serde(deserialize_with = "with_plain_blanks")]
     pub reason: String,
     /// The ids of the rules it rests on.
     pub cited_rules: Vec<String>,
@@ -71,4 +71,11 @@ fn sentence_problem(field: &str, text: &str) -> Option<String> {
     (!is_sentence).then(|| {
         format!("`{field}` is longer than {MAX_SENTENCE_CHARS} characters or contains control characters")
     })
+}
+
+/// Reads a sentence whose tabs become blanks and whose line ends become line feeds: they are no reason
+/// to ask again, but records and answers hold no other control characters.
+fn with_plain_blanks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok(text.replace("\r\n", "\n").replace(['\t', '\r'], " "))
 }

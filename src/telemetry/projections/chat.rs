@@ -15,6 +15,7 @@ use crate::llm::{Answer, ChatModel, ChatRequest, ModelInfo, Reply, Retry, Speake
 use crate::telemetry::names;
 use crate::telemetry::names::log_events;
 use crate::telemetry::projections::content;
+use crate::telemetry::projections::endpoint_log::EndpointLog;
 use crate::telemetry::projections::values::{address_of, count, strings, usd};
 use crate::telemetry::settings::Captures;
 use crate::telemetry::spans::log_event::LogEvent;
@@ -24,12 +25,17 @@ use crate::telemetry::spans::span::{Event, Failure, LiveSpan, Projection, tracep
 pub struct TracedModel<M> {
     model: M,
     propagates: bool,
+    log: EndpointLog,
 }
 
 impl<M: ChatModel> TracedModel<M> {
     /// Decorates a model. `propagates` sends the provider a `traceparent` header.
     pub fn new(model: M, propagates: bool) -> Self {
-        Self { model, propagates }
+        Self {
+            model,
+            propagates,
+            log: EndpointLog::default(),
+        }
     }
 }
 
@@ -62,6 +68,10 @@ impl<M: ChatModel> ChatModel for TracedModel<M> {
         let reply = self.model.chat(&request).with_context(context).await;
         if let Some(time) = span.request_time() {
             time.add_call(span.began(), Instant::now());
+        }
+        // The offline model has no endpoint.
+        if info.server.is_some() {
+            self.log.note(info, &reply);
         }
         span.finish(
             |captures| project(info, &request, &reply, captures),
@@ -124,7 +134,7 @@ fn project(
         }
         Err(error) => Some(Failure {
             kind: error.error_type(),
-            message: error.to_string(),
+            message: error.in_full(),
         }),
     };
     let mut content = Vec::new();

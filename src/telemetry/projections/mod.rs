@@ -2,10 +2,12 @@
 //! Projections compute nothing; every value was computed by the agent, the ledger, the model or the
 //! HTTP layer. The results of the agent's steps are in `steps`, model calls in `chat`, requests in
 //! `server`; what each of them adds to metrics is in `measure`. Metrics of values that are observed
-//! from time to time are in `watch`.
+//! from time to time are in `watch`. Failures of the model's endpoint are also log lines, in
+//! `endpoint_log`.
 
 pub mod chat;
 mod content;
+mod endpoint_log;
 mod measure;
 pub mod server;
 mod steps;

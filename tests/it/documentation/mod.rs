@@ -2,6 +2,7 @@
 //! `INSTA_UPDATE=always` rewrites the tables.
 
 mod codes;
+mod endpoints;
 mod excerpts;
 mod links;
 mod names;
@@ -17,6 +18,7 @@ use regex::Regex;
 use crate::harness::project_path;
 
 use codes::codes_table;
+use endpoints::endpoints_table;
 use names::{events_table, metrics_table, names_table};
 use settings::settings_table;
 
@@ -96,6 +98,7 @@ fn the_tables_of_the_documents_are_those_of_the_code() {
     let blocks = [
         ("docs/api.md", "codes", codes_table()),
         ("docs/configuration.md", "settings", settings_table()),
+        ("docs/configuration.md", "endpoints", endpoints_table()),
         (TELEMETRY, "names", names_table()),
         (TELEMETRY, "events", events_table()),
         (TELEMETRY, "metrics", metrics_table()),

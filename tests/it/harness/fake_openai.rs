@@ -69,6 +69,14 @@ impl FakeOpenAi {
         self.shared.lock().default = Some(reply);
     }
 
+    /// Forgets the replies that were not needed.
+    pub(crate) fn clear(&self) {
+        let mut book = self.shared.lock();
+        book.classify.clear();
+        book.decide.clear();
+        book.script.clear();
+    }
+
     /// Every request so far in order of arrival, also those to wrong paths.
     pub(crate) fn requests(&self) -> Vec<Recorded> {
         self.shared.lock().requests.clone()
@@ -80,6 +88,8 @@ impl FakeOpenAi {
 pub(crate) struct Recorded {
     /// The path without the query, such as `/v1/chat/completions`.
     pub(crate) path: String,
+    /// The query, without its question mark.
+    pub(crate) query: String,
     /// All headers, names in lower case.
     pub(crate) headers: HeaderMap,
     /// The JSON body, or the text as one JSON string if it is not JSON.
@@ -336,10 +346,12 @@ async fn answer(
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
     let requested_model = body["model"].clone();
     let path = uri.path().to_owned();
+    let query = uri.query().unwrap_or_default().to_owned();
     let (number, reply) = shared.lock().take(
         &method,
         Recorded {
             path,
+            query,
             headers,
             body,
         },

@@ -36,6 +36,7 @@ pub(crate) async fn full_page() -> Page {
     ]);
     let variables = [
         ("OPENAI_BASE_URL", fake.base_url()),
+        ("EXPENSE_AGENT_MODEL_API", "openai".to_owned()),
         ("EXPENSE_AGENT_MODEL", MODEL.to_owned()),
         ("EXPENSE_AGENT_MODEL_RETRIES", "0".to_owned()),
         ("EXPENSE_AGENT_METRICS_TENANTS", "1".to_owned()),

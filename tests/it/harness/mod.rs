@@ -35,6 +35,7 @@ use expense_agent::config::http::HttpConfig;
 use expense_agent::config::model::ModelConfig;
 use expense_agent::config::trace_url::TraceUrl;
 use expense_agent::ledger::Store;
+use expense_agent::llm::endpoint::ModelApi;
 use expense_agent::llm::openai::OpenAiConfig;
 use expense_agent::redact::pseudonym::Pseudonyms;
 use expense_agent::telemetry::export::queue::Queue;
@@ -137,13 +138,16 @@ pub(crate) fn telemetry_settings(variables: &[(&str, &str)]) -> TelemetrySetting
 pub(crate) fn openai(fake: &FakeOpenAi) -> ModelConfig {
     ModelConfig::OpenAi(Box::new(OpenAiConfig {
         base_url: fake.base_url().parse().unwrap(),
-        api_key: "sk-test".into(),
+        api: ModelApi::Openai,
+        headers: HeaderMap::new(),
+        api_key: "sk-test-of-this".into(),
         organization: String::new(),
         project: String::new(),
         model: MODEL.to_owned(),
         max_tokens: None,
         temperature: None,
         seed: None,
+        reasoning_effort: None,
         attempt_timeout: Duration::from_secs(10),
         max_retries: 2,
     }))

@@ -65,6 +65,7 @@ pub(crate) async fn sent(
     let own = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("OPENAI_BASE_URL", &base_url),
+        ("EXPENSE_AGENT_MODEL_API", "openai"),
     ];
     // The harness turns log records off; an empty variable restores the service's default.
     let service = Service::start(

@@ -1,0 +1,242 @@
+//! What differs between endpoints that speak OpenAI's chat completions API: which fields they take,
+//! how they authenticate, and by which name their spans and prices are found. The table in
+//! `docs/configuration.md` says the same for operators, and `tests/it/endpoints.rs` holds both to what
+//! the endpoints document.
+
+use clap::ValueEnum;
+
+/// The API of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ModelApi {
+    /// OpenAI itself.
+    Openai,
+    /// Azure OpenAI.
+    Azure,
+    /// Google's Gemini, through its endpoint for OpenAI's clients.
+    Gemini,
+    /// Anthropic, through its endpoint for OpenAI's clients.
+    Anthropic,
+    /// Mistral.
+    Mistral,
+    /// Groq.
+    Groq,
+    /// DeepSeek.
+    Deepseek,
+    /// OpenRouter.
+    Openrouter,
+    /// Portkey, hosted or as a gateway of one's own.
+    Portkey,
+    /// Ollama.
+    Ollama,
+    /// vLLM.
+    Vllm,
+    /// The server of llama.cpp.
+    LlamaCpp,
+    /// Any other endpoint, such as LM Studio, SGLang or a proxy.
+    Generic,
+}
+
+/// How an endpoint is asked for an answer of a certain form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponseForm {
+    /// `response_format` with the JSON Schema, which the endpoint enforces.
+    JsonSchema,
+    /// `response_format` that asks for any JSON object, and the schema in the prompt.
+    JsonObject,
+    /// The schema in the prompt alone.
+    PromptOnly,
+}
+
+/// The field that limits the tokens of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitName {
+    /// `max_completion_tokens`, which includes reasoning.
+    MaxCompletionTokens,
+    /// `max_tokens`, the older name.
+    MaxTokens,
+}
+
+/// The field of the sampling seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeedName {
+    /// `seed`.
+    Seed,
+    /// `random_seed`.
+    RandomSeed,
+}
+
+/// The header that carries the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyHeader {
+    /// `Authorization: Bearer KEY`.
+    Bearer,
+    /// `api-key: KEY`.
+    ApiKey,
+}
+
+/// How an endpoint is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dialect {
+    /// `gen_ai.provider.name`, and the provider whose prices count.
+    pub provider: &'static str,
+    /// How the form of the answer is asked for.
+    pub response_form: ResponseForm,
+    /// The field that limits the tokens.
+    pub limit_name: LimitName,
+    /// The field of the seed; `None` when the endpoint has none.
+    pub seed_name: Option<SeedName>,
+    /// Whether the endpoint takes `reasoning_effort`.
+    pub takes_reasoning_effort: bool,
+    /// The header of the key.
+    pub key_header: KeyHeader,
+}
+
+/// What most endpoints take: everything that OpenAI takes.
+const OPENAI: Dialect = Dialect {
+    provider: "openai",
+    response_form: ResponseForm::JsonSchema,
+    limit_name: LimitName::MaxCompletionTokens,
+    seed_name: Some(SeedName::Seed),
+    takes_reasoning_effort: true,
+    key_header: KeyHeader::Bearer,
+};
+
+/// What servers of one's own take. The older name of the limit, because Ollama ignores the newer one.
+const OWN_SERVER: Dialect = Dialect {
+    provider: "openai_compatible",
+    limit_name: LimitName::MaxTokens,
+    ..OPENAI
+};
+
+/// The domains of each API; an API has the hosts below its domains as well.
+const HOSTS: [(&str, ModelApi); 14] = [
+    ("api.openai.com", ModelApi::Openai),
+    ("openai.azure.com", ModelApi::Azure),
+    ("openai.azure.us", ModelApi::Azure),
+    ("openai.azure.cn", ModelApi::Azure),
+    ("services.ai.azure.com", ModelApi::Azure),
+    ("cognitiveservices.azure.com", ModelApi::Azure),
+    ("generativelanguage.googleapis.com", ModelApi::Gemini),
+    ("aiplatform.googleapis.com", ModelApi::Gemini),
+    ("api.anthropic.com", ModelApi::Anthropic),
+    ("api.mistral.ai", ModelApi::Mistral),
+    ("api.groq.com", ModelApi::Groq),
+    ("api.deepseek.com", ModelApi::Deepseek),
+    ("openrouter.ai", ModelApi::Openrouter),
+    ("api.portkey.ai", ModelApi::Portkey),
+];
+
+impl ModelApi {
+    /// The domains by which the API is recognised.
+    pub fn domains(self) -> impl Iterator<Item = &'static str> {
+        HOSTS
+            .iter()
+            .filter(move |(_, api)| *api == self)
+            .map(|(domain, _)| *domain)
+    }
+
+    /// The API of the endpoint at a host and port; [`ModelApi::Generic`] when the host is unknown.
+    pub fn of_host(host: &str, port: Option<u16>) -> Self {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let is_below = |domain: &str| {
+            host.strip_suffix(domain)
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        /// The port of Ollama, which it listens on wherever it runs.
+        const OLLAMA_PORT: u16 = 11_434;
+        let known = HOSTS.iter().find(|(domain, _)| is_below(domain));
+        match known {
+            Some((_, api)) => *api,
+            // Vertex AI names its regions in the first label: europe-west1-aiplatform.googleapis.com.
+            None if host.ends_with("-aiplatform.googleapis.com") => Self::Gemini,
+            None if port == Some(OLLAMA_PORT) => Self::Ollama,
+            None => Self::Generic,
+        }
+    }
+
+    /// The path that base URLs of this API have; `None` when they may have none.
+    pub fn usual_path(self) -> Option<&'static str> {
+        match self {
+            Self::Openai | Self::Mistral | Self::Anthropic | Self::Portkey => Some("/v1"),
+            Self::Azure => Some("/openai/v1"),
+            Self::Gemini => Some("/v1beta/openai"),
+            Self::Groq => Some("/openai/v1"),
+            Self::Openrouter => Some("/api/v1"),
+            Self::Deepseek | Self::Ollama | Self::Vllm | Self::LlamaCpp | Self::Generic => None,
+        }
+    }
+
+    /// How the endpoint is spoken to when it is asked for `model`.
+    pub fn dialect(self, model: &str) -> Dialect {
+        match self {
+            Self::Openai => OPENAI,
+            Self::Azure => Dialect {
+                provider: "azure.ai.openai",
+                key_header: KeyHeader::ApiKey,
+                ..OPENAI
+            },
+            // Answers 400 to fields that it does not know, `seed` among them.
+            Self::Gemini => Dialect {
+                provider: "gcp.gemini",
+                seed_name: None,
+                ..OPENAI
+            },
+            // Ignores `response_format` and `seed`.
+            Self::Anthropic => Dialect {
+                provider: "anthropic",
+                response_form: ResponseForm::PromptOnly,
+                seed_name: None,
+                takes_reasoning_effort: false,
+                ..OPENAI
+            },
+            // Answers 422 to fields that it does not know.
+            Self::Mistral => Dialect {
+                provider: "mistral_ai",
+                limit_name: LimitName::MaxTokens,
+                seed_name: Some(SeedName::RandomSeed),
+                takes_reasoning_effort: false,
+                ..OPENAI
+            },
+            // Only gpt-oss enforces a schema; other models answer 400 to `strict`.
+            Self::Groq => Dialect {
+                provider: "groq",
+                response_form: match model.contains("gpt-oss") {
+                    true => ResponseForm::JsonSchema,
+                    false => ResponseForm::JsonObject,
+                },
+                ..OPENAI
+            },
+            // Answers 400 to `json_schema`.
+            Self::Deepseek => Dialect {
+                provider: "deepseek",
+                response_form: ResponseForm::JsonObject,
+                limit_name: LimitName::MaxTokens,
+                seed_name: None,
+                takes_reasoning_effort: false,
+                ..OPENAI
+            },
+            Self::Openrouter => Dialect {
+                provider: "openrouter",
+                limit_name: LimitName::MaxTokens,
+                ..OPENAI
+            },
+            Self::Portkey => Dialect {
+                provider: "portkey",
+                ..OPENAI
+            },
+            Self::Ollama => Dialect {
+                provider: "ollama",
+                ..OWN_SERVER
+            },
+            Self::Vllm => Dialect {
+                provider: "vllm",
+                ..OWN_SERVER
+            },
+            Self::LlamaCpp => Dialect {
+                provider: "llama_cpp",
+                ..OWN_SERVER
+            },
+            Self::Generic => OWN_SERVER,
+        }
+    }
+}

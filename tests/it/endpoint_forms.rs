@@ -1,0 +1,262 @@
+//! A right answer is used in whatever form an endpoint gives it: fields of other types than OpenAI's,
+//! content in parts, other text around the JSON. And a form never makes a wrong answer right.
+
+use serde_json::{Value, json};
+
+use crate::harness::TestApp;
+use crate::harness::expenses::{meal, of_user, ride};
+use crate::harness::fake_openai::{FakeOpenAi, Reply};
+use crate::harness::replies::{advice, category};
+
+/// The JSON of a right classification.
+fn right() -> Value {
+    json!({"category": "travel", "confidence": 1, "rationale": "A ride."})
+}
+
+/// A completion with this content.
+fn completion(content: impl Into<Value>) -> Value {
+    json!({
+        "id": "chatcmpl-1", "object": "chat.completion", "model": "gpt-4o-mini",
+        "choices": [{
+            "index": 0, "finish_reason": "stop",
+            "message": {"role": "assistant", "content": content.into()},
+        }],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 20},
+    })
+}
+
+/// A completion with the right answer, changed at one place.
+fn with(pointer: &str, value: Value) -> Value {
+    let mut body = completion(right().to_string());
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    body.pointer_mut(parent).unwrap()[key] = value;
+    body
+}
+
+fn raw(body: &Value) -> Reply {
+    Reply::raw(200, "application/json", body.to_string())
+}
+
+/// Decides a ride of an employee of its own, whose classification is answered by `replies`.
+async fn decided(app: &TestApp, fake: &FakeOpenAi, replies: Vec<Reply>, user: &str) -> Value {
+    fake.on_classify(replies);
+    fake.on_decide([advice("approved", "travel-trip-cap")]);
+    app.decide(of_user(ride(), user)).await
+}
+
+#[tokio::test]
+async fn a_field_of_another_type_does_not_cost_the_answer() {
+    let fake = FakeOpenAi::spawn().await;
+    let app = TestApp::with_openai(&fake).await;
+    let mut bodies = vec![
+        with("/id", json!(12345)),
+        with("/id", json!(1.5e300)),
+        with("/id", json!({"a": 1})),
+        with("/model", json!({"name": "m"})),
+        with("/model", json!(["m"])),
+        with("/model", json!(7)),
+        with("/object", json!(["chat"])),
+        with("/created", json!("yesterday")),
+        with("/error", Value::Null),
+        with("/error", json!(false)),
+        with("/error", json!({})),
+        with("/error", json!({"code": 0, "message": "success"})),
+        with("/service_tier", json!({"tier": 1})),
+        with("/detail", json!("nothing special")),
+        with("/choices/0/index", json!("first")),
+        with("/choices/0/logprobs", json!(1)),
+        with("/choices/0/error", Value::Null),
+        with("/choices/0/finish_reason", json!(1)),
+        with("/choices/0/finish_reason", json!({"reason": "stop"})),
+        with("/choices/0/stop_reason", json!(128_009)),
+        with("/choices/0/message/role", json!(3)),
+        with("/choices/0/message/refusal", json!(false)),
+        with("/choices/0/message/refusal", json!("")),
+        with("/choices/0/message/refusal", json!([])),
+        with("/choices/0/message/refusal", json!(0)),
+        with("/choices/0/message/tool_calls", json!({"none": true})),
+        with("/choices/0/message/reasoning_content", json!([1])),
+        with("/usage/prompt_tokens_details", json!("none")),
+    ];
+    let one_choice = with("/x", Value::Null)["choices"][0].clone();
+    bodies.push(with("/choices", one_choice));
+    for (n, body) in bodies.iter().enumerate() {
+        let decision = decided(&app, &fake, vec![raw(body)], &format!("u{n}")).await;
+        assert_eq!(decision["outcome"], "approved", "{body}\n{decision:#}");
+        assert_eq!(decision["steps"][0]["attempts"], 1, "{body}");
+        assert_eq!(decision["steps"][0]["calls"][0]["input_tokens"], 100);
+    }
+}
+
+#[tokio::test]
+async fn content_in_parts_is_the_text_of_its_text_parts() {
+    let fake = FakeOpenAi::spawn().await;
+    let app = TestApp::with_openai(&fake).await;
+    let json = right().to_string();
+    let (head, tail) = json.split_at(20);
+    let draft = r#"{"category": "meals"}"#;
+    for (n, content) in [
+        json!([{"type": "text", "text": json}]),
+        json!([{"type": "output_text", "text": json, "annotations": []}]),
+        json!([{"text": json}]),
+        json!([json]),
+        json!({"type": "text", "text": json}),
+        json!([{"type": "text", "text": {"value": json}}]),
+        json!([{"type": "text", "text": head}, {"type": "text", "text": tail}]),
+        json!([{"type": "thinking", "thinking": [{"type": "text", "text": draft}]}, {"type": "text", "text": json}]),
+        json!([{"type": "reasoning", "text": draft}, {"type": "text", "text": json}]),
+        json!([{"text": draft, "thought": true}, {"text": json}]),
+        json!([{"type": "image_url", "image_url": {"url": "x"}}, 7, null, {"type": "text", "text": json}]),
+        json!({"parts": [{"text": json}]}),
+        right(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let body = completion(content);
+        let decision = decided(&app, &fake, vec![raw(&body)], &format!("u{n}")).await;
+        assert_eq!(decision["outcome"], "approved", "{body}\n{decision:#}");
+        assert_eq!(decision["steps"][0]["attempts"], 1, "{body}");
+    }
+    // Older and streaming forms have the text at another place.
+    for (n, choice) in [json!({"text": json}), json!({"delta": {"content": json}})]
+        .into_iter()
+        .enumerate()
+    {
+        let body = json!({"choices": [choice]});
+        let decision = decided(&app, &fake, vec![raw(&body)], &format!("v{n}")).await;
+        assert_eq!(decision["outcome"], "approved", "{body}\n{decision:#}");
+    }
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_before_a_response_is_ignored() {
+    let fake = FakeOpenAi::spawn().await;
+    let app = TestApp::with_openai(&fake).await;
+    let body = format!("\u{feff}{}", completion(format!("\u{feff}{}", right())));
+    let reply = Reply::raw(200, "application/json", body);
+    let decision = decided(&app, &fake, vec![reply], "ana").await;
+    assert_eq!(decision["outcome"], "approved", "{decision:#}");
+    let message = &decision["validations"][0]["message"];
+    assert_eq!(message, "the answer is a classification");
+}
+
+#[tokio::test]
+async fn an_answer_with_other_text_around_it_is_used_and_the_check_says_so() {
+    let fake = FakeOpenAi::spawn().await;
+    let app = TestApp::with_openai(&fake).await;
+    for (n, content) in [
+        format!("```json\n{}\n```", right()),
+        format!("<think>{{}}Travel?</think>{}</s>", right()),
+        format!("The answer: {}", right()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let decision = decided(&app, &fake, vec![Reply::content(content)], &format!("u{n}")).await;
+        assert_eq!(decision["outcome"], "approved", "{decision:#}");
+        let schema = &decision["validations"][0];
+        assert_eq!(schema["passed"], true);
+        let expected = "the answer is a classification, with other text around it";
+        assert_eq!(schema["message"], expected);
+    }
+}
+
+#[tokio::test]
+async fn keys_that_were_not_asked_for_are_ignored() {
+    let fake = FakeOpenAi::spawn().await;
+    let app = TestApp::with_openai(&fake).await;
+    let mut answer = right();
+    answer["thoughts"] = json!({"category": "meals", "n": [1]});
+    let replies = vec![Reply::content(answer)];
+    let decision = decided(&app, &fake, replies, "ana").await;
+    assert_eq!(decision["outcome"], "approved", "{decision:#}");
+}
+
+#[tokio::test]
+async fn an_answer_that_was_cut_off_withheld_or_refused_is_not_asked_again() {
+    let cut = [
+        "length",
+        "LENGTH",
+        "model_length",
+        "MAX_TOKENS",
+        "max_tokens",
+    ];
+    let withheld = ["content_filter", "SAFETY", "RECITATION", "content_filtered"];
+    let cases = cut
+        .map(|reason| (reason, "cut off"))
+        .into_iter()
+        .chain(withheld.map(|reason| (reason, "content filter")));
+    let fake = FakeOpenAi::spawn().await;
+    let app = TestApp::with_openai(&fake).await;
+    for (n, (reason, why)) in cases.enumerate() {
+        let reply = Reply::content(right()).finish_reason(reason);
+        let decision = decided(&app, &fake, vec![reply], &format!("u{n}")).await;
+        assert_eq!(decision["outcome"], "needs_review", "{reason}");
+        assert_eq!(decision["steps"][0]["attempts"], 1, "{reason}");
+        assert!(
+            decision["reason"].as_str().unwrap().contains(why),
+            "{decision:#}"
+        );
+    }
+    for (n, message) in [
+        json!({"content": right().to_string(), "refusal": true}),
+        json!({"content": right().to_string(), "refusal": "I cannot."}),
+        json!({"content": [{"type": "refusal", "refusal": "I cannot."}]}),
+        json!({"content": [{"type": "text", "text": right().to_string()}, {"type": "refusal"}]}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let body = json!({"choices": [{"finish_reason": "stop", "message": message}]});
+        let decision = decided(&app, &fake, vec![raw(&body)], &format!("r{n}")).await;
+        assert_eq!(decision["outcome"], "needs_review", "{body}");
+        assert!(
+            decision["reason"].as_str().unwrap().contains("refused"),
+            "{decision:#}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn no_form_of_an_approval_above_the_cap_is_approved() {
+    let fake = FakeOpenAi::spawn().await;
+    let app = TestApp::with_openai(&fake).await;
+    let approval =
+        json!({"decision": "approved", "reason": "Fine.", "cited_rules": ["meals-day-cap"]});
+    let text = approval.to_string();
+    for (n, content) in [
+        json!(text),
+        json!(format!("```json\n{text}\n```")),
+        json!(format!("<think>denied</think>{text}")),
+        json!(format!("{{\"decision\": \"denied\"}} {text}")),
+        json!([{"type": "thinking", "thinking": "denied"}, {"type": "text", "text": text}]),
+        approval,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        fake.on_classify([category("meals")]);
+        fake.on_decide([raw(&completion(content.clone())), raw(&completion(content))]);
+        let decision = app.decide(of_user(meal("80.00"), &format!("u{n}"))).await;
+        assert_eq!(decision["outcome"], "denied", "{decision:#}");
+        fake.clear();
+    }
+}
+
+#[tokio::test]
+async fn a_request_for_a_repair_repeats_only_the_beginning_of_a_long_answer() {
+    let fake = FakeOpenAi::spawn().await;
+    let app = TestApp::with_openai(&fake).await;
+    let long = Reply::content("é".repeat(400_000));
+    let decision = decided(&app, &fake, vec![long, category("travel")], "ana").await;
+    assert_eq!(decision["outcome"], "approved", "{decision:#}");
+    let repeated = fake.requests()[1].body["messages"][2]["content"].clone();
+    let repeated = repeated.as_str().unwrap();
+    assert!(
+        (4_000..4_200).contains(&repeated.len()),
+        "{}",
+        repeated.len()
+    );
+    assert!(repeated.ends_with('…'));
+}
