@@ -4,37 +4,34 @@
 /// The codes of a quota that is used up, for which a retry is pointless. They come with status 429,
 /// as a rate limit does, which passes.
 const USED_UP: [&str; 8] = [
-    "insufficient_quota",
-    "exceeded_current_quota",
-    "insufficient_user_quota",
-    "insufficient_balance",
-    "insufficient_credit",
+    "insufficientquota",
+    "exceededcurrentquota",
+    "insufficientuserquota",
+    "insufficientbalance",
+    "insufficientcredit",
     "billing",
-    "payment_required",
-    "credit_balance",
+    "paymentrequired",
+    "creditbalance",
 ];
-/// The status that a code means, or a message if no code says more, by a word in it.
+/// The status that a code means, or a message if no code says more, by a word in it. The words are
+/// written without what separates their parts.
 const STATUS_OF_WORD: [(u16, &[&str]); 10] = [
-    (
-        422,
-        &["unprocessable", "extra_forbidden", "validation_error"],
-    ),
+    (422, &["unprocessable", "extraforbidden", "validationerror"]),
     (
         402,
         &[
-            "insufficient_balance",
-            "insufficient_credit",
+            "insufficientbalance",
+            "insufficientcredit",
             "billing",
-            "payment_required",
+            "paymentrequired",
         ],
     ),
     (
         429,
         &[
-            "rate_limit",
             "ratelimit",
-            "too_many_requests",
-            "resource_exhausted",
+            "toomanyrequests",
+            "resourceexhausted",
             "throttl",
             "quota",
         ],
@@ -44,29 +41,29 @@ const STATUS_OF_WORD: [(u16, &[&str]); 10] = [
         &[
             "overloaded",
             "unavailable",
-            "insufficient_system_resource",
-            "no_capacity",
+            "insufficientsystemresource",
+            "nocapacity",
         ],
     ),
-    (504, &["deadline_exceeded", "timeout", "timed_out"]),
+    (504, &["deadlineexceeded", "timeout", "timedout"]),
     (
         401,
-        &["unauthenticated", "unauthori", "authentication", "api_key"],
+        &["unauthenticated", "unauthori", "authentication", "apikey"],
     ),
     (403, &["permission", "forbidden"]),
-    (404, &["not_found", "does_not_exist"]),
+    (404, &["notfound", "doesnotexist"]),
     (
         400,
         &[
-            "invalid_request",
-            "invalid_argument",
-            "bad_request",
-            "context_length",
-            "content_filter",
-            "content_policy",
+            "invalidrequest",
+            "invalidargument",
+            "badrequest",
+            "contextlength",
+            "contentfilter",
+            "contentpolicy",
         ],
     ),
-    (500, &["internal", "server_error", "api_error"]),
+    (500, &["internal", "servererror", "apierror"]),
 ];
 
 /// Whether the code says that a quota is used up.
@@ -94,10 +91,13 @@ pub(super) fn status_of_word(text: &str) -> Option<u16> {
         .map(|(status, _)| *status)
 }
 
-/// Whether a text contains one of these words, however its words are joined.
+/// Whether a text contains one of these words, however they are written: `not_found`, `NOT FOUND`
+/// and `NotFound` are the same.
 fn contains_any(text: &str, words: &[&str]) -> bool {
-    let joined = text
-        .to_ascii_lowercase()
-        .replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    let joined: String = text
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
     words.iter().any(|word| joined.contains(word))
 }

@@ -115,7 +115,10 @@ async fn a_dependency_that_fails_is_an_exception() {
     let message = exceptions[0].attributes["exception.message"]
         .as_str()
         .unwrap();
-    assert_eq!(message, "the model's endpoint returned HTTP status 400");
+    assert_eq!(
+        message,
+        "the model's endpoint returned HTTP status 400 (invalid_request_error): scripted status 400"
+    );
     assert_eq!(exceptions[0].severity, "ERROR");
 }
 
