@@ -272,6 +272,32 @@ async fn a_credit_of_a_pending_purchase_takes_nothing_back_and_the_approval_pays
 }
 
 #[tokio::test]
+async fn credits_of_a_purchase_that_an_earlier_version_recorded_come_to_the_same_sum() {
+    on_each_store(async |store| {
+        let office = Office::on(&store).await;
+        // An earlier version did not count credits, and took them back from pending purchases too.
+        let not_counted = "UPDATE decision SET credited_minor = NULL";
+        let taken_back = "UPDATE decision SET document = replace(document, '\"reimbursable\":\"0.00\"', \
+                          '\"reimbursable\":\"-200.00\"') WHERE amount_minor = -20000";
+        let events = [Event::Credit(20_000), Event::ApproveLess(70_000), Event::Credit(10_000)];
+        for (n, is_taken_back) in [false, true].into_iter().enumerate() {
+            let script = Script { currency: 0, is_approved: false, minor: 100_000, events: events.to_vec() };
+            let purchase = Purchase::decide(&office, &script, format!("ana-{n}")).await;
+            store.execute(not_counted).await;
+            purchase.apply(events[0]).await;
+            if is_taken_back {
+                store.execute(taken_back).await;
+            }
+            for at in 2..=3 {
+                purchase.apply(events[at - 1]).await;
+                purchase.assert_is(&store, script.expected(&events[..at])).await;
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_credit_larger_than_its_purchase_names_what_is_really_returned() {
     let office = Office::on_sqlite().await;
     for (minor, is_approved, resolution, returned) in [

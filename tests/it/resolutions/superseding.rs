@@ -175,6 +175,36 @@ async fn a_denial_without_advice_is_decided_anew_too_and_never_more_leniently_th
 }
 
 #[tokio::test]
+async fn the_list_of_a_failed_check_leaves_superseded_decisions_out_on_every_page() {
+    on_each_store(async |store| {
+        // An answer that is no JSON, and then no answer to the repair.
+        let fake = FakeOpenAi::spawn().await;
+        fake.always(Reply::status(400));
+        let outage = Office::with_model(&store, openai(&fake)).await;
+        let office = Office::on(&store).await;
+        let mut stays = Vec::new();
+        for n in 0..6 {
+            fake.script([Reply::content("no JSON")]);
+            let body = of_user(laptop("100.00"), &format!("ana-{n}"));
+            let old = outage.decide(body.clone()).await;
+            assert_eq!(old["agent_outcome"], "error", "{old:#}");
+            match n % 2 {
+                0 => stays.push(old["id"].clone()),
+                _ => drop(office.decide(superseding(body, &old)).await),
+            }
+        }
+        stays.reverse();
+        let failed = "failed_validation=answer_schema";
+        assert_eq!(listed(&office, failed).await, stays);
+        let page = office.get(&format!("/v1/expenses?{failed}&limit=2")).await;
+        let next = page["next_cursor"].as_str().unwrap();
+        let rest = listed(&office, &format!("{failed}&cursor={next}")).await;
+        assert_eq!(rest, stays[2..]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_has_advice_or_was_resolved_or_is_someone_elses_stays() {
     on_each_store(async |store| {
         let outage = in_an_outage(&store).await;
