@@ -63,7 +63,7 @@ const STATUS_OF_WORD: [(u16, &[&str]); 10] = [
             "contentpolicy",
         ],
     ),
-    (500, &["internal", "servererror", "apierror"]),
+    (500, &["internalerror", "servererror", "apierror"]),
 ];
 
 /// Whether the code says that a quota is used up.

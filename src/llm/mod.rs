@@ -8,6 +8,7 @@ mod completion;
 pub mod endpoint;
 mod failure;
 mod failure_codes;
+mod headers;
 pub mod health;
 mod lenient;
 pub mod openai;

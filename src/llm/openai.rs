@@ -17,23 +17,22 @@ use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use secrecy::{ExposeSecret, SecretString};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use secrecy::SecretString;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use crate::base_url;
 use crate::llm::completion::{self, CompletionRequest};
-use crate::llm::endpoint::{Dialect, KeyHeader, ModelApi};
+use crate::llm::endpoint::{Dialect, ModelApi};
 use crate::llm::failure;
 use crate::llm::failure_codes::is_used_up;
+use crate::llm::headers;
 use crate::llm::{Answer, ChatModel, ChatRequest, ModelError, ModelInfo, Reply, Retry};
 
 /// The largest response that is accepted. A structured answer has a few hundred bytes; an endpoint
 /// that sends a thousand times as much is broken or hostile.
 const MAX_RESPONSE_BYTES: usize = 1 << 20;
-/// The shortest header value that is looked for in what the endpoint says; a shorter one is no secret.
-const MIN_SECRET_BYTES: usize = 8;
 
 /// Where the endpoint is, and how the model is asked.
 #[derive(Clone, Debug)]
@@ -90,7 +89,17 @@ impl OpenAi {
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
         let dialect = config.api.dialect(&config.model);
-        let endpoint = Endpoint::new(&config, &dialect);
+        let endpoint = Endpoint {
+            headers: headers::of(
+                dialect.key_header,
+                &config.api_key,
+                &config.organization,
+                &config.project,
+                config.headers,
+            ),
+            base_url: config.base_url.clone(),
+            api_key: config.api_key,
+        };
         let service =
             tower::service_fn(move |request: HttpRequestFactory| send(http.clone(), request));
         let server = config
@@ -149,7 +158,7 @@ impl OpenAi {
                 status,
                 code,
                 said: said.map(|said| {
-                    let said = self.client.config().without_credentials(&said);
+                    let said = headers::without_values(&said, &self.client.config().headers);
                     failure::without_echo(&said, request.messages)
                 }),
             },
@@ -164,57 +173,6 @@ struct Endpoint {
     base_url: reqwest::Url,
     headers: HeaderMap,
     api_key: SecretString,
-}
-
-impl Endpoint {
-    fn new(config: &OpenAiConfig, dialect: &Dialect) -> Self {
-        let key = config.api_key.expose_secret();
-        let (key_header, key_value) = match dialect.key_header {
-            KeyHeader::Bearer => (AUTHORIZATION, format!("Bearer {key}")),
-            KeyHeader::ApiKey => (HeaderName::from_static("api-key"), key.to_owned()),
-        };
-        let organization = HeaderName::from_static("openai-organization");
-        let project = HeaderName::from_static("openai-project");
-        let mut headers = HeaderMap::new();
-        // Some endpoints reject an empty key.
-        for (name, value, is_set) in [
-            (key_header, key_value, !key.is_empty()),
-            (
-                organization,
-                config.organization.clone(),
-                !config.organization.is_empty(),
-            ),
-            (project, config.project.clone(), !config.project.is_empty()),
-        ] {
-            if is_set {
-                let mut value = HeaderValue::from_str(&value)
-                    .expect("`config` checks that these values can be sent in a header");
-                value.set_sensitive(true);
-                headers.insert(name, value);
-            }
-        }
-        headers.extend(config.headers.clone());
-        Self {
-            base_url: config.base_url.clone(),
-            headers,
-            api_key: config.api_key.clone(),
-        }
-    }
-
-    /// A text of the endpoint in which the values of the headers are replaced.
-    fn without_credentials(&self, text: &str) -> String {
-        let values = self
-            .headers
-            .values()
-            .filter_map(|value| value.to_str().ok());
-        let key = Some(self.api_key.expose_secret());
-        values
-            .chain(key)
-            .filter(|secret| secret.len() >= MIN_SECRET_BYTES)
-            .fold(text.to_owned(), |text, secret| {
-                text.replace(secret, "[SECRET]")
-            })
-    }
 }
 
 impl Config for Endpoint {

@@ -1,0 +1,59 @@
+//! The headers of a call: the key, who is billed, and those of the operator's own. All of them may be
+//! secret, so none may be repeated from what an endpoint says.
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::llm::endpoint::KeyHeader;
+
+/// The shortest value that is looked for in what an endpoint says; a shorter one is no secret.
+const MIN_SECRET_BYTES: usize = 8;
+
+/// The headers of every call. Those in `own` replace those of the same name; of the others, an empty
+/// one is not sent, because some endpoints reject an empty key.
+///
+/// # Panics
+/// When a value cannot be sent in a header, which `config` checks.
+pub(super) fn of(
+    key_header: KeyHeader,
+    key: &SecretString,
+    organization: &str,
+    project: &str,
+    own: HeaderMap,
+) -> HeaderMap {
+    let key = key.expose_secret();
+    let (key_name, key_value) = match key_header {
+        KeyHeader::Bearer => (AUTHORIZATION, format!("Bearer {key}")),
+        KeyHeader::ApiKey => (HeaderName::from_static("api-key"), key.to_owned()),
+    };
+    let organization_name = HeaderName::from_static("openai-organization");
+    let project_name = HeaderName::from_static("openai-project");
+    let mut headers = HeaderMap::new();
+    for (name, value, is_set) in [
+        (key_name, key_value.as_str(), !key.is_empty()),
+        (organization_name, organization, !organization.is_empty()),
+        (project_name, project, !project.is_empty()),
+    ] {
+        if is_set {
+            let mut value = HeaderValue::from_str(value)
+                .expect("`config` checks that these values can be sent in a header");
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+    }
+    headers.extend(own);
+    headers
+}
+
+/// A text of the endpoint without the values of the headers. Of a value such as `Bearer KEY`, the key
+/// alone is replaced as well.
+pub(super) fn without_values(text: &str, headers: &HeaderMap) -> String {
+    let values = headers.values().filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| [Some(value), value.split_whitespace().last()])
+        .flatten()
+        .filter(|secret| secret.len() >= MIN_SECRET_BYTES)
+        .fold(text.to_owned(), |text, secret| {
+            text.replace(secret, "[SECRET]")
+        })
+}
