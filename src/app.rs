@@ -2,13 +2,11 @@
 //! program and the tests both build it here; nothing is global. How a request is handled is in
 //! `http`.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
@@ -17,6 +15,7 @@ use crate::agent::Agent;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::model::ModelConfig;
+use crate::connections::{Connections, server};
 use crate::http::{AppState, router};
 use crate::keys::access::Access;
 use crate::keys::{ApiKeys, KeyFile};
@@ -59,6 +58,7 @@ pub enum BuildError {
 pub struct App {
     state: Arc<AppState>,
     instruments: Instruments,
+    connections: Arc<Connections>,
     router: Router,
     reloads: ReloadRequests,
 }
@@ -102,10 +102,13 @@ impl App {
         if let Some(breaker) = &state.breaker {
             instruments.watch_breaker(&state.agent.model.info().model, breaker);
         }
+        let connections = Arc::new(Connections::default());
+        instruments.watch_connections(&connections);
         let router = router(state.clone(), instruments.clone());
         Ok(Self {
             state,
             instruments,
+            connections,
             router,
             reloads,
         })
@@ -118,28 +121,13 @@ impl App {
 
     /// Serves until `stop` resolves, and for the pre-stop delay after that; then accepts no more
     /// requests and finishes those in progress, within the drain timeout.
-    ///
-    /// # Errors
-    /// When the listener fails.
-    pub async fn serve(
-        self,
-        listener: TcpListener,
-        stop: impl Future<Output = ()> + Send + 'static,
-    ) -> std::io::Result<()> {
+    pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
         let state = Arc::clone(&self.state);
         let drain_timeout = state.config.drain_timeout;
         let draining = Arc::new(Notify::new());
         let drain_begins = Arc::clone(&draining);
-        let service = self
-            .router
-            .into_make_service_with_connect_info::<SocketAddr>();
-        // Nagle's algorithm would hold a small answer back until the client acknowledges.
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "TCP_NODELAY cannot be set");
-            }
-        });
-        let server = axum::serve(listener, service).with_graceful_shutdown(async move {
+        let limits = state.config.connection_limits();
+        let stop = async move {
             stop.await;
             state.is_draining.store(true, Ordering::Relaxed);
             if let Some(delay) = state.config.pre_stop_delay {
@@ -151,31 +139,29 @@ impl App {
             }
             tracing::info!("stopping: no new requests are accepted, those in progress finish");
             drain_begins.notify_one();
-        });
+        };
+        let server = server::serve(listener, self.router, limits, self.connections, stop);
         let decisions = &self.state.decisions;
         let finished = async {
-            server.await?;
+            server.await;
             // Decisions outlive clients that disconnect, so the server alone is not enough.
             decisions.close();
             decisions.wait().await;
-            Ok(())
         };
         let overdue = async {
             draining.notified().await;
             tokio::time::sleep(drain_timeout).await;
         };
-        let served = tokio::select! {
-            result = finished => result,
+        tokio::select! {
+            () = finished => {}
             () = overdue => {
                 tracing::warn!(n_decisions = decisions.len(), "some requests did not finish before the drain timeout");
-                Ok(())
             }
             never = self.instruments.watch_ledger(&self.state.agent.ledger) => match never {},
-        };
+        }
         // A decision that missed the drain timeout may never return its connection.
         let _closed_or_late =
             tokio::time::timeout(CLOSE_TIMEOUT, self.state.agent.ledger.close()).await;
-        served
     }
 
     /// Runs `work`, which calls the routes without a listener, then finishes the decisions in

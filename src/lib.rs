@@ -21,9 +21,10 @@
 //! 9. [`redact`]: what is removed from every text that leaves the service.
 //! 10. [`telemetry`]: how all of this becomes traces, metrics and log records. The agent imports
 //!    only `telemetry::spans::step::step` of it.
-//! 11. [`http`]: the API. [`http::admission`] decides which requests are admitted, [`http::error`]
+//! 11. [`connections`]: the connections of clients and their limits.
+//! 12. [`http`]: the API. [`http::admission`] decides which requests are admitted, [`http::error`]
 //!     is the whole error contract.
-//! 12. [`config`], [`app`] and [`cli`]: settings, wiring, and the program's subcommands.
+//! 13. [`config`], [`app`] and [`cli`]: settings, wiring, and the program's subcommands.
 //!
 //! [`base_url`], [`clock`], [`error_chain`], [`reload`] and [`toml_reader`] support several of these.
 //!
@@ -70,6 +71,8 @@ pub mod spelling;
 pub mod redact;
 
 pub mod telemetry;
+
+pub mod connections;
 
 pub mod http;
 

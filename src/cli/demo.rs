@@ -96,7 +96,7 @@ async fn serve(
     let client = Client::builder().no_proxy().build()?;
     let shown = post_all(&client, &url, "", out).await;
     drop(stop);
-    serving.await??;
+    serving.await?;
     shown
 }
 

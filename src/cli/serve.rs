@@ -27,7 +27,7 @@ const BLOCKING_WORK_TIMEOUT: Duration = Duration::from_secs(1);
 /// Runs the service until a signal stops it.
 ///
 /// # Errors
-/// When it cannot start, or its listener fails.
+/// When it cannot start.
 pub fn run(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
     let stored = pseudonym::load(config)?;
     let is_stored = stored.is_some();
@@ -114,9 +114,8 @@ async fn serve(config: &Config, telemetry: &Telemetry, out: &mut dyn Write) -> a
     if let Err(error) = line.and_then(|()| out.flush()) {
         tracing::warn!(%error, %address, "the address could not be written to standard output");
     }
-    app.serve(listener, stop)
-        .await
-        .context("the listener failed")
+    app.serve(listener, stop).await;
+    Ok(())
 }
 
 /// Resolves on SIGTERM from an orchestrator, or on Ctrl-C from a person. The handlers are installed

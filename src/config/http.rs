@@ -2,22 +2,30 @@
 //! request gets.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use humantime::parse_duration;
+use rustix::process::{Resource, getrlimit};
 use tokio::sync::Semaphore;
 
 use crate::config::host_name::HostName;
 use crate::config::trace_url::TraceUrl;
 use crate::config::{MAX_LIMIT, check_limit};
+use crate::connections::ConnectionLimits;
 
 /// The longest time an idempotency key may be remembered.
 pub const MAX_RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
 /// The shortest: a client that retries for an hour must not get a second decision.
 const MIN_RETENTION: Duration = MAX_LIMIT;
+
+/// Files that connections leave to the ledger, telemetry, policies and logs.
+const RESERVED_FILES: usize = 64;
+/// Bounds of the default number of connections.
+const DEFAULT_CONNECTIONS: RangeInclusive<usize> = 16..=8192;
 
 /// Flags and variables of the HTTP server.
 #[derive(Args, Clone, Debug)]
@@ -57,6 +65,23 @@ pub struct HttpSettings {
     #[arg(long, global = true, env = "EXPENSE_AGENT_MAX_IN_FLIGHT")]
     #[arg(value_name = "COUNT", default_value_t = 256)]
     pub max_in_flight: usize,
+
+    /// Maximum number of open connections; when it is reached, the longest idle one is closed for a
+    /// new one [default: half of the files that the process may open, at most 8192]
+    #[arg(long, global = true, env = "EXPENSE_AGENT_MAX_CONNECTIONS")]
+    #[arg(value_name = "COUNT")]
+    pub max_connections: Option<usize>,
+
+    /// How long a client may take to send the head of a request
+    #[arg(long, global = true, env = "EXPENSE_AGENT_HEAD_TIMEOUT")]
+    #[arg(value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    pub head_timeout: Duration,
+
+    /// How long a connection may be open without a request; longer than proxies in front keep
+    /// theirs, or they send requests on connections that are closing
+    #[arg(long, global = true, env = "EXPENSE_AGENT_IDLE_TIMEOUT")]
+    #[arg(value_name = "TIME", default_value = "75s", value_parser = parse_duration)]
+    pub idle_timeout: Duration,
 
     /// How long an idempotency key is remembered
     #[arg(long, global = true, env = "EXPENSE_AGENT_KEY_RETENTION")]
@@ -99,6 +124,12 @@ pub struct HttpConfig {
     pub deadline: Duration,
     /// Maximum number of requests in progress.
     pub max_in_flight: usize,
+    /// Maximum number of open connections.
+    pub max_connections: usize,
+    /// How long a client may take to send the head of a request.
+    pub head_timeout: Duration,
+    /// How long a connection may be open without a request.
+    pub idle_timeout: Duration,
     /// How long an idempotency key is remembered.
     pub key_retention: Duration,
     /// How long requests are still accepted after the signal to stop.
@@ -111,12 +142,27 @@ pub struct HttpConfig {
     pub redacts_ledger: bool,
 }
 
+impl HttpConfig {
+    /// The limits of connections.
+    pub fn connection_limits(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            max_open: self.max_connections,
+            head_timeout: self.head_timeout,
+            idle_timeout: self.idle_timeout,
+            // A request may wait for its whole deadline without a byte.
+            stall_timeout: self.deadline + self.idle_timeout,
+        }
+    }
+}
+
 impl HttpSettings {
     /// Checks the settings, and adds what is wrong with them to `errors`.
     pub(super) fn build(self, errors: &mut Vec<String>) -> HttpConfig {
         self.check_access(errors);
         check_limit("--deadline", self.deadline, errors);
         check_limit("--drain-timeout", self.drain_timeout, errors);
+        check_limit("--head-timeout", self.head_timeout, errors);
+        check_limit("--idle-timeout", self.idle_timeout, errors);
         if let Some(linger) = self.linger {
             check_limit("--linger", linger, errors);
         }
@@ -132,12 +178,16 @@ impl HttpSettings {
         }
         let trace_url = self.trace_url(errors);
         let allowed_hosts = self.allowed_hosts(errors);
+        let max_connections = max_connections(self.max_connections, open_files(), errors);
         HttpConfig {
             listen: self.listen,
             api_keys: self.api_keys,
             allowed_hosts,
             deadline: self.deadline,
             max_in_flight: self.max_in_flight,
+            max_connections,
+            head_timeout: self.head_timeout,
+            idle_timeout: self.idle_timeout,
             key_retention: self.key_retention,
             pre_stop_delay: self.linger,
             drain_timeout: self.drain_timeout,
@@ -186,4 +236,28 @@ impl HttpSettings {
         }
         url
     }
+}
+
+/// The maximum number of open connections. By default each leaves a file for a connection to the
+/// model.
+fn max_connections(given: Option<usize>, n_files: usize, errors: &mut Vec<String>) -> usize {
+    let n_left = n_files.saturating_sub(RESERVED_FILES);
+    let Some(given) = given else {
+        return (n_left / 2).clamp(*DEFAULT_CONNECTIONS.start(), *DEFAULT_CONNECTIONS.end());
+    };
+    if !(1..=n_left).contains(&given) {
+        errors.push(format!(
+            "--max-connections is {given}, and the process may open {n_files} files; write a number from 1 to {n_left}, \
+             or raise that limit"
+        ));
+    }
+    given
+}
+
+/// How many files the process may open, connections included.
+fn open_files() -> usize {
+    getrlimit(Resource::Nofile)
+        .current
+        .and_then(|n_files| usize::try_from(n_files).ok())
+        .unwrap_or(usize::MAX)
 }

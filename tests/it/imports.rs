@@ -17,6 +17,7 @@ const LAYERS: &[&str] = &[
     "clock",
     "error_chain",
     "lock",
+    "connections",
     "spelling",
     "redact",
     "telemetry/names",

@@ -18,6 +18,7 @@ mod budget;
 mod collector;
 mod commands;
 mod compat;
+mod connections;
 mod credits;
 mod database_url;
 mod decide;

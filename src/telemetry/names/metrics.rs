@@ -34,6 +34,11 @@ attributes! {
     EXPENSE_RELOAD_FILES = "expense.reload.files", String, on [Metrics], Ours, Low;
     /// `taken` if the files were accepted, `refused` if they had errors.
     EXPENSE_RELOAD_RESULT = "expense.reload.result", String, on [Metrics], Ours, Low;
+    /// `refused`: the maximum of connections was open, each with a request; `evicted`: it was open,
+    /// and this one had been without a request for the longest time; `slow_head`: the head of a
+    /// request did not arrive in time; `idle`: no request came in time; `stalled`: nothing was read
+    /// or written during a request.
+    EXPENSE_CONNECTION_REASON = "expense.connection.reason", String, on [Metrics], Ours, Low;
     /// `input` or `output`.
     GEN_AI_TOKEN_TYPE = "gen_ai.token.type", String, on [Metrics], GenAi, Low;
 }
@@ -180,6 +185,12 @@ metrics! {
     spans_in_flight: ObservedGauge = "telemetry.spans.in_flight", "{span}", by &[], Ours;
     /// Memory of ended spans that are not delivered yet, bounded by `--telemetry-queue-bytes`.
     queue_memory: ObservedGauge = "telemetry.queue.memory", "By", by &[], Ours;
+
+    /// Connections of clients that are open, at most `--max-connections`.
+    connections_open: ObservedGauge = "expense.connections.open", "{connection}", by &[], Ours;
+    /// Connections of clients that the service closed or refused.
+    connections_closed: ObservedCounter = "expense.connections.closed", "{connection}",
+        by &[EXPENSE_CONNECTION_REASON], Ours;
 
     /// Reloads of changed files: accepted, or refused as a whole because of errors.
     reloads: ObservedCounter = "expense.reloads", "{reload}",

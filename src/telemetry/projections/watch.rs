@@ -1,5 +1,5 @@
 //! Metrics of values that other parts of the program keep: open decisions in the ledger, reloads of
-//! files, the state of the circuit breaker, and the counts of spans.
+//! files, connections of clients, the state of the circuit breaker, and the counts of spans.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use strum::IntoEnumIterator;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::connections::Connections;
 use crate::domain::ruling::Role;
 use crate::ledger::Ledger;
 use crate::llm::breaker::{Breaker, BreakerState};
@@ -73,6 +74,21 @@ impl Instruments {
                 counts().is_stale.into(),
                 &[metrics::EXPENSE_RELOAD_FILES.with(files)],
             );
+        });
+    }
+
+    /// Measures the connections of clients.
+    pub fn watch_connections(&self, connections: &Arc<Connections>) {
+        let instruments = &self.scope.metrics.instruments;
+        let (of_open, of_closed) = (Arc::clone(connections), Arc::clone(connections));
+        instruments.connections_open.observe(move |observer| {
+            observer.observe(u64::try_from(of_open.n_open()).unwrap_or(u64::MAX), &[]);
+        });
+        instruments.connections_closed.observe(move |observer| {
+            for (reason, n_closed) in of_closed.n_closed() {
+                let reason = <&'static str>::from(reason);
+                observer.observe(n_closed, &[metrics::EXPENSE_CONNECTION_REASON.with(reason)]);
+            }
         });
     }
 

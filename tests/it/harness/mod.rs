@@ -109,6 +109,9 @@ pub(crate) fn http_config() -> HttpConfig {
         allowed_hosts: Vec::new(),
         deadline: Duration::from_secs(30),
         max_in_flight: 1024,
+        max_connections: 4096,
+        head_timeout: Duration::from_secs(10),
+        idle_timeout: Duration::from_secs(75),
         key_retention: Duration::from_secs(24 * 3600),
         pre_stop_delay: None,
         drain_timeout: Duration::from_secs(10),
@@ -243,8 +246,7 @@ impl TestApp {
             app.serve(listener, async {
                 let _dropped = stopped.await;
             })
-            .await
-            .unwrap();
+            .await;
         });
         Self {
             url,
