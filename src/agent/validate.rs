@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use rust_decimal::Decimal;
 
-use crate::agent::amounts;
+use crate::agent::amounts::{self, Given};
 use crate::agent::one_object::{OneObject, one_object};
 use crate::agent::prompts::answers::StructuredAnswer;
 use crate::agent::prompts::facts::DecideFacts;
@@ -250,11 +250,6 @@ pub fn citation_grounding(
 /// number.
 pub fn amount_grounding(answer_ref: &AnswerRef, reason: &str, facts: &DecideFacts) -> Validation {
     let subject = facts.subject();
-    let written: BTreeSet<_> = [Some(subject.transaction), subject.merchant]
-        .into_iter()
-        .flatten()
-        .flat_map(amounts::numbers)
-        .collect();
     let mut known = BTreeSet::from([facts.expense.amount]);
     known.extend(
         facts
@@ -263,6 +258,7 @@ pub fn amount_grounding(answer_ref: &AnswerRef, reason: &str, facts: &DecideFact
             .flat_map(|converted| [converted.amount, converted.rate]),
     );
     known.extend(amounts::numbers(&facts.policy.text));
+    let mut given = Given::default();
     for finding in facts.policy.rules.iter().map(|rule| rule.assess(&subject)) {
         known.extend(amounts::numbers(&finding.message));
         known.extend([
@@ -271,11 +267,21 @@ pub fn amount_grounding(answer_ref: &AnswerRef, reason: &str, facts: &DecideFact
             finding.allowable,
             finding.exceeded,
         ]);
+        // What is used after this expense, and what the limit then still allows.
+        let total = finding.used + finding.amount;
+        given.add([total, (finding.limit - total).max(Decimal::ZERO)]);
+        given.add_text(&finding.rule);
+        given.add_text(&finding.message);
     }
-    let is_given = |value: &Decimal| known.contains(value) || written.contains(value);
+    given.add(known.iter().copied());
+    let texts = [Some(subject.transaction), subject.merchant, subject.mcc];
+    for text in texts.into_iter().flatten() {
+        given.add_text(text);
+    }
+    given.add_text(&facts.policy.text);
     let invented = amounts::named_amounts(reason)
         .into_iter()
-        .find(|named| !named.value.as_ref().is_some_and(is_given));
+        .find(|named| !given.contains(named));
     let expected = known
         .iter()
         .filter(|amount| !amount.is_zero())

@@ -124,7 +124,7 @@ fn folded(text: &str) -> String {
 /// Whether a character shows nothing: it is ignorable by default in Unicode (joiners, fillers, marks
 /// of the writing direction, variation selectors, tags), or an annotation sign. A test
 /// compares the list with Unicode's.
-fn is_invisible(c: char) -> bool {
+pub fn is_invisible(c: char) -> bool {
     matches!(
         c,
         '\u{ad}'

@@ -1,0 +1,91 @@
+//! Whether a currency stands beside a number. Then it is an amount, whatever else it looks like:
+//! `12.30 EUR` is no time.
+
+use crate::agent::amounts::sentence::{Kind, Sentence};
+use crate::agent::amounts::words::{CODES, CURRENCIES, CURRENCY_BEGINNINGS, NATIONALITIES};
+use crate::domain::money::Currency;
+
+/// Signs that may stand between a currency and the number after it.
+const BEFORE_NUMBER: &str = ":*_`~(['\"-–—−.";
+/// Signs that may stand between a number and the currency after it.
+const AFTER_NUMBER: &str = "*_`)(]['\"-–—−";
+
+/// Whether a currency belongs to the parts from one to another, which begin and end with numbers. A
+/// currency between two numbers belongs to the nearer one, as in `March 14 ($45.00)` and `45.00 USD
+/// (2 nights)`; if both are equally near, to both.
+pub fn is_marked(sentence: &Sentence, first: usize, last: usize) -> bool {
+    let before = before(sentence, first).is_some_and(|mark| {
+        let other = skip_back(sentence, mark, AFTER_NUMBER).filter(|at| is_number(sentence, *at));
+        other.is_none_or(|other| gap(sentence, mark, first) <= gap(sentence, other, mark))
+    });
+    let after = after(sentence, last).is_some_and(|mark| {
+        let other = skip(sentence, mark, BEFORE_NUMBER).filter(|at| is_number(sentence, *at));
+        other.is_none_or(|other| gap(sentence, last, mark) <= gap(sentence, mark, other))
+    });
+    before || after
+}
+
+/// The currency before a number.
+fn before(sentence: &Sentence, number: usize) -> Option<usize> {
+    let at = skip_back(sentence, number, BEFORE_NUMBER)?;
+    is_currency(sentence, at).then_some(at)
+}
+
+/// The currency after a number, which a nationality may precede.
+pub fn after(sentence: &Sentence, number: usize) -> Option<usize> {
+    let at = skip(sentence, number, AFTER_NUMBER)?;
+    let is_nationality = sentence
+        .word(at)
+        .is_some_and(|word| NATIONALITIES.contains(word));
+    let at = if is_nationality { at + 1 } else { at };
+    is_currency(sentence, at).then_some(at)
+}
+
+fn is_currency(sentence: &Sentence, at: usize) -> bool {
+    match sentence.token(at).map(|token| &token.kind) {
+        Some(Kind::Sign(sign)) => is_sign(*sign),
+        Some(Kind::Word(word)) => {
+            CODES.contains(word.as_str())
+                || CURRENCIES.contains(word.as_str())
+                || CURRENCY_BEGINNINGS
+                    .iter()
+                    .any(|name| word.starts_with(name))
+                || sentence.text(at, at).parse::<Currency>().is_ok()
+        }
+        _ => false,
+    }
+}
+
+/// Unicode's category Sc, as far as it is used for money today.
+fn is_sign(c: char) -> bool {
+    matches!(
+        c,
+        '$' | '¢'..='¥' | '֏' | '؋' | '৲' | '৳' | '૱' | '௹' | '฿' | '៛' | '\u{20a0}'..='\u{20cf}' | '﷼'
+    )
+}
+
+fn is_number(sentence: &Sentence, at: usize) -> bool {
+    sentence.number(at).is_some()
+}
+
+/// The first part after one that is not one of these signs.
+fn skip(sentence: &Sentence, at: usize, signs: &str) -> Option<usize> {
+    let is_skipped = |at: &usize| sentence.sign(*at).is_some_and(|sign| signs.contains(sign));
+    (at + 1..sentence.len()).find(|at| !is_skipped(at))
+}
+
+/// The last part before one that is not one of these signs.
+fn skip_back(sentence: &Sentence, at: usize, signs: &str) -> Option<usize> {
+    let is_skipped = |at: &usize| sentence.sign(*at).is_some_and(|sign| signs.contains(sign));
+    (0..at).rev().find(|at| !is_skipped(at))
+}
+
+/// How many characters are between two parts, without the points of abbreviations such as `Fr.`.
+fn gap(sentence: &Sentence, first: usize, second: usize) -> Option<usize> {
+    let n_points = (first + 1..second)
+        .filter(|at| sentence.sign(*at) == Some('.'))
+        .count();
+    let start = sentence.token(second)?.start;
+    let end = sentence.token(first)?.end;
+    start.checked_sub(end + n_points)
+}

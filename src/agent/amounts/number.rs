@@ -1,0 +1,139 @@
+//! A number as people write it: digits of any script, and marks between them. Which text is a number
+//! is decided in `sentence`; here is what it is worth. Digits whose marks fit no way of writing
+//! numbers have no value, so that nothing is mistaken for a part of them.
+
+use rust_decimal::Decimal;
+
+/// The zero of every script that writes decimal numbers, from Unicode's general category Nd. The
+/// other nine digits of the script follow it.
+const ZEROS: [u32; 66] = [
+    0x30, 0x660, 0x6F0, 0x7C0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xB66, 0xBE6, 0xC66, 0xCE6, 0xD66,
+    0xDE6, 0xE50, 0xED0, 0xF20, 0x1040, 0x1090, 0x17E0, 0x1810, 0x1946, 0x19D0, 0x1A80, 0x1A90,
+    0x1B50, 0x1BB0, 0x1C40, 0x1C50, 0xA620, 0xA8D0, 0xA900, 0xA9D0, 0xA9F0, 0xAA50, 0xABF0, 0xFF10,
+    0x104A0, 0x10D30, 0x11066, 0x110F0, 0x11136, 0x111D0, 0x112F0, 0x11450, 0x114D0, 0x11650,
+    0x116C0, 0x11730, 0x118E0, 0x11950, 0x11C50, 0x11D50, 0x11DA0, 0x16A60, 0x16AC0, 0x16B50,
+    0x1D7CE, 0x1D7D8, 0x1D7E2, 0x1D7EC, 0x1D7F6, 0x1E140, 0x1E2F0, 0x1E950, 0x1FBF0,
+];
+
+/// The decimal digit that a character is, as a character from `0` to `9`.
+pub fn digit(c: char) -> Option<char> {
+    let code = u32::from(c);
+    let zero = ZEROS[..ZEROS.partition_point(|zero| *zero <= code)].last()?;
+    char::from_digit(code - zero, 10)
+}
+
+/// The mark that a character is between two digits, in the one spelling that [`Number`] knows; a
+/// blank of any width is `' '`.
+pub fn mark(c: char) -> Option<char> {
+    match c {
+        '.' | ',' | '_' | '\u{66b}' | '\u{66c}' => Some(c),
+        '·' => Some('.'),
+        '\u{60c}' => Some(','),
+        '\'' | '`' | '´' | 'ʼ' | '‘' | '’' | '′' => Some('\''),
+        ' ' | '\u{a0}' | '\u{202f}' | '\u{2000}'..='\u{200a}' => Some(' '),
+        _ => None,
+    }
+}
+
+/// A number of a sentence.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Number {
+    /// The runs of digits between the marks, as ASCII. The first is empty in `.50`.
+    pub groups: Vec<String>,
+    /// The marks, one fewer than the groups, each as [`mark`] spells it.
+    pub marks: Vec<char>,
+    /// Whether it contains a numeral that is not a decimal digit, such as `½`.
+    pub has_other_numerals: bool,
+}
+
+/// What a number is worth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readings {
+    /// The value; absent if the marks fit no way of writing numbers.
+    pub value: Option<Decimal>,
+    /// The value if its only point precedes a group of three digits instead of decimals, as in the
+    /// German `1.000`; absent if the number cannot be read so.
+    pub grouped: Option<Decimal>,
+}
+
+impl Number {
+    /// The digits of a number without marks.
+    pub fn digits(&self) -> Option<&str> {
+        match self.groups.as_slice() {
+            [digits] if !self.has_other_numerals => Some(digits),
+            _ => None,
+        }
+    }
+
+    /// The groups of a number whose marks are all points.
+    pub fn dotted(&self) -> Option<&[String]> {
+        let is_dotted = !self.marks.is_empty() && self.marks.iter().all(|mark| *mark == '.');
+        (is_dotted && !self.has_other_numerals).then_some(self.groups.as_slice())
+    }
+
+    /// What the number is worth. The last mark precedes decimals, unless it separates groups:
+    /// three digits after the only mark are a group after a comma, as in `1,000`, and either after a
+    /// point.
+    pub fn readings(&self) -> Readings {
+        let exactly = |value| Readings {
+            value,
+            grouped: None,
+        };
+        if self.has_other_numerals {
+            return Readings::default();
+        }
+        let (Some((last, earlier)), Some((decimals, whole))) =
+            (self.marks.split_last(), self.groups.split_last())
+        else {
+            return exactly(self.digits().and_then(integer));
+        };
+        let precedes_decimals = matches!(last, '.' | ',' | '\u{66b}');
+        match earlier {
+            [] if *last == '.' => Readings {
+                value: decimal(integer_text(&whole[0]), decimals),
+                grouped: grouped(&self.groups, *last),
+            },
+            [] if precedes_decimals => exactly(
+                grouped(&self.groups, *last).or_else(|| decimal(integer_text(&whole[0]), decimals)),
+            ),
+            [first, ..] if first == last => exactly(grouped(&self.groups, *last)),
+            [] => exactly(grouped(&self.groups, *last)),
+            [first, ..] if precedes_decimals && earlier.iter().all(|mark| mark == first) => {
+                let whole = grouped(whole, *first).map(|whole| whole.to_string());
+                exactly(decimal(whole.as_deref(), decimals))
+            }
+            _ => Readings::default(),
+        }
+    }
+}
+
+/// Digits that a whole number begins with: `0`, or no zero first. Codes, dates and times have other
+/// zeros.
+fn integer_text(digits: &str) -> Option<&str> {
+    (digits.len() < 2 || !digits.starts_with('0')).then_some(digits)
+}
+
+fn integer(digits: &str) -> Option<Decimal> {
+    integer_text(digits)?.parse().ok()
+}
+
+fn decimal(whole: Option<&str>, decimals: &str) -> Option<Decimal> {
+    format!("0{}.{decimals}", whole?).parse().ok()
+}
+
+/// The value of groups of digits: three each after the first, or, as in India, three in the last
+/// and two in those before it.
+fn grouped(groups: &[String], mark: char) -> Option<Decimal> {
+    let (head, rest) = groups.split_first()?;
+    let (last, middle) = rest.split_last()?;
+    let is_western = middle.iter().all(|group| group.len() == 3) && head.len() <= 3;
+    let is_indian = matches!(mark, ',' | '\u{66c}')
+        && middle.iter().all(|group| group.len() == 2)
+        && head.len() <= 2;
+    let is_grouped = mark != '\u{66b}'
+        && last.len() == 3
+        && (is_western || is_indian)
+        && !head.is_empty()
+        && !head.starts_with('0');
+    is_grouped.then(|| groups.concat().parse().ok()).flatten()
+}

@@ -1,0 +1,226 @@
+//! Numbers that plainly are no amounts: dates, times, shares, counts, and the names of rules, sections
+//! and versions. What counts is the words and signs around a number, from closed lists; a number that
+//! none of the functions here knows is an amount. A currency beside it makes it one in any case, see
+//! `currency`.
+
+use crate::agent::amounts::dates::{
+    clock, day_of_month, dotted_date, is_between, is_year, joined_date, time_of_day, year,
+};
+use crate::agent::amounts::number::Number;
+use crate::agent::amounts::sentence::Sentence;
+use crate::agent::amounts::words::{
+    COUNT_ADJECTIVES, COUNTED, COUNTER_LETTERS, CURRENCY_BEGINNINGS, DASHES, LABELS, NUMBER_SIGNS,
+    PLURAL_LABELS, RANGE_WORDS,
+};
+
+/// The forms that a plain number can have. Each looks at the number at a place of a sentence, and
+/// says how many parts of the sentence it covers.
+const FORMS: [fn(&Sentence, usize) -> Option<usize>; 12] = [
+    joined_date,
+    dotted_date,
+    day_of_month,
+    year,
+    clock,
+    time_of_day,
+    share,
+    name,
+    code,
+    count,
+    ordinal,
+    list_item,
+];
+
+/// How many parts of the sentence a plain number covers that begins at a place; `None` if the number
+/// there is an amount.
+pub fn plain(sentence: &Sentence, at: usize) -> Option<usize> {
+    sentence.number(at)?;
+    FORMS.iter().find_map(|form| form(sentence, at))
+}
+
+/// `50 %`, `12.5 percent`, `%50`, and the first number of `10-20 %`.
+fn share(sentence: &Sentence, at: usize) -> Option<usize> {
+    let is_sign = |at: usize| matches!(sentence.sign(at), Some('%' | '‰' | '٪' | '﹪'));
+    let is_share = |at: usize| {
+        let words = [
+            "percent",
+            "percentage",
+            "prozent",
+            "procent",
+            "procenta",
+            "pct",
+        ];
+        let is_hundredth = sentence.is_one_of(Some(at + 1), &["per", "pour", "por"])
+            && sentence.is_one_of(Some(at + 2), &["cent", "ciento", "cento"]);
+        is_sign(at + 1) || sentence.is_one_of(Some(at + 1), &words) || is_hundredth
+    };
+    let has_sign_before = at >= 1
+        && is_sign(at - 1)
+        && sentence.is_glued(at)
+        && !(at >= 2 && sentence.number(at - 2).is_some());
+    let is_range =
+        sentence.is_dash(at + 1) && sentence.number(at + 2).is_some() && is_share(at + 2);
+    sentence.number(at)?.readings().value?;
+    (is_share(at) || has_sign_before || is_range).then_some(1)
+}
+
+/// The number in `rule 4`, `rules 1, 2 and 3`, `§ 4.2`, `No. 7`, `#3` and `v1.2`.
+fn name(sentence: &Sentence, at: usize) -> Option<usize> {
+    let number = sentence.number(at)?;
+    let before = at.checked_sub(1)?;
+    let is_version = (sentence.is_glued(at) && sentence.is_one_of(Some(before), &["v"]))
+        || sentence.is_one_of(Some(before), &["version"]);
+    let is_short = number.digits().is_some_and(|digits| digits.len() <= 2);
+    let is_section = number.dotted().is_some_and(|groups| {
+        groups.len() <= 4
+            && groups.iter().all(|group| group.len() <= 2)
+            // Two decimals are those of an amount.
+            && (is_version || groups.len() > 2 || groups[1].len() == 1)
+    });
+    if !is_short && !is_section {
+        return None;
+    }
+    let has_label = match sentence.sign(before) {
+        Some('§' | '#' | '№') => true,
+        Some('.' | '°') => sentence.is_one_of(before.checked_sub(1), NUMBER_SIGNS),
+        _ => is_version || sentence.is_in(Some(before), &LABELS),
+    };
+    (has_label || continues_names(sentence, before)).then_some(1)
+}
+
+/// Whether names before this place go on after it: the comma in `rules 1, 2`.
+fn continues_names(sentence: &Sentence, joint: usize) -> bool {
+    let is_joint = |at: usize| {
+        matches!(sentence.sign(at), Some(',' | '&'))
+            || sentence.is_dash(at)
+            || sentence.is_one_of(
+                Some(at),
+                &["and", "or", "und", "oder", "et", "ou", "y", "e", "en"],
+            )
+    };
+    // No list is longer than a policy's rules.
+    let mut at = joint;
+    for _ in 0..32 {
+        let (true, Some(number)) = (is_joint(at), at.checked_sub(1)) else {
+            return false;
+        };
+        if !sentence
+            .digits(number, 2)
+            .is_some_and(|digits| digits.len() <= 2)
+        {
+            return false;
+        }
+        match number.checked_sub(1) {
+            Some(label) if sentence.is_one_of(Some(label), PLURAL_LABELS) => return true,
+            Some(before) => at = before,
+            None => return false,
+        }
+    }
+    false
+}
+
+/// The number in `MCC 5812`, `MCC 3000-3999`, `Q3` and `FY26`.
+fn code(sentence: &Sentence, at: usize) -> Option<usize> {
+    let digits = sentence.digits(at, 4)?;
+    let before = at.checked_sub(1)?;
+    let is_mcc = |at: usize| {
+        let at = match sentence.sign(at) {
+            Some(':') => at.checked_sub(1),
+            _ => Some(at),
+        };
+        sentence.is_one_of(at, &["mcc", "mccs", "code", "codes"])
+    };
+    let is_range_of_codes = sentence.is_dash(before)
+        && before >= 2
+        && sentence
+            .digits(before - 1, 4)
+            .is_some_and(|first| first.len() == 4)
+        && is_mcc(before - 2);
+    let is_code = digits.len() == 4 && (is_mcc(before) || is_range_of_codes);
+    let is_part_of_year = match sentence.word(before).filter(|_| sentence.is_glued(at)) {
+        Some("q") => digits.len() == 1 && is_between(digits, 1, 4),
+        Some("h") => digits.len() == 1 && is_between(digits, 1, 2),
+        Some("fy") => digits.len() == 2 || is_year(digits),
+        _ => false,
+    };
+    (is_code || is_part_of_year).then_some(1)
+}
+
+/// The number in `2 nights`, `30-day`, `3 business days`, `1.5 hours`, and both in `2 to 3 nights` and
+/// `2 of 3 receipts`.
+fn count(sentence: &Sentence, at: usize) -> Option<usize> {
+    sentence.number(at)?.readings().value?;
+    let is_range = sentence.is_dash(at + 1) || sentence.is_one_of(Some(at + 1), RANGE_WORDS);
+    let rises = || {
+        let (first, second) = (sentence.integer(at), sentence.integer(at + 2));
+        first
+            .zip(second)
+            .is_some_and(|(first, second)| first <= second)
+    };
+    let is_count = counts(sentence, at) || (is_range && rises() && counts(sentence, at + 2));
+    is_count.then_some(1)
+}
+
+/// Whether something that can be counted follows a number. No more than one decimal counts things.
+fn counts(sentence: &Sentence, at: usize) -> bool {
+    let has_two_decimals = |number: &Number| {
+        let decimals = number.groups.last().map_or(0, String::len);
+        number
+            .marks
+            .last()
+            .is_some_and(|mark| matches!(mark, '.' | ','))
+            && decimals == 2
+    };
+    if sentence.number(at).is_none_or(has_two_decimals) {
+        return false;
+    }
+    let next = match sentence.sign(at + 1) {
+        Some(sign) if DASHES.contains(&sign) && sentence.is_glued(at + 1) => at + 2,
+        _ => at + 1,
+    };
+    let next = match sentence.is_in(Some(next), &COUNT_ADJECTIVES) {
+        true => next + 1,
+        false => next,
+    };
+    // Spanish for thousands.
+    let is_multiple =
+        sentence.is_one_of(Some(next), &["miles"]) && sentence.is_one_of(Some(next + 1), &["de"]);
+    let is_counted = |word: &str| {
+        let is_currency = CURRENCY_BEGINNINGS
+            .iter()
+            .any(|name| word.starts_with(name));
+        COUNTED.contains(word) || (word.starts_with(COUNTER_LETTERS) && !is_currency)
+    };
+    !is_multiple && sentence.word(next).is_some_and(is_counted)
+}
+
+/// Whether something that can be counted begins at a place, as after a number in words.
+pub fn is_counted(sentence: &Sentence, at: usize) -> bool {
+    let at = match sentence.is_in(Some(at), &COUNT_ADJECTIVES) {
+        true => at + 1,
+        false => at,
+    };
+    sentence.is_in(Some(at), &COUNTED)
+}
+
+/// The number in `3rd`.
+fn ordinal(sentence: &Sentence, at: usize) -> Option<usize> {
+    let is_short = sentence.digits(at, 3).is_some();
+    let endings = ["st", "nd", "rd", "th", "º", "ª"];
+    let has_ending = sentence.is_glued(at + 1) && sentence.is_one_of(Some(at + 1), &endings);
+    (is_short && has_ending).then_some(1)
+}
+
+/// The number in `(1) …; (2) …` and `1) …`, of one digit.
+fn list_item(sentence: &Sentence, at: usize) -> Option<usize> {
+    let is_short = sentence.digits(at, 1).is_some();
+    let is_closed = sentence.is_glued(at + 1) && sentence.sign(at + 1) == Some(')');
+    let is_open = at >= 1 && sentence.sign(at - 1) == Some('(') && sentence.is_glued(at);
+    let before = if is_open { at - 1 } else { at };
+    let is_first = before == 0
+        || sentence
+            .sign(before - 1)
+            .is_some_and(|sign| ".,;:".contains(sign));
+    // After an item comes what it says.
+    let goes_on = at + 2 < sentence.len() && sentence.sign(at + 2) != Some('.');
+    (is_short && is_closed && is_first && goes_on).then_some(1)
+}

@@ -1,0 +1,281 @@
+//! A sentence as numbers, words and signs, read once from left to right. What a number means is
+//! decided in `plain` and `currency`.
+
+use crate::agent::amounts::number::{Number, digit, mark};
+use crate::agent::amounts::words::{DASHES, LABELS, MONTHS, Words};
+use crate::spelling::is_invisible;
+
+/// A part of a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Digits of any script, with marks between them.
+    Number(Number),
+    /// Letters, in lower case.
+    Word(String),
+    /// Any other visible character.
+    Sign(char),
+}
+
+/// A part of a sentence, and its place there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// What it is.
+    pub kind: Kind,
+    /// The index of its first character.
+    pub start: usize,
+    /// The index after its last character.
+    pub end: usize,
+}
+
+/// A sentence and its parts.
+#[derive(Clone, Debug)]
+pub struct Sentence {
+    /// The characters that are visible, full-width ones of ASCII as their usual forms.
+    chars: Vec<char>,
+    tokens: Vec<Token>,
+}
+
+/// How many characters a word may have that is compared as a whole.
+const MAX_WORD_CHARS: usize = 64;
+
+impl Sentence {
+    /// Splits a sentence.
+    pub fn of(text: &str) -> Self {
+        let visible = text.chars().filter(|c| !is_invisible(*c));
+        let chars: Vec<char> = visible.map(usual_width).collect();
+        let mut tokens: Vec<Token> = Vec::new();
+        let mut at = 0;
+        while at < chars.len() {
+            let c = chars[at];
+            let (kind, end) = if begins_number(&chars, at) {
+                number(&chars, at, may_be_grouped_by_blanks(&tokens))
+            } else if c.is_alphabetic() {
+                let rest = &chars[at..];
+                let n_letters = rest
+                    .iter()
+                    .position(|c| !c.is_alphabetic() || digit(*c).is_some())
+                    .unwrap_or(rest.len());
+                let letters = &rest[..n_letters];
+                let word = letters.iter().flat_map(|c| c.to_lowercase()).collect();
+                (Kind::Word(word), at + n_letters)
+            } else {
+                (Kind::Sign(c), at + 1)
+            };
+            if !c.is_whitespace() {
+                let start = at;
+                tokens.push(Token { kind, start, end });
+            }
+            at = end;
+        }
+        Self { chars, tokens }
+    }
+
+    /// How many parts the sentence has.
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// One part.
+    pub fn token(&self, at: usize) -> Option<&Token> {
+        self.tokens.get(at)
+    }
+
+    /// The number that a part is.
+    pub fn number(&self, at: usize) -> Option<&Number> {
+        match &self.token(at)?.kind {
+            Kind::Number(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// The word that a part is, in lower case.
+    pub fn word(&self, at: usize) -> Option<&str> {
+        match &self.token(at)?.kind {
+            Kind::Word(word) => Some(word),
+            _ => None,
+        }
+    }
+
+    /// The sign that a part is.
+    pub fn sign(&self, at: usize) -> Option<char> {
+        match self.token(at)?.kind {
+            Kind::Sign(sign) => Some(sign),
+            _ => None,
+        }
+    }
+
+    /// Whether a part is one of these words.
+    pub fn is_one_of(&self, at: Option<usize>, words: &[&str]) -> bool {
+        at.and_then(|at| self.word(at))
+            .is_some_and(|word| words.contains(&word))
+    }
+
+    /// Whether a part is a word of a list.
+    pub fn is_in(&self, at: Option<usize>, words: &Words) -> bool {
+        at.and_then(|at| self.word(at))
+            .is_some_and(|word| words.contains(word))
+    }
+
+    /// Whether a part is a hyphen or a dash.
+    pub fn is_dash(&self, at: usize) -> bool {
+        self.sign(at).is_some_and(|sign| DASHES.contains(&sign))
+    }
+
+    /// The digits of a number without marks, at most as many as given.
+    pub fn digits(&self, at: usize, max: usize) -> Option<&str> {
+        self.number(at)?
+            .digits()
+            .filter(|digits| digits.len() <= max)
+    }
+
+    /// A whole number of at most nine digits.
+    pub fn integer(&self, at: usize) -> Option<u32> {
+        self.digits(at, 9)?.parse().ok()
+    }
+
+    /// Whether nothing is between a part and the one before it.
+    pub fn is_glued(&self, at: usize) -> bool {
+        at > 0
+            && self
+                .token(at)
+                .is_some_and(|token| self.tokens[at - 1].end == token.start)
+    }
+
+    /// Whether a part is a word in lower case as it was written.
+    pub fn is_lower(&self, at: usize) -> bool {
+        self.word(at).is_some() && self.chars[self.tokens[at].start].is_lowercase()
+    }
+
+    /// The parts from one to another as written.
+    pub fn text(&self, first: usize, last: usize) -> String {
+        match (self.token(first), self.token(last)) {
+            (Some(first), Some(last)) => self.chars[first.start..last.end].iter().collect(),
+            _ => String::new(),
+        }
+    }
+
+    /// The word between blanks that the parts from one to another are in, without punctuation around
+    /// it; `None` if they are in several, or in a long one.
+    pub fn blank_word(&self, first: usize, last: usize) -> Option<String> {
+        let (start, end) = (self.token(first)?.start, self.token(last)?.end);
+        if self.chars[start..end].iter().any(|c| c.is_whitespace()) {
+            return None;
+        }
+        let before = self.chars[..start].iter().rev();
+        let start = start
+            - before
+                .take_while(|c| !c.is_whitespace())
+                .take(MAX_WORD_CHARS)
+                .count();
+        let after = self.chars[end..].iter();
+        let end = end
+            + after
+                .take_while(|c| !c.is_whitespace())
+                .take(MAX_WORD_CHARS)
+                .count();
+        let word: String = self.chars[start..end].iter().collect();
+        let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+        (word.chars().count() <= MAX_WORD_CHARS).then(|| word.to_lowercase())
+    }
+}
+
+/// The words of a text that contain digits, as [`Sentence::blank_word`] has them.
+pub fn words_with_digits(text: &str) -> impl Iterator<Item = String> {
+    let visible: String = text
+        .chars()
+        .filter(|c| !is_invisible(*c))
+        .map(usual_width)
+        .collect();
+    let words: Vec<String> = visible
+        .split_whitespace()
+        .map(|word| {
+            word.trim_matches(|c: char| !c.is_alphanumeric())
+                .to_lowercase()
+        })
+        .filter(|word| word.contains(|c| digit(c).is_some()))
+        .collect();
+    words.into_iter()
+}
+
+/// The usual form of a full-width character of ASCII.
+fn usual_width(c: char) -> char {
+    match c {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
+        c => c,
+    }
+}
+
+/// Whether a number begins here: at a numeral, but not at a raised one of a unit such as `m²`, or at
+/// a mark before decimals, as in `.50`.
+fn begins_number(chars: &[char], at: usize) -> bool {
+    let before = at.checked_sub(1).map(|before| chars[before]);
+    let is_digit = |at: usize| chars.get(at).is_some_and(|c| digit(*c).is_some());
+    match chars[at] {
+        c if digit(c).is_some() => true,
+        '²' | '³' => !before.is_some_and(char::is_alphabetic),
+        '.' | ',' | '\u{66b}' => {
+            is_digit(at + 1) && !before.is_some_and(|c| c.is_alphanumeric() || c == '.')
+        }
+        c => c.is_numeric(),
+    }
+}
+
+/// Whether blanks may separate the groups of a number that begins after these tokens: in `March 3
+/// 100.00` and `rule 3 100.00` they do not.
+fn may_be_grouped_by_blanks(before: &[Token]) -> bool {
+    !matches!(before.last(), Some(Token { kind: Kind::Word(word), .. })
+        if MONTHS.contains(word.as_str()) || LABELS.contains(word.as_str()))
+}
+
+/// The number that begins at a place, and the place after it.
+fn number(chars: &[char], start: usize, may_be_grouped_by_blanks: bool) -> (Kind, usize) {
+    let mut number = Number::default();
+    let mut at = start;
+    if digit(chars[at]).is_none() && mark(chars[at]).is_some() {
+        number.groups.push(String::new());
+        number.marks.extend(mark(chars[at]));
+        at += 1;
+    }
+    loop {
+        let mut group = String::new();
+        while let Some(c) = chars.get(at) {
+            match digit(*c) {
+                Some(digit) => group.push(digit),
+                None if c.is_numeric() => number.has_other_numerals = true,
+                None => break,
+            }
+            at += 1;
+        }
+        number.groups.push(group);
+        let next = &chars[at..];
+        let n_digits = next
+            .iter()
+            .skip(1)
+            .take(4)
+            .take_while(|c| digit(**c).is_some())
+            .count();
+        let joining = next
+            .first()
+            .copied()
+            .and_then(mark)
+            .filter(|mark| match mark {
+                ' ' => may_be_grouped_by_blanks && n_digits == 3 && is_grouped_by_blanks(&number),
+                _ => n_digits > 0,
+            });
+        let Some(mark) = joining else {
+            return (Kind::Number(number), at);
+        };
+        number.marks.push(mark);
+        at += 1;
+    }
+}
+
+/// Whether the digits so far could be groups with blanks between them.
+fn is_grouped_by_blanks(number: &Number) -> bool {
+    let Some((first, others)) = number.groups.split_first() else {
+        return false;
+    };
+    (1..=3).contains(&first.len())
+        && others.iter().all(|group| group.len() == 3)
+        && number.marks.iter().all(|mark| *mark == ' ')
+}
