@@ -21,6 +21,8 @@ pub struct Classification {
     /// Whether any evidence points to a category. The check `category_evidence` says whether it
     /// points to this one.
     pub is_corroborated: bool,
+    /// The categories that the evidence points to as much as to this one, in alphabetical order.
+    pub rivals: Vec<String>,
     /// What was done on the way.
     pub run: StepRun,
 }
@@ -86,7 +88,11 @@ pub async fn classify(agent: &Agent, case: &Case, shown: &ExpenseFacts) -> Class
         answer.category
     });
     run.report.result.clone_from(&category);
+    let rivals = category
+        .as_deref()
+        .map(|category| evidence.rivals(category));
     Classification {
+        rivals: rivals.unwrap_or_default(),
         category,
         is_corroborated,
         run,

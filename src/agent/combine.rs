@@ -4,7 +4,7 @@
 use crate::agent::ask::StepRun;
 use crate::agent::classify::Classification;
 use crate::agent::decide::Advice;
-use crate::agent::lookup::{Found, Lookup};
+use crate::agent::lookup::{Ambiguity, Found, Lookup};
 use crate::domain::ruling::{Outcome, Ruling};
 
 /// The results of the three steps; a step that was not reached is absent.
@@ -22,6 +22,11 @@ impl<'a> Steps<'a> {
     /// The policy, if one was found that can judge the expense.
     pub fn found(&self) -> Option<&'a Found> {
         self.lookup?.found.as_ref()
+    }
+
+    /// What the evidence leaves open about the category.
+    pub fn ambiguity(&self) -> Option<&'a Ambiguity> {
+        self.lookup?.ambiguity.as_ref()
     }
 
     /// What the steps that were reached did, in order.
@@ -68,6 +73,13 @@ pub fn combine(steps: &Steps<'_>) -> Combined {
     // covers, or it may be wrong. A person finds out.
     if *ruling > verdict.ruling {
         return review(first_trouble(steps));
+    }
+    // Another category is stricter, and the evidence points to it just as well.
+    if let Some(Ambiguity { categories, .. }) = steps.ambiguity() {
+        return review(format!(
+            "the evidence points to {}, and the verdict depends on which of them it is",
+            categories.join(" and ")
+        ));
     }
     // The advice is more lenient than the verdict, which overrides it.
     if *ruling < verdict.ruling {

@@ -71,8 +71,12 @@ impl Agent {
         Decision {
             category: steps.classification.category.clone(),
             approver: approver.filter(|_| asks_for_approval),
-            // A review needs at least the role that the rules ask for.
-            reviewer: asks_for_review.then(|| approver.unwrap_or(Role::Manager)),
+            // A review needs at least the role that the rules ask for, of each category that the
+            // evidence points to.
+            reviewer: asks_for_review.then(|| {
+                let other = steps.ambiguity().and_then(|ambiguity| ambiguity.approver);
+                approver.max(other).unwrap_or(Role::Manager)
+            }),
             missing: verdict
                 .filter(|_| asks_for_approval)
                 .map(|verdict| verdict.missing.clone())

@@ -12,7 +12,7 @@ use crate::agent::prompts::facts::{DecideFacts, PolicyFacts};
 use crate::agent::validate::{self, AnswerRef};
 use crate::domain::decision::PolicyRef;
 use crate::domain::expense::{ConvertedAmount, Expense};
-use crate::domain::ruling::Role;
+use crate::domain::ruling::{Role, Ruling};
 use crate::domain::step::Step;
 use crate::ledger::{Ledger, LedgerError, Reservation};
 use crate::policy::Policy;
@@ -26,8 +26,19 @@ pub struct Lookup {
     pub category: String,
     /// The policy; absent if none can judge the expense.
     pub found: Option<Found>,
+    /// What the evidence leaves open; absent if it leaves nothing open that changes the verdict.
+    pub ambiguity: Option<Ambiguity>,
     /// What was checked.
     pub run: StepRun,
+}
+
+/// The evidence points to several categories, and the verdict depends on which of them it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ambiguity {
+    /// The category that was looked up and those that are stricter, in alphabetical order.
+    pub categories: Vec<String>,
+    /// The highest role that has to approve the expense in one of them.
+    pub approver: Option<Role>,
 }
 
 /// A policy, and what it says about one expense.
@@ -107,7 +118,8 @@ impl Found {
     }
 }
 
-/// Looks up the policy of a category and evaluates it.
+/// Looks up the policy of a category and evaluates it. `rivals` are the categories that the evidence
+/// points to as well; their policies are evaluated only to find out whether one is stricter.
 ///
 /// # Errors
 /// When the ledger cannot read the cap usage.
@@ -115,6 +127,7 @@ pub async fn lookup(
     ledger: &Ledger,
     judged: &JudgedExpense,
     category: &str,
+    rivals: &[String],
 ) -> Result<Lookup, LedgerError> {
     let expense = &judged.expense;
     let mut run = StepRun::new(Step::PolicyLookup);
@@ -126,6 +139,10 @@ pub async fn lookup(
             Some(Found::new(policy, judged, converted_amount.clone(), &usage))
         }
         Err(_) => None,
+    };
+    let ambiguity = match &found {
+        Some(found) => ambiguity(ledger, judged, found, rivals).await?,
+        None => None,
     };
     let answer_ref = AnswerRef {
         step: Step::PolicyLookup,
@@ -141,8 +158,49 @@ pub async fn lookup(
     Ok(Lookup {
         category: category.to_owned(),
         found,
+        ambiguity,
         run,
     })
+}
+
+/// Compares the verdict with those of the rivals. A rival that has no policy to judge the expense
+/// counts as stricter, because a person would have to review it.
+async fn ambiguity(
+    ledger: &Ledger,
+    judged: &JudgedExpense,
+    found: &Found,
+    rivals: &[String],
+) -> Result<Option<Ambiguity>, LedgerError> {
+    if found.verdict.ruling == Ruling::Denied {
+        return Ok(None);
+    }
+    let mut categories = Vec::new();
+    let mut approver = found.verdict.approver;
+    for rival in rivals {
+        let is_stricter = match usable_policy(&judged.rulebook, rival, &judged.expense) {
+            Ok((policy, converted_amount)) => {
+                let usage = ledger
+                    .usage(&judged.tenant_id, policy, &judged.expense)
+                    .await?;
+                let other = Found::new(policy, judged, converted_amount, &usage).verdict;
+                approver = approver.max(other.approver);
+                (other.ruling, other.approver) > (found.verdict.ruling, found.verdict.approver)
+            }
+            Err(_) => true,
+        };
+        if is_stricter {
+            categories.push(rival.clone());
+        }
+    }
+    if categories.is_empty() {
+        return Ok(None);
+    }
+    categories.push(found.policy.id.clone());
+    categories.sort();
+    Ok(Some(Ambiguity {
+        categories,
+        approver,
+    }))
 }
 
 /// The policy in force and the amount in its currency, or why no policy can judge this expense.

@@ -126,7 +126,8 @@ impl Agent {
             let classification = step(Step::Classify, classify(self, case, &shown)).await;
             let lookup = match &classification.category {
                 Some(category) => {
-                    let lookup = lookup(&self.ledger, &case.judged, category);
+                    let lookup =
+                        lookup(&self.ledger, &case.judged, category, &classification.rivals);
                     Some(step(Step::PolicyLookup, lookup).await?)
                 }
                 None => None,
@@ -147,7 +148,7 @@ impl Agent {
         &self,
         case: &Case,
         classification: &Classification,
-        mut lookup: Option<Lookup>,
+        mut looked_up: Option<Lookup>,
         advice: Option<Advice>,
     ) -> Result<Recorded, RunError> {
         let started = Instant::now();
@@ -155,7 +156,7 @@ impl Agent {
         loop {
             let steps = Steps {
                 classification,
-                lookup: lookup.as_ref(),
+                lookup: looked_up.as_ref(),
                 advice: advice.as_ref(),
             };
             let mut decision = self.conclude(case, &steps, n_caps_moved > 0);
@@ -181,10 +182,10 @@ impl Agent {
                 }
                 Err(error) => return Err(error.into()),
             }
-            if let Some(before) = &mut lookup {
-                let again =
-                    self::lookup::lookup(&self.ledger, &case.judged, &before.category).await?;
-                before.found = again.found;
+            if let Some(before) = &mut looked_up {
+                let rivals = &classification.rivals;
+                let again = lookup(&self.ledger, &case.judged, &before.category, rivals).await?;
+                (before.found, before.ambiguity) = (again.found, again.ambiguity);
             }
         }
     }

@@ -3,7 +3,7 @@
 //! of categories, or none. Sources that agree do not outvote one that disagrees: see
 //! [`FoundEvidence::objection`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::policy::Policy;
 use crate::policy::mcc::Codes;
@@ -16,8 +16,12 @@ pub struct Evidence {
     pub mcc: Vec<Codes>,
     /// Phrases that occur in merchants' names, and in transaction texts that name the merchant.
     pub merchant: Vec<Phrase>,
+    /// Phrases that occur in merchants' names only: in a text they mean something else.
+    pub name: Vec<Phrase>,
     /// Phrases that occur in transaction texts.
     pub transaction: Vec<Phrase>,
+    /// Phrases that point to no category, although shorter ones in them do.
+    pub but: Vec<Phrase>,
 }
 
 /// Where evidence comes from, the strongest source first.
@@ -64,6 +68,29 @@ impl FoundEvidence {
         objecting.map(|(source, named)| (*source, named.as_slice()))
     }
 
+    /// The other categories that a source names beside this one, in alphabetical order. Such a source
+    /// objects to none of them, so an employee could choose among them by the order of the words. A
+    /// merchant category code names one category only, and is not the employee's to choose, so it
+    /// settles the question.
+    pub fn rivals(&self, category: &str) -> Vec<String> {
+        let is_settled = self
+            .sources
+            .iter()
+            .any(|(source, named)| *source == EvidenceSource::Mcc && named == &[category]);
+        if is_settled {
+            return Vec::new();
+        }
+        let undecided = self
+            .sources
+            .iter()
+            .filter(|(_, named)| named.iter().any(|name| name == category));
+        let rivals: BTreeSet<&String> = undecided
+            .flat_map(|(_, named)| named)
+            .filter(|name| *name != category)
+            .collect();
+        rivals.into_iter().cloned().collect()
+    }
+
     /// The categories named by each source, the strongest source first; a category that several
     /// sources name is repeated.
     pub fn categories(&self) -> impl Iterator<Item = &str> {
@@ -106,10 +133,14 @@ impl EvidenceIndex {
             index
                 .mcc
                 .extend(codes.map(|codes| (codes, category.clone())));
+            let category = Some(category.as_str());
             index.merchant.extend(&evidence.merchant, category);
+            index.merchant.extend(&evidence.name, category);
             // A transaction text often names the merchant, so merchants' names count there too.
             index.text.extend(&evidence.merchant, category);
             index.text.extend(&evidence.transaction, category);
+            index.merchant.extend(&evidence.but, None);
+            index.text.extend(&evidence.but, None);
         }
         index
     }
@@ -142,16 +173,17 @@ impl EvidenceIndex {
 /// few phrases only.
 #[derive(Clone, Debug, Default)]
 struct Phrases {
-    by_initial: HashMap<char, Vec<(Phrase, String)>>,
+    by_initial: HashMap<char, Vec<(Phrase, Option<String>)>>,
 }
 
 impl Phrases {
-    fn extend(&mut self, phrases: &[Phrase], category: &str) {
+    /// Adds phrases that point to a category, or to none.
+    fn extend(&mut self, phrases: &[Phrase], category: Option<&str>) {
         for phrase in phrases {
             let Some(initial) = phrase.initial() else {
                 continue;
             };
-            let entry = (phrase.clone(), category.to_owned());
+            let entry = (phrase.clone(), category.map(str::to_owned));
             let bucket = self.by_initial.entry(initial).or_default();
             if !bucket.contains(&entry) {
                 bucket.push(entry);
@@ -163,7 +195,7 @@ impl Phrases {
     /// the most specific phrase wins and consumes its words, so "uber eats" is a meal although
     /// "uber" is a ride.
     fn find(&self, text: &Words) -> Vec<String> {
-        let mut found = Vec::new();
+        let mut found: Vec<String> = Vec::new();
         let mut rest = text.as_slice();
         while let Some(initial) = rest.first().and_then(|word| word.chars().next()) {
             let candidates = self
@@ -174,7 +206,8 @@ impl Phrases {
             let matching = candidates.iter().filter(|(phrase, _)| phrase.begins(rest));
             let n_consumed = match matching.max_by_key(|(phrase, _)| phrase.specificity()) {
                 Some((phrase, category)) => {
-                    if !found.contains(category) {
+                    if let Some(category) = category.as_ref().filter(|name| !found.contains(*name))
+                    {
                         found.push(category.clone());
                     }
                     phrase.n_words()

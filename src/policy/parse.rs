@@ -232,14 +232,16 @@ fn parse_evidence(
     let mut table = Table::new(section, at);
     let mcc = list(source, &mut table, "mcc", CODES, Codes::parse);
     let merchant = list(source, &mut table, "merchant", PHRASE, Phrase::parse);
+    let name = list(source, &mut table, "name", PHRASE, Phrase::parse);
     let transaction = list(source, &mut table, "transaction", PHRASE, Phrase::parse);
+    let but = list(source, &mut table, "but", PHRASE, Phrase::parse);
     table.finish(source);
     for (at, codes) in &mcc {
         for code in codes.iter() {
             claim(source, *at, &format!("the merchant category code {code}"));
         }
     }
-    for (at, phrase) in &merchant {
+    for (at, phrase) in merchant.iter().chain(&name).chain(&but) {
         claim(source, *at, &format!("the phrase \"{phrase}\""));
     }
     for (at, phrase) in &transaction {
@@ -256,7 +258,9 @@ fn parse_evidence(
     Some(Evidence {
         mcc: values(mcc),
         merchant: values(merchant),
+        name: values(name),
         transaction: values(transaction),
+        but: values(but),
     })
 }
 

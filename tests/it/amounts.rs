@@ -415,7 +415,7 @@ fn an_invented_amount_is_found_in_every_writing() {
         "The limit is based on 12.10. It is kept.",
         "The cap stands at 12.30 and is kept.",
         "At 12.30 EUR the meal is within the cap.",
-        "On 03.02. EUR the meal is within the cap.",
+        "On 03.02 EUR the meal is within the cap.",
         "The limit is ₹18,40,001.",
     ] {
         assert!(!invented(reason).is_empty(), "{reason}");

@@ -33,6 +33,7 @@ mod endpoint_failures;
 mod endpoint_forms;
 mod endpoints;
 mod error_chain;
+mod evidence;
 mod export;
 mod harness;
 mod hash_chain;

@@ -110,6 +110,18 @@ async fn the_right_denial_for_the_wrong_reason_is_a_review() {
 }
 
 #[tokio::test]
+async fn evidence_for_a_stricter_category_is_a_review_without_a_failed_check() {
+    let replies = [
+        category("travel"),
+        advice_because("approved", "Within policy.", &["travel-trip-cap"]),
+    ];
+    let body = expense("Travel: gym membership", "190.00");
+    let body = golden("ambiguous_evidence", replies, body).await;
+    assert_eq!(body["outcome"], "needs_review");
+    assert_eq!(body["agent_outcome"], "escalated");
+}
+
+#[tokio::test]
 async fn an_invalid_category_is_repaired_once() {
     let replies = [
         category("entertainment"),

@@ -199,7 +199,7 @@ impl Agent {
             })?;
         let judged = judged(decision, request.rulebook.clone(), amount);
         for _ in 0..MAX_RECORD_ATTEMPTS {
-            let looked_up = lookup(&self.ledger, &judged, &category);
+            let looked_up = lookup(&self.ledger, &judged, &category, &[]);
             let looked_up = step(Step::PolicyLookup, looked_up).await?;
             let found = looked_up.found.ok_or_else(|| ResolveError::Field {
                 field: "category",

@@ -100,6 +100,9 @@ pub enum Place {
     /// The event of a failed check.
     #[strum(to_string = "`validation.failed`")]
     FailedValidation,
+    /// The event of evidence that points to several categories.
+    #[strum(to_string = "`evidence.ambiguous`")]
+    AmbiguousEvidence,
     /// The log record of a check.
     #[strum(to_string = "log record `gen_ai.evaluation.result`")]
     Evaluation,

@@ -190,6 +190,9 @@ attributes! {
     EXPENSE_POLICY_RULES = "expense.policy.rules", Strings, on [ExecuteTool], Ours, Low;
     /// Ids of the rules that the expense violates.
     EXPENSE_VIOLATIONS = "expense.violations", Strings, on [ExecuteTool], Ours, Low;
+    /// Categories that the evidence points to: the model's, and those with a stricter verdict.
+    EXPENSE_EVIDENCE_CATEGORIES = "expense.evidence.categories", Strings,
+        on [AmbiguousEvidence], Ours, Low;
 
     /// Type of the check.
     VALIDATION_TYPE = "validation.type", String, on [Validations], Ours, Low;
@@ -241,6 +244,9 @@ events! {
     /// The cost of an answer is unknown: the price table has no entry for the model, or the
     /// provider did not count the tokens.
     EVENT_COST_UNKNOWN = "cost.unknown", on [Chat];
+    /// The evidence points to several categories, and another one than the model's is stricter, so a
+    /// person reviews the expense. No check failed.
+    EVENT_EVIDENCE_AMBIGUOUS = "evidence.ambiguous", on [ExecuteTool];
     /// Another expense used up the cap between verdict and record, so the verdict was computed
     /// again.
     EVENT_CAP_MOVED = "cap.moved", on [InvokeAgent];

@@ -57,9 +57,18 @@ impl StepResult for Result<Lookup, LedgerError> {
         let Projection {
             attributes,
             content,
+            events,
             ..
         } = &mut projection;
         attributes.push(names::EXPENSE_CATEGORY.with(lookup.category.clone()));
+        events.extend(lookup.ambiguity.iter().map(|ambiguity| Event {
+            name: names::EVENT_EVIDENCE_AMBIGUOUS,
+            at: None,
+            attributes: vec![
+                names::EXPENSE_EVIDENCE_CATEGORIES
+                    .with(strings(ambiguity.categories.iter().cloned())),
+            ],
+        }));
         if captures.on_spans {
             let arguments = json!({"category": lookup.category});
             content.push(names::GEN_AI_TOOL_CALL_ARGUMENTS.with(content::value(arguments)));

@@ -141,6 +141,7 @@ fn places_of_event(event: &str) -> &'static [Place] {
         names::EVENT_VALIDATION_PASSED => &[Place::Validations],
         names::EVENT_VALIDATION_FAILED => &[Place::Validations, Place::FailedValidation],
         names::EVENT_RETRY => &[Place::Retry],
+        names::EVENT_EVIDENCE_AMBIGUOUS => &[Place::AmbiguousEvidence],
         _ => &[],
     }
 }
