@@ -101,9 +101,14 @@ impl Page {
                 }
                 continue;
             }
-            let varies = ["_seconds_sum", "telemetry_spans", "telemetry_queue"]
-                .iter()
-                .any(|part| line.contains(part) && !line.starts_with('#'));
+            let varies = [
+                "_seconds_sum",
+                "telemetry_spans",
+                "telemetry_queue",
+                "expense_connections",
+            ]
+            .iter()
+            .any(|part| line.contains(part) && !line.starts_with('#'));
             lines.push(match line.rsplit_once(' ') {
                 Some((series, _)) if varies => format!("{series} <n>"),
                 _ => line.to_owned(),
