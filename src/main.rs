@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use expense_agent::cli::audit::AboveLimit;
 use expense_agent::cli::decide::Undecided;
+use expense_agent::cli::ledger::NothingToVerify;
 use expense_agent::cli::{
     Cli, Command, KeysCommand, LedgerCommand, PoliciesCommand, audit, decide, demo, export,
     healthcheck, keys, ledger, policies, pseudonym, serve,
@@ -18,8 +19,8 @@ use expense_agent::redact::redact;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// The exit code when a command ran to its end, but its result should fail a pipeline: an error
-/// rate above the limit, or rows without a decision or without the model's advice. 1 means that the
-/// command failed, and 2 that the command line is invalid.
+/// rate above the limit, rows without a decision or without the model's advice, or no record to
+/// verify. 1 means that the command failed, and 2 that the command line is invalid.
 const UNSATISFIED: u8 = 3;
 
 fn main() -> ExitCode {
@@ -45,12 +46,10 @@ fn main() -> ExitCode {
         Command::Ledger {
             command: LedgerCommand::Erase(wanted),
         } => configured(settings).and_then(|config| ledger::erase(&config, &wanted, &mut out)),
-        Command::Export(wanted) => {
-            configured(settings).and_then(|config| export::run(&config, &wanted, &mut out))
-        }
-        Command::Audit(wanted) => {
-            configured(settings).and_then(|config| audit::run(&config, &wanted, &mut out))
-        }
+        Command::Export(wanted) => configured(settings)
+            .and_then(|config| export::run(&config, &wanted, &mut out, &mut anstream::stderr())),
+        Command::Audit(wanted) => configured(settings)
+            .and_then(|config| audit::run(&config, &wanted, &mut out, &mut anstream::stderr())),
         Command::Pseudonym { user_id } => {
             configured(settings).and_then(|config| pseudonym::run(&config, &user_id, &mut out))
         }
@@ -66,7 +65,9 @@ fn main() -> ExitCode {
         Err(error) => {
             // The message may repeat a setting, and standard error often ends up in a log.
             anstream::eprintln!("error: {}", redact(&format!("{error:#}")));
-            let is_unsatisfied = error.is::<AboveLimit>() || error.is::<Undecided>();
+            let is_unsatisfied = error.is::<AboveLimit>()
+                || error.is::<Undecided>()
+                || error.is::<NothingToVerify>();
             if is_unsatisfied {
                 ExitCode::from(UNSATISFIED)
             } else {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::cli::ledger::with_ledger;
+use crate::cli::ledger::{note_if_empty, reading_ledger};
 use crate::cli::period::{Moment, moment, period};
 use crate::config::Config;
 use crate::domain::decision::Decision;
@@ -45,13 +45,19 @@ pub enum Format {
     Ndjson,
 }
 
-/// Writes the decisions of a period in the order they were received.
+/// Writes the decisions of a period in the order they were received. Says in `notes` if the ledger is
+/// empty.
 ///
 /// # Errors
 /// When the ledger cannot be read, or the output cannot be written.
-pub fn run(config: &Config, wanted: &Export, out: &mut dyn Write) -> anyhow::Result<()> {
+pub fn run(
+    config: &Config,
+    wanted: &Export,
+    out: &mut dyn Write,
+    notes: &mut dyn Write,
+) -> anyhow::Result<()> {
     let period = period(wanted.from, wanted.to)?;
-    with_ledger(config, async |ledger| {
+    reading_ledger(config, async |ledger| {
         let mut lines = Lines::new(wanted.format, out)?;
         let tenant_id = wanted
             .tenant
@@ -61,12 +67,17 @@ pub fn run(config: &Config, wanted: &Export, out: &mut dyn Write) -> anyhow::Res
         loop {
             let page = ledger.export(period, tenant_id.as_deref(), after).await?;
             let Some(last) = page.last() else {
-                return lines.finish();
+                lines.finish()?;
+                break;
             };
             after = Some(last.stored.decision.id);
             for exported in &page {
                 lines.write(exported)?;
             }
+        }
+        match after {
+            Some(_) => Ok(()),
+            None => note_if_empty(config, ledger, notes).await,
         }
     })
 }

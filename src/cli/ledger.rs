@@ -7,8 +7,8 @@ use anyhow::bail;
 use clap::Args;
 
 use crate::config::Config;
-use crate::ledger::Ledger;
 use crate::ledger::verify::Walk;
+use crate::ledger::{Ledger, LedgerError, Store};
 
 /// Which chains to verify.
 #[derive(Args, Clone, Debug)]
@@ -35,32 +35,90 @@ pub struct Erase {
     pub tenant: String,
 }
 
+/// The ledger has no record in a hash chain, so nothing was verified.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}, so nothing was verified{1}")]
+pub struct NothingToVerify(String, &'static str);
+
 /// Walks the chains and prints a line for each.
 ///
 /// # Errors
-/// When a record was changed, the wanted hash is in no chain, or the ledger cannot be read.
+/// When a record was changed, the wanted hash is in no chain, or the ledger cannot be read;
+/// [`NothingToVerify`] when no chain has a record.
 pub fn verify(config: &Config, wanted: &Verify, out: &mut dyn Write) -> anyhow::Result<()> {
-    with_ledger(config, async |ledger| {
+    reading_ledger(config, async |ledger| {
         let tenants = match &wanted.tenant {
             Some(tenant_id) => vec![ledger.recorded_tenants.name_of(tenant_id)],
             None => ledger.tenants().await?,
         };
         let (mut n_broken, mut has_head) = (0, wanted.head.is_none());
+        let (mut n_records, mut n_unchained) = (0, 0);
         for tenant_id in tenants {
             let walk = ledger.walk(&tenant_id, wanted.head.as_deref()).await?;
             has_head |= walk.has_hash;
             n_broken += usize::from(walk.broken.is_some());
-            writeln!(out, "{}", summary(&walk))?;
+            (n_records, n_unchained) = (n_records + walk.n_records, n_unchained + walk.n_unchained);
+            if walk.broken.is_some() || walk.n_records + walk.n_unchained > 0 {
+                writeln!(out, "{}", summary(&walk))?;
+            }
         }
         match (n_broken, &wanted.head) {
             (0, Some(head)) if !has_head => {
                 bail!("no record has the hash {head}: its record was removed or changed")
             }
+            (0, _) if n_records == 0 => Err(nothing_to_verify(config, wanted, n_unchained).into()),
             (0, _) => Ok(()),
             (1, _) => bail!("one chain is broken"),
             (n, _) => bail!("{n} chains are broken"),
         }
     })
+}
+
+/// What to say when no chain has a record; `n_unchained` decisions are in none.
+fn nothing_to_verify(config: &Config, wanted: &Verify, n_unchained: i64) -> NothingToVerify {
+    let of_tenant = wanted
+        .tenant
+        .as_ref()
+        .map(|tenant_id| format!(" of the tenant {tenant_id}"))
+        .unwrap_or_default();
+    match n_unchained {
+        0 => NothingToVerify(
+            format!("the ledger {} holds no record{of_tenant}", config.store),
+            lost_log(&config.store),
+        ),
+        _ => NothingToVerify(format!("no record{of_tenant} is in a hash chain"), ""),
+    }
+}
+
+/// Why a ledger may be empty that should not be.
+fn lost_log(store: &Store) -> &'static str {
+    match store {
+        Store::Sqlite(_) => {
+            "; if this is a copy, copy the `ledger.sqlite-wal` too, which holds the newest records"
+        }
+        Store::Postgres(_) => "",
+    }
+}
+
+/// Says in `notes` that a ledger holds no record at all, if that is so: whoever reads nothing from it
+/// may have named another one.
+///
+/// # Errors
+/// When the ledger cannot be read, or the note cannot be written.
+pub(super) async fn note_if_empty(
+    config: &Config,
+    ledger: &Ledger,
+    notes: &mut dyn Write,
+) -> anyhow::Result<()> {
+    if ledger.tenants().await?.is_empty() {
+        let store = &config.store;
+        writeln!(
+            notes,
+            "note: the ledger {store} holds no record{}",
+            lost_log(store)
+        )?;
+    }
+    Ok(())
 }
 
 /// The line for one chain.
@@ -116,6 +174,26 @@ pub fn with_ledger(
     config: &Config,
     work: impl AsyncFnOnce(&Ledger) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    opened(config, Ledger::open(&config.store), work)
+}
+
+/// Opens the ledger of a configuration, which may be on a read-only medium, reads from it and closes
+/// it.
+///
+/// # Errors
+/// When there is no ledger, or the work fails.
+pub fn reading_ledger(
+    config: &Config,
+    work: impl AsyncFnOnce(&Ledger) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    opened(config, Ledger::open_to_read(&config.store), work)
+}
+
+fn opened(
+    config: &Config,
+    open: impl Future<Output = Result<Ledger, LedgerError>>,
+    work: impl AsyncFnOnce(&Ledger) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     if !config.store.exists() {
         bail!(
             "there is no ledger {}; name its folder with --data, or its Postgres in DATABASE_URL",
@@ -124,7 +202,7 @@ pub fn with_ledger(
     }
     let runtime = crate::cli::runtime()?;
     runtime.block_on(async {
-        let ledger = Ledger::open(&config.store).await?;
+        let ledger = open.await?;
         let result = work(&ledger).await;
         ledger.close().await;
         result

@@ -87,7 +87,7 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum LedgerCommand {
     /// Verify the hash chain of every tenant, and name the first record that was changed; exit code
-    /// 0 if all hold, else 1
+    /// 0 if all hold, 1 if one does not, 3 if there is no record to verify
     Verify(ledger::Verify),
     /// Erase the personal texts of an employee's records; the hash chain still holds
     Erase(ledger::Erase),

@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
 use tokio::time::{sleep, timeout};
 
-use crate::ledger::sqlite::{BUSY_TIMEOUT, FilePool, PooledConnection, Purpose};
+use crate::ledger::sqlite::{Access, BUSY_TIMEOUT, FilePool, PooledConnection, Purpose};
 
 /// How long to wait for an answer from Postgres, which never comes when the host or the network has
 /// failed. As long as Postgres keeps an idle transaction (see `store`).
@@ -56,10 +56,41 @@ impl DbError {
         code.is_some_and(|code| code == "40001" || code == "40P01")
     }
 
+    /// Whether the database can only be read. SQLite also reports that it cannot open the file, when
+    /// it cannot create the write-ahead log beside it.
+    pub(super) fn is_read_only(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen)
+            ),
+            Self::Sqlx(error) => is_read_only(error),
+            _ => false,
+        }
+    }
+
     /// Whether another process holds the lock of the SQLite file.
     pub(super) fn is_busy(&self) -> bool {
         matches!(self, Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy))
     }
+}
+
+/// Whether a database said that it can only be read. The codes are the SQLSTATE of Postgres for a
+/// write in a read-only transaction, and SQLite's `READONLY` (8) and `CANTOPEN` (14), whose low byte
+/// is the same in their extended codes.
+pub(super) fn is_read_only(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| {
+        let of_sqlite = || {
+            code.parse()
+                .is_ok_and(|code: u32| [8, 14].contains(&(code & 0xff)))
+        };
+        if code.len() == 5 {
+            code == "25006"
+        } else {
+            of_sqlite()
+        }
+    })
 }
 
 /// Connections to one database, and a permit for each transaction that this process may have open
@@ -81,8 +112,18 @@ enum Connections {
 impl Pool {
     /// A pool for an existing SQLite file; `set_up` runs on every new connection.
     pub(super) fn sqlite(path: PathBuf, set_up: &'static str) -> Self {
+        Self::of_file(FilePool::new(path, set_up, Access::ReadWrite))
+    }
+
+    /// A pool for an existing SQLite file that is only read.
+    pub(super) fn sqlite_to_read(path: PathBuf, access: Access) -> Self {
+        const SET_UP: &str = "PRAGMA query_only = ON; PRAGMA temp_store = MEMORY;";
+        Self::of_file(FilePool::new(path, SET_UP, access))
+    }
+
+    fn of_file(file: FilePool) -> Self {
         Self {
-            connections: Connections::Sqlite(Arc::new(FilePool::new(path, set_up))),
+            connections: Connections::Sqlite(Arc::new(file)),
             // SQLite writes one transaction at a time. The permit queues writers here, because
             // SQLite itself waits by polling.
             permits: Arc::new(Semaphore::new(1)),

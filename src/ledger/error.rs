@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sqlx::migrate::MigrateError;
 
-use crate::ledger::db::DbError;
+use crate::ledger::db::{DbError, is_read_only};
 
 /// The ledger failed.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +15,18 @@ pub enum LedgerError {
     /// The tables cannot be migrated to this version.
     #[error("the tables of the ledger cannot be migrated")]
     Migrate(#[source] MigrateError),
+    /// The ledger cannot be written to, and its tables are of an earlier version.
+    #[error(
+        "the ledger {0} lacks tables of this version, and is on a read-only medium; copy its files into a folder \
+         that can be written to, or run the version that wrote it"
+    )]
+    Outdated(String),
+    /// The ledger cannot be written to, and has records that only its write-ahead log holds.
+    #[error(
+        "the ledger {0} is on a read-only medium, and its write-ahead log was not yet copied back; copy its files, \
+         the -wal included, into a folder that can be written to"
+    )]
+    Unrecovered(String),
     /// The database failed; shared by all writes of the transaction that failed.
     #[error("the ledger failed")]
     Database(#[source] Arc<DbError>),
@@ -37,6 +49,20 @@ pub enum LedgerError {
     /// The lease on the idempotency key expired, and another request took the key.
     #[error("another request holds the idempotency key")]
     KeyLost,
+}
+
+impl LedgerError {
+    /// Whether the ledger can only be read.
+    pub(super) fn is_read_only(&self) -> bool {
+        match self {
+            Self::Open(_, error) => error.is_read_only(),
+            Self::Database(error) => error.is_read_only(),
+            Self::Migrate(
+                MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _),
+            ) => is_read_only(error),
+            _ => false,
+        }
+    }
 }
 
 /// Why a write was not recorded. Nothing was recorded.

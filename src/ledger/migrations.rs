@@ -70,17 +70,25 @@ const LATER: [(i64, &str, &str); 3] = [
     ),
 ];
 
+/// The lists of migrations, in order, of an SQLite file.
+pub(super) const SQLITE_VERSIONS: &[&[(i64, &str, &str)]] = &[&FIRST, &FOR_SQLITE, &LATER];
+/// The lists of migrations, in order, of Postgres.
+pub(super) const POSTGRES_VERSIONS: &[&[(i64, &str, &str)]] = &[&FIRST, &LATER];
+
 /// Migrates the tables of Postgres.
 pub(super) async fn migrate_postgres(connection: &mut PgConnection) -> Result<(), MigrateError> {
-    migrator(&FIRST).run(&mut *connection).await?;
-    migrator(&LATER).run(connection).await
+    for migrations in POSTGRES_VERSIONS {
+        migrator(migrations).run(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 /// Migrates the tables of an SQLite file.
 pub(super) async fn migrate_sqlite(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
-    migrator(&FIRST).run(&mut *connection).await?;
-    migrator(&FOR_SQLITE).run(&mut *connection).await?;
-    migrator(&LATER).run(connection).await
+    for migrations in SQLITE_VERSIONS {
+        migrator(migrations).run(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 /// A migrator of the given versions. It ignores versions in the database that it does not know,

@@ -12,8 +12,8 @@
 //!    how they reach a database.
 //! 4. `seal`, `verify`: the hash chain.
 //! 5. `query`, `export`, `duplicates`: reading back.
-//! 6. `store`, `database_url`, `migrations`, `respell`: opening a ledger, and bringing its tables up to
-//!    date.
+//! 6. `store`, `read_only`, `database_url`, `migrations`, `respell`: opening a ledger, and bringing its
+//!    tables up to date.
 
 mod credits;
 pub mod database_url;
@@ -28,6 +28,7 @@ mod idempotency;
 mod migrations;
 mod probe;
 mod query;
+mod read_only;
 pub mod records;
 mod resolutions;
 mod respell;

@@ -68,7 +68,7 @@ impl Ledger {
 
     /// The tenants whose names are not in their one spelling. If a tenant is recorded in that
     /// spelling too, the latter counts: it is the one that this version would choose.
-    async fn recorded_tenants(&self) -> Result<RecordedTenants, LedgerError> {
+    pub(super) async fn recorded_tenants(&self) -> Result<RecordedTenants, LedgerError> {
         let names: Vec<(String,)> = query("SELECT tenant_id FROM chain_head ORDER BY tenant_id")
             .fetch_all(&mut self.pool.acquire().await?)
             .await?;

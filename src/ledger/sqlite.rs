@@ -68,8 +68,41 @@ fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
 pub(super) struct FilePool {
     path: PathBuf,
     set_up: &'static str,
+    access: Access,
     idle: Mutex<Option<Idle>>,
     checkpoint: Mutex<Checkpoint>,
+}
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Access {
+    /// To read and write.
+    ReadWrite,
+    /// To read, with the write-ahead log and its index beside the file.
+    ReadOnly,
+    /// To read a file that no process writes to. Needs no index of the write-ahead log, and ignores
+    /// the log.
+    Immutable,
+}
+
+impl Access {
+    fn flags(self) -> OpenFlags {
+        match self {
+            Self::ReadWrite => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            Self::ReadOnly => OpenFlags::SQLITE_OPEN_READ_ONLY,
+            Self::Immutable => OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI,
+        }
+    }
+}
+
+/// The URI that opens a file as one that never changes. Three characters have a meaning in it.
+fn immutable(path: &Path) -> String {
+    let path = path.display().to_string();
+    let path = path
+        .replace('%', "%25")
+        .replace('?', "%3f")
+        .replace('#', "%23");
+    format!("file:{path}?immutable=1")
 }
 
 /// How far the current checkpoint has come; see the module documentation.
@@ -111,10 +144,11 @@ impl Idle {
 
 impl FilePool {
     /// A pool for an existing file; `set_up` runs on every new connection.
-    pub(super) fn new(path: PathBuf, set_up: &'static str) -> Self {
+    pub(super) fn new(path: PathBuf, set_up: &'static str, access: Access) -> Self {
         Self {
             path,
             set_up,
+            access,
             idle: Mutex::new(Some(Idle::default())),
             checkpoint: Mutex::new(Checkpoint::Idle(0)),
         }
@@ -137,8 +171,15 @@ impl FilePool {
 
     fn connect(&self) -> rusqlite::Result<rusqlite::Connection> {
         // The pool hands a connection to one user at a time, so SQLite need not lock it itself.
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = rusqlite::Connection::open_with_flags(&self.path, flags)?;
+        let flags = self.access.flags() | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = match self.access {
+            Access::ReadWrite | Access::ReadOnly => {
+                rusqlite::Connection::open_with_flags(&self.path, flags)?
+            }
+            Access::Immutable => {
+                rusqlite::Connection::open_with_flags(immutable(&self.path), flags)?
+            }
+        };
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.execute_batch(self.set_up)?;
         // Query plans that do not depend on bound values; otherwise SQLite plans a statement anew

@@ -1,5 +1,6 @@
 //! Where a ledger is stored, and opening it: SQLite in a folder, or Postgres. Opening migrates the
-//! tables, and chooses the dialect of the database. What is stored is in `records`.
+//! tables, and chooses the dialect of the database. Opening a ledger that is only read is in
+//! `read_only`; what is stored is in `records`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use secrecy::SecretString;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Connection as _, PgConnection, SqliteConnection};
+use sqlx::{Connection as _, PgConnection, PgPool, SqliteConnection};
 use tokio::time::timeout;
 
 use crate::ledger::database_url;
@@ -24,7 +25,7 @@ use crate::ledger::sqlite::OpenFile;
 use crate::ledger::{Ledger, RecordedTenants};
 
 /// The file name of an SQLite ledger.
-const SQLITE_FILE: &str = "ledger.sqlite";
+pub(super) const SQLITE_FILE: &str = "ledger.sqlite";
 /// How long a request waits for a connection before the ledger counts as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an idle connection may take to answer a ping before it is replaced.
@@ -37,6 +38,10 @@ const MAX_TRANSACTIONS: usize = 8;
 /// Writer queues for Postgres: so many that two tenants seldom share one, because a shared queue
 /// commits whenever the tenant changes.
 const N_QUEUES: usize = 1024;
+
+/// Begins a write on SQLite. Takes the write lock at once, so that no later statement can fail to get
+/// it.
+const BEGIN_SQLITE: &str = "BEGIN IMMEDIATE";
 
 /// Where a ledger is stored.
 #[derive(Clone, Debug)]
@@ -90,13 +95,6 @@ impl Ledger {
         // automatic checkpoint at 64 MiB, in case all those of `sqlite` fail.
         const SET_UP: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 16000;
                               PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;";
-        let dialect = Dialect {
-            // Takes the write lock at once, so that no later statement can fail to get it.
-            begin: "BEGIN IMMEDIATE",
-            n_queues: 1,
-            purge: "PRAGMA wal_checkpoint(TRUNCATE)".to_owned(),
-            mixes_tenants: true,
-        };
         tokio::fs::create_dir_all(folder)
             .await
             .map_err(sqlx::Error::Io)?;
@@ -109,14 +107,25 @@ impl Ledger {
         // SQLite lets several processes migrate at once. If another process interfered, retry under
         // an exclusive lock; the common path takes none, and does not wait for running writers.
         if migrate_sqlite(&mut connection).await.is_err() {
-            let mut exclusive = connection.begin_with(dialect.begin).await?;
+            let mut exclusive = connection.begin_with(BEGIN_SQLITE).await?;
             migrate_sqlite(&mut exclusive).await?;
             exclusive.commit().await?;
         }
         connection.close().await?;
         let file = OpenFile::of(path.clone()).map_err(sqlx::Error::Io)?;
         let pool = Pool::sqlite(path, SET_UP);
-        Ok(Self::new(pool, dialect, Some(file)))
+        Ok(Self::of_sqlite(pool, Some(file)))
+    }
+
+    /// A ledger in an SQLite file; `file` is its identity if it is written to.
+    pub(super) fn of_sqlite(pool: Pool, file: Option<OpenFile>) -> Self {
+        let dialect = Dialect {
+            begin: BEGIN_SQLITE,
+            n_queues: 1,
+            purge: "PRAGMA wal_checkpoint(TRUNCATE)".to_owned(),
+            mixes_tenants: true,
+        };
+        Self::new(pool, dialect, file)
     }
 
     fn new(pool: Pool, dialect: Dialect, file: Option<OpenFile>) -> Self {
@@ -130,8 +139,17 @@ impl Ledger {
     }
 
     async fn open_postgres(url: &SecretString) -> Result<Self, OpenError> {
-        const SET_UP: &str = "SET statement_timeout = '10s'; SET lock_timeout = '10s';
-                              SET idle_in_transaction_session_timeout = '15s';";
+        let pool = connect_postgres(url).await?;
+        // A migration that creates an index on a large table takes longer than a request may.
+        let mut connection = pool.acquire().await?.detach();
+        sqlx::raw_sql(UNLIMITED).execute(&mut connection).await?;
+        migrate_postgres(&mut connection).await?;
+        connection.close().await?;
+        Ok(Self::of_postgres(pool))
+    }
+
+    /// A ledger in a Postgres that is connected.
+    pub(super) fn of_postgres(pool: PgPool) -> Self {
         let dialect = Dialect {
             // Every write locks its tenant, so no stricter isolation is needed.
             begin: "BEGIN ISOLATION LEVEL READ COMMITTED",
@@ -139,41 +157,44 @@ impl Ledger {
             purge: vacuum_statement(),
             mixes_tenants: false,
         };
-        let options = PgPoolOptions::new()
-            .max_connections(MAX_CONNECTIONS)
-            .acquire_timeout(ACQUIRE_TIMEOUT);
-        let options = options.after_connect(|connection, _| {
-            Box::pin(async move { sqlx::raw_sql(SET_UP).execute(connection).await.map(drop) })
-        });
-        // The pool's own test has no time limit, and would hang on a connection that died silently.
-        let options = options
-            .test_before_acquire(false)
-            .before_acquire(|connection, _| {
-                Box::pin(async move {
-                    Ok(timeout(ALIVE_TIMEOUT, connection.ping())
-                        .await
-                        .is_ok_and(|pong| pong.is_ok()))
-                })
-            });
-        let server = database_url::parse(url).map_err(sqlx::Error::config)?;
-        let pool = match options.connect_with(server.clone()).await {
-            // The pool retried until its time was up, and does not report the cause; ask once more.
-            Err(sqlx::Error::PoolTimedOut) => {
-                let cause = timeout(ALIVE_TIMEOUT, PgConnection::connect_with(&server))
+        Self::new(Pool::postgres(pool, MAX_TRANSACTIONS), dialect, None)
+    }
+}
+
+/// Connects to a Postgres, whose tables stay as they are.
+///
+/// # Errors
+/// When the URL cannot be used, or the server does not accept the connection.
+pub(super) async fn connect_postgres(url: &SecretString) -> Result<PgPool, sqlx::Error> {
+    const SET_UP: &str = "SET statement_timeout = '10s'; SET lock_timeout = '10s';
+                          SET idle_in_transaction_session_timeout = '15s';";
+    let options = PgPoolOptions::new()
+        .max_connections(MAX_CONNECTIONS)
+        .acquire_timeout(ACQUIRE_TIMEOUT);
+    let options = options.after_connect(|connection, _| {
+        Box::pin(async move { sqlx::raw_sql(SET_UP).execute(connection).await.map(drop) })
+    });
+    // The pool's own test has no time limit, and would hang on a connection that died silently.
+    let options = options
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| {
+            Box::pin(async move {
+                Ok(timeout(ALIVE_TIMEOUT, connection.ping())
                     .await
-                    .ok()
-                    .and_then(Result::err);
-                return Err(cause.unwrap_or(sqlx::Error::PoolTimedOut).into());
-            }
-            pool => pool?,
-        };
-        // A migration that creates an index on a large table takes longer than a request may.
-        let mut connection = pool.acquire().await?.detach();
-        sqlx::raw_sql(UNLIMITED).execute(&mut connection).await?;
-        migrate_postgres(&mut connection).await?;
-        connection.close().await?;
-        let pool = Pool::postgres(pool, MAX_TRANSACTIONS);
-        Ok(Self::new(pool, dialect, None))
+                    .is_ok_and(|pong| pong.is_ok()))
+            })
+        });
+    let server = database_url::parse(url).map_err(sqlx::Error::config)?;
+    match options.connect_with(server.clone()).await {
+        // The pool retried until its time was up, and does not report the cause; ask once more.
+        Err(sqlx::Error::PoolTimedOut) => {
+            let cause = timeout(ALIVE_TIMEOUT, PgConnection::connect_with(&server))
+                .await
+                .ok()
+                .and_then(Result::err);
+            Err(cause.unwrap_or(sqlx::Error::PoolTimedOut))
+        }
+        pool => pool,
     }
 }
 

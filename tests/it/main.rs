@@ -54,6 +54,7 @@ mod prompt_variants;
 mod prompts;
 mod queue;
 mod rates;
+mod reading;
 mod record_fields;
 mod records;
 mod redaction;

@@ -1,14 +1,16 @@
 //! Reads the decisions of a period from the ledger, page by page.
 
+use std::io::Write;
+
 use crate::cli::audit::Progress;
 use crate::cli::audit::report::Run;
-use crate::cli::ledger::with_ledger;
+use crate::cli::ledger::{note_if_empty, reading_ledger};
 use crate::config::Config;
 use crate::domain::decision::Decision;
 use crate::domain::step::Step;
 use crate::ledger::Period;
 
-/// Adds the decisions of a period that the ledger holds.
+/// Adds the decisions of a period that the ledger holds. Says in `notes` if the ledger is empty.
 ///
 /// # Errors
 /// When the ledger cannot be read.
@@ -17,18 +19,23 @@ pub(super) fn read(
     period: Period,
     tenant_id: Option<&str>,
     progress: &mut Progress,
+    notes: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    with_ledger(config, async |ledger| {
+    reading_ledger(config, async |ledger| {
         let mut after = None;
         loop {
             let page = ledger.export(period, tenant_id, after).await?;
             let Some(last) = page.last() else {
-                return Ok(());
+                break;
             };
             after = Some(last.stored.decision.id);
             page.iter()
                 .for_each(|exported| progress.add(run(&exported.stored.decision)));
             progress.reached(last.stored.decision.received_at);
+        }
+        match after {
+            Some(_) => Ok(()),
+            None => note_if_empty(config, ledger, notes).await,
         }
     })
 }

@@ -100,11 +100,16 @@ fn percent(text: &str) -> Result<Decimal, &'static str> {
         .ok_or("write a percentage from 0% to 100%, such as 5% or 0.5%")
 }
 
-/// Audits the period, and prints the report.
+/// Audits the period, and prints the report. Says in `notes` if the ledger is empty.
 ///
 /// # Errors
 /// When the source cannot be read; [`AboveLimit`] when the rate is above the limit.
-pub fn run(config: &Config, wanted: &Audit, out: &mut dyn Write) -> anyhow::Result<()> {
+pub fn run(
+    config: &Config,
+    wanted: &Audit,
+    out: &mut dyn Write,
+    notes: &mut dyn Write,
+) -> anyhow::Result<()> {
     let period = wanted.period(Timestamp::now())?;
     let links = config
         .http
@@ -126,7 +131,13 @@ pub fn run(config: &Config, wanted: &Audit, out: &mut dyn Write) -> anyhow::Resu
         bar: progress_bar(Some(millis_between(period.from, period.until)))?,
     };
     match wanted.source {
-        Source::Ledger => ledger::read(config, period, wanted.tenant.as_deref(), &mut progress)?,
+        Source::Ledger => ledger::read(
+            config,
+            period,
+            wanted.tenant.as_deref(),
+            &mut progress,
+            notes,
+        )?,
         Source::Jaeger => jaeger::read(config, period, wanted, &mut progress)?,
     }
     let report = progress.finish();

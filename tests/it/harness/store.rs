@@ -38,6 +38,11 @@ impl TestStore {
         self.folder.as_ref().unwrap().path().to_str().unwrap()
     }
 
+    /// The URL of a ledger in Postgres.
+    pub(crate) fn postgres_url(&self) -> Option<&str> {
+        matches!(self.store, Store::Postgres(_)).then_some(&self.url)
+    }
+
     /// The files of an SQLite ledger; empty for Postgres, whose files belong to another user.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let entries = self
