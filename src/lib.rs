@@ -41,6 +41,8 @@
 //! - A decision uses one rulebook from its first step to its record, even if another is loaded
 //!   meanwhile.
 //! - A decision that was answered is in the ledger.
+//! - A purchase, its credits and its resolution come to the same sum in every order, and caps hold
+//!   exactly what is paid or pending.
 //! - With API keys, the key alone decides the tenant of a request.
 //! - No text leaves the service in a span, a log record or a problem without redaction. A text that
 //!   cannot be redacted is not sent.

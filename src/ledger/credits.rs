@@ -49,9 +49,13 @@ impl StoredDecision {
     }
 }
 
-/// What is left of an amount after credits, at least zero.
+/// What is left of an amount after credits, at least zero, with all decimals of the amount.
 fn less(amount: Decimal, credited: Decimal) -> Decimal {
-    (amount - credited).max(Decimal::ZERO)
+    let left = amount - credited;
+    match left.is_sign_negative() {
+        true => Decimal::new(0, left.scale()),
+        false => left,
+    }
 }
 
 /// Takes a credit off its purchase, and frees that part of the purchase's share of the caps.

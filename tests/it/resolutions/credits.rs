@@ -331,6 +331,20 @@ async fn a_credit_larger_than_its_purchase_names_what_is_really_returned() {
             "refunds": id_of(&purchase.decision),
         });
         let first = office.decide(credit.clone()).await;
+        if !is_approved && resolution.is_none() {
+            let late = office
+                .resolve(
+                    "ea_manager",
+                    &purchase.decision,
+                    by("ben", "approve", "manager"),
+                )
+                .await;
+            let resolution = &late.body["resolution"];
+            assert_eq!(
+                (&resolution["amount"], &resolution["credited"]),
+                (&json!("0.00"), &json!("800.00"))
+            );
+        }
         let reason = first["reason"].as_str().unwrap();
         assert!(
             reason.contains(returned) && !reason.contains("5555"),
