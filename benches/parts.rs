@@ -82,7 +82,7 @@ fn evidence(bencher: Bencher) {
     bencher.bench(|| {
         RULEBOOK
             .policies
-            .evidence(MEAL.mcc, MEAL.merchant, black_box(MEAL.transaction))
+            .evidence(MEAL.mcc, MEAL.merchant, black_box(MEAL.transaction), None)
     });
 }
 

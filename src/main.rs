@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use expense_agent::cli::audit::AboveLimit;
-use expense_agent::cli::decide::Undecided;
+use expense_agent::cli::decide::{InvalidCommand, Undecided};
 use expense_agent::cli::ledger::NothingToVerify;
 use expense_agent::cli::{
     Cli, Command, KeysCommand, LedgerCommand, PoliciesCommand, audit, decide, demo, export,
@@ -20,8 +20,10 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// The exit code when a command ran to its end, but its result should fail a pipeline: an error
 /// rate above the limit, rows without a decision or without the model's advice, or no record to
-/// verify. 1 means that the command failed, and 2 that the command line is invalid.
+/// verify. 1 means that the command failed.
 const UNSATISFIED: u8 = 3;
+/// The exit code when the command line is invalid, as clap has it.
+const INVALID_COMMAND: u8 = 2;
 
 fn main() -> ExitCode {
     let Cli {
@@ -70,6 +72,8 @@ fn main() -> ExitCode {
                 || error.is::<NothingToVerify>();
             if is_unsatisfied {
                 ExitCode::from(UNSATISFIED)
+            } else if error.is::<InvalidCommand>() {
+                ExitCode::from(INVALID_COMMAND)
             } else {
                 ExitCode::FAILURE
             }

@@ -77,6 +77,7 @@ pub async fn classify(agent: &Agent, case: &Case, shown: &ExpenseFacts) -> Class
         expense.mcc.as_deref(),
         expense.merchant.as_deref(),
         &expense.transaction,
+        expense.category_hint.as_deref(),
     );
     let is_corroborated = !evidence.is_empty();
     let category = value.map(|(answer, answer_ref)| {

@@ -138,7 +138,7 @@ impl<'a> Lines<'a> {
 }
 
 /// The columns of the table; `row` fills them in this order.
-const HEADER: [&str; 30] = [
+const HEADER: [&str; 31] = [
     "id",
     "received_at",
     "tenant_id",
@@ -147,6 +147,7 @@ const HEADER: [&str; 30] = [
     "transaction",
     "merchant",
     "mcc",
+    "category_hint",
     "trip_id",
     "amount",
     "currency",
@@ -172,7 +173,7 @@ const HEADER: [&str; 30] = [
 ];
 
 /// The line of one decision.
-fn row(exported: &Exported) -> [String; 30] {
+fn row(exported: &Exported) -> [String; 31] {
     let StoredDecision {
         decision,
         resolution,
@@ -194,6 +195,7 @@ fn row(exported: &Exported) -> [String; 30] {
         harmless(&expense.transaction),
         text(expense.merchant.as_deref()),
         text(expense.mcc.as_deref()),
+        text(expense.category_hint.as_deref()),
         text(expense.trip_id.as_deref()),
         expense.amount.to_string(),
         expense.currency.to_string(),

@@ -58,6 +58,9 @@ pub struct Expense {
     pub merchant: Option<String>,
     /// Merchant category code, ISO 18245: four digits.
     pub mcc: Option<String>,
+    /// The category that the card statement names in its own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category_hint: Option<String>,
     /// The day of the purchase.
     #[schema(value_type = String, format = Date, example = "2026-03-14")]
     pub date: Date,
@@ -76,10 +79,11 @@ impl Expense {
     /// The expense without the personal data and secrets in its free text. Ids stay, because caps
     /// and searches use them.
     pub fn redacted(self) -> Self {
-        let merchant = self.merchant.map(|merchant| redact(&merchant).into_owned());
+        let redacted = |text: String| redact(&text).into_owned();
         Self {
-            transaction: redact(&self.transaction).into_owned(),
-            merchant,
+            transaction: redacted(self.transaction),
+            merchant: self.merchant.map(redacted),
+            category_hint: self.category_hint.map(redacted),
             ..self
         }
     }

@@ -20,9 +20,11 @@ use crate::domain::money::Currency;
 pub const MAX_MERCHANT_CHARS: usize = 200;
 
 const EXAMPLE: &str = r#"{"transaction": "Taxi", "amount": "45.00"}"#;
-/// What is accepted as a merchant.
-const MERCHANT: &str =
+/// What is accepted as a merchant, or as the category of a card statement.
+const LINE_OF_200: &str =
     "write 1 to 200 characters without control characters, and no blank at either end";
+/// Characters that the category of a card statement may have.
+const MAX_HINT_CHARS: usize = 200;
 /// What is accepted as the purchase that a credit refunds.
 const PURCHASE: &str = "write the id of the purchase's decision";
 /// What is accepted as the decision that an expense supersedes.
@@ -31,12 +33,13 @@ const SUPERSEDED: &str = "write the id of the decision to supersede";
 const NO_CREDIT: &str = "a credit needs no model, so it supersedes no decision; omit this field";
 
 /// The fields that a submission may have.
-pub const FIELDS: [&str; 11] = [
+pub const FIELDS: [&str; 12] = [
     "transaction",
     "amount",
     "currency",
     "merchant",
     "mcc",
+    "category_hint",
     "date",
     "trip_id",
     "receipt",
@@ -66,6 +69,9 @@ pub struct Submission {
     /// Merchant category code: a string of four digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mcc: Option<String>,
+    /// The category that the card statement names in its own words: 1 to 200 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category_hint: Option<String>,
     /// Calendar date `YYYY-MM-DD`. Default: the day of receipt, UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
@@ -159,7 +165,7 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
     // If the currency is wrong, the amount is checked as dollars, so that its errors are reported
     // too.
     let amount = fields.amount("amount", currency.flatten().unwrap_or(Currency::USD));
-    let merchant = fields.optional("merchant", MERCHANT, |raw| line(raw, MAX_MERCHANT_CHARS));
+    let merchant = fields.optional("merchant", LINE_OF_200, |raw| line(raw, MAX_MERCHANT_CHARS));
     let mcc = fields.optional(
         "mcc",
         "write a string of four digits such as \"5812\"",
@@ -168,6 +174,9 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
                 .filter(|code| code.len() == 4 && code.bytes().all(|byte| byte.is_ascii_digit()))
         },
     );
+    let category_hint = fields.optional("category_hint", LINE_OF_200, |raw| {
+        line(raw, MAX_HINT_CHARS)
+    });
     let date = fields.optional(
         "date",
         "write a calendar date such as \"2026-03-14\"",
@@ -193,6 +202,7 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
             currency: currency.flatten().unwrap_or(Currency::USD),
             merchant: merchant.flatten(),
             mcc: mcc.flatten(),
+            category_hint: category_hint.flatten(),
             date: given_date.unwrap_or(defaults.date),
             trip_id: trip_id.flatten(),
             receipt: receipt.flatten().unwrap_or(false),

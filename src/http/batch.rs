@@ -3,6 +3,7 @@
 //! trace, deadline and answer, and an invalid line does not stop the others. Back-pressure is end
 //! to end: lines are read only as fast as they are decided and as the client reads the answers.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 
@@ -14,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio::sync::oneshot;
 use tokio_util::bytes::{Bytes, BytesMut};
 use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, Decoder, FramedRead};
 use tokio_util::io::StreamReader;
@@ -24,6 +26,8 @@ use crate::http::docs::{Problems, Route};
 use crate::http::error::{Code, Problem};
 use crate::http::idempotency;
 use crate::http::limits::{MAX_BODY_BYTES, media_type};
+use crate::keys::identity::Identity;
+use crate::spelling;
 use crate::telemetry::projections::server::{LineOf, RequestTrace};
 
 /// The most lines of one batch in progress at once.
@@ -119,6 +123,7 @@ impl Route for Create {
 pub async fn create(
     Extension(single): Extension<SingleRoute>,
     Extension(trace): Extension<RequestTrace>,
+    Extension(identity): Extension<Identity>,
     request: Request,
 ) -> Result<Response, Problem> {
     if media_type(request.headers()) != NDJSON {
@@ -128,6 +133,7 @@ pub async fn create(
     }
     let key = idempotency::key(request.headers())?;
     let n_at_once = single.n_at_once;
+    let mut turns = Turns::new(identity.user_id);
     let batch = Batch {
         single,
         trace,
@@ -145,7 +151,22 @@ pub async fn create(
         .filter(|(_, line)| {
             std::future::ready(!matches!(line, Ok(Ok(line)) if line.trim_ascii().is_empty()))
         })
-        .map(move |(index, line)| batch.clone().answer(index + 1, line))
+        .map(move |(index, line)| {
+            let turn = line
+                .as_ref()
+                .ok()
+                .and_then(|line| turns.of(line.as_ref().ok()?));
+            let batch = batch.clone();
+            async move {
+                let turn = match turn {
+                    Some(turn) => Some(turn.begun().await),
+                    None => None,
+                };
+                let answer = batch.answer(index + 1, line).await;
+                drop(turn);
+                answer
+            }
+        })
         .buffered(n_at_once);
     Ok(([(header::CONTENT_TYPE, NDJSON)], Body::from_stream(answers)).into_response())
 }
@@ -192,6 +213,65 @@ impl Decoder for Lines {
 
     fn decode_eof(&mut self, bytes: &mut BytesMut) -> io::Result<Option<Self::Item>> {
         Self::item(self.0.decode_eof(bytes))
+    }
+}
+
+/// The turns of the employees whose expenses a batch contains.
+///
+/// Each line takes a turn when it is read, in the order of the lines. A turn begins when the employee's
+/// turn before it was dropped, which its line does when it is answered. The line before is always
+/// among the lines in progress, as these are the oldest ones, so a turn cannot wait forever.
+struct Turns {
+    /// The employee of a line that names none.
+    default_user_id: String,
+    /// The end of the last turn of each employee, by the spelling of the id.
+    last: HashMap<String, oneshot::Receiver<()>>,
+}
+
+/// The right of one line to be decided after the lines before it.
+struct Turn {
+    before: Option<oneshot::Receiver<()>>,
+    /// Dropped with the turn, which ends the wait of the next one.
+    end: oneshot::Sender<()>,
+}
+
+impl Turns {
+    fn new(default_user_id: String) -> Self {
+        Self {
+            default_user_id,
+            last: HashMap::new(),
+        }
+    }
+
+    /// The turn of a line; `None` for a line that is no expense, which has nothing to wait for.
+    fn of(&mut self, line: &[u8]) -> Option<Turn> {
+        #[derive(Deserialize)]
+        struct Employee {
+            user_id: Option<String>,
+        }
+        let employee: Employee = match serde_json::from_slice::<KeyedLine>(line) {
+            Ok(keyed) => serde_json::from_str(keyed.expense.get()),
+            Err(_) => serde_json::from_slice(line),
+        }
+        .ok()?;
+        let user_id = employee.user_id.as_ref().unwrap_or(&self.default_user_id);
+        let user_id = spelling::person(user_id).into_owned();
+        let (end, ended) = oneshot::channel();
+        Some(Turn {
+            before: self.last.insert(user_id, ended),
+            end,
+        })
+    }
+}
+
+impl Turn {
+    /// Waits until the turn before has ended. Nothing is sent at its end: the dropped sender is the
+    /// signal, so that a line that fails cannot block the next one.
+    async fn begun(self) -> oneshot::Sender<()> {
+        if let Some(before) = self.before {
+            let _dropped = before.await;
+        }
+        self.end
     }
 }
 

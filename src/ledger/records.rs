@@ -37,6 +37,7 @@ pub(super) const DECISION: RecordKind = RecordKind {
     personal: &[
         &["transaction"],
         &["merchant"],
+        &["category_hint"],
         &["reason"],
         &["validations", "*", "input"],
         &["validations", "*", "message"],

@@ -56,6 +56,7 @@ impl Offline {
             expense.mcc.as_deref(),
             expense.merchant.as_deref(),
             &expense.transaction,
+            expense.category_hint.as_deref(),
         );
         let (category, confidence, rationale) = match (evidence.best(), policies.catch_all()) {
             (Some(category), _) => (

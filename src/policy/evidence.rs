@@ -1,7 +1,7 @@
 //! Evidence for a category that does not come from the model: the merchant category code, the
-//! merchant's name and the words of the transaction. Each of these three sources names any number
-//! of categories, or none. Sources that agree do not outvote one that disagrees: see
-//! [`FoundEvidence::objection`].
+//! merchant's name, the words of the transaction and those of the card statement's category. Each of
+//! these four sources names any number of categories, or none. Sources that agree do not outvote one
+//! that disagrees: see [`FoundEvidence::objection`].
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -18,7 +18,7 @@ pub struct Evidence {
     pub merchant: Vec<Phrase>,
     /// Phrases that occur in merchants' names only: in a text they mean something else.
     pub name: Vec<Phrase>,
-    /// Phrases that occur in transaction texts.
+    /// Phrases that occur in transaction texts, and in the categories of card statements.
     pub transaction: Vec<Phrase>,
     /// Phrases that point to no category, although shorter ones in them do.
     pub but: Vec<Phrase>,
@@ -33,6 +33,9 @@ pub enum EvidenceSource {
     Merchant,
     /// The words of the transaction.
     Transaction,
+    /// The category that the card statement names: a bank's word for a merchant, which says little
+    /// about what was bought.
+    CategoryHint,
 }
 
 impl EvidenceSource {
@@ -42,6 +45,7 @@ impl EvidenceSource {
             Self::Mcc => "merchant category code",
             Self::Merchant => "merchant",
             Self::Transaction => "text of the transaction",
+            Self::CategoryHint => "category of the card statement",
         }
     }
 }
@@ -151,11 +155,13 @@ impl EvidenceIndex {
         mcc: Option<&str>,
         merchant: Option<&str>,
         transaction: &str,
+        category_hint: Option<&str>,
     ) -> FoundEvidence {
         let by_code = mcc
             .and_then(|code| self.mcc.iter().find(|(codes, _)| codes.contains(code)))
             .map(|(_, category)| category.clone());
         let by_merchant = merchant.map(|name| self.merchant.find(&Words::of(name)));
+        let by_hint = category_hint.map(|hint| self.text.find(&Words::of(hint)));
         let mut sources = vec![
             (EvidenceSource::Mcc, by_code.into_iter().collect()),
             (EvidenceSource::Merchant, by_merchant.unwrap_or_default()),
@@ -163,6 +169,7 @@ impl EvidenceIndex {
                 EvidenceSource::Transaction,
                 self.text.find(&Words::of(transaction)),
             ),
+            (EvidenceSource::CategoryHint, by_hint.unwrap_or_default()),
         ];
         sources.retain(|(_, named): &(_, Vec<String>)| !named.is_empty());
         FoundEvidence { sources }

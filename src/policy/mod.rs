@@ -157,7 +157,9 @@ impl Policies {
         mcc: Option<&str>,
         merchant: Option<&str>,
         transaction: &str,
+        category_hint: Option<&str>,
     ) -> FoundEvidence {
-        self.evidence_index.find(mcc, merchant, transaction)
+        self.evidence_index
+            .find(mcc, merchant, transaction, category_hint)
     }
 }

@@ -223,7 +223,14 @@ async fn sixteen_lines_are_decided_at_once_or_as_many_as_the_service_accepts() {
             ..config()
         })
         .await;
-        let body: String = (0..40).map(|n| format!("{}\n", numbered_ride(n))).collect();
+        let body: String = (0..40)
+            .map(|n| {
+                let mut ride = numbered_ride(n);
+                // Expenses of one employee wait for each other.
+                ride["user_id"] = json!(n.to_string());
+                format!("{ride}\n")
+            })
+            .collect();
         let release = async {
             poll::until(
                 Duration::from_secs(30),

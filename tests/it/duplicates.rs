@@ -21,6 +21,7 @@ fn expense(transaction: &str, merchant: Option<&str>, day: Date) -> Expense {
         currency: Currency::USD,
         merchant: merchant.map(str::to_owned),
         mcc: None,
+        category_hint: None,
         date: day,
         trip_id: None,
         receipt: true,

@@ -129,16 +129,16 @@ fn rivals_are_the_same_in_every_order_of_the_words() {
         "gym TAXI lunch",
         "Taxi: gym, then lunch",
     ] {
-        let evidence = policies.evidence(None, None, text);
+        let evidence = policies.evidence(None, None, text, None);
         assert_eq!(evidence.rivals("travel"), ["meals", "other"], "{text}");
         assert_eq!(evidence.rivals("other"), ["meals", "travel"], "{text}");
         assert!(evidence.rivals("office").is_empty(), "{text}");
     }
-    let evidence = policies.evidence(Some("4121"), None, "Taxi and gym");
+    let evidence = policies.evidence(Some("4121"), None, "Taxi and gym", None);
     assert!(evidence.rivals("travel").is_empty());
     assert!(
         policies
-            .evidence(None, None, "Taxi")
+            .evidence(None, None, "Taxi", None)
             .rivals("travel")
             .is_empty()
     );
@@ -167,7 +167,7 @@ fn merchants_of_card_statements_have_their_category() {
         ("Icelandair", Some("travel")),
         ("IZ Apple Taxi - CAR 437", Some("travel")),
     ] {
-        let evidence = policies.evidence(None, Some(merchant), "-");
+        let evidence = policies.evidence(None, Some(merchant), "-", None);
         assert_eq!(evidence.best(), category, "{merchant}");
         let named: Vec<&str> = evidence.categories().collect();
         assert_eq!(named.len(), 1, "{merchant}: {named:?}");
@@ -190,7 +190,7 @@ fn words_that_mean_something_else_in_a_text_point_nowhere_there() {
         ("Advertising", vec!["other"]),
         ("Print and Advertising, business cards", vec!["office"]),
     ] {
-        let evidence = policies.evidence(None, None, text);
+        let evidence = policies.evidence(None, None, text, None);
         assert_eq!(
             evidence.categories().collect::<Vec<_>>(),
             categories,
@@ -206,11 +206,11 @@ fn codes_of_what_is_neither_travel_nor_meals_nor_office_ask_for_an_approval() {
         "4899", "4900", "5531", "5533", "5713", "5714", "5719", "5722", "5735", "5815", "5818",
         "5912", "5921", "6010", "6011", "6051", "7210", "7216", "7217", "7349", "7538", "7542",
     ] {
-        let evidence = policies.evidence(Some(code), None, "-");
+        let evidence = policies.evidence(Some(code), None, "-", None);
         assert_eq!(evidence.best(), Some("other"), "{code}");
     }
     for code in ["5310", "5311", "5331", "5399", "5712", "5964", "5999"] {
-        let evidence = policies.evidence(Some(code), None, "-");
+        let evidence = policies.evidence(Some(code), None, "-", None);
         assert!(evidence.is_empty(), "{code}");
     }
 }
@@ -238,7 +238,7 @@ fn a_phrase_under_but_takes_its_words_from_shorter_phrases_of_every_category() {
     ];
     let policies = parse::parse(Path::new("policies"), &sources).unwrap();
     let named = |merchant: Option<&str>, text: &str| -> Vec<String> {
-        let evidence = policies.evidence(None, merchant, text);
+        let evidence = policies.evidence(None, merchant, text, None);
         evidence.categories().map(str::to_owned).collect()
     };
     assert_eq!(named(None, "Smoked salmon"), ["fish"]);

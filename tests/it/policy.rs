@@ -435,7 +435,12 @@ fn after_a_temporary_version_the_one_before_is_in_force_again() {
 
 #[test]
 fn the_longest_phrase_wins_and_consumes_its_words() {
-    let best = |text: &str| SHIPPED.evidence(None, None, text).best().map(str::to_owned);
+    let best = |text: &str| {
+        SHIPPED
+            .evidence(None, None, text, None)
+            .best()
+            .map(str::to_owned)
+    };
     for (text, category) in [
         ("Flight to Chicago, $650", Some("travel")),
         ("Uber ride downtown", Some("travel")),
@@ -452,14 +457,18 @@ fn the_longest_phrase_wins_and_consumes_its_words() {
 
 #[test]
 fn sources_of_evidence_that_disagree_object_to_each_other() {
-    let evidence = SHIPPED.evidence(Some("3000"), None, "Team lunch");
+    let evidence = SHIPPED.evidence(Some("3000"), None, "Team lunch", None);
     assert!(evidence.objection("meals").is_some());
     assert!(evidence.objection("travel").is_some());
     assert!(
         SHIPPED
-            .evidence(Some("5812"), Some("Joe's Diner"), "Team lunch")
+            .evidence(Some("5812"), Some("Joe's Diner"), "Team lunch", None)
             .objection("meals")
             .is_none()
     );
-    assert!(SHIPPED.evidence(Some("9999"), None, "something").is_empty());
+    assert!(
+        SHIPPED
+            .evidence(Some("9999"), None, "something", None)
+            .is_empty()
+    );
 }

@@ -31,6 +31,7 @@ fn taxi(amount: &str, code: &str, day: Date) -> Expense {
         currency: currency(code),
         merchant: None,
         mcc: None,
+        category_hint: None,
         date: day,
         trip_id: None,
         receipt: true,

@@ -122,6 +122,7 @@ fn full_decision() -> Decision {
             currency: Currency::USD,
             merchant: Some(text()),
             mcc: Some(text()),
+            category_hint: Some(text()),
             date: date(2026, 3, 14),
             trip_id: Some(text()),
             receipt: true,

@@ -121,7 +121,13 @@ async fn commands_ask_a_service_below_the_path_of_its_url() {
     let url = format!("{}/behind/a/proxy/?route=a", server.origin());
     let with_password = url.replace("http://", "http://user:sesame@");
     for arguments in [
-        &["decide", "tests/data/expenses.csv", &*with_password][..],
+        &[
+            "decide",
+            "tests/data/expenses.csv",
+            &*with_password,
+            "--set",
+            "currency=USD",
+        ][..],
         &["demo", &*with_password],
         &["audit", "--source", "jaeger", "--jaeger", &*with_password],
     ] {

@@ -24,6 +24,9 @@ pub struct ExpenseFacts {
     /// The merchant category code, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mcc: Option<String>,
+    /// The card statement's own category, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category_hint: Option<String>,
     /// The day of the purchase.
     pub date: Date,
     /// Whether a receipt is attached.
@@ -38,6 +41,7 @@ impl From<&Expense> for ExpenseFacts {
             currency: expense.currency,
             merchant: expense.merchant.clone(),
             mcc: expense.mcc.clone(),
+            category_hint: expense.category_hint.clone(),
             date: expense.date,
             receipt: expense.receipt,
         }

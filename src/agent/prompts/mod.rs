@@ -12,7 +12,7 @@ use crate::llm::Prompt;
 
 /// Instructions of the step classify.
 pub static CLASSIFY: LazyLock<Prompt> =
-    LazyLock::new(|| Prompt::new("classify", "2", include_str!("classify.md")));
+    LazyLock::new(|| Prompt::new("classify", "3", include_str!("classify.md")));
 
 /// Instructions of the step decide.
 pub static DECIDE: LazyLock<Prompt> =

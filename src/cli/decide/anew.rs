@@ -10,7 +10,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::cli::decide::row::Row;
+use crate::cli::decide::row::{Content, Row};
 use crate::domain::decision::AgentOutcome;
 use crate::http::batch::{KeyedLine, LineAnswer};
 
@@ -47,7 +47,10 @@ pub(super) fn superseding(row: &Row, answer: &LineAnswer) -> Option<Row> {
         return None;
     }
     let id = Decided::without_advice(answer)?.id?;
-    let line: KeyedLine = serde_json::from_str(row.line.as_deref().ok()?).ok()?;
+    let line: KeyedLine = match &row.content {
+        Content::Line(line) => serde_json::from_str(line).ok()?,
+        _ => return None,
+    };
     let key = format!("{}\0{id}", line.idempotency_key);
     let hash = hex::encode(Sha256::digest(key));
     // Raw values, so that no number is read and written again.
@@ -61,6 +64,6 @@ pub(super) fn superseding(row: &Row, answer: &LineAnswer) -> Option<Row> {
     Some(Row {
         number: row.number,
         end: row.end,
-        line: Ok(serde_json::to_string(&line).ok()?),
+        content: Content::Line(serde_json::to_string(&line).ok()?),
     })
 }

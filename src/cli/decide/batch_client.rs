@@ -8,11 +8,14 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use axum::http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header,
+};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::{StreamExt, TryStreamExt};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, Url};
+use serde::de::DeserializeOwned;
 use tokio_util::codec::{FramedRead, LinesCodec};
 use tokio_util::io::StreamReader;
 use tower::ServiceExt;
@@ -20,7 +23,7 @@ use tower::ServiceExt;
 use crate::base_url;
 use crate::cli::decide::Decide;
 use crate::cli::decide::anew;
-use crate::cli::decide::row::Row;
+use crate::cli::decide::row::{Content, Row};
 use crate::http::batch::{LineAnswer, NDJSON, PATH};
 
 /// How often a row is sent again, and how long the first wait is; each later wait is twice as long.
@@ -30,6 +33,10 @@ const N_RETRIES: usize = 6;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// How many bytes of an error response are shown.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
+/// The path of the list of decisions.
+const LIST_PATH: &str = "/v1/expenses";
+/// How many bytes a page of decisions may have: 200 of them, each far below 100 KiB.
+const MAX_PAGE_BYTES: usize = 32 * 1024 * 1024;
 
 /// A client that sends rows and reads their answers.
 pub(super) struct BatchClient {
@@ -41,9 +48,8 @@ enum Target {
     InProcess(Router),
     Service {
         client: Client,
-        /// Where rows are posted.
         url: Url,
-        /// The same URL without its secrets, for messages.
+        /// Where rows are posted, without secrets, for messages.
         shown: String,
     },
 }
@@ -59,11 +65,10 @@ impl BatchClient {
 
     /// A client of the service at a URL.
     pub(super) fn of_service(url: &Url, wanted: &Decide) -> anyhow::Result<Self> {
-        let url = base_url::extended(url, PATH);
         let target = Target::Service {
             client: Client::new(),
-            shown: base_url::shown(&url),
-            url,
+            shown: base_url::shown(&base_url::extended(url, PATH)),
+            url: url.clone(),
         };
         Ok(Self {
             target,
@@ -111,15 +116,8 @@ impl BatchClient {
         rows: &[Row],
         mut answered: impl FnMut(&Row),
     ) -> anyhow::Result<Vec<LineAnswer>> {
-        let mut answers: Vec<Option<LineAnswer>> = Vec::new();
-        for row in rows {
-            let refused = row
-                .line
-                .as_ref()
-                .err()
-                .map(|problem| LineAnswer::refused(row.number, problem));
-            answers.push(refused.transpose()?);
-        }
+        let answers: serde_json::Result<Vec<_>> = rows.iter().map(Row::answer).collect();
+        let mut answers = answers?;
         let mut waits = ExponentialBuilder::new()
             .with_min_delay(FIRST_WAIT)
             .with_max_times(N_RETRIES)
@@ -162,9 +160,10 @@ impl BatchClient {
         answers: &mut [Option<LineAnswer>],
         answered: &mut impl FnMut(&Row),
     ) -> anyhow::Result<()> {
-        let lines = open
-            .iter()
-            .filter_map(|place| rows[*place].line.as_deref().ok());
+        let lines = open.iter().filter_map(|place| match &rows[*place].content {
+            Content::Line(line) => Some(line.as_str()),
+            _ => None,
+        });
         let response = self
             .post(lines.flat_map(|line| [line, "\n"]).collect())
             .await?;
@@ -216,16 +215,56 @@ impl BatchClient {
         Ok(())
     }
 
+    /// Posts lines.
     async fn post(&self, body: String) -> anyhow::Result<Response<Body>> {
+        self.request(Method::POST, PATH, &[], body).await
+    }
+
+    /// Gets a page of the decisions of an employee.
+    ///
+    /// # Errors
+    /// When the service cannot be reached, or does not answer with JSON of this form.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<T> {
+        let response = self
+            .request(Method::GET, LIST_PATH, query, String::new())
+            .await?;
+        let status = response.status();
+        let body = to_bytes(response.into_body(), MAX_PAGE_BYTES).await?;
+        if status != StatusCode::OK {
+            bail!(
+                "{} returned {status}: {}",
+                self.name(),
+                String::from_utf8_lossy(&body)
+            );
+        }
+        serde_json::from_slice(&body)
+            .with_context(|| format!("{} returned a page that cannot be read", self.name()))
+    }
+
+    async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: String,
+    ) -> anyhow::Result<Response<Body>> {
         match &self.target {
             Target::InProcess(router) => {
-                let mut request = Request::post(PATH).body(Body::from(body))?;
+                // A router looks at the path and the query only.
+                let url = address(&"http://localhost".parse()?, path, query);
+                let mut request = Request::builder()
+                    .method(method)
+                    .uri(url.as_str())
+                    .body(Body::from(body))?;
                 *request.headers_mut() = self.headers.clone();
                 Ok(router.clone().oneshot(request).await?)
             }
             Target::Service { client, url, shown } => {
                 let sent = client
-                    .post(url.clone())
+                    .request(method, address(url, path, query))
                     .headers(self.headers.clone())
                     .body(body)
                     .send()
@@ -245,6 +284,15 @@ impl BatchClient {
             Target::Service { shown, .. } => shown,
         }
     }
+}
+
+/// The URL of a path of a service.
+fn address(service: &Url, path: &str, query: &[(&str, &str)]) -> Url {
+    let mut url = base_url::extended(service, path);
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+    url
 }
 
 fn headers(wanted: &Decide) -> anyhow::Result<HeaderMap> {

@@ -1,9 +1,16 @@
 //! `decide`: decides a file of expenses, and answers each row with a line, in order. `rows` reads
-//! the file, `batch_client` sends the rows to a service or to this process, and `tally` counts the
-//! answers. The rows go through the batch route, so that a file and a client get the same answers.
+//! the file, `refunds` finds the purchases of credits, `batch_client` sends the rows to a service or
+//! to this process, and `tally` counts the answers. The rows go through the batch route, so that a
+//! file and a client get the same answers.
 
 mod anew;
 mod batch_client;
+mod cells;
+mod header;
+mod input;
+mod layout;
+mod options;
+mod refunds;
 mod row;
 mod row_keys;
 mod rows;
@@ -27,11 +34,11 @@ use crate::cli::{pseudonym, runtime, service_url};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::http::{HttpConfig, MAX_RETENTION};
-use crate::domain::submission::FIELDS;
 use crate::domain::tenant;
 use crate::redact::pseudonym::Pseudonyms;
 use batch_client::BatchClient;
-use row::Row;
+use options::TableOptions;
+use row::{Content, Row};
 use rows::Rows;
 use tally::Tally;
 
@@ -59,19 +66,14 @@ pub struct Decide {
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// Read a field from a column with another name, such as amount=Total; may be given several
-    /// times
-    #[arg(long, value_name = "FIELD=COLUMN", value_parser = assignment)]
-    pub column: Vec<Assignment>,
+    /// How a table is written
+    #[command(flatten)]
+    pub table: TableOptions,
 
-    /// Set a field to the same value in every row, such as currency=GBP; may be given several
-    /// times
-    #[arg(long, value_name = "FIELD=VALUE", value_parser = assignment)]
-    pub set: Vec<Assignment>,
-
-    /// The format of dates in the table, such as %d/%m/%Y for 31/01/2026 [default: %Y-%m-%d]
-    #[arg(long, value_name = "FORMAT", value_parser = table::date_format)]
-    pub date_format: Option<String>,
+    /// Refund the earlier purchase of the same employee, merchant and amount when a credit does not
+    /// name one; if there is not exactly one, the row is left to a person
+    #[arg(long)]
+    pub match_refunds: bool,
 
     /// The tenant to decide for; a service with API keys uses the tenant of the key instead
     #[arg(long, value_name = "TENANT", value_parser = tenant)]
@@ -88,8 +90,14 @@ pub struct Decide {
 
 const AFTER_HELP: &str = "\
 The first row of a table names its columns. A column with the name of a field is read as that field:
-transaction, amount, currency, merchant, mcc, date, trip_id, receipt, user_id, refunds, supersedes.
-An empty cell counts as absent. JSON lines have the format of POST /v1/expenses/batch.
+transaction, amount, currency, merchant, mcc, category_hint, date, trip_id, receipt, user_id, refunds,
+supersedes. Empty cells at the end of a row may be missing or too many. An empty cell counts as absent,
+except in a column for transaction, amount, currency, date or user_id: there it is an error of the row.
+A table without a column for the currency needs --set currency=CODE. JSON lines have the format of
+POST /v1/expenses/batch, and its defaults.
+
+Rows of one employee are decided in the order of the file. A row whose amount is zero is answered with
+status 200 and `skipped`, as there is nothing to decide.
 
 A row is identified by its meaning, and among equal rows by their order. So the same command can be
 run again, after an interruption or after some rows were corrected or added: a row that was decided
@@ -99,9 +107,9 @@ a service remembers it for its --key-retention.
 When the model does not answer, a row is decided without its advice: it is denied if the rules deny
 it, and needs a review otherwise. The same command run again has such rows decided anew.
 
-Exit code 0: every row has a decision; 1: the command failed; 2: invalid command line; 3: the command
-finished, but some rows have no decision, and their answers say why, or were decided without the
-model.";
+Exit code 0: every row has a decision, or nothing to decide; 1: the command failed; 2: invalid command
+line; 3: the command finished, but some rows have no decision, and their answers say why, or were
+decided without the model.";
 
 /// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -112,12 +120,10 @@ pub enum Format {
     Ndjson,
 }
 
-/// A field with its column (`--column`) or its value (`--set`).
-#[derive(Clone, Debug)]
-pub struct Assignment {
-    field: &'static str,
-    value: String,
-}
+/// The command line does not say what the file needs, or contradicts itself; exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidCommand(String);
 
 /// All rows were answered, but some of them not with a decision, or with one that was made without
 /// the model's advice.
@@ -144,18 +150,6 @@ impl Undecided {
         let open: Vec<_> = undecided.into_iter().chain(without_advice).collect();
         (!open.is_empty()).then_some(Self(open))
     }
-}
-
-fn assignment(text: &str) -> Result<Assignment, String> {
-    let named = text.split_once('=').and_then(|(name, value)| {
-        let field = FIELDS.into_iter().find(|field| *field == name)?;
-        Some(Assignment {
-            field,
-            value: value.trim().to_owned(),
-        })
-        .filter(|named| !named.value.is_empty())
-    });
-    named.ok_or_else(|| format!("write FIELD=…, where FIELD is one of {}", FIELDS.join(", ")))
 }
 
 fn tenant(text: &str) -> Result<String, String> {
@@ -265,7 +259,10 @@ impl Run<'_> {
     async fn decide(&mut self, rows: Rows, client: &BatchClient) -> anyhow::Result<()> {
         let mut parts = read_ahead(rows);
         while let Some(part) = parts.recv().await {
-            let part = part?;
+            let mut part = part?;
+            if let Some(first) = part.first_mut() {
+                refunds::find_purchase(first, client).await?;
+            }
             let answers = client.decide(&part, |row| {
                 self.bar.set_message(format!("row {}", row.number));
                 self.bar.set_position(row.end);
@@ -282,15 +279,34 @@ impl Run<'_> {
 }
 
 /// Reads the rows in parts, on a separate thread: reading a pipe may block, and Ctrl-C has to work
-/// meanwhile.
+/// meanwhile. A credit whose purchase has to be found begins a part, because the purchase may be one
+/// of the rows before it.
 fn read_ahead(mut rows: Rows) -> mpsc::Receiver<anyhow::Result<Vec<Row>>> {
     let (send, parts) = mpsc::channel(1);
     std::thread::spawn(move || {
+        let mut next = None;
         loop {
-            let part: anyhow::Result<Vec<Row>> = rows.by_ref().take(N_TOGETHER).collect();
+            let mut part: Vec<Row> = next.take().into_iter().collect();
+            let mut failed = None;
+            while part.len() < N_TOGETHER {
+                match rows.next() {
+                    Some(Ok(row))
+                        if matches!(row.content, Content::Credit(_)) && !part.is_empty() =>
+                    {
+                        next = Some(row);
+                        break;
+                    }
+                    Some(Ok(row)) => part.push(row),
+                    Some(Err(error)) => {
+                        failed = Some(error);
+                        break;
+                    }
+                    None => break,
+                }
+            }
             // The last part is empty, or an error.
-            let is_last = part.as_ref().map_or(true, Vec::is_empty);
-            if send.blocking_send(part).is_err() || is_last {
+            let is_last = failed.is_some() || part.is_empty();
+            if send.blocking_send(failed.map_or(Ok(part), Err)).is_err() || is_last {
                 return;
             }
         }

@@ -4,11 +4,15 @@
 use std::collections::HashMap;
 
 use jiff::civil::Date;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
+use crate::cli::decide::cells;
+use crate::cli::decide::row::{Content, Credit};
 use crate::domain::expense::ANONYMOUS;
-use crate::domain::submission::{Defaults, parse};
+use crate::domain::submission::{Defaults, Submitted, parse};
 use crate::http::batch::KeyedLine;
 
 /// Makes the idempotency key of each row from a hash of what the row means and from its place among
@@ -29,34 +33,90 @@ impl RowKeys {
         }
     }
 
-    /// A line with its key. A line that is not JSON gets no key, and a line that has a key keeps it.
-    pub(super) fn keyed(&mut self, text: String) -> String {
-        if serde_json::from_str::<KeyedLine>(&text).is_ok() {
-            return text;
+    /// What to do with a line. A line that is not JSON gets no key, and a line that has a key keeps
+    /// it. A credit that does not name its purchase waits for one if `matches_refunds`.
+    pub(super) fn content(&mut self, text: String, matches_refunds: bool) -> Content {
+        if let Ok(KeyedLine { expense, .. }) = serde_json::from_str::<KeyedLine>(&text) {
+            return match is_zero(expense.get()) {
+                true => Content::Skipped,
+                false => Content::Line(text),
+            };
         }
-        let hash = hash(&text);
+        if is_zero(&text) {
+            return Content::Skipped;
+        }
+        let credit = matches_refunds.then(|| unmatched(&text)).flatten();
+        let hash = hash(&text, credit.as_ref());
         let Ok(expense) = RawValue::from_string(text.clone()) else {
-            return text;
+            return Content::Line(text);
         };
         let n_equal = self.n_equal.entry(hash).or_default();
         *n_equal += 1;
-        let idempotency_key = format!("{}-{hash:032x}-{n_equal}", self.prefix);
-        let keyed = serde_json::to_string(&KeyedLine {
-            idempotency_key,
-            expense,
-        });
-        keyed.unwrap_or(text)
+        let key = format!("{}-{hash:032x}-{n_equal}", self.prefix);
+        match credit {
+            Some(credit) => Content::Credit(Box::new(Credit {
+                text,
+                expense: credit.expense,
+                key,
+                ordinal: *n_equal,
+            })),
+            None => Content::Line(keyed(key, expense).unwrap_or(text)),
+        }
+    }
+}
+
+/// A line with its key.
+pub(super) fn keyed(idempotency_key: String, expense: Box<RawValue>) -> Option<String> {
+    let line = KeyedLine {
+        idempotency_key,
+        expense,
+    };
+    serde_json::to_string(&line).ok()
+}
+
+/// Whether a line is an expense whose amount is zero. The API refuses it, but a card statement may
+/// contain it.
+fn is_zero(text: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Amount<'a> {
+        #[serde(borrow)]
+        amount: &'a RawValue,
+    }
+    serde_json::from_str::<Amount<'_>>(text)
+        .is_ok_and(|line| cells::is_zero(line.amount.get().trim_matches('"')))
+}
+
+/// A line as a credit, if the purchase that it refunds is all that it lacks.
+fn unmatched(text: &str) -> Option<Submitted> {
+    // A purchase that exists nowhere, so that the other fields can be checked.
+    let filled = refunding(text, Uuid::nil())?;
+    parse(filled.as_bytes(), defaults()).ok()
+}
+
+/// A line with the purchase that it refunds. Written into the text, so that no field is read and
+/// written again.
+pub(super) fn refunding(text: &str, purchase: Uuid) -> Option<String> {
+    let open = text.trim_end().strip_suffix('}')?;
+    Some(format!("{open},\"refunds\":\"{purchase}\"}}"))
+}
+
+/// What a line does not say. A credit without a date comes after every purchase.
+fn defaults() -> Defaults {
+    Defaults {
+        date: Date::constant(9999, 12, 31),
+        user_id: ANONYMOUS.to_owned(),
     }
 }
 
 /// The hash of what a row means, so that `45` and `"45.00"` give the same key. For a row that is not
 /// an expense, the hash of its text.
-fn hash(text: &str) -> u128 {
-    let defaults = Defaults {
-        date: Date::constant(1970, 1, 1),
-        user_id: ANONYMOUS.to_owned(),
+fn hash(text: &str, credit: Option<&Submitted>) -> u128 {
+    let meaning = match credit {
+        Some(credit) => Some(credit.fingerprint()),
+        None => parse(text.as_bytes(), defaults())
+            .ok()
+            .map(|submitted| submitted.fingerprint()),
     };
-    let meaning = parse(text.as_bytes(), defaults).map(|submitted| submitted.fingerprint());
     let digest = Sha256::digest(meaning.as_deref().unwrap_or(text));
     digest
         .iter()

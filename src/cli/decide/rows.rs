@@ -2,23 +2,25 @@
 //! says why the row cannot be sent. How a table becomes rows is in `table`. Values are not checked
 //! here: the service that decides a row also says which field is wrong.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use crate::cli::decide::row::{Input, Row, row_problem};
+use crate::cli::decide::input::{self, Input};
+use crate::cli::decide::row::{Content, Row, row_problem};
 use crate::cli::decide::row_keys::RowKeys;
 use crate::cli::decide::table::Table;
 use crate::cli::decide::{Decide, Format};
 
 /// The rows of a file, read one by one.
 pub(super) struct Rows {
-    /// The size of the file in bytes; `None` for standard input.
+    /// The size of the file in bytes; `None` if it is not known beforehand.
     pub n_bytes: Option<u64>,
     source: Source,
     keys: RowKeys,
+    /// Whether a purchase is looked for when a credit does not name one.
+    matches_refunds: bool,
 }
 
 enum Source {
@@ -37,49 +39,37 @@ impl Rows {
     /// When it cannot be read, or its columns are not those of expenses.
     pub(super) fn open(wanted: &Decide, notes: &mut dyn Write) -> anyhow::Result<Self> {
         let path = &wanted.file;
+        let (input, n_bytes) = input::open(path, wanted.table.encoding)?;
         let format = wanted.format.or_else(|| format_of(path)).with_context(|| {
             format!(
                 "the name of {} does not show its format; add --format csv or --format ndjson",
                 path.display()
             )
         })?;
-        let unreadable = || format!("{} cannot be read", path.display());
-        let (input, n_bytes): (Input, _) = match path.as_os_str() == "-" {
-            true => (Box::new(io::stdin()), None),
-            false => {
-                let file = File::open(path).with_context(unreadable)?;
-                let n_bytes = file.metadata().with_context(unreadable)?.len();
-                (Box::new(file), Some(n_bytes))
-            }
-        };
         let source = match format {
             Format::Csv => Source::Table(Box::new(Table::open(input, wanted, notes)?)),
-            Format::Ndjson
-                if wanted.column.is_empty()
-                    && wanted.set.is_empty()
-                    && wanted.date_format.is_none() =>
-            {
-                Source::Lines {
-                    input: BufReader::new(input),
-                    number: 0,
-                    end: 0,
-                }
-            }
-            Format::Ndjson => bail!(
-                "--column, --set and --date-format apply to tables; JSON lines name their fields"
+            Format::Ndjson if wanted.table.are_for_tables() => bail!(
+                "--column, --set, --date-format, --decimal, --thousands, --delimiter and \
+                 --skip-lines apply to tables; JSON lines name their fields"
             ),
+            Format::Ndjson => Source::Lines {
+                input: BufReader::new(input),
+                number: 0,
+                end: 0,
+            },
         };
         Ok(Self {
             n_bytes,
             source,
             keys: RowKeys::new(wanted.key_prefix.clone()),
+            matches_refunds: wanted.match_refunds,
         })
     }
 }
 
 fn format_of(path: &Path) -> Option<Format> {
     match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-        "csv" => Some(Format::Csv),
+        "csv" | "tsv" | "tab" => Some(Format::Csv),
         "ndjson" | "jsonl" => Some(Format::Ndjson),
         _ => None,
     }
@@ -97,7 +87,9 @@ impl Iterator for Rows {
             Ok(row) => row?,
             Err(error) => return Some(Err(error)),
         };
-        row.line = row.line.map(|text| self.keys.keyed(text));
+        if let Content::Line(text) = row.content {
+            row.content = self.keys.content(text, self.matches_refunds);
+        }
         Some(Ok(row))
     }
 }
@@ -119,18 +111,20 @@ fn next_line(
         // Some editors write a byte order mark at the start of a file; in files that were concatenated
         // it can precede any line.
         let is_around = |c: char| c.is_whitespace() || c == '\u{feff}';
-        let line = match std::str::from_utf8(&bytes).map(|text| text.trim_matches(is_around)) {
+        let content = match std::str::from_utf8(&bytes).map(|text| text.trim_matches(is_around)) {
             Ok("") => continue,
-            Ok(text) => Ok(text.to_owned()),
-            Err(_) => Err(row_problem(
+            Ok(text) => Content::Line(text.to_owned()),
+            Err(_) => Content::Refused(Box::new(row_problem(
                 "body",
-                "the line is not UTF-8; save the file as UTF-8".to_owned(),
-            )),
+                "the line is not UTF-8; save the file as UTF-8, or name its encoding with \
+                 --encoding"
+                    .to_owned(),
+            ))),
         };
         return Ok(Some(Row {
             number: *number,
             end: *end,
-            line,
+            content,
         }));
     }
 }

@@ -1,35 +1,66 @@
-//! Tables: which column is read as which field, and each row as the JSON of an expense.
+//! Tables: each row as the JSON of an expense. Where the header is and what separates cells is found
+//! in `layout`, which column is which field in `header`, and how cells write amounts and dates is in
+//! `cells`.
 
 use std::io::{self, Cursor, Read, Write};
-use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use csv::{ByteRecord, ReaderBuilder, StringRecord, Trim};
-use jiff::civil::Date;
 use serde_json::{Map, Value};
 
 use crate::cli::decide::Decide;
-use crate::cli::decide::row::{Input, Row, row_problem};
+use crate::cli::decide::cells::{AmountFormat, DateFormat, is_zero};
+use crate::cli::decide::header::{Columns, END, UNCLOSED, check_end, check_options, read_header};
+use crate::cli::decide::input::Input;
+use crate::cli::decide::layout::{self, n_filled};
+use crate::cli::decide::row::{Content, Row, row_problem};
+use crate::domain::body::{BodyError, FieldError};
 use crate::domain::submission::FIELDS;
-use crate::http::error::Problem;
+use crate::http::error::{Code, Problem};
 
-/// A row that is appended to every table in order to find a quote that is never closed: the cell that
-/// such a quote opens then ends with this row.
-const END: &str = "\u{0}end\u{0}";
-const UNCLOSED: &str = "opens a quote that is never closed, so the rest of the file is read as one \
-                        cell; close the quote";
+/// The fields that an empty cell must not leave to the API's defaults: dollars, today and no person
+/// in particular would be decided without anyone having said so.
+const NEVER_EMPTY: [&str; 5] = ["transaction", "amount", "currency", "date", "user_id"];
 
 /// A table, with the column of each field.
 pub(super) struct Table {
-    reader: csv::Reader<Input>,
+    reader: csv::Reader<Ended>,
+    header: ByteRecord,
+    /// The columns of the table; unnamed ones at the end do not count.
     n_columns: usize,
     columns: Columns,
     constants: Vec<(&'static str, String)>,
-    date_format: Option<String>,
+    amounts: AmountFormat,
+    dates: DateFormat,
+    delimiter: u8,
+    n_skipped: usize,
+    /// The encoding that the command line names.
+    encoding: Option<&'static str>,
+    /// The length of the text in bytes, once it has been read.
+    n_bytes: Arc<AtomicU64>,
 }
 
-/// Fields, each with the index of its column.
-type Columns = Vec<(&'static str, usize)>;
+/// A text with [`END`] after it.
+struct Ended {
+    text: Input,
+    n_read: u64,
+    n_bytes: Arc<AtomicU64>,
+    end: Cursor<String>,
+}
+
+impl Read for Ended {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n_bytes = self.text.read(buffer)?;
+        if n_bytes > 0 || buffer.is_empty() {
+            self.n_read += u64::try_from(n_bytes).unwrap_or_default();
+            return Ok(n_bytes);
+        }
+        self.n_bytes.store(self.n_read, Ordering::Relaxed);
+        self.end.read(buffer)
+    }
+}
 
 impl Table {
     /// Reads the header of a table, and writes to `notes` which columns are not read.
@@ -41,29 +72,50 @@ impl Table {
         wanted: &Decide,
         notes: &mut dyn Write,
     ) -> anyhow::Result<Self> {
-        let input: Input = Box::new(input.chain(Cursor::new(format!("\n{END}\n"))));
+        let options = &wanted.table;
+        check_options(options)?;
+        let names: Vec<&str> = FIELDS.map(|field| options.column_of(field)).into();
+        let n_skipped = options.skip_lines.unwrap_or_default();
+        let layout = layout::find(input, n_skipped, options.delimiter, &names)
+            .with_context(|| format!("{} cannot be read", wanted.file.display()))?;
+        let n_bytes = Arc::new(AtomicU64::new(u64::MAX));
         let mut reader = ReaderBuilder::new()
             .flexible(true)
             .trim(Trim::All)
-            .from_reader(input);
+            .delimiter(layout.delimiter)
+            .from_reader(Ended {
+                text: layout.input,
+                n_read: 0,
+                n_bytes: Arc::clone(&n_bytes),
+                end: Cursor::new(format!("\n{END}\n")),
+            });
         let header = reader
             .headers()
-            .context("the first row cannot be read; save the file as CSV in UTF-8")?
+            .context(
+                "the first row cannot be read; save the file as CSV UTF-8, or name its encoding \
+                 with --encoding, such as windows-1252",
+            )?
             .clone();
         check_end(&header, &wanted.file)?;
-        let columns = columns(&header, wanted)?;
-        check_required(&header, &columns, wanted)?;
-        note_unread(&header, &columns, wanted, notes)?;
+        let n_columns = n_filled(header.as_byte_record());
+        let named: StringRecord = header.iter().take(n_columns).collect();
+        let columns = read_header(&named, options, notes)?;
         Ok(Self {
             reader,
-            n_columns: header.len(),
+            header: header.into_byte_record(),
+            n_columns,
             columns,
-            constants: wanted
+            constants: options
                 .set
                 .iter()
                 .map(|set| (set.field, set.value.clone()))
                 .collect(),
-            date_format: wanted.date_format.clone(),
+            amounts: options.amounts(),
+            dates: options.dates(),
+            delimiter: layout.delimiter,
+            n_skipped,
+            encoding: options.encoding.map(|encoding| encoding.name()),
+            n_bytes,
         })
     }
 
@@ -80,150 +132,132 @@ impl Table {
         let number = cells.position().map_or(0, csv::Position::record);
         let number = usize::try_from(number)
             .unwrap_or(usize::MAX)
-            .saturating_add(1);
+            .saturating_add(1)
+            .saturating_add(self.n_skipped);
+        let content = match self.check_shape(&cells) {
+            Ok(()) => self.content(&cells),
+            Err(message) => Content::Refused(Box::new(row_problem("row", message))),
+        };
         Ok(Some(Row {
             number,
             end: self.reader.position().byte(),
-            line: self.expense(&cells),
+            content,
         }))
     }
 
-    /// A row as JSON. Cells become strings; dates in another format are converted, and `receipt`
-    /// becomes a boolean.
-    fn expense(&self, cells: &ByteRecord) -> Result<String, Problem> {
-        if cells
-            .iter()
-            .next_back()
-            .is_some_and(|last| last.ends_with(END.as_bytes()))
-        {
-            return Err(row_problem("row", format!("the row {UNCLOSED}")));
+    /// Checks that the cells of a row belong to the columns of the header. Empty cells at the end may
+    /// be missing, or be too many: spreadsheets and banks write both.
+    fn check_shape(&self, cells: &ByteRecord) -> Result<(), String> {
+        let n_cells = n_filled(cells);
+        let last = n_cells.checked_sub(1).and_then(|place| cells.get(place));
+        if last.is_some_and(|last| last.ends_with(END.as_bytes())) {
+            return Err(format!("the row {UNCLOSED}"));
         }
-        if cells.len() != self.n_columns {
-            let (n_cells, n_columns) = (cells.len(), self.n_columns);
-            let message = format!(
+        if n_cells == 0 {
+            return Err("the row is empty; remove it".to_owned());
+        }
+        if *cells == self.header {
+            return Err("the row repeats the first row; remove it".to_owned());
+        }
+        if n_cells > self.n_columns {
+            let (n_columns, delimiter) = (self.n_columns, in_words(self.delimiter));
+            return Err(format!(
                 "the row has {n_cells} cells, and the first row has {n_columns}; quote cells that \
-                 contain a comma"
-            );
-            return Err(row_problem("row", message));
+                 contain {delimiter}"
+            ));
         }
+        if cells.len() < self.n_columns && self.is_cut_off(cells) {
+            return Err(
+                "the file ends inside the amount of this row; it may have been cut off".to_owned(),
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether a row that lacks cells is the end of a file that ends inside an amount: without a line
+    /// break after it, and with fewer than two decimals.
+    fn is_cut_off(&self, cells: &ByteRecord) -> bool {
+        let is_last = self.reader.position().byte() > self.n_bytes.load(Ordering::Relaxed);
+        let is_amount = |(field, place): &(&str, usize)| {
+            *field == "amount" && place.checked_add(1) == Some(cells.len())
+        };
+        let is_complete = cells.iter().next_back().is_some_and(|cell| {
+            let n_decimals = cell.iter().rev().take_while(|byte| byte.is_ascii_digit());
+            n_decimals.count() == 2
+        });
+        is_last && self.columns.iter().any(is_amount) && !is_complete
+    }
+
+    /// A row as JSON. Cells become strings; amounts and dates are written as the API reads them, and
+    /// `receipt` becomes a boolean. Every cell that cannot be read is reported.
+    fn content(&self, cells: &ByteRecord) -> Content {
         let mut fields = Map::new();
+        let mut errors = Vec::new();
         for (field, place) in &self.columns {
-            let cell = std::str::from_utf8(&cells[*place]).map_err(|_| {
-                row_problem(
-                    field,
-                    "the cell is not UTF-8; save the file as UTF-8".to_owned(),
-                )
-            })?;
-            let value = match (*field, &self.date_format) {
-                (_, _) if cell.is_empty() => continue,
-                ("date", Some(format)) => Value::String(date(cell, format)?),
-                _ => value(field, cell),
-            };
-            fields.insert((*field).to_owned(), value);
+            let value = self
+                .text(cells.get(*place).unwrap_or_default())
+                .and_then(|text| self.value(field, text, *place));
+            match value {
+                // Checked cards leave such rows, and so do fees that were waived.
+                Ok(Some(Value::String(amount))) if *field == "amount" && is_zero(&amount) => {
+                    return Content::Skipped;
+                }
+                Ok(Some(value)) => _ = fields.insert((*field).to_owned(), value),
+                Ok(None) => {}
+                Err(message) => errors.push(FieldError {
+                    field: (*field).to_owned(),
+                    message,
+                }),
+            }
+        }
+        if !errors.is_empty() {
+            let problem = Problem::body(BodyError::Fields(errors), Code::InvalidExpense);
+            return Content::Refused(Box::new(problem));
         }
         fields.extend(
             self.constants
                 .iter()
-                .map(|(field, text)| ((*field).to_owned(), value(field, text))),
+                .map(|(field, text)| ((*field).to_owned(), constant(field, text))),
         );
-        Ok(Value::Object(fields).to_string())
+        Content::Line(Value::Object(fields).to_string())
     }
-}
 
-/// Fails if the header contains the appended row [`END`]: the table is empty, or the header opens a
-/// quote that is never closed.
-fn check_end(header: &StringRecord, file: &Path) -> anyhow::Result<()> {
-    match header.iter().next_back() {
-        Some(END) if header.len() == 1 => bail!(
-            "{} is empty; the first row of a table names its columns",
-            file.display()
-        ),
-        Some(last) if last.ends_with(END) => bail!("the first row {UNCLOSED}"),
-        _ => Ok(()),
-    }
-}
-
-/// The column of each field: the column that `--column` names, else the column with the name of the
-/// field.
-fn columns(header: &StringRecord, wanted: &Decide) -> anyhow::Result<Columns> {
-    let mut columns = Vec::new();
-    for field in FIELDS {
-        for (flag, given) in [("--column", &wanted.column), ("--set", &wanted.set)] {
-            if given.iter().filter(|given| given.field == field).count() > 1 {
-                bail!("{flag} is given twice for {field}; choose one");
-            }
-        }
-        let named = wanted.column.iter().find(|column| column.field == field);
-        let name = named.map_or(field, |column| column.value.as_str());
-        let mut places = header
-            .iter()
-            .enumerate()
-            .filter(|(_, column)| *column == name)
-            .map(|(place, _)| place);
-        match (places.next(), places.next()) {
-            (Some(_), Some(_)) => {
-                bail!("two columns are called {name:?}; rename one of them")
-            }
-            (Some(_), None) if wanted.set.iter().any(|set| set.field == field) => {
-                bail!("{field} is set by --set and also read from the column {name:?}; choose one")
-            }
-            (Some(place), None) => columns.push((field, place)),
-            (None, _) if named.is_some() => bail!(
-                "no column is called {name:?}; the columns are {}",
-                quoted(header)
-            ),
-            (None, _) => {}
+    fn text<'c>(&self, cell: &'c [u8]) -> Result<&'c str, String> {
+        let text = std::str::from_utf8(cell).map_err(|_| {
+            "the cell is not UTF-8; save the file as UTF-8, or name its encoding with --encoding, \
+             such as windows-1252"
+                .to_owned()
+        })?;
+        match self.encoding {
+            Some(encoding) if text.contains(char::REPLACEMENT_CHARACTER) => Err(format!(
+                "the cell is not {encoding}, which --encoding names"
+            )),
+            _ => Ok(text.trim()),
         }
     }
-    Ok(columns)
+
+    /// The value of a cell; `None` for an empty one whose field is left out.
+    fn value(&self, field: &str, text: &str, place: usize) -> Result<Option<Value>, String> {
+        Ok(Some(match field {
+            _ if text.is_empty() && NEVER_EMPTY.contains(&field) => {
+                let column = self.header.get(place).unwrap_or_default();
+                return Err(format!(
+                    "the cell in the column {:?} is empty; fill it in, because no default is used \
+                     for it",
+                    String::from_utf8_lossy(column)
+                ));
+            }
+            _ if text.is_empty() => return Ok(None),
+            "amount" => Value::String(self.amounts.plain(text)?),
+            "date" => Value::String(self.dates.day(text)?),
+            _ => constant(field, text),
+        }))
+    }
 }
 
-/// Fails unless the table has a transaction and an amount, which every expense needs.
-fn check_required(header: &StringRecord, columns: &Columns, wanted: &Decide) -> anyhow::Result<()> {
-    for field in ["transaction", "amount"] {
-        let is_read = columns.iter().any(|(read, _)| *read == field);
-        let is_set = wanted.set.iter().any(|set| set.field == field);
-        if !is_read && !is_set {
-            bail!(
-                "no column is called {field:?}; name it with --column {field}=COLUMN, one of {}",
-                quoted(header)
-            );
-        }
-    }
-    Ok(())
-}
-
-/// Writes to `notes` which columns are not read. Without `--column`, such a column is an error: a
-/// misspelt `currency` must not turn pounds into dollars.
-fn note_unread(
-    header: &StringRecord,
-    columns: &Columns,
-    wanted: &Decide,
-    notes: &mut dyn Write,
-) -> anyhow::Result<()> {
-    let is_read = |place: usize| columns.iter().any(|(_, read)| *read == place);
-    let unread = header
-        .iter()
-        .enumerate()
-        .filter(|(place, _)| !is_read(*place))
-        .map(|(_, column)| column);
-    let unread = quoted(unread);
-    if unread.is_empty() {
-        return Ok(());
-    }
-    if wanted.column.is_empty() {
-        bail!(
-            "no field is called {unread}; the fields are {}, and --column reads a field from a \
-             column with another name",
-            FIELDS.join(", ")
-        );
-    }
-    writeln!(notes, "not read: {unread}")?;
-    Ok(())
-}
-
-/// The value of a cell. `receipt` is a boolean, which spreadsheets write in capitals.
-fn value(field: &str, text: &str) -> Value {
+/// A value that needs no conversion but that of `receipt`, a boolean, which spreadsheets write in
+/// capitals.
+fn constant(field: &str, text: &str) -> Value {
     match (field, text.to_ascii_lowercase().as_str()) {
         ("receipt", "true") => Value::Bool(true),
         ("receipt", "false") => Value::Bool(false),
@@ -231,32 +265,11 @@ fn value(field: &str, text: &str) -> Value {
     }
 }
 
-fn date(cell: &str, format: &str) -> Result<String, Problem> {
-    let example = Date::constant(2026, 3, 14).strftime(format);
-    let message = || format!("write a calendar date in the format {format}, such as {example}");
-    Date::strptime(format, cell)
-        .map(|date| date.to_string())
-        .map_err(|_| row_problem("date", message()))
-}
-
-/// Checks a date format given on the command line.
-///
-/// # Errors
-/// When a date that is written in the format cannot be read back.
-pub(super) fn date_format(format: &str) -> Result<String, &'static str> {
-    let day = Date::constant(2026, 3, 14);
-    let written = jiff::fmt::strtime::format(format, day).ok();
-    let is_format = written
-        .is_some_and(|written| Date::strptime(format, written).is_ok_and(|read| read == day));
-    is_format
-        .then(|| format.to_owned())
-        .ok_or("write a format with day, month and year, such as %d/%m/%Y")
-}
-
-fn quoted<'t>(names: impl IntoIterator<Item = &'t str>) -> String {
-    names
-        .into_iter()
-        .map(|name| format!("{name:?}"))
-        .collect::<Vec<_>>()
-        .join(", ")
+fn in_words(delimiter: u8) -> String {
+    match delimiter {
+        b',' => "a comma".to_owned(),
+        b';' => "a semicolon".to_owned(),
+        b'\t' => "a tab".to_owned(),
+        other => format!("`{}`", char::from(other)),
+    }
 }

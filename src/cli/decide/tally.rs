@@ -20,6 +20,7 @@ pub(super) struct Tally {
     /// Rows that were answered.
     pub n_rows: usize,
     by_outcome: BTreeMap<String, usize>,
+    n_skipped: usize,
     n_replayed: usize,
     /// How many rows were decided without the model's advice, and the number of the first one.
     without_advice: Option<(usize, usize)>,
@@ -31,6 +32,8 @@ pub(super) struct Tally {
 #[derive(Deserialize)]
 struct Counted {
     outcome: Option<Outcome>,
+    skipped: Option<String>,
+    review: Option<String>,
     #[serde(default)]
     detail: String,
     #[serde(default)]
@@ -53,20 +56,27 @@ impl Tally {
             *self.by_outcome.entry(outcome.to_string()).or_default() += 1;
             return Ok(());
         }
+        if counted.skipped.is_some() {
+            self.n_skipped += 1;
+            return Ok(());
+        }
         let problems = counted
             .errors
             .iter()
             .map(|error| format!("{}: {}", error.field, error.message));
-        let detail = counted.errors.is_empty().then_some(counted.detail);
+        let detail = counted
+            .errors
+            .is_empty()
+            .then(|| counted.review.unwrap_or(counted.detail));
         for problem in problems.chain(detail) {
             self.by_problem.entry(problem).or_insert((0, answer.line)).0 += 1;
         }
         Ok(())
     }
 
-    /// How many rows were not answered with a decision.
+    /// How many rows were not answered with a decision, although there was something to decide.
     pub(super) fn n_undecided(&self) -> usize {
-        self.n_rows - self.by_outcome.values().sum::<usize>()
+        self.n_rows - self.n_skipped - self.by_outcome.values().sum::<usize>()
     }
 
     /// How many rows were decided while the model did not answer, and could be decided anew.
@@ -88,7 +98,10 @@ impl Tally {
         let without_advice = self
             .without_advice
             .map(|(n, _)| format!("{n} of them without the model's advice"));
-        let counts: Vec<_> = outcomes.chain(without_advice).chain(undecided).collect();
+        let skipped =
+            (self.n_skipped > 0).then(|| format!("{} skipped (amount zero)", self.n_skipped));
+        let more = [without_advice, skipped, undecided].into_iter().flatten();
+        let counts: Vec<_> = outcomes.chain(more).collect();
         writeln!(notes, "{} rows: {}", self.n_rows, counts.join(", "))?;
         if self.n_replayed > 0 {
             writeln!(notes, "{} of them had been decided before", self.n_replayed)?;

@@ -17,6 +17,7 @@ async fn the_contract_and_its_page_come_from_the_binary() {
     fields.sort_unstable();
     let expected = [
         "amount",
+        "category_hint",
         "currency",
         "date",
         "mcc",

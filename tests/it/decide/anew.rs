@@ -18,11 +18,11 @@ use crate::harness::{TestApp, config, http_config};
 const OUTAGE: [&str; 2] = ["--model-fault", "unavailable:1"];
 
 /// Two equal rides, a laptop without a date, and a row that is no expense.
-const ROWS: &str = "date,transaction,amount,user_id\n\
-                    2026-03-14,Uber ride,45.00,ana\n\
-                    2026-03-14,Uber ride,45.00,ana\n\
-                    2026-03-15,Laptop,100.00,ben\n\
-                    2026-03-16,Gift,nothing,ben\n";
+const ROWS: &str = "date,transaction,amount,user_id,currency\n\
+                    2026-03-14,Uber ride,45.00,ana,USD\n\
+                    2026-03-14,Uber ride,45.00,ana,USD\n\
+                    2026-03-15,Laptop,100.00,ben,USD\n\
+                    2026-03-16,Gift,nothing,ben,USD\n";
 
 /// What the answers with a decision supersede.
 fn superseded(decided: &Decided) -> Vec<&Value> {
@@ -174,7 +174,7 @@ async fn a_service_that_cannot_decide_anew_keeps_its_decision_and_the_row_is_sti
     };
     let server = Server::spawn(Router::new().route("/v1/expenses/batch", post(answer))).await;
     let workspace = Workspace::new();
-    let file = workspace.write("rows.csv", "transaction,amount\nTaxi,5.00\n");
+    let file = workspace.write("rows.csv", "transaction,amount,currency\nTaxi,5.00,USD\n");
     let decided = workspace.decide(&file, &[&server.origin()]).await;
     assert_eq!(decided.code, Some(3), "{}", decided.notes);
     assert_eq!(decided.ids(), [id]);

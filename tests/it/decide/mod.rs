@@ -1,16 +1,20 @@
 //! `decide`: every row of a file is answered, by a decision or by the reason why there is none, and
-//! no row is decided twice. `tables` tests how files are read, `anew` what happens to rows that were
+//! no row is decided twice. `tables` tests how files are read, `shapes` and `cells` the many ways in
+//! which tables are written, `order` credits and the order of rows, `anew` what happens to rows that were
 //! decided without the model, `runs` how a run is interrupted, continued and sent to a service.
 
 mod anew;
+mod cells;
+mod order;
 mod runs;
+mod shapes;
 mod tables;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::binary::{command, run, text};
@@ -24,7 +28,9 @@ const NO_METRICS: (&str, &str) = ("OTEL_METRICS_EXPORTER", "none");
 const TIMEOUT: Duration = Duration::from_secs(900);
 
 /// The arguments that map the columns of `card.csv`.
-const CARD_COLUMNS: [&str; 12] = [
+const CARD_COLUMNS: [&str; 14] = [
+    "--set",
+    "currency=USD",
     "--column",
     "date=Posted",
     "--column",
@@ -38,6 +44,9 @@ const CARD_COLUMNS: [&str; 12] = [
     "--date-format",
     "%d/%m/%Y",
 ];
+
+/// The currency of a table without a column for it.
+const USD: [&str; 2] = ["--set", "currency=USD"];
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -131,4 +140,39 @@ impl Decided {
             .filter(|answer| answer["replayed"] == true)
             .count()
     }
+}
+
+/// Decides a file of `tests/data/tables`.
+async fn decide_table(name: &str, more: &[&str]) -> Decided {
+    let file = data("tables").join(name);
+    Workspace::new().decide(file.to_str().unwrap(), more).await
+}
+
+/// Decides a table in dollars.
+async fn decide_bytes(bytes: &[u8], more: &[&str]) -> Decided {
+    let workspace = Workspace::new();
+    let file = workspace.path("table.csv");
+    std::fs::write(&file, bytes).unwrap();
+    workspace.decide(&file, &[&USD[..], more].concat()).await
+}
+
+/// One field of every answer, after its status.
+fn shown(decided: &Decided, field: &str) -> Value {
+    let rows = decided.answers.iter();
+    rows.map(|answer| json!([answer["status"], answer["body"][field]]))
+        .collect()
+}
+
+/// The message about each row, and `null` for a row without one.
+fn messages(decided: &Decided) -> Vec<String> {
+    let rows = decided.answers.iter();
+    rows.map(|answer| {
+        let error = &answer["body"]["errors"][0];
+        format!(
+            "{}: {}",
+            error["field"].as_str().unwrap_or_default(),
+            error["message"].as_str().unwrap_or_default()
+        )
+    })
+    .collect()
 }

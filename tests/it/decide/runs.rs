@@ -28,7 +28,9 @@ async fn a_service_decides_for_the_tenant_of_the_key() {
     let workspace = Workspace::new();
     let file = data("expenses.csv");
     let file = file.to_str().unwrap();
-    let refused = workspace.decide(file, &[&app.url]).await;
+    let refused = workspace
+        .decide(file, &[&app.url, "--set", "currency=USD"])
+        .await;
     assert_eq!((refused.code, refused.answers.len()), (Some(1), 0));
     assert!(
         refused.notes.contains("401 Unauthorized") && refused.notes.contains("API key"),
@@ -42,6 +44,8 @@ async fn a_service_decides_for_the_tenant_of_the_key() {
             file,
             &[
                 &app.url,
+                "--set",
+                "currency=USD",
                 "--api-key-file",
                 &key,
                 "--tenant",
@@ -72,7 +76,9 @@ async fn a_service_decides_for_the_tenant_of_the_key() {
         !Path::new(&workspace.path("data")).exists(),
         "nothing was decided here"
     );
-    let gone = workspace.decide(file, &["http://127.0.0.1:1"]).await;
+    let gone = workspace
+        .decide(file, &["http://127.0.0.1:1", "--set", "currency=USD"])
+        .await;
     assert!(
         gone.notes.contains("is the service running there?"),
         "{}",
@@ -86,7 +92,7 @@ async fn without_keys_a_tenant_can_be_named() {
     let decided = workspace
         .decide(
             data("expenses.csv").to_str().unwrap(),
-            &["--tenant", "ac/me, ltd"],
+            &["--tenant", "ac/me, ltd", "--set", "currency=USD"],
         )
         .await;
     assert!(
@@ -122,7 +128,10 @@ async fn rows_that_are_answered_with_503_are_sent_again() {
     };
     let server = Server::spawn(Router::new().route("/v1/expenses/batch", post(answer))).await;
     let decided = Workspace::new()
-        .decide(data("expenses.csv").to_str().unwrap(), &[&server.origin()])
+        .decide(
+            data("expenses.csv").to_str().unwrap(),
+            &[&server.origin(), "--set", "currency=USD"],
+        )
         .await;
     let numbers: Vec<_> = decided
         .answers
@@ -210,10 +219,13 @@ async fn a_run_that_was_killed_continues_and_decides_nothing_twice() {
     // This many rows are sent in one request, and their answers are written together.
     const N_TOGETHER: usize = 256;
     let rows: String = (0..N_ROWS)
-        .map(|n| format!("Taxi {n:03},{}.00,2026-03-14\n", 1 + n % 40))
+        .map(|n| format!("Taxi {n:03},{}.00,2026-03-14,USD\n", 1 + n % 40))
         .collect();
     let workspace = Workspace::new();
-    let file = workspace.write("rides.csv", &format!("transaction,amount,date\n{rows}"));
+    let file = workspace.write(
+        "rides.csv",
+        &format!("transaction,amount,date,currency\n{rows}"),
+    );
     let (data, output) = (workspace.path("data"), workspace.path("answers.ndjson"));
     let arguments = ["decide", &file, "--data", &data, "--output", &output];
     let lines_of = |path: &str| -> Vec<Value> {

@@ -1,0 +1,244 @@
+//! How amounts and dates are written in the cells of a table. Nothing is guessed: what is not written
+//! as the command line says is an error of the row.
+
+use std::sync::LazyLock;
+
+use jiff::civil::DateTime;
+use jiff::fmt::strtime::BrokenDownTime;
+use regex::Regex;
+
+/// The format of dates without `--date-format`.
+const ISO_DATE: &str = "%Y-%m-%d";
+/// The first year of four digits. An earlier one is a year of two digits that was read as four.
+const MIN_YEAR: i16 = 1000;
+/// The moment in examples, whose day, month and year cannot be mistaken for each other.
+const EXAMPLE: DateTime = DateTime::constant(2026, 3, 14, 15, 9, 26, 0);
+
+/// What may follow a date that is read: a time with or without its zone, or a zone. The day counts as
+/// it is written.
+static TIME: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r"(?x) ^ (
+            ( T | ,?\s+ ) ( [01]?\d | 2[0-4] ) [:.][0-5]\d ( [:.][0-5]\d ( [.,]\d{1,9} )? )? ( \s?[AaPp]\.?[Mm]\.? )?
+            ( \s? ( Z | [A-Z]{3,5} | [+-]\d{2}(:?\d{2})? ) )? ( \[[\w/+-]+\] )?
+            | Z | [+-]\d{2}:\d{2}
+        )? $",
+    )
+    .expect("the pattern is constant")
+});
+/// What may follow a time that is read.
+static ZONE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^\s?(Z|[A-Z]{3,5}|[+-]\d{2}(:?\d{2})?)(\[[\w/+-]+\])?$")
+        .expect("the pattern is constant")
+});
+
+/// How amounts are written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AmountFormat {
+    /// The separator before the decimals.
+    pub decimal: char,
+    /// The separator between groups of digits, if there is one.
+    pub thousands: Option<char>,
+}
+
+impl AmountFormat {
+    /// An amount as the API accepts it, with a point before its decimals.
+    ///
+    /// # Errors
+    /// What would be accepted, when the amount is not written in this format.
+    pub(super) fn plain(self, cell: &str) -> Result<String, String> {
+        self.read(cell).ok_or_else(|| {
+            let Self { decimal, thousands } = self;
+            let thousands = thousands.map_or_else(
+                || "no separator between thousands".to_owned(),
+                |separator| format!("`{separator}` between thousands"),
+            );
+            format!(
+                "write digits with `{decimal}` before the decimals, {thousands} and a minus before \
+                 a credit; if the file writes amounts in another way, name its separators with \
+                 --decimal and --thousands"
+            )
+        })
+    }
+
+    fn read(self, cell: &str) -> Option<String> {
+        let (sign, digits) = match cell.strip_prefix('-') {
+            Some(digits) => ("-", digits),
+            None => ("", cell),
+        };
+        let (whole, decimals) = match digits.split_once(self.decimal) {
+            Some((whole, decimals)) => (whole, Some(decimals)),
+            None => (digits, None),
+        };
+        let is_separator = |c: char| self.thousands.is_some_and(|told| is_alike(told, c));
+        let groups: Vec<&str> = whole.split(is_separator).collect();
+        let is_number =
+            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        if !groups.iter().all(|group| is_number(group)) || !are_thousands(&groups) {
+            return None;
+        }
+        let whole = groups.concat();
+        match decimals {
+            Some(decimals) => is_number(decimals).then(|| format!("{sign}{whole}.{decimals}")),
+            None => Some(format!("{sign}{whole}")),
+        }
+    }
+}
+
+/// Whether an amount in plain digits is zero.
+pub(super) fn is_zero(amount: &str) -> bool {
+    amount.contains('0') && !amount.contains(|c| !matches!(c, '-' | '.' | '0'))
+}
+
+/// Whether the groups of a number are as people write thousands: by three digits, or in India by two
+/// before the last three. Any other groups may mean decimals.
+fn are_thousands(groups: &[&str]) -> bool {
+    let [first, inner @ .., last] = groups else {
+        return true;
+    };
+    let n_digits = if inner.iter().all(|group| group.len() == 2) && !inner.is_empty() {
+        2
+    } else {
+        3
+    };
+    !first.starts_with('0')
+        && first.len() <= n_digits
+        && inner.iter().all(|group| group.len() == n_digits)
+        && last.len() == 3
+}
+
+/// Blanks and apostrophes have several forms, which people do not tell apart.
+fn is_alike(told: char, c: char) -> bool {
+    const BLANKS: [char; 4] = [' ', '\u{a0}', '\u{2009}', '\u{202f}'];
+    const APOSTROPHES: [char; 2] = ['\'', '\u{2019}'];
+    told == c
+        || [&BLANKS[..], &APOSTROPHES]
+            .iter()
+            .any(|forms| forms.contains(&told) && forms.contains(&c))
+}
+
+/// How dates are written.
+#[derive(Clone, Debug)]
+pub(super) struct DateFormat {
+    /// In the directives of `strftime`, without a time zone at the end.
+    directives: String,
+}
+
+impl Default for DateFormat {
+    fn default() -> Self {
+        Self {
+            directives: ISO_DATE.to_owned(),
+        }
+    }
+}
+
+impl DateFormat {
+    /// Checks a format given on the command line.
+    ///
+    /// # Errors
+    /// When a date that is written in the format cannot be read back.
+    pub(super) fn parse(format: &str) -> Result<Self, &'static str> {
+        // A time zone is left to `TIME`, which knows more ways to write one.
+        let zone = ["%:::z", "%::z", "%:z", "%z", "%Z", "%:Q", "%Q"];
+        let directives = zone
+            .iter()
+            .find_map(|zone| format.strip_suffix(zone))
+            .unwrap_or(format)
+            .trim_end();
+        let format = Self {
+            directives: directives.to_owned(),
+        };
+        let written = format.example(directives);
+        let is_read = written.is_some_and(|written| {
+            format.day(&written).as_deref() == Ok(EXAMPLE.date().to_string().as_str())
+        });
+        is_read.then_some(format).ok_or(
+            "write a format with day, month and year, such as %d/%m/%Y, or with a time as well, \
+             such as \"%Y-%m-%d %H:%M:%S\"",
+        )
+    }
+
+    /// The day of a date as the API accepts it. A time after the date is left out.
+    ///
+    /// # Errors
+    /// What would be accepted, when the date is not written in this format.
+    pub(super) fn day(&self, cell: &str) -> Result<String, String> {
+        let read = BrokenDownTime::parse_prefix(&self.directives, cell).ok();
+        let read = read.filter(|(time, n_bytes)| {
+            let is_time_read = time.hour().is_some();
+            cell.get(*n_bytes..)
+                .is_some_and(|rest| TIME.is_match(rest) || (is_time_read && ZONE.is_match(rest)))
+        });
+        let dated = read.and_then(|(time, _)| Some((time.to_date().ok()?, time)));
+        if let Some((date, time)) = dated {
+            if date.year() < MIN_YEAR {
+                return Err(self.short_year());
+            }
+            if self.is_written_so(time, cell) {
+                return Ok(date.to_string());
+            }
+        }
+        Err(format!(
+            "write a calendar date in the format {}, such as {}",
+            self.directives,
+            self.example(&self.directives).unwrap_or_default()
+        ))
+    }
+
+    /// Whether the numbers of a date are written in full. A zero in front of a day or a month may be
+    /// absent, but only if something separates it from the next number: `2026111` could be the 1st of
+    /// November or the 11th of January.
+    fn is_written_so(&self, mut time: BrokenDownTime, cell: &str) -> bool {
+        let directives = without_fraction(&self.directives);
+        let written = time.to_string(directives);
+        // Shows which of the numbers is the year.
+        let another = time
+            .set_year(Some(2111))
+            .and_then(|()| time.to_string(directives));
+        let (Ok(written), Ok(another)) = (written, another) else {
+            return false;
+        };
+        let mut found = numbers(cell);
+        numbers(&written)
+            .zip(numbers(&another))
+            .all(|(written, another)| {
+                let number = found.next();
+                let is_year = written != another;
+                let short = written.strip_prefix('0').filter(|short| short.len() == 1);
+                number == Some(written) || (!is_year && number.is_some() && number == short)
+            })
+    }
+
+    fn short_year(&self) -> String {
+        let short = self
+            .directives
+            .replace("%Y", "%y")
+            .replace("%F", "%y-%m-%d");
+        format!(
+            "the year does not have the four digits of {}; for years of two digits such as {}, \
+             write --date-format {short:?}",
+            self.directives,
+            self.example(&short).unwrap_or_default()
+        )
+    }
+
+    fn example(&self, directives: &str) -> Option<String> {
+        BrokenDownTime::from(EXAMPLE).to_string(directives).ok()
+    }
+}
+
+/// The part of a format before fractions of a second, which can be written with any number of digits.
+fn without_fraction(directives: &str) -> &str {
+    let fraction = ["%.", "%f", "%N", "%1", "%3", "%6", "%9"];
+    let end = fraction
+        .iter()
+        .filter_map(|part| directives.find(part))
+        .min();
+    &directives[..end.unwrap_or(directives.len())]
+}
+
+/// The numbers in a text.
+fn numbers(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_digit())
+        .filter(|number| !number.is_empty())
+}

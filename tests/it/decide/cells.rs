@@ -1,0 +1,236 @@
+//! How cells write amounts and dates, and when an empty cell is an error.
+
+use serde_json::{Value, json};
+
+use super::{USD, decide_bytes, decide_table, messages, shown};
+
+#[tokio::test]
+async fn amounts_are_read_only_as_the_command_line_says_they_are_written() {
+    let columns = [
+        "--column",
+        "date=Datum",
+        "--column",
+        "user_id=Karte",
+        "--column",
+        "merchant=Händler",
+        "--column",
+        "transaction=Zweck",
+        "--column",
+        "amount=Betrag",
+        "--set",
+        "currency=EUR",
+        "--date-format",
+        "%d.%m.%Y",
+    ];
+    let told = [
+        &columns[..],
+        &["--decimal", ",", "--thousands", ".", "--match-refunds"],
+    ]
+    .concat();
+    let decided = decide_table("semicolons.csv", &told).await;
+    assert_eq!(
+        shown(&decided, "amount"),
+        json!([[201, "18.40"], [201, "1018.40"], [201, "-1018.40"]]),
+        "{}",
+        decided.notes
+    );
+    let untold = decide_table("semicolons.csv", &columns).await;
+    assert_eq!(untold.code, Some(3));
+    assert!(
+        untold
+            .notes
+            .contains("name its separators with --decimal and --thousands"),
+        "{}",
+        untold.notes
+    );
+    for (cell, more, read) in [
+        ("12", &[][..], Some("12.00")),
+        ("-0.5", &[], None),
+        ("1,018.40", &["--thousands", ","], Some("1018.40")),
+        ("1018.40", &["--thousands", ","], Some("1018.40")),
+        ("1,234,567.8", &["--thousands", "comma"], Some("1234567.80")),
+        ("18,40,000.50", &["--thousands", ","], Some("1840000.50")),
+        (
+            "1 018,40",
+            &["--decimal", ",", "--thousands", "space"],
+            Some("1018.40"),
+        ),
+        (
+            "1\u{a0}018,40",
+            &["--decimal", ",", "--thousands", " "],
+            Some("1018.40"),
+        ),
+        (
+            "1\u{202f}018,4",
+            &["--decimal", ",", "--thousands", " "],
+            Some("1018.40"),
+        ),
+        ("\u{a0}12.01\u{a0}", &[], Some("12.01")),
+        ("1\u{2019}018.40", &["--thousands", "'"], Some("1018.40")),
+        // Never guessed.
+        ("1,018.40", &[], None),
+        ("18,40", &[], None),
+        ("18,40", &["--thousands", ","], None),
+        ("0,123", &["--thousands", ","], None),
+        ("1,23,45", &["--thousands", ","], None),
+        ("1018,400.00", &["--thousands", ","], None),
+        ("1.018", &["--decimal", ","], None),
+        ("1.018.40", &["--decimal", ",", "--thousands", "."], None),
+        ("1,018,40", &["--decimal", ",", "--thousands", "."], None),
+        ("1 018.40", &["--thousands", "'"], None),
+        ("(12.01)", &[], None),
+        ("12.01-", &[], None),
+        ("+12.01", &[], None),
+        ("$12.01", &[], None),
+        ("12.01 EUR", &[], None),
+        ("12.", &[], None),
+        (".5", &[], None),
+        ("1e3", &[], None),
+        ("١٢", &[], None),
+        ("12.01\u{0}", &[], None),
+    ] {
+        let table = format!("transaction,amount\nTaxi,\"{cell}\"\n");
+        let decided = decide_bytes(table.as_bytes(), more).await;
+        let answer = &decided.answers[0];
+        let amount = answer["body"]["amount"].as_str();
+        assert_eq!(amount, read, "{cell:?} {more:?} {answer}");
+        assert!(
+            read.is_some() || (answer["status"] == 422 && messages(&decided)[0].contains("amount")),
+            "{cell:?} {answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn separators_of_two_meanings_are_an_invalid_command_line() {
+    let both = ["--decimal", ",", "--thousands", ","];
+    let decided = decide_table("tabs.tsv", &[&USD[..], &both].concat()).await;
+    assert_eq!(decided.code, Some(2), "{}", decided.notes);
+    for more in [
+        ["--decimal", "x"],
+        ["--thousands", "3"],
+        ["--delimiter", "ab"],
+        ["--delimiter", "\""],
+        ["--encoding", "latin-17"],
+        ["--skip-lines", "few"],
+        ["--date-format", "%H:%M"],
+    ] {
+        let decided = decide_table("tabs.tsv", &[&USD[..], &more].concat()).await;
+        assert_eq!(decided.code, Some(2), "{more:?} {}", decided.notes);
+    }
+}
+
+#[tokio::test]
+async fn a_date_is_the_day_as_it_is_written() {
+    let decided = decide_table("times.csv", &USD).await;
+    let day = json!([201, "2026-02-03"]);
+    assert_eq!(
+        shown(&decided, "date"),
+        json!([day, day, day, day, [422, null]]),
+        "{}",
+        decided.notes
+    );
+    for (cell, format, read) in [
+        ("2026-02-03 23:52:23", "%Y-%m-%d %H:%M:%S", true),
+        ("2026-02-03T23:52:23Z", "%Y-%m-%dT%H:%M:%S%z", true),
+        ("2026-02-03T23:52:23-08:00", "%Y-%m-%dT%H:%M:%S%:z", true),
+        ("2026-02-03T23:52:23.5+0100", "%Y-%m-%dT%H:%M:%S", false),
+        ("2026-02-03T23:52:23.5+0100", "%Y-%m-%dT%H:%M:%S%.f", true),
+        ("2026-02-03 23:52:23 CET", "%Y-%m-%d %H:%M:%S", true),
+        ("03.02.26", "%d.%m.%y", true),
+        ("3.2.26 9:05", "%d.%m.%y", true),
+        ("03/Feb/2026 11:52 PM", "%d/%b/%Y", true),
+        ("11:52 03.02.2026", "%H:%M %d.%m.%Y", true),
+        ("20260203", "%Y%m%d", true),
+        ("20260203235223", "%Y%m%d%H%M%S", true),
+        ("Tue, 3 Feb 2026", "%a, %d %b %Y", true),
+        // A year in another form than the format's, and dates that can be read in two ways.
+        ("03/02/26", "%d/%m/%Y", false),
+        ("03/02/26 12:00", "%d/%m/%Y", false),
+        ("03.02.2026", "%d.%m.%y", false),
+        ("03.02.6", "%d.%m.%y", false),
+        ("0026-02-03", "%Y-%m-%d", false),
+        ("2026203", "%Y%m%d", false),
+        ("30226", "%d%m%y", false),
+        ("2026-02-03 TOTAL", "%Y-%m-%d", false),
+        ("2026-02-03 7", "%Y-%m-%d", false),
+        ("2026-02-30", "%Y-%m-%d", false),
+        ("Mon, 3 Feb 2026", "%a, %d %b %Y", false),
+    ] {
+        let table = format!("transaction,amount,date\nTaxi,1.00,\"{cell}\"\n");
+        let decided = decide_bytes(table.as_bytes(), &["--date-format", format]).await;
+        let answer = &decided.answers[0];
+        let expected = if read {
+            json!("2026-02-03")
+        } else {
+            Value::Null
+        };
+        assert_eq!(answer["body"]["date"], expected, "{cell} {format} {answer}");
+    }
+    let short = decide_bytes(
+        b"transaction,amount,date\nTaxi,1.00,03/02/26\n",
+        &["--date-format", "%d/%m/%Y"],
+    )
+    .await;
+    assert!(
+        messages(&short)[0].contains("write --date-format \"%d/%m/%y\""),
+        "{}",
+        short.notes
+    );
+}
+
+#[tokio::test]
+async fn apostrophes_between_thousands_and_years_of_two_digits_are_read_when_told() {
+    let more = [
+        "--column",
+        "date=Datum",
+        "--column",
+        "transaction=Text",
+        "--column",
+        "amount=Betrag CHF",
+        "--set",
+        "currency=CHF",
+        "--date-format",
+        "%d.%m.%y",
+        "--thousands",
+        "apostrophe",
+    ];
+    let decided = decide_table("swiss.csv", &more).await;
+    assert_eq!(
+        shown(&decided, "amount"),
+        json!([
+            [201, "1018.40"],
+            [201, "1018.40"],
+            [201, "18.40"],
+            [422, null]
+        ]),
+        "{}",
+        decided.notes
+    );
+}
+
+#[tokio::test]
+async fn an_empty_cell_takes_no_default_that_changes_money_day_or_person() {
+    let decided = decide_table("empty_cells.csv", &[]).await;
+    let fields = [
+        "",
+        "date",
+        "transaction",
+        "amount",
+        "currency",
+        "user_id",
+        "currency",
+    ];
+    let found = messages(&decided);
+    for (field, message) in fields.iter().zip(&found) {
+        assert!(message.starts_with(&format!("{field}: ")), "{message}");
+    }
+    assert_eq!(
+        (decided.code, found.len(), &decided.answers[0]["status"]),
+        (Some(3), fields.len(), &json!(201)),
+        "{}",
+        decided.notes
+    );
+    let total = decided.answers[6]["body"]["errors"].as_array().unwrap();
+    assert_eq!(total.len(), 3, "all empty cells are reported: {total:?}");
+}

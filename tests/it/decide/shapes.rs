@@ -1,0 +1,275 @@
+//! The many ways in which banks and spreadsheets write tables: delimiters, encodings, lines before the
+//! header, and rows that are longer or shorter than it. What cells hold is tested in `cells`.
+
+use serde_json::json;
+
+use super::{USD, Workspace, decide_bytes, decide_table, messages, shown};
+
+#[tokio::test]
+async fn the_delimiter_is_found_or_told() {
+    for (name, transaction) in [
+        ("tabs.tsv", "Lunch, late"),
+        ("pipes.csv", "Taxi; two rides, one receipt"),
+        ("sep.csv", "Taxi; there and back"),
+    ] {
+        let decided = decide_table(name, &USD).await;
+        let rows = shown(&decided, "transaction");
+        assert_eq!(
+            rows,
+            json!([[201, transaction]]),
+            "{name} {}",
+            decided.notes
+        );
+    }
+    for (text, more) in [
+        (
+            "transaction^amount\nTaxi^12.01\n",
+            &["--delimiter", "^"][..],
+        ),
+        (
+            "transaction;amount\nTaxi;12.01\n",
+            &["--delimiter", "semicolon"],
+        ),
+        ("sep=^\ntransaction^amount\nTaxi^12.01\n", &[]),
+        ("SEP=\t\ntransaction\tamount\nTaxi\t12.01\n", &[]),
+        // A single line, and one whose cells contain the other delimiters.
+        ("transaction;amount\nTaxi;12.01", &[]),
+        ("amount|transaction\n12.01|Taxi\n13|a;b;c\n14|d;e;f\n", &[]),
+        ("transaction,amount\n\"a;b\",12.01\n\"c;d\",13\n", &[]),
+    ] {
+        let decided = decide_bytes(text.as_bytes(), more).await;
+        let rows = shown(&decided, "amount");
+        assert_eq!(rows[0], json!([201, "12.01"]), "{text} {}", decided.notes);
+    }
+    let unknown = decide_bytes(b"transaction^amount\nTaxi^12.01\n", &[]).await;
+    assert_eq!(unknown.code, Some(1));
+    assert!(
+        unknown
+            .notes
+            .contains("name the delimiter with --delimiter"),
+        "{}",
+        unknown.notes
+    );
+}
+
+#[tokio::test]
+async fn a_table_without_a_currency_is_an_invalid_command_line() {
+    let decided = decide_table("tabs.tsv", &[]).await;
+    assert_eq!((decided.code, decided.answers.len()), (Some(2), 0));
+    assert!(
+        decided.notes.contains("--set currency=USD"),
+        "{}",
+        decided.notes
+    );
+}
+
+#[tokio::test]
+async fn lines_before_the_header_are_skipped_and_still_counted() {
+    let decided = decide_table("preamble.csv", &[&USD[..], &["--skip-lines", "3"]].concat()).await;
+    assert_eq!(
+        (&decided.answers[0]["line"], &decided.answers[0]["status"]),
+        (&json!(5), &json!(201)),
+        "{}",
+        decided.notes
+    );
+    let unskipped = decide_table("preamble.csv", &USD).await;
+    assert!(
+        unskipped.notes.contains("--skip-lines"),
+        "{}",
+        unskipped.notes
+    );
+    for text in [
+        "Account 1\rtransaction,amount\rTaxi,1.00\r",
+        "sep=,\nAccount 1\ntransaction,amount\nTaxi,1.00",
+        "Account 1\nsep=;\ntransaction;amount\nTaxi;1.00",
+    ] {
+        let decided = decide_bytes(text.as_bytes(), &["--skip-lines", "1"]).await;
+        assert_eq!(
+            shown(&decided, "amount"),
+            json!([[201, "1.00"]]),
+            "{text:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn empty_cells_at_the_end_may_be_missing_or_too_many() {
+    let decided = decide_table("uneven.csv", &USD).await;
+    assert_eq!(
+        shown(&decided, "amount"),
+        json!([
+            [201, "1.00"],
+            [201, "2.00"],
+            [201, "3.00"],
+            [422, null],
+            [422, null]
+        ]),
+        "{}",
+        decided.notes
+    );
+    let messages = messages(&decided);
+    assert!(
+        messages[3].contains("\"amount\" is empty"),
+        "{}",
+        messages[3]
+    );
+    assert!(
+        messages[4].contains("the row has 6 cells, and the first row has 4"),
+        "{}",
+        messages[4]
+    );
+    for (text, is_read) in [
+        ("date,transaction,amount\n2026-02-03,Taxi,12.01,,\n", true),
+        ("date,transaction,amount,,\n2026-02-03,Taxi,12.01\n", true),
+        (
+            "date,transaction,amount,receipt\n2026-02-03,Taxi,12.01",
+            true,
+        ),
+        // An unquoted decimal comma, and a file that ends inside an amount.
+        ("date,transaction,amount\n2026-02-03,Taxi,12,01\n", false),
+        ("date,transaction,amount,receipt\n2026-02-03,Taxi,1", false),
+        ("date,transaction,amount\n,,\n", false),
+        ("date,transaction,amount\ndate,transaction,amount\n", false),
+    ] {
+        let decided = decide_bytes(text.as_bytes(), &[]).await;
+        let status = if is_read { 201 } else { 422 };
+        assert_eq!(
+            decided.answers[0]["status"], status,
+            "{text:?} {}",
+            decided.notes
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_encoding_is_read_from_the_byte_order_mark_or_told() {
+    let told = ["--encoding", "windows-1252"];
+    // The letters and the dash are in other places than in ISO 8859-1 or in UTF-8.
+    let table = b"date,transaction,amount,currency\r\n2026-02-03,Taxi \xE0 Z\xFCrich \x96 2 \x80,12.01,USD\r\n";
+    let workspace = Workspace::new();
+    let file = workspace.path("table.csv");
+    std::fs::write(&file, table).unwrap();
+    let decided = workspace.decide(&file, &told).await;
+    let expected = json!([[201, "Taxi à Zürich – 2 €"]]);
+    assert_eq!(
+        shown(&decided, "transaction"),
+        expected,
+        "{}",
+        decided.notes
+    );
+    let untold = workspace.decide(&file, &[]).await;
+    assert!(
+        messages(&untold)[0].contains("--encoding"),
+        "{}",
+        untold.notes
+    );
+
+    let utf_16 = |big: bool| -> Vec<u8> {
+        let text = "transaction,amount\nTaxi,12.01\n";
+        let unit = |unit: u16| {
+            if big {
+                unit.to_be_bytes()
+            } else {
+                unit.to_le_bytes()
+            }
+        };
+        text.encode_utf16().flat_map(unit).collect()
+    };
+    for (is_big, name) in [(false, "utf-16le"), (true, "utf-16be")] {
+        let mark: &[u8] = if is_big { b"\xFE\xFF" } else { b"\xFF\xFE" };
+        let marked = decide_bytes(&[mark, &utf_16(is_big)].concat(), &[]).await;
+        let rows = shown(&marked, "amount");
+        assert_eq!(rows, json!([[201, "12.01"]]), "{}", marked.notes);
+        let unmarked = decide_bytes(&utf_16(is_big), &[]).await;
+        let hint = format!("--encoding {name}");
+        assert!(unmarked.notes.contains(&hint), "{}", unmarked.notes);
+        let told = decide_bytes(&utf_16(is_big), &["--encoding", name]).await;
+        assert_eq!(
+            shown(&told, "amount"),
+            json!([[201, "12.01"]]),
+            "{}",
+            told.notes
+        );
+    }
+    let wrong = decide_bytes(
+        b"transaction,amount\nTaxi \x81,12.01\n",
+        &["--encoding", "shift_jis"],
+    );
+    assert!(messages(&wrong.await)[0].contains("not Shift_JIS"));
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_text_is_named_for_what_it_is() {
+    let zip = |name: &str| [b"PK\x03\x04", &[0; 26][..], name.as_bytes()].concat();
+    for (bytes, name) in [
+        (zip("[Content_Types].xml"), "an Excel workbook (.xlsx)"),
+        (
+            zip("mimetypeapplication/vnd.oasis.opendocument.spreadsheet"),
+            "(.ods)",
+        ),
+        (zip("march.csv"), "a zip archive"),
+        (
+            b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1".to_vec(),
+            "an Excel workbook (.xls)",
+        ),
+        (b"%PDF-1.7\n".to_vec(), "a PDF document"),
+        (b"\x1F\x8B\x08\0".to_vec(), "compressed (.gz)"),
+        (b"\n<!DOCTYPE html><table>".to_vec(), "a web page"),
+    ] {
+        let workspace = Workspace::new();
+        for file in ["march.csv", "march.xlsx", "march"] {
+            let file = workspace.path(file);
+            std::fs::write(&file, &bytes).unwrap();
+            let refused = workspace.decide(&file, &USD).await;
+            assert_eq!((refused.code, refused.answers.len()), (Some(1), 0));
+            assert!(
+                refused.notes.contains(name)
+                    && refused.notes.contains("save the table as CSV UTF-8"),
+                "{}",
+                refused.notes
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_header_without_rows_decides_nothing() {
+    for text in [
+        "transaction,amount",
+        "transaction,amount\r\n",
+        "\u{feff}transaction;amount\n\n",
+    ] {
+        let decided = decide_bytes(text.as_bytes(), &[]).await;
+        assert_eq!(
+            (decided.code, decided.answers.len()),
+            (Some(0), 0),
+            "{}",
+            decided.notes
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_category_of_a_card_statement_is_evidence_of_its_own() {
+    let table = "transaction,amount,category_hint\nCard 0815,12.01,Restaurants and lunch\n\
+                 Card 0815,12.02,Direct sales\nTaxi to the fair,12.03,Restaurants and lunch\n";
+    let decided = decide_bytes(table.as_bytes(), &[]).await;
+    let corroborated = shown(&decided, "category_corroborated");
+    assert_eq!(
+        corroborated,
+        json!([[201, true], [201, false], [201, true]]),
+        "{}",
+        decided.notes
+    );
+    let category = |row: usize| decided.answers[row]["body"]["category"].clone();
+    assert_eq!(
+        (category(0), category(1), category(2)),
+        (json!("meals"), json!("other"), json!("travel"))
+    );
+    let hint = &decided.answers[2]["body"];
+    assert_eq!(
+        (&hint["category_hint"], &hint["outcome"]),
+        (&json!("Restaurants and lunch"), &json!("needs_review")),
+        "sources that disagree go to a person"
+    );
+}
