@@ -50,8 +50,9 @@ pub enum Action {
 pub struct ResolutionRequest {
     /// What to do with the expense.
     pub action: Action,
-    /// The role in which the person acts; the API key must have it.
-    pub role: Role,
+    /// The role in which the person acts; the API key must have it. Required, unless people withdraw
+    /// an expense of their own, or one that they handed in.
+    pub role: Option<Role>,
     /// The person who acts: 1 to 128 characters. Default: the user of the key.
     pub actor: Option<String>,
     /// Why: 1 to 2,000 characters.
@@ -74,9 +75,13 @@ pub fn parse(body: &[u8], currency: Currency) -> Result<ResolutionRequest, BodyE
     let action = fields.required("action", &one_of(Action::VARIANTS), |raw| {
         string(raw)?.parse::<Action>().ok()
     });
-    let role = fields.required("role", &one_of(Role::VARIANTS), |raw| {
+    let role = fields.optional("role", &one_of(Role::VARIANTS), |raw| {
         string(raw)?.parse::<Role>().ok()
     });
+    if role == Some(None) && action != Some(Action::Withdraw) {
+        let message = format!("this field is required; {}", one_of(Role::VARIANTS));
+        fields.report("role", message);
+    }
     let actor = fields.optional("actor", ID, |raw| line(raw, MAX_ID_CHARS));
     let reason = fields.required("reason", TEXT, free_text);
     let amount = fields.amount("amount", currency).flatten();
@@ -101,11 +106,10 @@ pub fn parse(body: &[u8], currency: Currency) -> Result<ResolutionRequest, BodyE
         }
     }
     let request = action
-        .zip(role)
         .zip(reason)
-        .map(|((action, role), reason)| ResolutionRequest {
+        .map(|(action, reason)| ResolutionRequest {
             action,
-            role,
+            role: role.flatten(),
             actor: actor.flatten(),
             reason,
             amount,
@@ -123,8 +127,8 @@ pub struct Resolution {
     pub expense_id: Uuid,
     /// What was done with the expense.
     pub action: Action,
-    /// The role in which the person acted.
-    pub role: Role,
+    /// The role in which the person acted; absent if the person withdrew it without one.
+    pub role: Option<Role>,
     /// The person who acted.
     pub actor: String,
     /// The id of the API key of the request.

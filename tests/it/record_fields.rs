@@ -157,7 +157,7 @@ fn full_resolution() -> Resolution {
         id: Uuid::nil(),
         expense_id: Uuid::nil(),
         action: Action::Approve,
-        role: Role::Manager,
+        role: Some(Role::Manager),
         actor: text(),
         api_key: text(),
         reason: text(),

@@ -24,7 +24,7 @@ use crate::ledger::{CapChange, LedgerError, RecordError, StoredDecision};
 use crate::rulebook::Rulebook;
 use crate::spelling::is_same_person;
 use crate::telemetry::spans::step::step;
-use permission::{actor, approved_amount, may_resolve, set_aside};
+use permission::{actor, approved_amount, may_resolve, role, set_aside};
 
 /// A resolution that a person asks for, and what came with the request.
 #[derive(Clone, Debug)]
@@ -205,7 +205,7 @@ impl Agent {
                 field: "category",
                 message: looked_up.run.report.error.unwrap_or_default(),
             })?;
-            let set_aside = set_aside(&found, request.wanted.role)?;
+            let set_aside = set_aside(&found, role(request)?)?;
             // The ledger checks the caps again when it records, so a cap that is set aside must not be
             // among them.
             let mut reservation = found.reservation.clone();

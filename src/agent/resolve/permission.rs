@@ -30,15 +30,16 @@ pub(super) fn actor(request: &Request) -> Result<String, ResolveError> {
 }
 
 /// Checks that a person may resolve an expense that needs the role `needed` or a higher one. The
-/// employee, and the person who handed the expense in, can only withdraw it; any role of the key
-/// suffices for that.
+/// employee, and the person who handed the expense in, can only withdraw it, and need
+/// no role for that.
 pub(super) fn may_resolve(
     request: &Request,
     actor: &str,
     needed: Role,
 ) -> Result<(), ResolveError> {
-    let role = request.wanted.role;
-    if !request.api_key.roles.contains(&role) {
+    if let Some(role) = request.wanted.role
+        && !request.api_key.roles.contains(&role)
+    {
         return Err(ResolveError::Refused {
             refusal: Refusal::RoleMissing,
             detail: format!("this key does not have the role {role}; send a key that has it"),
@@ -54,8 +55,19 @@ pub(super) fn may_resolve(
                 detail: detail.to_owned(),
             })
         }
-        (false, _) => is_high_enough(role, needed),
+        (false, _) => is_high_enough(role(request)?, needed),
     }
+}
+
+/// The role in which a person acts who is not withdrawing an expense of their own.
+pub(super) fn role(request: &Request) -> Result<Role, ResolveError> {
+    request.wanted.role.ok_or_else(|| ResolveError::Field {
+        field: "role",
+        message:
+            "only the employee, and the person who handed the expense in, withdraw it without \
+                  a role; write the role in which you act"
+                .to_owned(),
+    })
 }
 
 /// Whether an expense is the actor's own, or the actor handed it in. The key that handed it in also

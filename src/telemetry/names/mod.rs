@@ -98,7 +98,7 @@ attributes! {
     /// What the person did: `approve`, `deny` or `withdraw`.
     EXPENSE_RESOLUTION_ACTION = "expense.resolution.action", String,
         on [ResolveExpense], Ours, Low;
-    /// The role in which the person acted.
+    /// The role in which the person acted. Absent if the person withdrew an expense without one.
     EXPENSE_RESOLUTION_ROLE = "expense.resolution.role", String, on [ResolveExpense], Ours, Low;
     /// Ids of the rules to which the person made an exception.
     EXPENSE_RESOLUTION_EXCEPTIONS = "expense.resolution.exceptions", Strings,

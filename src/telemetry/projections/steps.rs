@@ -161,8 +161,9 @@ impl StepResult for Result<Resolved, ResolveError> {
         let mut attributes = vec![
             names::EXPENSE_ID.with(decision.id.to_string()),
             names::EXPENSE_RESOLUTION_ACTION.with(<&'static str>::from(resolution.action)),
-            names::EXPENSE_RESOLUTION_ROLE.with(resolution.role.to_string()),
         ];
+        let role = resolution.role;
+        attributes.extend(role.map(|role| names::EXPENSE_RESOLUTION_ROLE.with(role.to_string())));
         if !resolution.exceptions.is_empty() {
             attributes.push(
                 names::EXPENSE_RESOLUTION_EXCEPTIONS

@@ -25,6 +25,7 @@ fn keys() -> KeyFile {
         personal("mia", "mia"),
         personal("jose", "Jos\u{e9}"),
         entry("feed", "acme", "ea_feed", ALL_ROLES),
+        entry("kim", "acme", "ea_kim", "user = \"Kim\""),
     ])
 }
 
@@ -213,4 +214,46 @@ async fn without_keys_no_one_is_named_as_the_one_who_handed_it_in() {
         (&decision["submitted_by"], &decision["user_id"]),
         (&Value::Null, &json!("anonymous"))
     );
+}
+
+#[tokio::test]
+async fn an_employee_whose_key_has_no_role_may_withdraw_and_nothing_else() {
+    let keys = keys();
+    let app = keys.app().await;
+    let own = hand_in(&app, "ea_feed", Some("kim"), "").await;
+    let other = hand_in(&app, "ea_feed", Some("ana"), "").await;
+    let without_role = |action: &str| json!({"action": action, "reason": "Not needed."});
+    for (decision, action, status, code) in [
+        (&own, "approve", 422, "invalid_resolution"),
+        (&own, "deny", 422, "invalid_resolution"),
+        (&other, "withdraw", 422, "invalid_resolution"),
+    ] {
+        let reply = app.resolve("ea_kim", decision, without_role(action)).await;
+        assert_eq!(
+            (
+                reply.status,
+                &reply.body["code"],
+                &reply.body["errors"][0]["field"]
+            ),
+            (status, &json!(code), &json!("role")),
+            "{action}"
+        );
+    }
+    let reply = act(&app, "ea_kim", &own, "withdraw", None).await;
+    assert_eq!(reply.body["code"], "role_missing", "{:#}", reply.body);
+    for is_replay in [false, true] {
+        let reply = app.resolve("ea_kim", &own, without_role("withdraw")).await;
+        assert_eq!(reply.status, 201, "{:#}", reply.body);
+        assert_eq!(
+            reply.headers.contains_key("idempotency-replayed"),
+            is_replay
+        );
+        assert_eq!(
+            (
+                &reply.body["resolution"]["role"],
+                &reply.body["resolution"]["actor"]
+            ),
+            (&Value::Null, &json!("Kim"))
+        );
+    }
 }
