@@ -7,11 +7,13 @@ use expense_agent::config::host_name::HostName;
 use expense_agent::config::http::HttpConfig;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tonic::transport::Endpoint;
 use tower::ServiceExt;
 
+use crate::harness::binary;
 use crate::harness::expenses::taxi;
+use crate::harness::jaeger::skip;
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::{Reply, TestApp, config, http_config};
 
@@ -227,4 +229,23 @@ fn only_a_bare_name_can_be_allowed() {
     ] {
         assert!(HostName::parse(text).is_none(), "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_service_on_an_ipv6_address_answers_there() {
+    if TcpListener::bind("[::1]:0").await.is_err() {
+        return skip("on IPv6, which this machine does not have");
+    }
+    let app = TestApp::with(Config {
+        http: HttpConfig {
+            listen: "[::1]:0".parse().unwrap(),
+            ..http_config()
+        },
+        ..config()
+    })
+    .await;
+    assert_eq!(app.post(taxi()).await.status, 201);
+    let address = app.url.strip_prefix("http://").unwrap();
+    let output = binary::run(&["healthcheck", "--listen", address], &[]).await;
+    assert!(output.status.success(), "{output:?}");
 }
