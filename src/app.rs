@@ -24,6 +24,7 @@ use crate::llm::ChatModel;
 use crate::llm::breaker::{Breaker, BreakerState, Guarded};
 use crate::llm::health::{EndpointHealth, Watched};
 use crate::llm::openai::{OpenAi, OpenAiConfig};
+use crate::llm::permits::Limited;
 use crate::llm::priced::Priced;
 use crate::offline::Offline;
 use crate::offline::fault::Faults;
@@ -94,6 +95,7 @@ impl App {
             clock,
             sampling: config.telemetry.sampling,
             permits: Arc::new(Semaphore::new(config.http.max_in_flight)),
+            model_concurrency: config.model_concurrency,
             config: config.http.clone(),
             decisions: TaskTracker::new(),
             is_draining: AtomicBool::new(false),
@@ -221,14 +223,15 @@ fn log_breaker(state: BreakerState) {
     }
 }
 
-/// The configured model: behind its circuit breaker, priced, and with a span for every call.
+/// The configured model: behind its circuit breaker and its permits, priced, and with a span for
+/// every call.
 fn model(
     config: &Config,
     clock: Clock,
     breaker: Option<Arc<Breaker>>,
     endpoint: &Arc<EndpointHealth>,
 ) -> Result<Arc<dyn ChatModel>, BuildError> {
-    let openai = match &config.model {
+    let mut model: Arc<dyn ChatModel> = match &config.model {
         ModelConfig::Offline { faults, fault_seed } => {
             return Ok(priced_and_traced(
                 Offline::new(Faults::new(faults, *fault_seed)),
@@ -236,13 +239,17 @@ fn model(
                 clock,
             ));
         }
-        ModelConfig::OpenAi(openai) => OpenAi::new(OpenAiConfig::clone(openai))?,
+        ModelConfig::OpenAi(openai) => Arc::new(OpenAi::new(OpenAiConfig::clone(openai))?),
     };
-    let openai = Watched::new(openai, Arc::clone(endpoint));
-    Ok(match breaker {
-        Some(breaker) => priced_and_traced(Guarded::new(openai, breaker), config, clock),
-        None => priced_and_traced(openai, config, clock),
-    })
+    model = Arc::new(Watched::new(model, Arc::clone(endpoint)));
+    if let Some(breaker) = &breaker {
+        model = Arc::new(Guarded::new(model, Arc::clone(breaker)));
+    }
+    // Outside the breaker, so that a call whose turn comes while the breaker is open fails at once.
+    if let Some(n_calls) = config.model_concurrency {
+        model = Arc::new(Limited::new(model, n_calls, breaker));
+    }
+    Ok(priced_and_traced(model, config, clock))
 }
 
 /// Adds the price and the span of every call to a model.

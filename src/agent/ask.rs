@@ -5,10 +5,13 @@
 use tokio::time::Instant;
 
 use crate::agent::prompts::answers::StructuredAnswer;
+use crate::agent::supersede::RunError;
 use crate::agent::validate::{self, AnswerRef};
 use crate::domain::step::{Step, StepReport};
 use crate::domain::validation::Validation;
-use crate::llm::{Answer, AnswerSchema, ChatModel, ChatRequest, Message, Prompt, Speaker};
+use crate::llm::{
+    Answer, AnswerSchema, ChatModel, ChatRequest, Message, ModelError, Prompt, Speaker,
+};
 use crate::rulebook::Rulebook;
 
 /// How often a step asks at most: the question and one repair.
@@ -26,6 +29,8 @@ pub struct StepRun {
     /// Why the last call of the model got no answer, if it did not. The report says it in full, with
     /// what the endpoint said; this is for the employee.
     pub no_answer: Option<String>,
+    /// Whether a call could not be made in time, because too many others waited.
+    pub is_overloaded: bool,
 }
 
 impl StepRun {
@@ -43,6 +48,18 @@ impl StepRun {
             report,
             validations: Vec::new(),
             no_answer: None,
+            is_overloaded: false,
+        }
+    }
+
+    /// Succeeds unless a call could not be made in time, because too many others waited.
+    ///
+    /// # Errors
+    /// With [`RunError::Overloaded`].
+    pub fn check_load(&self) -> Result<(), RunError> {
+        match self.is_overloaded {
+            true => Err(RunError::Overloaded),
+            false => Ok(()),
         }
     }
 
@@ -111,6 +128,7 @@ pub async fn ask<T: StructuredAnswer>(
             Err(error) => {
                 run.report.error = Some(error.in_full());
                 run.no_answer = Some(error.to_string());
+                run.is_overloaded = error == ModelError::Overloaded;
                 break;
             }
         };

@@ -113,7 +113,8 @@ impl Agent {
     /// Decides one expense. The decision is in the ledger when this returns.
     ///
     /// # Errors
-    /// When the ledger fails, or the old decision cannot be superseded; then there is no new one.
+    /// When the ledger fails, the model has too many calls waiting, or the old decision cannot be
+    /// superseded; then there is no new one.
     pub async fn run(&self, case: &Case) -> Result<Recorded, RunError> {
         if let Some(old) = &case.supersedes {
             supersede::check(old)?;
@@ -124,6 +125,7 @@ impl Agent {
             }
             let shown = self.shown(&case.judged.expense);
             let classification = step(Step::Classify, classify(self, case, &shown)).await;
+            classification.run.check_load()?;
             let lookup = match &classification.category {
                 Some(category) => {
                     let lookup =
@@ -136,6 +138,9 @@ impl Agent {
                 Some(found) => Some(step(Step::Decide, decide(self, case, found, &shown)).await),
                 None => None,
             };
+            if let Some(advice) = &advice {
+                advice.run.check_load()?;
+            }
             self.record(case, &classification, lookup, advice).await
         })
         .await

@@ -8,6 +8,7 @@ use strum::{IntoStaticStr, VariantArray};
 use crate::domain::decision::AgentOutcome;
 use crate::domain::ruling::Outcome;
 use crate::ledger::{LedgerError, RecordError, StoredDecision};
+use crate::llm::ModelError;
 
 /// Why a decision cannot be superseded, for programs. The HTTP API has a code of the same name for
 /// each.
@@ -29,6 +30,10 @@ pub enum RunError {
     /// The decision that it should supersede cannot be superseded.
     #[error("the decision cannot be superseded")]
     NotSuperseded(SupersedeRefusal),
+    /// The model could not be asked in time, because other calls waited for it too. The expense can
+    /// be sent again in a moment, so this is no reason for a review.
+    #[error("{}", ModelError::Overloaded)]
+    Overloaded,
     /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

@@ -14,6 +14,7 @@ pub mod trace_url;
 
 use std::ffi::OsString;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -64,6 +65,8 @@ pub struct Config {
     pub model: ModelConfig,
     /// When the circuit breaker of the model opens; `None` for never.
     pub model_breaker: Option<BreakerLimits>,
+    /// How many model calls are made at once; `None` for any number.
+    pub model_concurrency: Option<NonZeroU32>,
     /// Whether the model's endpoint is sent the trace context.
     pub propagate_to_model: bool,
     /// Whether the model sees the text of an expense unredacted.
@@ -121,6 +124,7 @@ impl Config {
                 policies: storage.policies,
                 reload_interval: storage.reload_interval,
                 store,
+                model_concurrency: model.concurrency(&built_model),
                 model: built_model,
                 model_breaker: model.breaker(),
                 propagate_to_model: model.propagate_to_model,

@@ -1,6 +1,8 @@
 //! Settings of the model: which one is asked, with which parameters, and what happens when it does
 //! not answer.
 
+use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,6 +22,14 @@ use crate::telemetry::settings::Variables;
 
 /// The model that is asked when there is a key and no model is named.
 const DEFAULT_OPENAI_MODEL: &str = "gpt-4o-mini";
+
+/// Calls at once to a model server on this machine: few such servers work on more, and with four
+/// calls under way none waits longer inside the server than `--model-timeout` allows, unless an
+/// answer takes longer than a quarter of it.
+const LOCAL_CONCURRENCY: NonZeroU32 = NonZeroU32::new(4).expect("four is not zero");
+/// Calls at once to any other endpoint: as many as requests in progress by default. Such endpoints
+/// serve many callers, and answer 429 when it is too much for them.
+const REMOTE_CONCURRENCY: NonZeroU32 = NonZeroU32::new(256).expect("256 is not zero");
 
 /// Flags and variables of the model.
 #[derive(Args, Clone, Debug)]
@@ -73,6 +83,13 @@ pub struct ModelSettings {
     #[arg(value_name = "COUNT", default_value_t = 3)]
     pub model_retries: usize,
 
+    /// Maximum number of model calls at once; further ones wait, within the deadline of their
+    /// request, and a request whose calls cannot be made in time is refused with 503 [default: 4
+    /// for an endpoint on this machine, otherwise 256]
+    #[arg(long, global = true, env = "EXPENSE_AGENT_MODEL_CONCURRENCY")]
+    #[arg(value_name = "COUNT")]
+    pub model_concurrency: Option<NonZeroU32>,
+
     /// Consecutive failed model calls, retries included, that open the circuit breaker; while it is
     /// open, expenses that need the model go to review at once; 0 disables it
     #[arg(long, global = true, env = "EXPENSE_AGENT_MODEL_BREAKER_FAILURES")]
@@ -124,6 +141,19 @@ impl ModelSettings {
     /// The circuit breaker's limits; `None` when it is disabled.
     pub(super) fn breaker(&self) -> Option<BreakerLimits> {
         BreakerLimits::new(self.model_breaker_failures, self.model_breaker_cool_down)
+    }
+
+    /// How many calls of the model are made at once; `None`, which means any number, for the offline
+    /// model: it runs in this process.
+    pub(super) fn concurrency(&self, model: &ModelConfig) -> Option<NonZeroU32> {
+        let ModelConfig::OpenAi(openai) = model else {
+            return None;
+        };
+        let default = match is_on_this_machine(&openai.base_url) {
+            true => LOCAL_CONCURRENCY,
+            false => REMOTE_CONCURRENCY,
+        };
+        Some(self.model_concurrency.unwrap_or(default))
     }
 
     /// Checks the settings, and adds what is wrong with them to `errors`. `None` when the URL of
@@ -255,6 +285,16 @@ fn check_header(name: &str, value: Option<&str>, errors: &mut Vec<String>) {
         errors.push(format!(
             "{name} has characters that a header cannot carry; write visible ASCII characters"
         ));
+    }
+}
+
+/// Whether an endpoint is on this machine, by its address or by the name `localhost`.
+fn is_on_this_machine(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    match address.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
     }
 }
 

@@ -47,8 +47,7 @@ const INHERITED: [HeaderName; 2] = [header::AUTHORIZATION, HeaderName::from_stat
 pub struct SingleRoute {
     /// The route and the layers around it.
     pub routes: Router,
-    /// The most lines of one batch in progress at once. Never more than the service has permits, or
-    /// lines of one batch would be refused because of each other.
+    /// The most lines of one batch in progress at once, at most [`MAX_AT_ONCE`].
     pub n_at_once: usize,
 }
 

@@ -97,7 +97,8 @@ pub enum Code {
     InvalidResolution,
     /// The service failed; its log and the trace show where.
     Internal,
-    /// As many requests as the service allows are in progress.
+    /// As many requests as the service allows are in progress, or the model has more calls waiting
+    /// than it can answer in time.
     Overloaded,
     /// The request was not answered within the deadline; a decision in progress is still recorded.
     DeadlineExceeded,

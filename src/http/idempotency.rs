@@ -120,6 +120,12 @@ async fn release(agent: &Agent, claim: &KeyClaim) {
     }
 }
 
+/// The model's endpoint cannot answer in time, because too many other calls wait for it.
+fn model_overloaded() -> Problem {
+    let detail = "the model has more calls waiting than it can answer in time; retry in a moment";
+    Problem::new(Code::Overloaded, detail)
+}
+
 fn other_body() -> Problem {
     let detail =
         "this `Idempotency-Key` was used with another body; send a new key for a new expense";
@@ -131,6 +137,7 @@ impl From<RunError> for Problem {
         let refusal = match error {
             RunError::NotSuperseded(refusal) => refusal,
             RunError::Ledger(error) => return error.into(),
+            RunError::Overloaded => return model_overloaded(),
         };
         let detail = match refusal {
             SupersedeRefusal::AlreadySettled => {

@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod policies;
 pub mod resolutions;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -61,6 +62,8 @@ pub struct AppState {
     pub config: HttpConfig,
     /// One permit for each request that may be in progress.
     pub permits: Arc<Semaphore>,
+    /// How many model calls are made at once; `None` for any number.
+    pub model_concurrency: Option<NonZeroU32>,
     /// Decisions in progress. They outlive clients that disconnect.
     pub decisions: TaskTracker,
     /// Set when the service begins to stop.
@@ -85,7 +88,7 @@ pub fn router(state: Arc<AppState>, instruments: Instruments) -> Router {
     let routes = traced(single, &state, &instruments).with_state(state.clone());
     let single = SingleRoute {
         routes,
-        n_at_once: MAX_AT_ONCE.min(state.permits.available_permits()),
+        n_at_once: n_lines_at_once(&state),
     };
     let (api, openapi) = OpenApiRouter::with_openapi(docs::Contract::openapi())
         .merge(expenses)
@@ -104,6 +107,19 @@ pub fn router(state: Arc<AppState>, instruments: Instruments) -> Router {
         .layer(from_fn(error::render));
     let closing = from_fn_with_state(state.clone(), limits::close_when_draining);
     untraced.merge(traced).layer(closing).with_state(state)
+}
+
+/// The most lines of one batch in progress at once. No more than there are permits for requests, or
+/// lines would be refused because of each other, and no more than model calls are made at once: the
+/// deadline of a line begins with the line, and must not be spent on waiting for the others.
+fn n_lines_at_once(state: &AppState) -> usize {
+    let n_calls = state
+        .model_concurrency
+        .and_then(|n_calls| usize::try_from(n_calls.get()).ok())
+        .unwrap_or(MAX_AT_ONCE);
+    MAX_AT_ONCE
+        .min(state.permits.available_permits())
+        .min(n_calls)
 }
 
 /// Adds the layers around a handler, innermost first. Authentication is the outermost, so that the

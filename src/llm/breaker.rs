@@ -4,10 +4,14 @@
 //! probe is answered, the breaker closes and permits every call again; if not, it stays open for
 //! another cool-down.
 //!
+//! A failed call counts only if the endpoint has answered no other call since it began: an endpoint
+//! that answers some calls and is late with others is slow, not down.
+//!
 //! [`Breaker::admit`] hands out a [`Permit`] for each call, and [`Permit::finish`] reports how the
 //! call ended. A permit may also be dropped without a result, because the future of a call is
 //! dropped when its client disconnects. If that permit was the probe, dropping it permits the next
-//! call as a new probe. The phase is behind one mutex, which is never held across an await.
+//! call as a new probe. The phase and the time of the last answer
+//! are behind one mutex, which is never held across an await.
 //!
 //! Hand-written because a half-open breaker of `failsafe` or `tower-circuitbreaker` permits every call
 //! until one has ended, so they would all wait for an endpoint that is still down. Both crates also
@@ -59,7 +63,14 @@ pub enum BreakerState {
 pub struct Breaker {
     limits: BreakerLimits,
     on_change: fn(BreakerState),
-    phase: Mutex<Phase>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    /// When the endpoint last answered a call.
+    answered_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +86,10 @@ impl Breaker {
         Self {
             limits,
             on_change: |_| {},
-            phase: Mutex::new(Phase::Closed { n_failures: 0 }),
+            state: Mutex::new(State {
+                phase: Phase::Closed { n_failures: 0 },
+                answered_at: None,
+            }),
         }
     }
 
@@ -88,63 +102,76 @@ impl Breaker {
 
     /// The state at a moment.
     pub fn state(&self, now: Instant) -> BreakerState {
-        match *self.phase() {
+        match self.lock().phase {
             Phase::Closed { .. } => BreakerState::Closed,
             Phase::Open { until } if now < until => BreakerState::Open,
             Phase::Open { .. } | Phase::Probing => BreakerState::HalfOpen,
         }
     }
 
+    /// Whether a call would be rejected now, even if it first had to wait for something else.
+    pub fn is_rejecting(&self, now: Instant) -> bool {
+        match self.lock().phase {
+            Phase::Closed { .. } => false,
+            Phase::Open { until } => now < until,
+            Phase::Probing => true,
+        }
+    }
+
     /// Permits a call; `None` when it is rejected.
     pub fn admit(&self, now: Instant) -> Option<Permit<'_>> {
-        let mut phase = self.phase();
-        match *phase {
-            Phase::Closed { .. } => Some(Permit {
-                breaker: self,
-                is_probe: false,
-            }),
+        let mut state = self.lock();
+        let is_probe = match state.phase {
+            Phase::Closed { .. } => false,
             Phase::Open { until } if now >= until => {
-                *phase = Phase::Probing;
-                Some(Permit {
-                    breaker: self,
-                    is_probe: true,
-                })
+                state.phase = Phase::Probing;
+                true
             }
-            Phase::Open { .. } | Phase::Probing => None,
-        }
+            Phase::Open { .. } | Phase::Probing => return None,
+        };
+        Some(Permit {
+            breaker: self,
+            began: now,
+            is_probe,
+        })
     }
 
     /// Closes the breaker. An answer shows that the model is up, even if its call began before the
     /// breaker opened.
-    fn close(&self) {
-        let closed = Phase::Closed { n_failures: 0 };
-        let before = std::mem::replace(&mut *self.phase(), closed);
-        if !matches!(before, Phase::Closed { .. }) {
+    fn close(&self, now: Instant) {
+        let closed = State {
+            phase: Phase::Closed { n_failures: 0 },
+            answered_at: Some(now),
+        };
+        let before = std::mem::replace(&mut *self.lock(), closed);
+        if !matches!(before.phase, Phase::Closed { .. }) {
             (self.on_change)(BreakerState::Closed);
         }
     }
 
-    fn fail(&self, is_probe: bool, now: Instant) {
+    fn fail(&self, permit: &Permit<'_>, now: Instant) {
         let until = now + self.limits.cool_down;
-        let mut phase = self.phase();
-        match &mut *phase {
+        let mut state = self.lock();
+        let has_answered_others = state.answered_at.is_some_and(|at| at > permit.began);
+        match &mut state.phase {
+            Phase::Closed { .. } if has_answered_others => {}
             Phase::Closed { n_failures } => {
                 *n_failures += 1;
                 if *n_failures >= self.limits.max_failures.get() {
-                    *phase = Phase::Open { until };
+                    state.phase = Phase::Open { until };
                     // The hook may take its time, and other callers need the phase meanwhile.
-                    drop(phase);
+                    drop(state);
                     (self.on_change)(BreakerState::Open);
                 }
             }
-            Phase::Probing if is_probe => *phase = Phase::Open { until },
+            Phase::Probing if permit.is_probe => state.phase = Phase::Open { until },
             // The call began before the breaker opened, so its failure says nothing new.
             Phase::Open { .. } | Phase::Probing => {}
         }
     }
 
-    fn phase(&self) -> MutexGuard<'_, Phase> {
-        lock(&self.phase)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
     }
 }
 
@@ -153,6 +180,7 @@ impl Breaker {
 #[must_use = "report the end of the call with `finish`"]
 pub struct Permit<'a> {
     breaker: &'a Breaker,
+    began: Instant,
     is_probe: bool,
 }
 
@@ -160,8 +188,8 @@ impl Permit<'_> {
     /// Reports the end of the call: whether the endpoint answered, if only to reject the request.
     pub fn finish(mut self, has_answered: bool, now: Instant) {
         match has_answered {
-            true => self.breaker.close(),
-            false => self.breaker.fail(self.is_probe, now),
+            true => self.breaker.close(now),
+            false => self.breaker.fail(&self, now),
         }
         self.is_probe = false;
     }
@@ -170,9 +198,9 @@ impl Permit<'_> {
 impl Drop for Permit<'_> {
     /// A probe that was dropped without a result is no evidence, so the next call becomes the probe.
     fn drop(&mut self) {
-        let mut phase = self.breaker.phase();
-        if self.is_probe && matches!(*phase, Phase::Probing) {
-            *phase = Phase::Open {
+        let mut state = self.breaker.lock();
+        if self.is_probe && matches!(state.phase, Phase::Probing) {
+            state.phase = Phase::Open {
                 until: Instant::now(),
             };
         }

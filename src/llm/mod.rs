@@ -1,6 +1,6 @@
 //! The model seam: a request to a language model, and the reply. [`ChatModel`] has two
-//! implementations, `openai` here and `crate::offline`, and three decorators: `breaker` and `priced`
-//! here, and the tracing one in `telemetry`. An invalid answer is a value here, not an error; it is
+//! implementations, `openai` here and `crate::offline`, and four decorators: `breaker`, `permits` and
+//! `priced` here, and the tracing one in `telemetry`. An invalid answer is a value here, not an error; it is
 //! judged in `agent::validate`.
 
 pub mod breaker;
@@ -12,9 +12,11 @@ mod headers;
 pub mod health;
 mod lenient;
 pub mod openai;
+pub mod permits;
 pub mod priced;
 
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use serde_json::value::RawValue;
@@ -205,6 +207,9 @@ pub enum ModelError {
     /// The circuit breaker rejected the call.
     #[error("the model was not called, because the circuit breaker is open")]
     CircuitOpen,
+    /// The call waited for a permit until it could not be answered in time any more.
+    #[error("the model had more calls waiting than it could answer in time")]
+    Overloaded,
 }
 
 fn detail(code: Option<&str>) -> String {
@@ -238,6 +243,7 @@ impl ModelError {
             Self::Status { status, .. } => status.to_string(),
             Self::InvalidResponse => "invalid_response".to_owned(),
             Self::CircuitOpen => "circuit_open".to_owned(),
+            Self::Overloaded => "model_busy".to_owned(),
         }
     }
 
@@ -246,7 +252,7 @@ impl ModelError {
         match self {
             Self::Timeout | Self::Connection => true,
             Self::Status { status, .. } => *status >= 500,
-            Self::InvalidResponse | Self::CircuitOpen => false,
+            Self::InvalidResponse | Self::CircuitOpen | Self::Overloaded => false,
         }
     }
 }
@@ -259,7 +265,7 @@ pub struct Retry {
     /// Why the previous attempt failed.
     pub error: ModelError,
     /// The wait before the next attempt.
-    pub delay: std::time::Duration,
+    pub delay: Duration,
 }
 
 /// The result of one request.
@@ -269,6 +275,8 @@ pub struct Reply {
     pub answer: Result<Answer, ModelError>,
     /// The retries of the transport, in order.
     pub retries: Vec<Retry>,
+    /// How long the call waited for its permit; absent when the model needs none.
+    pub waited: Option<Duration>,
     /// The cost of the answer; absent when the price or the tokens are unknown.
     pub cost: Option<Cost>,
 }
@@ -279,6 +287,7 @@ impl Reply {
         Self {
             answer,
             retries: Vec::new(),
+            waited: None,
             cost: None,
         }
     }
@@ -308,4 +317,16 @@ pub trait ChatModel: Send + Sync {
 
     /// Sends a request, and returns before its deadline.
     async fn chat(&self, request: &ChatRequest<'_>) -> Reply;
+}
+
+/// So that decorators can be added one by one, as the configuration asks for them.
+#[async_trait]
+impl ChatModel for Arc<dyn ChatModel> {
+    fn info(&self) -> &ModelInfo {
+        self.as_ref().info()
+    }
+
+    async fn chat(&self, request: &ChatRequest<'_>) -> Reply {
+        self.as_ref().chat(request).await
+    }
 }

@@ -211,11 +211,17 @@ impl ChatModel for OpenAi {
             .retry(self.backoff)
             .when(AttemptError::is_transient)
             // A wait that ends after the deadline would only delay the error, so the error is final.
+            // So is a timeout when not even one more attempt of full length fits before the deadline:
+            // the endpoint is slow, and an attempt cut short would only add to its work.
             // `backoff` is `None` once all retries are used up, even when the endpoint asks to wait.
             .adjust(|failed, backoff| {
                 let delay = failed.retry_after.max(backoff)?;
                 let left = request.deadline.saturating_duration_since(Instant::now());
-                backoff.filter(|_| delay < left).map(|_| delay)
+                let needed = match failed.error {
+                    ModelError::Timeout => delay.saturating_add(self.attempt_timeout),
+                    _ => delay,
+                };
+                backoff.filter(|_| needed < left).map(|_| delay)
             })
             .notify(|failed, delay| {
                 retries.push(Retry {
@@ -250,7 +256,7 @@ impl AttemptError {
                 code: Some(code), ..
             } if is_used_up(code) => false,
             ModelError::Status { status, .. } => matches!(status, 408 | 409 | 429 | 500..),
-            ModelError::InvalidResponse | ModelError::CircuitOpen => false,
+            ModelError::InvalidResponse | ModelError::CircuitOpen | ModelError::Overloaded => false,
         }
     }
 }

@@ -86,6 +86,7 @@ async fn a_panic_is_a_500_with_errors_on_its_spans_and_the_service_continues() {
         sampling: Sampling::default(),
         config: http_config(),
         permits: Arc::new(Semaphore::new(1)),
+        model_concurrency: None,
         decisions: TaskTracker::new(),
         is_draining: AtomicBool::new(false),
     };

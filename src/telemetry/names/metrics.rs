@@ -134,6 +134,10 @@ metrics! {
             GEN_AI_OPERATION_NAME, GEN_AI_PROVIDER_NAME, GEN_AI_REQUEST_MODEL, SERVER_ADDRESS,
             SERVER_PORT, GEN_AI_TOKEN_TYPE
         ], GenAi;
+    /// Time that a model call waited for its permit (`--model-concurrency`), 0 if one was free. The
+    /// calls that were not made (`model_busy`) are included. The offline model needs no permits.
+    wait_duration: Histogram<f64>[CALL_SECONDS] = "expense.model.wait.duration", "s",
+        by &[GEN_AI_REQUEST_MODEL], Ours;
     // One series for each state, so that a query names the state and not a number, and the average
     // over a window is the share of time spent in it.
     /// 1 for the current state of the model's circuit breaker, else 0. `closed` lets every call

@@ -31,7 +31,7 @@ attributes! {
     /// The caller's feature, from its baggage.
     FEATURE_NAME = "feature.name", String, on [All], Ours, Low;
     /// Class of the failure: an HTTP status, `timeout`, `connection`, `invalid_response`,
-    /// `circuit_open`, `validation_failed`, `ledger`, `cancelled`, `panic`.
+    /// `circuit_open`, `model_busy`, `validation_failed`, `ledger`, `cancelled`, `panic`.
     ERROR_TYPE = "error.type", String, on [All, Retry], Core, Low;
 
     /// Method of the request.
@@ -171,6 +171,8 @@ attributes! {
     EXPENSE_COST_SOURCE = "expense.cost.source", String, on [Chat], Ours, Low;
     /// Number of transport retries within the call.
     LLM_RETRY_COUNT = "llm.retry.count", Int, on [Chat], Ours, Low;
+    /// How long the call waited for its permit (`--model-concurrency`). Absent if one was free.
+    EXPENSE_MODEL_WAIT_DURATION = "expense.model.wait.duration", Seconds, on [Chat], Ours, High;
     /// Delay before the next attempt.
     RETRY_DELAY = "retry.delay", Seconds, on [Retry], Ours, High;
 

@@ -114,6 +114,9 @@ fn project(
     captures: Captures,
 ) -> Projection {
     let mut attributes = vec![names::LLM_RETRY_COUNT.with(count(reply.retries.len() as u64))];
+    let waited = reply.waited.filter(|waited| !waited.is_zero());
+    attributes
+        .extend(waited.map(|waited| names::EXPENSE_MODEL_WAIT_DURATION.with(waited.as_secs_f64())));
     let mut events: Vec<Event> = reply.retries.iter().map(retry_event).collect();
     let mut log_events = Vec::new();
     if captures.in_events {

@@ -73,9 +73,13 @@ impl Metrics {
         }
     }
 
-    /// Records a model call: its duration and, if it was answered, cost and tokens.
+    /// Records a model call: its duration, its wait for a permit and, if it was answered, cost and tokens.
     pub(super) fn called(&self, request: &ChatRequest<'_>, reply: &Reply, ended: &Ended<'_>) {
         self.call_took(ended);
+        if let Some(waited) = reply.waited {
+            let wait = &self.instruments.wait_duration;
+            wait.record(waited.as_secs_f64(), &self.series(wait, ended));
+        }
         let Ok(answer) = &reply.answer else { return };
         let step = names::STEP_NAME.with(<&'static str>::from(request.step));
         match &reply.cost {

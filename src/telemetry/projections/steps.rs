@@ -16,6 +16,7 @@ use crate::domain::decision::Decision;
 use crate::domain::ruling::Ruling;
 use crate::domain::validation::{Validation, failed_types};
 use crate::ledger::LedgerError;
+use crate::llm::ModelError;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::ended::Ended;
 use crate::telemetry::names;
@@ -111,6 +112,9 @@ impl StepResult for Result<Recorded, RunError> {
             Err(RunError::Ledger(error)) => return ledger_failure(error),
             // Refused with a 4xx, which is no failure of the service.
             Err(RunError::NotSuperseded(_)) => return Projection::default(),
+            Err(error @ RunError::Overloaded) => {
+                return failed(&ModelError::Overloaded.error_type(), error);
+            }
         };
         let decision = &recorded.decision;
         let moved = |_| Event {
@@ -365,8 +369,12 @@ fn evaluation(validation: &Validation) -> LogEvent {
 }
 
 fn ledger_failure(error: &LedgerError) -> Projection {
+    failed("ledger", error)
+}
+
+fn failed(kind: &str, error: &impl ToString) -> Projection {
     let failure = Failure {
-        kind: "ledger".to_owned(),
+        kind: kind.to_owned(),
         message: error.to_string(),
     };
     let log_events = vec![LogEvent::exception(&failure.kind, &failure.message)];

@@ -81,6 +81,11 @@ impl FakeOpenAi {
     pub(crate) fn requests(&self) -> Vec<Recorded> {
         self.shared.lock().requests.clone()
     }
+
+    /// The most requests that were in progress at the same time.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.shared.lock().most_at_once
+    }
 }
 
 /// One request as it arrived.
@@ -290,6 +295,8 @@ struct Shared(Arc<Mutex<Book>>);
 #[derive(Default)]
 struct Book {
     requests: Vec<Recorded>,
+    n_at_once: usize,
+    most_at_once: usize,
     classify: VecDeque<Reply>,
     decide: VecDeque<Reply>,
     script: VecDeque<Reply>,
@@ -299,6 +306,23 @@ struct Book {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Book> {
         self.0.lock().expect("no holder of this lock panics")
+    }
+
+    /// Counts a request as in progress until the result is dropped.
+    fn in_progress(&self) -> impl Drop + use<> {
+        let mut book = self.lock();
+        book.n_at_once += 1;
+        book.most_at_once = book.most_at_once.max(book.n_at_once);
+        InProgress(self.clone())
+    }
+}
+
+/// A request that is in progress.
+struct InProgress(Shared);
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.0.lock().n_at_once -= 1;
     }
 }
 
@@ -344,6 +368,7 @@ async fn answer(
 ) -> Response {
     let body = serde_json::from_slice(&body)
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
+    let _in_progress = shared.in_progress();
     let requested_model = body["model"].clone();
     let path = uri.path().to_owned();
     let query = uri.query().unwrap_or_default().to_owned();

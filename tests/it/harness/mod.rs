@@ -92,6 +92,7 @@ pub(crate) fn config() -> Config {
             fault_seed: 1,
         },
         model_breaker: None,
+        model_concurrency: None,
         propagate_to_model: false,
         raw_prompts: false,
         pseudonym_key: None,
