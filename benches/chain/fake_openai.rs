@@ -50,7 +50,7 @@ impl FakeOpenAi {
         ];
         let answers = answers.map(|(word, category, decision, rule)| Answers {
             word,
-            classify: completion(&json!({"category": category, "confidence": 0.9, "rationale": "It says so."})),
+            classify: completion(&json!({"category": category, "rationale": "It says so."})),
             decide: completion(&json!({"decision": decision, "reason": "The policy says so.", "cited_rules": [rule]})),
         });
         let book = Book {

@@ -58,14 +58,13 @@ impl Offline {
             &expense.transaction,
             expense.category_hint.as_deref(),
         );
-        let (category, confidence, rationale) = match (evidence.best(), policies.catch_all()) {
+        let (category, rationale) = match (evidence.best(), policies.catch_all()) {
             (Some(category), _) => (
                 category,
-                0.9,
                 "The merchant code, the merchant or the text names it.",
             ),
-            (None, Some(category)) => (category, 0.2, "No evidence points to any loaded category."),
-            (None, None) => ("", 0.0, "There is no category."),
+            (None, Some(category)) => (category, "No evidence points to any loaded category."),
+            (None, None) => ("", "There is no category."),
         };
         let category = match fault {
             Some(FaultKind::InvalidCategory) => "entertainment",
@@ -78,7 +77,7 @@ impl Offline {
                 .unwrap_or(category),
             _ => category,
         };
-        json!({"category": category, "confidence": confidence, "rationale": rationale})
+        json!({"rationale": rationale, "category": category})
     }
 
     fn decide(facts: &DecideFacts, fault: Option<FaultKind>) -> Value {

@@ -1,6 +1,7 @@
 //! Parses policy files, from TOML text to [`Policies`]. One run reports the mistakes of all files;
 //! `toml_reader` explains how. `rulebook` decides which files are parsed.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use strum::VariantNames;
@@ -52,7 +53,14 @@ pub fn parse(dir: &Path, sources: &[(&Path, &str)]) -> Result<Policies, Diagnost
         }
     }
     Diagnostics::none_in(diagnostics)?;
-    Ok(Policies::build(policies))
+    let categories: BTreeSet<&str> = policies
+        .iter()
+        .map(|policy| policy.category.as_str())
+        .collect();
+    match schema::too_many_categories(categories.into_iter()) {
+        Some(message) => Err(Diagnostics::of(dir, message)),
+        None => Ok(Policies::build(policies)),
+    }
 }
 
 /// The category of a policy file, if that much of the file can be parsed.
@@ -108,6 +116,10 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims) -> Option<Policy> {
         claims.claim(source, catch_all_at, "`catch_all`", &owner);
     }
     let rules = rules?;
+    if let Some(message) = schema::too_many_rules(rules.iter().map(|rule| rule.id.as_str())) {
+        source.report(0, message);
+        return None;
+    }
     Some(Policy {
         category: category?,
         version: version?,

@@ -166,7 +166,7 @@ async fn an_audit_reports_how_often_and_where_the_reasoning_failed() {
         json!({"failed": 2, "of": 7, "percent": "28.57"})
     );
     assert_eq!(
-        report["by_prompt"]["classify 2"],
+        report["by_prompt"]["classify 4"],
         json!({"failed": 2, "of": 7, "percent": "28.57"})
     );
     let failing = report["failing"].as_array().unwrap();

@@ -54,8 +54,8 @@ async fn an_unusable_answer_to_classify_leads_to_a_review_that_says_why() {
             "two objects",
             vec![
                 Reply::content(
-                    "{\"category\": \"travel\", \"confidence\": 1, \"rationale\": \"\"}\n\
-                     {\"category\": \"meals\", \"confidence\": 1, \"rationale\": \"\"}"
+                    "{\"category\": \"travel\", \"rationale\": \"\"}\n\
+                     {\"category\": \"meals\", \"rationale\": \"\"}"
                 );
                 2
             ],
@@ -63,30 +63,17 @@ async fn an_unusable_answer_to_classify_leads_to_a_review_that_says_why() {
         ),
         (
             "missing key",
-            vec![Reply::content(json!({"category": "travel", "confidence": 1})); 2],
+            vec![Reply::content(json!({"category": "travel"})); 2],
             "not a classification: `rationale` is missing",
         ),
         (
             "list",
-            vec![Reply::content(json!(["travel", 1, "It says so."])); 2],
+            vec![Reply::content(json!(["It says so.", "travel"])); 2],
             "not a classification",
         ),
         (
-            "confidence above 1",
-            vec![
-                Reply::content(json!({"category": "travel", "confidence": 7, "rationale": ""}));
-                2
-            ],
-            "confidence",
-        ),
-        (
             "long rationale",
-            vec![
-                Reply::content(
-                    json!({"category": "travel", "confidence": 1, "rationale": "x".repeat(9_000)})
-                );
-                2
-            ],
+            vec![Reply::content(json!({"category": "travel", "rationale": "x".repeat(9_000)})); 2],
             "longer than 1000 characters",
         ),
         (
@@ -244,7 +231,7 @@ async fn an_unknown_finish_reason_does_not_discard_the_answer() {
 async fn the_models_own_metadata_is_truncated_and_counted_without_overflow() {
     let fake = FakeOpenAi::spawn().await;
     let long = "m".repeat(100_000);
-    let content = json!({"category": "travel", "confidence": 1, "rationale": ""}).to_string();
+    let content = json!({"category": "travel", "rationale": ""}).to_string();
     let completion = json!({
         "id": long,
         "model": long,
@@ -265,7 +252,7 @@ async fn the_models_own_metadata_is_truncated_and_counted_without_overflow() {
 
 #[tokio::test]
 async fn an_answer_with_unusable_token_counts_is_used_and_its_cost_is_unknown() {
-    let content = json!({"category": "travel", "confidence": 1, "rationale": ""}).to_string();
+    let content = json!({"category": "travel", "rationale": ""}).to_string();
     for usage in [
         json!({"prompt_tokens": -5, "completion_tokens": 3}),
         json!({"prompt_tokens": 1.5}),

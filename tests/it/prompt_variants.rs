@@ -44,7 +44,7 @@ impl ChatModel for Priced {
     }
 
     async fn chat(&self, _: &ChatRequest<'_>) -> Reply {
-        let text = r#"{"category": "travel", "confidence": 0.9, "rationale": "A ride."}"#;
+        let text = r#"{"category": "travel", "rationale": "A ride."}"#;
         let answer = Answer {
             text: Some(text.to_owned()),
             ..Answer::default()

@@ -10,25 +10,23 @@ use crate::domain::ruling::Ruling;
 /// The answer of the step classify.
 #[derive(Clone, Debug, Deserialize)]
 pub struct CategoryAnswer {
-    /// The category's id; whether it exists is checked in `agent::validate`.
-    pub category: String,
-    /// How sure the model is, from 0 to 1.
-    pub confidence: f64,
     /// Why, in a sentence.
     #[serde(deserialize_with = "with_plain_blanks")]
     pub rationale: String,
+    /// The category's id; whether it exists is checked in `agent::validate`.
+    pub category: String,
 }
 
 /// The answer of the step decide.
 #[derive(Clone, Debug, Deserialize)]
 pub struct DecisionAnswer {
-    /// The advice.
-    pub decision: Ruling,
+    /// The ids of the rules it rests on.
+    pub cited_rules: Vec<String>,
     /// The reason, one sentence for the employee.
     #[serde(deserialize_with = "with_plain_blanks")]
     pub reason: String,
-    /// The ids of the rules it rests on.
-    pub cited_rules: Vec<String>,
+    /// The advice.
+    pub decision: Ruling,
 }
 
 /// Characters that a sentence in an answer may have.
@@ -44,9 +42,6 @@ pub trait StructuredAnswer: DeserializeOwned {
 
 impl StructuredAnswer for CategoryAnswer {
     fn problem(&self) -> Option<String> {
-        if !(0.0..=1.0).contains(&self.confidence) {
-            return Some("`confidence` is not from 0 to 1".to_owned());
-        }
         sentence_problem("rationale", &self.rationale)
     }
 }

@@ -77,11 +77,14 @@ pub struct PolicyFacts {
     pub rules: Vec<RuleFacts>,
 }
 
-/// The facts of the step decide.
+/// The facts of the step decide. What many expenses share comes first, because providers reuse the
+/// beginning of a prompt that they have seen before.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DecideFacts {
     /// The category of the expense.
     pub category: String,
+    /// The policy in force.
+    pub policy: PolicyFacts,
     /// The day of receipt, UTC.
     pub today: Date,
     /// The expense.
@@ -89,8 +92,6 @@ pub struct DecideFacts {
     /// Its amount in the policy's currency; absent if that is the expense's currency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub converted_amount: Option<ConvertedAmount>,
-    /// The policy in force.
-    pub policy: PolicyFacts,
 }
 
 impl DecideFacts {

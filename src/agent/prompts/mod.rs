@@ -12,11 +12,11 @@ use crate::llm::Prompt;
 
 /// Instructions of the step classify.
 pub static CLASSIFY: LazyLock<Prompt> =
-    LazyLock::new(|| Prompt::new("classify", "3", include_str!("classify.md")));
+    LazyLock::new(|| Prompt::new("classify", "4", include_str!("classify.md")));
 
 /// Instructions of the step decide.
 pub static DECIDE: LazyLock<Prompt> =
-    LazyLock::new(|| Prompt::new("decide", "5", include_str!("decide.md")));
+    LazyLock::new(|| Prompt::new("decide", "6", include_str!("decide.md")));
 
 /// The two forms an answer can have, by the names of their schemas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]

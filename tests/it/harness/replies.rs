@@ -11,7 +11,7 @@ pub(crate) fn category(label: &str) -> Reply {
 
 /// A classification with its rationale.
 pub(crate) fn category_because(label: &str, rationale: &str) -> Reply {
-    Reply::content(json!({"category": label, "confidence": 0.9, "rationale": rationale}))
+    Reply::content(json!({"category": label, "rationale": rationale}))
 }
 
 /// Advice that cites one rule, with a default reason.
