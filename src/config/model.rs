@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::config::endpoint::{self, OPENAI_BASE_URL};
 use crate::config::{check_limit, variable};
 use crate::llm::breaker::BreakerLimits;
-use crate::llm::endpoint::{Dialect, ModelApi};
+use crate::llm::endpoint::{ModelApi, Profile};
 use crate::llm::openai::OpenAiConfig;
 use crate::offline;
 use crate::offline::fault::{self, FaultRate};
@@ -256,12 +256,12 @@ impl ModelSettings {
     /// Checks that the endpoint takes the parameters that are set. One that it ignores would be
     /// missed without a word, and one that it does not know would fail every call.
     fn check_parameters(&self, api: ModelApi, model: &str, errors: &mut Vec<String>) {
-        let Dialect {
+        let Profile {
             provider,
             seed_name,
             takes_reasoning_effort,
             ..
-        } = api.dialect(model);
+        } = api.profile(model);
         for (flag, is_refused) in [
             ("--seed", self.seed.is_some() && seed_name.is_none()),
             (

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::domain::tokens::TokenUsage;
-use crate::llm::endpoint::{Dialect, LimitName, ResponseForm, SeedName};
+use crate::llm::endpoint::{LimitName, Profile, ResponseForm, SeedName};
 use crate::llm::lenient::Members;
 use crate::llm::{Answer, AnswerSchema, ChatRequest, ModelInfo};
 use crate::redact::redact;
@@ -60,15 +60,15 @@ struct RoleMessage<'a> {
 }
 
 impl<'a> CompletionRequest<'a> {
-    /// The body of a request, in the dialect of the endpoint.
+    /// The body of a request, as the endpoint's profile says.
     pub(super) fn new(
         info: &'a ModelInfo,
-        dialect: &Dialect,
+        profile: &Profile,
         reasoning_effort: Option<&'a str>,
         request: &ChatRequest<'a>,
     ) -> Self {
         let AnswerSchema { name, schema } = request.schema;
-        let (response_format, instructions) = match dialect.response_form {
+        let (response_format, instructions) = match profile.response_form {
             ResponseForm::JsonSchema => {
                 let json_schema = JsonSchema {
                     name,
@@ -92,8 +92,8 @@ impl<'a> CompletionRequest<'a> {
             role: message.speaker.to_string(),
             content: Cow::Borrowed(&message.text),
         });
-        let limit = |name| info.max_tokens.filter(|_| dialect.limit_name == name);
-        let seed = |name| info.seed.filter(|_| dialect.seed_name == Some(name));
+        let limit = |name| info.max_tokens.filter(|_| profile.limit_name == name);
+        let seed = |name| info.seed.filter(|_| profile.seed_name == Some(name));
         Self {
             model: &info.model,
             messages: std::iter::once(instructions).chain(messages).collect(),

@@ -74,9 +74,9 @@ pub enum KeyHeader {
     ApiKey,
 }
 
-/// How an endpoint is spoken to.
+/// What an endpoint takes, and by which name its spans and prices are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dialect {
+pub struct Profile {
     /// `gen_ai.provider.name`, and the provider whose prices count.
     pub provider: &'static str,
     /// How the form of the answer is asked for.
@@ -92,7 +92,7 @@ pub struct Dialect {
 }
 
 /// What most endpoints take: everything that OpenAI takes.
-const OPENAI: Dialect = Dialect {
+const OPENAI: Profile = Profile {
     provider: "openai",
     response_form: ResponseForm::JsonSchema,
     limit_name: LimitName::MaxCompletionTokens,
@@ -102,7 +102,7 @@ const OPENAI: Dialect = Dialect {
 };
 
 /// What servers of one's own take. The older name of the limit, because Ollama ignores the newer one.
-const OWN_SERVER: Dialect = Dialect {
+const OWN_SERVER: Profile = Profile {
     provider: "openai_compatible",
     limit_name: LimitName::MaxTokens,
     ..OPENAI
@@ -166,23 +166,23 @@ impl ModelApi {
         }
     }
 
-    /// How the endpoint is spoken to when it is asked for `model`.
-    pub fn dialect(self, model: &str) -> Dialect {
+    /// What the endpoint takes when it is asked for `model`.
+    pub fn profile(self, model: &str) -> Profile {
         match self {
             Self::Openai => OPENAI,
-            Self::Azure => Dialect {
+            Self::Azure => Profile {
                 provider: "azure.ai.openai",
                 key_header: KeyHeader::ApiKey,
                 ..OPENAI
             },
             // Answers 400 to fields that it does not know, `seed` among them.
-            Self::Gemini => Dialect {
+            Self::Gemini => Profile {
                 provider: "gcp.gemini",
                 seed_name: None,
                 ..OPENAI
             },
             // Ignores `response_format` and `seed`.
-            Self::Anthropic => Dialect {
+            Self::Anthropic => Profile {
                 provider: "anthropic",
                 response_form: ResponseForm::PromptOnly,
                 seed_name: None,
@@ -190,7 +190,7 @@ impl ModelApi {
                 ..OPENAI
             },
             // Answers 422 to fields that it does not know.
-            Self::Mistral => Dialect {
+            Self::Mistral => Profile {
                 provider: "mistral_ai",
                 limit_name: LimitName::MaxTokens,
                 seed_name: Some(SeedName::RandomSeed),
@@ -198,7 +198,7 @@ impl ModelApi {
                 ..OPENAI
             },
             // Only gpt-oss enforces a schema; other models answer 400 to `strict`.
-            Self::Groq => Dialect {
+            Self::Groq => Profile {
                 provider: "groq",
                 response_form: match model.contains("gpt-oss") {
                     true => ResponseForm::JsonSchema,
@@ -207,7 +207,7 @@ impl ModelApi {
                 ..OPENAI
             },
             // Answers 400 to `json_schema`.
-            Self::Deepseek => Dialect {
+            Self::Deepseek => Profile {
                 provider: "deepseek",
                 response_form: ResponseForm::JsonObject,
                 limit_name: LimitName::MaxTokens,
@@ -215,24 +215,24 @@ impl ModelApi {
                 takes_reasoning_effort: false,
                 ..OPENAI
             },
-            Self::Openrouter => Dialect {
+            Self::Openrouter => Profile {
                 provider: "openrouter",
                 limit_name: LimitName::MaxTokens,
                 ..OPENAI
             },
-            Self::Portkey => Dialect {
+            Self::Portkey => Profile {
                 provider: "portkey",
                 ..OPENAI
             },
-            Self::Ollama => Dialect {
+            Self::Ollama => Profile {
                 provider: "ollama",
                 ..OWN_SERVER
             },
-            Self::Vllm => Dialect {
+            Self::Vllm => Profile {
                 provider: "vllm",
                 ..OWN_SERVER
             },
-            Self::LlamaCpp => Dialect {
+            Self::LlamaCpp => Profile {
                 provider: "llama_cpp",
                 ..OWN_SERVER
             },

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 use crate::base_url;
 use crate::llm::completion::{self, CompletionRequest};
-use crate::llm::endpoint::{Dialect, ModelApi};
+use crate::llm::endpoint::{ModelApi, Profile};
 use crate::llm::failure;
 use crate::llm::failure_codes::is_used_up;
 use crate::llm::headers;
@@ -69,7 +69,7 @@ pub struct OpenAiConfig {
 pub struct OpenAi {
     client: Client<Endpoint>,
     info: ModelInfo,
-    dialect: Dialect,
+    profile: Profile,
     reasoning_effort: Option<String>,
     attempt_timeout: Duration,
     backoff: ExponentialBuilder,
@@ -88,10 +88,10 @@ impl OpenAi {
             // did not configure.
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
-        let dialect = config.api.dialect(&config.model);
+        let profile = config.api.profile(&config.model);
         let endpoint = Endpoint {
             headers: headers::of(
-                dialect.key_header,
+                profile.key_header,
                 &config.api_key,
                 &config.organization,
                 &config.project,
@@ -108,7 +108,7 @@ impl OpenAi {
             .map(str::to_owned)
             .zip(config.base_url.port_or_known_default());
         let info = ModelInfo {
-            provider: dialect.provider,
+            provider: profile.provider,
             model: config.model,
             server,
             max_tokens: config.max_tokens,
@@ -124,7 +124,7 @@ impl OpenAi {
         Ok(Self {
             client,
             info,
-            dialect,
+            profile,
             reasoning_effort: config.reasoning_effort,
             attempt_timeout: config.attempt_timeout,
             backoff,
@@ -205,7 +205,7 @@ impl ChatModel for OpenAi {
 
     async fn chat(&self, request: &ChatRequest<'_>) -> Reply {
         let effort = self.reasoning_effort.as_deref();
-        let body = CompletionRequest::new(&self.info, &self.dialect, effort, request);
+        let body = CompletionRequest::new(&self.info, &self.profile, effort, request);
         let mut retries = Vec::new();
         let attempts = (|| self.attempt(&body, request))
             .retry(self.backoff)

@@ -170,7 +170,7 @@ async fn every_api_is_asked_only_for_what_it_takes() {
         let server = Server::spawn(router).await;
         let name = api.to_possible_value().unwrap().get_name().to_owned();
         let base_url = format!("{}/base/?api-version=1", server.origin());
-        let dialect = api.dialect("gpt-4o-mini");
+        let profile = api.profile("gpt-4o-mini");
         let mut flags = vec![
             "--model",
             "gpt-4o-mini",
@@ -179,10 +179,10 @@ async fn every_api_is_asked_only_for_what_it_takes() {
             "--max-tokens",
             "300",
         ];
-        if dialect.seed_name.is_some() {
+        if profile.seed_name.is_some() {
             flags.extend(["--seed", "7"]);
         }
-        if dialect.takes_reasoning_effort {
+        if profile.takes_reasoning_effort {
             flags.extend(["--reasoning-effort", "low"]);
         }
         if *api == ModelApi::Portkey {
@@ -218,7 +218,7 @@ async fn every_api_is_asked_only_for_what_it_takes() {
             .attributes
             .iter()
             .find(|attribute| attribute.key.as_str() == "gen_ai.provider.name");
-        assert_eq!(provider.unwrap().value.as_str(), dialect.provider);
+        assert_eq!(provider.unwrap().value.as_str(), profile.provider);
     }
 }
 
@@ -226,11 +226,11 @@ async fn every_api_is_asked_only_for_what_it_takes() {
 fn a_parameter_that_the_api_does_not_take_stops_the_start() {
     for api in ModelApi::value_variants() {
         let name = api.to_possible_value().unwrap().get_name().to_owned();
-        let dialect = api.dialect("m");
+        let profile = api.profile("m");
         let variables = [("OPENAI_API_KEY", "sk-of-a-test")];
         for (flag, value, is_taken) in [
-            ("--seed", "1", dialect.seed_name.is_some()),
-            ("--reasoning-effort", "low", dialect.takes_reasoning_effort),
+            ("--seed", "1", profile.seed_name.is_some()),
+            ("--reasoning-effort", "low", profile.takes_reasoning_effort),
         ] {
             let result = built(&["--model-api", &name, flag, value], &variables);
             assert_eq!(result.is_ok(), is_taken, "{name} {flag}");
@@ -282,10 +282,10 @@ fn the_api_follows_from_the_host_unless_it_is_named() {
     }
     let variables = [("OPENAI_API_KEY", "sk-of-a-test")];
     assert_eq!(model(&[], &variables).api, ModelApi::Openai);
-    let form = |model: &str| ModelApi::Groq.dialect(model).response_form;
+    let form = |model: &str| ModelApi::Groq.profile(model).response_form;
     assert_eq!(form("openai/gpt-oss-20b"), ResponseForm::JsonSchema);
     assert_eq!(form("llama-3.3-70b-versatile"), ResponseForm::JsonObject);
-    assert_eq!(ModelApi::Azure.dialect("m").key_header, KeyHeader::ApiKey);
+    assert_eq!(ModelApi::Azure.profile("m").key_header, KeyHeader::ApiKey);
 }
 
 #[test]

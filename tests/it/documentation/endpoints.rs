@@ -11,14 +11,14 @@ const ANY_MODEL: &str = "any";
 /// Every API, with the hosts it is recognised by and what is sent to it.
 pub(super) fn endpoints_table() -> String {
     let row = |api: &ModelApi| {
-        let dialect = api.dialect(ANY_MODEL);
+        let profile = api.profile(ANY_MODEL);
         let domains: Vec<_> = api.domains().map(as_code).collect();
         let domains = match api {
             ModelApi::Ollama => "port 11434".to_owned(),
             ModelApi::Generic => "every other host".to_owned(),
             _ => domains.join(", "),
         };
-        let form = match dialect.response_form {
+        let form = match profile.response_form {
             ResponseForm::JsonSchema => "`json_schema`",
             ResponseForm::JsonObject if *api == ModelApi::Groq => {
                 "`json_schema` for gpt-oss, else `json_object` and the schema in the prompt"
@@ -26,20 +26,20 @@ pub(super) fn endpoints_table() -> String {
             ResponseForm::JsonObject => "`json_object` and the schema in the prompt",
             ResponseForm::PromptOnly => "the schema in the prompt alone",
         };
-        let limit = match dialect.limit_name {
+        let limit = match profile.limit_name {
             LimitName::MaxCompletionTokens => "`max_completion_tokens`",
             LimitName::MaxTokens => "`max_tokens`",
         };
-        let seed = match dialect.seed_name {
+        let seed = match profile.seed_name {
             Some(SeedName::Seed) => "`seed`",
             Some(SeedName::RandomSeed) => "`random_seed`",
             None => "–",
         };
-        let effort = match dialect.takes_reasoning_effort {
+        let effort = match profile.takes_reasoning_effort {
             true => "`reasoning_effort`",
             false => "–",
         };
-        let key = match dialect.key_header {
+        let key = match profile.key_header {
             KeyHeader::Bearer => "`Authorization: Bearer`",
             KeyHeader::ApiKey => "`api-key`",
         };
@@ -52,7 +52,7 @@ pub(super) fn endpoints_table() -> String {
             seed.to_owned(),
             effort.to_owned(),
             key.to_owned(),
-            as_code(dialect.provider),
+            as_code(profile.provider),
         ]
     };
     table(
