@@ -39,7 +39,7 @@ const STATUS_OF_WORD: [(u16, &[&str]); 10] = [
     (
         503,
         &[
-            "overloaded",
+            "overload",
             "unavailable",
             "insufficientsystemresource",
             "nocapacity",
