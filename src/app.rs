@@ -177,7 +177,8 @@ impl App {
     }
 }
 
-/// The policies of every tenant, reloaded when their files change.
+/// The policies of every tenant, reloaded when their files change. Files that only look like policies
+/// are named in the log.
 fn rulebooks(
     config: &Config,
     reloads: &ReloadRequests,
@@ -186,7 +187,13 @@ fn rulebooks(
     Reloaded::start(
         "policies",
         move || FolderFiles::read(&dir),
-        Rulebooks::parse,
+        |files| {
+            let rulebooks = Rulebooks::parse(files)?;
+            for passed_over in &rulebooks.passed_over {
+                tracing::warn!("{passed_over}");
+            }
+            Ok(rulebooks)
+        },
         config.reload_interval,
         reloads,
     )

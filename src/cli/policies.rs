@@ -8,7 +8,7 @@ use crate::policy::Policy;
 use crate::rulebook::Rulebooks;
 
 /// Checks a folder of policies and prints its content: the policies that all tenants share, then
-/// those of single tenants.
+/// those of single tenants. Warns of files that are not read, although they look like policies.
 ///
 /// # Errors
 /// With every problem of every file.
@@ -25,7 +25,14 @@ pub fn check(dir: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
             show(policy, out)?;
         }
     }
-    writeln!(out, "{}: no problems", dir.display())?;
+    for passed_over in &rulebooks.passed_over {
+        writeln!(out, "warning: {passed_over}")?;
+    }
+    match rulebooks.passed_over.len() {
+        0 => writeln!(out, "{}: no problems", dir.display())?,
+        1 => writeln!(out, "{}: no errors, one warning", dir.display())?,
+        n => writeln!(out, "{}: no errors, {n} warnings", dir.display())?,
+    }
     Ok(())
 }
 

@@ -97,7 +97,7 @@ impl Fields {
         accepted: &[&str],
         example: &'static str,
     ) -> Result<Self, BodyError> {
-        let text = std::str::from_utf8(body)
+        let text = std::str::from_utf8(without_mark(body))
             .map_err(|error| BodyError::NotJson(error.to_string(), example))?;
         serde_json::from_str::<IgnoredAny>(text)
             .map_err(|error| BodyError::NotJson(error.to_string(), example))?;
@@ -219,6 +219,12 @@ impl Fields {
             .filter(|_| self.errors.is_empty())
             .ok_or(BodyError::Fields(self.errors))
     }
+}
+
+/// A text without the byte order mark that some editors and spreadsheets write before it. JSON has
+/// none, but RFC 8259 allows a parser to ignore it.
+pub fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text)
 }
 
 pub(super) fn value<T: DeserializeOwned>(raw: &str) -> Option<T> {

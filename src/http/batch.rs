@@ -22,10 +22,11 @@ use tokio_util::io::StreamReader;
 use tower::ServiceExt;
 use utoipa::ToSchema;
 
+use crate::domain::body::without_mark;
 use crate::http::docs::{Problems, Route};
 use crate::http::error::{Code, Problem};
 use crate::http::idempotency;
-use crate::http::limits::{MAX_BODY_BYTES, media_type};
+use crate::http::limits::{MAX_BODY_BYTES, check_encoding, media_type};
 use crate::keys::identity::Identity;
 use crate::spelling;
 use crate::telemetry::projections::server::{LineOf, RequestTrace};
@@ -125,6 +126,7 @@ pub async fn create(
     Extension(identity): Extension<Identity>,
     request: Request,
 ) -> Result<Response, Problem> {
+    check_encoding(request.headers())?;
     if media_type(request.headers()) != NDJSON {
         let detail =
             "the body is not declared as JSON lines; send `Content-Type: application/x-ndjson`";
@@ -148,7 +150,9 @@ pub async fn create(
     let answers = lines
         .enumerate()
         .filter(|(_, line)| {
-            std::future::ready(!matches!(line, Ok(Ok(line)) if line.trim_ascii().is_empty()))
+            std::future::ready(
+                !matches!(line, Ok(Ok(line)) if without_mark(line).trim_ascii().is_empty()),
+            )
         })
         .map(move |(index, line)| {
             let turn = line
@@ -248,6 +252,7 @@ impl Turns {
         struct Employee {
             user_id: Option<String>,
         }
+        let line = without_mark(line);
         let employee: Employee = match serde_json::from_slice::<KeyedLine>(line) {
             Ok(keyed) => serde_json::from_str(keyed.expense.get()),
             Err(_) => serde_json::from_slice(line),
@@ -326,6 +331,8 @@ impl Batch {
 
     /// The request that a line becomes.
     fn request(&self, line: usize, body: Bytes) -> Result<Request, Problem> {
+        // Any line may begin with a mark: files that begin with one are joined to a batch.
+        let body = body.slice_ref(without_mark(&body));
         let (key, body) = match serde_json::from_slice(&body) {
             Ok(KeyedLine {
                 idempotency_key,

@@ -84,7 +84,8 @@ pub enum Code {
     IdempotencyConflict,
     /// The body, or a line of a batch, is larger than 64 KiB.
     BodyTooLarge,
-    /// The `Content-Type` is missing, or is not the one that the route accepts.
+    /// The `Content-Type` is missing, or is not the one that the route accepts; or the body has a
+    /// `Content-Encoding`.
     UnsupportedMediaType,
     /// Without API keys, the host of a request has to be an IP address, `localhost`, or a name that
     /// `--allowed-host` allows.

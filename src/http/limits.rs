@@ -51,13 +51,14 @@ pub async fn close_when_draining(
     response
 }
 
-/// The bytes of a JSON body, of the right type and size.
+/// The bytes of a JSON body, of the right type, encoding and size.
 pub struct JsonBytes(pub Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for JsonBytes {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        check_encoding(request.headers())?;
         if !is_json(request.headers()) {
             let detail = "the body is not declared as JSON; send `Content-Type: application/json`";
             return Err(Problem::new(Code::UnsupportedMediaType, detail));
@@ -88,6 +89,26 @@ fn is_json(headers: &HeaderMap) -> bool {
     let media_type = media_type(headers);
     media_type == "application/json"
         || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+}
+
+/// Refuses a body that is compressed, or encoded in another way.
+///
+/// # Errors
+/// When `Content-Encoding` names anything but `identity`.
+pub fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
+    let is_plain = |value: &HeaderValue| {
+        let mut codings = value.to_str().unwrap_or("?").split(',').map(str::trim);
+        codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case("identity"))
+    };
+    if headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .all(is_plain)
+    {
+        return Ok(());
+    }
+    let detail = "the body is compressed, which is not accepted; send it as it is, without `Content-Encoding`";
+    Err(Problem::new(Code::UnsupportedMediaType, detail))
 }
 
 /// The media type of a body in lower case, without parameters; empty when none is declared.

@@ -8,8 +8,10 @@
 //! ```
 //!
 //! Names that begin with a dot are skipped: a mounted ConfigMap keeps its versions under such names,
-//! and editors keep their lock files there. Files and folders may be symbolic links. The parent
-//! module parses the texts.
+//! and editors keep their lock files there. Other names that look like one of the above, such as
+//! `meals.TOML` or `meals.toml~`, are not read either, but reported: a policy that is passed over in
+//! silence would be missed only when it should have applied. Files and folders may be symbolic links.
+//! The parent module parses the texts.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -37,6 +39,8 @@ pub struct FolderFiles {
     pub prices: Option<(PathBuf, String)>,
     /// What cannot be read, or is in a place where it would be ignored.
     pub diagnostics: Vec<Diagnostic>,
+    /// Files that are not read, although their names look like those of policies or tables.
+    pub passed_over: Vec<Diagnostic>,
 }
 
 impl FolderFiles {
@@ -47,8 +51,10 @@ impl FolderFiles {
             ..Self::default()
         };
         let entries = files.list(dir, "name a folder of policy files such as travel.toml");
+        files.pass_over_folders(&entries, &["tenants", "tables"]);
         files.shared = files.policies(entries);
         files.read_tenants(&dir.join("tenants"));
+        files.pass_over_tables(&dir.join("tables"));
         let rates = dir.join("tables").join("rates.toml");
         if rates.exists() {
             files.rates = files.text(rates, "remove it when there are no rates");
@@ -83,6 +89,7 @@ impl FolderFiles {
                 ),
                 Some(tenant) if path.is_dir() => {
                     let entries = self.list(&path, "make it a folder of policy files");
+                    self.pass_over_folders(&entries, &[]);
                     let policies = self.policies(entries);
                     self.by_tenant.insert(tenant, policies);
                 }
@@ -116,15 +123,59 @@ impl FolderFiles {
 
     /// The policy files among the entries of a folder.
     fn policies(&mut self, entries: Vec<PathBuf>) -> Texts {
-        let is_policy = |path: &PathBuf| {
-            path.extension()
-                .is_some_and(|extension| extension == "toml")
-                && !path.is_dir()
-        };
-        let files = entries.into_iter().filter(is_policy);
-        files
+        let (policies, others): (Vec<_>, Vec<_>) = entries
+            .into_iter()
+            .filter(|path| !path.is_dir())
+            .partition(|path| {
+                path.extension()
+                    .is_some_and(|extension| extension == "toml")
+            });
+        for path in others.iter().filter(|path| looks_like_toml(path)) {
+            self.pass_over(path, "give it a name that ends in `.toml`, or remove it");
+        }
+        policies
+            .into_iter()
             .filter_map(|path| self.text(path, "save it as UTF-8 text"))
             .collect()
+    }
+
+    /// Reports folders with files that look like policies, other than those that are read.
+    fn pass_over_folders(&mut self, entries: &[PathBuf], read: &[&str]) {
+        for path in entries {
+            let is_read = path
+                .file_name()
+                .is_some_and(|name| read.iter().any(|read| name == *read));
+            if !is_read && path.is_dir() && names_in(path).iter().any(|path| looks_like_toml(path))
+            {
+                self.pass_over(
+                    path,
+                    "move its policies into the folder above, or into tenants/TENANT",
+                );
+            }
+        }
+    }
+
+    /// Reports files beside the tables that look like one of them.
+    fn pass_over_tables(&mut self, dir: &Path) {
+        for path in names_in(dir) {
+            let is_table = ["rates.toml", "prices.toml"]
+                .iter()
+                .any(|name| path.ends_with(name));
+            if !is_table && looks_like_toml(&path) {
+                self.pass_over(
+                    &path,
+                    "a table is named rates.toml or prices.toml; rename or remove it",
+                );
+            }
+        }
+    }
+
+    fn pass_over(&mut self, path: &Path, repair: &str) {
+        self.passed_over.push(Diagnostic {
+            file: path.to_owned(),
+            line: None,
+            message: format!("is not read; {repair}"),
+        });
     }
 
     fn text(&mut self, path: PathBuf, hint: &str) -> Option<(PathBuf, String)> {
@@ -141,4 +192,19 @@ impl FolderFiles {
             message: message.to_owned(),
         });
     }
+}
+
+/// Whether a name has the extension of a policy in any case and at any place, such as that of a
+/// backup. Hidden files do not count.
+fn looks_like_toml(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    !name.starts_with('.') && name.to_lowercase().contains(".toml")
+}
+
+/// The entries of a folder, sorted; empty when it cannot be read.
+fn names_in(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
 }

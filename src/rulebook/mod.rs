@@ -39,6 +39,8 @@ pub struct Rulebooks {
     pub by_tenant: BTreeMap<String, Rulebook>,
     /// How many policy files there are, those of tenants included.
     pub n_policies: usize,
+    /// Files of the folder that were not read, although they look like policies or tables.
+    pub passed_over: Vec<Diagnostic>,
 }
 
 impl Rulebooks {
@@ -95,6 +97,7 @@ impl Rulebooks {
                 .into_iter()
                 .map(|(tenant, policies)| (tenant, of_tenant(policies)))
                 .collect(),
+            passed_over: files.passed_over.clone(),
             n_policies: files.shared.len() + files.by_tenant.values().map(Vec::len).sum::<usize>(),
             shared,
         })

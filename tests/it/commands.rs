@@ -9,7 +9,7 @@ use tokio::process::Command;
 use crate::harness::assert_golden;
 use crate::harness::binary::{Service, run, text};
 use crate::harness::expenses::taxi;
-use crate::harness::policy_folder::copy_shipped;
+use crate::harness::policy_folder::{PolicyFolder, copy_shipped};
 use crate::harness::poll;
 
 const QUIET: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
@@ -70,6 +70,51 @@ async fn the_demo_posts_to_a_running_service() {
     assert!(text(refused.stderr).contains("start the service"));
     let unreachable = run(&["demo", "http://127.0.0.1:1"], &[QUIET]).await;
     assert!(text(unreachable.stderr).contains("is the service running there?"));
+}
+
+#[tokio::test]
+async fn files_that_only_look_like_policies_are_named_in_a_warning() {
+    let folder = PolicyFolder::shipped();
+    let dir = folder.path();
+    let passed_over = [
+        "Meals.toml.bak",
+        "meals.TOML",
+        "meals.toml.txt",
+        "meals.toml~",
+        "old/meals.toml",
+        "tables/rates.Toml",
+        "tenants/acme/drafts/meals.toml",
+        "tenants/acme/meals.toml.disabled",
+    ];
+    for name in passed_over
+        .iter()
+        .chain(&["README.md", "docs/rules.md", ".meals.toml.swp"])
+    {
+        let path = dir.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "not a policy").unwrap();
+    }
+    let output = run(&["policies", "check", dir.to_str().unwrap()], &[]).await;
+    let said = text(output.stdout);
+    assert!(output.status.success(), "{said}");
+    let warned: Vec<&str> = said
+        .lines()
+        .filter(|line| line.starts_with("warning: "))
+        .collect();
+    assert_eq!(warned.len(), passed_over.len(), "{said}");
+    for name in passed_over {
+        let folder = name.strip_suffix("/meals.toml").unwrap_or(name);
+        assert!(
+            warned
+                .iter()
+                .any(|line| line.contains(&format!("{folder}: is not read"))),
+            "{name}: {said}"
+        );
+    }
+    assert!(said.ends_with("no errors, 8 warnings\n"), "{said}");
+    let service = Service::start(&["--policies", dir.to_str().unwrap()], &[]).await;
+    let (_, log) = service.stop().await;
+    assert!(log.contains("meals.TOML: is not read"), "{log}");
 }
 
 #[tokio::test]

@@ -213,7 +213,7 @@ const INVALID: [(&str, &str); 11] = [
     ("OTEL_SDK_DISABLED", "1"),
     ("OTEL_TRACES_SAMPLER", "sometimes"),
     ("OTEL_TRACES_EXPORTER", "zipkin"),
-    ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+    ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/thrift"),
     ("OTEL_PROPAGATORS", "b3,tracecontext"),
     ("OTEL_ATTRIBUTE_COUNT_LIMIT", "many"),
     ("OTEL_SPAN_EVENT_COUNT_LIMIT", "many"),
@@ -240,6 +240,21 @@ async fn invalid_variables_are_ignored_with_a_warning() {
         );
     }
     assert!(receiver.spans().len() >= N_SPANS);
+}
+
+#[test]
+fn json_over_http_is_sent_as_protobuf_over_http_with_a_warning() {
+    for (given, expected, n_ignored) in [
+        ("http/json", Protocol::HttpProtobuf, 1),
+        ("HTTP/JSON", Protocol::HttpProtobuf, 1),
+        ("http/protobuf", Protocol::HttpProtobuf, 0),
+        ("grpc", Protocol::Grpc, 0),
+        ("json", Protocol::Grpc, 1),
+    ] {
+        let settings = telemetry_settings(&[("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", given)]);
+        assert_eq!(settings.ignored.len(), n_ignored, "{:?}", settings.ignored);
+        assert_eq!(settings.exporter.protocol, expected, "{given}");
+    }
 }
 
 #[test]

@@ -60,12 +60,21 @@ impl<'a> Reader<'a> {
     }
 
     fn protocol(&mut self, signal: Signal) -> Protocol {
-        match self.of_exporter(signal, "PROTOCOL", |reader, name| {
-            reader.one_of(name, &["grpc", "http/protobuf"])
-        }) {
-            Some("http/protobuf") => Protocol::HttpProtobuf,
-            _ => Protocol::Grpc,
-        }
+        let protocol = self.of_exporter(signal, "PROTOCOL", |reader, name| {
+            // JSON is not supported, but its endpoint speaks HTTP, and most accept protobuf too.
+            let text = reader.text(name)?;
+            if text.eq_ignore_ascii_case("http/json") {
+                let ignored =
+                    format!("{name} is \"{text}\"; sending http/protobuf, which it is nearest to");
+                reader.ignored.push(ignored);
+                return Some(Protocol::HttpProtobuf);
+            }
+            Some(match reader.one_of(name, &["grpc", "http/protobuf"])? {
+                "grpc" => Protocol::Grpc,
+                _ => Protocol::HttpProtobuf,
+            })
+        });
+        protocol.unwrap_or(Protocol::Grpc)
     }
 
     /// Reads the endpoint. Returns it twice, the second time without user, password and query,
