@@ -24,7 +24,7 @@ const EXAMPLE: &str = r#"{"transaction": "Taxi", "amount": "45.00"}"#;
 const LINE_OF_200: &str =
     "write 1 to 200 characters without control characters, and no blank at either end";
 /// Characters that the category of a card statement may have.
-const MAX_HINT_CHARS: usize = 200;
+pub const MAX_HINT_CHARS: usize = 200;
 /// What is accepted as the purchase that a credit refunds.
 const PURCHASE: &str = "write the id of the purchase's decision";
 /// What is accepted as the decision that an expense supersedes.

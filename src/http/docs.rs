@@ -6,12 +6,14 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use axum::Router;
+use serde_json::json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoResponses, Modify, OpenApi};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::http::AppState;
+use crate::http::bounds;
 use crate::http::error::{Code, PROBLEM_JSON, Problem};
 
 /// The description without its paths, which the handlers describe themselves.
@@ -69,8 +71,10 @@ impl<R: Route> IntoResponses for Problems<R> {
 }
 
 /// `/openapi.json` and `/docs`.
-pub fn pages(contract: utoipa::openapi::OpenApi) -> Router<Arc<AppState>> {
+pub fn pages(contract: &utoipa::openapi::OpenApi) -> Router<Arc<AppState>> {
+    let mut contract = json!(contract);
+    bounds::add(&mut contract);
     SwaggerUi::new("/docs")
-        .url("/openapi.json", contract)
+        .external_url_unchecked("/openapi.json", contract)
         .into()
 }

@@ -4,6 +4,7 @@
 
 pub mod admission;
 pub mod batch;
+mod bounds;
 pub mod docs;
 pub mod error;
 pub mod expenses;
@@ -99,7 +100,7 @@ pub fn router(state: Arc<AppState>, instruments: Instruments) -> Router {
         .routes(routes!(policies::list))
         .layer(from_fn(admission::require_identity))
         .split_for_parts();
-    let traced = traced(api.merge(docs::pages(openapi)), &state, &instruments);
+    let traced = traced(api.merge(docs::pages(&openapi)), &state, &instruments);
     let untraced = health::routes()
         .merge(metrics::routes())
         .layer(Extension(instruments))

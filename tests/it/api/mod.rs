@@ -4,6 +4,7 @@
 //! probes in `requests`.
 
 mod bodies;
+mod bounds;
 mod contract;
 mod encodings;
 mod reading;

@@ -1,0 +1,253 @@
+//! The bounds in the OpenAPI description, compared with what the service accepts: a body that its schema
+//! admits is accepted, and one past a bound is refused by both.
+
+use expense_agent::domain::body::is_line;
+use expense_agent::domain::money::Currency;
+use expense_agent::domain::resolution;
+use expense_agent::domain::submission::{self, Defaults};
+use jiff::civil::date;
+use regex::Regex;
+use serde_json::{Value, json};
+
+use crate::harness::TestApp;
+
+const ID: &str = "00000000-0000-7000-8000-000000000000";
+
+async fn schemas() -> Value {
+    let contract = TestApp::spawn().await.get("/openapi.json").await.body;
+    contract["components"]["schemas"].clone()
+}
+
+/// Whether a schema admits a value: the part of JSON Schema that the bounds use. A development
+/// dependency for it would bring more code than the whole service.
+fn admits(schemas: &Value, schema: &Value, value: &Value) -> bool {
+    if let Some(name) = schema["$ref"].as_str() {
+        return admits(schemas, &schemas[name.rsplit('/').next().unwrap()], value);
+    }
+    let each = |key: &str| schema[key].as_array().into_iter().flatten();
+    let admitted = |key: &str| {
+        each(key)
+            .filter(|part| admits(schemas, part, value))
+            .count()
+    };
+    let has = |key: &str| schema.get(key).is_some();
+    let types: Vec<&str> = match &schema["type"] {
+        Value::String(only) => vec![only],
+        some => some
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect(),
+    };
+    let own_type = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let n_chars = |key: &str, or: u64| schema[key].as_u64().unwrap_or(or);
+    let fits = |text: &str| {
+        let n = u64::try_from(text.chars().count()).unwrap();
+        let is_form = |form: &str| match form {
+            "uuid" => text.parse::<uuid::Uuid>().is_ok(),
+            "date" => text.parse::<jiff::civil::Date>().is_ok(),
+            _ => true,
+        };
+        (n_chars("minLength", 0)..=n_chars("maxLength", u64::MAX)).contains(&n)
+            && schema["pattern"]
+                .as_str()
+                .is_none_or(|p| Regex::new(p).unwrap().is_match(text))
+            && schema["format"].as_str().is_none_or(is_form)
+    };
+    let condition = match (
+        has("if"),
+        has("if") && admits(schemas, &schema["if"], value),
+    ) {
+        (false, _) => &Value::Null,
+        (true, true) => &schema["then"],
+        (true, false) => &schema["else"],
+    };
+    (types.is_empty() || types.contains(&own_type))
+        && value.as_str().is_none_or(fits)
+        && value.as_f64().is_none_or(|number| {
+            schema["exclusiveMinimum"]
+                .as_f64()
+                .is_none_or(|least| number > least)
+                && schema["exclusiveMaximum"]
+                    .as_f64()
+                    .is_none_or(|most| number < most)
+        })
+        && (!has("const") || schema["const"] == *value)
+        && (!has("enum") || each("enum").any(|known| known == value))
+        && (!has("oneOf") || admitted("oneOf") == 1)
+        && (!has("anyOf") || admitted("anyOf") > 0)
+        && admitted("allOf") == each("allOf").count()
+        && value.as_object().is_none_or(|object| {
+            let required = each("required").all(|name| object.contains_key(name.as_str().unwrap()));
+            let properties =
+                object
+                    .iter()
+                    .all(|(name, value)| match schema["properties"].get(name) {
+                        Some(schema) => admits(schemas, schema, value),
+                        None => schema["additionalProperties"] != false,
+                    });
+            required && properties
+        })
+        && (condition.is_null() || admits(schemas, condition, value))
+}
+
+fn accepts_expense(body: &Value) -> bool {
+    let defaults = Defaults {
+        date: date(2026, 3, 14),
+        user_id: "ana".to_owned(),
+    };
+    submission::parse(body.to_string().as_bytes(), defaults).is_ok()
+}
+
+fn accepts_resolution(body: &Value) -> bool {
+    resolution::parse(body.to_string().as_bytes(), Currency::USD).is_ok()
+}
+
+/// A body with some fields replaced.
+fn with(body: &Value, fields: &Value) -> Value {
+    let mut body = body.clone();
+    body.as_object_mut()
+        .unwrap()
+        .extend(fields.as_object().unwrap().clone());
+    body
+}
+
+#[tokio::test]
+async fn a_bound_of_an_expense_is_the_same_in_the_contract_and_in_the_service() {
+    let schemas = schemas().await;
+    let taxi = json!({"transaction": "Taxi", "amount": "4.00"});
+    let n = |n: usize| "é".repeat(n);
+    for (fields, is_accepted) in [
+        (json!({}), true),
+        (json!({"other": 1}), false),
+        (json!({"transaction": null}), false),
+        (json!({"transaction": n(2_000)}), true),
+        (json!({"transaction": n(2_001)}), false),
+        (json!({"transaction": "\n\u{200b} "}), false),
+        (json!({"transaction": "a\nb\r\n"}), true),
+        (json!({"transaction": "a\tb"}), false),
+        (json!({"amount": 0}), false),
+        (json!({"amount": "0.00"}), false),
+        (json!({"amount": -4}), false),
+        (json!({"amount": "-4.00"}), false),
+        (json!({"amount": "999999999999.99"}), true),
+        (json!({"amount": "1000000000000"}), false),
+        (json!({"amount": 1_000_000_000_000_u64}), false),
+        (json!({"amount": "4,00"}), false),
+        (json!({"amount": "4."}), false),
+        (json!({"amount": true}), false),
+        (json!({"amount": "-4.00", "refunds": ID}), true),
+        (json!({"amount": -4, "refunds": ID}), true),
+        (json!({"refunds": ID}), false),
+        (json!({"refunds": "7"}), false),
+        (json!({"supersedes": ID, "refunds": null}), true),
+        (json!({"supersedes": "x"}), false),
+        (
+            json!({"amount": -4, "refunds": ID, "supersedes": ID}),
+            false,
+        ),
+        (json!({"currency": "EUR"}), true),
+        (json!({"currency": "eur"}), false),
+        (json!({"currency": null}), true),
+        (json!({"merchant": n(200)}), true),
+        (json!({"merchant": n(201)}), false),
+        (json!({"merchant": ""}), false),
+        (json!({"category_hint": n(200)}), true),
+        (json!({"category_hint": n(201)}), false),
+        (json!({"merchant": " a"}), false),
+        (json!({"mcc": "5812"}), true),
+        (json!({"mcc": 5812}), false),
+        (json!({"mcc": "58123"}), false),
+        (json!({"mcc": "٥٨١٢"}), false),
+        (json!({"date": "2024-02-29"}), true),
+        (json!({"date": "yesterday"}), false),
+        (json!({"trip_id": n(128), "user_id": n(128)}), true),
+        (json!({"trip_id": n(129)}), false),
+        (json!({"user_id": n(129)}), false),
+        (json!({"user_id": "a\u{a0}"}), false),
+        (json!({"receipt": true}), true),
+        (json!({"receipt": "yes"}), false),
+    ] {
+        let body = with(&taxi, &fields);
+        assert_eq!(accepts_expense(&body), is_accepted, "the service: {body}");
+        let admitted = admits(&schemas, &schemas["Submission"], &body);
+        assert_eq!(admitted, is_accepted, "the contract: {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_bound_of_a_resolution_is_the_same_in_the_contract_and_in_the_service() {
+    let schemas = schemas().await;
+    let approval = json!({"action": "approve", "role": "cfo", "reason": "Agreed"});
+    let n = |n: usize| "é".repeat(n);
+    for (fields, is_accepted) in [
+        (json!({}), true),
+        (json!({"other": 1}), false),
+        (json!({"action": "allow"}), false),
+        (json!({"role": "boss"}), false),
+        (json!({"role": null}), false),
+        (json!({"action": "deny", "role": null}), false),
+        (json!({"action": "withdraw", "role": null}), true),
+        (json!({"reason": n(2_000)}), true),
+        (json!({"reason": n(2_001)}), false),
+        (json!({"reason": " "}), false),
+        (json!({"actor": n(128), "category": n(128)}), true),
+        (json!({"actor": n(129)}), false),
+        (json!({"category": n(129)}), false),
+        (json!({"amount": "4.00"}), true),
+        (json!({"amount": 4}), true),
+        (json!({"amount": null}), true),
+        (json!({"amount": "-4.00"}), false),
+        (json!({"amount": 0}), false),
+        (json!({"action": "deny"}), true),
+        (json!({"action": "deny", "amount": "4.00"}), false),
+        (json!({"action": "withdraw", "category": "meals"}), false),
+        (json!({"action": "withdraw", "amount": null}), true),
+    ] {
+        let body = with(&approval, &fields);
+        assert_eq!(
+            accepts_resolution(&body),
+            is_accepted,
+            "the service: {body}"
+        );
+        let admitted = admits(&schemas, &schemas["ResolutionRequest"], &body);
+        assert_eq!(admitted, is_accepted, "the contract: {body}");
+    }
+}
+
+#[tokio::test]
+async fn the_patterns_of_texts_agree_with_the_service_on_every_character() {
+    let schemas = schemas().await;
+    let pattern = |field: &str| {
+        let pattern = schemas["Submission"]["properties"][field]["pattern"].as_str();
+        Regex::new(pattern.unwrap()).unwrap()
+    };
+    let (line, text) = (pattern("user_id"), pattern("transaction"));
+    for c in (0..=0xffff).filter_map(char::from_u32) {
+        for id in [
+            format!("{c}"),
+            format!("{c}a"),
+            format!("a{c}"),
+            format!("a{c}b"),
+            format!("{c} a"),
+        ] {
+            assert_eq!(line.is_match(&id), is_line(&id, 128), "{id:?}");
+        }
+        for transaction in [format!("{c}"), format!("a{c}")] {
+            let body = json!({"transaction": transaction, "amount": "4.00"});
+            assert_eq!(
+                text.is_match(&transaction),
+                accepts_expense(&body),
+                "{transaction:?}"
+            );
+        }
+    }
+}
