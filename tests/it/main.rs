@@ -57,6 +57,7 @@ mod prompts;
 mod queue;
 mod rates;
 mod reading;
+mod real_model_servers;
 mod record_fields;
 mod records;
 mod redaction;
