@@ -20,7 +20,7 @@
 //! 8. [`spelling`]: the one spelling by which people, tenants, trips and merchants are compared.
 //! 9. [`redact`]: what is removed from every text that leaves the service.
 //! 10. [`telemetry`]: how all of this becomes traces, metrics and log records. The agent imports
-//!    only `telemetry::spans::step::step` of it.
+//!     only `telemetry::spans::step::step` of it.
 //! 11. [`connections`]: the connections of clients and their limits.
 //! 12. [`http`]: the API. [`http::admission`] decides which requests are admitted, [`http::error`]
 //!     is the whole error contract.

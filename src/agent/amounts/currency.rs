@@ -71,7 +71,7 @@ fn is_number(sentence: &Sentence, at: usize) -> bool {
 /// The first part after one that is not one of these signs.
 fn skip(sentence: &Sentence, at: usize, signs: &str) -> Option<usize> {
     let is_skipped = |at: &usize| sentence.sign(*at).is_some_and(|sign| signs.contains(sign));
-    (at + 1..sentence.len()).find(|at| !is_skipped(at))
+    (at + 1..sentence.n_tokens()).find(|at| !is_skipped(at))
 }
 
 /// The last part before one that is not one of these signs.

@@ -149,7 +149,7 @@ pub fn year(sentence: &Sentence, at: usize) -> Option<usize> {
     let follows_month = is_month(sentence, before)
         || (sentence.number(before).is_some() && day_of_month(sentence, before).is_some());
     let is_named = sentence.is_one_of(Some(before), YEAR_WORDS)
-        && !(sentence.is_one_of(Some(before), &["the", "this"]) && !sentence.is_lower(at + 1));
+        && (!sentence.is_one_of(Some(before), &["the", "this"]) || sentence.is_lower(at + 1));
     (follows_month || is_named).then_some(1)
 }
 

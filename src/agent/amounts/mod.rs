@@ -75,7 +75,7 @@ pub fn named_amounts(sentence: &str) -> Vec<NamedAmount> {
     let sentence = Sentence::of(sentence);
     let mut amounts = Vec::new();
     let mut at = 0;
-    while at < sentence.len() {
+    while at < sentence.n_tokens() {
         if sentence.number(at).is_none() {
             let spelled = spelled::spelled(&sentence, at);
             let n_tokens = spelled.map_or(1, |spelled| spelled.n_tokens);
@@ -110,7 +110,7 @@ pub fn numbers(text: &str) -> impl Iterator<Item = Decimal> {
         let Readings { value, grouped } = sentence.number(at)?.readings();
         Some([value, grouped])
     };
-    let n_tokens = Sentence::of(text).len();
+    let n_tokens = Sentence::of(text).n_tokens();
     (0..n_tokens).filter_map(readings).flatten().flatten()
 }
 

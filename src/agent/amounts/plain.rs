@@ -103,9 +103,9 @@ fn continues_names(sentence: &Sentence, joint: usize) -> bool {
         let (true, Some(number)) = (is_joint(at), at.checked_sub(1)) else {
             return false;
         };
-        if !sentence
+        if sentence
             .digits(number, 2)
-            .is_some_and(|digits| digits.len() <= 2)
+            .is_none_or(|digits| digits.len() > 2)
         {
             return false;
         }
@@ -221,6 +221,6 @@ fn list_item(sentence: &Sentence, at: usize) -> Option<usize> {
             .sign(before - 1)
             .is_some_and(|sign| ".,;:".contains(sign));
     // After an item comes what it says.
-    let goes_on = at + 2 < sentence.len() && sentence.sign(at + 2) != Some('.');
+    let goes_on = at + 2 < sentence.n_tokens() && sentence.sign(at + 2) != Some('.');
     (is_short && is_closed && is_first && goes_on).then_some(1)
 }

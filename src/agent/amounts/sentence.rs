@@ -71,7 +71,7 @@ impl Sentence {
     }
 
     /// How many parts the sentence has.
-    pub fn len(&self) -> usize {
+    pub fn n_tokens(&self) -> usize {
         self.tokens.len()
     }
 
