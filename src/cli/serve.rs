@@ -1,5 +1,5 @@
 //! `serve`: starts telemetry, runs the service, and stops telemetry last. Other subcommands use
-//! [`with_telemetry`] to decide in this process, and [`stop_signal`].
+//! [`with_telemetry`] to decide in this process, and `stop_signal`.
 
 use std::io::Write;
 use std::time::Duration;

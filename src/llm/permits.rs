@@ -4,7 +4,7 @@
 //! endpoint keeps in a queue of its own would all run into that time limit together.
 //!
 //! A call keeps its permit through its retries: while an endpoint recovers, no other call takes its
-//! place. [`CallPermits`] explains who waits behind whom. A call that cannot be answered in time
+//! place. `CallPermits` explains who waits behind whom. A call that cannot be answered in time
 //! any more is not sent, and fails with [`ModelError::Overloaded`].
 //!
 //! Hand-written on tokio's semaphore because `tower`'s limits of concurrency wait without a deadline,
