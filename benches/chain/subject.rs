@@ -260,6 +260,8 @@ pub(crate) fn service(program: &Path, model_url: &str, store: &Store) -> Command
             concat!(env!("CARGO_MANIFEST_DIR"), "/policies"),
         ),
         ("EXPENSE_AGENT_PSEUDONYM_KEY", "the key of the benchmark"),
+        // An endpoint on loopback gets a few calls at once by default; the fake takes any number.
+        ("EXPENSE_AGENT_MODEL_CONCURRENCY", "1024"),
         ("RUST_LOG", "warn"),
     ]);
     command.args(["--listen", "127.0.0.1:0"]);
