@@ -3,14 +3,9 @@
 //! codes in the documents and the problems in `/openapi.json` are generated from the enum. A
 //! refused request has no side effect.
 //!
-//! Handlers return a [`Problem`]; [`render`], a layer around them, writes it out and logs it.
+//! Handlers return a [`Problem`]; a layer around them, in `render`, writes it out and logs it.
 
-use std::any::Any;
-
-use axum::Json;
-use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::Next;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use strum::{Display, EnumMessage, VariantArray};
@@ -22,13 +17,9 @@ use crate::domain::body::{BodyError, FieldError};
 use crate::error_chain::error_chain;
 use crate::ledger::LedgerError;
 use crate::redact::redact;
-use crate::telemetry::projections::server::RequestTrace;
 
 /// The media type of problems.
 pub const PROBLEM_JSON: &str = "application/problem+json";
-/// Seconds after which a client may retry a request that was refused with 503.
-const RETRY_AFTER_SECONDS: u32 = 1;
-
 /// Characters of a host that a problem repeats: the most a name can have.
 const MAX_SHOWN_HOST: usize = 253;
 
@@ -166,6 +157,17 @@ impl From<Refusal> for Code {
     }
 }
 
+/// Exhaustive, so that a new reason against superseding needs a code here.
+impl From<SupersedeRefusal> for Code {
+    fn from(refusal: SupersedeRefusal) -> Self {
+        match refusal {
+            SupersedeRefusal::AlreadySettled => Self::AlreadySettled,
+            SupersedeRefusal::AlreadySuperseded => Self::AlreadySuperseded,
+            SupersedeRefusal::HasAdvice => Self::HasAdvice,
+        }
+    }
+}
+
 /// Why a request was refused or failed.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
@@ -195,7 +197,7 @@ impl Problem {
         Self::with_status(code.status(), code, detail)
     }
 
-    fn with_status(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
+    pub(super) fn with_status(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
         Self {
             status: status.as_u16(),
             title: status.canonical_reason().unwrap_or_default(),
@@ -264,24 +266,13 @@ impl Problem {
     }
 
     /// Without personal data that may have come with the request: clients log problems.
-    fn redacted(mut self) -> Self {
+    pub(super) fn redacted(mut self) -> Self {
         self.detail = redact(&self.detail).into_owned();
         for FieldError { field, message } in &mut self.errors {
             *field = redact(field).into_owned();
             *message = redact(message).into_owned();
         }
         self
-    }
-}
-
-/// Exhaustive, so that a new reason against superseding needs a code here.
-impl From<SupersedeRefusal> for Code {
-    fn from(refusal: SupersedeRefusal) -> Self {
-        match refusal {
-            SupersedeRefusal::AlreadySettled => Self::AlreadySettled,
-            SupersedeRefusal::AlreadySuperseded => Self::AlreadySuperseded,
-            SupersedeRefusal::HasAdvice => Self::HasAdvice,
-        }
     }
 }
 
@@ -298,7 +289,7 @@ impl From<LedgerError> for Problem {
 }
 
 impl IntoResponse for Problem {
-    /// Only attaches the problem: [`render`] writes the body, because it knows the trace.
+    /// Only attaches the problem: `render` writes the body, because it knows the trace.
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status);
         let mut response = status
@@ -307,90 +298,4 @@ impl IntoResponse for Problem {
         response.extensions_mut().insert(self);
         response
     }
-}
-
-/// Writes problems out with the trace id, and logs those with a 5xx status, which are logged
-/// nowhere else.
-pub async fn render(request: Request, next: Next) -> Response {
-    let trace = request.extensions().get::<RequestTrace>();
-    let trace_id = trace.map(|trace| trace.trace_id.clone());
-    let mut response = next.run(request).await;
-    let status = response.status();
-    let problem = match response.extensions_mut().remove::<Problem>() {
-        Some(problem) => problem,
-        // A missing file of the documentation page.
-        None if is_bare_error(&response) && status == StatusCode::NOT_FOUND => {
-            no_such_route().await
-        }
-        // The framework refused the request before a handler saw it.
-        None if is_bare_error(&response) => Problem::with_status(
-            status,
-            Code::MalformedRequest,
-            "the request cannot be read; /docs shows what is accepted",
-        ),
-        None => return response,
-    };
-    let problem = Problem {
-        trace_id,
-        ..problem
-    };
-    log(&problem, status);
-    let mut rendered = (status, Json(problem.redacted())).into_response();
-    let headers = rendered.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-    match status {
-        StatusCode::SERVICE_UNAVAILABLE => {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
-        }
-        StatusCode::UNAUTHORIZED => {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        _ => {}
-    }
-    if let Some(allow) = response.headers_mut().remove(header::ALLOW) {
-        headers.insert(header::ALLOW, allow);
-    }
-    rendered
-}
-
-fn log(problem: &Problem, status: StatusCode) {
-    let Problem { code, cause, .. } = problem;
-    match cause {
-        Some(cause) => tracing::error!(status = problem.status, %code, cause, "a request failed"),
-        None if status.is_server_error() => tracing::warn!(%code, "a request was refused"),
-        None => {}
-    }
-}
-
-/// Whether a response is an error that no handler described. A probe that answers 503 with JSON did
-/// describe it.
-fn is_bare_error(response: &Response) -> bool {
-    let is_json = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value == "application/json");
-    (response.status().is_client_error() || response.status().is_server_error()) && !is_json
-}
-
-/// Answers a path that does not exist.
-pub async fn no_such_route() -> Problem {
-    Problem::new(
-        Code::NoSuchRoute,
-        "this path does not exist; /docs lists those that do",
-    )
-}
-
-/// Answers a method that the path does not support.
-pub async fn no_such_method() -> Problem {
-    let detail = "this path does not support the method; /docs lists those it supports";
-    Problem::new(Code::NoSuchMethod, detail)
-}
-
-/// Answers a request whose handler panicked.
-pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
-    let message = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or(panic.downcast_ref::<&str>().copied());
-    Problem::internal(format!("panic: {}", message.unwrap_or("without a message"))).into_response()
 }

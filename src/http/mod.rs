@@ -15,6 +15,7 @@ pub mod limits;
 pub mod listing;
 pub mod metrics;
 pub mod policies;
+mod render;
 pub mod resolutions;
 
 use std::num::NonZeroU32;
@@ -105,7 +106,7 @@ pub fn router(state: Arc<AppState>, instruments: Instruments) -> Router {
         .merge(metrics::routes())
         .layer(Extension(instruments))
         .layer(from_fn_with_state(state.clone(), head::check))
-        .layer(from_fn(error::render));
+        .layer(from_fn(render::write_problems));
     let closing = from_fn_with_state(state.clone(), limits::close_when_draining);
     untraced.merge(traced).layer(closing).with_state(state)
 }
@@ -132,12 +133,12 @@ fn traced(
     instruments: &Instruments,
 ) -> Router<Arc<AppState>> {
     routes
-        .fallback(error::no_such_route)
-        .method_not_allowed_fallback(error::no_such_method)
-        .layer(CatchPanicLayer::custom(error::panicked))
+        .fallback(render::no_such_route)
+        .method_not_allowed_fallback(render::no_such_method)
+        .layer(CatchPanicLayer::custom(render::panicked))
         .layer(from_fn_with_state(state.clone(), limits::within_deadline))
         .layer(from_fn_with_state(state.clone(), head::check))
-        .layer(from_fn(error::render))
+        .layer(from_fn(render::write_problems))
         .layer(from_fn_with_state(instruments.clone(), server::trace))
         .layer(from_fn_with_state(
             (
