@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use crate::cli::decide::row::{Content, Row};
 use crate::domain::decision::AgentOutcome;
-use crate::http::batch::{KeyedLine, LineAnswer};
+use crate::http::batch::LineAnswer;
+use crate::http::batch::lines::KeyedLine;
 
 /// The part of an answer that says whether it was decided with the model's advice.
 #[derive(Deserialize)]

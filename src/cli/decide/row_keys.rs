@@ -13,7 +13,7 @@ use crate::cli::decide::cells;
 use crate::cli::decide::row::{Content, Credit};
 use crate::domain::expense::ANONYMOUS;
 use crate::domain::submission::{Defaults, Submitted, parse};
-use crate::http::batch::KeyedLine;
+use crate::http::batch::lines::KeyedLine;
 
 /// Makes the idempotency key of each row from a hash of what the row means and from its place among
 /// equal rows: two equal coffees on one day are two expenses. Neither the name of the file nor the

@@ -1,9 +1,12 @@
 //! Many expenses in one request: one line of JSON for each, answered by one line each, in order. A
 //! line becomes a request of its own to `POST /v1/expenses`, made in this process: it has its own
 //! trace, deadline and answer, and an invalid line does not stop the others. Back-pressure is end
-//! to end: lines are read only as fast as they are decided and as the client reads the answers.
+//! to end: lines are read only as fast as they are decided and as the client reads the answers. How
+//! the body is split is in `lines`, which lines wait for each other in `turns`.
 
-use std::collections::HashMap;
+pub mod lines;
+mod turns;
+
 use std::io;
 use std::net::SocketAddr;
 
@@ -15,9 +18,8 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::sync::oneshot;
-use tokio_util::bytes::{Bytes, BytesMut};
-use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, Decoder, FramedRead};
+use tokio_util::bytes::Bytes;
+use tokio_util::codec::FramedRead;
 use tokio_util::io::StreamReader;
 use tower::ServiceExt;
 use utoipa::ToSchema;
@@ -28,8 +30,9 @@ use crate::http::error::{Code, Problem};
 use crate::http::idempotency;
 use crate::http::limits::{MAX_BODY_BYTES, check_encoding, media_type};
 use crate::keys::identity::Identity;
-use crate::spelling;
 use crate::telemetry::projections::server::{LineOf, RequestTrace};
+use lines::{KeyedLine, Lines, TooLong};
+use turns::Turns;
 
 /// The most lines of one batch in progress at once.
 pub const MAX_AT_ONCE: usize = 16;
@@ -50,16 +53,6 @@ pub struct SingleRoute {
     pub routes: Router,
     /// The most lines of one batch in progress at once, at most [`MAX_AT_ONCE`].
     pub n_at_once: usize,
-}
-
-/// A line with an idempotency key of its own; any other line is the expense itself.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeyedLine {
-    /// The key.
-    pub idempotency_key: String,
-    /// The expense, as the line would be without a key.
-    pub expense: Box<RawValue>,
 }
 
 /// The answer to one line.
@@ -172,111 +165,6 @@ pub async fn create(
         })
         .buffered(n_at_once);
     Ok(([(header::CONTENT_TYPE, NDJSON)], Body::from_stream(answers)).into_response())
-}
-
-/// A line with more bytes than a body may have.
-struct TooLong;
-
-/// Splits the body into lines and continues after one that is too long. Lines are bytes: the JSON
-/// parser finds out whether they are text.
-///
-/// The OpenAPI description declares a binary file, because Swagger UI would put quotes around a
-/// text.
-#[derive(ToSchema)]
-#[schema(value_type = String, format = Binary, description = "A JSON object on each line")]
-struct Lines(AnyDelimiterCodec);
-
-impl Lines {
-    fn new() -> Self {
-        Self(AnyDelimiterCodec::new_with_max_length(
-            b"\n".to_vec(),
-            Vec::new(),
-            MAX_BODY_BYTES,
-        ))
-    }
-
-    fn item(
-        decoded: Result<Option<Bytes>, AnyDelimiterCodecError>,
-    ) -> io::Result<Option<Result<Bytes, TooLong>>> {
-        match decoded {
-            Ok(line) => Ok(line.map(Ok)),
-            Err(AnyDelimiterCodecError::MaxChunkLengthExceeded) => Ok(Some(Err(TooLong))),
-            Err(AnyDelimiterCodecError::Io(error)) => Err(error),
-        }
-    }
-}
-
-impl Decoder for Lines {
-    type Item = Result<Bytes, TooLong>;
-    type Error = io::Error;
-
-    fn decode(&mut self, bytes: &mut BytesMut) -> io::Result<Option<Self::Item>> {
-        Self::item(self.0.decode(bytes))
-    }
-
-    fn decode_eof(&mut self, bytes: &mut BytesMut) -> io::Result<Option<Self::Item>> {
-        Self::item(self.0.decode_eof(bytes))
-    }
-}
-
-/// The turns of the employees whose expenses a batch contains.
-///
-/// Each line takes a turn when it is read, in the order of the lines. A turn begins when the employee's
-/// turn before it was dropped, which its line does when it is answered. The line before is always
-/// among the lines in progress, as these are the oldest ones, so a turn cannot wait forever.
-struct Turns {
-    /// The employee of a line that names none.
-    default_user_id: String,
-    /// The end of the last turn of each employee, by the spelling of the id.
-    last: HashMap<String, oneshot::Receiver<()>>,
-}
-
-/// The right of one line to be decided after the lines before it.
-struct Turn {
-    before: Option<oneshot::Receiver<()>>,
-    /// Dropped with the turn, which ends the wait of the next one.
-    end: oneshot::Sender<()>,
-}
-
-impl Turns {
-    fn new(default_user_id: String) -> Self {
-        Self {
-            default_user_id,
-            last: HashMap::new(),
-        }
-    }
-
-    /// The turn of a line; `None` for a line that is no expense, which has nothing to wait for.
-    fn of(&mut self, line: &[u8]) -> Option<Turn> {
-        #[derive(Deserialize)]
-        struct Employee {
-            user_id: Option<String>,
-        }
-        let line = without_mark(line);
-        let employee: Employee = match serde_json::from_slice::<KeyedLine>(line) {
-            Ok(keyed) => serde_json::from_str(keyed.expense.get()),
-            Err(_) => serde_json::from_slice(line),
-        }
-        .ok()?;
-        let user_id = employee.user_id.as_ref().unwrap_or(&self.default_user_id);
-        let user_id = spelling::person(user_id).into_owned();
-        let (end, ended) = oneshot::channel();
-        Some(Turn {
-            before: self.last.insert(user_id, ended),
-            end,
-        })
-    }
-}
-
-impl Turn {
-    /// Waits until the turn before has ended. Nothing is sent at its end: the dropped sender is the
-    /// signal, so that a line that fails cannot block the next one.
-    async fn begun(self) -> oneshot::Sender<()> {
-        if let Some(before) = self.before {
-            let _dropped = before.await;
-        }
-        self.end
-    }
 }
 
 /// What all lines of one batch share.
