@@ -18,7 +18,9 @@ use crate::keys::{ApiKey, ApiKeys, Digest};
 use crate::spelling;
 use crate::toml_reader::claims::Claims;
 use crate::toml_reader::diagnostic::Diagnostics;
-use crate::toml_reader::{self, DATE, Source, date, list, name, one_of, values};
+use crate::toml_reader::table::{list, values};
+use crate::toml_reader::values::{DATE, date, name, one_of};
+use crate::toml_reader::{self, Source};
 
 /// What is accepted as the id of a key, for diagnostics.
 pub const ID: &str = "up to 64 lower-case letters, digits, `-` and `_`, such as \"acme-2026\"";

@@ -15,11 +15,11 @@ use crate::policy::mcc::Codes;
 use crate::policy::phrase::Phrase;
 use crate::policy::rule::{KindName, Rule, RuleKind};
 use crate::policy::{Policies, Policy, schema};
+use crate::toml_reader::Source;
 use crate::toml_reader::claims::Claims;
 use crate::toml_reader::diagnostic::{Diagnostic, Diagnostics};
-use crate::toml_reader::{
-    DATE, Source, TEXT, Table, currency, date, filled_list, filled_text, list, name, one_of, values,
-};
+use crate::toml_reader::table::{Table, filled_list, list, values};
+use crate::toml_reader::values::{DATE, TEXT, currency, date, filled_text, name, one_of};
 
 const NAME: &str = "lower-case letters, digits, `-` and `_`, such as \"travel\"";
 /// The windows of caps; [`Window::Merchant`] is for split purchases only.

@@ -11,7 +11,9 @@ use crate::domain::step::Cost;
 use crate::domain::tokens::TokenUsage;
 use crate::toml_reader::claims::Claims;
 use crate::toml_reader::diagnostic::Diagnostics;
-use crate::toml_reader::{self, DATE, Source, TEXT, Table, date, filled_list, filled_text};
+use crate::toml_reader::table::{Table, filled_list};
+use crate::toml_reader::values::{DATE, TEXT, date, filled_text};
+use crate::toml_reader::{self, Source};
 
 /// Prices are per million tokens.
 const TOKENS_PER_PRICE: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);

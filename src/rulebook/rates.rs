@@ -12,7 +12,8 @@ use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::domain::money::{self, Currency};
 use crate::toml_reader::claims::Claims;
 use crate::toml_reader::diagnostic::Diagnostics;
-use crate::toml_reader::{self, DATE, Source, TEXT, currency, date, filled_text};
+use crate::toml_reader::values::{DATE, TEXT, currency, date, filled_text};
+use crate::toml_reader::{self, Source};
 
 /// The most decimals of a rate.
 const MAX_RATE_DECIMALS: u32 = 10;
