@@ -63,6 +63,32 @@ impl StepRun {
         }
     }
 
+    /// Checks the form of an answer and then, with `check`, its content. Returns the answer if it
+    /// passed; otherwise the report says why it failed.
+    fn check<T: StructuredAnswer>(
+        &mut self,
+        answer: &Answer,
+        schema_name: &str,
+        check: impl Fn(&T, &AnswerRef) -> Option<Validation>,
+    ) -> Option<(T, AnswerRef)> {
+        let answer_ref = AnswerRef {
+            step: self.report.step,
+            attempt: self.report.attempts,
+            response_id: answer.id.clone(),
+        };
+        let (form, parsed) = validate::answer_schema::<T>(&answer_ref, schema_name, answer);
+        let content = parsed
+            .as_ref()
+            .and_then(|parsed| check(parsed, &answer_ref));
+        let validations: Vec<_> = [Some(form), content].into_iter().flatten().collect();
+        let failed = validations.iter().find(|validation| !validation.passed);
+        self.report.error = failed.map(|failed| failed.message.clone());
+        self.validations.extend(validations);
+        parsed
+            .filter(|_| self.report.error.is_none())
+            .map(|parsed| (parsed, answer_ref))
+    }
+
     /// Whether the last call of the model got no answer.
     pub fn is_unanswered(&self) -> bool {
         self.report
@@ -132,31 +158,13 @@ pub async fn ask<T: StructuredAnswer>(
                 break;
             }
         };
-        let answer_ref = AnswerRef {
-            step: question.step,
-            attempt: run.report.attempts,
-            response_id: answer.id.clone(),
-        };
-        let (form, parsed) =
-            validate::answer_schema::<T>(&answer_ref, question.schema.name, &answer);
-        let content = parsed
-            .as_ref()
-            .and_then(|parsed| check(parsed, &answer_ref));
-        let validations = [Some(form), content].into_iter().flatten();
-        let n_before = run.validations.len();
-        run.validations.extend(validations);
-        let failed = run.validations[n_before..]
-            .iter()
-            .find(|validation| !validation.passed);
-        run.report.error = failed.map(|failed| failed.message.clone());
-        let Some(failure) = &run.report.error else {
-            value = parsed.map(|parsed| (parsed, answer_ref));
-            break;
-        };
-        if !validate::is_repairable(&answer) {
-            break;
+        value = run.check(&answer, question.schema.name, &check);
+        match &run.report.error {
+            Some(failure) if validate::is_repairable(&answer) => {
+                messages.extend(repair(answer, failure));
+            }
+            _ => break,
         }
-        messages.extend(repair(answer, failure));
     }
     mark_repaired(&mut run.validations);
     Asked { value, run }

@@ -165,8 +165,7 @@ impl ModelSettings {
     ) -> Option<ModelConfig> {
         self.check_ranges(errors);
         let api_key = api_key(variables, errors);
-        let base_url = variable(variables, "OPENAI_BASE_URL");
-        let has_endpoint = api_key.is_some() || base_url.is_some();
+        let has_endpoint = api_key.is_some() || variable(variables, "OPENAI_BASE_URL").is_some();
         let name = self.model.as_deref().filter(|name| !name.is_empty());
         let is_offline = match name {
             Some(name) => name == "offline" || name == offline::MODEL,
@@ -190,6 +189,19 @@ impl ModelSettings {
                 name.unwrap_or_default()
             ));
         }
+        let model = name.unwrap_or(DEFAULT_OPENAI_MODEL);
+        let config = self.openai(model, api_key, variables, errors)?;
+        Some(ModelConfig::OpenAi(Box::new(config)))
+    }
+
+    /// Where an endpoint is, how it is asked for `model`, and what is sent beside the question.
+    fn openai(
+        &self,
+        model: &str,
+        api_key: Option<SecretString>,
+        variables: &Variables,
+        errors: &mut Vec<String>,
+    ) -> Option<OpenAiConfig> {
         let organization = variable(variables, "OPENAI_ORG_ID");
         let project = variable(variables, "OPENAI_PROJECT_ID");
         let key_text = api_key.as_ref().map(ExposeSecret::expose_secret);
@@ -197,27 +209,27 @@ impl ModelSettings {
         check_header("OPENAI_ORG_ID", organization, errors);
         check_header("OPENAI_PROJECT_ID", project, errors);
         let headers = endpoint::headers(&self.model_header, variables, errors);
-        let base_url = endpoint::base_url(base_url.unwrap_or(OPENAI_BASE_URL), errors)?;
-        let model = name.unwrap_or(DEFAULT_OPENAI_MODEL).to_owned();
+        let base_url = variable(variables, "OPENAI_BASE_URL").unwrap_or(OPENAI_BASE_URL);
+        let base_url = endpoint::base_url(base_url, errors)?;
         let host = base_url.host_str().unwrap_or_default();
         let guessed = || ModelApi::of_host(host, base_url.port_or_known_default());
         let api = self.model_api.unwrap_or_else(guessed);
-        self.check_parameters(api, &model, errors);
-        Some(ModelConfig::OpenAi(Box::new(OpenAiConfig {
+        self.check_parameters(api, model, errors);
+        Some(OpenAiConfig {
             base_url,
             api,
             headers,
             api_key: api_key.unwrap_or_default(),
             organization: organization.unwrap_or_default().to_owned(),
             project: project.unwrap_or_default().to_owned(),
-            model,
+            model: model.to_owned(),
             max_tokens: self.max_tokens,
             temperature: self.temperature,
             seed: self.seed,
             reasoning_effort: self.reasoning_effort.clone(),
             attempt_timeout: self.model_timeout,
             max_retries: self.model_retries,
-        })))
+        })
     }
 
     /// Checks the settings that are numbers or times.

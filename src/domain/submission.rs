@@ -25,6 +25,12 @@ const LINE_OF_200: &str =
     "write 1 to 200 characters without control characters, and no blank at either end";
 /// Characters that the category of a card statement may have.
 pub const MAX_HINT_CHARS: usize = 200;
+/// What is accepted as a currency.
+const CURRENCY: &str = "write an ISO 4217 code in capitals such as \"USD\"";
+/// What is accepted as a merchant category code.
+const MCC: &str = "write a string of four digits such as \"5812\"";
+/// What is accepted as a date.
+const DATE: &str = "write a calendar date such as \"2026-03-14\"";
 /// What is accepted as the purchase that a credit refunds.
 const PURCHASE: &str = "write the id of the purchase's decision";
 /// What is accepted as the decision that an expense supersedes.
@@ -157,38 +163,21 @@ impl Submitted {
 pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
     let mut fields = Fields::read(body, &FIELDS, EXAMPLE)?;
     let transaction = fields.required("transaction", TEXT, free_text);
-    let currency = fields.optional(
-        "currency",
-        "write an ISO 4217 code in capitals such as \"USD\"",
-        |raw| string(raw)?.parse::<Currency>().ok(),
-    );
+    let currency = fields.optional("currency", CURRENCY, |raw| string(raw)?.parse().ok());
     // If the currency is wrong, the amount is checked as dollars, so that its errors are reported
     // too.
     let amount = fields.amount("amount", currency.flatten().unwrap_or(Currency::USD));
     let merchant = fields.optional("merchant", LINE_OF_200, |raw| line(raw, MAX_MERCHANT_CHARS));
-    let mcc = fields.optional(
-        "mcc",
-        "write a string of four digits such as \"5812\"",
-        |raw| {
-            string(raw)
-                .filter(|code| code.len() == 4 && code.bytes().all(|byte| byte.is_ascii_digit()))
-        },
-    );
+    let mcc = fields.optional("mcc", MCC, merchant_category_code);
     let category_hint = fields.optional("category_hint", LINE_OF_200, |raw| {
         line(raw, MAX_HINT_CHARS)
     });
-    let date = fields.optional(
-        "date",
-        "write a calendar date such as \"2026-03-14\"",
-        |raw| calendar_date(&string(raw)?),
-    );
+    let date = fields.optional("date", DATE, |raw| calendar_date(&string(raw)?));
     let trip_id = fields.optional("trip_id", ID, |raw| line(raw, MAX_ID_CHARS));
     let receipt = fields.optional("receipt", "write true or false", value::<bool>);
     let user_id = fields.optional("user_id", ID, |raw| line(raw, MAX_ID_CHARS));
-    let refunds = fields.optional("refunds", PURCHASE, |raw| string(raw)?.parse::<Uuid>().ok());
-    let supersedes = fields.optional("supersedes", SUPERSEDED, |raw| {
-        string(raw)?.parse::<Uuid>().ok()
-    });
+    let refunds = fields.optional("refunds", PURCHASE, decision_id);
+    let supersedes = fields.optional("supersedes", SUPERSEDED, decision_id);
     if refunds.flatten().is_some() && supersedes.flatten().is_some() {
         fields.report("supersedes", NO_CREDIT.to_owned());
     }
@@ -214,6 +203,16 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
         supersedes: supersedes.flatten(),
         has_date: given_date.is_some(),
     })
+}
+
+/// A merchant category code: a string of four digits.
+fn merchant_category_code(raw: &str) -> Option<String> {
+    string(raw).filter(|code| code.len() == 4 && code.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The id of an earlier decision.
+fn decision_id(raw: &str) -> Option<Uuid> {
+    string(raw)?.parse().ok()
 }
 
 /// An amount is required. It is below zero if the expense is a credit, which names the purchase it

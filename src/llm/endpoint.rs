@@ -108,6 +108,13 @@ const OWN_SERVER: Profile = Profile {
     ..OPENAI
 };
 
+impl Profile {
+    /// The same profile under the name of another provider.
+    fn of(self, provider: &'static str) -> Self {
+        Self { provider, ..self }
+    }
+}
+
 /// The domains of each API; an API has the hosts below its domains as well.
 const HOSTS: [(&str, ModelApi); 14] = [
     ("api.openai.com", ModelApi::Openai),
@@ -220,22 +227,10 @@ impl ModelApi {
                 limit_name: LimitName::MaxTokens,
                 ..OPENAI
             },
-            Self::Portkey => Profile {
-                provider: "portkey",
-                ..OPENAI
-            },
-            Self::Ollama => Profile {
-                provider: "ollama",
-                ..OWN_SERVER
-            },
-            Self::Vllm => Profile {
-                provider: "vllm",
-                ..OWN_SERVER
-            },
-            Self::LlamaCpp => Profile {
-                provider: "llama_cpp",
-                ..OWN_SERVER
-            },
+            Self::Portkey => OPENAI.of("portkey"),
+            Self::Ollama => OWN_SERVER.of("ollama"),
+            Self::Vllm => OWN_SERVER.of("vllm"),
+            Self::LlamaCpp => OWN_SERVER.of("llama_cpp"),
             Self::Generic => OWN_SERVER,
         }
     }

@@ -5,7 +5,7 @@
 use std::io;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{
@@ -152,7 +152,7 @@ impl BatchClient {
         }
     }
 
-    /// Sends the rows at the places `open`, and stores each answer at the place of its row.
+    /// Sends the rows at the places `open`, and stores their answers.
     async fn send(
         &self,
         rows: &[Row],
@@ -172,16 +172,22 @@ impl BatchClient {
             let body = to_bytes(response.into_body(), MAX_ERROR_BYTES)
                 .await
                 .unwrap_or_default();
-            bail!(
-                "{} returned {status}: {}",
-                self.name(),
-                String::from_utf8_lossy(&body)
-            );
+            return Err(self.refused(status, &body));
         }
-        let bytes = response
-            .into_body()
-            .into_data_stream()
-            .map_err(io::Error::other);
+        self.receive(response.into_body(), rows, open, answers, answered)
+            .await
+    }
+
+    /// Reads the answers as they come, and stores each at the place of its row.
+    async fn receive(
+        &self,
+        body: Body,
+        rows: &[Row],
+        open: &[usize],
+        answers: &mut [Option<LineAnswer>],
+        answered: &mut impl FnMut(&Row),
+    ) -> anyhow::Result<()> {
+        let bytes = body.into_data_stream().map_err(io::Error::other);
         let lines = FramedRead::new(StreamReader::new(bytes), LinesCodec::new());
         let mut pairs = lines.zip(futures_util::stream::iter(open));
         let mut n_answered = 0;
@@ -234,11 +240,7 @@ impl BatchClient {
         let status = response.status();
         let body = to_bytes(response.into_body(), MAX_PAGE_BYTES).await?;
         if status != StatusCode::OK {
-            bail!(
-                "{} returned {status}: {}",
-                self.name(),
-                String::from_utf8_lossy(&body)
-            );
+            return Err(self.refused(status, &body));
         }
         serde_json::from_slice(&body)
             .with_context(|| format!("{} returned a page that cannot be read", self.name()))
@@ -276,6 +278,15 @@ impl BatchClient {
                 Ok(Response::<reqwest::Body>::from(response).map(Body::new))
             }
         }
+    }
+
+    /// The error of a request that was answered with another status than 200.
+    fn refused(&self, status: StatusCode, body: &[u8]) -> anyhow::Error {
+        anyhow!(
+            "{} returned {status}: {}",
+            self.name(),
+            String::from_utf8_lossy(body)
+        )
     }
 
     fn name(&self) -> &str {
