@@ -264,7 +264,7 @@ fn promtool_accepts_the_alerts_and_their_tests() {
 }
 
 #[test]
-fn every_alert_is_tested_raised_and_not_raised() {
+fn every_alert_has_a_test_that_raises_it_and_one_that_does_not() {
     let tests: Value = yaml_serde::from_str(&deploy_file("alerts.test.yaml")).unwrap();
     let cases = tests["tests"].as_array().unwrap().iter();
     let cases: Vec<&Value> = cases

@@ -290,7 +290,7 @@ fn reasons(amount: &str) -> impl Iterator<Item = String> {
 }
 
 #[test]
-fn no_reason_with_given_amounts_is_a_false_alarm() {
+fn given_amounts_cause_no_false_alarm() {
     let mut n_reasons = 0;
     for amount in ["18.40", "75.00", "56.60"] {
         for reason in reasons(amount) {
@@ -311,7 +311,7 @@ fn an_invented_amount_is_found_in_every_reason() {
 }
 
 #[test]
-fn a_given_amount_may_be_grouped_in_every_way() {
+fn a_given_amount_is_recognised_with_any_group_separator() {
     for written in [
         "1,840,000",
         "1.840.000,00",
@@ -330,7 +330,7 @@ fn a_given_amount_may_be_grouped_in_every_way() {
 }
 
 #[test]
-fn an_invented_amount_is_found_in_every_writing() {
+fn an_invented_amount_is_found_in_every_notation() {
     for written in [
         // Currencies that no list has, and none
         "90 kr",

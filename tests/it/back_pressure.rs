@@ -64,7 +64,7 @@ async fn forty_requests_at_once_are_answered_by_a_model_that_takes_one_call_at_a
 }
 
 #[tokio::test]
-async fn a_batch_has_no_more_lines_in_progress_than_the_model_takes_calls() {
+async fn a_batch_decides_at_most_as_many_lines_at_once_as_the_model_takes_calls() {
     for n_calls in [1, 3] {
         let fake = FakeOpenAi::spawn().await;
         script_rides(&fake, 20);
@@ -154,7 +154,7 @@ async fn a_request_whose_call_cannot_be_made_in_time_is_refused_and_can_be_sent_
 }
 
 #[tokio::test]
-async fn a_timeout_is_not_retried_where_no_full_attempt_fits() {
+async fn a_timeout_is_not_retried_if_less_than_a_full_attempt_is_left() {
     // Milliseconds of an attempt and of the deadline, and requests that fit: nine tenths of the
     // deadline are the model's, and the wait before a retry is at least 200 ms.
     for (attempt, deadline, n_requests) in [(1_000, 2_000, 1), (1_500, 3_000, 1), (100, 3_000, 2)] {
@@ -182,7 +182,7 @@ async fn a_timeout_is_not_retried_where_no_full_attempt_fits() {
 }
 
 #[test]
-fn the_number_of_calls_at_once_follows_the_place_of_the_endpoint() {
+fn by_default_an_endpoint_on_loopback_gets_4_calls_at_once_and_any_other_256() {
     let built = |arguments: &[&str], base_url: Option<&str>| {
         let arguments = ["expense-agent"].iter().chain(arguments);
         let cli = Cli::try_parse_from(arguments).unwrap();

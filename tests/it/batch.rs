@@ -311,7 +311,7 @@ async fn a_batch_is_not_read_further_while_its_client_reads_no_answers() {
 }
 
 #[tokio::test]
-async fn lines_are_not_read_faster_than_answers_are_read() {
+async fn an_endless_batch_is_answered_line_by_line_and_ends_with_its_client() {
     let app = TestApp::spawn().await;
     // Endless: the batch ends only when its client stops reading answers.
     let lines = futures_util::stream::iter(0..)

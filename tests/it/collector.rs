@@ -226,7 +226,7 @@ async fn kept_by_agent(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_sender_forgot_to_redact_is_not_stored() {
+async fn the_collector_removes_personal_data_that_a_sender_did_not_redact() {
     let backend = OtlpReceiver::spawn().await;
     let Some(collector) = Collector::start(&backend, "00000000000000").await else {
         return;

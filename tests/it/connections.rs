@@ -51,7 +51,7 @@ async fn n_closed(app: &TestApp, reason: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn a_client_that_does_nothing_or_half_of_something_is_disconnected() {
+async fn a_client_that_sends_nothing_or_half_a_request_is_disconnected() {
     let request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n";
     let http_2 = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     let whole = format!("{request}\r\n");
@@ -81,7 +81,7 @@ async fn a_client_that_does_nothing_or_half_of_something_is_disconnected() {
 }
 
 #[tokio::test]
-async fn a_head_that_arrives_byte_by_byte_has_no_longer_time_limit() {
+async fn a_head_sent_byte_by_byte_gets_no_extra_time() {
     let app = service(HttpConfig {
         head_timeout: SHORT,
         idle_timeout: LONG,
@@ -100,7 +100,7 @@ async fn a_head_that_arrives_byte_by_byte_has_no_longer_time_limit() {
 }
 
 #[tokio::test]
-async fn clients_that_wait_keep_no_one_out() {
+async fn idle_connections_are_evicted_for_new_ones() {
     let app = service(HttpConfig {
         max_connections: 4,
         head_timeout: LONG,
@@ -187,7 +187,7 @@ async fn a_batch_whose_client_stops_sending_is_closed() {
 }
 
 #[tokio::test]
-async fn the_service_stops_although_clients_wait() {
+async fn open_idle_connections_do_not_delay_the_stop() {
     let app = service(HttpConfig {
         head_timeout: SHORT,
         drain_timeout: LONG,
@@ -211,7 +211,7 @@ async fn the_service_stops_although_clients_wait() {
 }
 
 #[tokio::test]
-async fn the_maximum_is_a_warning_and_its_setting_is_checked() {
+async fn reaching_the_maximum_of_connections_is_logged_once_and_an_invalid_maximum_is_refused() {
     let service = Service::start(
         &["--max-connections", "2"],
         &[("OTEL_SDK_DISABLED", "true")],

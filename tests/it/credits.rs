@@ -76,7 +76,7 @@ async fn the_run_of_a_credit_names_no_model() {
 }
 
 #[tokio::test]
-async fn a_credit_of_what_was_denied_frees_nothing() {
+async fn a_credit_of_a_denied_purchase_frees_nothing() {
     on_each_store(async |store| {
         let app = TestApp::on(&store).await;
         let denied = app.decide(meal("80.00")).await;
@@ -110,7 +110,7 @@ async fn a_credit_in_a_foreign_currency_frees_what_its_purchase_used() {
 }
 
 #[tokio::test]
-async fn an_amount_below_zero_names_its_purchase_and_only_one_of_the_same_employee() {
+async fn a_credit_must_name_a_purchase_of_the_same_employee_tenant_and_currency() {
     on_each_store(async |store| {
         let app = TestApp::on(&store).await;
         let lunch = app.decide(meal("60.00")).await;
@@ -199,7 +199,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
 
     #[test]
-    fn under_concurrent_credits_the_usage_is_the_purchases_less_the_credits(
+    fn after_concurrent_credits_the_cap_usage_is_the_purchase_less_the_credits(
         bought in 1_i64..7_500, credits in prop::collection::vec(1_i64..4_000, 1..8)
     ) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

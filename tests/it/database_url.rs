@@ -81,7 +81,7 @@ fn an_unknown_parameter_is_refused_by_its_name() {
 
 proptest! {
     #[test]
-    fn no_piece_of_a_raw_password_becomes_a_host_or_a_message(password in "[!-~]{1,24}") {
+    fn an_unencoded_password_never_becomes_a_host_or_the_name_of_a_parameter(password in "[!-~]{1,24}") {
         let url = format!("postgres://u:{password}@127.0.0.1:1/d");
         match parse(&url.into()) {
             Ok(options) => prop_assert_eq!((options.get_host(), options.get_port()), ("127.0.0.1", 1)),
@@ -90,7 +90,7 @@ proptest! {
     }
 
     #[test]
-    fn every_encoded_password_is_accepted(password in "\\PC{1,24}") {
+    fn every_percent_encoded_password_is_accepted(password in "\\PC{1,24}") {
         let password = utf8_percent_encode(&password, NON_ALPHANUMERIC);
         let options = parse(&format!("postgres://u:{password}@[::1]:1/d").into()).unwrap();
         prop_assert_eq!(options.get_host(), "::1");
@@ -98,7 +98,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn nothing_of_a_database_url_is_printed_at_any_log_level() {
+async fn no_secret_of_a_database_url_is_printed_at_any_log_level() {
     for (url, said) in [
         (
             "postgres://u:/Tr0ub4dor?Tr0ub4dor@127.0.0.1:1/d",

@@ -31,7 +31,7 @@ fn expense(transaction: &str, merchant: Option<&str>, day: Date) -> Expense {
 }
 
 #[test]
-fn the_more_of_two_expenses_agrees_the_higher_is_their_score() {
+fn the_score_of_two_expenses_grows_with_what_they_have_in_common() {
     let cabs = Some("City Cabs");
     let next_day = date(2026, 3, 15);
     for (transaction, merchant, day, score) in [

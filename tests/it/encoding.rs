@@ -115,7 +115,7 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn a_receiver_reads_what_the_generated_types_would_have_sent(spans in vec(span(), 0..4), attributes in attributes()) {
+    fn an_encoded_span_decodes_to_the_generated_type(spans in vec(span(), 0..4), attributes in attributes()) {
         let resource = Resource::builder_empty().with_attributes(attributes).build();
         let encoded: Vec<_> = spans.iter().map(encode::span).collect();
         let message = Head::new(&resource, "expense-agent").message(encoded.iter().map(|span| &**span));
@@ -156,7 +156,7 @@ fn any_value() -> impl Strategy<Value = AnyValue> {
 
 proptest! {
     #[test]
-    fn a_log_record_is_read_as_the_generated_types_would_send_it(
+    fn an_encoded_log_record_decodes_to_the_generated_type(
         name in prop::option::of(Just("gen_ai.evaluation.result")),
         target in prop::option::of(prop::sample::select(vec!["expense_agent", "expense_agent::reload"])),
         (at, observed_at) in (prop::option::of(time()), time()),

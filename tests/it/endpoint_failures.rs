@@ -29,7 +29,7 @@ async fn decision(app: &TestApp, fake: &FakeOpenAi, replies: Vec<Reply>, user: &
 }
 
 #[tokio::test]
-async fn a_failure_in_a_200_is_retried_like_the_same_failure_with_its_status() {
+async fn an_error_in_a_200_is_retried_like_the_same_error_with_its_own_status() {
     let fake = FakeOpenAi::spawn().await;
     let app = TestApp::with_openai(&fake).await;
     let choice = |choice: Value| json!({"id": "x", "choices": [choice]});
@@ -69,7 +69,7 @@ async fn a_failure_in_a_200_is_retried_like_the_same_failure_with_its_status() {
 }
 
 #[tokio::test]
-async fn a_failure_that_a_retry_cannot_help_is_final_with_its_status_and_code() {
+async fn a_permanent_error_is_not_retried_and_the_reason_names_its_status_and_code() {
     let fake = FakeOpenAi::spawn().await;
     let app = TestApp::with_openai(&fake).await;
     for (n, (status, body, shown)) in [
@@ -104,7 +104,7 @@ async fn a_failure_that_a_retry_cannot_help_is_final_with_its_status_and_code() 
 }
 
 #[tokio::test]
-async fn what_the_endpoint_said_is_on_the_spans_and_in_the_record_of_the_step_but_in_no_reason() {
+async fn the_endpoints_message_is_on_spans_and_in_the_record_but_not_in_the_reason() {
     let fake = FakeOpenAi::spawn().await;
     let app = TestApp::with_openai(&fake).await;
     let html = "<html><head><title>404 Not Found</title><style>p {}</style></head><body>nginx</body></html>";
@@ -142,7 +142,7 @@ async fn what_the_endpoint_said_is_on_the_spans_and_in_the_record_of_the_step_bu
 }
 
 #[tokio::test]
-async fn an_endpoint_that_refuses_every_call_is_named_in_the_log_and_by_readyz() {
+async fn an_endpoint_that_refuses_every_call_is_reported_once_in_the_log_and_by_readyz() {
     let fake = FakeOpenAi::spawn().await;
     fake.always(Reply::error(
         401,
@@ -182,7 +182,7 @@ async fn an_endpoint_that_refuses_every_call_is_named_in_the_log_and_by_readyz()
 }
 
 #[tokio::test]
-async fn each_kind_of_failure_is_logged_and_so_is_a_breaker_that_opens() {
+async fn each_kind_of_failure_is_logged_once_and_so_is_the_opening_of_the_breaker() {
     let fake = FakeOpenAi::spawn().await;
     fake.script([Reply::status(429), Reply::status(500)]);
     fake.always(Reply::raw(200, "text/html", "<h1>hi</h1>"));

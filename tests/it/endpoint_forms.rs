@@ -45,7 +45,7 @@ async fn decided(app: &TestApp, fake: &FakeOpenAi, replies: Vec<Reply>, user: &s
 }
 
 #[tokio::test]
-async fn a_field_of_another_type_does_not_cost_the_answer() {
+async fn an_answer_is_used_although_other_fields_have_unexpected_types() {
     let fake = FakeOpenAi::spawn().await;
     let app = TestApp::with_openai(&fake).await;
     let mut bodies = vec![
@@ -163,7 +163,7 @@ async fn an_answer_with_other_text_around_it_is_used_and_the_check_says_so() {
 }
 
 #[tokio::test]
-async fn keys_that_were_not_asked_for_are_ignored() {
+async fn unknown_keys_of_an_answer_are_ignored() {
     let fake = FakeOpenAi::spawn().await;
     let app = TestApp::with_openai(&fake).await;
     let mut answer = right();
@@ -174,7 +174,7 @@ async fn keys_that_were_not_asked_for_are_ignored() {
 }
 
 #[tokio::test]
-async fn an_answer_that_was_cut_off_withheld_or_refused_is_not_asked_again() {
+async fn an_answer_that_was_cut_off_filtered_or_refused_is_not_requested_again() {
     let cut = [
         "length",
         "LENGTH",
@@ -219,7 +219,7 @@ async fn an_answer_that_was_cut_off_withheld_or_refused_is_not_asked_again() {
 }
 
 #[tokio::test]
-async fn no_form_of_an_approval_above_the_cap_is_approved() {
+async fn an_approval_above_the_cap_is_denied_in_every_format() {
     let fake = FakeOpenAi::spawn().await;
     let app = TestApp::with_openai(&fake).await;
     let approval =
@@ -245,7 +245,7 @@ async fn no_form_of_an_approval_above_the_cap_is_approved() {
 }
 
 #[tokio::test]
-async fn a_request_for_a_repair_repeats_only_the_beginning_of_a_long_answer() {
+async fn a_repair_quotes_only_the_beginning_of_a_long_answer() {
     let fake = FakeOpenAi::spawn().await;
     let app = TestApp::with_openai(&fake).await;
     let long = Reply::content("é".repeat(400_000));

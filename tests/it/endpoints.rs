@@ -160,7 +160,7 @@ async fn answer(State(endpoint): State<Endpoint>, request: Request) -> Response 
 }
 
 #[tokio::test]
-async fn every_api_is_asked_only_for_what_it_takes() {
+async fn every_api_gets_only_parameters_that_it_accepts() {
     for api in ModelApi::value_variants() {
         let endpoint = Endpoint {
             api: *api,
@@ -223,7 +223,7 @@ async fn every_api_is_asked_only_for_what_it_takes() {
 }
 
 #[test]
-fn a_parameter_that_the_api_does_not_take_stops_the_start() {
+fn a_parameter_that_the_api_does_not_accept_stops_the_start() {
     for api in ModelApi::value_variants() {
         let name = api.to_possible_value().unwrap().get_name().to_owned();
         let profile = api.profile("m");
@@ -239,7 +239,7 @@ fn a_parameter_that_the_api_does_not_take_stops_the_start() {
 }
 
 #[test]
-fn the_api_follows_from_the_host_unless_it_is_named() {
+fn the_api_is_inferred_from_the_host_unless_a_flag_names_it() {
     for (base_url, api) in [
         ("https://api.openai.com/v1", ModelApi::Openai),
         ("https://eu.api.openai.com/v1/", ModelApi::Openai),
@@ -289,7 +289,7 @@ fn the_api_follows_from_the_host_unless_it_is_named() {
 }
 
 #[test]
-fn a_base_url_with_which_no_call_can_work_stops_the_start_and_is_not_repeated() {
+fn an_unusable_base_url_stops_the_start_and_is_not_printed() {
     for (base_url, why) in [
         ("sesame", "is not a URL"),
         ("ftp://sesame/v1", "is not a URL of http"),
@@ -351,7 +351,7 @@ async fn the_query_and_the_path_of_the_base_url_are_kept() {
 }
 
 #[tokio::test]
-async fn headers_come_from_files_and_variables_and_their_values_are_shown_nowhere() {
+async fn header_values_come_from_files_and_variables_and_are_never_shown() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("header");
     std::fs::write(&file, "Basic b3BlbiBzZXNhbWU=\r\n").unwrap();
@@ -386,7 +386,7 @@ async fn headers_come_from_files_and_variables_and_their_values_are_shown_nowher
 }
 
 #[test]
-fn a_header_that_cannot_be_sent_stops_the_start_and_is_not_repeated() {
+fn an_unusable_header_stops_the_start_and_its_value_is_not_printed() {
     for (header, why) in [
         ("x-key", "no \"=\""),
         ("x-key=sesame", "from a file or a variable"),

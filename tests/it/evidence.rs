@@ -112,7 +112,7 @@ async fn a_cap_that_is_used_up_makes_a_category_stricter() {
 }
 
 #[tokio::test]
-async fn a_code_of_the_proposed_category_settles_the_question() {
+async fn a_merchant_category_code_of_the_proposed_category_resolves_the_ambiguity() {
     let app = TestApp::with(config()).await;
     let mut body = of_its_own("Flight to a training course", "190.00");
     assert_eq!(app.decide(body.clone()).await["outcome"], "needs_review");
@@ -175,7 +175,7 @@ fn merchants_of_card_statements_have_their_category() {
 }
 
 #[test]
-fn words_that_mean_something_else_in_a_text_point_nowhere_there() {
+fn words_with_another_meaning_in_a_sentence_are_no_evidence() {
     let policies = shipped();
     for (text, categories) in [
         ("Flight to Iceland", vec!["travel"]),
@@ -200,7 +200,7 @@ fn words_that_mean_something_else_in_a_text_point_nowhere_there() {
 }
 
 #[test]
-fn codes_of_what_is_neither_travel_nor_meals_nor_office_ask_for_an_approval() {
+fn codes_of_other_goods_point_to_other_and_codes_of_mixed_goods_to_nothing() {
     let policies = shipped();
     for code in [
         "4899", "4900", "5531", "5533", "5713", "5714", "5719", "5722", "5735", "5815", "5818",

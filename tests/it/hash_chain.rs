@@ -327,7 +327,7 @@ async fn erased_texts_are_in_no_byte_of_the_ledger_and_the_chain_stays_valid() {
 }
 
 #[tokio::test]
-async fn erasing_goes_through_more_records_than_one_write_takes() {
+async fn erasing_covers_more_records_than_fit_into_one_write() {
     on_each_store(async |store| {
         let app = TestApp::on(&store).await;
         futures_util::future::join_all((0..120).map(|n| app.decide(numbered_ride(n)))).await;

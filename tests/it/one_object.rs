@@ -49,7 +49,7 @@ fn an_object_with_white_space_or_a_byte_order_mark_around_it_is_alone() {
 }
 
 #[test]
-fn of_several_objects_none_is_the_answer() {
+fn a_text_with_several_objects_has_no_answer() {
     for text in [
         format!("{OBJECT}{OBJECT}"),
         format!("{OBJECT}\n{{\"decision\": \"approved\"}}"),
@@ -64,7 +64,7 @@ fn of_several_objects_none_is_the_answer() {
 }
 
 #[test]
-fn what_is_not_one_complete_object_is_no_answer() {
+fn an_incomplete_object_and_other_json_are_no_answer() {
     for (text, expected) in [
         ("", OneObject::NotJson),
         ("approved", OneObject::NotJson),
@@ -135,7 +135,7 @@ fn object() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn any_object_is_found_in_prose_without_braces_and_two_never_are(
+    fn one_object_in_prose_is_found_and_two_objects_are_reported_as_several(
         first in object(),
         second in object(),
         before in "x[a-zA-Z .,:;`'\n]{1,20}",

@@ -122,7 +122,7 @@ fn ended<F: Future<Output = Reply> + Unpin>(calls: &mut Vec<(usize, F)>) -> Vec<
 }
 
 #[tokio::test]
-async fn an_expense_with_an_answer_waits_for_at_most_one_first_question() {
+async fn a_decide_call_overtakes_all_waiting_classify_calls_but_one() {
     let endpoint = endpoint(1, None);
     let deadline = Instant::now() + HOUR;
     let first = |name| (name, Box::pin(call(&endpoint, Step::Classify, deadline)));
@@ -145,7 +145,7 @@ async fn an_expense_with_an_answer_waits_for_at_most_one_first_question() {
 }
 
 #[tokio::test]
-async fn a_call_that_cannot_get_its_turn_in_time_is_overloaded() {
+async fn a_call_without_a_permit_before_its_deadline_fails_as_overloaded() {
     let endpoint = endpoint(1, None);
     let deadline = Instant::now() + Duration::from_millis(300);
     let calls = (0..3).map(|_| call(&endpoint, Step::Classify, deadline));
@@ -173,7 +173,7 @@ async fn a_call_that_cannot_get_its_turn_in_time_is_overloaded() {
 /// With the usual time of an answer known, a call whose answer would come too late is not made, even
 /// though its turn comes before its deadline.
 #[tokio::test]
-async fn a_call_that_could_not_be_answered_in_time_is_not_made() {
+async fn a_call_that_cannot_be_answered_in_time_is_not_made() {
     for (step, is_made) in [(Step::Decide, true), (Step::Classify, false)] {
         let endpoint = endpoint(1, None);
         // An answer takes a tenth of a second at least, so two need four tenths of reserve.
@@ -206,7 +206,7 @@ async fn a_call_that_could_not_be_answered_in_time_is_not_made() {
 }
 
 #[tokio::test]
-async fn a_permit_is_free_again_after_every_end_of_a_call() {
+async fn a_permit_is_returned_however_a_call_ends() {
     let endpoint = endpoint(1, None);
     let deadline = Instant::now() + HOUR;
     let mut calls: Vec<_> = (1..=4)
@@ -228,7 +228,7 @@ async fn a_permit_is_free_again_after_every_end_of_a_call() {
 }
 
 #[tokio::test]
-async fn calls_that_wait_fail_at_once_when_the_breaker_opens_and_later_ones_do_not_wait() {
+async fn waiting_calls_fail_at_once_when_the_breaker_opens() {
     let endpoint = endpoint(2, Some(ModelError::Timeout));
     let deadline = Instant::now() + HOUR;
     let calls = (0..40).map(|_| call(&endpoint, Step::Classify, deadline));
@@ -264,7 +264,7 @@ async fn calls_are_rejected_and_do_not_wait_behind_a_probe() {
 }
 
 #[test]
-fn an_endpoint_that_answers_others_is_not_down() {
+fn a_failed_call_that_began_before_the_last_answer_does_not_open_the_breaker() {
     let limits = BreakerLimits::new(1, Duration::from_secs(10)).unwrap();
     let began = Instant::now();
     let at = |seconds| began + Duration::from_secs(seconds);

@@ -229,7 +229,7 @@ fn the_schemas_use_only_keywords_that_every_provider_enforces() {
 }
 
 #[test]
-fn an_answer_gives_its_reason_before_what_it_is_the_reason_for() {
+fn an_answer_gives_its_reason_before_its_conclusion() {
     let rulebooks = shipped();
     let policies = &rulebooks.shared.policies;
     let (names, _) = properties(policies.classification_schema());

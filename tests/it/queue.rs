@@ -127,7 +127,7 @@ proptest! {
     }
 
     #[test]
-    fn batches_come_back_in_order_and_nothing_is_doubled(sizes in vec((0..6_u8, 0..3_000_usize), 1..60), max_bytes in 1..9_000_usize) {
+    fn batches_keep_the_order_of_spans_and_deliver_none_twice(sizes in vec((0..6_u8, 0..3_000_usize), 1..60), max_bytes in 1..9_000_usize) {
         let queue = Queue::new(Bounds { max_bytes: usize::MAX, max_spans: None, max_batch_spans: 7 }, Ratio::ALL);
         let mut by_trace: BTreeMap<u8, Vec<u64>> = BTreeMap::new();
         for (number, (trace, n_bytes)) in (0..).zip(&sizes) {

@@ -50,7 +50,7 @@ fn copy(store: &TestStore, files: &[&str]) -> TempDir {
 }
 
 #[tokio::test]
-async fn a_ledger_without_records_is_named_by_every_command_that_reads_it() {
+async fn every_command_that_reads_a_ledger_reports_that_it_has_no_records() {
     let store = TestStore::sqlite();
     let app = TestApp::on(&store).await;
     app.decide(numbered_ride(1)).await;
@@ -88,7 +88,7 @@ async fn a_ledger_without_records_is_named_by_every_command_that_reads_it() {
 }
 
 #[tokio::test]
-async fn decisions_that_no_chain_holds_are_not_verified() {
+async fn decisions_outside_the_hash_chain_fail_the_verification() {
     let store = TestStore::sqlite();
     let app = TestApp::on(&store).await;
     app.decide(numbered_ride(1)).await;

@@ -121,7 +121,7 @@ fn expenses() -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_real_llama_cpp_with_random_weights_gets_no_expense_past_its_policy() {
+async fn a_real_llama_cpp_with_random_weights_never_overrules_the_policy() {
     let Some(mut server) = script("llama_server.py") else {
         return;
     };

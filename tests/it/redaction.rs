@@ -295,7 +295,7 @@ proptest! {
     }
 
     #[test]
-    fn a_redacted_text_passes_unchanged(
+    fn redaction_is_idempotent(
         parts in prop::collection::vec(prop::sample::select(SENSITIVE.map(|(text, _)| text).to_vec()).prop_union(prop::sample::select(HARMLESS.to_vec())), 0..6),
         noise in prop::collection::vec("[\\PC\\\\%@+0-9 .-]{0,12}", 6),
     ) {

@@ -36,7 +36,7 @@ fn assert_refused(reply: &Reply, status: u16, code: &str) {
 }
 
 #[tokio::test]
-async fn a_header_that_has_one_value_may_not_come_twice() {
+async fn a_single_valued_header_sent_twice_is_refused_on_every_route() {
     let keys = KeyFile::new(&[entry("key-1", "acme", "ea_1", "")]);
     for app in [TestApp::spawn().await, keys.app().await] {
         for (name, value) in [
@@ -56,7 +56,7 @@ async fn a_header_that_has_one_value_may_not_come_twice() {
 }
 
 #[tokio::test]
-async fn a_repeated_header_is_refused_before_anything_is_decided() {
+async fn a_repeated_header_is_refused_before_a_decision_unless_it_is_a_list() {
     let app = TestApp::spawn().await;
     let twice = [("idempotency-key", "a"), ("idempotency-key", "b")];
     assert_refused(&app.post_with(taxi(), &twice).await, 400, "repeated_header");
@@ -98,7 +98,7 @@ async fn without_keys_a_request_for_another_host_is_refused_on_every_route() {
 }
 
 #[tokio::test]
-async fn addresses_localhost_and_allowed_hosts_are_hosts_of_the_service() {
+async fn ip_addresses_localhost_and_allowed_hosts_are_accepted_as_the_host() {
     let allowed = ["Expense-Agent", "agent.example.com.", "bücher.example"];
     let app = TestApp::with(Config {
         http: HttpConfig {
@@ -146,7 +146,7 @@ async fn addresses_localhost_and_allowed_hosts_are_hosts_of_the_service() {
 }
 
 #[tokio::test]
-async fn with_keys_every_host_is_served() {
+async fn with_keys_every_host_is_accepted() {
     let keys = KeyFile::new(&[entry("key-1", "acme", "ea_1", "")]);
     let app = keys.app().await;
     let reply = app.get_with("/healthz", &[("host", "evil.example")]).await;
@@ -158,7 +158,7 @@ async fn with_keys_every_host_is_served() {
 }
 
 #[tokio::test]
-async fn the_host_of_http_2_is_the_one_of_its_target() {
+async fn the_authority_of_an_http_2_request_is_its_host() {
     let app = TestApp::spawn().await;
     for (origin, status) in [("http://evil.example", 421), ("http://localhost", 200)] {
         let endpoint = Endpoint::from_shared(app.url.clone()).unwrap();
@@ -182,7 +182,7 @@ async fn raw(app: &TestApp, request: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_target_may_not_hide_another_host_and_a_probe_without_a_host_is_answered() {
+async fn an_absolute_target_is_checked_like_the_host_and_http_1_0_needs_no_host() {
     let app = TestApp::spawn().await;
     let rest = "Connection: close\r\n\r\n";
     for (head, status) in [
@@ -206,7 +206,7 @@ async fn a_target_may_not_hide_another_host_and_a_probe_without_a_host_is_answer
 }
 
 #[test]
-fn only_a_bare_name_can_be_allowed() {
+fn an_allowed_host_is_a_name_without_scheme_port_or_path() {
     for text in [
         "expense-agent",
         "Agent.Example.COM",
@@ -232,7 +232,7 @@ fn only_a_bare_name_can_be_allowed() {
 }
 
 #[tokio::test]
-async fn a_service_on_an_ipv6_address_answers_there() {
+async fn a_service_can_listen_on_an_ipv6_address() {
     if TcpListener::bind("[::1]:0").await.is_err() {
         return skip("on IPv6, which this machine does not have");
     }

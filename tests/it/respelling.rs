@@ -55,7 +55,7 @@ async fn rows(store: &TestStore, sql: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_earlier_ledger_finds_its_people_trips_and_tenants_in_every_spelling() {
+async fn people_trips_and_tenants_of_an_earlier_ledger_are_found_in_every_spelling() {
     on_each_store(async |store| {
         write_earlier_ledger(&store).await;
         let app = TestApp::on(&store).await;
@@ -122,7 +122,7 @@ async fn merchants_of_an_earlier_ledger_are_stored_in_their_one_spelling() {
 }
 
 #[tokio::test]
-async fn processes_that_open_an_earlier_ledger_at_once_count_every_share_once() {
+async fn several_processes_that_migrate_an_earlier_ledger_at_once_count_every_share_once() {
     on_each_store(async |store| {
         write_earlier_ledger(&store).await;
         for opened in join_all((0..6).map(|_| Ledger::open(&store.store))).await {
@@ -178,7 +178,7 @@ async fn a_person_is_erased_in_every_spelling() {
 }
 
 #[tokio::test]
-async fn a_new_ledger_counts_one_person_once_and_keeps_what_was_written() {
+async fn a_new_ledger_adds_up_all_spellings_of_a_person_and_keeps_each_as_written() {
     on_each_store(async |store| {
         let app = TestApp::on(&store).await;
         let trip = |user_id: &str, trip_id: &str| {

@@ -87,7 +87,7 @@ fn an_expense_from_the_future_is_denied_beyond_the_tolerance() {
 }
 
 #[test]
-fn a_blocked_line_of_business_is_denied_by_its_code() {
+fn a_blocked_merchant_category_code_is_denied() {
     let rule = "kind = \"blocked_mcc\"\nmcc = [\"7800-7802\", \"0742\"]";
     let with = |mcc: Option<&'static str>| Subject {
         mcc,

@@ -30,7 +30,7 @@ const SAME_PEOPLE: [(&str, &str); 16] = [
 ];
 
 #[test]
-fn one_person_written_in_different_ways_is_one_person() {
+fn different_spellings_of_one_person_are_the_same_person() {
     for (one, other) in SAME_PEOPLE {
         assert!(is_same_person(one, other), "{one:?} {other:?}");
     }
@@ -54,7 +54,7 @@ fn tenants_and_trips_keep_their_case() {
 }
 
 #[test]
-fn a_text_of_invisible_characters_shows_nothing() {
+fn a_text_of_invisible_characters_alone_is_invisible() {
     for text in [
         "\u{200b}",
         "\u{3164}",
@@ -68,7 +68,7 @@ fn a_text_of_invisible_characters_shows_nothing() {
 }
 
 #[test]
-fn invisible_are_the_characters_that_unicode_lets_ignore() {
+fn default_ignorable_characters_of_unicode_are_invisible() {
     let ignorable = Regex::new(r"^\p{Default_Ignorable_Code_Point}$").unwrap();
     for c in characters() {
         let text = c.to_string();
@@ -81,7 +81,7 @@ fn invisible_are_the_characters_that_unicode_lets_ignore() {
 }
 
 #[test]
-fn every_apostrophe_joins_and_no_combining_mark_cuts_a_word() {
+fn apostrophes_and_combining_marks_do_not_split_a_word() {
     let apostrophes = "'`\u{b4}\u{2018}\u{2019}\u{201b}\u{2bc}\u{2bb}\u{2b9}\u{2032}\u{2035}\u{ff07}\
                        \u{ff40}\u{55a}\u{5f3}\u{a78c}\u{1fef}\u{1ffd}\u{1fbf}\u{384}";
     for apostrophe in apostrophes.chars() {
@@ -101,7 +101,7 @@ fn every_apostrophe_joins_and_no_combining_mark_cuts_a_word() {
 }
 
 #[test]
-fn letters_of_other_alphabets_do_not_hide_a_blocked_merchant() {
+fn look_alikes_do_not_hide_a_blocked_merchant() {
     for (phrase, name) in [
         ("casino*", "Сasino Royal"),
         ("casino*", "CASІNO"),
@@ -134,7 +134,7 @@ fn letters_of_other_alphabets_do_not_hide_a_blocked_merchant() {
 }
 
 #[test]
-fn purchases_at_one_merchant_are_found_whatever_letters_its_name_has() {
+fn a_merchant_is_recognised_in_every_spelling_and_with_look_alikes() {
     for (one, other) in [
         ("Amazon", "Аmаzоn"),
         ("Bôn", "BO\u{302}N"),
@@ -158,7 +158,7 @@ fn characters() -> impl Iterator<Item = char> {
 
 proptest! {
     #[test]
-    fn a_spelling_is_its_own_spelling(text in "\\PC{0,12}") {
+    fn spelling_is_idempotent(text in "\\PC{0,12}") {
         let (person_id, tenant_id) = (person(&text), tenant(&text));
         prop_assert_eq!(person(&person_id), &*person_id);
         prop_assert_eq!(tenant(&tenant_id), &*tenant_id);
@@ -166,7 +166,7 @@ proptest! {
     }
 
     #[test]
-    fn normal_forms_and_case_make_no_other_person(text in "\\PC{1,12}") {
+    fn unicode_normal_forms_do_not_make_another_person(text in "\\PC{1,12}") {
         let decomposed: String = text.nfd().collect();
         let compatible: String = text.nfkc().collect();
         prop_assert!(is_same_person(&text, &decomposed));
@@ -176,7 +176,7 @@ proptest! {
     }
 
     #[test]
-    fn invisible_characters_change_nothing(
+    fn invisible_characters_do_not_change_a_spelling(
         text in "[a-zA-Zéßяж ]{1,10}",
         hidden in "[\u{ad}\u{200b}-\u{200f}\u{202a}-\u{202e}\u{2060}-\u{2069}\u{fe00}-\u{fe0f}\u{feff}]",
         place in 0_usize..10,
@@ -190,7 +190,7 @@ proptest! {
     }
 
     #[test]
-    fn ascii_names_are_compared_as_they_always_were(text in "[ -~]{0,16}") {
+    fn ascii_words_have_no_look_alikes_and_ignore_case(text in "[ -~]{0,16}") {
         prop_assert_eq!(look_alike_words(&text), words(&text));
         prop_assert_eq!(words(&text), words(&text.to_uppercase()));
     }

@@ -188,7 +188,7 @@ async fn a_tenant_id_that_is_a_path_gets_the_shared_policies() {
 }
 
 #[tokio::test]
-async fn a_tenant_comes_and_goes_without_a_restart() {
+async fn the_policies_of_a_tenant_are_added_and_removed_without_a_restart() {
     let folder = PolicyFolder::shipped();
     let app = folder.app().await;
     folder.write("tenants/acme & söhne/training.toml", TRAINING);

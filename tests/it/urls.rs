@@ -16,7 +16,7 @@ use crate::harness::telemetry_settings;
 const QUIET: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
 
 #[test]
-fn a_path_is_added_before_the_query_and_below_the_path_that_is_there() {
+fn a_path_is_appended_to_the_existing_path_and_before_the_query() {
     for (url, path, expected) in [
         ("http://h", "/a/b", "http://h/a/b"),
         ("http://h/", "a/b/", "http://h/a/b"),
@@ -41,7 +41,7 @@ fn a_path_is_added_before_the_query_and_below_the_path_that_is_there() {
 }
 
 #[test]
-fn a_url_that_cannot_be_extended_is_refused_without_being_repeated() {
+fn a_url_that_cannot_be_extended_is_refused_and_not_printed() {
     for (url, expected) in [
         ("", "is not a URL with"),
         ("h/v1", "is not a URL with"),
@@ -116,7 +116,7 @@ async fn refusing() -> (Server, Arc<Mutex<Vec<String>>>) {
 }
 
 #[tokio::test]
-async fn commands_ask_a_service_below_the_path_of_its_url() {
+async fn commands_append_their_routes_to_the_path_of_the_services_url() {
     let (server, asked) = refusing().await;
     let url = format!("{}/behind/a/proxy/?route=a", server.origin());
     let with_password = url.replace("http://", "http://user:sesame@");

@@ -70,7 +70,7 @@ const ROWS: [(&str, &str); 5] = [
 ];
 
 #[tokio::test]
-async fn what_an_earlier_version_stored_is_there_after_the_migration() {
+async fn a_migration_keeps_the_rows_of_an_earlier_version() {
     on_each_store(async |store| {
         let pool = store.connect().await;
         let mut earlier = Migrator::new(Path::new("src/ledger/migrations"))

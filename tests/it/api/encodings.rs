@@ -60,7 +60,7 @@ async fn a_byte_order_mark_before_any_line_of_a_batch_is_ignored() {
 }
 
 #[tokio::test]
-async fn a_compressed_body_is_refused_with_what_is_accepted() {
+async fn a_compressed_body_is_refused_and_the_problem_says_what_is_accepted() {
     let app = TestApp::spawn().await;
     let send = async |path: &str, content_type: &str, encoding: &str| {
         let headers = [

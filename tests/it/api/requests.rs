@@ -14,7 +14,7 @@ use crate::harness::replies::category;
 use crate::harness::{TestApp, config, http_config, openai, poll};
 
 #[tokio::test]
-async fn one_request_too_many_is_asked_to_retry_later() {
+async fn a_request_above_the_limit_is_refused_with_retry_after() {
     let fake = FakeOpenAi::spawn().await;
     fake.always(ModelReply::hang());
     let app = TestApp::with(Config {

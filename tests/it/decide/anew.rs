@@ -44,7 +44,7 @@ fn ids(decided: &Decided) -> Vec<&Value> {
 }
 
 #[tokio::test]
-async fn the_same_command_decides_anew_what_was_decided_without_the_model() {
+async fn running_the_same_command_again_supersedes_decisions_without_the_models_advice() {
     let workspace = Workspace::new();
     let file = workspace.write("rows.csv", ROWS);
     let first = workspace.decide(&file, &OUTAGE).await;
@@ -79,7 +79,7 @@ async fn the_same_command_decides_anew_what_was_decided_without_the_model() {
 }
 
 #[tokio::test]
-async fn lines_with_keys_and_numbers_of_their_own_are_decided_anew_as_they_are() {
+async fn json_lines_with_long_keys_and_json_numbers_can_be_superseded() {
     let workspace = Workspace::new();
     let long_key = "k".repeat(255);
     let lines = [
@@ -101,7 +101,7 @@ async fn lines_with_keys_and_numbers_of_their_own_are_decided_anew_as_they_are()
 }
 
 #[tokio::test]
-async fn what_a_person_resolved_or_another_request_superseded_meanwhile_stays() {
+async fn a_decision_that_was_resolved_or_superseded_meanwhile_is_kept() {
     let keys = KeyFile::new(&[entry("boss", "acme", "ea_boss", "roles = [\"manager\"]")]);
     let store = TestStore::sqlite();
     let service = async |faults: &[&str]| {
@@ -156,7 +156,7 @@ async fn what_a_person_resolved_or_another_request_superseded_meanwhile_stays() 
 }
 
 #[tokio::test]
-async fn a_service_that_cannot_decide_anew_keeps_its_decision_and_the_row_is_still_told_apart() {
+async fn a_row_keeps_its_decision_if_the_service_refuses_to_supersede_it() {
     let id = "01890a5d-ac96-774b-bcce-b302099a8057";
     let answer = async move |body: String| {
         let one = |(index, line): (usize, &str)| {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{USD, decide_bytes, decide_table, messages, shown};
 
 #[tokio::test]
-async fn amounts_are_read_only_as_the_command_line_says_they_are_written() {
+async fn amounts_are_read_only_with_the_separators_that_flags_name() {
     let columns = [
         "--column",
         "date=Datum",
@@ -102,7 +102,7 @@ async fn amounts_are_read_only_as_the_command_line_says_they_are_written() {
 }
 
 #[tokio::test]
-async fn separators_of_two_meanings_are_an_invalid_command_line() {
+async fn equal_separators_and_invalid_formats_are_an_invalid_command_line() {
     let both = ["--decimal", ",", "--thousands", ","];
     let decided = decide_table("tabs.tsv", &[&USD[..], &both].concat()).await;
     assert_eq!(decided.code, Some(2), "{}", decided.notes);
@@ -121,7 +121,7 @@ async fn separators_of_two_meanings_are_an_invalid_command_line() {
 }
 
 #[tokio::test]
-async fn a_date_is_the_day_as_it_is_written() {
+async fn a_date_is_the_written_day_whatever_its_time_and_zone() {
     let decided = decide_table("times.csv", &USD).await;
     let day = json!([201, "2026-02-03"]);
     assert_eq!(
@@ -180,7 +180,7 @@ async fn a_date_is_the_day_as_it_is_written() {
 }
 
 #[tokio::test]
-async fn apostrophes_between_thousands_and_years_of_two_digits_are_read_when_told() {
+async fn apostrophes_between_thousands_and_years_of_two_digits_are_read_if_flags_say_so() {
     let more = [
         "--column",
         "date=Datum",
@@ -210,7 +210,7 @@ async fn apostrophes_between_thousands_and_years_of_two_digits_are_read_when_tol
 }
 
 #[tokio::test]
-async fn an_empty_cell_takes_no_default_that_changes_money_day_or_person() {
+async fn an_empty_cell_is_an_error_where_a_default_would_change_amount_date_or_employee() {
     let decided = decide_table("empty_cells.csv", &[]).await;
     let fields = [
         "",

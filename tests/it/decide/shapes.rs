@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{USD, Workspace, decide_bytes, decide_table, messages, shown};
 
 #[tokio::test]
-async fn the_delimiter_is_found_or_told() {
+async fn the_delimiter_is_detected_or_named_by_a_flag() {
     for (name, transaction) in [
         ("tabs.tsv", "Lunch, late"),
         ("pipes.csv", "Taxi; two rides, one receipt"),
@@ -93,7 +93,7 @@ async fn lines_before_the_header_are_skipped_and_still_counted() {
 }
 
 #[tokio::test]
-async fn empty_cells_at_the_end_may_be_missing_or_too_many() {
+async fn trailing_empty_cells_may_be_missing_or_superfluous() {
     let decided = decide_table("uneven.csv", &USD).await;
     assert_eq!(
         shown(&decided, "amount"),
@@ -142,7 +142,7 @@ async fn empty_cells_at_the_end_may_be_missing_or_too_many() {
 }
 
 #[tokio::test]
-async fn an_encoding_is_read_from_the_byte_order_mark_or_told() {
+async fn the_encoding_comes_from_the_byte_order_mark_or_from_a_flag() {
     let told = ["--encoding", "windows-1252"];
     // The letters and the dash are in other places than in ISO 8859-1 or in UTF-8.
     let table = b"date,transaction,amount,currency\r\n2026-02-03,Taxi \xE0 Z\xFCrich \x96 2 \x80,12.01,USD\r\n";
@@ -199,7 +199,7 @@ async fn an_encoding_is_read_from_the_byte_order_mark_or_told() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_text_is_named_for_what_it_is() {
+async fn a_file_that_is_not_text_is_refused_and_its_type_is_named() {
     let zip = |name: &str| [b"PK\x03\x04", &[0; 26][..], name.as_bytes()].concat();
     for (bytes, name) in [
         (zip("[Content_Types].xml"), "an Excel workbook (.xlsx)"),

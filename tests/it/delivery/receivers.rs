@@ -65,7 +65,7 @@ async fn a_receiver_that_accepts_only_small_messages_gets_small_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_receiver_rejects_is_counted_as_dropped() {
+async fn spans_that_a_receiver_rejects_are_counted_as_dropped() {
     for protocol in PROTOCOLS {
         let receiver = RestartableReceiver::spawn().await;
         receiver.behave(Behaviour::RejectSpans(2));
@@ -192,7 +192,7 @@ async fn a_redirect_does_not_count_as_exported() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_beginning_of_an_endless_answer_is_enough() {
+async fn an_endless_response_with_status_200_counts_as_exported() {
     let endless = || async {
         Body::from_stream(futures_util::stream::repeat(Ok::<_, Infallible>(
             "never the end",

@@ -96,7 +96,7 @@ fn test_module(module: &str) -> String {
 /// If the guide named a test that no longer exists, it would claim that an invariant is checked
 /// although it is not.
 #[test]
-fn every_test_that_is_said_to_hold_an_invariant_exists() {
+fn every_test_that_the_guide_names_exists() {
     let guide = document("tests/README.md");
     let named = Regex::new(r"`(\w+)::(\w+)`").unwrap();
     let named: Vec<_> = named

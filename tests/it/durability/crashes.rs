@@ -18,7 +18,7 @@ const N_KILLS: usize = 20;
 const N_CLIENTS: usize = 4;
 
 #[tokio::test]
-async fn checkpoints_keep_the_write_ahead_log_small_however_much_is_decided() {
+async fn checkpoints_bound_the_size_of_the_write_ahead_log() {
     let store = TestStore::sqlite();
     let app = TestApp::on(&store).await;
     let ride = |n: usize| {
@@ -88,7 +88,7 @@ async fn post_until_gone(url: String, n_answered: Arc<AtomicUsize>) -> Vec<Value
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_kills_under_load_lose_no_answered_decision_and_leave_no_half_one() {
+async fn twenty_kills_under_load_lose_no_answered_decision_and_leave_none_incomplete() {
     on_each_store(async |store| {
         let mut answered: Vec<Value> = Vec::new();
         for n in 0..N_KILLS {

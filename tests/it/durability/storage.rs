@@ -56,7 +56,7 @@ impl Drop for Disk {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_a_503_loses_nothing_that_was_answered_and_needs_no_restart() {
+async fn a_full_disk_is_a_503_loses_no_answered_decision_and_needs_no_restart() {
     let Some(disk) = Disk::of("4m") else { return };
     let app = TestApp::with(Config {
         store: Store::Sqlite(disk.folder.path().to_owned()),

@@ -227,7 +227,7 @@ async fn the_demo_in_this_process_needs_no_key() {
 }
 
 #[test]
-fn tenants_and_users_that_are_one_in_another_spelling_are_refused() {
+fn two_spellings_of_one_tenant_or_user_in_a_key_file_are_refused() {
     let digest = |n: u8| hex::encode([n; 32]);
     let file = |entries: &[(&str, &str)]| {
         let entry = |(n, (tenant, user)): (usize, &(&str, &str))| {

@@ -74,7 +74,7 @@ async fn no_log_filter_prints_a_models_answer() {
 }
 
 #[tokio::test]
-async fn the_model_sees_what_the_employee_wrote_when_that_is_switched_on() {
+async fn with_raw_prompts_the_model_gets_the_unredacted_text() {
     let fake = FakeOpenAi::spawn().await;
     fake.on_classify([category_because("travel", "A taxi.")]);
     fake.on_decide([advice_because("approved", "Fine.", &["travel-trip-cap"])]);

@@ -298,7 +298,7 @@ async fn credits_of_a_purchase_that_an_earlier_version_recorded_come_to_the_same
 }
 
 #[tokio::test]
-async fn a_credit_larger_than_its_purchase_names_what_is_really_returned() {
+async fn the_reason_of_a_credit_larger_than_its_purchase_names_the_returned_amount() {
     let office = Office::on_sqlite().await;
     for (minor, is_approved, resolution, returned) in [
         (2_000, true, None, "Returns 20.00 USD"),
@@ -400,7 +400,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(6))]
 
     #[test]
-    fn whatever_happens_to_purchases_at_once_the_sums_are_those_of_any_order(
+    fn concurrent_credits_and_resolutions_come_to_the_same_sum_as_in_any_order(
         scripts in prop::collection::vec(script(), 1..5)
     ) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

@@ -12,7 +12,7 @@ use crate::harness::expenses::{id_of, laptop, path_of};
 use crate::harness::store::{TestStore, on_each_store};
 
 #[tokio::test]
-async fn a_manager_approves_all_or_less_of_what_is_pending_and_the_rest_is_free_again() {
+async fn an_approval_of_a_smaller_amount_frees_the_rest_of_the_share() {
     on_each_store(async |store| {
         let office = Office::on(&store).await;
         let pending = office.decide(laptop("1000.00")).await;
@@ -85,8 +85,7 @@ async fn a_denied_or_withdrawn_expense_frees_its_share_and_is_not_a_duplicate() 
 }
 
 #[tokio::test]
-async fn an_expense_in_review_is_approved_by_the_rules_and_above_a_cap_by_the_role_of_the_exception()
- {
+async fn approving_a_reviewed_expense_above_a_cap_needs_the_role_of_the_exception() {
     on_each_store(async |store| {
         let office = Office::on(&store).await;
         let first = office.decide(odd_meal("60.00")).await;
@@ -143,7 +142,7 @@ async fn an_expense_in_review_is_approved_by_the_rules_and_above_a_cap_by_the_ro
 }
 
 #[tokio::test]
-async fn a_person_files_an_expense_in_review_under_another_category() {
+async fn an_approval_of_a_reviewed_expense_may_choose_another_category() {
     on_each_store(async |store| {
         let office = Office::on(&store).await;
         let odd = office.decide(odd_meal("60.00")).await;
@@ -167,7 +166,7 @@ async fn a_person_files_an_expense_in_review_under_another_category() {
 }
 
 #[tokio::test]
-async fn a_credit_frees_what_a_person_approved_under_the_category_and_the_rate_of_the_approval() {
+async fn a_credit_uses_the_category_and_the_rate_of_the_approval() {
     on_each_store(async |store| {
         // The decision has neither category nor rate, so that both come from the person.
         let faults = vec!["garbage:1".parse().unwrap()];

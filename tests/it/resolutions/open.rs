@@ -47,7 +47,7 @@ async fn one_of_many_concurrent_resolutions_is_recorded() {
 }
 
 #[tokio::test]
-async fn the_queue_of_a_role_holds_what_is_open_for_it() {
+async fn the_pending_list_of_a_role_holds_the_decisions_that_wait_for_it() {
     on_each_store(async |store| {
         let office = Office::on(&store).await;
         let laptop = office.decide(laptop("1000.00")).await;
@@ -83,7 +83,7 @@ async fn the_queue_of_a_role_holds_what_is_open_for_it() {
 }
 
 #[tokio::test]
-async fn a_resolution_has_a_trace_of_its_own_that_leads_to_the_decisions() {
+async fn a_resolution_has_its_own_trace_with_a_link_to_the_decision() {
     let office = Office::on_sqlite().await;
     let pending = office.decide(laptop("1000.00")).await;
     let reply = office

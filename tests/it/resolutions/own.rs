@@ -73,7 +73,7 @@ fn is_refused(reply: &Reply) -> bool {
 }
 
 #[tokio::test]
-async fn a_person_does_not_resolve_what_they_handed_in_whoever_it_is_for() {
+async fn the_submitter_can_neither_approve_nor_deny_an_expense_of_any_employee() {
     let keys = keys();
     let app = keys.app().await;
     for (user_id, baggage, employee) in [
@@ -114,7 +114,7 @@ async fn a_person_does_not_resolve_what_they_handed_in_whoever_it_is_for() {
 }
 
 #[tokio::test]
-async fn one_person_in_another_spelling_is_the_same_person() {
+async fn a_person_in_another_spelling_cannot_resolve_their_own_expense() {
     let keys = keys();
     let app = keys.app().await;
     for user_id in [
@@ -136,7 +136,7 @@ async fn one_person_in_another_spelling_is_the_same_person() {
 }
 
 #[tokio::test]
-async fn the_employee_and_the_person_who_handed_it_in_may_withdraw_it() {
+async fn the_employee_and_the_submitter_may_withdraw_an_expense() {
     let keys = keys();
     let app = keys.app().await;
     for (key, actor) in [
@@ -162,7 +162,7 @@ async fn the_employee_and_the_person_who_handed_it_in_may_withdraw_it() {
 }
 
 #[tokio::test]
-async fn a_program_hands_in_and_resolves_for_different_people_and_the_record_names_both_keys() {
+async fn a_key_without_a_user_may_submit_for_one_person_and_resolve_for_another() {
     let keys = keys();
     let app = keys.app().await;
     let decision = hand_in(&app, "ea_feed", Some("kim"), "").await;
@@ -183,7 +183,7 @@ async fn a_program_hands_in_and_resolves_for_different_people_and_the_record_nam
 }
 
 #[tokio::test]
-async fn a_key_that_changes_its_user_stays_the_same_hand() {
+async fn a_key_whose_user_changed_still_cannot_resolve_what_it_submitted() {
     let store = TestStore::sqlite();
     let first = keys();
     let app = app_on(&store, &first).await;
@@ -205,7 +205,7 @@ async fn a_key_that_changes_its_user_stays_the_same_hand() {
 }
 
 #[tokio::test]
-async fn without_keys_no_one_is_named_as_the_one_who_handed_it_in() {
+async fn without_api_keys_a_decision_has_no_submitter() {
     let app = TestApp::spawn().await;
     let decision = app
         .decide(json!({"transaction": "Taxi", "amount": "5.00"}))
@@ -217,7 +217,7 @@ async fn without_keys_no_one_is_named_as_the_one_who_handed_it_in() {
 }
 
 #[tokio::test]
-async fn an_employee_whose_key_has_no_role_may_withdraw_and_nothing_else() {
+async fn an_employee_without_a_role_may_only_withdraw_their_own_expense() {
     let keys = keys();
     let app = keys.app().await;
     let own = hand_in(&app, "ea_feed", Some("kim"), "").await;

@@ -7,7 +7,7 @@ use crate::harness::TestApp;
 use crate::harness::expenses::{laptop, resolution_of};
 
 #[tokio::test]
-async fn no_one_resolves_without_the_role_for_themselves_or_for_another_tenant() {
+async fn resolving_needs_the_role_and_is_refused_to_the_employee_and_to_other_tenants() {
     let office = Office::on_sqlite().await;
     let pending = office.decide(laptop("1000.00")).await;
     let gift = office
@@ -99,7 +99,7 @@ async fn no_one_resolves_without_the_role_for_themselves_or_for_another_tenant()
 }
 
 #[tokio::test]
-async fn without_keys_there_are_no_roles_and_no_one_resolves() {
+async fn without_api_keys_every_resolution_is_refused() {
     let app = TestApp::spawn().await;
     let pending = app.decide(laptop("1000.00")).await;
     let path = resolution_of(&pending);

@@ -40,7 +40,7 @@ async fn listed(office: &Office, query: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn what_was_decided_without_the_model_is_decided_anew_and_only_the_newest_counts() {
+async fn a_decision_without_the_models_advice_is_superseded_and_only_the_new_one_counts() {
     on_each_store(async |store| {
         let old = in_an_outage(&store).await.decide(laptop("1000.00")).await;
         assert_eq!(
@@ -90,7 +90,7 @@ async fn what_was_decided_without_the_model_is_decided_anew_and_only_the_newest_
 }
 
 #[tokio::test]
-async fn the_chain_holds_and_an_export_names_both_decisions() {
+async fn superseding_keeps_the_hash_chain_valid_and_an_export_links_both_decisions() {
     let store = TestStore::sqlite();
     let old = in_an_outage(&store).await.decide(laptop("100.00")).await;
     let office = Office::on(&store).await;
@@ -128,7 +128,7 @@ async fn the_chain_holds_and_an_export_names_both_decisions() {
 }
 
 #[tokio::test]
-async fn a_denial_without_advice_is_decided_anew_too_and_never_more_leniently_than_the_rules() {
+async fn a_denial_without_advice_can_be_superseded_but_not_to_exceed_a_cap() {
     on_each_store(async |store| {
         let outage = in_an_outage(&store).await;
         let office = Office::on(&store).await;
@@ -175,7 +175,7 @@ async fn a_denial_without_advice_is_decided_anew_too_and_never_more_leniently_th
 }
 
 #[tokio::test]
-async fn the_list_of_a_failed_check_leaves_superseded_decisions_out_on_every_page() {
+async fn a_list_by_failed_check_omits_superseded_decisions_on_every_page() {
     on_each_store(async |store| {
         // An answer that is no JSON, and then no answer to the repair.
         let fake = FakeOpenAi::spawn().await;
@@ -205,7 +205,7 @@ async fn the_list_of_a_failed_check_leaves_superseded_decisions_out_on_every_pag
 }
 
 #[tokio::test]
-async fn what_has_advice_or_was_resolved_or_is_someone_elses_stays() {
+async fn a_decision_with_advice_or_a_resolution_or_of_another_employee_is_not_superseded() {
     on_each_store(async |store| {
         let outage = in_an_outage(&store).await;
         let office = Office::on(&store).await;
@@ -269,7 +269,7 @@ async fn what_has_advice_or_was_resolved_or_is_someone_elses_stays() {
 }
 
 #[tokio::test]
-async fn of_many_who_supersede_or_resolve_at_once_one_succeeds() {
+async fn when_several_requests_supersede_or_resolve_one_decision_one_succeeds() {
     on_each_store(async |store| {
         let outage = in_an_outage(&store).await;
         let office = Office::on(&store).await;
@@ -298,7 +298,7 @@ async fn of_many_who_supersede_or_resolve_at_once_one_succeeds() {
 }
 
 #[tokio::test]
-async fn a_request_sent_again_gets_the_answer_of_its_key() {
+async fn the_idempotency_key_of_a_superseding_request_replays_its_answer() {
     on_each_store(async |store| {
         let outage = in_an_outage(&store).await;
         let office = Office::on(&store).await;
@@ -345,7 +345,7 @@ async fn an_expense_without_a_date_keeps_the_date_of_the_decision_that_it_supers
 }
 
 #[tokio::test]
-async fn the_trace_of_the_new_decision_leads_to_the_old_one() {
+async fn the_trace_of_the_new_decision_links_to_the_old_one() {
     let store = TestStore::sqlite();
     let outage = in_an_outage(&store).await;
     let old = outage.decide(laptop("100.00")).await;
