@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::harness::exposition::Page;
 use crate::harness::full_page::full_page;
-use crate::harness::jaeger::skip;
 use crate::harness::project_path;
+use crate::harness::skip::skip;
 
 /// Keywords of PromQL, which are not names of metrics.
 const KEYWORDS: [&str; 9] = [

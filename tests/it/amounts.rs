@@ -184,7 +184,7 @@ fn digits_of_every_script_are_read() {
     }
 }
 
-/// What a meal of 18.40 under a cap of 75.00 makes known, and one of 1,840,000.00.
+/// The amounts that are known for a meal of 18.40 under a cap of 75.00, and a large one.
 fn given() -> Given {
     let mut given = Given::default();
     given.add(["18.40", "75.00", "56.60", "1840000", "0"].map(dec));
@@ -193,7 +193,7 @@ fn given() -> Given {
     given
 }
 
-/// The amounts of a sentence that are not given.
+/// The amounts that a sentence names although they are not given.
 fn invented(sentence: &str) -> Vec<String> {
     let given = given();
     let named = named_amounts(sentence).into_iter();
@@ -238,8 +238,8 @@ const REASONS: &[&str] = &[
     "2월 3일 식사 {} 는 한도 이내입니다.",
 ];
 
-/// Ways to write 18.40, 75.00 or 56.60.
-const WRITINGS: &[&str] = &[
+/// Notations of an amount, such as 18.40.
+const NOTATIONS: &[&str] = &[
     "{}",
     "${}",
     "$ {}",
@@ -265,8 +265,8 @@ const WRITINGS: &[&str] = &[
     "({})",
 ];
 
-/// Every reason in every writing of an amount, with the point as it is, as a comma, and in three
-/// other scripts.
+/// Every reason with an amount in every notation: with a decimal point, with a decimal comma, and in
+/// the digits of three other scripts.
 fn reasons(amount: &str) -> impl Iterator<Item = String> {
     let in_script = |zero: u32| -> String {
         let digit = |c: char| c.to_digit(10).and_then(|n| char::from_u32(zero + n));
@@ -280,8 +280,8 @@ fn reasons(amount: &str) -> impl Iterator<Item = String> {
         in_script(0x966),
     ];
     amounts.into_iter().flat_map(|amount| {
-        WRITINGS.iter().flat_map(move |writing| {
-            let written = writing.replace("{}", &amount);
+        NOTATIONS.iter().flat_map(move |notation| {
+            let written = notation.replace("{}", &amount);
             REASONS
                 .iter()
                 .map(move |reason| reason.replace("{}", &written))
@@ -332,7 +332,7 @@ fn a_given_amount_is_recognised_with_any_group_separator() {
 #[test]
 fn an_invented_amount_is_found_in_every_notation() {
     for written in [
-        // Currencies that no list has, and none
+        // Currencies that are in no list, and amounts without a currency
         "90 kr",
         "Rs. 90",
         "90 Kč",
@@ -354,7 +354,7 @@ fn an_invented_amount_is_found_in_every_notation() {
         "९०",
         "٩٠ ريال",
         "9\u{200b}0",
-        // Groups and multiples of what is given
+        // Given amounts with other groups, or multiplied
         "18,40,001",
         "$75.00 lakh",
         "75 crore",
@@ -375,7 +375,7 @@ fn an_invented_amount_is_found_in_every_notation() {
         "1.840",
         "75,000",
         "18.400",
-        // Like a count, a date, a time, a share or a name, but none
+        // Similar to a count, a date, a time, a share or a name
         "90 a day",
         "90 per trip",
         "90 and 2 nights",
@@ -447,6 +447,7 @@ fn a_sentence_of_numbers_is_read_in_linear_time() {
         "3 Feb ",
         "1",
     ] {
+        // In quadratic time, this test would not end.
         assert!(named_amounts(&part.repeat(50_000)).len() <= 100_000);
     }
 }

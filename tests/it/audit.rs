@@ -16,10 +16,11 @@ use crate::harness::assert_golden;
 use crate::harness::binary::{Service, run, text};
 use crate::harness::expenses::{expense, numbered_ride, ride};
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
-use crate::harness::jaeger::{Jaeger, skip};
+use crate::harness::jaeger::Jaeger;
 use crate::harness::poll;
 use crate::harness::replies::{advice_because, category};
 use crate::harness::server::Server;
+use crate::harness::skip::skip;
 
 /// A service that has decided and ended, and the folder of its ledger.
 struct Decided {

@@ -157,7 +157,7 @@ async fn a_batch_sent_again_decides_nothing_twice() {
 }
 
 #[tokio::test]
-async fn a_line_may_bring_a_key_of_its_own() {
+async fn a_line_may_have_its_own_idempotency_key() {
     let app = TestApp::spawn().await;
     let keyed = |key: &str, expense: Value| json!({"idempotency_key": key, "expense": expense});
     let first = post(&app, keyed("taxi-1", numbered_ride(1)).to_string(), &[]).await;
@@ -258,15 +258,15 @@ async fn sixteen_lines_are_decided_at_once_or_as_many_as_the_service_accepts() {
     }
 }
 
-/// Waits until a number has not grown for several looks, and returns it.
+/// Waits until a number stays the same in several readings, and returns it.
 async fn standstill(number: &AtomicUsize) -> usize {
-    const N_LOOKS: usize = 50;
+    const N_READINGS: usize = 50;
     let (mut last, mut n_same) = (0, 0);
     poll::until(Duration::from_secs(60), "end of the growth", async || {
         let now = number.load(Ordering::Relaxed);
         n_same = if now == last { n_same + 1 } else { 0 };
         last = now;
-        if n_same == N_LOOKS && now > 0 {
+        if n_same == N_READINGS && now > 0 {
             Ok(now)
         } else {
             Err(now)
@@ -331,7 +331,7 @@ async fn an_endless_batch_is_answered_line_by_line_and_ends_with_its_client() {
 }
 
 #[tokio::test]
-async fn a_batch_lasts_until_its_last_answer_or_until_its_client_leaves() {
+async fn the_span_of_a_batch_ends_with_its_last_answer_or_when_its_client_leaves() {
     for leaves_early in [false, true] {
         let app = TestApp::spawn().await;
         let (lines, mut sent) = mpsc::unbounded_channel::<Result<String, std::io::Error>>();

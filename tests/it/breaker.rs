@@ -210,7 +210,7 @@ async fn one_probe_finds_out_whether_the_model_is_up_again() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_answers_is_not_down_whatever_its_answer() {
+async fn a_4xx_or_unusable_answer_does_not_open_the_breaker() {
     let fake = FakeOpenAi::spawn().await;
     let app = app(&fake, Some(limits(2, ENDLESS))).await;
     let page = Reply::raw(200, "text/html", "<html>the proxy's page</html>");

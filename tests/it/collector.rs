@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
-use crate::harness::jaeger::skip;
 use crate::harness::otlp_receiver::OtlpReceiver;
+use crate::harness::skip::skip;
 use crate::harness::{TestApp, config, poll, telemetry_settings};
 
 /// A Collector with the shipped configuration, killed when this value is dropped.

@@ -178,7 +178,7 @@ async fn a_stop_signal_lets_requests_finish_and_turns_new_ones_away() {
     let (url, client) = (service.url.clone(), reqwest::Client::new());
     let body = taxi();
     let under_way = tokio::spawn(client.post(format!("{url}/v1/expenses")).json(&body).send());
-    // `/readyz` counts the requests in flight; so this knows that the request has arrived.
+    // `/readyz` counts the requests in flight, which shows that the request has arrived.
     poll::until(Duration::from_secs(10), "request in flight", async || {
         let ready = reqwest::get(format!("{url}/readyz"))
             .await

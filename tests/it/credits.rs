@@ -42,7 +42,7 @@ async fn a_credit_frees_at_most_the_share_of_its_purchase() {
             "no model is asked"
         );
         assert_eq!(used(&app).await, "45.00");
-        // More than what is left of it frees what is left.
+        // A credit of more than what is left of the purchase frees what is left.
         let rest = app.decide(credit("-100.00", &lunch)).await;
         assert_eq!(rest["reimbursable"], "-35.00");
         assert_eq!(used(&app).await, "10.00");
@@ -180,10 +180,7 @@ async fn a_credit_must_name_a_purchase_of_the_same_employee_tenant_and_currency(
         let reply = app
             .post_with(credit("-10.00", &lunch), &[("baggage", "tenant.id=acme")])
             .await;
-        assert_eq!(
-            reply.status, 422,
-            "another tenant's purchase is none of this one's"
-        );
+        assert_eq!(reply.status, 422, "the purchase belongs to another tenant");
         let number = json!({
             "transaction": "Credit",
             "amount": -9.5,

@@ -1,5 +1,5 @@
-//! `DATABASE_URL`: read in one way only, whatever its password and its host look like, and shown by
-//! no message and no log line.
+//! `DATABASE_URL`: a URL that could be read in two ways is refused, whatever its password and host
+//! look like, and no message and no log line shows its secrets.
 
 use expense_agent::ledger::database_url::{DatabaseUrlError, parse};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::harness::binary;
 
-/// What every refusal of this file hides.
+/// The secret in the URLs of this file, which no message may show.
 const SECRET: &str = "Tr0ub4dor";
 
 #[test]

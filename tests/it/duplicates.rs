@@ -1,5 +1,5 @@
-//! The same purchase submitted twice: how alike two expenses are, and which earlier decisions a new
-//! decision lists.
+//! The same purchase submitted twice: the score of two similar expenses, and which earlier decisions
+//! a new decision lists as duplicates.
 
 use expense_agent::domain::expense::Expense;
 use expense_agent::domain::money::Currency;

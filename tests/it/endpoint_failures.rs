@@ -1,5 +1,6 @@
-//! What an endpoint says when it fails, wherever and in whatever form: it is read, decides about
-//! retries, and reaches operators in the span, the log and the record, but not employees.
+//! Error responses of a model endpoint, in the many forms that endpoints give them: they decide
+//! whether a call is retried, and are shown to operators in the span, the log and the record, but not
+//! to employees.
 
 use opentelemetry::trace::Status;
 use serde_json::{Value, json};
@@ -20,7 +21,7 @@ fn raw(status: u16, body: &Value) -> Reply {
     Reply::raw(status, "application/json", body.to_string()).header("retry-after", "0")
 }
 
-/// A service whose model gives these replies to classify, and its decision about a ride.
+/// The decision about a ride of an employee; the model gives these replies in the step classify.
 async fn decision(app: &TestApp, fake: &FakeOpenAi, replies: Vec<Reply>, user: &str) -> Value {
     fake.clear();
     fake.on_classify(replies);
@@ -127,8 +128,8 @@ async fn the_endpoints_message_is_on_spans_and_in_the_record_but_not_in_the_reas
         let replies = vec![Reply::raw(404, "text/plain", body.clone())];
         let decided = decision(&app, &fake, replies, &format!("u{n}")).await;
         let error = decided["steps"][0]["error"].as_str().unwrap();
-        let told = error.split_once(": ").unwrap_or_else(|| panic!("{error}")).1;
-        assert_eq!(told.trim(), said.trim(), "{body}");
+        let message = error.split_once(": ").unwrap_or_else(|| panic!("{error}")).1;
+        assert_eq!(message.trim(), said.trim(), "{body}");
         assert!(!decided["reason"].as_str().unwrap().contains(said));
         for name in ["classify", "chat gpt-4o-mini"] {
             let spans = app.trace(&decided["trace_id"]);

@@ -1,5 +1,6 @@
-//! A right answer is used in whatever form an endpoint gives it: fields of other types than OpenAI's,
-//! content in parts, other text around the JSON. And a form never makes a wrong answer right.
+//! The many forms in which endpoints return an answer: fields of other types than OpenAI's, content in
+//! parts, other text around the JSON. A correct answer is used in each of them, and none of them gets
+//! an approval past the policy.
 
 use serde_json::{Value, json};
 
@@ -8,8 +9,8 @@ use crate::harness::expenses::{meal, of_user, ride};
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::replies::{advice, category};
 
-/// The JSON of a right classification.
-fn right() -> Value {
+/// The JSON of a correct classification.
+fn correct_answer() -> Value {
     json!({"category": "travel", "confidence": 1, "rationale": "A ride."})
 }
 
@@ -25,9 +26,9 @@ fn completion(content: impl Into<Value>) -> Value {
     })
 }
 
-/// A completion with the right answer, changed at one place.
+/// A completion with the correct answer, changed at one place.
 fn with(pointer: &str, value: Value) -> Value {
-    let mut body = completion(right().to_string());
+    let mut body = completion(correct_answer().to_string());
     let (parent, key) = pointer.rsplit_once('/').unwrap();
     body.pointer_mut(parent).unwrap()[key] = value;
     body
@@ -37,7 +38,7 @@ fn raw(body: &Value) -> Reply {
     Reply::raw(200, "application/json", body.to_string())
 }
 
-/// Decides a ride of an employee of its own, whose classification is answered by `replies`.
+/// The decision about a ride of an employee; the model gives these replies in the step classify.
 async fn decided(app: &TestApp, fake: &FakeOpenAi, replies: Vec<Reply>, user: &str) -> Value {
     fake.on_classify(replies);
     fake.on_decide([advice("approved", "travel-trip-cap")]);
@@ -92,7 +93,7 @@ async fn an_answer_is_used_although_other_fields_have_unexpected_types() {
 async fn content_in_parts_is_the_text_of_its_text_parts() {
     let fake = FakeOpenAi::spawn().await;
     let app = TestApp::with_openai(&fake).await;
-    let json = right().to_string();
+    let json = correct_answer().to_string();
     let (head, tail) = json.split_at(20);
     let draft = r#"{"category": "meals"}"#;
     for (n, content) in [
@@ -108,7 +109,7 @@ async fn content_in_parts_is_the_text_of_its_text_parts() {
         json!([{"text": draft, "thought": true}, {"text": json}]),
         json!([{"type": "image_url", "image_url": {"url": "x"}}, 7, null, {"type": "text", "text": json}]),
         json!({"parts": [{"text": json}]}),
-        right(),
+        correct_answer(),
     ]
     .into_iter()
     .enumerate()
@@ -118,7 +119,7 @@ async fn content_in_parts_is_the_text_of_its_text_parts() {
         assert_eq!(decision["outcome"], "approved", "{body}\n{decision:#}");
         assert_eq!(decision["steps"][0]["attempts"], 1, "{body}");
     }
-    // Older and streaming forms have the text at another place.
+    // Older and streaming forms have the text in another field.
     for (n, choice) in [json!({"text": json}), json!({"delta": {"content": json}})]
         .into_iter()
         .enumerate()
@@ -133,7 +134,10 @@ async fn content_in_parts_is_the_text_of_its_text_parts() {
 async fn a_byte_order_mark_before_a_response_is_ignored() {
     let fake = FakeOpenAi::spawn().await;
     let app = TestApp::with_openai(&fake).await;
-    let body = format!("\u{feff}{}", completion(format!("\u{feff}{}", right())));
+    let body = format!(
+        "\u{feff}{}",
+        completion(format!("\u{feff}{}", correct_answer()))
+    );
     let reply = Reply::raw(200, "application/json", body);
     let decision = decided(&app, &fake, vec![reply], "ana").await;
     assert_eq!(decision["outcome"], "approved", "{decision:#}");
@@ -146,9 +150,9 @@ async fn an_answer_with_other_text_around_it_is_used_and_the_check_says_so() {
     let fake = FakeOpenAi::spawn().await;
     let app = TestApp::with_openai(&fake).await;
     for (n, content) in [
-        format!("```json\n{}\n```", right()),
-        format!("<think>{{}}Travel?</think>{}</s>", right()),
-        format!("The answer: {}", right()),
+        format!("```json\n{}\n```", correct_answer()),
+        format!("<think>{{}}Travel?</think>{}</s>", correct_answer()),
+        format!("The answer: {}", correct_answer()),
     ]
     .into_iter()
     .enumerate()
@@ -166,7 +170,7 @@ async fn an_answer_with_other_text_around_it_is_used_and_the_check_says_so() {
 async fn unknown_keys_of_an_answer_are_ignored() {
     let fake = FakeOpenAi::spawn().await;
     let app = TestApp::with_openai(&fake).await;
-    let mut answer = right();
+    let mut answer = correct_answer();
     answer["thoughts"] = json!({"category": "meals", "n": [1]});
     let replies = vec![Reply::content(answer)];
     let decision = decided(&app, &fake, replies, "ana").await;
@@ -190,7 +194,7 @@ async fn an_answer_that_was_cut_off_filtered_or_refused_is_not_requested_again()
     let fake = FakeOpenAi::spawn().await;
     let app = TestApp::with_openai(&fake).await;
     for (n, (reason, why)) in cases.enumerate() {
-        let reply = Reply::content(right()).finish_reason(reason);
+        let reply = Reply::content(correct_answer()).finish_reason(reason);
         let decision = decided(&app, &fake, vec![reply], &format!("u{n}")).await;
         assert_eq!(decision["outcome"], "needs_review", "{reason}");
         assert_eq!(decision["steps"][0]["attempts"], 1, "{reason}");
@@ -200,10 +204,10 @@ async fn an_answer_that_was_cut_off_filtered_or_refused_is_not_requested_again()
         );
     }
     for (n, message) in [
-        json!({"content": right().to_string(), "refusal": true}),
-        json!({"content": right().to_string(), "refusal": "I cannot."}),
+        json!({"content": correct_answer().to_string(), "refusal": true}),
+        json!({"content": correct_answer().to_string(), "refusal": "I cannot."}),
         json!({"content": [{"type": "refusal", "refusal": "I cannot."}]}),
-        json!({"content": [{"type": "text", "text": right().to_string()}, {"type": "refusal"}]}),
+        json!({"content": [{"type": "text", "text": correct_answer().to_string()}, {"type": "refusal"}]}),
     ]
     .into_iter()
     .enumerate()

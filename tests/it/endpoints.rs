@@ -1,6 +1,6 @@
-//! Each API of the table in `docs/configuration.md`, by flags alone, against an endpoint that refuses
-//! what that API documents to refuse. Also which API a host has, which base URLs stop the start, and
-//! headers of the operator's own.
+//! Each API of the table in `docs/configuration.md`, configured by flags alone, against an endpoint that
+//! refuses what that API is documented to refuse. Also which API is inferred from a host, which base
+//! URLs stop the start, and headers that the operator adds.
 
 use std::sync::{Arc, Mutex};
 
@@ -23,7 +23,7 @@ use crate::harness::replies::approved_trip;
 use crate::harness::server::Server;
 use crate::harness::{TestApp, config};
 
-/// What the program makes of flags and variables.
+/// The configuration that results from flags and variables.
 fn built(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let cli = Cli::try_parse_from([&["expense-agent"], flags].concat()).unwrap();
     let variables: Variables = variables
@@ -54,7 +54,7 @@ struct Endpoint {
 }
 
 impl Endpoint {
-    /// Why the API refuses a request, as it documents it.
+    /// Status and body with which the API refuses a request, as it documents.
     fn refusal(&self, uri: &str, headers: &HeaderMap, body: &Value) -> Option<(u16, Value)> {
         let has = |field: &str| body.get(field).is_some();
         let form = body["response_format"]["type"].as_str().unwrap_or("none");
@@ -102,7 +102,7 @@ impl Endpoint {
         }
     }
 
-    /// What the API ignores without a word, although the operator relies on it.
+    /// A setting that the API silently ignores, although the operator relies on it.
     fn ignored(&self, body: &Value) -> Option<&'static str> {
         let limit = if self.api == ModelApi::Ollama {
             "max_tokens"
@@ -138,7 +138,7 @@ async fn answer(State(endpoint): State<Endpoint>, request: Request) -> Response 
     } else {
         json!({"decision": "approved", "reason": "It fits.", "cited_rules": ["travel-trip-cap"]})
     };
-    // An endpoint that enforces no schema answers as it likes.
+    // Without an enforced schema, models put other text around the answer.
     let instructions = body["messages"][0]["content"].as_str().unwrap();
     let content = match body["response_format"]["type"].as_str() {
         Some("json_schema") => answer.to_string(),
@@ -202,8 +202,8 @@ async fn every_api_gets_only_parameters_that_it_accepts() {
         let refusals = endpoint.refusals.lock().unwrap().clone();
         assert_eq!(refusals, Vec::<Value>::new(), "{name}");
         assert_eq!(decision["outcome"], "approved", "{name}: {decision:#}");
-        // Only OpenAI's own prices are in the table, and the model's name alone is no reason to
-        // charge them.
+        // The price table has only OpenAI's own prices. They do not apply to a model of the same name
+        // at another provider.
         assert_eq!(
             decision["cost_usd"].is_null(),
             *api != ModelApi::Openai,

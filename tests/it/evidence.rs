@@ -15,8 +15,8 @@ fn shipped() -> Policies {
     (*rulebooks.shared.policies).clone()
 }
 
-/// An expense of an employee of its own, so that no cap is shared.
-fn of_its_own(transaction: &str, amount: &str) -> Value {
+/// An expense of an employee who has no other, so that no cap is shared.
+fn of_new_employee(transaction: &str, amount: &str) -> Value {
     let mut body = expense(transaction, amount);
     body["user_id"] = json!(transaction);
     body
@@ -34,7 +34,7 @@ async fn the_order_of_words_does_not_choose_the_more_lenient_policy() {
         "Printer, donation",
         "Parking, then a speeding fine",
     ] {
-        let decision = app.decide(of_its_own(transaction, "190.00")).await;
+        let decision = app.decide(of_new_employee(transaction, "190.00")).await;
         assert_eq!(decision["outcome"], "needs_review", "{decision:#}");
         assert_eq!(decision["reviewer"], "vp", "{transaction}");
         let reason = decision["reason"].as_str().unwrap();
@@ -54,7 +54,7 @@ async fn the_order_of_words_does_not_choose_the_more_lenient_policy() {
         "Gym membership, travel",
         "Donation of a printer",
     ] {
-        let decision = app.decide(of_its_own(transaction, "190.00")).await;
+        let decision = app.decide(of_new_employee(transaction, "190.00")).await;
         assert_eq!(decision["outcome"], "needs_approval", "{decision:#}");
         assert_eq!(decision["approver"], "vp", "{transaction}");
     }
@@ -63,7 +63,7 @@ async fn the_order_of_words_does_not_choose_the_more_lenient_policy() {
 #[tokio::test]
 async fn a_merchants_name_that_points_to_several_categories_is_ambiguous_too() {
     let app = TestApp::with(config()).await;
-    let mut body = of_its_own("Two days in Leeds", "190.00");
+    let mut body = of_new_employee("Two days in Leeds", "190.00");
     body["merchant"] = json!("Hilton Spa & Fitness");
     let decision = app.decide(body).await;
     assert_eq!(decision["outcome"], "needs_review", "{decision:#}");
@@ -73,7 +73,7 @@ async fn a_merchants_name_that_points_to_several_categories_is_ambiguous_too() {
 async fn a_higher_approver_is_stricter() {
     let app = TestApp::with(config()).await;
     let decision = app
-        .decide(of_its_own("Flight to a concert", "250.00"))
+        .decide(of_new_employee("Flight to a concert", "250.00"))
         .await;
     assert_eq!(
         (
@@ -96,8 +96,10 @@ async fn categories_with_one_verdict_are_not_ambiguous() {
     let mut dinner = meal("32.00");
     dinner["transaction"] = json!("Dinner on a business trip");
     assert_eq!(app.decide(dinner).await["outcome"], "approved");
-    let denied = app.decide(of_its_own("Flight and gym", "500.01")).await;
-    assert_eq!(denied["outcome"], "denied", "nothing is stricter");
+    let denied = app
+        .decide(of_new_employee("Flight and gym", "500.01"))
+        .await;
+    assert_eq!(denied["outcome"], "denied", "no category is stricter");
 }
 
 #[tokio::test]
@@ -114,7 +116,7 @@ async fn a_cap_that_is_used_up_makes_a_category_stricter() {
 #[tokio::test]
 async fn a_merchant_category_code_of_the_proposed_category_resolves_the_ambiguity() {
     let app = TestApp::with(config()).await;
-    let mut body = of_its_own("Flight to a training course", "190.00");
+    let mut body = of_new_employee("Flight to a training course", "190.00");
     assert_eq!(app.decide(body.clone()).await["outcome"], "needs_review");
     body["mcc"] = json!("4511");
     body["user_id"] = json!("ben");

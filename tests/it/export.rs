@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use crate::harness::binary::{Service, run};
 use crate::harness::expenses::flight;
-use crate::harness::jaeger::{Jaeger, skip};
+use crate::harness::jaeger::Jaeger;
 use crate::harness::otlp_receiver::OtlpReceiver;
 use crate::harness::server::UnusedPort;
+use crate::harness::skip::skip;
 use crate::harness::store::TestStore;
 use crate::harness::trace_tree::{self, TreeSpan};
 use crate::harness::{assert_golden, telemetry_settings};

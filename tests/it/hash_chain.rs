@@ -25,7 +25,7 @@ async fn broken(store: &TestStore) -> Option<Broken> {
 
 #[tokio::test]
 async fn every_change_that_bypasses_the_service_is_found_and_named() {
-    // A change of five decisions, and the record that is named.
+    // A change to a ledger of five decisions, the number of the record that is named, and why.
     for (tampering, seq, problem) in [
         (
             "UPDATE decision SET document = REPLACE(document, '\"amount\":\"45.00\"', \
@@ -309,7 +309,7 @@ async fn erased_texts_are_in_no_byte_of_the_ledger_and_the_chain_stays_valid() {
         let kept = ["id", "outcome", "amount", "date", "user_id", "category"];
         assert!(kept.into_iter().all(|field| erased[field] == of_ana[field]));
         assert_eq!(app.read(&of_ben).await, of_ben);
-        // With Ben's erased as well, no byte of the files contains it.
+        // Once Ben's text is erased as well, no byte of the files contains it.
         ledger.erase("default", "ben").await.unwrap();
         ledger.close().await;
         app.stop().await;

@@ -17,7 +17,7 @@ fn attribute(span: &SpanData, key: &str) -> Option<String> {
 }
 
 /// The value of an attribute on each span of a reply's trace.
-fn stamped(app: &TestApp, body: &Value, key: &str) -> Vec<Option<String>> {
+fn values_on_spans(app: &TestApp, body: &Value, key: &str) -> Vec<Option<String>> {
     app.trace(&body["trace_id"])
         .iter()
         .map(|span| attribute(span, key))
@@ -82,7 +82,7 @@ async fn the_employee_of_the_body_takes_precedence_over_the_one_of_the_baggage()
     let reply = app.post_with(body, &[("baggage", "user.id=ana")]).await;
     assert_eq!(reply.body["user_id"], "ben");
     assert!(
-        stamped(&app, &reply.body, "user.id")
+        values_on_spans(&app, &reply.body, "user.id")
             .iter()
             .all(|user| user.as_deref() == Some("ben"))
     );
@@ -103,12 +103,12 @@ async fn only_the_allowed_members_of_a_callers_baggage_are_used() {
     let baggage = "user.id=ana,expense.outcome=approved,gen_ai.system=x,feature.name=mobile";
     let reply = app.post_with(taxi(), &[("baggage", baggage)]).await;
     assert!(
-        stamped(&app, &reply.body, "gen_ai.system")
+        values_on_spans(&app, &reply.body, "gen_ai.system")
             .iter()
             .all(Option::is_none)
     );
     assert!(
-        stamped(&app, &reply.body, "feature.name")
+        values_on_spans(&app, &reply.body, "feature.name")
             .iter()
             .all(|name| name.as_deref() == Some("mobile"))
     );
@@ -128,7 +128,7 @@ async fn baggage_is_read_from_every_header_line_and_values_may_contain_equals_si
         (&json!("ana"), &json!("acme"))
     );
     assert!(
-        stamped(&app, &reply.body, "session.id")
+        values_on_spans(&app, &reply.body, "session.id")
             .iter()
             .all(|session| session.as_deref() == Some("YQ=="))
     );
@@ -157,7 +157,7 @@ async fn an_unknown_method_is_not_part_of_a_span_name() {
 async fn the_address_of_an_ipv6_host_has_no_brackets() {
     let app = TestApp::spawn().await;
     let reply = app.post_with(taxi(), &[("host", "[::1]:8000")]).await;
-    let addresses = stamped(&app, &reply.body, "server.address");
+    let addresses = values_on_spans(&app, &reply.body, "server.address");
     assert!(addresses.contains(&Some("::1".to_owned())), "{addresses:?}");
 }
 

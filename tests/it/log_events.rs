@@ -181,7 +181,7 @@ async fn log_records_can_be_turned_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backend_that_accepts_no_log_records_costs_one_warning() {
+async fn a_backend_that_accepts_no_log_records_causes_one_warning() {
     let unused_port = UnusedPort::new();
     let endpoint = unused_port.origin();
     let variables = [

@@ -1,4 +1,5 @@
-//! The JSON object in the text of an answer, whatever the model puts around it, and never one of two.
+//! Finding the one JSON object in the text of an answer, whatever other text surrounds it. A text with
+//! several objects has no answer.
 
 use expense_agent::agent::one_object::{OneObject, one_object};
 use proptest::prelude::*;
@@ -11,7 +12,7 @@ fn wrapped(object: &str) -> OneObject<'_> {
 }
 
 #[test]
-fn an_object_is_found_in_what_models_and_endpoints_put_around_it() {
+fn an_object_is_found_whatever_models_and_endpoints_put_around_it() {
     let encoded_twice = json!(OBJECT).to_string();
     for text in [
         format!("```json\n{OBJECT}\n```"),

@@ -1,6 +1,6 @@
-//! The permits of model calls: who waits for whom, and which calls are not made. Models of the tests
-//! answer when a test lets them; no test waits for a time to pass. What callers of the service see
-//! of permits is in `back_pressure`.
+//! The permits of model calls: in which order calls get them, and which calls are not made. The model
+//! of these tests answers when a test lets it. What callers of the service see when permits are
+//! scarce is tested in `back_pressure`.
 
 use std::num::NonZeroU32;
 use std::pin::pin;
@@ -88,7 +88,7 @@ fn endpoint_with(limits: BreakerLimits, n_calls: u32, error: Option<ModelError>)
     }
 }
 
-/// Makes one call, the first about an expense if the step is classify.
+/// Makes one call; for the step classify it is the first call about its expense.
 async fn call(endpoint: &Endpoint, step: Step, deadline: Instant) -> Reply {
     let schema = RawValue::from_string("{}".to_owned()).unwrap();
     let facts = Message {
@@ -127,7 +127,7 @@ async fn a_decide_call_overtakes_all_waiting_classify_calls_but_one() {
     let deadline = Instant::now() + HOUR;
     let first = |name| (name, Box::pin(call(&endpoint, Step::Classify, deadline)));
     let mut calls: Vec<_> = (1..=6).map(first).collect();
-    // The first one gets the permit, the second one is next, the others wait in line.
+    // The first call gets the permit, the second one is next, and the others wait in line.
     assert_eq!(ended(&mut calls), [0; 0]);
     let later = [7, 8].map(|name| (name, Box::pin(call(&endpoint, Step::Decide, deadline))));
     calls.extend(later);
@@ -153,7 +153,7 @@ async fn a_call_without_a_permit_before_its_deadline_fails_as_overloaded() {
     let errors = replies
         .iter()
         .map(|reply| reply.answer.clone().unwrap_err());
-    // The first one had the model to itself until its deadline, so the model is late, not busy.
+    // The first call had the model to itself until its deadline, so the model is slow, not busy.
     assert_eq!(
         errors.collect::<Vec<_>>(),
         [
@@ -170,8 +170,8 @@ async fn a_call_without_a_permit_before_its_deadline_fails_as_overloaded() {
     assert_eq!(endpoint.breaker.state(Instant::now()), BreakerState::Closed);
 }
 
-/// With the usual time of an answer known, a call whose answer would come too late is not made, even
-/// though its turn comes before its deadline.
+/// The service has learnt how long an answer takes. A call whose answer would come too late is not
+/// made, even if it could get a permit before its deadline.
 #[tokio::test]
 async fn a_call_that_cannot_be_answered_in_time_is_not_made() {
     for (step, is_made) in [(Step::Decide, true), (Step::Classify, false)] {
@@ -185,7 +185,7 @@ async fn a_call_that_cannot_be_answered_in_time_is_not_made() {
 
         let mut busy = pin!(call(&endpoint, Step::Decide, Instant::now() + HOUR));
         assert!(busy.as_mut().now_or_never().is_none());
-        // Made, if at all, as soon as the permit is free, which is at once.
+        // If this call is made, it is made as soon as the permit is free.
         let reserve = if is_made {
             HOUR
         } else {
@@ -213,7 +213,7 @@ async fn a_permit_is_returned_however_a_call_ends() {
         .map(|name| (name, Box::pin(call(&endpoint, Step::Classify, deadline))))
         .collect();
     assert_eq!(ended(&mut calls), [0; 0]);
-    // Given up in line, next in line, and while the model works on it.
+    // Calls are dropped while they wait in line, while next in line, and during the model's work.
     for index in [2, 1, 0] {
         drop(calls.remove(index));
         assert_eq!(ended(&mut calls), [0; 0]);

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use crate::harness::binary::Service;
 use crate::harness::expenses::expense;
 use crate::harness::fake_openai::FakeOpenAi;
-use crate::harness::jaeger::skip;
 use crate::harness::poll;
 use crate::harness::replies::{advice, category};
+use crate::harness::skip::skip;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Spans of one decision.

@@ -137,7 +137,7 @@ fn a_cap_that_was_lowered_below_its_use_allows_nothing_more() {
 }
 
 #[test]
-fn what_an_exceeded_cap_still_allows_can_be_paid() {
+fn the_amount_that_an_exceeded_cap_still_allows_can_be_paid() {
     let reimbursable = |category: &str, amount: &str, used: &str| {
         let usage = CapUsage {
             day: dec(used),
@@ -272,7 +272,7 @@ merchant = ["diner"]
 "#;
 
 #[test]
-fn every_mistake_in_a_file_is_reported_with_line_key_and_what_is_accepted() {
+fn every_mistake_in_a_file_is_reported_with_line_key_and_accepted_values() {
     let broken = r#"category = "Meals!"
 version = 1
 effective_from = "2026-13-01"

@@ -257,7 +257,7 @@ fn an_answer_gives_its_reason_before_its_conclusion() {
 
 /// What providers cache is the beginning of a prompt, so what an expense changes comes last.
 #[tokio::test]
-async fn the_facts_begin_with_what_many_expenses_share() {
+async fn the_facts_begin_with_the_parts_that_many_expenses_share() {
     let fake = FakeOpenAi::spawn().await;
     fake.script(approved_trip());
     let app = TestApp::with_openai(&fake).await;
@@ -271,7 +271,7 @@ async fn the_facts_begin_with_what_many_expenses_share() {
     }
 }
 
-/// The rules of a policy: so many, with ids of a length.
+/// A policy with this many rules, whose ids have this many characters.
 fn policy_with_rules(n_rules: usize, n_chars: usize) -> String {
     let head = "category = \"meals\"\nversion = \"1\"\neffective_from = \"2026-01-01\"\n\
                 currency = \"USD\"\nuncorroborated_limit = \"10.00\"\ntext = \"Meals.\"\n";

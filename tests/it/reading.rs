@@ -1,5 +1,5 @@
-//! Commands that read a ledger: one without records is not taken for one in which all is well, and a
-//! ledger that cannot be written to can be read.
+//! Commands that read a ledger: they report a ledger without records instead of calling it valid, and
+//! they work on a ledger that cannot be written to.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -30,8 +30,8 @@ fn said(output: Output) -> Said {
     (code, text(output.stdout), text(output.stderr))
 }
 
-/// Runs a command on a copy.
-async fn on(arguments: &[&str], copy: &TempDir) -> Said {
+/// Runs a command on a copy of a ledger.
+async fn run_on(arguments: &[&str], copy: &TempDir) -> Said {
     let data = ["--data", copy.path().to_str().unwrap()];
     said(run(&[arguments, &data].concat(), &[]).await)
 }
@@ -60,7 +60,7 @@ async fn every_command_that_reads_a_ledger_reports_that_it_has_no_records() {
     fs::write(empty_file.path().join(FILE), "").unwrap();
     for folder in [&without_log, &empty_file] {
         for more in [&[][..], &["--tenant", "default"]] {
-            let (code, out, error) = on(&[VERIFY, more].concat(), folder).await;
+            let (code, out, error) = run_on(&[VERIFY, more].concat(), folder).await;
             assert_eq!((code, &*out), (Some(3), ""), "{error}");
             assert!(error.contains("holds no record"), "{error}");
             assert!(
@@ -69,20 +69,20 @@ async fn every_command_that_reads_a_ledger_reports_that_it_has_no_records() {
             );
         }
         for command in [EXPORT, AUDIT] {
-            let (code, _, notes) = on(command, folder).await;
+            let (code, _, notes) = run_on(command, folder).await;
             assert_eq!(code, Some(0), "{notes}");
             assert!(notes.contains("holds no record"), "{notes}");
         }
     }
     let whole = copy(&store, &[FILE, LOG]);
-    let (code, out, error) = on(VERIFY, &whole).await;
+    let (code, out, error) = run_on(VERIFY, &whole).await;
     assert_eq!(code, Some(0), "{error}");
     assert!(out.starts_with("default: 1 records are valid"), "{out}");
     for command in [EXPORT, AUDIT] {
-        let (_, _, notes) = on(command, &whole).await;
+        let (_, _, notes) = run_on(command, &whole).await;
         assert!(!notes.contains("holds no record"), "{notes}");
     }
-    let (code, _, error) = on(&[VERIFY, &["--tenant", "acme"]].concat(), &whole).await;
+    let (code, _, error) = run_on(&[VERIFY, &["--tenant", "acme"]].concat(), &whole).await;
     assert_eq!(code, Some(3), "{error}");
     assert!(error.contains("no record of the tenant acme"), "{error}");
 }
@@ -101,8 +101,8 @@ async fn decisions_outside_the_hash_chain_fail_the_verification() {
     assert!(error.contains("no record is in a hash chain"), "{error}");
 }
 
-/// A folder that this process, or one without its rights, cannot write to; writable again when it is
-/// dropped, so that it can be removed.
+/// A folder that cannot be written to without the rights of root. It becomes writable again when this
+/// is dropped, so that it can be removed.
 struct ReadOnly(TempDir);
 
 impl ReadOnly {
@@ -114,7 +114,8 @@ impl ReadOnly {
         Self(folder)
     }
 
-    /// Runs a command as a user whom permissions stop: they do not stop root.
+    /// Runs a command on the folder. As root, it runs as another user, because permissions do not stop
+    /// root.
     async fn run(&self, arguments: &[&str]) -> Said {
         let data = ["--data", self.0.path().to_str().unwrap()];
         let mut command = command(&[arguments, &data].concat(), &[]);
@@ -136,7 +137,8 @@ async fn a_ledger_on_a_read_only_medium_is_verified_exported_and_audited() {
     let store = TestStore::sqlite();
     let app = TestApp::on(&store).await;
     let decision: Value = app.decide(numbered_ride(1)).await;
-    // With its log and index, as a running service has them; then alone, as a stopped one leaves it.
+    // With its write-ahead log and index, as a running service has them; then without them, as a
+    // stopped service leaves it.
     let running = ReadOnly::new(copy(&store, &[FILE, LOG, INDEX]));
     app.stop().await;
     let stopped = ReadOnly::new(copy(&store, &[FILE]));
@@ -155,7 +157,7 @@ async fn a_ledger_on_a_read_only_medium_is_verified_exported_and_audited() {
 }
 
 #[tokio::test]
-async fn a_read_only_ledger_that_has_to_be_changed_first_says_so() {
+async fn a_read_only_ledger_that_needs_a_checkpoint_or_a_migration_is_refused() {
     let store = TestStore::sqlite();
     let app = TestApp::on(&store).await;
     app.decide(numbered_ride(1)).await;

@@ -1,7 +1,7 @@
-//! A real grammar engine and a real llama.cpp server. The engine accepts right answers by both schemas
-//! and refuses wrong ones; with the server, whose model has random weights, every expense is decided
-//! and no outcome is more lenient than the policy's verdict. Both run if a variable names a Python
-//! with the packages that the scripts in `tests/model_servers` need.
+//! A real grammar engine and a real llama.cpp server. With both schemas, the engine accepts valid
+//! answers and refuses invalid ones. With the server, whose model has random weights, every expense is
+//! decided, and no outcome is more lenient than the policy's verdict. The tests run if
+//! `MODEL_SERVER_PYTHON` names a Python with the packages that the scripts in `tests/model_servers` need.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -15,12 +15,13 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::harness::binary::Service;
-use crate::harness::jaeger::skip;
+use crate::harness::skip::skip;
 use crate::harness::{project_path, shipped_policies};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A script of `tests/model_servers`, with pipes; `None` without a Python.
+/// Starts a script of `tests/model_servers` with pipes. Without a Python, prints that the test is
+/// skipped and returns `None`.
 fn script(name: &str) -> Option<Child> {
     let Ok(python) = std::env::var("MODEL_SERVER_PYTHON") else {
         skip("no Python with llguidance, gguf and xllamacpp; name one in MODEL_SERVER_PYTHON");
@@ -36,8 +37,8 @@ fn script(name: &str) -> Option<Child> {
     Some(script.unwrap())
 }
 
-/// A schema as it is sent, with its keys in their order, and texts that an engine has to accept and to
-/// refuse.
+/// A schema as it is sent, with its keys in their order, and the texts that an engine has to accept or
+/// to refuse.
 #[derive(Serialize)]
 struct Case<'a> {
     schema: &'a RawValue,
@@ -160,7 +161,7 @@ async fn a_real_llama_cpp_with_random_weights_never_overrules_the_policy() {
         Some("approved") | None => 0,
         Some("needs_approval") => 1,
         Some("denied") => 2,
-        // A person looks at it, whatever the verdict.
+        // Reviews: a person decides, whatever the verdict.
         Some(_) => 3,
     };
     for (status, decision) in &answers {

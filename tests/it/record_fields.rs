@@ -172,8 +172,8 @@ fn full_resolution() -> Resolution {
     }
 }
 
-/// Calls a function with every member and item below a value, and its path: names with dots, `*` for
-/// the items of a list.
+/// Calls a function with every member and item below a value, and with its path: names separated by
+/// dots, with `*` for the items of a list.
 fn walk(value: &mut Value, path: &str, visit: &mut impl FnMut(&str, &mut Value)) {
     let below = |name: &str| match path {
         "" => name.to_owned(),
@@ -216,7 +216,7 @@ fn unhashed(mut record: Value, kind: &RecordKind) -> Vec<String> {
 
 /// The texts of a decision that are not personal and stay when an employee's texts are erased: ids,
 /// amounts, dates, names that operators or this program gave, and texts made of these alone. A field
-/// that a person or a model fills freely belongs into the `personal` of its kind instead.
+/// that a person or a model fills freely belongs in the `personal` texts of its kind instead.
 const IMPERSONAL_OF_A_DECISION: [&str; 61] = [
     "agent_outcome",
     "amount",
@@ -281,7 +281,7 @@ const IMPERSONAL_OF_A_DECISION: [&str; 61] = [
     "validations.*.type",
 ];
 
-/// The same for a resolution. The ids of the people are kept: the record says who approved what.
+/// The same for a resolution. The ids of people are kept, because the record shows who approved what.
 const IMPERSONAL_OF_A_RESOLUTION: [&str; 17] = [
     "action",
     "actor",
@@ -354,7 +354,7 @@ fn assert_readable<T: DeserializeOwned>(document: &str, mut full: Value) {
 }
 
 #[test]
-fn what_version_0_1_0_recorded_can_be_read_and_every_later_field_has_a_default() {
+fn records_of_version_0_1_0_can_be_read_and_every_later_field_has_a_default() {
     assert_readable::<Decision>(
         include_str!("../data/decision-0.1.0.json"),
         json!(full_decision()),

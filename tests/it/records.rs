@@ -1,4 +1,4 @@
-//! What holds of every kind of record: its table is declared, and its records are chained, exported,
+//! What holds for every kind of record: its table is declared, and its records are chained, exported,
 //! erased and vacuumed. Their fields are tested in `record_fields`.
 
 use std::collections::BTreeSet;

@@ -17,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 const QUIET: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
 
 /// Waits until posting an expense with a key returns a status.
-async fn answered(app: &TestApp, key: &str, status: u16) {
+async fn wait_for_status(app: &TestApp, key: &str, status: u16) {
     poll::until(TIMEOUT, &format!("{status} for {key}"), async || {
         let reply = app.post_as(key, taxi()).await;
         if reply.status == status {
@@ -29,8 +29,8 @@ async fn answered(app: &TestApp, key: &str, status: u16) {
     .await;
 }
 
-/// Waits until `/readyz` reports this about the keys.
-async fn keys_are(url: &str, expected: &str) {
+/// Waits until the API keys check of `/readyz` starts with a text.
+async fn wait_for_keys_check(url: &str, expected: &str) {
     poll::until(TIMEOUT, expected, async || {
         let ready = reqwest::get(format!("{url}/readyz"))
             .await
@@ -59,12 +59,12 @@ async fn keys_are_added_rotated_and_revoked_without_a_restart() {
     let old = entry("old", "acme", "ea_old", "");
     let file = KeyFile::new(std::slice::from_ref(&old));
     let app = file.app().await;
-    answered(&app, "ea_old", 201).await;
+    wait_for_status(&app, "ea_old", 201).await;
     assert_eq!(app.post_as("ea_new", taxi()).await.status, 401);
 
     // Both are valid during the rotation, and both belong to the same tenant.
     file.replace(&[old, entry("new", "acme", "ea_new", "")]);
-    answered(&app, "ea_new", 201).await;
+    wait_for_status(&app, "ea_new", 201).await;
     let mine = app
         .get_with("/v1/expenses", &[("authorization", "Bearer ea_new")])
         .await
@@ -76,14 +76,14 @@ async fn keys_are_added_rotated_and_revoked_without_a_restart() {
         entry("old", "acme", "ea_old", "revoked = true"),
         entry("new", "acme", "ea_new", ""),
     ]);
-    answered(&app, "ea_old", 401).await;
+    wait_for_status(&app, "ea_old", 401).await;
     assert_eq!(app.post_as("ea_new", taxi()).await.status, 201);
 
     file.replace(&[
         entry("new", "acme", "ea_new", "expires = \"2000-01-01\""),
         entry("z", "zeta", "ea_zeta", ""),
     ]);
-    answered(&app, "ea_new", 401).await;
+    wait_for_status(&app, "ea_new", 401).await;
     assert_eq!(
         app.post_as("ea_zeta", taxi()).await.body["tenant_id"],
         "zeta"
@@ -112,7 +112,7 @@ async fn a_mounted_secret_that_swaps_its_links_is_followed() {
     .await;
     assert_eq!(app.post_as("ea_first", taxi()).await.status, 201);
     publish("..second", entry("a", "acme", "ea_second", ""));
-    answered(&app, "ea_second", 201).await;
+    wait_for_status(&app, "ea_second", 201).await;
     assert_eq!(app.post_as("ea_first", taxi()).await.status, 401);
 }
 
@@ -124,14 +124,14 @@ async fn sighup_reloads_the_keys_at_once() {
         &[QUIET],
     )
     .await;
-    keys_are(&service.url, "1 loaded").await;
+    wait_for_keys_check(&service.url, "1 loaded").await;
     assert_eq!(service.post(taxi()).await.0, 401);
     file.replace(&[
         entry("a", "acme", "ea_first", ""),
         entry("b", "acme", "ea_second", ""),
     ]);
     service.signal("HUP").await;
-    keys_are(&service.url, "2 loaded").await;
+    wait_for_keys_check(&service.url, "2 loaded").await;
     let (ended, log) = service.stop().await;
     assert!(ended.success(), "{log}");
 }
@@ -148,7 +148,7 @@ async fn an_invalid_file_leaves_the_loaded_keys_in_use_and_is_logged_once() {
         entry("b", "acme", "ea_new", ""),
         "[[key]]\nid = \"c\"\n".to_owned(),
     ]);
-    keys_are(
+    wait_for_keys_check(
         &service.url,
         &format!("{stale}7: `tenant` is missing; write"),
     )
@@ -170,12 +170,12 @@ async fn an_invalid_file_leaves_the_loaded_keys_in_use_and_is_logged_once() {
         );
     }
     file.replace(&["no toml".to_owned()]);
-    keys_are(&service.url, &format!("{stale}1: is not TOML")).await;
+    wait_for_keys_check(&service.url, &format!("{stale}1: is not TOML")).await;
     std::fs::remove_file(&file.path).unwrap();
-    keys_are(&service.url, &format!("{stale} cannot be read")).await;
+    wait_for_keys_check(&service.url, &format!("{stale} cannot be read")).await;
     assert_eq!(list("ea_good").await, 200);
     file.replace(&[good, entry("b", "acme", "ea_new", "")]);
-    keys_are(&service.url, "2 loaded").await;
+    wait_for_keys_check(&service.url, "2 loaded").await;
     assert_eq!(list("ea_new").await, 200);
 
     let (_, log) = service.stop().await;

@@ -17,7 +17,7 @@ use crate::harness::binary::Service;
 use crate::harness::expenses::{meal, of_user};
 use crate::harness::fake_openai::{self, FakeOpenAi};
 use crate::harness::policy_folder::{
-    PolicyFolder, copy_shipped, shipped_with, shown, wait_for_policies_check,
+    PolicyFolder, copy_shipped, shipped_with, wait_for_policies_check, wait_for_policy_text,
 };
 use crate::harness::replies::{advice, category};
 use crate::harness::{TestApp, openai, poll};
@@ -40,7 +40,7 @@ async fn an_edited_policy_is_used_from_the_next_expense_on() {
     let before = app.decide(of_user(meal("60.00"), "ana")).await;
     assert_eq!(before["outcome"], "approved");
     folder.write("meals.toml", &meals_up_to("50.00"));
-    shown(&app, "default", "50.00").await;
+    wait_for_policy_text(&app, "default", "50.00").await;
     let after = app.decide(of_user(meal("60.00"), "ben")).await;
     assert_eq!(
         (&after["outcome"], &after["findings"][0]["limit"]),
@@ -322,7 +322,7 @@ async fn a_decision_in_progress_keeps_its_policies_even_when_a_cap_moves() {
         "approved"
     );
     folder.write("meals.toml", &meals_up_to("500.00"));
-    shown(&app, "default", "500.00").await;
+    wait_for_policy_text(&app, "default", "500.00").await;
     gate.notify_one();
     let decision = under_way.await.unwrap();
     let expected = (json!("denied"), json!(true), json!("75.00"), json!("30.00"));

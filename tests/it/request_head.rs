@@ -1,5 +1,5 @@
-//! The head of a request, on every route: a header that has one value comes once, and without API
-//! keys the request names a host of this service.
+//! The head of a request, on every route: a single-valued header may be sent only once, and without
+//! API keys the request has to name a host of this service.
 
 use axum::http::Request;
 use expense_agent::config::Config;
@@ -13,11 +13,11 @@ use tower::ServiceExt;
 
 use crate::harness::binary;
 use crate::harness::expenses::taxi;
-use crate::harness::jaeger::skip;
 use crate::harness::key_file::{KeyFile, entry};
+use crate::harness::skip::skip;
 use crate::harness::{Reply, TestApp, config, http_config};
 
-/// Routes of every kind: traced and untraced, with a handler and without.
+/// Routes of every kind: traced and untraced, and one that does not exist.
 const ROUTES: [&str; 8] = [
     "/healthz",
     "/readyz",
@@ -61,7 +61,7 @@ async fn a_repeated_header_is_refused_before_a_decision_unless_it_is_a_list() {
     let twice = [("idempotency-key", "a"), ("idempotency-key", "b")];
     assert_refused(&app.post_with(taxi(), &twice).await, 400, "repeated_header");
     assert_eq!(app.get("/v1/expenses").await.body["decisions"], json!([]));
-    // Lists may come in several lines.
+    // A header that is a list may be split into several lines.
     let lists = [
         ("baggage", "user.id=ana"),
         ("baggage", "a=1"),
@@ -170,7 +170,7 @@ async fn the_authority_of_an_http_2_request_is_its_host() {
     }
 }
 
-/// The first line of the answer to a request that is sent as it is.
+/// Sends these bytes as a request, and returns the first line of the answer.
 async fn raw(app: &TestApp, request: &str) -> String {
     let mut peer = TcpStream::connect(app.url.strip_prefix("http://").unwrap())
         .await

@@ -70,7 +70,7 @@ async fn people_trips_and_tenants_of_an_earlier_ledger_are_found_in_every_spelli
         assert_eq!(app.decide(more).await["findings"][0]["used"], "200.00");
         let more = app.decide(of_user(laptop("1600.00"), "ana")).await;
         assert_eq!(more["findings"][0]["used"], "1000.00");
-        // A tenant keeps the name under which its chain began.
+        // A tenant keeps the spelling with which its hash chain began.
         for tenant in ["acm%C3%A9", "acme%CC%81", "acme%CC%81%E2%80%8B"] {
             let baggage = format!("tenant.id={tenant}");
             let headers = [("baggage", baggage.as_str())];

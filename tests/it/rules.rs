@@ -1,5 +1,5 @@
-//! Rules that look at something else than an amount: an expense's age, a date in the future, or a
-//! merchant that is not paid.
+//! Rules about something other than the amount: the age of an expense, a date in the future, or a
+//! blocked merchant.
 
 use std::path::Path;
 

@@ -333,8 +333,8 @@ fn the_low_56_bits_of_a_trace_id_decide() {
     }
     assert!(Ratio::ALL.keeps(trace_id(0)));
     assert!(!"0".parse::<Ratio>().unwrap().keeps(trace_id(u64::MAX)));
-    for senseless in ["-0.1", "1.1", "half", ""] {
-        senseless.parse::<Ratio>().unwrap_err();
+    for invalid in ["-0.1", "1.1", "half", ""] {
+        invalid.parse::<Ratio>().unwrap_err();
     }
 }
 

@@ -1,6 +1,6 @@
-//! One spelling of people, tenants, trips, words and merchants, text by text and as properties. That
-//! every door uses it is tested where the doors are: `keys`, `resolutions`, `tenants`, `splits`,
-//! `duplicates`, `ledger`.
+//! The spelling of people, tenants, trips, words and merchants, text by text and as properties. That
+//! names are compared by their spelling everywhere is tested in `keys`, `resolutions`, `tenants`,
+//! `splits`, `duplicates` and `ledger`.
 
 use expense_agent::policy::phrase::{Phrase, Readings, have_same_words, merchant_key};
 use expense_agent::spelling::look_alike::look_alike_words;
@@ -120,7 +120,7 @@ fn look_alikes_do_not_hide_a_blocked_merchant() {
         let phrase = Phrase::parse(phrase).unwrap();
         assert!(phrase.is_hidden_in(&Readings::of(name)), "{phrase} {name}");
     }
-    // Plain Latin letters are never taken for others.
+    // A plain Latin letter is never a look-alike of another one.
     for (phrase, name) in [
         ("bam*", "Barnes"),
         ("modem", "Modern"),

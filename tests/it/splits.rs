@@ -1,5 +1,5 @@
-//! One purchase submitted as several expenses: what counts together, and that two requests at once do
-//! not get past a rule.
+//! One purchase submitted as several expenses: which expenses count together, and that concurrent
+//! requests cannot evade the rule.
 
 use expense_agent::config::Config;
 use expense_agent::domain::ruling::{Role, Ruling, Window};
@@ -211,7 +211,7 @@ async fn concurrent_parts_of_a_purchase_are_approved_up_to_the_limit_only() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_parts_that_need_a_manager_need_a_director_above_the_limit() {
-    // What each part costs needs a manager, and what two of them cost a director.
+    // Each part alone needs a manager, and two parts together need a director.
     let rule = SPLIT.replace("500.00", "1000.00");
     let folder = policies_with("office.toml", &rule);
     let app = TestApp::with(Config {

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use crate::harness::binary::run;
 use crate::harness::expenses::taxi;
 use crate::harness::fake_openai::FakeOpenAi;
-use crate::harness::policy_folder::{PolicyFolder, shipped_with, shown, wait_for_policies_check};
+use crate::harness::policy_folder::{
+    PolicyFolder, shipped_with, wait_for_policies_check, wait_for_policy_text,
+};
 use crate::harness::replies::category;
 use crate::harness::{TestApp, assert_golden, openai};
 
@@ -192,7 +194,7 @@ async fn the_policies_of_a_tenant_are_added_and_removed_without_a_restart() {
     let folder = PolicyFolder::shipped();
     let app = folder.app().await;
     folder.write("tenants/acme & söhne/training.toml", TRAINING);
-    shown(&app, "acme%20&%20s%C3%B6hne", "900.00").await;
+    wait_for_policy_text(&app, "acme%20&%20s%C3%B6hne", "900.00").await;
     std::fs::remove_dir_all(folder.path().join("tenants")).unwrap();
     wait_for_policies_check(&app.url, "4 loaded").await;
     assert!(

@@ -1,5 +1,5 @@
-//! `baggage` and `traceparent` of a caller, member by member and field by field: what is malformed is
-//! ignored, and nothing else with it. What their values do is tested in `identity`.
+//! `baggage` and `traceparent` of a caller, member by member and field by field: a malformed part is
+//! ignored, and the rest is used. What their values are used for is tested in `identity`.
 
 use expense_agent::telemetry::Instruments;
 use expense_agent::telemetry::provider::Telemetry;
@@ -20,7 +20,7 @@ fn instruments() -> Instruments {
     Telemetry::with_exporter(&telemetry_settings(&[]), pseudonyms(), exporter).instruments()
 }
 
-/// Tenant and employee that these lines of baggage name.
+/// The tenant and the employee that these lines of baggage name.
 fn named(instruments: &Instruments, lines: &[&[u8]]) -> (Option<String>, Option<String>) {
     let mut headers = HeaderMap::new();
     for line in lines {

@@ -1,6 +1,6 @@
-//! URLs that are configured and then extended by a path: of the model's endpoint, a service, a trace
-//! UI, a Jaeger and a trace backend. A query stays a query, a path in front stays in front, and a URL
-//! that cannot be extended is refused before anything is sent.
+//! Configured URLs to which the program appends a path: those of the model's endpoint, a service, a
+//! trace UI, a Jaeger and a trace backend. Their own path and query are kept, and a URL that cannot be
+//! extended is refused before anything is sent.
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -101,7 +101,7 @@ fn the_base_url_of_a_trace_backend_keeps_its_query() {
     }
 }
 
-/// A server that refuses everything, and the paths with queries that it was asked for.
+/// A server that refuses everything, and the paths and queries of its requests so far.
 async fn refusing() -> (Server, Arc<Mutex<Vec<String>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let router = Router::new()

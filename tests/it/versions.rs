@@ -16,7 +16,7 @@ use crate::harness::store::on_each_store;
 async fn a_version_starts_on_tables_that_a_later_one_has_migrated() {
     on_each_store(async |store| {
         Ledger::open(&store.store).await.unwrap().close().await;
-        // What a migration of the next version does: it adds, and is recorded.
+        // Like a migration of the next version, which adds a column and is recorded.
         store
             .execute(
                 "ALTER TABLE decision ADD COLUMN later TEXT; CREATE INDEX by_later ON decision \

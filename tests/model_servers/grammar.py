@@ -1,5 +1,5 @@
-"""Reads a JSON list of `{"schema", "accepted", "refused"}` from standard input, and writes a JSON list of
-what llguidance, the grammar engine of several model servers, makes of them otherwise.
+"""Reads a JSON list of `{"schema", "accepted", "refused"}` from standard input. Writes a JSON list of the
+texts on which llguidance, the grammar engine of several model servers, disagrees.
 
 Used by the tests of `real_model_servers`; needs the package `llguidance`.
 """
@@ -14,7 +14,7 @@ END = 256
 
 
 class Bytes:
-    """A tokenizer whose tokens are the bytes, and one that ends the answer."""
+    """A tokenizer with one token for each byte, and one for the end of the answer."""
 
     eos_token_id = END
     bos_token_id = None

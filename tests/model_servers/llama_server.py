@@ -1,8 +1,8 @@
 """Starts llama.cpp's own HTTP server on a model of random weights, prints its base URL, and stops when
 standard input ends.
 
-The model knows nothing: what it writes is held together by the grammar that the server derives from the
-JSON schema of a request. Its tokens are single characters, so that any ASCII text is a prompt. Used by the tests of
+The output of the model is random; only the grammar that the server derives from the JSON schema of a request
+makes it an answer. Tokens are single characters, so that any ASCII text can be a prompt. Used by the tests of
 `real_model_servers`; needs the packages `gguf`, `numpy` and `xllamacpp`.
 """
 
@@ -31,7 +31,7 @@ def write_model(path):
     writer.add_layer_norm_rms_eps(1e-5)
     tokens = SPECIAL + [f"<0x{byte:02X}>" for byte in range(256)]
     kinds = [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL]
-    # The model must not write bytes that are no text by themselves.
+    # The model must not write bytes that are not valid UTF-8 on their own.
     kinds += [gguf.TokenType.BYTE] * 128 + [gguf.TokenType.UNUSED] * 128
     tokens += [chr(code) for code in range(33, 127)] + ["\u2581"]
     kinds += [gguf.TokenType.NORMAL] * 95

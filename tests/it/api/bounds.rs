@@ -1,5 +1,5 @@
-//! The bounds in the OpenAPI description, compared with what the service accepts: a body that its schema
-//! admits is accepted, and one past a bound is refused by both.
+//! The bounds in the OpenAPI description, compared with what the service accepts: schema and service
+//! accept the same bodies, and both refuse a body that exceeds a bound.
 
 use expense_agent::domain::body::is_line;
 use expense_agent::domain::money::Currency;
@@ -18,8 +18,8 @@ async fn schemas() -> Value {
     contract["components"]["schemas"].clone()
 }
 
-/// Whether a schema admits a value: the part of JSON Schema that the bounds use. A development
-/// dependency for it would bring more code than the whole service.
+/// Whether a schema admits a value. Supports only the part of JSON Schema that the bounds use; a crate
+/// for all of it would be larger than the service.
 fn admits(schemas: &Value, schema: &Value, value: &Value) -> bool {
     if let Some(name) = schema["$ref"].as_str() {
         return admits(schemas, &schemas[name.rsplit('/').next().unwrap()], value);

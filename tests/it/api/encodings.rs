@@ -1,5 +1,5 @@
-//! How a body is encoded: a byte order mark is ignored, and a compressed body is refused with what is
-//! accepted.
+//! How a body is encoded: a byte order mark is ignored, and a compressed body is refused by a problem
+//! that says what is accepted.
 
 use reqwest::Method;
 use serde_json::Value;

@@ -1,7 +1,6 @@
 //! The HTTP contract: bodies that are accepted or refused in `bodies`, how they are encoded in
-//! `encodings`, lists, filters and policies
-//! in `reading`, the OpenAPI description in `contract` and `bounds`, and overload, disconnecting clients and
-//! probes in `requests`.
+//! `encodings`, lists, filters and policies in `reading`, the OpenAPI description in `contract` and
+//! `bounds`, and overload, disconnecting clients and probes in `requests`.
 
 mod bodies;
 mod bounds;

@@ -22,26 +22,26 @@ async fn amounts_are_read_only_with_the_separators_that_flags_name() {
         "--date-format",
         "%d.%m.%Y",
     ];
-    let told = [
+    let with_flags = [
         &columns[..],
         &["--decimal", ",", "--thousands", ".", "--match-refunds"],
     ]
     .concat();
-    let decided = decide_table("semicolons.csv", &told).await;
+    let decided = decide_table("semicolons.csv", &with_flags).await;
     assert_eq!(
         shown(&decided, "amount"),
         json!([[201, "18.40"], [201, "1018.40"], [201, "-1018.40"]]),
         "{}",
         decided.notes
     );
-    let untold = decide_table("semicolons.csv", &columns).await;
-    assert_eq!(untold.code, Some(3));
+    let without_flags = decide_table("semicolons.csv", &columns).await;
+    assert_eq!(without_flags.code, Some(3));
     assert!(
-        untold
+        without_flags
             .notes
             .contains("name its separators with --decimal and --thousands"),
         "{}",
-        untold.notes
+        without_flags.notes
     );
     for (cell, more, read) in [
         ("12", &[][..], Some("12.00")),

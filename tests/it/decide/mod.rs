@@ -1,13 +1,13 @@
 //! `decide`: every row of a file is answered, by a decision or by the reason why there is none, and
 //! no row is decided twice. `tables` tests how files are read, `shapes` and `cells` the many ways in
-//! which tables are written, `order` credits and the order of rows, `anew` what happens to rows that were
-//! decided without the model, `runs` how a run is interrupted, continued and sent to a service.
+//! which tables are written, `order` credits and the order of rows, `superseding` rows that were decided
+//! without the model's advice, `runs` how a run is interrupted, continued and sent to a service.
 
-mod anew;
 mod cells;
 mod order;
 mod runs;
 mod shapes;
+mod superseding;
 mod tables;
 
 use std::path::{Path, PathBuf};
@@ -163,7 +163,7 @@ fn shown(decided: &Decided, field: &str) -> Value {
         .collect()
 }
 
-/// The message about each row, and `null` for a row without one.
+/// Field and message of the first error of each row; both are empty for a row without an error.
 fn messages(decided: &Decided) -> Vec<String> {
     let rows = decided.answers.iter();
     rows.map(|answer| {

@@ -1,5 +1,5 @@
-//! What one row owes to the rows before it: caps that they use up, purchases that a credit refunds, and
-//! rows that there is nothing to decide about.
+//! How the decision on a row depends on the rows before it: they use up caps, and a credit refunds a
+//! purchase among them. Also rows of amount zero, about which there is nothing to decide.
 
 use serde_json::{Value, json};
 
@@ -74,10 +74,12 @@ async fn a_credit_refunds_the_only_purchase_that_fits_and_otherwise_waits_for_a_
     assert_eq!(bodies(&again.answers), bodies(&decided.answers));
     assert_eq!(again.n_replayed(), 5);
 
-    // Without the flag a credit has to name its purchase, as it has to everywhere.
-    let untold = [&USD[..], &["--key-prefix", "b"]].concat();
-    let untold = workspace.decide(file.to_str().unwrap(), &untold).await;
-    assert_eq!(untold.answers[4]["status"], 422);
+    // Without the flag, a credit has to name its purchase, as in every other request.
+    let without_flag = [&USD[..], &["--key-prefix", "b"]].concat();
+    let unmatched = workspace
+        .decide(file.to_str().unwrap(), &without_flag)
+        .await;
+    assert_eq!(unmatched.answers[4]["status"], 422);
 }
 
 #[tokio::test]

@@ -143,13 +143,13 @@ async fn trailing_empty_cells_may_be_missing_or_superfluous() {
 
 #[tokio::test]
 async fn the_encoding_comes_from_the_byte_order_mark_or_from_a_flag() {
-    let told = ["--encoding", "windows-1252"];
+    let with_flag = ["--encoding", "windows-1252"];
     // The letters and the dash are in other places than in ISO 8859-1 or in UTF-8.
     let table = b"date,transaction,amount,currency\r\n2026-02-03,Taxi \xE0 Z\xFCrich \x96 2 \x80,12.01,USD\r\n";
     let workspace = Workspace::new();
     let file = workspace.path("table.csv");
     std::fs::write(&file, table).unwrap();
-    let decided = workspace.decide(&file, &told).await;
+    let decided = workspace.decide(&file, &with_flag).await;
     let expected = json!([[201, "Taxi à Zürich – 2 €"]]);
     assert_eq!(
         shown(&decided, "transaction"),
@@ -157,11 +157,11 @@ async fn the_encoding_comes_from_the_byte_order_mark_or_from_a_flag() {
         "{}",
         decided.notes
     );
-    let untold = workspace.decide(&file, &[]).await;
+    let without_flag = workspace.decide(&file, &[]).await;
     assert!(
-        messages(&untold)[0].contains("--encoding"),
+        messages(&without_flag)[0].contains("--encoding"),
         "{}",
-        untold.notes
+        without_flag.notes
     );
 
     let utf_16 = |big: bool| -> Vec<u8> {
@@ -183,12 +183,12 @@ async fn the_encoding_comes_from_the_byte_order_mark_or_from_a_flag() {
         let unmarked = decide_bytes(&utf_16(is_big), &[]).await;
         let hint = format!("--encoding {name}");
         assert!(unmarked.notes.contains(&hint), "{}", unmarked.notes);
-        let told = decide_bytes(&utf_16(is_big), &["--encoding", name]).await;
+        let with_flag = decide_bytes(&utf_16(is_big), &["--encoding", name]).await;
         assert_eq!(
-            shown(&told, "amount"),
+            shown(&with_flag, "amount"),
             json!([[201, "12.01"]]),
             "{}",
-            told.notes
+            with_flag.notes
         );
     }
     let wrong = decide_bytes(
@@ -250,7 +250,7 @@ async fn a_header_without_rows_decides_nothing() {
 }
 
 #[tokio::test]
-async fn the_category_of_a_card_statement_is_evidence_of_its_own() {
+async fn the_category_hint_of_a_card_statement_is_evidence() {
     let table = "transaction,amount,category_hint\nCard 0815,12.01,Restaurants and lunch\n\
                  Card 0815,12.02,Direct sales\nTaxi to the fair,12.03,Restaurants and lunch\n";
     let decided = decide_bytes(table.as_bytes(), &[]).await;

@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::{CARD_COLUMNS, Decided, NO_METRICS, QUIET, USD, Workspace, data};
 use crate::harness::binary::command;
-use crate::harness::jaeger::skip;
+use crate::harness::skip::skip;
 use crate::harness::{assert_golden, policies_with};
 
 #[tokio::test]
@@ -256,9 +256,9 @@ async fn a_table_that_a_spreadsheet_wrote_is_read_without_changes() {
         (&bus["amount"], &bus["currency"], &bus["user_id"]),
         (&json!("2.00"), &json!("EUR"), &json!("ana"))
     );
-    let fault = &decided.answers[2]["body"]["errors"][0];
+    let error = &decided.answers[2]["body"]["errors"][0];
     assert_eq!(
-        fault,
+        error,
         &json!({"field": "transaction", "message": "the cell is not UTF-8; save the file as UTF-8, or name its encoding with --encoding, such as windows-1252"})
     );
 }
@@ -278,13 +278,13 @@ async fn a_quote_that_is_never_closed_is_reported() {
             "{}",
             decided.notes
         );
-        let fault = &decided.answers[1]["body"]["errors"][0];
+        let error = &decided.answers[1]["body"]["errors"][0];
         assert!(
-            fault["message"]
+            error["message"]
                 .as_str()
                 .unwrap()
                 .contains("opens a quote that is never closed"),
-            "{fault}"
+            "{error}"
         );
         // A quote that is closed at the very end of the file is no problem.
         let file = workspace.write(
@@ -314,7 +314,7 @@ async fn a_quote_that_is_never_closed_is_reported() {
 }
 
 #[tokio::test]
-async fn json_lines_come_from_a_pipe_and_may_have_keys_of_their_own() {
+async fn json_lines_are_read_from_a_pipe_and_may_have_idempotency_keys() {
     let workspace = Workspace::new();
     let taxi = json!({"transaction": "Taxi", "amount": 12.5});
     let keyed = json!({"idempotency_key": "card-17", "expense": taxi});

@@ -8,8 +8,8 @@ use std::process::Command;
 use regex::Regex;
 use serde_json::Value;
 
-use crate::harness::jaeger::skip;
 use crate::harness::project_path;
+use crate::harness::skip::skip;
 
 use super::{AGENT, COMPOSE, list, text};
 

@@ -13,8 +13,8 @@ use serde_json::json;
 use super::{decisions, paper};
 use crate::harness::binary::{run, text};
 use crate::harness::expenses::{id_of, path_of};
-use crate::harness::jaeger::skip;
 use crate::harness::server::UnusedPort;
+use crate::harness::skip::skip;
 use crate::harness::store::{TestStore, on_each_store};
 use crate::harness::tcp_proxy::TcpProxy;
 use crate::harness::{TestApp, config, poll};
@@ -106,7 +106,7 @@ async fn a_full_disk_is_a_503_loses_no_answered_decision_and_needs_no_restart() 
     );
 
     std::fs::remove_file(filler).unwrap();
-    poll::until(Duration::from_secs(10), "there is room again", async || {
+    poll::until(Duration::from_secs(10), "room on the disk", async || {
         let ready = app.get("/readyz").await;
         if ready.status == 200 {
             Ok(())
@@ -120,7 +120,7 @@ async fn a_full_disk_is_a_503_loses_no_answered_decision_and_needs_no_restart() 
     assert_eq!(
         recorded.len(),
         answered.len(),
-        "what was refused is not there"
+        "a refused decision is not recorded"
     );
     for decision in &answered {
         assert_eq!(recorded.get(id_of(decision)), Some(decision));
@@ -159,7 +159,7 @@ async fn a_service_does_not_start_on_a_ledger_it_cannot_write_to() {
         !output.status.success() && said.contains("error: ") && said.contains("ledger"),
         "{said}"
     );
-    // Nothing was harmed.
+    // The ledger is intact.
     assert!(disk.mount(&["-o", "remount,rw"]));
     let app = TestApp::with(Config { store, ..config() }).await;
     app.decide(paper(1)).await;
@@ -230,7 +230,7 @@ impl Drop for Frozen {
 async fn assert_recovers(app: &TestApp) {
     poll::until(
         Duration::from_secs(10),
-        "it accepts writes again",
+        "ledger that accepts writes again",
         async || {
             let ready = app.get("/readyz").await;
             if ready.status == 200 {
@@ -265,7 +265,11 @@ async fn an_sqlite_ledger_that_becomes_read_only_is_a_503_and_needs_no_restart()
         (503, &json!("failed"))
     );
     let path = path_of(&first);
-    assert_eq!(app.get(&path).await.body, first, "it can be read");
+    assert_eq!(
+        app.get(&path).await.body,
+        first,
+        "the ledger can still be read"
+    );
     drop(frozen);
     assert_recovers(&app).await;
 }
@@ -289,18 +293,14 @@ async fn a_postgres_that_becomes_read_only_is_a_503_and_needs_no_restart() {
             )
             .await;
         store.execute(end_sessions).await;
-        poll::until(
-            Duration::from_secs(10),
-            "the ledger is read-only",
-            async || {
-                let ready = app.get("/readyz").await;
-                if ready.status == 503 {
-                    Ok(())
-                } else {
-                    Err(ready.body)
-                }
-            },
-        )
+        poll::until(Duration::from_secs(10), "read-only ledger", async || {
+            let ready = app.get("/readyz").await;
+            if ready.status == 503 {
+                Ok(())
+            } else {
+                Err(ready.body)
+            }
+        })
         .await;
         let refused = app.post(paper(2)).await;
         assert_eq!(
@@ -308,7 +308,7 @@ async fn a_postgres_that_becomes_read_only_is_a_503_and_needs_no_restart() {
             (503, &json!("ledger_unavailable"))
         );
         let path = path_of(&first);
-        poll::until(Duration::from_secs(10), "it can be read", async || {
+        poll::until(Duration::from_secs(10), "readable ledger", async || {
             let reply = app.get(&path).await;
             if reply.body == first {
                 Ok(())
@@ -393,7 +393,7 @@ async fn a_postgres_that_dies_silently_delays_a_request_no_longer_than_the_time_
         assert_eq!(
             decisions(&app.url).await.len(),
             2,
-            "what was cut off is not there"
+            "the decision that was cut off is not recorded"
         );
         // Idle connections that died are replaced, and no request is refused.
         proxy.go_silent();

@@ -1,8 +1,7 @@
 //! A client of a real Jaeger, through its stable query API `/api/v3`. The person who runs the tests
 //! starts the Jaeger and sets three environment variables; without them, tests that need it are
-//! skipped with a note.
+//! skipped.
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -106,12 +105,6 @@ pub(crate) fn tree_spans(answer: &Value) -> Vec<TreeSpan> {
         .flat_map(|scope| items(&scope["spans"]))
         .map(tree_span)
         .collect()
-}
-
-/// Writes to standard error why a test is skipped. The test framework captures `eprintln!` of a test
-/// that passes, but not this.
-pub(crate) fn skip(reason: &str) {
-    writeln!(std::io::stderr(), "skipped: {reason}").expect("standard error can be written to");
 }
 
 fn tree_span(span: &Value) -> TreeSpan {

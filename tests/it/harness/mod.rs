@@ -20,6 +20,7 @@ pub(crate) mod replies;
 pub(crate) mod restartable_receiver;
 pub(crate) mod sent;
 pub(crate) mod server;
+pub(crate) mod skip;
 pub(crate) mod store;
 pub(crate) mod tcp_proxy;
 pub(crate) mod trace_tree;
@@ -203,11 +204,11 @@ impl TestApp {
 
     /// The service with these settings.
     pub(crate) async fn with(config: Config) -> Self {
-        Self::by(Clock::system(), config).await
+        Self::with_clock(Clock::system(), config).await
     }
 
     /// The service with these settings and this clock.
-    pub(crate) async fn by(clock: Clock, config: Config) -> Self {
+    pub(crate) async fn with_clock(clock: Clock, config: Config) -> Self {
         let spans = InMemorySpanExporter::default();
         let telemetry = Telemetry::with_exporter(&config.telemetry, pseudonyms(), spans.clone());
         Self::start(config, clock, telemetry, spans).await

@@ -111,7 +111,7 @@ impl PolicyFolder {
 }
 
 /// Waits until `/v1/policies` contains a text for a tenant.
-pub(crate) async fn shown(app: &TestApp, tenant: &str, text: &str) {
+pub(crate) async fn wait_for_policy_text(app: &TestApp, tenant: &str, text: &str) {
     let baggage = format!("tenant.id={tenant}");
     poll::until(TIMEOUT, text, async || {
         let policies = app

@@ -8,7 +8,7 @@ use sqlx::{AnyPool, SqlSafeStr};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::jaeger::skip;
+use super::skip::skip;
 
 /// The database of one test.
 pub(crate) struct TestStore {

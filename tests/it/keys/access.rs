@@ -28,7 +28,7 @@ async fn a_key_is_valid_through_its_whole_last_day_in_utc() {
         ("2028-02-29T23:59:59Z", "2028-02-29", 401),
     ] {
         let clock = Clock::fixed(moment.parse().unwrap());
-        let app = TestApp::by(
+        let app = TestApp::with_clock(
             clock,
             Config {
                 http: HttpConfig {

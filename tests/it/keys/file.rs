@@ -206,7 +206,7 @@ async fn a_service_starts_only_with_valid_keys_and_listens_on_any_address_with_t
 }
 
 #[tokio::test]
-async fn a_new_key_lets_its_holder_in() {
+async fn a_new_key_is_accepted_by_a_service() {
     let shown = text(run(&["keys", "new", "--tenant", "acme"], &[]).await.stdout);
     let key = shown.lines().next().unwrap();
     let app = KeyFile::new(&[shown[shown.find("[[key]]").unwrap()..].to_owned()])

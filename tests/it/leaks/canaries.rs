@@ -15,7 +15,7 @@ use crate::harness::replies::{advice_because, category_because};
 /// Scripts a model that repeats the canary, in a different field in each run. Returns the number of
 /// runs.
 fn script(fake: &FakeOpenAi, canary: &str) -> usize {
-    let said = format!("It is {canary}, as he says.");
+    let said = format!("It is {canary}, as the text says.");
     let runs: [(Vec<Reply>, Vec<Reply>); 7] = [
         (
             vec![category_because("travel", &said)],

@@ -157,7 +157,7 @@ async fn a_receiver_that_hangs_is_tried_again_after_the_timeout() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_without_a_listener_logs_one_warning_and_without_an_exporter_none_is_logged() {
+async fn an_endpoint_without_a_listener_causes_one_warning_and_a_disabled_exporter_none() {
     let unused_port = UnusedPort::new();
     let endpoint = unused_port.origin();
     for (exporter, n_warnings) in [("otlp", 1), ("none", 0), ("prometheus", 0)] {

@@ -31,7 +31,7 @@ const CURRENCIES: [(&str, u32, i64); 4] = [
 #[derive(Clone, Debug)]
 struct Script {
     currency: usize,
-    /// Whether it is approved by the agent, and not by a person.
+    /// Whether the agent approves it, so that no person has to.
     is_approved: bool,
     minor: i64,
     events: Vec<Event>,
@@ -47,8 +47,8 @@ impl Script {
         (self.amount(minor) * rate).round_dp_with_strategy(2, RoundingStrategy::ToPositiveInfinity)
     }
 
-    /// What is paid after these events, and what is pending, in the currency of the policy. The
-    /// order of the events does not enter it.
+    /// What is paid and what is pending after these events, in the currency of the policy. It does not
+    /// depend on their order.
     fn expected(&self, events: &[Event]) -> (Decimal, Decimal) {
         let mut credited = 0;
         let (mut paid, mut pending) = match self.is_approved {
@@ -68,7 +68,7 @@ impl Script {
     }
 }
 
-/// The purchase of a script, at work.
+/// A purchase to which the events of a script are applied.
 struct Purchase<'a> {
     office: &'a Office,
     script: &'a Script,
@@ -132,7 +132,7 @@ impl<'a> Purchase<'a> {
         assert_eq!((again.status, &again.body), (201, &first.body));
     }
 
-    /// What all decisions of the employee come to.
+    /// What all decisions of the employee paid, less what credits took back.
     async fn paid(&self) -> Decimal {
         let path = format!("/v1/expenses?user_id={}", self.user);
         let page = self.office.get(&path).await;
@@ -140,7 +140,8 @@ impl<'a> Purchase<'a> {
         decisions.iter().map(paid).sum()
     }
 
-    async fn assert_is(&self, store: &TestStore, (paid, pending): (Decimal, Decimal)) {
+    /// Asserts what is paid, and that the caps hold what is paid or pending.
+    async fn assert_sums(&self, store: &TestStore, (paid, pending): (Decimal, Decimal)) {
         assert_eq!(self.paid().await, paid, "{:?}", self.script);
         let pool = store.connect().await;
         let sql = "SELECT used_minor FROM cap_usage WHERE user_id = $1";
@@ -216,7 +217,7 @@ async fn credits_and_a_resolution_come_to_the_same_sum_in_every_order() {
                 for at in 1..=script.events.len() {
                     purchase.apply(script.events[at - 1]).await;
                     purchase
-                        .assert_is(&store, script.expected(&script.events[..at]))
+                        .assert_sums(&store, script.expected(&script.events[..at]))
                         .await;
                 }
             }
@@ -267,7 +268,7 @@ async fn a_credit_of_a_pending_purchase_takes_nothing_back_and_the_approval_pays
         "what was recorded stays"
     );
     purchase
-        .assert_is(&store, (Decimal::new(40_000, 2), Decimal::ZERO))
+        .assert_sums(&store, (Decimal::new(40_000, 2), Decimal::ZERO))
         .await;
 }
 
@@ -290,7 +291,7 @@ async fn credits_of_a_purchase_that_an_earlier_version_recorded_come_to_the_same
             }
             for at in 2..=3 {
                 purchase.apply(events[at - 1]).await;
-                purchase.assert_is(&store, script.expected(&events[..at])).await;
+                purchase.assert_sums(&store, script.expected(&events[..at])).await;
             }
         }
     })
@@ -411,7 +412,7 @@ proptest! {
                 let purchase = Purchase::decide(&offices[0], script, format!("ana-{n}")).await;
                 for at in 1..=script.events.len() {
                     purchase.apply(script.events[at - 1]).await;
-                    purchase.assert_is(&store, script.expected(&script.events[..at])).await;
+                    purchase.assert_sums(&store, script.expected(&script.events[..at])).await;
                 }
             }
             // All at once, through two services that share the ledger.
@@ -422,7 +423,7 @@ proptest! {
                     if m % 2 == 0 { purchase.apply(*event) } else { elsewhere.apply(*event) }
                 });
                 futures_util::future::join_all(events).await;
-                purchase.assert_is(&store, script.expected(&script.events)).await;
+                purchase.assert_sums(&store, script.expected(&script.events)).await;
             });
             futures_util::future::join_all(at_once).await;
         });

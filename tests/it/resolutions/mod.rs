@@ -1,6 +1,7 @@
-//! Resolutions. `permissions` tests who may resolve, `credits` what is paid of a purchase with
-//! credits, `effects` what a resolution does to caps and category, `superseding` how an expense is
-//! decided anew, and `open` which decisions are open and what happens when many people resolve one.
+//! Resolutions. `permissions` tests who may resolve, `own` that people do not resolve their own
+//! expenses, `credits` what is paid of a purchase with credits, `effects` what a resolution does to
+//! caps and category, `superseding` how an expense is decided anew, and `open` which decisions are open
+//! and what happens when many people resolve one.
 
 mod credits;
 mod effects;
@@ -35,6 +36,7 @@ fn keys() -> KeyFile {
     ])
 }
 
+/// A service that accepts the keys above.
 struct Office {
     app: TestApp,
     _keys: KeyFile,
@@ -109,10 +111,12 @@ fn odd_meal(amount: &str) -> Value {
     })
 }
 
+/// The body of a resolution by a person, in a role.
 fn by(actor: &str, action: &str, role: &str) -> Value {
     json!({"action": action, "role": role, "actor": actor, "reason": "Talked to her."})
 }
 
+/// The body of an approval as a meal.
 fn as_a_meal(role: &str) -> Value {
     let mut body = by("ben", "approve", role);
     body["category"] = "meals".into();

@@ -1,5 +1,5 @@
-//! Four eyes: neither the employee nor the person who handed an expense in approves or denies it,
-//! whatever names the request gives; both may withdraw it.
+//! The four-eyes principle: neither the employee nor the submitter can approve or deny an expense,
+//! whatever names the request gives. Both may withdraw it.
 
 use expense_agent::config::Config;
 use expense_agent::config::http::HttpConfig;
@@ -41,7 +41,8 @@ async fn app_on(store: &TestStore, keys: &KeyFile) -> TestApp {
     .await
 }
 
-async fn hand_in(app: &TestApp, key: &str, user_id: Option<&str>, baggage: &str) -> Value {
+/// Submits a laptop that needs approval.
+async fn submit(app: &TestApp, key: &str, user_id: Option<&str>, baggage: &str) -> Value {
     let mut body = json!({"transaction": "Laptop", "amount": "600.00"});
     if let Some(user_id) = user_id {
         body["user_id"] = user_id.into();
@@ -54,6 +55,7 @@ async fn hand_in(app: &TestApp, key: &str, user_id: Option<&str>, baggage: &str)
     reply.body
 }
 
+/// Resolves a decision as a manager.
 async fn act(
     app: &TestApp,
     key: &str,
@@ -84,7 +86,7 @@ async fn the_submitter_can_neither_approve_nor_deny_an_expense_of_any_employee()
         (Some("BE\u{ad}N"), "", "BE\u{ad}N"),
         (Some("anonymous"), "", "anonymous"),
     ] {
-        let decision = hand_in(&app, "ea_ben", user_id, baggage).await;
+        let decision = submit(&app, "ea_ben", user_id, baggage).await;
         assert_eq!(decision["user_id"], employee);
         assert_eq!(
             decision["submitted_by"],
@@ -123,13 +125,13 @@ async fn a_person_in_another_spelling_cannot_resolve_their_own_expense() {
         "Jos\u{e9}\u{200b}",
         "\u{202e}Jos\u{e9}",
     ] {
-        let decision = hand_in(&app, "ea_feed", Some(user_id), "").await;
+        let decision = submit(&app, "ea_feed", Some(user_id), "").await;
         assert_eq!(decision["user_id"], user_id);
         let reply = act(&app, "ea_jose", &decision, "approve", None).await;
         assert!(is_refused(&reply), "{user_id:?} {:#}", reply.body);
         let reply = act(&app, "ea_feed", &decision, "deny", Some("jose\u{301}")).await;
         assert!(is_refused(&reply), "{user_id:?} {:#}", reply.body);
-        // The key is José's own, so naming him in another spelling is no other actor.
+        // The key names José, so another spelling of the name is not another actor.
         let reply = act(&app, "ea_jose", &decision, "withdraw", Some("JOSE\u{301}")).await;
         assert_eq!(reply.status, 201, "{:#}", reply.body);
     }
@@ -147,7 +149,7 @@ async fn the_employee_and_the_submitter_may_withdraw_an_expense() {
         let mut gift = json!({"transaction": "Retirement gift", "amount": "30.00"});
         gift["user_id"] = "jos\u{e9}".into();
         let gift = app.post_as("ea_ben", gift).await.body;
-        // It takes a vice president to approve it, and no rank to withdraw it.
+        // Only a vice president may approve it, but withdrawing needs no role.
         assert_eq!(gift["approver"], "vp");
         let reply = act(&app, key, &gift, "withdraw", actor).await;
         assert_eq!(reply.status, 201, "{key} {:#}", reply.body);
@@ -165,7 +167,7 @@ async fn the_employee_and_the_submitter_may_withdraw_an_expense() {
 async fn a_key_without_a_user_may_submit_for_one_person_and_resolve_for_another() {
     let keys = keys();
     let app = keys.app().await;
-    let decision = hand_in(&app, "ea_feed", Some("kim"), "").await;
+    let decision = submit(&app, "ea_feed", Some("kim"), "").await;
     assert_eq!(
         decision["submitted_by"],
         json!({"api_key": "feed", "user_id": null})
@@ -187,8 +189,8 @@ async fn a_key_whose_user_changed_still_cannot_resolve_what_it_submitted() {
     let store = TestStore::sqlite();
     let first = keys();
     let app = app_on(&store, &first).await;
-    let from_ben = hand_in(&app, "ea_ben", Some("kim"), "").await;
-    let from_feed = hand_in(&app, "ea_feed", Some("kim"), "").await;
+    let from_ben = submit(&app, "ea_ben", Some("kim"), "").await;
+    let from_feed = submit(&app, "ea_feed", Some("kim"), "").await;
     app.stop().await;
     let renamed = KeyFile::new(&[
         personal("ben", "benjamin"),
@@ -220,8 +222,8 @@ async fn without_api_keys_a_decision_has_no_submitter() {
 async fn an_employee_without_a_role_may_only_withdraw_their_own_expense() {
     let keys = keys();
     let app = keys.app().await;
-    let own = hand_in(&app, "ea_feed", Some("kim"), "").await;
-    let other = hand_in(&app, "ea_feed", Some("ana"), "").await;
+    let own = submit(&app, "ea_feed", Some("kim"), "").await;
+    let other = submit(&app, "ea_feed", Some("ana"), "").await;
     let without_role = |action: &str| json!({"action": action, "reason": "Not needed."});
     for (decision, action, status, code) in [
         (&own, "approve", 422, "invalid_resolution"),

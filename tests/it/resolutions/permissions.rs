@@ -127,7 +127,7 @@ async fn every_error_of_a_resolution_is_named() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|fault| fault["field"].as_str().unwrap());
+        .map(|error| error["field"].as_str().unwrap());
     assert_eq!(
         fields.collect::<Vec<_>>(),
         ["colour", "action", "role", "actor", "reason", "amount"]

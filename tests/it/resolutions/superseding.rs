@@ -14,7 +14,7 @@ use crate::harness::openai;
 use crate::harness::replies::category;
 use crate::harness::store::{TestStore, on_each_store};
 
-/// A service whose offline model has this fault in every answer.
+/// A service whose offline model has this injected fault in every answer.
 async fn with_fault(store: &TestStore, fault: &str) -> Office {
     let model = ModelConfig::Offline {
         faults: vec![fault.parse().unwrap()],
@@ -56,7 +56,7 @@ async fn a_decision_without_the_models_advice_is_superseded_and_only_the_new_one
             (&json!("needs_approval"), &old["id"], &json!([]))
         );
         assert_eq!(office.used(laptop("1.00")).await, "1000.00");
-        // The old decision stays what it was, and says what became of it.
+        // The old decision is unchanged, except that it names the one that superseded it.
         let mut read = office.get(&path_of(&old)).await;
         assert_eq!(read["superseded_by"], new["id"]);
         read["superseded_by"] = Value::Null;
@@ -134,7 +134,7 @@ async fn a_denial_without_advice_can_be_superseded_but_not_to_exceed_a_cap() {
         let office = Office::on(&store).await;
         let full = office.decide(meal("70.00")).await;
         assert_eq!(full["outcome"], "approved");
-        // The model names the category and is gone when its advice is asked for.
+        // The model classifies the meal, and fails when it is asked for advice.
         let fake = FakeOpenAi::spawn().await;
         fake.on_classify([category("meals")]);
         fake.always(Reply::status(400));
@@ -154,7 +154,7 @@ async fn a_denial_without_advice_can_be_superseded_but_not_to_exceed_a_cap() {
         assert_eq!(
             (&again["agent_outcome"], &again["supersedes"]),
             (&json!("error"), &old["id"]),
-            "the outage goes on"
+            "the outage continues"
         );
         let twice = office
             .app
@@ -177,7 +177,7 @@ async fn a_denial_without_advice_can_be_superseded_but_not_to_exceed_a_cap() {
 #[tokio::test]
 async fn a_list_by_failed_check_omits_superseded_decisions_on_every_page() {
     on_each_store(async |store| {
-        // An answer that is no JSON, and then no answer to the repair.
+        // The first answer is not JSON, and the repair gets no answer.
         let fake = FakeOpenAi::spawn().await;
         fake.always(Reply::status(400));
         let outage = Office::with_model(&store, openai(&fake)).await;

@@ -1,5 +1,5 @@
-//! Rows that were decided while the model did not answer: they are told apart, and the same command
-//! has them decided anew.
+//! Rows that were decided while the model did not answer: the summary counts them separately, and
+//! running the same command again supersedes their decisions.
 
 use axum::Router;
 use axum::routing::post;
@@ -24,7 +24,7 @@ const ROWS: &str = "date,transaction,amount,user_id,currency\n\
                     2026-03-15,Laptop,100.00,ben,USD\n\
                     2026-03-16,Gift,nothing,ben,USD\n";
 
-/// What the answers with a decision supersede.
+/// The ids of the decisions that the new ones supersede.
 fn superseded(decided: &Decided) -> Vec<&Value> {
     decided
         .answers
@@ -57,7 +57,7 @@ async fn running_the_same_command_again_supersedes_decisions_without_the_models_
     ] {
         assert!(first.notes.contains(said), "{}", first.notes);
     }
-    // The outage goes on: the newest decision is the one that is superseded next.
+    // The outage continues: each run supersedes the decisions of the run before.
     let second = workspace.decide(&file, &OUTAGE).await;
     assert_eq!((second.code, superseded(&second)), (Some(3), ids(&first)));
     let third = workspace.decide(&file, &[]).await;
@@ -72,7 +72,7 @@ async fn running_the_same_command_again_supersedes_decisions_without_the_models_
         json!(["approved", "approved", "approved", null])
     );
     assert!(!third.notes.contains("advice"), "{}", third.notes);
-    // From here on nothing changes any more.
+    // The next run changes nothing.
     let fourth = workspace.decide(&file, &[]).await;
     assert_eq!((ids(&fourth), fourth.n_replayed()), (ids(&third), 3));
     assert_eq!(workspace.recorded().await.len(), 9);
