@@ -1,6 +1,6 @@
-//! What callers of the service see when it has more expenses than the model can answer: they wait,
-//! or they are refused, and no expense goes to review for it. The order in which calls wait is
-//! tested in `permits`.
+//! What callers of the service see when it has more expenses than the model can answer: requests wait
+//! or are refused, and no expense goes to review because the model is busy. The order in which calls
+//! wait is tested in `permits`.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -42,10 +42,24 @@ fn script_rides(fake: &FakeOpenAi, n: usize) {
 
 #[tokio::test]
 async fn forty_requests_at_once_are_answered_by_a_model_that_takes_one_call_at_a_time() {
-    let fake = FakeOpenAi::spawn().await;
+    let (fake, gate) = (FakeOpenAi::spawn().await, Arc::new(Notify::new()));
+    fake.on_classify([Reply::held(&gate, category("travel"))]);
     script_rides(&fake, 40);
     let app = TestApp::with(calls_at_once(&fake, 1)).await;
-    let decisions = join_all((0..40).map(|n| app.decide(numbered(n)))).await;
+    // The model gives its first answer once all requests have arrived.
+    let release = async {
+        poll::until(TIMEOUT, "forty requests in flight", async || {
+            let ready = app.get("/readyz").await.body;
+            match ready["checks"]["in_flight"] == 40 {
+                true => Ok(()),
+                false => Err(ready),
+            }
+        })
+        .await;
+        gate.notify_one();
+    };
+    let requests = join_all((0..40).map(|n| app.decide(numbered(n))));
+    let (decisions, ()) = tokio::join!(requests, release);
     assert_eq!(fake.most_at_once(), 1);
     for decision in &decisions {
         assert_eq!(decision["outcome"], "approved", "{decision:#}");
@@ -58,7 +72,7 @@ async fn forty_requests_at_once_are_answered_by_a_model_that_takes_one_call_at_a
         .into_iter()
         .flat_map(|span| span.attributes)
         .filter(|attribute| attribute.key.as_str() == "expense.model.wait.duration");
-    // All but the first call of the first expense may have waited; most of them did.
+    // Every call but the first one may have waited, and most calls did.
     let n_waits = waits.count();
     assert!((40..80).contains(&n_waits), "{n_waits}");
 }
@@ -90,7 +104,7 @@ async fn a_batch_decides_at_most_as_many_lines_at_once_as_the_model_takes_calls(
         assert_eq!(statuses.collect::<Vec<_>>(), vec![json!(201); 20]);
         let most = fake.most_at_once();
         assert!(most <= n_calls as usize, "{most}");
-        // No line waited for another one, so no line spent its deadline on that.
+        // No line spent a part of its deadline on waiting for another one.
         let page = app.metrics().await;
         let waited = page.sum("expense_model_wait_duration_seconds_sum", &[]);
         assert_eq!(waited, 0.0, "{}", page.text);
@@ -124,7 +138,7 @@ async fn a_request_whose_call_cannot_be_made_in_time_is_refused_and_can_be_sent_
         poll::until(TIMEOUT, "first call", is_asked).await;
         app.post_with(numbered(2), &key).await
     });
-    // The model never answered the first one; the second one it was never asked.
+    // The model did not answer the first request, and was never asked about the second one.
     assert_eq!(first.status, 201, "{:#}", first.body);
     assert_eq!(first.body["steps"][0]["calls"][0]["error"], "timeout");
     assert_eq!(second.status, 503, "{:#}", second.body);
@@ -155,8 +169,8 @@ async fn a_request_whose_call_cannot_be_made_in_time_is_refused_and_can_be_sent_
 
 #[tokio::test]
 async fn a_timeout_is_not_retried_if_less_than_a_full_attempt_is_left() {
-    // Milliseconds of an attempt and of the deadline, and requests that fit: nine tenths of the
-    // deadline are the model's, and the wait before a retry is at least 200 ms.
+    // Milliseconds of an attempt and of the deadline, and the number of requests that fit into it:
+    // nine tenths of the deadline are the model's, and the wait before a retry is at least 200 ms.
     for (attempt, deadline, n_requests) in [(1_000, 2_000, 1), (1_500, 3_000, 1), (100, 3_000, 2)] {
         let fake = FakeOpenAi::spawn().await;
         fake.always(Reply::hang());

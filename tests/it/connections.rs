@@ -1,6 +1,7 @@
-//! Connections of clients that do nothing, or only half of something: each has a time limit, and
-//! together they keep no one out.
+//! Connections of clients that send nothing or only half a request: each has a time limit, and
+//! together they block no other client.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use expense_agent::config::Config;
@@ -8,16 +9,18 @@ use expense_agent::config::http::HttpConfig;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::harness::binary::{self, Service};
 use crate::harness::expenses::taxi;
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
+use crate::harness::replies::category;
 use crate::harness::{TestApp, config, http_config, openai, poll};
 
 const LONG: Duration = Duration::from_secs(600);
 const SHORT: Duration = Duration::from_millis(200);
-/// How long a test waits for what has to happen.
+/// How long an expected event may take before a test fails.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A service with these limits.
@@ -120,7 +123,7 @@ async fn idle_connections_are_evicted_for_new_ones() {
         .await;
         assert!(rest_of(probe).await.starts_with(b"HTTP/1.1 200"), "{n}");
     }
-    // The longest idle ones were closed, and are among the first that came.
+    // The connections that had been idle for the longest time were closed, so the first one was.
     let first = waiting.remove(0);
     assert_eq!(rest_of(first).await, b"");
     assert!(n_closed(&app, "evicted").await >= 16.0);
@@ -137,15 +140,16 @@ async fn idle_connections_are_evicted_for_new_ones() {
 
 #[tokio::test]
 async fn a_connection_with_a_request_is_not_closed_for_a_new_one() {
-    let fake = FakeOpenAi::spawn().await;
-    fake.always(Reply::hang());
+    let (fake, gate) = (FakeOpenAi::spawn().await, Arc::new(Notify::new()));
+    // The request takes longer than the time limits, and lasts until the test opens the gate.
+    let slow = Reply::delayed(3 * SHORT, category("travel"));
+    fake.script([Reply::held(&gate, slow)]);
+    fake.always(category("travel"));
     let app = TestApp::with(Config {
         http: HttpConfig {
             max_connections: 1,
-            // Shorter than the request takes: it has no request in progress to end.
             head_timeout: SHORT,
             idle_timeout: SHORT,
-            deadline: Duration::from_secs(3),
             ..http_config()
         },
         model: openai(&fake),
@@ -153,15 +157,16 @@ async fn a_connection_with_a_request_is_not_closed_for_a_new_one() {
     })
     .await;
     let (reply, refused) = tokio::join!(app.post(taxi()), async {
-        poll::until(TIMEOUT, "the model is asked", async || {
+        poll::until(TIMEOUT, "question for the model", async || {
             match fake.requests().is_empty() {
-                true => Err("not yet"),
+                true => Err("none yet"),
                 false => Ok(()),
             }
         })
         .await;
-        let address = app.url.strip_prefix("http://").unwrap();
-        rest_of(TcpStream::connect(address).await.unwrap()).await
+        let refused = rest_of(connect(&app.url, b"").await).await;
+        gate.notify_one();
+        refused
     });
     assert_eq!(
         (reply.status, &reply.body["outcome"]),

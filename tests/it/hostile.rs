@@ -15,13 +15,13 @@ use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::replies::{advice, advice_because, category};
 use crate::harness::{TestApp, config, http_config, openai};
 
-const DEADLINE: Duration = Duration::from_secs(3);
-
-async fn app(fake: &FakeOpenAi) -> TestApp {
+/// A service with a short deadline, for a model that hangs. Other tests keep the long one, so that a
+/// busy machine fails none of them.
+async fn app_with_short_deadline(fake: &FakeOpenAi) -> TestApp {
     TestApp::with(Config {
         model: openai(fake),
         http: HttpConfig {
-            deadline: DEADLINE,
+            deadline: Duration::from_secs(3),
             ..http_config()
         },
         ..config()
@@ -153,7 +153,10 @@ async fn an_unusable_answer_to_classify_leads_to_a_review_that_says_why() {
         let fake = FakeOpenAi::spawn().await;
         let n_replies = replies.len();
         fake.on_classify(replies);
-        let app = app(&fake).await;
+        let app = match name {
+            "hanging" => app_with_short_deadline(&fake).await,
+            _ => TestApp::with_openai(&fake).await,
+        };
         // This fails if the request misses its deadline: it would be a 503, and no decision.
         let decision = app.decide(ride()).await;
         assert_eq!(decision["outcome"], "needs_review", "{name}");
@@ -174,16 +177,19 @@ async fn an_unusable_answer_to_classify_leads_to_a_review_that_says_why() {
 async fn an_unusable_answer_to_decide_never_leads_to_an_approval() {
     let flight = json!({"transaction": "Flight to Chicago", "amount": "650.00"});
     for (body, outcome) in [(ride(), "needs_review"), (flight, "denied")] {
-        for reply in [
-            Reply::content("APPROVED!!!"),
-            Reply::status(500),
-            Reply::hang(),
-            Reply::refusal("No."),
+        for (reply, hangs) in [
+            (Reply::content("APPROVED!!!"), false),
+            (Reply::status(500), false),
+            (Reply::hang(), true),
+            (Reply::refusal("No."), false),
         ] {
             let fake = FakeOpenAi::spawn().await;
             fake.on_classify([category("travel")]);
             fake.on_decide([reply.clone(), reply.clone(), reply]);
-            let app = app(&fake).await;
+            let app = match hangs {
+                true => app_with_short_deadline(&fake).await,
+                false => TestApp::with_openai(&fake).await,
+            };
             let decision = app.decide(body.clone()).await;
             assert_eq!(decision["outcome"], outcome, "{decision:#}");
             assert!(error_of(&app, &decision, "decide").is_some());
@@ -205,7 +211,7 @@ async fn amounts_in_the_employees_text_are_known_and_card_numbers_are_not_repeat
         "merchant": "Only $5 Pizza",
         "amount": "15.00",
     });
-    let decision = app(&fake).await.decide(lunch).await;
+    let decision = TestApp::with_openai(&fake).await.decide(lunch).await;
     assert_eq!(decision["outcome"], "approved", "{decision:#}");
     assert_eq!(
         check(&decision, "amount_grounding")["expected"],
@@ -219,7 +225,7 @@ async fn an_unknown_finish_reason_does_not_discard_the_answer() {
     let fake = FakeOpenAi::spawn().await;
     fake.on_classify([category("travel").finish_reason("quantum_decoherence")]);
     fake.on_decide([advice("approved", "travel-trip-cap")]);
-    let decision = app(&fake).await.decide(ride()).await;
+    let decision = TestApp::with_openai(&fake).await.decide(ride()).await;
     assert_eq!(decision["outcome"], "approved");
     assert_eq!(
         decision["steps"][0]["calls"][0]["finish_reason"],
@@ -240,7 +246,7 @@ async fn the_models_own_metadata_is_truncated_and_counted_without_overflow() {
     });
     fake.on_classify([Reply::raw(200, "application/json", completion.to_string())]);
     fake.on_decide([advice("approved", "travel-trip-cap")]);
-    let decision = app(&fake).await.decide(ride()).await;
+    let decision = TestApp::with_openai(&fake).await.decide(ride()).await;
     assert_eq!(decision["outcome"], "approved");
     assert_eq!(decision["input_tokens"], u64::MAX);
     assert!(
@@ -264,7 +270,7 @@ async fn an_answer_with_unusable_token_counts_is_used_and_its_cost_is_unknown() 
         });
         fake.on_classify([Reply::raw(200, "application/json", completion.to_string())]);
         fake.on_decide([advice("approved", "travel-trip-cap")]);
-        let decision = app(&fake).await.decide(ride()).await;
+        let decision = TestApp::with_openai(&fake).await.decide(ride()).await;
         assert_eq!(
             (&decision["outcome"], &decision["agent_outcome"]),
             (&json!("approved"), &json!("success")),
@@ -289,7 +295,7 @@ async fn a_temporary_error_is_retried_within_the_call() {
         category("travel"),
     ]);
     fake.on_decide([advice("approved", "travel-trip-cap")]);
-    let app = app(&fake).await;
+    let app = TestApp::with_openai(&fake).await;
     let decision = app.decide(ride()).await;
     assert_eq!(decision["outcome"], "approved");
     assert_eq!(decision["agent_outcome"], "success");
@@ -302,7 +308,7 @@ async fn a_model_without_a_price_has_no_cost_and_the_trace_says_so() {
     let fake = FakeOpenAi::spawn().await;
     fake.on_classify([category("travel").model("house-model-7b")]);
     fake.on_decide([advice("approved", "travel-trip-cap")]);
-    let app = app(&fake).await;
+    let app = TestApp::with_openai(&fake).await;
     let decision = app.decide(ride()).await;
     assert_eq!(decision["cost_usd"], Value::Null);
     let spans = app.trace(&decision["trace_id"]);
@@ -327,7 +333,7 @@ async fn cached_and_reasoning_tokens_are_counted_and_priced_separately() {
         .cached_tokens(400_000)
         .reasoning_tokens(300_000)]);
     fake.on_decide([advice("approved", "travel-trip-cap").without_usage()]);
-    let app = app(&fake).await;
+    let app = TestApp::with_openai(&fake).await;
     let decision = app.decide(ride()).await;
     // Prices are per million tokens: 600,000 uncached at 0.15, 400,000 cached at 0.075, and 500,000
     // of output at 0.60.
@@ -353,7 +359,7 @@ async fn cached_and_reasoning_tokens_are_counted_and_priced_separately() {
 #[tokio::test]
 async fn only_configured_parameters_are_sent_and_nothing_about_the_caller() {
     let fake = FakeOpenAi::spawn().await;
-    let app = app(&fake).await;
+    let app = TestApp::with_openai(&fake).await;
     let headers = [
         ("baggage", "user.id=zebedee,tenant.id=quux"),
         (

@@ -15,12 +15,13 @@ use crate::harness::{TestApp, config, http_config, openai, poll};
 
 #[tokio::test]
 async fn a_request_above_the_limit_is_refused_with_retry_after() {
-    let fake = FakeOpenAi::spawn().await;
-    fake.always(ModelReply::hang());
+    let (fake, gate) = (FakeOpenAi::spawn().await, Arc::new(Notify::new()));
+    let travel = category("travel");
+    fake.script([ModelReply::held(&gate, travel.clone())]);
+    fake.always(travel);
     let app = TestApp::with(Config {
         http: HttpConfig {
             max_in_flight: 1,
-            deadline: Duration::from_secs(2),
             ..http_config()
         },
         model: openai(&fake),
@@ -30,15 +31,19 @@ async fn a_request_above_the_limit_is_refused_with_retry_after() {
     let (first, second) = tokio::join!(
         app.post(json!({"transaction": "Taxi", "amount": 1})),
         async {
-            poll::until(Duration::from_secs(5), "the model is asked", async || {
-                if fake.requests().is_empty() {
-                    Err("not yet")
-                } else {
-                    Ok(())
-                }
-            })
+            poll::until(
+                Duration::from_secs(10),
+                "question for the model",
+                async || match fake.requests().is_empty() {
+                    true => Err("none yet"),
+                    false => Ok(()),
+                },
+            )
             .await;
-            app.post(json!({"transaction": "Taxi", "amount": 1})).await
+            let second = app.post(json!({"transaction": "Taxi", "amount": 1})).await;
+            // Until now the first request was in progress, however long the second one took.
+            gate.notify_one();
+            second
         }
     );
     assert_problem(&second, 503, "overloaded");
@@ -61,8 +66,8 @@ async fn a_client_that_disconnects_does_not_stop_its_decision() {
     let app = TestApp::with_openai(&fake).await;
     app.disconnect_once_the_model_is_asked(&fake, json!({"transaction": "Taxi", "amount": 1}))
         .await;
-    // The model answers only now. Earlier, the decision could be recorded before the service
-    // notices that the client has disconnected.
+    // The model answers only after the service has noticed that the client has disconnected.
+    // Otherwise the decision might be recorded before.
     let server = poll::until(
         Duration::from_secs(10),
         "end of the server span",
