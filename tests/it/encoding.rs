@@ -9,7 +9,6 @@ use opentelemetry::trace::{
     Event, Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
 };
 use opentelemetry::{Array, InstrumentationScope, Key, KeyValue, StringValue, Value};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::ResourceLogs;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
 use opentelemetry_proto::transform::logs::tonic::group_logs_by_resource_and_scope;
@@ -131,9 +130,6 @@ proptest! {
         prop_assert_eq!(&scope_spans.scope.as_ref().unwrap().name, "expense-agent");
         let expected: Vec<Span> = spans.into_iter().map(Span::from).collect();
         prop_assert_eq!(&scope_spans.spans, &expected);
-        // As the one field of a request.
-        let request = ExportTraceServiceRequest { resource_spans: vec![ResourceSpans::decode(&message[..]).unwrap()] };
-        prop_assert_eq!(ExportTraceServiceRequest::decode(&request.encode_to_vec()[..]).unwrap(), request);
     }
 }
 
