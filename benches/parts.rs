@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::body::Body;
@@ -136,7 +136,7 @@ fn server_and_chat_span(bencher: Bencher, traces: &str) {
         traces,
         Router::new()
             .route("/", post(ask))
-            .with_state(std::sync::Arc::new(model)),
+            .with_state(Arc::new(model)),
     );
 }
 
@@ -170,7 +170,7 @@ fn bench_requests(bencher: Bencher, traces: &str, router: Router) {
     });
 }
 
-async fn ask(State(model): State<std::sync::Arc<(TracedModel<InstantModel>, Rulebook)>>) {
+async fn ask(State(model): State<Arc<(TracedModel<InstantModel>, Rulebook)>>) {
     let (model, rulebook) = &*model;
     let request = ChatRequest {
         step: Step::Classify,

@@ -67,34 +67,34 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
         .available_stores()
         .filter(|kind| *kind != StoreKind::Memory)
     {
-        let mut grown = Vec::new();
+        let mut ledgers = Vec::new();
         for n_rows in &bench.arguments.rows {
-            grown.push(FilledLedger::make(bench, kind, *n_rows).await?);
+            ledgers.push(FilledLedger::make(bench, kind, *n_rows).await?);
         }
         let mut rows = vec![
-            row("POST", &grown, |grown, _| grown.meals.next()).await?,
-            row("POST with a key", &grown, |grown, _| {
-                grown
+            row("POST", &ledgers, |ledger, _| ledger.meals.next()).await?,
+            row("POST with a key", &ledgers, |ledger, _| {
+                ledger
                     .meals
                     .next()
                     .header("idempotency-key", Uuid::new_v4().to_string())
             })
             .await?,
-            row("GET by id", &grown, |grown, n| {
-                grown.get(&format!("/{}", id(n * 7_919 % grown.n_rows + 1)))
+            row("GET by id", &ledgers, |ledger, n| {
+                ledger.get(&format!("/{}", id(n * 7_919 % ledger.n_rows + 1)))
             })
             .await?,
         ];
         for (name, query) in LISTS {
-            let list = |grown: &FilledLedger, _| {
-                grown.get(&format!(
+            let list = |ledger: &FilledLedger, _| {
+                ledger.get(&format!(
                     "?{}",
-                    query.replace("MIDDLE", &id(grown.n_rows / 2))
+                    query.replace("MIDDLE", &id(ledger.n_rows / 2))
                 ))
             };
-            rows.push(row(name, &grown, list).await?);
+            rows.push(row(name, &ledgers, list).await?);
         }
-        for FilledLedger { process, store, .. } in grown {
+        for FilledLedger { process, store, .. } in ledgers {
             process.stop().await?;
             store.remove().await?;
         }
@@ -121,16 +121,16 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
 /// The medians of one kind of request, by size.
 async fn row(
     name: &str,
-    grown: &[FilledLedger],
+    ledgers: &[FilledLedger],
     request: impl Fn(&FilledLedger, u64) -> RequestBuilder,
 ) -> anyhow::Result<Vec<String>> {
     /// After this time no further requests are sent, so slow kinds of request are measured less often.
     const MAX_DURATION: Duration = Duration::from_secs(10);
-    let mut times = vec![Vec::new(); grown.len()];
+    let mut times = vec![Vec::new(); ledgers.len()];
     let begin = Instant::now();
     for n in 0..MAX_REQUESTS {
-        for (grown, times) in grown.iter().zip(&mut times) {
-            let request = request(grown, n);
+        for (ledger, times) in ledgers.iter().zip(&mut times) {
+            let request = request(ledger, n);
             let sent = Instant::now();
             let response = request.send().await?;
             ensure!(
@@ -185,7 +185,7 @@ impl FilledLedger {
             );
         }
         process.stop().await?;
-        execute(&store.url, filling(kind, n_rows)).await?;
+        execute(&store.url, filling_sql(kind, n_rows)).await?;
         let tidying = if kind == StoreKind::Postgres {
             "VACUUM ANALYZE"
         } else {
@@ -218,7 +218,7 @@ fn id(n: u64) -> String {
 /// SQL that copies the decisions of the tenant `default` to another tenant until there are `n_rows`,
 /// with the rows of all tables that later requests read: failed checks, hash chain, cap usage,
 /// purchases and idempotency keys.
-fn filling(kind: StoreKind, n_rows: u64) -> String {
+fn filling_sql(kind: StoreKind, n_rows: u64) -> String {
     let (hex, date) = match kind {
         StoreKind::Postgres => (
             "lpad(to_hex(i), 12, '0')",
