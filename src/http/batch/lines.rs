@@ -8,6 +8,7 @@ use tokio_util::bytes::{Bytes, BytesMut};
 use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, Decoder};
 use utoipa::ToSchema;
 
+use crate::domain::body::without_mark;
 use crate::http::limits::MAX_BODY_BYTES;
 
 /// A line with an idempotency key of its own; any other line is the expense itself.
@@ -18,6 +19,38 @@ pub struct KeyedLine {
     pub idempotency_key: String,
     /// The expense, as the line would be without a key.
     pub expense: Box<RawValue>,
+}
+
+/// A line as the request that it becomes.
+pub(super) struct Line {
+    /// The key that the line gives itself.
+    pub(super) key: Option<String>,
+    /// The expense, as the body of a request of its own.
+    pub(super) expense: Bytes,
+}
+
+impl Line {
+    fn parse(line: Bytes) -> Self {
+        // Any line may begin with a mark: files that begin with one are joined to a batch.
+        let line = line.slice_ref(without_mark(&line));
+        match serde_json::from_slice(&line) {
+            Ok(KeyedLine {
+                idempotency_key,
+                expense,
+            }) => Self {
+                key: Some(idempotency_key),
+                expense: expense.get().to_owned().into(),
+            },
+            Err(_) => Self {
+                key: None,
+                expense: line,
+            },
+        }
+    }
+
+    pub(super) fn is_blank(&self) -> bool {
+        self.expense.trim_ascii().is_empty()
+    }
 }
 
 /// A line with more bytes than a body may have.
@@ -43,9 +76,9 @@ impl Lines {
 
     fn item(
         decoded: Result<Option<Bytes>, AnyDelimiterCodecError>,
-    ) -> io::Result<Option<Result<Bytes, TooLong>>> {
+    ) -> io::Result<Option<Result<Line, TooLong>>> {
         match decoded {
-            Ok(line) => Ok(line.map(Ok)),
+            Ok(line) => Ok(line.map(|line| Ok(Line::parse(line)))),
             Err(AnyDelimiterCodecError::MaxChunkLengthExceeded) => Ok(Some(Err(TooLong))),
             Err(AnyDelimiterCodecError::Io(error)) => Err(error),
         }
@@ -53,7 +86,7 @@ impl Lines {
 }
 
 impl Decoder for Lines {
-    type Item = Result<Bytes, TooLong>;
+    type Item = Result<Line, TooLong>;
     type Error = io::Error;
 
     fn decode(&mut self, bytes: &mut BytesMut) -> io::Result<Option<Self::Item>> {

@@ -18,20 +18,18 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio_util::bytes::Bytes;
 use tokio_util::codec::FramedRead;
 use tokio_util::io::StreamReader;
 use tower::ServiceExt;
 use utoipa::ToSchema;
 
-use crate::domain::body::without_mark;
 use crate::http::docs::{Problems, Route};
 use crate::http::error::{Code, Problem};
 use crate::http::idempotency;
 use crate::http::limits::{MAX_BODY_BYTES, check_encoding, media_type};
 use crate::keys::identity::Identity;
 use crate::telemetry::projections::server::{LineOf, RequestTrace};
-use lines::{KeyedLine, Lines, TooLong};
+use lines::{Line, Lines, TooLong};
 use turns::Turns;
 
 /// The most lines of one batch in progress at once.
@@ -142,16 +140,12 @@ pub async fn create(
     let lines = FramedRead::new(StreamReader::new(bytes), Lines::new());
     let answers = lines
         .enumerate()
-        .filter(|(_, line)| {
-            std::future::ready(
-                !matches!(line, Ok(Ok(line)) if without_mark(line).trim_ascii().is_empty()),
-            )
-        })
+        .filter(|(_, line)| std::future::ready(!matches!(line, Ok(Ok(line)) if line.is_blank())))
         .map(move |(index, line)| {
             let turn = line
                 .as_ref()
                 .ok()
-                .and_then(|line| turns.of(line.as_ref().ok()?));
+                .and_then(|line| turns.of(&line.as_ref().ok()?.expense));
             let batch = batch.clone();
             async move {
                 let turn = match turn {
@@ -182,15 +176,15 @@ impl Batch {
     async fn answer(
         self,
         line: usize,
-        read: io::Result<Result<Bytes, TooLong>>,
+        read: io::Result<Result<Line, TooLong>>,
     ) -> io::Result<String> {
-        let Ok(body) = read? else {
+        let Ok(content) = read? else {
             let detail = format!(
                 "the line is larger than {MAX_BODY_BYTES} bytes; write one expense on a line"
             );
             return refused(line, &Problem::new(Code::BodyTooLarge, detail));
         };
-        let request = match self.request(line, body) {
+        let request = match self.request(line, content) {
             Ok(request) => request,
             Err(problem) => return refused(line, &problem),
         };
@@ -218,18 +212,11 @@ impl Batch {
     }
 
     /// The request that a line becomes.
-    fn request(&self, line: usize, body: Bytes) -> Result<Request, Problem> {
-        // Any line may begin with a mark: files that begin with one are joined to a batch.
-        let body = body.slice_ref(without_mark(&body));
-        let (key, body) = match serde_json::from_slice(&body) {
-            Ok(KeyedLine {
-                idempotency_key,
-                expense,
-            }) => (Some(idempotency_key), expense.get().to_owned().into()),
-            Err(_) => (self.key.as_ref().map(|key| format!("{key}-{line}")), body),
-        };
+    fn request(&self, line: usize, content: Line) -> Result<Request, Problem> {
+        let of_batch = || self.key.as_ref().map(|key| format!("{key}-{line}"));
+        let key = content.key.or_else(of_batch);
         let mut request = Request::post("/v1/expenses")
-            .body(Body::from(body))
+            .body(Body::from(content.expense))
             .unwrap_or_default();
         *request.headers_mut() = self.headers.clone();
         request.headers_mut().insert(

@@ -6,8 +6,6 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use crate::domain::body::without_mark;
-use crate::http::batch::lines::KeyedLine;
 use crate::spelling;
 
 /// The turns of the employees whose expenses a batch contains.
@@ -37,18 +35,13 @@ impl Turns {
         }
     }
 
-    /// The turn of a line; `None` for a line that is no expense, which has nothing to wait for.
-    pub(super) fn of(&mut self, line: &[u8]) -> Option<Turn> {
+    /// The turn of the line with an expense; `None` if it is not an expense, which has nothing to wait for.
+    pub(super) fn of(&mut self, expense: &[u8]) -> Option<Turn> {
         #[derive(Deserialize)]
         struct Employee {
             user_id: Option<String>,
         }
-        let line = without_mark(line);
-        let employee: Employee = match serde_json::from_slice::<KeyedLine>(line) {
-            Ok(keyed) => serde_json::from_str(keyed.expense.get()),
-            Err(_) => serde_json::from_slice(line),
-        }
-        .ok()?;
+        let employee: Employee = serde_json::from_slice(expense).ok()?;
         let user_id = employee.user_id.as_ref().unwrap_or(&self.default_user_id);
         let user_id = spelling::person(user_id).into_owned();
         let (end, ended) = oneshot::channel();
