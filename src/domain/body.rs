@@ -2,6 +2,13 @@
 //! Amounts are parsed from the JSON text itself, so that no number ever passes through a binary
 //! float. Which fields a body has is decided in `submission` and `resolution`.
 //!
+//! A body is parsed in two passes. The first splits the object into its members and keeps the text of
+//! each value; the second parses each value as its field asks, so that one that is wrong does not
+//! hide the others. Only text that the first pass does not accept is parsed once more, to tell JSON
+//! that is no object from text that is not JSON. Before that, a line of a batch is parsed for its key
+//! and, to keep the expenses of one employee in order, for the employee (`http::batch`). Nothing
+//! else parses a body: the fingerprint of an idempotency key is made from the parsed expense.
+//!
 //! Hand-written, although `eserde` reports several errors of a body too: it hands over numbers that
 //! are already parsed, and an amount is exact only when it comes from the text.
 
@@ -99,9 +106,9 @@ impl Fields {
     ) -> Result<Self, BodyError> {
         let text = std::str::from_utf8(without_mark(body))
             .map_err(|error| BodyError::NotJson(error.to_string(), example))?;
-        serde_json::from_str::<IgnoredAny>(text)
-            .map_err(|error| BodyError::NotJson(error.to_string(), example))?;
         let Ok(Members(members)) = serde_json::from_str(text) else {
+            serde_json::from_str::<IgnoredAny>(text)
+                .map_err(|error| BodyError::NotJson(error.to_string(), example))?;
             let message = format!("write a JSON object such as {example}");
             return Err(BodyError::Fields(vec![FieldError {
                 field: "body".to_owned(),
