@@ -8,9 +8,8 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::base_url;
-use crate::config::variable;
 use crate::llm::endpoint::ModelApi;
-use crate::telemetry::settings::Variables;
+use crate::telemetry::settings::{Variables, variable};
 
 /// The endpoint of OpenAI itself.
 pub(super) const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";

@@ -27,7 +27,7 @@ use crate::config::storage::StorageSettings;
 use crate::config::telemetry::TelemetryFlags;
 use crate::ledger::Store;
 use crate::llm::breaker::BreakerLimits;
-use crate::telemetry::settings::{TelemetrySettings, Variables};
+use crate::telemetry::settings::{TelemetrySettings, Variables, variable};
 use crate::telemetry::subscriber::LogFormat;
 
 /// The longest any time limit may be.
@@ -130,24 +130,13 @@ impl Config {
                 propagate_to_model: model.propagate_to_model,
                 raw_prompts: model.raw_prompts,
                 pseudonym_key,
-                log_filter: variables
-                    .get("RUST_LOG")
-                    .filter(|filter| !filter.is_empty())
-                    .cloned(),
+                log_filter: variable(variables, "RUST_LOG").map(str::to_owned),
                 log_format: telemetry.log_format,
                 telemetry: telemetry_settings,
             }),
             _ => Err(ConfigErrors(errors)),
         }
     }
-}
-
-/// The value of a variable, without surrounding blanks; an empty one counts as unset.
-fn variable<'a>(variables: &'a Variables, name: &str) -> Option<&'a str> {
-    variables
-        .get(name)
-        .map(|text| text.trim())
-        .filter(|text| !text.is_empty())
 }
 
 /// Adds an error unless a time limit is above zero and at most an hour.

@@ -11,14 +11,14 @@ use clap::builder::BoolishValueParser;
 use humantime::parse_duration;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::config::check_limit;
 use crate::config::endpoint::{self, OPENAI_BASE_URL};
-use crate::config::{check_limit, variable};
 use crate::llm::breaker::BreakerLimits;
 use crate::llm::endpoint::{ModelApi, Profile};
 use crate::llm::openai::OpenAiConfig;
 use crate::offline;
 use crate::offline::fault::{self, FaultRate};
-use crate::telemetry::settings::Variables;
+use crate::telemetry::settings::{Variables, variable};
 
 /// The model that is asked when there is a key and no model is named.
 const DEFAULT_OPENAI_MODEL: &str = "gpt-4o-mini";

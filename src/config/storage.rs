@@ -7,9 +7,9 @@ use std::time::Duration;
 use clap::Args;
 use humantime::parse_duration;
 
-use crate::config::{check_limit, variable};
+use crate::config::check_limit;
 use crate::ledger::{Store, database_url};
-use crate::telemetry::settings::Variables;
+use crate::telemetry::settings::{Variables, variable};
 
 /// Flags and variables of policies and ledger.
 #[derive(Args, Clone, Debug)]

@@ -21,8 +21,17 @@ const SERVICE_NAME: &str = "expense-agent";
 /// Default bound on the memory of ended spans that are not delivered yet, in bytes.
 pub const DEFAULT_QUEUE_BYTES: usize = 16 * 1024 * 1024;
 
-/// Environment variables by name. An empty variable counts as unset, as the specification demands.
+/// Environment variables by name.
 pub type Variables = BTreeMap<String, String>;
+
+/// The value of a variable, without surrounding blanks. An empty variable counts as unset, as the
+/// specification of OpenTelemetry demands.
+pub fn variable<'a>(variables: &'a Variables, name: &str) -> Option<&'a str> {
+    variables
+        .get(name)
+        .map(|text| text.trim())
+        .filter(|text| !text.is_empty())
+}
 
 /// How a signal is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::telemetry::settings::Variables;
+use crate::telemetry::settings::{Variables, variable};
 
 /// Reads variables, and collects what is wrong with them.
 pub(super) struct Reader<'a> {
@@ -16,12 +16,9 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// The trimmed text of a variable, if there is any.
+    /// The text of a variable, if it is set.
     pub(super) fn text(&self, name: &str) -> Option<&'a str> {
-        self.variables
-            .get(name)
-            .map(|text| text.trim())
-            .filter(|text| !text.is_empty())
+        variable(self.variables, name)
     }
 
     /// Reads `true` or `false`, ignoring case; the specification knows no other spelling.
