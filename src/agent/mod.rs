@@ -38,8 +38,8 @@ use lookup::{Lookup, lookup};
 use prompts::facts::ExpenseFacts;
 use supersede::RunError;
 
-/// How often a verdict is computed again because another expense took a share of a cap while the
-/// model thought. Each repetition means that another expense was recorded, so the service makes
+/// How often recording is attempted while other expenses keep taking shares of a cap between verdict
+/// and record. Each failed attempt means that another expense was recorded, so the service makes
 /// progress even if one run gives up.
 const MAX_RECORD_ATTEMPTS: u32 = 16;
 
@@ -182,7 +182,7 @@ impl Agent {
                         superseded: case.supersedes.clone(),
                     });
                 }
-                Err(RecordError::CapMoved) if n_caps_moved < MAX_RECORD_ATTEMPTS => {
+                Err(RecordError::CapMoved) if n_caps_moved + 1 < MAX_RECORD_ATTEMPTS => {
                     n_caps_moved += 1;
                 }
                 Err(error) => return Err(error.into()),
