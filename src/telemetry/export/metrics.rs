@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
 use opentelemetry_otlp::{
-    Compression, MetricExporter, Protocol as OtlpProtocol, WithExportConfig, WithHttpConfig,
-    WithTonicConfig,
+    Compression, HttpExporterBuilderSet, MetricExporter, MetricExporterBuilder,
+    NoExporterBuilderSet, Protocol as OtlpProtocol, TonicExporterBuilderSet, WithExportConfig,
+    WithHttpConfig, WithTonicConfig,
 };
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
@@ -40,12 +41,14 @@ impl Pusher {
         settings: &ExporterSettings,
         temporality: Temporality,
     ) -> Result<Self, TransportError> {
-        let exporter = match settings.protocol {
-            Protocol::Grpc => over_grpc(settings, temporality)?,
-            Protocol::HttpProtobuf => over_http(settings, temporality)?,
+        let builder = MetricExporter::builder().with_temporality(temporality);
+        let built = match settings.protocol {
+            Protocol::Grpc => over_grpc(builder, settings)?.build(),
+            Protocol::HttpProtobuf => over_http(builder, settings)?.build(),
         };
+        let shown = settings.shown_endpoint.clone();
         Ok(Self {
-            exporter,
+            exporter: built.map_err(|error| TransportError::Metrics(shown, error))?,
             outage: Outage::new("metrics", ADVICE, settings.shown_endpoint.clone()),
         })
     }
@@ -76,10 +79,10 @@ pub(crate) fn push(
 }
 
 fn over_grpc(
+    builder: MetricExporterBuilder<NoExporterBuilderSet>,
     settings: &ExporterSettings,
-    temporality: Temporality,
-) -> Result<MetricExporter, TransportError> {
-    let mut builder = MetricExporter::builder()
+) -> Result<MetricExporterBuilder<TonicExporterBuilderSet>, TransportError> {
+    let mut builder = builder
         .with_tonic()
         .with_endpoint(&settings.endpoint)
         .with_timeout(settings.timeout)
@@ -90,16 +93,13 @@ fn over_grpc(
     if settings.gzip {
         builder = builder.with_compression(Compression::Gzip);
     }
-    builder
-        .with_temporality(temporality)
-        .build()
-        .map_err(|error| TransportError::Metrics(settings.shown_endpoint.clone(), error))
+    Ok(builder)
 }
 
 fn over_http(
+    builder: MetricExporterBuilder<NoExporterBuilderSet>,
     settings: &ExporterSettings,
-    temporality: Temporality,
-) -> Result<MetricExporter, TransportError> {
+) -> Result<MetricExporterBuilder<HttpExporterBuilderSet>, TransportError> {
     let HttpTls { trusted, identity } = HttpTls::read(settings)?;
     // A redirect turns the POST into a GET, whose success would count as a delivery.
     let mut client = reqwest::blocking::Client::builder()
@@ -120,7 +120,7 @@ fn over_http(
         Some((name.to_string(), value.to_str().ok()?.to_owned()))
     };
     let headers: HashMap<String, String> = settings.headers.iter().filter_map(header).collect();
-    let mut builder = MetricExporter::builder()
+    let mut builder = builder
         .with_http()
         .with_protocol(OtlpProtocol::HttpBinary)
         .with_endpoint(&settings.endpoint)
@@ -130,10 +130,7 @@ fn over_http(
     if settings.gzip {
         builder = builder.with_compression(Compression::Gzip);
     }
-    builder
-        .with_temporality(temporality)
-        .build()
-        .map_err(|error| TransportError::Metrics(settings.shown_endpoint.clone(), error))
+    Ok(builder)
 }
 
 impl PushMetricExporter for Pusher {

@@ -3,7 +3,9 @@
 
 use std::ops::Deref;
 
-use opentelemetry::metrics::{AsyncInstrument, Counter, Gauge, Histogram, Meter};
+use opentelemetry::metrics::{
+    AsyncInstrument, AsyncInstrumentBuilder, Counter, Gauge, Histogram, Meter,
+};
 
 use crate::telemetry::names::attribute::{Attribute, Source};
 
@@ -110,15 +112,23 @@ impl Instrument for Histogram<f64> {
     }
 }
 
-/// A counter whose values are kept elsewhere, and read when metrics are collected.
+/// A counter or gauge whose values are kept elsewhere, and read when metrics are collected.
 #[derive(Debug)]
-pub struct ObservedCounter {
+pub struct Observed<const IS_COUNTER: bool> {
     metric: &'static Metric,
     meter: Meter,
 }
 
-impl Instrument for ObservedCounter {
-    const KIND: Kind = Kind::Counter;
+/// A counter whose values are kept elsewhere.
+pub type ObservedCounter = Observed<true>;
+/// A gauge whose values are kept elsewhere.
+pub type ObservedGauge = Observed<false>;
+
+impl<const IS_COUNTER: bool> Instrument for Observed<IS_COUNTER> {
+    const KIND: Kind = match IS_COUNTER {
+        true => Kind::Counter,
+        false => Kind::Gauge,
+    };
 
     fn build(metric: &'static Metric, meter: &Meter) -> Self {
         let meter = meter.clone();
@@ -126,44 +136,26 @@ impl Instrument for ObservedCounter {
     }
 }
 
-impl ObservedCounter {
+impl<const IS_COUNTER: bool> Observed<IS_COUNTER> {
     /// Registers a callback that reads the values. The SDK accepts it only when the instrument is
     /// made, so the instrument is made here; every callback of a metric contributes its own series.
     pub fn observe(&self, read: impl Fn(&dyn AsyncInstrument<u64>) + Send + Sync + 'static) {
-        let builder = self.meter.u64_observable_counter(self.metric.key);
+        if IS_COUNTER {
+            let builder = self.meter.u64_observable_counter(self.metric.key);
+            self.described(builder).with_callback(read).build();
+        } else {
+            let builder = self.meter.u64_observable_gauge(self.metric.key);
+            self.described(builder).with_callback(read).build();
+        }
+    }
+
+    fn described<'a, I>(
+        &self,
+        builder: AsyncInstrumentBuilder<'a, I, u64>,
+    ) -> AsyncInstrumentBuilder<'a, I, u64> {
         builder
             .with_unit(self.metric.unit)
             .with_description(self.metric.meaning)
-            .with_callback(read)
-            .build();
-    }
-}
-
-/// A gauge whose value is kept elsewhere, and read when metrics are collected.
-#[derive(Debug)]
-pub struct ObservedGauge {
-    metric: &'static Metric,
-    meter: Meter,
-}
-
-impl Instrument for ObservedGauge {
-    const KIND: Kind = Kind::Gauge;
-
-    fn build(metric: &'static Metric, meter: &Meter) -> Self {
-        let meter = meter.clone();
-        Self { metric, meter }
-    }
-}
-
-impl ObservedGauge {
-    /// Registers a callback that reads the value, as with [`ObservedCounter::observe`].
-    pub fn observe(&self, read: impl Fn(&dyn AsyncInstrument<u64>) + Send + Sync + 'static) {
-        let builder = self.meter.u64_observable_gauge(self.metric.key);
-        builder
-            .with_unit(self.metric.unit)
-            .with_description(self.metric.meaning)
-            .with_callback(read)
-            .build();
     }
 }
 
