@@ -3,7 +3,7 @@
 
 use super::Bench;
 use super::load::{Pace, People};
-use super::report::{Summary, Table, percentiles};
+use super::report::{Summary, Table};
 use super::subject::{Setup, Subject, Telemetry, take_turns};
 
 /// Numbers of clients, each of which waits for its answer.
@@ -51,14 +51,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
     let rows = subjects.iter().map(|subject| {
         let mut row = vec![subject.name.clone()];
         for pace in paces {
-            let summary = Summary::of(subject, pace)?;
-            let percentiles: Vec<_> = percentiles(&summary.answered).collect();
-            row.push(format!("{:.0}", summary.per_second[0]));
-            row.extend([
-                percentiles[0].clone(),
-                percentiles[2].clone(),
-                summary.cpu.as_micros().to_string(),
-            ]);
+            row.extend(Summary::of(subject, pace)?.figures());
         }
         Ok(row)
     });

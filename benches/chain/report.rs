@@ -140,11 +140,19 @@ impl Summary {
             answered,
         })
     }
+
+    /// Decisions a second, median and 99th percentile of the latency in milliseconds, and microseconds
+    /// of processor time per decision.
+    pub(crate) fn figures(&self) -> [String; 4] {
+        let [median, _, p99, _] = percentiles(&self.answered);
+        let per_second = format!("{:.0}", self.per_second[0]);
+        [per_second, median, p99, self.cpu.as_micros().to_string()]
+    }
 }
 
 /// Median, 90th, 99th and 99.9th percentile in milliseconds.
-pub(crate) fn percentiles(answered: &Answered) -> impl Iterator<Item = String> {
-    [50.0, 90.0, 99.0, 99.9].into_iter().map(|percent| {
+pub(crate) fn percentiles(answered: &Answered) -> [String; 4] {
+    [50.0, 90.0, 99.0, 99.9].map(|percent| {
         let micros = answered.latencies.value_at_percentile(percent);
         format!("{:.2}", micros as f64 / 1_000.0)
     })

@@ -61,13 +61,7 @@ async fn cpu(bench: &Bench) -> anyhow::Result<Table> {
         let without = Summary::of(&subjects[0], pace)?.cpu;
         for (row, subject) in rows.iter_mut().zip(&subjects) {
             let summary = Summary::of(subject, pace)?;
-            let percentiles: Vec<_> = percentiles(&summary.answered).collect();
-            row.push(format!("{:.0}", summary.per_second[0]));
-            row.extend([
-                percentiles[0].clone(),
-                percentiles[2].clone(),
-                summary.cpu.as_micros().to_string(),
-            ]);
+            row.extend(summary.figures());
             row.push(
                 (summary.cpu.as_micros().cast_signed() - without.as_micros().cast_signed())
                     .to_string(),
@@ -79,6 +73,13 @@ async fn cpu(bench: &Bench) -> anyhow::Result<Table> {
         columns,
         rows,
     })
+}
+
+/// The counts of spans that a service shows.
+async fn spans_of(process: &Process) -> anyhow::Result<serde_json::Value> {
+    let shown = reqwest::get(format!("{}/readyz?verbose", process.url)).await?;
+    let mut shown: serde_json::Value = shown.json().await?;
+    Ok(shown["spans"].take())
 }
 
 /// Latency and memory without a backend, until [`N_SPANS`] spans have ended: with the default limit
@@ -107,18 +108,14 @@ async fn memory(bench: &Bench) -> anyhow::Result<Table> {
             let pace = Pace::Saturation(bench.arguments.clients);
             answered.add(&drive(&meals, pace, bench.arguments.duration / 4).await?)?;
         }
-        let percentiles: Vec<_> = percentiles(&answered).collect();
+        let [median, _, p99, _] = percentiles(&answered);
         let usage = process.usage()?;
-        let spans = reqwest::get(format!("{}/readyz?verbose", process.url))
-            .await?
-            .json::<serde_json::Value>()
-            .await?;
-        let spans = &spans["spans"];
+        let spans = spans_of(&process).await?;
         rows.push(vec![
             name.to_owned(),
             answered.n_decisions().to_string(),
-            percentiles[0].clone(),
-            percentiles[2].clone(),
+            median,
+            p99,
             spans["in_flight"].to_string(),
             spans["dropped"].to_string(),
             (usage.resident_kib >> 10).to_string(),

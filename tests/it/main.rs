@@ -6,6 +6,10 @@
     clippy::unwrap_used,
     reason = "a test that cannot continue panics right there"
 )]
+#![expect(
+    clippy::too_many_lines,
+    reason = "a table of cases, and a course of events, read best in one piece"
+)]
 
 mod alerts;
 mod amounts;
