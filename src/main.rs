@@ -3,13 +3,12 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use expense_agent::cli::audit::AboveLimit;
 use expense_agent::cli::decide::{InvalidCommand, Undecided};
 use expense_agent::cli::ledger::NothingToVerify;
 use expense_agent::cli::{
     Cli, Command, KeysCommand, LedgerCommand, PoliciesCommand, audit, decide, demo, export,
-    healthcheck, keys, ledger, policies, pseudonym, serve,
+    healthcheck, help, keys, ledger, policies, pseudonym, serve,
 };
 use expense_agent::config::{Config, Settings, environment};
 use expense_agent::redact::redact;
@@ -29,7 +28,7 @@ fn main() -> ExitCode {
     let Cli {
         command,
         mut settings,
-    } = Cli::parse();
+    } = help::parse();
     let command = command.unwrap_or(Command::Serve);
     // Only `serve` accepts requests, so only it needs keys.
     settings.http.allow_anonymous |= !matches!(command, Command::Serve);

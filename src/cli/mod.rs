@@ -6,6 +6,7 @@ pub mod decide;
 pub mod demo;
 pub mod export;
 pub mod healthcheck;
+pub mod help;
 pub mod keys;
 pub mod ledger;
 mod period;

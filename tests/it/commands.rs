@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use clap::{CommandFactory, FromArgMatches};
+use expense_agent::cli::{Cli, help};
 use reqwest::header::HeaderValue;
 use tokio::net::unix::pipe;
 use tokio::process::Command;
@@ -270,4 +272,60 @@ async fn a_lingering_service_answers_and_closes_its_connections() {
     let service = Service::start(&["--linger", "10ms"], &[QUIET]).await;
     let (ended, log) = service.stop().await;
     assert!(ended.success(), "{log}");
+}
+
+/// The settings that the help of a subcommand shows.
+fn settings_shown_by(subcommand: &[&str]) -> Vec<String> {
+    let all: Vec<String> = Cli::command()
+        .get_arguments()
+        .filter_map(|setting| Some(format!("--{}", setting.get_long()?)))
+        .collect();
+    let arguments = [&["expense-agent"], subcommand, &["--help"]].concat();
+    let help = help::command().try_get_matches_from(arguments).unwrap_err();
+    let is_option = |line: &&str| line.trim_start().starts_with('-');
+    help.to_string()
+        .lines()
+        .filter(is_option)
+        .filter_map(|line| line.split_whitespace().find(|word| word.starts_with("--")))
+        .filter(|flag| all.iter().any(|setting| setting == flag))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_help_of_a_subcommand_shows_only_the_settings_that_it_reads() {
+    for (subcommand, expected) in [
+        (&["keys", "new"][..], &[][..]),
+        (&["healthcheck"], &["--listen"]),
+        (&["policies", "check"], &["--policies"]),
+        (&["ledger", "verify"], &["--data"]),
+        (&["ledger", "erase"], &["--data"]),
+        (&["export"], &["--data"]),
+        (&["audit"], &["--deadline", "--data"]),
+        (&["pseudonym"], &["--data", "--pseudonym-key"]),
+    ] {
+        assert_eq!(settings_shown_by(subcommand), expected, "{subcommand:?}");
+    }
+    let (served, decided) = (
+        settings_shown_by(&["serve"]),
+        settings_shown_by(&["decide"]),
+    );
+    assert_eq!(served, settings_shown_by(&[]));
+    assert!(served.contains(&"--listen".to_owned()));
+    assert!(decided.contains(&"--model".to_owned()) && !decided.contains(&"--listen".to_owned()));
+}
+
+#[test]
+fn a_subcommand_accepts_settings_that_it_does_not_read_before_and_after_its_name() {
+    let listen = ["--listen", "127.0.0.1:9"];
+    for arguments in [
+        [&listen[..], &["policies", "check"]].concat(),
+        [&["policies"], &listen[..], &["check"]].concat(),
+        [&["policies", "check"], &listen[..]].concat(),
+    ] {
+        let arguments = [&["expense-agent"], &arguments[..]].concat();
+        let matches = help::command().try_get_matches_from(arguments).unwrap();
+        let settings = Cli::from_arg_matches(&matches).unwrap().settings;
+        assert_eq!(settings.http.listen.port(), 9);
+    }
 }
