@@ -9,6 +9,7 @@ pub(crate) mod fake_openai;
 pub(crate) mod full_page;
 pub(crate) mod jaeger;
 pub(crate) mod key_file;
+pub(crate) mod otlp_inbox;
 pub(crate) mod otlp_logs;
 pub(crate) mod otlp_metrics;
 pub(crate) mod otlp_receiver;

@@ -1,24 +1,18 @@
 //! The logs part of the OTLP receiver: log records as a backend reads them, over gRPC and HTTP.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::HeaderMap;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::LogsService;
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsServiceRequest, ExportLogsServiceResponse,
 };
-use prost::Message;
 use serde_json::Value;
 
-use super::otlp_receiver::decompress;
+use super::otlp_inbox::SignalInbox;
 use super::otlp_spans::{hex, read_attributes, read_value};
 
-/// Every delivery so far, shared by both transports and the test.
-#[derive(Clone, Default)]
-pub(crate) struct LogsInbox(Arc<Mutex<Vec<ExportLogsServiceRequest>>>);
+/// Every export of log records so far.
+pub(crate) type LogsInbox = SignalInbox<ExportLogsServiceRequest>;
 
 /// A log record as a backend reads it.
 #[derive(Clone, Debug)]
@@ -38,21 +32,7 @@ pub(crate) struct ReceivedRecord {
 impl LogsInbox {
     /// The records of every delivery so far, in order of arrival.
     pub(crate) fn records(&self) -> Vec<ReceivedRecord> {
-        self.0.lock().unwrap().iter().flat_map(read).collect()
-    }
-
-    /// Every delivery so far as bytes.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        self.0
-            .lock()
-            .unwrap()
-            .iter()
-            .flat_map(Message::encode_to_vec)
-            .collect()
-    }
-
-    fn accept(&self, request: ExportLogsServiceRequest) {
-        self.0.lock().unwrap().push(request);
+        self.read(read)
     }
 }
 
@@ -65,19 +45,6 @@ impl LogsService for LogsInbox {
         self.accept(request.into_inner());
         Ok(tonic::Response::new(ExportLogsServiceResponse::default()))
     }
-}
-
-/// `POST /v1/logs`.
-pub(crate) async fn export_over_http(
-    State(inbox): State<LogsInbox>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Vec<u8> {
-    inbox.accept(
-        ExportLogsServiceRequest::decode(&decompress(&headers, &body)[..])
-            .expect("log records in protobuf"),
-    );
-    ExportLogsServiceResponse::default().encode_to_vec()
 }
 
 fn read(request: &ExportLogsServiceRequest) -> Vec<ReceivedRecord> {

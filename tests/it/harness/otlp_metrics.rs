@@ -1,25 +1,19 @@
 //! The metrics part of the OTLP receiver: metrics as a backend reads them, over gRPC and HTTP.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::HeaderMap;
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::MetricsService;
 use opentelemetry_proto::tonic::collector::metrics::v1::{
     ExportMetricsServiceRequest, ExportMetricsServiceResponse,
 };
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-use prost::Message;
 use serde_json::Value;
 
-use super::otlp_receiver::decompress;
+use super::otlp_inbox::SignalInbox;
 use super::otlp_spans::read_attributes;
 
-/// Every push so far, shared by both transports and the test.
-#[derive(Clone, Default)]
-pub(crate) struct MetricsInbox(Arc<Mutex<Vec<ExportMetricsServiceRequest>>>);
+/// Every export of metrics so far.
+pub(crate) type MetricsInbox = SignalInbox<ExportMetricsServiceRequest>;
 
 /// A metric as a backend reads it.
 #[derive(Clone, Debug)]
@@ -34,21 +28,7 @@ pub(crate) struct ReceivedMetric {
 impl MetricsInbox {
     /// The metrics of every push so far, the last push last.
     pub(crate) fn metrics(&self) -> Vec<ReceivedMetric> {
-        self.0.lock().unwrap().iter().flat_map(read).collect()
-    }
-
-    /// Every push so far as bytes.
-    pub(super) fn bytes(&self) -> Vec<u8> {
-        self.0
-            .lock()
-            .unwrap()
-            .iter()
-            .flat_map(Message::encode_to_vec)
-            .collect()
-    }
-
-    fn accept(&self, request: ExportMetricsServiceRequest) {
-        self.0.lock().unwrap().push(request);
+        self.read(read)
     }
 }
 
@@ -61,19 +41,6 @@ impl MetricsService for MetricsInbox {
         self.accept(request.into_inner());
         Ok(tonic::Response::new(ExportMetricsServiceResponse::default()))
     }
-}
-
-/// `POST /v1/metrics`.
-pub(crate) async fn export_over_http(
-    State(inbox): State<MetricsInbox>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Vec<u8> {
-    inbox.accept(
-        ExportMetricsServiceRequest::decode(&decompress(&headers, &body)[..])
-            .expect("metrics in protobuf"),
-    );
-    ExportMetricsServiceResponse::default().encode_to_vec()
 }
 
 fn read(request: &ExportMetricsServiceRequest) -> Vec<ReceivedMetric> {

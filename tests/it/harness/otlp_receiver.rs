@@ -33,8 +33,9 @@ use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint};
 
-use super::otlp_logs::{self, LogsInbox, ReceivedRecord};
-use super::otlp_metrics::{self, MetricsInbox, ReceivedMetric};
+use super::otlp_inbox;
+use super::otlp_logs::{LogsInbox, ReceivedRecord};
+use super::otlp_metrics::{MetricsInbox, ReceivedMetric};
 use super::otlp_spans::{ReceivedSpan, Transport, hex, read};
 use super::poll;
 use super::server::Server;
@@ -235,11 +236,11 @@ impl Inbox {
             .with_state(self.clone())
             .route(
                 "/v1/logs",
-                post(otlp_logs::export_over_http).with_state(self.logs.clone()),
+                post(otlp_inbox::export_over_http).with_state(self.logs.clone()),
             )
             .route(
                 "/v1/metrics",
-                post(otlp_metrics::export_over_http).with_state(self.metrics.clone()),
+                post(otlp_inbox::export_over_http).with_state(self.metrics.clone()),
             )
             .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES))
     }
