@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use expense_agent::domain::ruling::{Missing, Role, Ruling, Window};
+use expense_agent::domain::ruling::{Finding, Missing, Role, Ruling, Window};
 use expense_agent::policy::evaluate::{CapUsage, RuleFacts, Subject, Verdict, evaluate};
 use expense_agent::policy::rule::{Rule, RuleKind};
 use expense_agent::policy::{Policies, parse};
@@ -17,6 +17,18 @@ use crate::harness::{assert_golden, shipped_policies};
 
 pub(crate) fn dec(text: &str) -> Decimal {
     text.parse().unwrap()
+}
+
+/// Limit, used, amount, allowable and exceeded of a finding.
+pub(crate) fn amounts_of(finding: &Finding) -> [String; 5] {
+    let amounts = [
+        finding.limit,
+        finding.used,
+        finding.amount,
+        finding.allowable,
+        finding.exceeded,
+    ];
+    amounts.map(|amount| amount.to_string())
 }
 
 /// Loaded once, because the properties below use them a thousand times.
@@ -112,15 +124,8 @@ fn a_finding_says_what_is_used_allowed_and_exceeded() {
         (finding.rule.as_str(), finding.window),
         ("meals-day-cap", Window::Day)
     );
-    let amounts = [
-        finding.limit,
-        finding.used,
-        finding.amount,
-        finding.allowable,
-        finding.exceeded,
-    ];
     assert_eq!(
-        amounts.map(|amount| amount.to_string()),
+        amounts_of(finding),
         ["75.00", "60.00", "20.00", "15.00", "5.00"]
     );
 }

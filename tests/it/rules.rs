@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::harness::expenses::check;
 use crate::harness::{TestApp, config, policies_with, shipped_policies};
-use crate::policy::{MEALS, dec, expense};
+use crate::policy::{MEALS, amounts_of, dec, expense};
 
 /// A rule parsed from these lines of a policy file.
 fn parsed(lines: &str) -> Rule {
@@ -143,15 +143,8 @@ fn a_rule_without_an_amount_allows_all_of_an_expense_or_nothing() {
         (finding.rule.as_str(), finding.window),
         ("it", Window::Expense)
     );
-    let amounts = [
-        finding.limit,
-        finding.used,
-        finding.amount,
-        finding.allowable,
-        finding.exceeded,
-    ];
     assert_eq!(
-        amounts.map(|amount| amount.to_string()),
+        amounts_of(finding),
         ["0.00", "0.00", "45.00", "0.00", "45.00"]
     );
     assert_eq!(verdict.reimbursable(dec("45.00")).to_string(), "0.00");

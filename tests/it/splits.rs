@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::harness::store::on_each_store;
 use crate::harness::{TestApp, config, policies_with};
-use crate::policy::{dec, expense};
+use crate::policy::{amounts_of, dec, expense};
 
 /// The verdict of a rule of 7 days and 500.00 on an amount, after these purchases: days apart, amount.
 fn verdict(purchases: &[(u32, &str)], amount: &str) -> Verdict {
@@ -69,15 +69,8 @@ fn a_split_finding_says_what_counts_together() {
         (finding.window, verdict.approver),
         (Window::Merchant, Some(Role::Director))
     );
-    let amounts = [
-        finding.limit,
-        finding.used,
-        finding.amount,
-        finding.allowable,
-        finding.exceeded,
-    ];
     assert_eq!(
-        amounts.map(|amount| amount.to_string()),
+        amounts_of(finding),
         ["500.00", "450.00", "80.00", "50.00", "30.00"]
     );
     // A required approval does not reduce what can be paid.
