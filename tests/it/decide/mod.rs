@@ -11,11 +11,12 @@ mod superseding;
 mod tables;
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::process::Child;
 
 use crate::harness::binary::{command, run, text};
 use crate::harness::expenses::id_of;
@@ -82,6 +83,18 @@ impl Workspace {
                 .expect("the program ends")
                 .unwrap(),
         )
+    }
+
+    /// Starts to decide JSON lines that come from a pipe, with the ledger of this folder.
+    fn decide_piped(&self) -> Child {
+        let data = self.path("data");
+        let arguments = ["decide", "-", "--format", "ndjson", "--data", &data];
+        command(&arguments, &[QUIET, NO_METRICS])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
     }
 
     /// The decisions in the ledger.

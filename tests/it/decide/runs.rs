@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -153,20 +152,7 @@ async fn rows_that_are_answered_with_503_are_sent_again() {
 #[tokio::test]
 async fn a_run_that_is_interrupted_says_how_to_continue() {
     let workspace = Workspace::new();
-    let arguments = [
-        "decide",
-        "-",
-        "--format",
-        "ndjson",
-        "--data",
-        &workspace.path("data"),
-    ];
-    let mut child = command(&arguments, &[QUIET, NO_METRICS]);
-    let mut child = child
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = workspace.decide_piped();
     // Standard input stays open, so the run does not end by itself. The signal is sent once the
     // handler is installed.
     poll::until(Duration::from_secs(30), "run under way", async || {

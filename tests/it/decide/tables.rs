@@ -1,12 +1,9 @@
 //! How `decide` reads tables and JSON lines, and what it reports about rows that it cannot read.
 
-use std::process::Stdio;
-
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
-use super::{CARD_COLUMNS, Decided, NO_METRICS, QUIET, USD, Workspace, data};
-use crate::harness::binary::command;
+use super::{CARD_COLUMNS, Decided, USD, Workspace, data};
 use crate::harness::skip::skip;
 use crate::harness::{assert_golden, policies_with};
 
@@ -323,21 +320,7 @@ async fn json_lines_are_read_from_a_pipe_and_may_have_idempotency_keys() {
         "\u{feff}{keyed}\n\nnot json\n{taxi}\n{{\"transaction\": \"Taxi\", \"amount\": \
          \"12.50\"}}\n{taxi}\n"
     );
-    let arguments = [
-        "decide",
-        "-",
-        "--format",
-        "ndjson",
-        "--data",
-        &workspace.path("data"),
-    ];
-    let mut child = command(&arguments, &[QUIET, NO_METRICS]);
-    let mut child = child
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = workspace.decide_piped();
     child
         .stdin
         .take()
