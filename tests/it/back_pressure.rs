@@ -117,12 +117,12 @@ async fn a_request_whose_call_cannot_be_made_in_time_is_refused_and_can_be_sent_
     let gate = Arc::new(Notify::new());
     let [classified, advised] = approved_trip();
     // Answers that take this long show the service how early a call has to be made.
-    let slow = |reply| Reply::delayed(Duration::from_millis(300), reply);
+    let slow = |reply| Reply::delayed(Duration::from_millis(600), reply);
     fake.script([slow(classified.clone()), slow(advised)]);
     fake.script([Reply::held(&gate, classified)]);
     let app = TestApp::with(Config {
         http: HttpConfig {
-            deadline: Duration::from_secs(3),
+            deadline: Duration::from_secs(6),
             ..http_config()
         },
         ..calls_at_once(&fake, 1)

@@ -1,5 +1,6 @@
 //! The program as a person runs it: subcommands, exit codes, and how it stops.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -7,12 +8,15 @@ use expense_agent::cli::{Cli, help};
 use reqwest::header::HeaderValue;
 use tokio::net::unix::pipe;
 use tokio::process::Command;
+use tokio::sync::Notify;
 
 use crate::harness::assert_golden;
 use crate::harness::binary::{Service, run, text};
 use crate::harness::expenses::taxi;
+use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::policy_folder::{PolicyFolder, copy_shipped};
 use crate::harness::poll;
+use crate::harness::replies::category;
 
 const QUIET: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
 
@@ -176,29 +180,38 @@ async fn a_port_in_use_is_named_in_the_error() {
 
 #[tokio::test]
 async fn a_stop_signal_lets_requests_finish_and_turns_new_ones_away() {
-    let service = Service::start(&["--model-fault", "slow:1", "--deadline", "2s"], &[QUIET]).await;
+    let (fake, gate) = (FakeOpenAi::spawn().await, Arc::new(Notify::new()));
+    fake.script([Reply::held(&gate, category("travel"))]);
+    fake.always(category("travel"));
+    let base_url = fake.base_url();
+    let service = Service::start(&[], &[QUIET, ("OPENAI_BASE_URL", &base_url)]).await;
     let (url, client) = (service.url.clone(), reqwest::Client::new());
     let body = taxi();
     let under_way = tokio::spawn(client.post(format!("{url}/v1/expenses")).json(&body).send());
-    // `/readyz` counts the requests in flight, which shows that the request has arrived.
-    poll::until(Duration::from_secs(10), "request in flight", async || {
-        let ready = reqwest::get(format!("{url}/readyz"))
-            .await
-            .map_err(|error| error.to_string())?;
-        let checks: serde_json::Value = ready.json().await.map_err(|error| error.to_string())?;
-        if checks["checks"]["in_flight"] == 1 {
-            Ok(())
-        } else {
-            Err(checks.to_string())
-        }
-    })
+    poll::until(
+        Duration::from_secs(10),
+        "question for the model",
+        async || match fake.requests().is_empty() {
+            true => Err("none yet"),
+            false => Ok(()),
+        },
+    )
     .await;
     service.signal("TERM").await;
+    poll::until(
+        Duration::from_secs(10),
+        "refused connection",
+        async || match reqwest::get(format!("{url}/readyz")).await {
+            Err(_) => Ok(()),
+            Ok(response) => Err(response.status()),
+        },
+    )
+    .await;
+    gate.notify_one();
     let answer = under_way.await.unwrap().unwrap();
     assert_eq!(answer.status(), 201);
     let (ended, log) = service.ended().await;
     assert!(ended.success(), "{log}");
-    assert!(reqwest::get(format!("{url}/readyz")).await.is_err());
 }
 
 #[tokio::test]

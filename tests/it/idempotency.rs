@@ -1,6 +1,7 @@
 //! `Idempotency-Key`: one decision and one round of model calls, however often a request is sent
 //! and however many copies of it are in flight at once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use expense_agent::config::Config;
@@ -10,6 +11,7 @@ use expense_agent::ledger::{KeyClaim, KeyState, Ledger};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::harness::expenses::{DAY, ride};
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
@@ -103,19 +105,13 @@ async fn concurrent_requests_with_one_key_are_decided_once() {
 
 #[tokio::test]
 async fn a_client_that_disconnected_finds_its_decision_under_its_key() {
-    let fake = slow_model().await;
+    let (fake, gate) = (FakeOpenAi::spawn().await, Arc::new(Notify::new()));
+    fake.on_classify([Reply::held(&gate, category("travel"))]);
+    fake.on_decide([advice("approved", "travel-trip-cap")]);
     let app = TestApp::with_openai(&fake).await;
-    let impatient = app
-        .request(reqwest::Method::POST, "/v1/expenses", &[KEY])
-        .json(&ride());
-    assert!(
-        impatient
-            .timeout(Duration::from_millis(50))
-            .send()
-            .await
-            .unwrap_err()
-            .is_timeout()
-    );
+    app.disconnect_once_the_model_is_asked(&fake, ride(), &[KEY])
+        .await;
+    gate.notify_one();
     let reply = app.post_with(ride(), &[KEY]).await;
     assert_eq!(
         (reply.status, &reply.body["outcome"]),

@@ -64,7 +64,7 @@ async fn a_client_that_disconnects_does_not_stop_its_decision() {
         travel,
     ]);
     let app = TestApp::with_openai(&fake).await;
-    app.disconnect_once_the_model_is_asked(&fake, json!({"transaction": "Taxi", "amount": 1}))
+    app.disconnect_once_the_model_is_asked(&fake, json!({"transaction": "Taxi", "amount": 1}), &[])
         .await;
     // The model answers only after the service has noticed that the client has disconnected.
     // Otherwise the decision might be recorded before.

@@ -398,10 +398,15 @@ impl TestApp {
             .await
     }
 
-    /// Posts an expense, and closes the connection once the model has been asked.
-    pub(crate) async fn disconnect_once_the_model_is_asked(&self, fake: &FakeOpenAi, body: Value) {
+    /// Posts an expense with headers, and closes the connection once the model has been asked.
+    pub(crate) async fn disconnect_once_the_model_is_asked(
+        &self,
+        fake: &FakeOpenAi,
+        body: Value,
+        headers: &[(&str, &str)],
+    ) {
         let request = self
-            .request(reqwest::Method::POST, "/v1/expenses", &[])
+            .request(reqwest::Method::POST, "/v1/expenses", headers)
             .json(&body);
         let asked = poll::until(
             Duration::from_secs(10),

@@ -339,7 +339,7 @@ async fn an_abandoned_request_is_counted_as_cancelled() {
     let fake = FakeOpenAi::spawn().await;
     fake.always(Reply::hang());
     let app = TestApp::with_openai(&fake).await;
-    app.disconnect_once_the_model_is_asked(&fake, expense("Taxi", "5.00"))
+    app.disconnect_once_the_model_is_asked(&fake, expense("Taxi", "5.00"), &[])
         .await;
     let name = "http_server_request_duration_seconds_count";
     let page = metrics_when(&app, "cancelled request", |page| page.sum(name, &[]) > 0.0).await;
