@@ -131,11 +131,7 @@ async fn a_request_whose_call_cannot_be_made_in_time_is_refused_and_can_be_sent_
     app.decide(numbered(1)).await;
     let key = [("idempotency-key", "ride-2")];
     let (first, second) = tokio::join!(app.post(ride()), async {
-        let is_asked = async || match fake.requests().len() {
-            3 => Ok(()),
-            n => Err(n),
-        };
-        poll::until(TIMEOUT, "first call", is_asked).await;
+        fake.wait_for_requests(3).await;
         app.post_with(numbered(2), &key).await
     });
     // The model did not answer the first request, and was never asked about the second one.

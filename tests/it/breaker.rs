@@ -15,11 +15,10 @@ use tokio::time::Instant;
 use crate::harness::expenses::ride;
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::replies::approved_trip;
-use crate::harness::{TestApp, assert_golden, config, openai, poll};
+use crate::harness::{TestApp, assert_golden, config, openai};
 
 const COOL_DOWN: Duration = Duration::from_secs(10);
 const ENDLESS: Duration = Duration::from_secs(3600);
-const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn limits(max_failures: u32, cool_down: Duration) -> BreakerLimits {
     BreakerLimits::new(max_failures, cool_down).unwrap()
@@ -191,14 +190,7 @@ async fn one_probe_finds_out_whether_the_model_is_up_again() {
     assert_eq!(state(&app).await, "half_open");
 
     let others = async {
-        let is_asked = async || {
-            if fake.requests().len() == 4 {
-                Ok(())
-            } else {
-                Err(fake.requests().len())
-            }
-        };
-        poll::until(TIMEOUT, "probe under way", is_asked).await;
+        fake.wait_for_requests(4).await;
         assert_eq!(call_error(&app.decide(ride()).await), "circuit_open");
         gate.notify_one();
     };

@@ -188,15 +188,7 @@ async fn a_stop_signal_lets_requests_finish_and_turns_new_ones_away() {
     let (url, client) = (service.url.clone(), reqwest::Client::new());
     let body = taxi();
     let under_way = tokio::spawn(client.post(format!("{url}/v1/expenses")).json(&body).send());
-    poll::until(
-        Duration::from_secs(10),
-        "question for the model",
-        async || match fake.requests().is_empty() {
-            true => Err("none yet"),
-            false => Ok(()),
-        },
-    )
-    .await;
+    fake.wait_for_requests(1).await;
     service.signal("TERM").await;
     poll::until(
         Duration::from_secs(10),

@@ -16,7 +16,7 @@ use crate::harness::binary::{self, Service};
 use crate::harness::expenses::taxi;
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::replies::category;
-use crate::harness::{TestApp, config, http_config, openai, poll};
+use crate::harness::{TestApp, config, http_config, openai};
 
 const LONG: Duration = Duration::from_secs(600);
 const SHORT: Duration = Duration::from_millis(200);
@@ -157,13 +157,7 @@ async fn a_connection_with_a_request_is_not_closed_for_a_new_one() {
     })
     .await;
     let (reply, refused) = tokio::join!(app.post(taxi()), async {
-        poll::until(TIMEOUT, "question for the model", async || {
-            match fake.requests().is_empty() {
-                true => Err("none yet"),
-                false => Ok(()),
-            }
-        })
-        .await;
+        fake.wait_for_requests(1).await;
         let refused = rest_of(connect(&app.url, b"").await).await;
         gate.notify_one();
         refused

@@ -305,18 +305,8 @@ async fn a_decision_in_progress_keeps_its_policies_even_when_a_cap_moves() {
         let app = Arc::clone(&app);
         async move { app.decide(of_user(meal("60.00"), "ana")).await }
     });
-    poll::until(
-        Duration::from_secs(20),
-        "the model is asked for advice",
-        async || {
-            if fake.requests().len() == 2 {
-                Ok(())
-            } else {
-                Err(fake.requests().len())
-            }
-        },
-    )
-    .await;
+    // The policies were looked up before the model is asked for advice.
+    fake.wait_for_requests(2).await;
     assert_eq!(
         app.decide(of_user(meal("30.00"), "ana")).await["outcome"],
         "approved"

@@ -31,15 +31,7 @@ async fn a_request_above_the_limit_is_refused_with_retry_after() {
     let (first, second) = tokio::join!(
         app.post(json!({"transaction": "Taxi", "amount": 1})),
         async {
-            poll::until(
-                Duration::from_secs(10),
-                "question for the model",
-                async || match fake.requests().is_empty() {
-                    true => Err("none yet"),
-                    false => Ok(()),
-                },
-            )
-            .await;
+            fake.wait_for_requests(1).await;
             let second = app.post(json!({"transaction": "Taxi", "amount": 1})).await;
             // Until now the first request was in progress, however long the second one took.
             gate.notify_one();

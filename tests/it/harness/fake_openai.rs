@@ -17,7 +17,11 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use super::poll;
 use super::server::Server;
+
+/// How long a request may take to arrive before a test fails.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 const COMPLETIONS: &str = "/v1/chat/completions";
 /// The schema names that show the step of a request.
@@ -80,6 +84,17 @@ impl FakeOpenAi {
     /// Every request so far in order of arrival, also those to wrong paths.
     pub(crate) fn requests(&self) -> Vec<Recorded> {
         self.shared.lock().requests.clone()
+    }
+
+    /// Waits until this many requests have arrived.
+    pub(crate) async fn wait_for_requests(&self, n_requests: usize) {
+        poll::until(TIMEOUT, "request to the model", async || {
+            match self.requests().len() {
+                n if n >= n_requests => Ok(()),
+                n => Err(n),
+            }
+        })
+        .await;
     }
 
     /// The most requests that were in progress at the same time.

@@ -408,20 +408,9 @@ impl TestApp {
         let request = self
             .request(reqwest::Method::POST, "/v1/expenses", headers)
             .json(&body);
-        let asked = poll::until(
-            Duration::from_secs(10),
-            "question for the model",
-            async || {
-                if fake.requests().is_empty() {
-                    Err("none yet")
-                } else {
-                    Ok(())
-                }
-            },
-        );
         tokio::select! {
             reply = request.send() => panic!("answered before the client could disconnect: {reply:?}"),
-            () = asked => {}
+            () = fake.wait_for_requests(1) => {}
         }
     }
 
