@@ -53,7 +53,7 @@ fn reads(subcommand: &str, setting: &str) -> bool {
         "policies" => setting == "policies",
         "keys" => false,
         "ledger" | "export" => setting == "data",
-        "audit" => matches!(setting, "data" | "deadline"),
+        "audit" => matches!(setting, "data" | "deadline" | "trace_url"),
         "pseudonym" => matches!(setting, "data" | "pseudonym_key"),
         "decide" => !FOR_CLIENTS.contains(&setting),
         // Its ledger and its key of pseudonyms are temporary.

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::{Command, CommandFactory, FromArgMatches};
 use expense_agent::cli::{Cli, help};
 use reqwest::header::HeaderValue;
 use tokio::net::unix::pipe;
-use tokio::process::Command;
 use tokio::sync::Notify;
 
 use crate::harness::assert_golden;
@@ -213,7 +212,7 @@ async fn a_stop_does_not_wait_for_an_endless_file() {
     let service = Service::start(&["--policies", folder.path().to_str().unwrap()], &[QUIET]).await;
     let pipe = folder.path().join("pipe.toml");
     assert!(
-        Command::new("mkfifo")
+        tokio::process::Command::new("mkfifo")
             .arg(&pipe)
             .status()
             .await
@@ -306,7 +305,7 @@ fn the_help_of_a_subcommand_shows_only_the_settings_that_it_reads() {
         (&["ledger", "verify"], &["--data"]),
         (&["ledger", "erase"], &["--data"]),
         (&["export"], &["--data"]),
-        (&["audit"], &["--deadline", "--data"]),
+        (&["audit"], &["--deadline", "--trace-url", "--data"]),
         (&["pseudonym"], &["--data", "--pseudonym-key"]),
     ] {
         assert_eq!(settings_shown_by(subcommand), expected, "{subcommand:?}");
@@ -318,6 +317,44 @@ fn the_help_of_a_subcommand_shows_only_the_settings_that_it_reads() {
     assert_eq!(served, settings_shown_by(&[]));
     assert!(served.contains(&"--listen".to_owned()));
     assert!(decided.contains(&"--model".to_owned()) && !decided.contains(&"--listen".to_owned()));
+}
+
+/// Calls `seen` with each subcommand and the names that lead to it.
+fn for_each_subcommand(command: &Command, path: &[&str], seen: &mut impl FnMut(&Command, &[&str])) {
+    for subcommand in command.get_subcommands() {
+        let path = [path, &[subcommand.get_name()]].concat();
+        seen(subcommand, &path);
+        for_each_subcommand(subcommand, &path, seen);
+    }
+}
+
+#[test]
+fn the_help_of_a_subcommand_shows_every_setting_that_its_texts_name() {
+    let flag = regex::Regex::new("--[a-z][a-z-]+").unwrap();
+    let settings = settings_shown_by(&[]);
+    let mut n_named = 0;
+    for_each_subcommand(&help::command(), &[], &mut |subcommand, path| {
+        let shown = settings_shown_by(path);
+        let own = subcommand
+            .get_arguments()
+            .filter(|argument| !argument.is_global_set());
+        let texts = own
+            .flat_map(|argument| [argument.get_help(), argument.get_long_help()])
+            .chain([subcommand.get_about(), subcommand.get_long_about()])
+            .flatten()
+            .map(ToString::to_string);
+        for text in texts {
+            let named = flag.find_iter(&text).map(|found| found.as_str().to_owned());
+            for setting in named.filter(|flag| settings.contains(flag)) {
+                n_named += 1;
+                assert!(
+                    shown.contains(&setting),
+                    "{path:?}: {setting} in \"{text}\""
+                );
+            }
+        }
+    });
+    assert!(n_named >= 3, "{n_named}");
 }
 
 #[test]
