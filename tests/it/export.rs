@@ -28,11 +28,7 @@ fn tree(spans: Vec<TreeSpan>) -> String {
 
 async fn spans_arrive(protocol: &str, filter: &str) {
     let receiver = OtlpReceiver::spawn().await;
-    let endpoint = if protocol == "grpc" {
-        receiver.grpc_endpoint()
-    } else {
-        receiver.http_endpoint()
-    };
+    let endpoint = receiver.endpoint(protocol);
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),

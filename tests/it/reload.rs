@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use expense_agent::config::Config;
 use expense_agent::config::http::HttpConfig;
-use serde_json::Value;
 
 use crate::harness::binary::Service;
 use crate::harness::expenses::taxi;
@@ -31,27 +30,7 @@ async fn wait_for_status(app: &TestApp, key: &str, status: u16) {
 
 /// Waits until the API keys check of `/readyz` starts with a text.
 async fn wait_for_keys_check(url: &str, expected: &str) {
-    poll::until(TIMEOUT, expected, async || {
-        let ready = reqwest::get(format!("{url}/readyz"))
-            .await
-            .map_err(|error| error.to_string())?;
-        assert_eq!(
-            ready.status(),
-            200,
-            "the service stays ready even when the file is invalid"
-        );
-        let body: Value = ready.json().await.map_err(|error| error.to_string())?;
-        let said = body["checks"]["api_keys"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
-        if said.starts_with(expected) {
-            Ok(())
-        } else {
-            Err(said)
-        }
-    })
-    .await;
+    poll::until_check(TIMEOUT, url, "api_keys", expected).await;
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use crate::harness::server::UnusedPort;
 use crate::harness::skip::skip;
 use crate::harness::store::{TestStore, on_each_store};
 use crate::harness::tcp_proxy::TcpProxy;
-use crate::harness::{TestApp, config, poll};
+use crate::harness::{Reply, TestApp, config, poll};
 
 /// A file system in memory, of a size that can be changed; gone with the value.
 struct Disk {
@@ -84,10 +84,7 @@ async fn a_full_disk_is_a_503_loses_no_answered_decision_and_needs_no_restart() 
             "the disk has no room for a thousand decisions"
         );
     };
-    assert_eq!(
-        (refused.status, &refused.body["code"]),
-        (503, &json!("ledger_unavailable"))
-    );
+    assert_ledger_unavailable(&refused);
     assert_eq!(refused.headers["retry-after"], "1");
     let red = app
         .trace(&refused.body["trace_id"])
@@ -99,22 +96,10 @@ async fn a_full_disk_is_a_503_loses_no_answered_decision_and_needs_no_restart() 
             .iter()
             .any(|a| a.key.as_str() == "error.type" && a.value.as_str() == "ledger")
     );
-    let ready = app.get("/readyz").await;
-    assert_eq!(
-        (ready.status, &ready.body["checks"]["ledger"]),
-        (503, &json!("failed"))
-    );
+    assert_not_ready(&app).await;
 
     std::fs::remove_file(filler).unwrap();
-    poll::until(Duration::from_secs(10), "room on the disk", async || {
-        let ready = app.get("/readyz").await;
-        if ready.status == 200 {
-            Ok(())
-        } else {
-            Err(ready.body)
-        }
-    })
-    .await;
+    wait_for_readiness(&app, 200, "room on the disk").await;
     answered.push(app.decide(paper(answered.len())).await);
     let recorded = decisions(&app.url).await;
     assert_eq!(
@@ -226,21 +211,38 @@ impl Drop for Frozen {
     }
 }
 
+/// Waits until `/readyz` answers with a status.
+async fn wait_for_readiness(app: &TestApp, status: u16, what: &str) {
+    poll::until(Duration::from_secs(10), what, async || {
+        let ready = app.get("/readyz").await;
+        if ready.status == status {
+            Ok(())
+        } else {
+            Err(ready.body)
+        }
+    })
+    .await;
+}
+
+/// Asserts that `/readyz` names the ledger as what does not work.
+async fn assert_not_ready(app: &TestApp) {
+    let ready = app.get("/readyz").await;
+    assert_eq!(
+        (ready.status, &ready.body["checks"]["ledger"]),
+        (503, &json!("failed"))
+    );
+}
+
+fn assert_ledger_unavailable(reply: &Reply) {
+    assert_eq!(
+        (reply.status, &reply.body["code"]),
+        (503, &json!("ledger_unavailable"))
+    );
+}
+
 /// Asserts that the service decides again, and has kept what it decided before.
 async fn assert_recovers(app: &TestApp) {
-    poll::until(
-        Duration::from_secs(10),
-        "ledger that accepts writes again",
-        async || {
-            let ready = app.get("/readyz").await;
-            if ready.status == 200 {
-                Ok(())
-            } else {
-                Err(ready.body)
-            }
-        },
-    )
-    .await;
+    wait_for_readiness(app, 200, "ledger that accepts writes again").await;
     app.decide(paper(3)).await;
     assert_eq!(decisions(&app.url).await.len(), 2);
 }
@@ -254,16 +256,9 @@ async fn an_sqlite_ledger_that_becomes_read_only_is_a_503_and_needs_no_restart()
         return;
     };
     let refused = app.post(paper(2)).await;
-    assert_eq!(
-        (refused.status, &refused.body["code"]),
-        (503, &json!("ledger_unavailable"))
-    );
+    assert_ledger_unavailable(&refused);
     assert_eq!(refused.headers["retry-after"], "1");
-    let ready = app.get("/readyz").await;
-    assert_eq!(
-        (ready.status, &ready.body["checks"]["ledger"]),
-        (503, &json!("failed"))
-    );
+    assert_not_ready(&app).await;
     let path = path_of(&first);
     assert_eq!(
         app.get(&path).await.body,
@@ -293,20 +288,9 @@ async fn a_postgres_that_becomes_read_only_is_a_503_and_needs_no_restart() {
             )
             .await;
         store.execute(end_sessions).await;
-        poll::until(Duration::from_secs(10), "read-only ledger", async || {
-            let ready = app.get("/readyz").await;
-            if ready.status == 503 {
-                Ok(())
-            } else {
-                Err(ready.body)
-            }
-        })
-        .await;
+        wait_for_readiness(&app, 503, "read-only ledger").await;
         let refused = app.post(paper(2)).await;
-        assert_eq!(
-            (refused.status, &refused.body["code"]),
-            (503, &json!("ledger_unavailable"))
-        );
+        assert_ledger_unavailable(&refused);
         let path = path_of(&first);
         poll::until(Duration::from_secs(10), "readable ledger", async || {
             let reply = app.get(&path).await;
@@ -373,10 +357,7 @@ async fn a_postgres_that_dies_silently_delays_a_request_no_longer_than_the_time_
             lock.rollback().await.unwrap();
         };
         let (cut_off, ()) = futures_util::future::join(cut_off, cut).await;
-        assert_eq!(
-            (cut_off.status, &cut_off.body["code"]),
-            (503, &json!("ledger_unavailable"))
-        );
+        assert_ledger_unavailable(&cut_off);
         poll::until(
             Duration::from_secs(60),
             "the same tenant's next decision",
@@ -411,10 +392,7 @@ async fn a_ledger_whose_file_was_moved_away_refuses_requests_until_it_is_back() 
     app.decide(paper(1)).await;
     std::fs::rename(&file, &aside).unwrap();
     let refused = app.post(paper(2)).await;
-    assert_eq!(
-        (refused.status, &refused.body["code"]),
-        (503, &json!("ledger_unavailable"))
-    );
+    assert_ledger_unavailable(&refused);
     assert_eq!(app.get("/readyz").await.status, 503);
     // A copy in its place is not the file that the service has open.
     std::fs::copy(&aside, &file).unwrap();

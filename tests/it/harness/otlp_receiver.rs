@@ -62,6 +62,14 @@ impl OtlpReceiver {
         }
     }
 
+    /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with this protocol.
+    pub(crate) fn endpoint(&self, protocol: &str) -> String {
+        match protocol {
+            "grpc" => self.grpc_endpoint(),
+            _ => self.http_endpoint(),
+        }
+    }
+
     /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `grpc`.
     pub(crate) fn grpc_endpoint(&self) -> String {
         self.grpc.origin()

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use expense_agent::config::Config;
-use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{TestApp, config, poll, shipped_policies};
@@ -130,25 +129,5 @@ pub(crate) async fn wait_for_policy_text(app: &TestApp, tenant: &str, text: &str
 /// Waits until the policies check of `/readyz` starts with a text, and returns all of its text. Panics
 /// if the service is not ready.
 pub(crate) async fn wait_for_policies_check(url: &str, expected: &str) -> String {
-    poll::until(TIMEOUT, expected, async || {
-        let ready = reqwest::get(format!("{url}/readyz"))
-            .await
-            .map_err(|error| error.to_string())?;
-        assert_eq!(
-            ready.status(),
-            200,
-            "the service keeps running while its files change"
-        );
-        let body: Value = ready.json().await.map_err(|error| error.to_string())?;
-        let said = body["checks"]["policies"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
-        if said.starts_with(expected) {
-            Ok(said)
-        } else {
-            Err(said)
-        }
-    })
-    .await
+    poll::until_check(TIMEOUT, url, "policies", expected).await
 }

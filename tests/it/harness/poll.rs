@@ -4,6 +4,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 const PERIOD: Duration = Duration::from_millis(10);
@@ -32,6 +33,32 @@ pub(crate) async fn until<T, E: Debug>(
         Some(seen) => panic!("no {what} within {limit:?}; seen last: {seen:#?}"),
         None => panic!("no {what} within {limit:?}; no attempt has finished"),
     })
+}
+
+/// Waits until a check of `/readyz` starts with a text, and returns all of its text. Panics if the
+/// service is not ready.
+pub(crate) async fn until_check(limit: Duration, url: &str, check: &str, expected: &str) -> String {
+    until(limit, expected, async || {
+        let ready = reqwest::get(format!("{url}/readyz"))
+            .await
+            .map_err(|error| error.to_string())?;
+        assert_eq!(
+            ready.status(),
+            200,
+            "the service stays ready while its files change"
+        );
+        let body: Value = ready.json().await.map_err(|error| error.to_string())?;
+        let said = body["checks"][check]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        if said.starts_with(expected) {
+            Ok(said)
+        } else {
+            Err(said)
+        }
+    })
+    .await
 }
 
 #[tokio::test]

@@ -225,11 +225,7 @@ impl Run<'_> {
 
 async fn nothing_leaks(protocol: &str, content: &str, log_format: &str) {
     let (receiver, fake) = (OtlpReceiver::spawn().await, FakeOpenAi::spawn().await);
-    let endpoint = if protocol == "grpc" {
-        receiver.grpc_endpoint()
-    } else {
-        receiver.http_endpoint()
-    };
+    let endpoint = receiver.endpoint(protocol);
     let all = CANARIES.map(|(canary, _)| canary).join("; ");
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),

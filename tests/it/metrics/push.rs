@@ -22,11 +22,7 @@ use crate::harness::server::{Server, UnusedPort};
 async fn metrics_are_pushed_over_either_protocol() {
     for protocol in ["grpc", "http/protobuf"] {
         let receiver = OtlpReceiver::spawn().await;
-        let endpoint = if protocol == "grpc" {
-            receiver.grpc_endpoint()
-        } else {
-            receiver.http_endpoint()
-        };
+        let endpoint = receiver.endpoint(protocol);
         let variables = [
             ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
