@@ -19,6 +19,7 @@ use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::domain::money::{self, Currency};
 use crate::redact::redact;
@@ -240,6 +241,14 @@ pub(super) fn value<T: DeserializeOwned>(raw: &str) -> Option<T> {
 
 pub(super) fn string(raw: &str) -> Option<String> {
     value(raw)
+}
+
+/// A UUID in its usual form, of 36 characters. The crate would accept other forms too, which are not the
+/// `uuid` of JSON Schema.
+pub fn uuid(text: &str) -> Option<Uuid> {
+    Some(text)
+        .filter(|text| text.len() == "00000000-0000-7000-8000-000000000000".len())
+        .and_then(|text| text.parse().ok())
 }
 
 pub(super) fn line(raw: &str, max_chars: usize) -> Option<String> {

@@ -24,6 +24,15 @@ impl Currency {
     /// The US dollar, the currency of an expense that names none.
     pub const USD: Self = Self(iso_currency::Currency::USD);
 
+    /// Every currency, in the order of the numeric codes of ISO 4217.
+    pub fn all() -> impl Iterator<Item = Self> {
+        // The crate has a list as well, but with a second version of `strum`.
+        (0..1000)
+            .filter_map(iso_currency::Currency::from_numeric)
+            .filter(|currency| currency.exponent().is_some())
+            .map(Self)
+    }
+
     /// How many digits follow the decimal point: 2 for USD, 0 for JPY, 3 for KWD.
     pub fn minor_digits(self) -> u32 {
         self.0.exponent().map_or(0, u32::from)

@@ -11,7 +11,7 @@ use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 use uuid::Uuid;
 
 use crate::domain::body::{
-    BodyError, Fields, ID, MAX_ID_CHARS, TEXT, free_text, line, string, value,
+    BodyError, Fields, ID, MAX_ID_CHARS, TEXT, free_text, line, string, uuid, value,
 };
 use crate::domain::expense::{Expense, calendar_date};
 use crate::domain::money::Currency;
@@ -212,7 +212,7 @@ fn merchant_category_code(raw: &str) -> Option<String> {
 
 /// The id of an earlier decision.
 fn decision_id(raw: &str) -> Option<Uuid> {
-    string(raw)?.parse().ok()
+    uuid(&string(raw)?)
 }
 
 /// An amount is required. It is below zero if the expense is a credit, which names the purchase it

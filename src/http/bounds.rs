@@ -4,13 +4,16 @@
 //! because a derived schema has no conditions, and its patterns are literals that every field would
 //! repeat.
 //!
-//! A schema cannot say which calendar days and currencies exist, how many decimals a currency has, or
-//! that a JSON number is written without an exponent; the description of the field does.
+//! A schema cannot say how many decimals a JSON number has, or that it is written without an exponent;
+//! `multipleOf` would, but validators that divide binary floats then refuse 8.29 as a multiple of 0.01.
+//! The description of the field says it instead.
 
 use serde_json::{Map, Value, json};
 
 use crate::domain::body::{MAX_ID_CHARS, MAX_TEXT_CHARS};
+use crate::domain::money::Currency;
 use crate::domain::submission::{MAX_HINT_CHARS, MAX_MERCHANT_CHARS};
+use crate::http::idempotency::{MAX_BATCH_KEY_CHARS, MAX_KEY_CHARS};
 
 /// Control characters, in the notation that regular expressions of JavaScript, Python and Rust share.
 const CONTROL: &str = r"\u0000-\u001f\u007f-\u009f";
@@ -47,36 +50,44 @@ pub(super) fn add(contract: &mut Value) {
             &bounds,
         );
     }
-    let key = json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"});
-    for (route, method, name, bounds) in [
-        ("/v1/expenses", "post", "Idempotency-Key", key.clone()),
-        ("/v1/expenses/batch", "post", "Idempotency-Key", key),
-        (
-            "/v1/expenses",
-            "get",
-            "category",
-            line(json!("string"), MAX_ID_CHARS),
-        ),
-        (
-            "/v1/expenses",
-            "get",
-            "user_id",
-            line(json!("string"), MAX_ID_CHARS),
-        ),
-        (
-            "/v1/expenses",
-            "get",
-            "cursor",
-            json!({"type": "string", "format": "uuid"}),
-        ),
-        ("/v1/expenses", "get", "limit", json!({"type": "integer"})),
-    ] {
+    merge(
+        contract,
+        &format!("{schemas}/KeyedLine/properties/idempotency_key"),
+        &key(MAX_KEY_CHARS),
+    );
+    for (route, method, name, bounds) in parameters() {
         let parameters = &mut contract["paths"][route][method]["parameters"];
         let parameters = parameters.as_array_mut().into_iter().flatten();
         for parameter in parameters.filter(|parameter| parameter["name"] == name) {
             merge(parameter, "/schema", &bounds);
         }
     }
+}
+
+/// The bounds of parameters, each with its route, method and name.
+fn parameters() -> [(&'static str, &'static str, &'static str, Value); 8] {
+    let id = || json!({"type": "string", "format": "uuid"});
+    let name = || line(json!("string"), MAX_ID_CHARS);
+    [
+        (
+            "/v1/expenses",
+            "post",
+            "Idempotency-Key",
+            key(MAX_KEY_CHARS),
+        ),
+        (
+            "/v1/expenses/batch",
+            "post",
+            "Idempotency-Key",
+            key(MAX_BATCH_KEY_CHARS),
+        ),
+        ("/v1/expenses", "get", "category", name()),
+        ("/v1/expenses", "get", "user_id", name()),
+        ("/v1/expenses", "get", "cursor", id()),
+        ("/v1/expenses", "get", "limit", json!({"type": "integer"})),
+        ("/v1/expenses/{id}", "get", "id", id()),
+        ("/v1/expenses/{id}/resolution", "post", "id", id()),
+    ]
 }
 
 /// Adds members to the object at a place of a document.
@@ -100,7 +111,7 @@ fn submission_fields() -> Map<String, Value> {
     fields(json!({
         "transaction": text(),
         "amount": {"oneOf": amounts},
-        "currency": {"pattern": "^[A-Z]{3}$"},
+        "currency": {"enum": currencies(|_| true).chain([Value::Null]).collect::<Vec<_>>()},
         "merchant": line(nullable(), MAX_MERCHANT_CHARS),
         "category_hint": line(nullable(), MAX_HINT_CHARS),
         "mcc": {"pattern": "^[0-9]{4}$"},
@@ -112,9 +123,10 @@ fn submission_fields() -> Map<String, Value> {
     }))
 }
 
-/// A credit is below zero and supersedes nothing; everything else is above zero.
+/// A credit is below zero and supersedes nothing; everything else is above zero. A text has at most the
+/// decimals of its currency.
 fn submission_rules() -> Value {
-    json!({
+    let sign = json!({
         "if": {"properties": {"refunds": {"type": "string"}}, "required": ["refunds"]},
         "then": {"properties": {
             "amount": {"anyOf": [
@@ -127,7 +139,40 @@ fn submission_rules() -> Value {
             {"type": "string", "pattern": "^[0-9]"},
             {"type": "number", "exclusiveMinimum": 0},
         ]}}},
-    })
+    });
+    json!({"allOf": [sign, decimals(0), decimals(2), decimals(3)]})
+}
+
+/// The amount of an expense whose currency has this many decimals; with two, also of one that names no
+/// currency. No currency has more than the four that every amount may have.
+fn decimals(n_decimals: u32) -> Value {
+    let of_currency = currencies(|currency| currency.minor_digits() == n_decimals);
+    let is_default = Currency::USD.minor_digits() == n_decimals;
+    let named: Vec<Value> = of_currency
+        .chain(is_default.then_some(Value::Null))
+        .collect();
+    let mut condition = json!({"properties": {"currency": {"enum": named}}});
+    if !is_default {
+        condition["required"] = json!(["currency"]);
+    }
+    let amount = match n_decimals {
+        0 => json!({"anyOf": [{"type": "string", "pattern": r"^-?[0-9]+$"}, {"type": "integer"}]}),
+        n => json!({"anyOf": [
+            {"type": "string", "pattern": format!(r"^-?[0-9]+(\.[0-9]{{1,{n}}})?$")},
+            {"type": "number"},
+        ]}),
+    };
+    json!({"if": condition, "then": {"properties": {"amount": amount}}})
+}
+
+/// The codes of these currencies, in the order of the alphabet.
+fn currencies(are_wanted: impl Fn(Currency) -> bool) -> impl Iterator<Item = Value> {
+    let mut codes: Vec<_> = Currency::all()
+        .filter(|currency| are_wanted(*currency))
+        .map(Currency::code)
+        .collect();
+    codes.sort_unstable();
+    codes.into_iter().map(Value::from)
 }
 
 fn resolution_fields() -> Map<String, Value> {
@@ -148,7 +193,8 @@ fn resolution_fields() -> Map<String, Value> {
     }))
 }
 
-/// Only an approval has an amount and a category, and only people who withdraw need no role.
+/// Only an approval has an amount and a category, and only a withdrawal needs no role. How many
+/// decimals the amount has depends on the expense, which the body does not repeat.
 fn resolution_rules() -> Value {
     json!({"allOf": [
         {
@@ -160,6 +206,11 @@ fn resolution_rules() -> Value {
             "else": {"properties": {"role": {"type": "string"}}, "required": ["role"]},
         },
     ]})
+}
+
+/// An idempotency key: see `idempotency::key`.
+fn key(max_chars: usize) -> Value {
+    json!({"type": "string", "minLength": 1, "maxLength": max_chars, "pattern": "^[!-~]+$"})
 }
 
 fn fields(object: Value) -> Map<String, Value> {

@@ -23,9 +23,9 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 /// Characters of a host that a problem repeats: the most a name can have.
 const MAX_SHOWN_HOST: usize = 253;
 
-/// Every code of the contract, by status. Codes are stable: programs branch on them. The doc of a
-/// variant is its meaning in the documents and in `/openapi.json`.
-#[derive(Serialize, Display, EnumMessage, VariantArray)]
+/// Every code of a problem. Codes are stable: programs branch on them.
+// By status. The doc of a variant is its meaning in the documents and in `/openapi.json`.
+#[derive(Serialize, ToSchema, Display, EnumMessage, VariantArray)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,12 +34,11 @@ pub enum Code {
     NotJson,
     /// The body ended before it was complete.
     BodyCutOff,
-    /// The path or the query is not valid UTF-8; with status 405, a probe does not support the
-    /// method.
+    /// The path or the query is not valid UTF-8.
     MalformedRequest,
     /// A header that has one value, such as `Authorization` or `Content-Type`, comes more than once.
     RepeatedHeader,
-    /// The `Idempotency-Key` is not 1 to 255 visible ASCII characters.
+    /// The `Idempotency-Key` is not 1 to 255 visible ASCII characters, 240 for a batch.
     InvalidIdempotencyKey,
     /// A query parameter is unknown, repeated, or has a value that is not accepted.
     UnknownFilter,
@@ -176,7 +175,6 @@ pub struct Problem {
     /// The status in words.
     pub title: &'static str,
     /// A stable code for programs.
-    #[schema(value_type = String)]
     pub code: Code,
     /// What was wrong and what would be accepted, for people.
     pub detail: String,

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::agent::{Case, JudgedExpense};
 use crate::clock::day_of;
 use crate::config::trace_url::TraceUrl;
-use crate::domain::body::{BodyError, FieldError};
+use crate::domain::body::{BodyError, FieldError, uuid};
 use crate::domain::decision::{Decision, Submitter};
 use crate::domain::expense::Expense;
 use crate::domain::resolution::Resolution;
@@ -25,7 +25,7 @@ use crate::domain::submission::{self, Defaults, Submission, Submitted};
 use crate::http::AppState;
 use crate::http::docs::{Problems, Route};
 use crate::http::error::{Code, Problem};
-use crate::http::idempotency::{self, Answer, REPLAYED};
+use crate::http::idempotency::{self, Answer, MAX_KEY_CHARS, REPLAYED};
 use crate::http::limits::{Arrived, JsonBytes};
 use crate::keys::ApiKey;
 use crate::keys::identity::Identity;
@@ -105,7 +105,20 @@ impl Route for Create {
 #[utoipa::path(
     post, path = "/v1/expenses", tag = "expenses", request_body = Submission,
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; requests with the same key and body get the same decision")),
-    responses((status = 201, description = "The decision, recorded in the ledger", body = DecisionBody), Problems<Create>),
+    responses(
+        (
+            status = 201, description = "The decision, recorded in the ledger", body = DecisionBody,
+            headers(
+                ("location" = String, description = "The path at which the decision can be read again"),
+                ("idempotency-replayed" = String, description = "`true` if an earlier request with the key came to the decision"),
+            ),
+            links(
+                ("read" = (operation_id = "get", parameters(("id" = "$response.body#/id")))),
+                ("resolve" = (operation_id = "resolve_expense", parameters(("id" = "$response.body#/id")))),
+            ),
+        ),
+        Problems<Create>,
+    ),
 )]
 pub async fn create(
     State(app): State<Arc<AppState>>,
@@ -115,7 +128,7 @@ pub async fn create(
     headers: HeaderMap,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let key = idempotency::key(&headers)?;
+    let key = idempotency::key(&headers, MAX_KEY_CHARS)?;
     let received_at = app.clock.now();
     let defaults = Defaults {
         date: day_of(received_at),
@@ -315,9 +328,9 @@ pub async fn get(
 /// # Errors
 /// When the tenant has no such decision, or the ledger fails.
 pub async fn find(app: &AppState, tenant_id: &str, id: &str) -> Result<StoredDecision, Problem> {
-    let stored = match id.parse::<Uuid>() {
-        Ok(id) => app.agent.ledger.get(tenant_id, id).await?,
-        Err(_) => None,
+    let stored = match uuid(id) {
+        Some(id) => app.agent.ledger.get(tenant_id, id).await?,
+        None => None,
     };
     stored.ok_or_else(|| Problem::new(Code::NotFound, "there is no decision with this id"))
 }

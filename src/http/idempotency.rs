@@ -24,32 +24,33 @@ pub const KEY: &str = "idempotency-key";
 pub const REPLAYED: &str = "idempotency-replayed";
 
 /// The longest key, in characters.
-const MAX_KEY_CHARS: usize = 255;
+pub const MAX_KEY_CHARS: usize = 255;
+/// The longest key of a batch: every line adds a hyphen and its number to it.
+pub const MAX_BATCH_KEY_CHARS: usize = 240;
 /// How often a request that waits for a key asks the ledger.
 const POLL: Duration = Duration::from_millis(25);
 
 /// Reads the key of a request, if it has one.
 ///
 /// # Errors
-/// When it is not 1 to 255 visible ASCII characters.
-pub fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+/// When it is not 1 to `max_chars` visible ASCII characters.
+pub fn key(headers: &HeaderMap, max_chars: usize) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get(KEY) else {
         return Ok(None);
     };
     let is_key = |text: &&str| {
-        (1..=MAX_KEY_CHARS).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_graphic())
+        (1..=max_chars).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
     };
     match value.to_str().ok().filter(is_key) {
         Some(key) => Ok(Some(key.to_owned())),
-        None => Err(invalid_key()),
+        None => Err(invalid_key(max_chars)),
     }
 }
 
-/// The problem of a key that is not 1 to 255 visible ASCII characters.
-pub fn invalid_key() -> Problem {
+/// The problem of a key that is not 1 to `max_chars` visible ASCII characters.
+pub fn invalid_key(max_chars: usize) -> Problem {
     let detail =
-        format!("`Idempotency-Key` is invalid; send 1 to {MAX_KEY_CHARS} visible ASCII characters");
+        format!("`Idempotency-Key` is invalid; send 1 to {max_chars} visible ASCII characters");
     Problem::new(Code::InvalidIdempotencyKey, detail)
 }
 

@@ -10,7 +10,7 @@ use strum::VariantNames;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::body::{ID, MAX_ID_CHARS, is_line};
+use crate::domain::body::{ID, MAX_ID_CHARS, is_line, uuid};
 use crate::domain::ruling::{Outcome, Role};
 use crate::domain::validation::ValidationType;
 use crate::http::AppState;
@@ -105,7 +105,7 @@ fn parse(parameters: &[(String, String)]) -> Result<(Filter, PageRequest), Probl
             "pending" => filter.pending = Some(given.variant()?),
             "category" => filter.category = Some(given.line()?),
             "user_id" => filter.user_id = Some(given.line()?),
-            "cursor" => page.after = Some(value.parse().map_err(|_| unknown_cursor())?),
+            "cursor" => page.after = Some(uuid(value).ok_or_else(unknown_cursor)?),
             "limit" => page.limit = given.limit()?,
             _ => {
                 return Err(unknown(format!(

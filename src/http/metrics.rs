@@ -4,12 +4,14 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Extension, Router};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::http::AppState;
+use crate::http::docs::{Problems, Untraced};
 use crate::http::error::Problem;
 use crate::telemetry::Instruments;
 
@@ -17,10 +19,15 @@ use crate::telemetry::Instruments;
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The route of the page.
-pub fn routes() -> Router<Arc<AppState>> {
-    Router::new().route("/metrics", get(show))
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
+    OpenApiRouter::new().routes(routes!(show))
 }
 
+/// All metrics, in the text format of Prometheus.
+#[utoipa::path(
+    get, path = "/metrics", tag = "operation",
+    responses((status = 200, description = "The metrics", body = String, content_type = "text/plain"), Problems<Untraced>),
+)]
 async fn show(Extension(instruments): Extension<Instruments>) -> Result<Response, Problem> {
     let page = instruments
         .metrics_page()

@@ -101,9 +101,11 @@ pub fn router(state: Arc<AppState>, instruments: Instruments) -> Router {
         .routes(routes!(policies::list))
         .layer(from_fn(admission::require_identity))
         .split_for_parts();
-    let traced = traced(api.merge(docs::pages(&openapi)), &state, &instruments);
-    let untraced = health::routes()
-        .merge(metrics::routes())
+    let (untraced, of_untraced) = health::routes().merge(metrics::routes()).split_for_parts();
+    let pages = docs::pages(openapi.merge_from(of_untraced), &state.access);
+    let traced = traced(api.merge(pages), &state, &instruments);
+    let untraced = untraced
+        .method_not_allowed_fallback(render::no_such_method)
         .layer(Extension(instruments))
         .layer(from_fn_with_state(state.clone(), head::check))
         .layer(from_fn(render::write_problems));

@@ -58,7 +58,13 @@ impl Route for Create {
     post, path = "/v1/expenses/{id}/resolution", tag = "expenses", operation_id = "resolve_expense",
     request_body = ResolutionRequest,
     params(("id" = String, Path, description = "The decision's id")),
-    responses((status = 201, description = "The decision and its resolution", body = DecisionBody), Problems<Create>),
+    responses(
+        (
+            status = 201, description = "The decision and its resolution", body = DecisionBody,
+            headers(("idempotency-replayed" = String, description = "`true` if an earlier request resolved it in the same way")),
+        ),
+        Problems<Create>,
+    ),
 )]
 pub async fn create(
     State(app): State<Arc<AppState>>,

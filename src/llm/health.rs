@@ -11,7 +11,7 @@ use crate::llm::{ChatModel, ChatRequest, ModelError, ModelInfo, Reply};
 use crate::lock::lock;
 
 /// The calls that failed since the last one that was answered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct FailedCalls {
     /// How many, each with all of its retries.
     pub n_calls: u64,

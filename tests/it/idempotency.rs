@@ -252,3 +252,25 @@ async fn an_invalid_key_is_refused() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_key_of_a_batch_leaves_room_for_the_numbers_of_its_lines() {
+    let app = TestApp::spawn().await;
+    for (n_chars, status) in [(240, 200), (241, 400)] {
+        let key = "k".repeat(n_chars);
+        let headers = [
+            ("content-type", "application/x-ndjson"),
+            ("idempotency-key", key.as_str()),
+        ];
+        let request = app.request(reqwest::Method::POST, "/v1/expenses/batch", &headers);
+        let response = request.body("\n".repeat(99_999) + &ride().to_string());
+        let response = response.send().await.unwrap();
+        assert_eq!(response.status(), status);
+        let answer: Value = response.json().await.unwrap();
+        assert_eq!(
+            answer["status"],
+            if status == 200 { 201 } else { 400 },
+            "{answer}"
+        );
+    }
+}

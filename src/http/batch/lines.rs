@@ -9,15 +9,17 @@ use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, Decoder};
 use utoipa::ToSchema;
 
 use crate::domain::body::without_mark;
+use crate::domain::submission::Submission;
 use crate::http::limits::MAX_BODY_BYTES;
 
 /// A line with an idempotency key of its own; any other line is the expense itself.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyedLine {
     /// The key.
     pub idempotency_key: String,
     /// The expense, as the line would be without a key.
+    #[schema(value_type = Submission)]
     pub expense: Box<RawValue>,
 }
 
@@ -62,7 +64,7 @@ pub(super) struct TooLong;
 /// The OpenAPI description declares a binary file, because Swagger UI would put quotes around a
 /// text.
 #[derive(ToSchema)]
-#[schema(value_type = String, format = Binary, description = "A JSON object on each line")]
+#[schema(value_type = String, format = Binary, description = "A JSON object on each line: a `Submission`, or a `KeyedLine`")]
 pub(super) struct Lines(AnyDelimiterCodec);
 
 impl Lines {

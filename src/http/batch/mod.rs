@@ -22,10 +22,12 @@ use tokio_util::codec::FramedRead;
 use tokio_util::io::StreamReader;
 use tower::ServiceExt;
 use utoipa::ToSchema;
+use utoipa::openapi::Ref;
+use utoipa::openapi::schema::{OneOfBuilder, Schema};
 
 use crate::http::docs::{Problems, Route};
 use crate::http::error::{Code, Problem};
-use crate::http::idempotency;
+use crate::http::idempotency::{self, MAX_BATCH_KEY_CHARS, MAX_KEY_CHARS};
 use crate::http::limits::{MAX_BODY_BYTES, check_encoding, media_type};
 use crate::keys::identity::Identity;
 use crate::telemetry::projections::server::{LineOf, RequestTrace};
@@ -64,8 +66,16 @@ pub struct LineAnswer {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
     /// The decision, or the problem.
-    #[schema(value_type = Object)]
+    #[schema(schema_with = body_schema)]
     pub body: Box<RawValue>,
+}
+
+fn body_schema() -> Schema {
+    OneOfBuilder::new()
+        .item(Ref::from_schema_name("DecisionBody"))
+        .item(Ref::from_schema_name("Problem"))
+        .description(Some("The decision, or the problem."))
+        .into()
 }
 
 impl LineAnswer {
@@ -105,7 +115,7 @@ impl Route for Create {
 #[utoipa::path(
     post, path = "/v1/expenses/batch", tag = "expenses", operation_id = "create_batch",
     request_body(content = inline(Lines), content_type = "application/x-ndjson"),
-    params(("Idempotency-Key" = Option<String>, Header, description = "The beginning of every line's key")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 240 visible ASCII characters, with which the key of every line begins")),
     responses(
         (status = 200, description = "One answer for each line, as soon as it and those before it are decided", body = LineAnswer, content_type = "application/x-ndjson"),
         Problems<Create>,
@@ -123,7 +133,7 @@ pub async fn create(
             "the body is not declared as JSON lines; send `Content-Type: application/x-ndjson`";
         return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
-    let key = idempotency::key(request.headers())?;
+    let key = idempotency::key(request.headers(), MAX_BATCH_KEY_CHARS)?;
     let n_at_once = single.n_at_once;
     let mut turns = Turns::new(identity.user_id);
     let batch = Batch {
@@ -224,7 +234,8 @@ impl Batch {
             HeaderValue::from_static("application/json"),
         );
         if let Some(key) = key {
-            let key = HeaderValue::from_str(&key).map_err(|_| idempotency::invalid_key())?;
+            let key =
+                HeaderValue::from_str(&key).map_err(|_| idempotency::invalid_key(MAX_KEY_CHARS))?;
             request.headers_mut().insert(idempotency::KEY, key);
         }
         request.extensions_mut().insert(LineOf(self.trace.clone()));

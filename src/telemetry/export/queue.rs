@@ -58,7 +58,7 @@ use crate::telemetry::settings::Bounds;
 
 /// What became of every span that began. Each figure is counted where it happens; none is
 /// calculated from the others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct SpanCounts {
     /// Spans that began.
     pub started: u64,

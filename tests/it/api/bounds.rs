@@ -1,6 +1,8 @@
 //! The bounds in the OpenAPI description, compared with what the service accepts: schema and service
 //! accept the same bodies, and both refuse a body that exceeds a bound.
 
+use std::collections::BTreeSet;
+
 use expense_agent::domain::body::is_line;
 use expense_agent::domain::money::Currency;
 use expense_agent::domain::resolution;
@@ -43,6 +45,7 @@ fn admits(schemas: &Value, schema: &Value, value: &Value) -> bool {
     let own_type = match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",
+        Value::Number(number) if !number.is_f64() && types.contains(&"integer") => "integer",
         Value::Number(_) => "number",
         Value::String(_) => "string",
         Value::Array(_) => "array",
@@ -52,7 +55,7 @@ fn admits(schemas: &Value, schema: &Value, value: &Value) -> bool {
     let fits = |text: &str| {
         let n = u64::try_from(text.chars().count()).unwrap();
         let is_form = |form: &str| match form {
-            "uuid" => text.parse::<uuid::Uuid>().is_ok(),
+            "uuid" => text.len() == 36 && text.parse::<uuid::Uuid>().is_ok(),
             "date" => text.parse::<jiff::civil::Date>().is_ok(),
             _ => true,
         };
@@ -148,6 +151,7 @@ async fn a_bound_of_an_expense_is_the_same_in_the_contract_and_in_the_service() 
         (json!({"amount": -4, "refunds": ID}), true),
         (json!({"refunds": ID}), false),
         (json!({"refunds": "7"}), false),
+        (json!({"supersedes": ID.replace('-', "")}), false),
         (json!({"supersedes": ID, "refunds": null}), true),
         (json!({"supersedes": "x"}), false),
         (
@@ -156,6 +160,17 @@ async fn a_bound_of_an_expense_is_the_same_in_the_contract_and_in_the_service() 
         ),
         (json!({"currency": "EUR"}), true),
         (json!({"currency": "eur"}), false),
+        (json!({"currency": "XAU"}), false),
+        (json!({"currency": "ZZZ"}), false),
+        (json!({"amount": "4.005"}), false),
+        (json!({"amount": "4.005", "currency": null}), false),
+        (json!({"currency": "JPY"}), false),
+        (json!({"amount": "4", "currency": "JPY"}), true),
+        (json!({"amount": 4, "currency": "JPY"}), true),
+        (json!({"amount": 4.5, "currency": "JPY"}), false),
+        (json!({"amount": "4.005", "currency": "KWD"}), true),
+        (json!({"amount": "4.0005", "currency": "KWD"}), false),
+        (json!({"amount": "4.0005", "currency": "CLF"}), true),
         (json!({"currency": null}), true),
         (json!({"merchant": n(200)}), true),
         (json!({"merchant": n(201)}), false),
@@ -249,5 +264,20 @@ async fn the_patterns_of_texts_agree_with_the_service_on_every_character() {
                 "{transaction:?}"
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn the_contract_lists_the_currencies_that_the_service_accepts() {
+    let schemas = schemas().await;
+    let listed = schemas["Submission"]["properties"]["currency"]["enum"].as_array();
+    let listed: BTreeSet<_> = listed.unwrap().iter().filter_map(Value::as_str).collect();
+    let letters = || ('A'..='Z').map(String::from);
+    let pairs =
+        || letters().flat_map(|first| letters().map(move |second| format!("{first}{second}")));
+    let codes = pairs().flat_map(|pair| letters().map(move |third| format!("{pair}{third}")));
+    for code in codes {
+        let is_accepted = code.parse::<Currency>().is_ok();
+        assert_eq!(listed.contains(code.as_str()), is_accepted, "{code}");
     }
 }

@@ -1,8 +1,9 @@
 //! The OpenAPI description, compared with what the routes answer.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::TestApp;
+use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::store::TestStore;
 
 #[tokio::test]
@@ -40,6 +41,30 @@ async fn the_contract_and_its_page_come_from_the_binary() {
         !html.contains("http://") && !html.contains("https://"),
         "{html}"
     );
+}
+
+#[tokio::test]
+async fn the_contract_asks_for_a_key_where_the_service_does() {
+    let keys = KeyFile::new(&[entry("acme", "acme", "ea_acme", "")]);
+    let keyed = keys.app().await.get("/openapi.json").await.body;
+    let open = TestApp::spawn().await.get("/openapi.json").await.body;
+    let routes = keyed["paths"].as_object().unwrap();
+    for (path, operations) in routes {
+        for (method, operation) in operations.as_object().unwrap() {
+            let needs_key = path.starts_with("/v1/");
+            assert_eq!(
+                operation["security"] == json!([{"api_key": []}]),
+                needs_key,
+                "{path}"
+            );
+            assert_eq!(
+                open["paths"][path][method]["security"],
+                Value::Null,
+                "{path}"
+            );
+        }
+    }
+    assert_eq!(open["components"]["securitySchemes"], Value::Null);
 }
 
 #[tokio::test]
@@ -95,6 +120,9 @@ async fn the_contract_lists_the_statuses_that_the_routes_answer() {
             400,
         ),
         (of_resolution, &resolution, json, "{}", 403),
+        ("/healthz", "/healthz", "", "", 200),
+        ("/readyz", "/readyz", "", "", 200),
+        ("/metrics", "/metrics", "", "", 200),
         (of_resolution, &resolution, json, &blanks, 413),
         (of_resolution, &resolution, "text/plain", "{}", 415),
         ("/v1/expenses/batch", "/v1/expenses/batch", json, "{}", 415),

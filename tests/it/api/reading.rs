@@ -95,15 +95,20 @@ async fn unknown_ids_paths_and_methods_are_problems_too() {
     assert_problem(&app.get("/v2").await, 404, "no_such_route");
     assert_problem(&app.get("/docs/nope.js").await, 404, "no_such_route");
     assert_problem(&app.get("/v1/expenses/%ff").await, 400, "malformed_request");
-    let probe = app
-        .request(reqwest::Method::POST, "/healthz", &[])
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(probe.status(), 405);
-    assert_eq!(
-        probe.json::<Value>().await.unwrap()["code"],
-        "malformed_request"
+    let probe = app.post_to("/healthz", Value::Null, &[]).await;
+    assert_eq!(probe.status, 405);
+    assert_eq!(probe.body["code"], "no_such_method");
+    assert_eq!(probe.headers["allow"], "GET,HEAD");
+    let id = "01a1fc3f823275b3ae94bf307466c95a";
+    assert_problem(
+        &app.get(&format!("/v1/expenses/{id}")).await,
+        404,
+        "not_found",
+    );
+    assert_problem(
+        &app.get(&format!("/v1/expenses?cursor={id}")).await,
+        400,
+        "unknown_cursor",
     );
     let response = app
         .request(reqwest::Method::DELETE, "/v1/expenses", &[])
