@@ -72,6 +72,7 @@ mod resolutions;
 mod respelling;
 mod rules;
 mod sampling;
+mod schemathesis;
 mod spelling;
 mod splits;
 mod tenants;
