@@ -255,6 +255,15 @@ impl Problem {
         }
     }
 
+    /// One field of an expense is not accepted; `message` says what would be.
+    pub fn invalid_field(field: &str, message: impl Into<String>) -> Self {
+        let error = FieldError {
+            field: field.to_owned(),
+            message: message.into(),
+        };
+        Self::body(BodyError::Fields(vec![error]), Code::InvalidExpense)
+    }
+
     /// The service failed; the cause is logged and not answered.
     pub fn internal(cause: impl Into<String>) -> Self {
         Self {

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::agent::{Case, JudgedExpense};
 use crate::clock::day_of;
 use crate::config::trace_url::TraceUrl;
-use crate::domain::body::{BodyError, FieldError, uuid};
+use crate::domain::body::uuid;
 use crate::domain::decision::{Decision, Submitter};
 use crate::domain::expense::Expense;
 use crate::domain::resolution::Resolution;
@@ -254,12 +254,7 @@ async fn purchase_of(
             "this employee has no such purchase in this currency; write the id that it was answered with"
         }
     };
-    let error = FieldError {
-        field: "refunds".to_owned(),
-        message: message.to_owned(),
-    };
-    let error = BodyError::Fields(vec![error]);
-    Err(Problem::body(error, Code::InvalidExpense))
+    Err(Problem::invalid_field("refunds", message))
 }
 
 /// The decision that an expense supersedes. An expense that gives no date keeps the date of that
@@ -279,13 +274,8 @@ async fn superseded(
         is_same_person(&stored.decision.expense.user_id, &submitted.expense.user_id)
     });
     let Some(stored) = stored else {
-        let error = FieldError {
-            field: "supersedes".to_owned(),
-            message: "this employee has no such decision; write the id that it was answered with"
-                .to_owned(),
-        };
-        let error = BodyError::Fields(vec![error]);
-        return Err(Problem::body(error, Code::InvalidExpense));
+        let message = "this employee has no such decision; write the id that it was answered with";
+        return Err(Problem::invalid_field("supersedes", message));
     };
     submitted.set_default_date(stored.decision.expense.date);
     Ok(Some(Arc::new(stored)))

@@ -4,10 +4,9 @@ use serde::Serialize;
 use serde_json::value::to_raw_value;
 use uuid::Uuid;
 
-use crate::domain::body::{BodyError, FieldError};
 use crate::domain::expense::Expense;
 use crate::http::batch::LineAnswer;
-use crate::http::error::{Code, Problem};
+use crate::http::error::Problem;
 
 /// One row.
 pub(super) struct Row {
@@ -80,13 +79,4 @@ impl Row {
             body: body?,
         }))
     }
-}
-
-/// A problem with one field of a row, because of which the row cannot be sent.
-pub(super) fn row_problem(field: &str, message: String) -> Problem {
-    let error = FieldError {
-        field: field.to_owned(),
-        message,
-    };
-    Problem::body(BodyError::Fields(vec![error]), Code::InvalidExpense)
 }

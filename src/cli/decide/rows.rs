@@ -8,10 +8,11 @@ use std::path::Path;
 use anyhow::{Context, bail};
 
 use crate::cli::decide::input::{self, Input};
-use crate::cli::decide::row::{Content, Row, row_problem};
+use crate::cli::decide::row::{Content, Row};
 use crate::cli::decide::row_keys::RowKeys;
 use crate::cli::decide::table::Table;
 use crate::cli::decide::{Decide, Format};
+use crate::http::error::Problem;
 
 /// The rows of a file, read one by one.
 pub(super) struct Rows {
@@ -114,7 +115,7 @@ fn next_line(
         let content = match std::str::from_utf8(&bytes).map(|text| text.trim_matches(is_around)) {
             Ok("") => continue,
             Ok(text) => Content::Line(text.to_owned()),
-            Err(_) => Content::Refused(Box::new(row_problem(
+            Err(_) => Content::Refused(Box::new(Problem::invalid_field(
                 "body",
                 "the line is not UTF-8; save the file as UTF-8, or name its encoding with \
                  --encoding"

@@ -15,7 +15,7 @@ use crate::cli::decide::cells::{AmountFormat, DateFormat, is_zero};
 use crate::cli::decide::header::{Columns, END, UNCLOSED, check_end, check_options, read_header};
 use crate::cli::decide::input::Input;
 use crate::cli::decide::layout::{self, n_filled};
-use crate::cli::decide::row::{Content, Row, row_problem};
+use crate::cli::decide::row::{Content, Row};
 use crate::domain::body::{BodyError, FieldError};
 use crate::domain::submission::FIELDS;
 use crate::http::error::{Code, Problem};
@@ -136,7 +136,7 @@ impl Table {
             .saturating_add(self.n_skipped);
         let content = match self.check_shape(&cells) {
             Ok(()) => self.content(&cells),
-            Err(message) => Content::Refused(Box::new(row_problem("row", message))),
+            Err(message) => Content::Refused(Box::new(Problem::invalid_field("row", message))),
         };
         Ok(Some(Row {
             number,
