@@ -1,7 +1,9 @@
-//! Letters of other alphabets that look like Latin ones: a Cyrillic "С" in "Сasino". They count as
-//! the Latin letters where someone could gain from the difference: for merchants that are blocked,
-//! for duplicates, and for purchases that are split. Which characters look alike is Unicode's list of
-//! confusables ([UTS 39](https://www.unicode.org/reports/tr39/#Confusable_Detection)).
+//! Letters that look like Latin ones: a Cyrillic "С" in "Сasino". They count as the Latin letters
+//! where someone could gain from the difference: for merchants that are blocked, for duplicates, and
+//! for purchases that are split. Which characters look alike is Unicode's list of confusables
+//! ([UTS 39](https://www.unicode.org/reports/tr39/#Confusable_Detection)), and small capitals and
+//! letters in circles and squares, which are not on it. Marks that cross letters out, underline or
+//! enclose them do not count.
 //!
 //! The skeleton of that report is not used as it is: in it "m" is "rn" and "1" is "l", so a phrase
 //! such as "bam*" would block "Barnes". ASCII characters stay what they are here, and other characters
@@ -12,15 +14,20 @@ use unicode_security::skeleton;
 
 use super::{folded, raw_words, words};
 
+/// The small capitals from A to Z. There is none of X.
+const SMALL_CAPITALS: &str = "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘꞯʀꜱᴛᴜᴠᴡxʏᴢ";
+
+/// The first letters of the alphabets in parentheses, circles and squares. The others of that kind
+/// have plain letters as their compatibility form. Letters of flags are not among them: a flag beside
+/// a name is not a part of it.
+const ENCLOSED: [char; 4] = ['\u{249c}', '\u{1f110}', '\u{1f150}', '\u{1f170}'];
+
 /// The words of a text, like [`words`], with look-alike letters replaced. The same in capitals and in
 /// small letters.
 pub fn look_alike_words(text: &str) -> Vec<String> {
     match text.is_ascii() {
         true => words(text),
-        false => raw_words(text)
-            .iter()
-            .map(|word| undisguised(word))
-            .collect(),
+        false => each(&raw_words(&undecorated(text)), undisguised),
     }
 }
 
@@ -31,13 +38,61 @@ pub fn readings(text: &str) -> Vec<Vec<String>> {
     if text.is_ascii() {
         return readings;
     }
-    let letter_by_letter = raw_words(text).iter().map(|word| latin(word)).collect();
-    for reading in [look_alike_words(text), letter_by_letter] {
+    let raw = raw_words(&undecorated(text));
+    for reading in [
+        each(&raw, undisguised),
+        each(&raw, |word| latin(word, Some('i'))),
+        each(&raw, |word| latin(word, Some('l'))),
+    ] {
         if !readings.contains(&reading) {
             readings.push(reading);
         }
     }
     readings
+}
+
+/// What is read for each word, without those of which nothing is left.
+fn each(words: &[String], read: impl Fn(&str) -> String) -> Vec<String> {
+    let read = words.iter().map(|word| read(word));
+    read.filter(|word| !word.is_empty()).collect()
+}
+
+/// A text with plain letters for decorated ones. Done before the compatibility form is taken, which
+/// cuts a letter in parentheses off its word, and makes a sigma of the lunate sigma, which looks like
+/// a "c".
+fn undecorated(text: &str) -> String {
+    let letters = text.chars().filter(|c| !is_decoration(*c));
+    letters
+        .map(|c| match c {
+            c if c.is_ascii() => c,
+            '\u{3f2}' | '\u{3f9}' => 'c',
+            c => of_alphabet(c).unwrap_or(c),
+        })
+        .collect()
+}
+
+/// Whether a combining mark is drawn across, under or around letters, and belongs to none.
+fn is_decoration(c: char) -> bool {
+    matches!(
+        c,
+        '\u{305}'
+            | '\u{332}'..='\u{338}'
+            | '\u{33f}'
+            | '\u{35c}'..='\u{362}'
+            | '\u{488}'..='\u{489}'
+            | '\u{20d0}'..='\u{20f0}'
+    )
+}
+
+/// The plain letter of a small capital or an enclosed letter.
+fn of_alphabet(c: char) -> Option<char> {
+    let place = |first: char| {
+        let place = u32::from(c).checked_sub(u32::from(first))?;
+        usize::try_from(place).ok().filter(|place| *place < 26)
+    };
+    let small_capital = SMALL_CAPITALS.chars().position(|letter| letter == c);
+    let place = small_capital.or_else(|| ENCLOSED.into_iter().find_map(place))?;
+    ('a'..='z').nth(place)
 }
 
 /// A word with its look-alike letters replaced.
@@ -48,26 +103,27 @@ pub fn readings(text: &str) -> Vec<Vec<String>> {
 /// capitals if all of them look Latin, otherwise in small letters.
 fn undisguised(word: &str) -> String {
     if word.contains(|c: char| c.is_ascii_alphabetic()) {
-        return latin(word);
+        return latin(word, None);
     }
     let small = folded(word);
-    let capitals = latin(&small.to_uppercase());
+    let capitals = latin(&small.to_uppercase(), None);
     match capitals.is_ascii() {
         true => capitals,
-        false => latin(&small),
+        false => latin(&small, None),
     }
 }
 
 /// A word read letter by letter, in folded case. Decomposed for that, so that an accent does not
-/// hide a letter.
-fn latin(word: &str) -> String {
-    let letters: String = word.nfkd().map(latin_letter).collect();
+/// hide a letter. An upright stroke of another alphabet is read as `stroke`, or by its case if that
+/// is not given.
+fn latin(word: &str, stroke: Option<char>) -> String {
+    let letters: String = word.nfkd().map(|c| latin_letter(c, stroke)).collect();
     folded(&letters)
 }
 
 /// The Latin letter that a character looks like, in either case; the character itself if there is
 /// none.
-fn latin_letter(c: char) -> char {
+fn latin_letter(c: char, stroke: Option<char>) -> char {
     if c.is_ascii() {
         return c;
     }
@@ -76,18 +132,19 @@ fn latin_letter(c: char) -> char {
     } else {
         only(c.to_uppercase())
     };
-    let letter = looks_like(c).or_else(|| looks_like(other_case?));
+    let letter = looks_like(c, stroke).or_else(|| looks_like(other_case?, stroke));
     letter.unwrap_or(c)
 }
 
 /// The single ASCII letter that a character looks like.
-fn looks_like(c: char) -> Option<char> {
+fn looks_like(c: char, stroke: Option<char>) -> Option<char> {
     let mut text = [0; 4];
     let prototype: String = skeleton(c.encode_utf8(&mut text)).collect();
     match prototype.as_str() {
-        // UTS 39 writes "m" as "rn", and every upright stroke as "l". A capital one is an "I".
+        // UTS 39 writes "m" as "rn", and every upright stroke as "l". One that is not a small letter
+        // is rather an "I".
         "rn" => Some('m'),
-        "l" if c.is_uppercase() => Some('i'),
+        "l" => stroke.or(Some(if c.is_lowercase() { 'l' } else { 'i' })),
         _ => only(prototype.chars()).filter(char::is_ascii_alphabetic),
     }
 }

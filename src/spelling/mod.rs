@@ -1,15 +1,18 @@
 //! One spelling of every text that is compared. Unicode can write one name in several ways, and
 //! people use them: composed or decomposed accents, full-width letters, capitals, invisible
-//! characters. Names come from request bodies, headers, API keys, policy files, folder names,
+//! characters, the apostrophes and hyphens of a phone. Names come from request bodies, headers, API keys, policy files, folder names,
 //! command lines and the ledger; before one is compared, the function named after its use below
 //! brings it into this spelling. Records keep the text as it was written.
 //!
-//! | text | function | compatibility form (NFKC), nothing invisible, single blanks | case |
-//! | --- | --- | --- | --- |
-//! | a person | [`person`] | yes | folded |
-//! | a tenant | [`tenant`] | yes | kept |
-//! | a trip | [`trip`] | yes | kept |
-//! | words of texts and merchants' names | [`words`] | yes | folded |
+//! | text | function | case |
+//! | --- | --- | --- |
+//! | a person | [`person`] | folded |
+//! | a tenant | [`tenant`] | kept |
+//! | a trip | [`trip`] | kept |
+//! | words of texts and merchants' names | [`words`] | folded |
+//!
+//! All of them are in the compatibility form (NFKC), without invisible characters, with plain
+//! apostrophes and hyphens, and with single blanks.
 //!
 //! Letters of other alphabets that look like Latin ones are replaced separately, in
 //! [`look_alike`]. Searching texts for personal data is in `redact::fold`, which keeps the place of
@@ -23,18 +26,25 @@ use unicase::UniCase;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-/// The characters that people type as an apostrophe inside a word. The full-width apostrophe is not
-/// listed, because its compatibility form is.
+/// The characters that people type as an apostrophe, in the compatibility form. Accents that stand
+/// alone, such as U+00B4, have two characters there; [`plain`] knows them.
 const APOSTROPHES: &[char] = &[
-    '\'', '`', '\u{b4}', '\u{2b9}', '\u{2bb}', '\u{2bc}', '\u{2bd}', '\u{2be}', '\u{2bf}',
-    '\u{2c8}', '\u{2ca}', '\u{2cb}', '\u{384}', '\u{55a}', '\u{5f3}', '\u{7f4}', '\u{7f5}',
-    '\u{1fbd}', '\u{1fbf}', '\u{1fef}', '\u{1ffd}', '\u{1ffe}', '\u{2018}', '\u{2019}', '\u{201b}',
-    '\u{2032}', '\u{2035}', '\u{a78b}', '\u{a78c}', '\u{ff40}',
+    '\'', '`', '\u{2b9}', '\u{2bb}', '\u{2bc}', '\u{2bd}', '\u{2be}', '\u{2bf}', '\u{2c8}',
+    '\u{2ca}', '\u{2cb}', '\u{55a}', '\u{5f3}', '\u{7f4}', '\u{7f5}', '\u{2018}', '\u{2019}',
+    '\u{201b}', '\u{2032}', '\u{2035}', '\u{a78b}', '\u{a78c}',
 ];
+
+/// The characters that people and programs write for a hyphen, in the compatibility form.
+const HYPHENS: &[char] = &[
+    '-', '\u{2010}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{2015}', '\u{2212}',
+];
+
+/// Letters that only stretch the word they are in, in Arabic and N'Ko.
+const STRETCHES: &[char] = &['\u{640}', '\u{7fa}'];
 
 /// The spelling of a person's id: of an employee, an actor, or the holder of a key.
 pub fn person(text: &str) -> Cow<'_, str> {
-    match without_invisible(text) {
+    match plain(text) {
         Cow::Borrowed(text) if !text.bytes().any(|byte| byte.is_ascii_uppercase()) => text.into(),
         text => folded(&text).into(),
     }
@@ -47,33 +57,29 @@ pub fn is_same_person(one: &str, other: &str) -> bool {
 
 /// The spelling of a tenant's id.
 pub fn tenant(text: &str) -> Cow<'_, str> {
-    without_invisible(text)
+    plain(text)
 }
 
 /// The spelling of a trip's id.
 pub fn trip(text: &str) -> Cow<'_, str> {
-    without_invisible(text)
+    plain(text)
 }
 
 /// Whether a text shows anything at all: a text of blanks and invisible characters does not.
 pub fn is_visible(text: &str) -> bool {
-    !without_invisible(text).is_empty()
+    !plain(text).is_empty()
 }
 
 /// The words of a text in folded case, without punctuation. An apostrophe inside a word is dropped,
 /// so "Joe's" is "joes", and a combining mark belongs to its word.
 pub fn words(text: &str) -> Vec<String> {
-    raw_words(text).iter().map(|word| folded(word)).collect()
+    let words = raw_words(text).into_iter().map(|word| folded(&word));
+    words.filter(|word| !word.is_empty()).collect()
 }
 
 /// The words of a text in the case they were written in.
 fn raw_words(text: &str) -> Vec<String> {
-    // Before the compatibility form is taken: that of an acute accent is a blank and a mark, which
-    // would cut the word in two. Composed, because a mark after an accent makes another character.
-    let composed: String = text.nfc().collect();
-    let joined = composed.replace(APOSTROPHES, "");
-    // The full-width apostrophe has become an ordinary one by now.
-    without_invisible(&joined)
+    plain(text)
         .replace('\'', "")
         .split(|c: char| !c.is_alphanumeric() && !is_combining_mark(c))
         // A mark at the beginning has no letter that it could belong to.
@@ -83,15 +89,28 @@ fn raw_words(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// A text in its compatibility form, without invisible characters, with one blank between words and
-/// none at either end.
-fn without_invisible(text: &str) -> Cow<'_, str> {
-    if text.is_ascii() {
+/// A text in its compatibility form, without invisible characters, with plain apostrophes and
+/// hyphens, one blank between words and none at either end.
+fn plain(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() && !text.contains('`') {
         return single_blanks(text);
     }
     let visible = text.chars().filter(|c| !is_invisible(*c));
-    let composed: String = visible.nfkc().collect();
-    single_blanks(&composed).into_owned().into()
+    let compatible: String = visible.nfkc().map(plain_punctuation).collect();
+    let mut plain = single_blanks(&compatible).into_owned();
+    // The compatibility form of an accent that stands alone, and was typed as an apostrophe.
+    for accent in [" \u{301}", " \u{313}", " \u{314}"] {
+        plain = plain.replace(accent, "'");
+    }
+    plain.into()
+}
+
+fn plain_punctuation(c: char) -> char {
+    match c {
+        c if APOSTROPHES.contains(&c) => '\'',
+        c if HYPHENS.contains(&c) => '-',
+        c => c,
+    }
 }
 
 fn single_blanks(text: &str) -> Cow<'_, str> {
@@ -112,13 +131,25 @@ fn is_blank(c: char) -> bool {
 
 /// A text in folded case: "Straße" and "STRASSE" are the same. Decomposed before, as Unicode asks,
 /// because a mark can have a case of its own, and composed again afterwards.
+///
+/// An "i" is the same with and without its dot. Languages disagree about the capital of either, so
+/// a name that was written in Turkish capitals could not be found otherwise.
 fn folded(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
-    let decomposed: String = text.nfkd().collect();
-    let folded = UniCase::unicode(decomposed).to_folded_case();
-    folded.nfkc().collect()
+    let decomposed: String = text.nfkd().filter(|c| !STRETCHES.contains(c)).collect();
+    let mut letter = ' ';
+    let mut with_plain_i = UniCase::unicode(decomposed)
+        .to_folded_case()
+        .replace('ı', "i");
+    with_plain_i.retain(|c| {
+        if !is_combining_mark(c) {
+            letter = c;
+        }
+        (letter, c) != ('i', '\u{307}')
+    });
+    with_plain_i.nfkc().collect()
 }
 
 /// Whether a character shows nothing: it is ignorable by default in Unicode (joiners, fillers, marks
