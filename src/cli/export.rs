@@ -59,13 +59,13 @@ pub fn run(
     let period = period(wanted.from, wanted.to)?;
     reading_ledger(config, async |ledger| {
         let mut lines = Lines::new(wanted.format, out)?;
-        let tenant_id = wanted
+        let tenants = wanted
             .tenant
             .as_deref()
-            .map(|tenant_id| ledger.recorded_tenants.name_of(tenant_id));
+            .map(|tenant_id| ledger.recorded_tenants.names_of(tenant_id));
         let mut after = None;
         loop {
-            let page = ledger.export(period, tenant_id.as_deref(), after).await?;
+            let page = ledger.export(period, tenants.as_deref(), after).await?;
             let Some(last) = page.last() else {
                 lines.finish()?;
                 break;

@@ -48,7 +48,7 @@ pub struct NothingToVerify(String, &'static str);
 pub fn verify(config: &Config, wanted: &Verify, out: &mut dyn Write) -> anyhow::Result<()> {
     reading_ledger(config, async |ledger| {
         let tenants = match &wanted.tenant {
-            Some(tenant_id) => vec![ledger.recorded_tenants.name_of(tenant_id)],
+            Some(tenant_id) => ledger.recorded_tenants.names_of(tenant_id),
             None => ledger.tenants().await?,
         };
         let (mut n_broken, mut has_head) = (0, wanted.head.is_none());
@@ -155,8 +155,10 @@ fn summary(walk: &Walk) -> String {
 /// When the ledger cannot be written to.
 pub fn erase(config: &Config, wanted: &Erase, out: &mut dyn Write) -> anyhow::Result<()> {
     with_ledger(config, async |ledger| {
-        let tenant_id = ledger.recorded_tenants.name_of(&wanted.tenant);
-        let n_erased = ledger.erase(&tenant_id, &wanted.user).await?;
+        let mut n_erased = 0;
+        for tenant_id in ledger.recorded_tenants.names_of(&wanted.tenant) {
+            n_erased += ledger.erase(&tenant_id, &wanted.user).await?;
+        }
         writeln!(
             out,
             "erased the personal texts of {n_erased} records of {} (tenant {})",

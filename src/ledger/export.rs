@@ -12,7 +12,7 @@ use crate::ledger::Ledger;
 use crate::ledger::error::LedgerError;
 use crate::ledger::query::{StoredDecision, read, stored_decision};
 use crate::ledger::records::{RESOLUTION, RecordKind, attached};
-use crate::ledger::statement::query;
+use crate::ledger::statement::{Query, query};
 
 /// Decisions that are read at a time.
 const PAGE: i64 = 500;
@@ -39,15 +39,15 @@ pub struct Exported {
 }
 
 impl Ledger {
-    /// The next page of a period's decisions, of one tenant or of all tenants: those after `after`.
-    /// Empty at the end.
+    /// The next page of a period's decisions, of tenants with these names or of all tenants: those
+    /// after `after`. Empty at the end.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn export(
         &self,
         period: Period,
-        tenant_id: Option<&str>,
+        tenants: Option<&[String]>,
         after: Option<Uuid>,
     ) -> Result<Vec<Exported>, LedgerError> {
         let first = first_id(period.from);
@@ -55,17 +55,16 @@ impl Ledger {
             Some(after) => (">", after.max(first)),
             None => (">=", first),
         };
-        let of_tenant = of_tenant("decision", tenant_id);
+        let is_wanted = of_tenants("decision", tenants);
         let sql = AssertSqlSafe(format!(
             "SELECT decision.id, decision.document, chain.hash, decision.superseded_by FROM decision
              LEFT JOIN chain ON chain.record_id = decision.id
-             WHERE decision.id {comparison} $1 AND decision.id < $2 AND {of_tenant} ORDER BY decision.id LIMIT $4"
+             WHERE decision.id {comparison} $1 AND decision.id < $2 AND {is_wanted} ORDER BY decision.id LIMIT {PAGE}"
         ));
-        let rows: Vec<(String, String, Option<String>, Option<String>)> = query(sql)
+        let range = query(sql)
             .bind(from.to_string())
-            .bind(first_id(period.until).to_string())
-            .bind(tenant_id.unwrap_or_default())
-            .bind(PAGE)
+            .bind(first_id(period.until).to_string());
+        let rows: Vec<(String, String, Option<String>, Option<String>)> = bind(range, tenants)
             .fetch_all(&mut self.pool.acquire().await?)
             .await?;
         let (Some((first, ..)), Some((last, ..))) = (rows.first(), rows.last()) else {
@@ -73,7 +72,7 @@ impl Ledger {
         };
         let mut documents_by_kind = Vec::new();
         for kind in attached() {
-            let documents = self.documents(kind, tenant_id, first, last).await?;
+            let documents = self.documents(kind, tenants, first, last).await?;
             documents_by_kind.push((kind.table, documents));
         }
         let mut page = Vec::new();
@@ -100,7 +99,7 @@ impl Ledger {
     async fn documents(
         &self,
         kind: RecordKind,
-        tenant_id: Option<&str>,
+        tenants: Option<&[String]>,
         first: &str,
         last: &str,
     ) -> Result<HashMap<String, String>, LedgerError> {
@@ -109,27 +108,32 @@ impl Ledger {
             owner_column,
             ..
         } = kind;
-        let of_tenant = of_tenant(table, tenant_id);
+        let is_wanted = of_tenants(table, tenants);
         let sql = AssertSqlSafe(format!(
             "SELECT {owner_column}, document FROM {table}
-             WHERE {owner_column} BETWEEN $1 AND $2 AND {of_tenant}"
+             WHERE {owner_column} BETWEEN $1 AND $2 AND {is_wanted}"
         ));
-        let rows: Vec<(String, String)> = query(sql)
-            .bind(first)
-            .bind(last)
-            .bind(tenant_id.unwrap_or_default())
+        let range = query(sql).bind(first).bind(last);
+        let rows: Vec<(String, String)> = bind(range, tenants)
             .fetch_all(&mut self.pool.acquire().await?)
             .await?;
         Ok(rows.into_iter().collect())
     }
 }
 
-/// The condition on the tenant of a table. Its parameter `$3` is empty for all tenants.
-fn of_tenant(table: &str, tenant_id: Option<&str>) -> String {
-    match tenant_id {
-        Some(_) => format!("{table}.tenant_id = $3"),
-        None => "$3 = ''".to_owned(),
-    }
+/// The condition on the tenant of a table. The names are its parameters, from `$3`.
+fn of_tenants(table: &str, tenants: Option<&[String]>) -> String {
+    let Some(names) = tenants else {
+        return "1 = 1".to_owned();
+    };
+    let parameters: Vec<String> = (3..).take(names.len()).map(|n| format!("${n}")).collect();
+    format!("{table}.tenant_id IN ({})", parameters.join(", "))
+}
+
+/// Binds the names of tenants to the next parameters of a statement.
+fn bind<'a>(query: Query<'a>, tenants: Option<&'a [String]>) -> Query<'a> {
+    let names = tenants.into_iter().flatten();
+    names.fold(query, |query, name| query.bind(name))
 }
 
 /// The smallest id of a decision that was received at a moment: ids begin with the time.

@@ -98,24 +98,36 @@ pub enum CapChange<'a> {
 pub struct Ledger {
     writes: GroupCommit,
     pool: Pool,
-    /// The names of tenants that differ from their one spelling.
+    /// The names of tenants that are recorded in other spellings than their one.
     pub recorded_tenants: RecordedTenants,
     /// The result of the last probe. No other data depends on it, so `Relaxed` suffices.
     was_ready: Arc<AtomicBool>,
 }
 
-/// The tenants whom an earlier version recorded in another spelling than the one of
-/// [`spelling::tenant`], by the latter.
+/// The tenants whom an earlier version recorded in other spellings than the one of
+/// [`spelling::tenant`], by the latter, each with the names under which it is recorded. A hash chain
+/// belongs to the name that it began with, so a tenant with several names keeps several chains.
 #[derive(Clone, Debug, Default)]
-pub struct RecordedTenants(Arc<BTreeMap<String, String>>);
+pub struct RecordedTenants(Arc<BTreeMap<String, Vec<String>>>);
 
 impl RecordedTenants {
-    /// The name under which the ledger keeps a tenant: its one spelling, unless it is recorded in
-    /// another one. A hash chain belongs to the name that it began with.
+    /// The name under which the ledger keeps a tenant from now on: its one spelling if it is recorded
+    /// in that or not at all, else the first of the names under which it is recorded.
     pub fn name_of(&self, tenant_id: &str) -> String {
         let spelled = spelling::tenant(tenant_id);
+        match self.0.get(&*spelled) {
+            Some(names) if !names.iter().any(|name| *name == *spelled) => names[0].clone(),
+            _ => spelled.into_owned(),
+        }
+    }
+
+    /// All names under which the ledger keeps a tenant, at least one.
+    pub fn names_of(&self, tenant_id: &str) -> Vec<String> {
+        let spelled = spelling::tenant(tenant_id);
         let recorded = self.0.get(&*spelled);
-        recorded.cloned().unwrap_or_else(|| spelled.into_owned())
+        recorded
+            .cloned()
+            .unwrap_or_else(|| vec![spelled.into_owned()])
     }
 }
 

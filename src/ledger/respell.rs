@@ -66,21 +66,19 @@ impl Ledger {
         })
     }
 
-    /// The tenants whose names are not in their one spelling. If a tenant is recorded in that
-    /// spelling too, the latter counts: it is the one that this version would choose.
+    /// The tenants that are recorded in other spellings than their one.
     pub(super) async fn recorded_tenants(&self) -> Result<RecordedTenants, LedgerError> {
-        let names: Vec<(String,)> = query("SELECT tenant_id FROM chain_head ORDER BY tenant_id")
+        // A write that records nothing, such as an erasure, can leave a head at 0.
+        let sql = "SELECT tenant_id FROM chain_head WHERE seq > 0 ORDER BY tenant_id";
+        let names: Vec<(String,)> = query(sql)
             .fetch_all(&mut self.pool.acquire().await?)
             .await?;
-        let mut recorded = BTreeMap::new();
-        for (name,) in &names {
-            let spelled = spelling::tenant(name);
-            if *spelled != *name && !names.iter().any(|(other,)| *other == *spelled) {
-                recorded
-                    .entry(spelled.into_owned())
-                    .or_insert_with(|| name.clone());
-            }
+        let mut recorded = BTreeMap::<String, Vec<String>>::new();
+        for (name,) in names {
+            let spelled = spelling::tenant(&name).into_owned();
+            recorded.entry(spelled).or_default().push(name);
         }
+        recorded.retain(|spelled, names| names.iter().any(|name| name != spelled));
         Ok(RecordedTenants(Arc::new(recorded)))
     }
 }

@@ -122,7 +122,7 @@ async fn every_kind_of_record_is_chained_exported_erased_and_vacuumed() {
             from: Timestamp::UNIX_EPOCH,
             until: Timestamp::MAX,
         };
-        let exported = ledger.export(period, Some("default"), None).await.unwrap();
+        let exported = ledger.export(period, Some(&["default".to_owned()]), None).await.unwrap();
         assert_eq!(exported.len(), 1);
         assert_eq!(exported[0].stored.decision.id.to_string(), pending["id"]);
         assert!(exported[0].stored.resolution.is_some());

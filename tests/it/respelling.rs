@@ -8,6 +8,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::migrate::Migrator;
 
 use crate::harness::TestApp;
+use crate::harness::binary::{run, text};
 use crate::harness::expenses::{DAY, laptop, meal, of_user};
 use crate::harness::store::{TestStore, on_each_store};
 
@@ -98,6 +99,62 @@ async fn people_trips_and_tenants_of_an_earlier_ledger_are_found_in_every_spelli
         app.stop().await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_recorded_in_two_spellings_keeps_two_chains_and_commands_find_both() {
+    let store = TestStore::sqlite();
+    write_earlier_ledger(&store).await;
+    // A new chain begins while the earlier one is out of sight.
+    let hide = "UPDATE chain_head SET seq = -seq WHERE tenant_id = 'acme\u{301}'";
+    store.execute(hide).await;
+    let app = TestApp::on(&store).await;
+    let headers = [("baggage", "tenant.id=acme%CC%81")];
+    app.post_with(of_user(meal("5.00"), "kim"), &headers).await;
+    app.stop().await;
+    store.execute(hide).await;
+    let app = TestApp::on(&store).await;
+    let page = app.get_with("/v1/expenses?user_id=kim", &headers).await;
+    let decisions = page.body["decisions"].as_array().unwrap();
+    let tenants: Vec<&Value> = decisions.iter().map(|one| &one["tenant_id"]).collect();
+    assert_eq!(
+        tenants,
+        ["acm\u{e9}"],
+        "requests see the chain of the one spelling"
+    );
+    app.stop().await;
+    for tenant in ["acm\u{e9}", "acme\u{301}", "acme\u{301}\u{200b}"] {
+        let command = async |arguments: &[&str]| {
+            let named = ["--tenant", tenant, "--data", store.folder()];
+            let output = run(&[arguments, &named].concat(), &[]).await;
+            assert!(output.status.success(), "{output:?}");
+            text(output.stdout)
+        };
+        let verified = command(&["ledger", "verify"]).await;
+        assert_eq!(verified.lines().count(), 2, "{verified}");
+        let period = ["--from", "2020-01-01", "--to", "2100-01-01"];
+        let exported = command(&[&["export", "--format", "ndjson"], &period[..]].concat()).await;
+        let names: Vec<Value> = exported
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()["tenant_id"].take())
+            .collect();
+        assert_eq!(names, ["acme\u{301}", "acm\u{e9}"]);
+        let audit = command(&[&["audit", "--json"], &period[..]].concat()).await;
+        let audit: Value = serde_json::from_str(&audit).unwrap();
+        assert_eq!(audit["semantic_errors"]["of"], 2, "{audit:#}");
+    }
+    let erase = [
+        "ledger",
+        "erase",
+        "--user",
+        "KIM",
+        "--tenant",
+        "acm\u{e9}",
+        "--data",
+        store.folder(),
+    ];
+    let erased = text(run(&erase, &[]).await.stdout);
+    assert!(erased.contains("of 2 records"), "{erased}");
 }
 
 #[tokio::test]

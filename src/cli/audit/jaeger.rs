@@ -17,6 +17,7 @@ use crate::cli::audit::{Audit, Progress};
 use crate::config::Config;
 use crate::domain::step::Step;
 use crate::ledger::Period;
+use crate::spelling;
 use crate::telemetry::spans::step::span_name;
 
 /// The maximum number of traces of one search. It is also the default of Jaeger releases that
@@ -41,7 +42,7 @@ pub(super) fn read(
         wanted
             .tenant
             .as_deref()
-            .is_none_or(|tenant| tenant == tenant_id)
+            .is_none_or(|tenant| spelling::tenant(tenant) == spelling::tenant(tenant_id))
     };
     // The period applies to the times at which ids were made. The span that is searched for begins
     // later, but within the deadline of the request.

@@ -22,9 +22,10 @@ pub(super) fn read(
     notes: &mut dyn Write,
 ) -> anyhow::Result<()> {
     reading_ledger(config, async |ledger| {
+        let tenants = tenant_id.map(|tenant_id| ledger.recorded_tenants.names_of(tenant_id));
         let mut after = None;
         loop {
-            let page = ledger.export(period, tenant_id, after).await?;
+            let page = ledger.export(period, tenants.as_deref(), after).await?;
             let Some(last) = page.last() else {
                 break;
             };
