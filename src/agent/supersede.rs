@@ -51,6 +51,11 @@ impl From<RecordError> for RunError {
     }
 }
 
+/// Whether an expense may still be decided anew in place of this decision.
+pub fn can_be_superseded(decision: &StoredDecision) -> bool {
+    check(decision).is_ok()
+}
+
 /// Checks that a decision can be superseded. The ledger checks again when it records, because a
 /// person may resolve the decision meanwhile.
 pub(super) fn check(old: &StoredDecision) -> Result<(), RunError> {

@@ -13,6 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::agent::supersede::can_be_superseded;
 use crate::agent::{Case, JudgedExpense};
 use crate::clock::day_of;
 use crate::config::trace_url::TraceUrl;
@@ -248,6 +249,11 @@ async fn purchase_of(
         // Resolving the review would approve the whole amount, including the part refunded by then.
         Some(stored) if is_in_review(&stored) => {
             "this purchase waits for its review; have that resolved first, then send the credit"
+        }
+        // The new decision would not know of the credit.
+        Some(stored) if can_be_superseded(&stored) => {
+            "this purchase was decided while the model did not answer; have it decided anew with `supersedes`, \
+             then send the credit"
         }
         Some(stored) => return Ok(Some(Box::new(stored))),
         None => {

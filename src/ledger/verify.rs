@@ -1,5 +1,8 @@
 //! Walking the hash chains and naming the first record that was changed or is missing. How records are
 //! sealed is in `seal`.
+//!
+//! `superseded_by` of a decision is a column, because a record cannot seal what comes after it. It is
+//! checked against the record of the newer decision, which seals what it supersedes.
 
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
@@ -100,7 +103,12 @@ impl Ledger {
                 let problem = "it is missing, and so are all records after it";
                 walk.broken = Some(Broken::at(walk.n_records + 1, "", problem));
             }
-            walk.check_links(links, end_seq, wanted_hash);
+            for link in links {
+                if walk.n_records == end_seq || walk.broken.is_some() {
+                    break;
+                }
+                self.check_link(&mut walk, link, wanted_hash).await?;
+            }
         }
         if walk.broken.is_none() && walk.head != end_hash {
             let problem = "its hash differs from the one that is kept as the head of the chain";
@@ -120,6 +128,69 @@ impl Ledger {
             .fetch_all(&mut self.pool.acquire().await?)
             .await?;
         Ok(rows.into_iter().map(Link::from).collect())
+    }
+
+    /// Checks the next link of a chain.
+    async fn check_link(
+        &self,
+        walk: &mut Walk,
+        link: Link,
+        wanted_hash: Option<&str>,
+    ) -> Result<(), DbError> {
+        let seq = walk.n_records + 1;
+        let problem = match link.check(&walk.tenant_id, seq, &walk.head) {
+            Ok(supersedes) => self.check_superseding(&link, supersedes.as_deref()).await?,
+            Err(problem) => Some(problem),
+        };
+        if let Some(problem) = problem {
+            walk.broken = Some(Broken::at(seq, &link.record_id, problem));
+            return Ok(());
+        }
+        walk.n_records = seq;
+        walk.has_hash |= wanted_hash == Some(&link.hash);
+        walk.head = link.hash;
+        Ok(())
+    }
+
+    /// What is wrong when the row of a decision and the record of the one that supersedes it do not
+    /// name each other. Both are written in one transaction.
+    async fn check_superseding(
+        &self,
+        link: &Link,
+        supersedes: Option<&str>,
+    ) -> Result<Option<&'static str>, DbError> {
+        if let Some(older) = supersedes {
+            let older = self.row_of(link, older).await?;
+            let named = older.and_then(|(_, superseded_by)| superseded_by);
+            if named.as_ref() != Some(&link.record_id) {
+                return Ok(Some("the decision that it supersedes does not name it"));
+            }
+        }
+        if let Some(newer) = &link.superseded_by {
+            let newer = self.row_of(link, newer).await?;
+            let named = newer
+                .and_then(|(document, _)| serde_json::from_str(&document).ok())
+                .and_then(|record| superseded_in(&record));
+            if named.as_ref() != Some(&link.record_id) {
+                return Ok(Some(
+                    "it is marked as superseded by a decision that does not supersede it",
+                ));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The document of a decision of the same tenant as a link, and the decision that superseded it.
+    async fn row_of(
+        &self,
+        link: &Link,
+        id: &str,
+    ) -> Result<Option<(String, Option<String>)>, DbError> {
+        query("SELECT document, superseded_by FROM decision WHERE tenant_id = $1 AND id = $2")
+            .bind(link.tenant_id.as_deref())
+            .bind(id)
+            .fetch_optional(&mut self.pool.acquire().await?)
+            .await
     }
 
     /// Looks for records that are in no chain. Such a record was not inserted by the service, unless it
@@ -151,26 +222,9 @@ impl Ledger {
     }
 }
 
-impl Walk {
-    /// Checks the next links, as far as the end of the chain or the first that is broken.
-    fn check_links(&mut self, links: Vec<Link>, end_seq: i64, wanted_hash: Option<&str>) {
-        for link in links {
-            match link.check(&self.tenant_id, self.n_records + 1, &self.head) {
-                Ok(()) => {
-                    self.n_records += 1;
-                    self.has_hash |= wanted_hash == Some(&link.hash);
-                    self.head = link.hash;
-                }
-                Err(broken) => {
-                    self.broken = Some(broken);
-                    return;
-                }
-            }
-            if self.n_records == end_seq {
-                return;
-            }
-        }
-    }
+/// The decision that a record supersedes.
+fn superseded_in(record: &Value) -> Option<String> {
+    record.get("supersedes")?.as_str().map(str::to_owned)
 }
 
 /// The statement that reads the next links of a chain, each with the record it is about. A join per
@@ -197,7 +251,7 @@ fn links_statement() -> String {
     });
     format!(
         "SELECT chain.seq, chain.record_id, chain.salt, chain.hash, {document}, {tenant_id}, {owner_id},
-         CASE {} END
+         CASE {} END, decision.superseded_by
          FROM chain {} WHERE chain.tenant_id = $1 AND chain.seq > $2 ORDER BY chain.seq LIMIT $3",
         tables.join(" "),
         joins.join(" ")
@@ -214,6 +268,7 @@ type LinkRow = (
     Option<String>,
     Option<String>,
     Option<String>,
+    Option<String>,
 );
 
 /// One row of a chain, with the record it is about.
@@ -226,11 +281,12 @@ struct Link {
     tenant_id: Option<String>,
     owner_id: Option<String>,
     table: Option<String>,
+    superseded_by: Option<String>,
 }
 
 impl From<LinkRow> for Link {
     fn from(row: LinkRow) -> Self {
-        let (seq, record_id, salt, hash, document, tenant_id, owner_id, table) = row;
+        let (seq, record_id, salt, hash, document, tenant_id, owner_id, table, superseded_by) = row;
         Self {
             seq,
             record_id,
@@ -240,33 +296,40 @@ impl From<LinkRow> for Link {
             tenant_id,
             owner_id,
             table,
+            superseded_by,
         }
     }
 }
 
 impl Link {
-    fn check(&self, tenant_id: &str, seq: i64, previous: &str) -> Result<(), Broken> {
-        let broken = |problem| Err(Broken::at(seq, &self.record_id, problem));
+    /// Checks the record and its place in the chain. Returns the decision that it supersedes, or what
+    /// is wrong.
+    fn check(
+        &self,
+        tenant_id: &str,
+        seq: i64,
+        previous: &str,
+    ) -> Result<Option<String>, &'static str> {
         if self.seq != seq {
-            return broken("the record before it is missing");
+            return Err("the record before it is missing");
         }
         let kind = self.table.as_deref().and_then(kind_of);
         let (Some(document), Some(kind)) = (&self.document, kind) else {
-            return broken("its document is missing");
+            return Err("its document is missing");
         };
         let Ok(mut record) = serde_json::from_str(document) else {
-            return broken("its document is not JSON");
+            return Err("its document is not JSON");
         };
         if !self.is_in_place(tenant_id, &record) {
-            return broken("it is stored under another tenant or expense than its document names");
+            return Err("it is stored under another tenant or expense than its document names");
         }
         if let Some(salt) = &self.salt {
             hash_personal_texts(&mut record, &kind, salt);
         }
         if hash_of(seq, previous, &record) != self.hash {
-            return broken("its document was changed, or a record before it was");
+            return Err("its document was changed, or a record before it was");
         }
-        Ok(())
+        Ok(superseded_in(&record))
     }
 
     /// Whether the columns that the record is found by agree with its document.

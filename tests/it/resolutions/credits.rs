@@ -120,6 +120,9 @@ impl<'a> Purchase<'a> {
         if let Some(minor) = amount {
             body["amount"] = self.script.amount(minor).to_string().into();
         }
+        if action == "approve" && self.decision["outcome"] == "needs_review" {
+            body["category"] = "office".into();
+        }
         let first = self
             .office
             .resolve("ea_manager", &self.decision, body.clone())
@@ -219,6 +222,47 @@ async fn credits_and_a_resolution_come_to_the_same_sum_in_every_order() {
                     purchase
                         .assert_sums(&store, script.expected(&script.events[..at]))
                         .await;
+                }
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn credits_of_a_reviewed_purchase_take_back_what_the_review_approved() {
+    on_each_store(async |store| {
+        let office = Office::on(&store).await;
+        for (n, events) in [
+            vec![Event::ApproveLess(40_001), Event::Credit(20_000), Event::Credit(33)],
+            vec![Event::ApproveLess(40_001), Event::Credit(90_000), Event::Credit(1)],
+            vec![Event::Approve, Event::Credit(33_333), Event::Credit(33_333), Event::Credit(33_337)],
+            vec![Event::Deny, Event::Credit(20_000)],
+            vec![Event::Withdraw, Event::Credit(20_000)],
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let script = Script { currency: 1, is_approved: false, minor: 60_003, events };
+            let user = format!("ana-{n}");
+            let mut body = json!({
+                "transaction": "Laptop", "amount": "600.03", "currency": "EUR", "date": "2026-03-14", "mcc": "4511",
+            });
+            body["user_id"] = user.clone().into();
+            let decision = office.decide(body).await;
+            assert_eq!(decision["outcome"], "needs_review", "{decision:#}");
+            let purchase = Purchase { office: &office, script: &script, user, decision };
+            let credit = json!({
+                "transaction": "Credit note", "amount": "-1.00", "currency": "EUR", "user_id": purchase.user,
+                "refunds": id_of(&purchase.decision),
+            });
+            assert_eq!(office.app.post_as("ea_feed", credit).await.status, 422);
+            for at in 1..=script.events.len() {
+                purchase.apply(script.events[at - 1]).await;
+                let (paid, _) = script.expected(&script.events[..at]);
+                assert_eq!(purchase.paid().await, paid, "{script:?}");
+                if paid > Decimal::ZERO {
+                    purchase.assert_is(&store, (paid, Decimal::ZERO)).await;
                 }
             }
         }

@@ -2,6 +2,7 @@
 //! new one, unless a person resolved it.
 
 use expense_agent::config::model::ModelConfig;
+use expense_agent::ledger::Ledger;
 use futures_util::future::join_all;
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
@@ -26,6 +27,20 @@ async fn with_fault(store: &TestStore, fault: &str) -> Office {
 /// A service whose model does not answer.
 async fn in_an_outage(store: &TestStore) -> Office {
     with_fault(store, "unavailable:1").await
+}
+
+/// Denies a meal that the model classifies before it fails when it is asked for advice.
+async fn deny_without_advice(store: &TestStore, meal: Value) -> Value {
+    let fake = FakeOpenAi::spawn().await;
+    fake.on_classify([category("meals")]);
+    fake.always(Reply::status(400));
+    let half = Office::with_model(store, openai(&fake)).await;
+    let denied = half.decide(meal).await;
+    assert_eq!(
+        (&denied["outcome"], &denied["agent_outcome"]),
+        (&json!("denied"), &json!("error"))
+    );
+    denied
 }
 
 fn superseding(mut expense: Value, old: &Value) -> Value {
@@ -128,22 +143,89 @@ async fn superseding_keeps_the_hash_chain_valid_and_an_export_links_both_decisio
 }
 
 #[tokio::test]
+async fn marks_of_superseding_that_contradict_the_records_are_found_and_named() {
+    let not_named = "the decision that it supersedes does not name it";
+    let does_not = "it is marked as superseded by a decision that does not supersede it";
+    // The chain holds an old decision, the one that superseded it, and another one.
+    for (newer_of, newer, seq, problem) in [
+        (0, None, 2, not_named),
+        (0, Some(2), 1, does_not),
+        (0, Some(0), 1, does_not),
+        (1, Some(2), 2, does_not),
+        (2, Some(0), 3, does_not),
+        (2, Some(1), 3, does_not),
+        (2, Some(3), 3, does_not),
+    ] {
+        on_each_store(async |store| {
+            let old = in_an_outage(&store).await.decide(laptop("100.00")).await;
+            let office = Office::on(&store).await;
+            let new = office.decide(superseding(laptop("100.00"), &old)).await;
+            let other = office.decide(laptop("7.00")).await;
+            let unknown = json!({"id": "01890a5d-ac96-774b-bcce-b302099a8057"});
+            let decisions = [old, new, other, unknown];
+            let ledger = Ledger::open(&store.store).await.unwrap();
+            assert_eq!(ledger.walk("acme", None).await.unwrap().broken, None);
+            let newer = newer.map_or("NULL".to_owned(), |newer: usize| {
+                format!("'{}'", id_of(&decisions[newer]))
+            });
+            let older = id_of(&decisions[newer_of]);
+            let sql = format!("UPDATE decision SET superseded_by = {newer} WHERE id = '{older}'");
+            store.execute(sqlx::AssertSqlSafe(sql)).await;
+            let broken = ledger.walk("acme", None).await.unwrap().broken.unwrap();
+            assert_eq!(
+                (broken.seq, broken.problem),
+                (seq, problem),
+                "{newer_of} {newer}"
+            );
+            ledger.close().await;
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_credit_waits_until_its_purchase_is_decided_anew() {
+    on_each_store(async |store| {
+        let outage = in_an_outage(&store).await;
+        let office = Office::on(&store).await;
+        let full = office.decide(meal("70.00")).await;
+        let denied = deny_without_advice(&store, meal("8.00")).await;
+        let reviewed = outage.decide(laptop("100.00")).await;
+        let credit = |of: &Value| {
+            json!({"transaction": "Credit", "amount": "-3.00", "user_id": "ana", "refunds": of["id"]})
+        };
+        for old in [&denied, &reviewed] {
+            let early = office.app.post_as("ea_feed", credit(old)).await;
+            assert_eq!(
+                (early.status, &early.body["errors"][0]["field"]),
+                (422, &json!("refunds")),
+                "{:#}",
+                early.body
+            );
+        }
+        office.decide(json!({
+            "transaction": "Credit", "amount": "-70.00", "user_id": "ana", "refunds": full["id"],
+        })).await;
+        let new = office.decide(superseding(meal("8.00"), &denied)).await;
+        assert_eq!(new["outcome"], "approved");
+        let late = office.decide(credit(&new)).await;
+        assert_eq!(late["reimbursable"], "-3.00");
+        assert_eq!(office.used(meal("1.00")).await, "5.00");
+        // A denial that rests on advice stays, so it takes a credit, which returns nothing.
+        let stays = office.decide(meal("80.00")).await;
+        assert_eq!(office.decide(credit(&stays)).await["reimbursable"], "0.00");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_denial_without_advice_can_be_superseded_but_not_to_exceed_a_cap() {
     on_each_store(async |store| {
         let outage = in_an_outage(&store).await;
         let office = Office::on(&store).await;
         let full = office.decide(meal("70.00")).await;
         assert_eq!(full["outcome"], "approved");
-        // The model classifies the meal, and fails when it is asked for advice.
-        let fake = FakeOpenAi::spawn().await;
-        fake.on_classify([category("meals")]);
-        fake.always(Reply::status(400));
-        let half = Office::with_model(&store, openai(&fake)).await;
-        let denied = half.decide(meal("20.00")).await;
-        assert_eq!(
-            (&denied["outcome"], &denied["agent_outcome"]),
-            (&json!("denied"), &json!("error"))
-        );
+        let denied = deny_without_advice(&store, meal("20.00")).await;
         let anew = office.decide(superseding(meal("20.00"), &denied)).await;
         assert_eq!(
             (&anew["outcome"], &anew["model_decision"]),
