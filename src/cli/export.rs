@@ -226,7 +226,7 @@ fn row(exported: &Exported) -> [String; 31] {
         id(*superseded_by),
         decision.trace_id.clone(),
         exported.record_hash.clone().unwrap_or_default(),
-        text(submitter.and_then(|submitter| submitter.user_id.as_deref())),
+        text(submitter.and_then(|submitter| submitter.people().next())),
         text(submitter.map(|submitter| submitter.api_key.as_str())),
     ]
 }

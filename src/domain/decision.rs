@@ -51,6 +51,18 @@ pub struct Submitter {
     /// The person whom the key belonged to; absent for a key of a program that acts for several
     /// people.
     pub user_id: Option<String>,
+    /// The person for whom such a program sent the request, named by its baggage. Absent if that is
+    /// the employee.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baggage_user_id: Option<String>,
+}
+
+impl Submitter {
+    /// The people who handed the expense in, as far as they are known.
+    pub fn people(&self) -> impl Iterator<Item = &str> {
+        let people = [&self.user_id, &self.baggage_user_id];
+        people.into_iter().flatten().map(String::as_str)
+    }
 }
 
 /// The policy that a decision rests on.

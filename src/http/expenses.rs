@@ -19,7 +19,7 @@ use crate::clock::day_of;
 use crate::config::trace_url::TraceUrl;
 use crate::domain::body::uuid;
 use crate::domain::decision::{Decision, Submitter};
-use crate::domain::expense::Expense;
+use crate::domain::expense::{ANONYMOUS, Expense};
 use crate::domain::resolution::Resolution;
 use crate::domain::ruling::Outcome;
 use crate::domain::submission::{self, Defaults, Submission, Submitted};
@@ -28,7 +28,6 @@ use crate::http::docs::{Problems, Route};
 use crate::http::error::{Code, Problem};
 use crate::http::idempotency::{self, Answer, MAX_KEY_CHARS, REPLAYED};
 use crate::http::limits::{Arrived, JsonBytes};
-use crate::keys::ApiKey;
 use crate::keys::identity::Identity;
 use crate::ledger::{KeyClaim, StoredDecision};
 use crate::spelling::is_same_person;
@@ -133,11 +132,12 @@ pub async fn create(
     let received_at = app.clock.now();
     let defaults = Defaults {
         date: day_of(received_at),
-        user_id: identity.user_id,
+        user_id: identity.user_id.clone(),
     };
     let mut submitted = submission::parse(&body, defaults)
         .map_err(|error| Problem::body(error, Code::InvalidExpense))?;
     trace.set_employee(&submitted.expense.user_id);
+    let submitted_by = submitter(&identity, &submitted.expense.user_id);
     let tenant_id = identity.tenant_id;
     let idempotency = key.map(|key| KeyClaim {
         tenant_id: tenant_id.clone(),
@@ -158,7 +158,7 @@ pub async fn create(
     let case = Case {
         id: Uuid::now_v7(),
         received_at,
-        submitted_by: identity.api_key.as_deref().map(submitter),
+        submitted_by,
         trace_id: trace.trace_id,
         span_id: trace.span_id,
         model_deadline: arrived.0 + model_time(&app),
@@ -176,12 +176,18 @@ pub async fn create(
     Ok(created(&app, answer))
 }
 
-/// The holder of a key, as the one who hands an expense in.
-fn submitter(api_key: &ApiKey) -> Submitter {
-    Submitter {
+/// Who hands an expense of an employee in; `None` where no key is required.
+fn submitter(identity: &Identity, employee: &str) -> Option<Submitter> {
+    let api_key = identity.api_key.as_deref()?;
+    // Only a program is believed whom it acts for.
+    let is_other = |user_id: &&String| {
+        api_key.user_id.is_none() && *user_id != ANONYMOUS && !is_same_person(user_id, employee)
+    };
+    Some(Submitter {
         api_key: api_key.id.clone(),
         user_id: api_key.user_id.clone(),
-    }
+        baggage_user_id: Some(&identity.user_id).filter(is_other).cloned(),
+    })
 }
 
 /// A permit for one decision. A request beyond the limit is refused and does not queue: a queue

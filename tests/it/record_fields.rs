@@ -114,6 +114,7 @@ fn full_decision() -> Decision {
         submitted_by: Some(Submitter {
             api_key: text(),
             user_id: Some(text()),
+            baggage_user_id: Some(text()),
         }),
         received_at: Timestamp::UNIX_EPOCH,
         expense: Expense {
@@ -217,7 +218,7 @@ fn unhashed(mut record: Value, kind: &RecordKind) -> Vec<String> {
 /// The texts of a decision that are not personal and stay when an employee's texts are erased: ids,
 /// amounts, dates, names that operators or this program gave, and texts made of these alone. A field
 /// that a person or a model fills freely belongs in the `personal` texts of its kind instead.
-const IMPERSONAL_OF_A_DECISION: [&str; 61] = [
+const IMPERSONAL_OF_A_DECISION: [&str; 62] = [
     "agent_outcome",
     "amount",
     "approver",
@@ -269,6 +270,7 @@ const IMPERSONAL_OF_A_DECISION: [&str; 61] = [
     "steps.*.result",
     "steps.*.step",
     "submitted_by.api_key",
+    "submitted_by.baggage_user_id",
     "submitted_by.user_id",
     "supersedes",
     "tenant_id",

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::agent::lookup::lookup;
 use crate::agent::{Agent, JudgedExpense, MAX_RECORD_ATTEMPTS};
 use crate::clock::day_of;
-use crate::domain::decision::Decision;
+use crate::domain::decision::{Decision, Submitter};
 use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::domain::resolution::{Action, Resolution, ResolutionRequest};
 use crate::domain::ruling::Outcome;
@@ -139,7 +139,8 @@ impl Agent {
             let needed = decision
                 .pending()
                 .ok_or_else(|| not_open(decision.outcome))?;
-            may_resolve(request, &actor, needed)?;
+            let submitters = self.submitters(decision).await?;
+            may_resolve(request, &submitters, &actor, needed)?;
             let amount = approved_amount(decision, &request.wanted)?;
             match (request.wanted.action, decision.outcome) {
                 (Action::Approve, Outcome::NeedsReview) => {
@@ -156,6 +157,18 @@ impl Agent {
             }
         })
         .await
+    }
+
+    /// Who handed an expense in, also before it was decided anew.
+    async fn submitters(&self, decision: &Decision) -> Result<Vec<Submitter>, LedgerError> {
+        let mut submitters = Vec::from_iter(decision.submitted_by.clone());
+        let mut superseded = decision.supersedes;
+        while let Some(id) = superseded {
+            let older = self.ledger.get(&decision.tenant_id, id).await?;
+            superseded = older.as_ref().and_then(|older| older.decision.supersedes);
+            submitters.extend(older.and_then(|older| older.decision.submitted_by));
+        }
+        Ok(submitters)
     }
 
     /// Approves an expense that waited for approval: it keeps its share of the caps, or the part of

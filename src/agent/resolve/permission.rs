@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 
 use crate::agent::lookup::Found;
 use crate::agent::resolve::{Refusal, Request, ResolveError};
-use crate::domain::decision::Decision;
+use crate::domain::decision::{Decision, Submitter};
 use crate::domain::resolution::{Action, ResolutionRequest};
 use crate::domain::ruling::{Finding, Outcome, Role, Ruling};
 use crate::spelling::is_same_person;
@@ -30,10 +30,11 @@ pub(super) fn actor(request: &Request) -> Result<String, ResolveError> {
 }
 
 /// Checks that a person may resolve an expense that needs the role `needed` or a higher one. The
-/// employee, and the person who handed the expense in, can only withdraw it, and need
+/// employee, and the people who handed the expense in, can only withdraw it, and need
 /// no role for that.
 pub(super) fn may_resolve(
     request: &Request,
+    submitters: &[Submitter],
     actor: &str,
     needed: Role,
 ) -> Result<(), ResolveError> {
@@ -45,7 +46,7 @@ pub(super) fn may_resolve(
             detail: format!("this key does not have the role {role}; send a key that has it"),
         });
     }
-    match (is_own(request, actor), request.wanted.action) {
+    match (is_own(request, submitters, actor), request.wanted.action) {
         (true, Action::Withdraw) => Ok(()),
         (true, Action::Approve | Action::Deny) => {
             let detail = "people cannot approve or deny an expense that is their own or that they \
@@ -70,23 +71,17 @@ pub(super) fn role(request: &Request) -> Result<Role, ResolveError> {
     })
 }
 
-/// Whether an expense is the actor's own, or the actor handed it in. The key that handed it in also
+/// Whether an expense is the actor's own, or the actor handed it in. A key that handed it in also
 /// counts as the actor's if it belongs to a person now or did then: changing its user in the file of
 /// keys does not change who holds it.
-fn is_own(request: &Request, actor: &str) -> bool {
-    let decision = &request.stored.decision;
-    if is_same_person(actor, &decision.expense.user_id) {
-        return true;
-    }
-    let Some(submitter) = &decision.submitted_by else {
-        return false;
-    };
-    let is_submitter = submitter
-        .user_id
-        .as_ref()
-        .is_some_and(|user_id| is_same_person(actor, user_id));
-    let is_personal = submitter.user_id.is_some() || request.api_key.user_id.is_some();
-    is_submitter || (is_personal && submitter.api_key == request.api_key.id)
+fn is_own(request: &Request, submitters: &[Submitter], actor: &str) -> bool {
+    let is_actor = |user_id: &str| is_same_person(actor, user_id);
+    is_actor(&request.stored.decision.expense.user_id)
+        || submitters.iter().any(|submitter| {
+            let is_personal = submitter.user_id.is_some() || request.api_key.user_id.is_some();
+            submitter.people().any(is_actor)
+                || (is_personal && submitter.api_key == request.api_key.id)
+        })
 }
 
 fn is_high_enough(role: Role, needed: Role) -> Result<(), ResolveError> {

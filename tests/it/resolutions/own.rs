@@ -3,6 +3,7 @@
 
 use expense_agent::config::Config;
 use expense_agent::config::http::HttpConfig;
+use expense_agent::config::model::ModelConfig;
 use serde_json::{Value, json};
 
 use super::by;
@@ -30,7 +31,12 @@ fn keys() -> KeyFile {
 }
 
 async fn app_on(store: &TestStore, keys: &KeyFile) -> TestApp {
+    app_with_model(store, keys, config().model).await
+}
+
+async fn app_with_model(store: &TestStore, keys: &KeyFile, model: ModelConfig) -> TestApp {
     TestApp::with(Config {
+        model,
         http: HttpConfig {
             api_keys: Some(keys.path.clone()),
             ..http_config()
@@ -185,6 +191,31 @@ async fn a_key_without_a_user_may_submit_for_one_person_and_resolve_for_another(
 }
 
 #[tokio::test]
+async fn a_program_names_the_submitter_in_its_baggage_and_the_employee_in_the_body() {
+    let keys = keys();
+    let app = keys.app().await;
+    for (baggage, user_id, named) in [
+        ("user.id=ben", Some("kim"), json!("ben")),
+        ("user.id=Ben", Some("BEN"), Value::Null),
+        ("user.id=ben", None, Value::Null),
+        ("", Some("ben"), Value::Null),
+    ] {
+        let decision = hand_in(&app, "ea_feed", user_id, baggage).await;
+        assert_eq!(decision["submitted_by"]["baggage_user_id"], named);
+        for (key, actor) in [("ea_ben", None), ("ea_feed", Some("BEN"))] {
+            let reply = act(&app, key, &decision, "approve", actor).await;
+            assert!(is_refused(&reply), "{baggage} {user_id:?} {:#}", reply.body);
+        }
+        let reply = act(&app, "ea_feed", &decision, "approve", Some("zoe")).await;
+        assert_eq!(reply.status, 201, "{:#}", reply.body);
+    }
+    // Who holds a personal key decides for themselves alone: the baggage takes nobody's vote.
+    let decision = hand_in(&app, "ea_ben", Some("kim"), "user.id=mia").await;
+    let reply = act(&app, "ea_mia", &decision, "approve", None).await;
+    assert_eq!(reply.status, 201, "{:#}", reply.body);
+}
+
+#[tokio::test]
 async fn a_key_whose_user_changed_still_cannot_resolve_what_it_submitted() {
     let store = TestStore::sqlite();
     let first = keys();
@@ -204,6 +235,39 @@ async fn a_key_whose_user_changed_still_cannot_resolve_what_it_submitted() {
         let reply = act(&app, "ea_mia", decision, "approve", None).await;
         assert_eq!(reply.status, 201, "{:#}", reply.body);
     }
+}
+
+#[tokio::test]
+async fn the_submitter_of_a_superseded_decision_cannot_approve_the_new_one() {
+    let (store, keys) = (TestStore::sqlite(), keys());
+    let without_model = ModelConfig::Offline {
+        faults: vec!["unavailable:1".parse().unwrap()],
+        fault_seed: 1,
+    };
+    let outage = app_with_model(&store, &keys, without_model).await;
+    let app = app_on(&store, &keys).await;
+    let laptop = json!({
+        "transaction": "Laptop", "amount": "600.00", "user_id": "kim", "date": "2026-03-14",
+    });
+    let mut newest = outage.post_as("ea_ben", laptop.clone()).await.body;
+    for (app, key) in [(&outage, "ea_mia"), (&app, "ea_feed")] {
+        let mut anew = laptop.clone();
+        anew["supersedes"] = newest["id"].clone();
+        newest = app.post_as(key, anew).await.body;
+    }
+    assert_eq!(newest["outcome"], "needs_approval", "{newest:#}");
+    for (key, actor) in [
+        ("ea_ben", None),
+        ("ea_ben2", None),
+        ("ea_mia", None),
+        ("ea_feed", Some("BEN")),
+        ("ea_feed", Some("kim")),
+    ] {
+        let reply = act(&app, key, &newest, "approve", actor).await;
+        assert!(is_refused(&reply), "{key} {actor:?} {:#}", reply.body);
+    }
+    let reply = act(&app, "ea_jose", &newest, "approve", None).await;
+    assert_eq!(reply.status, 201, "{:#}", reply.body);
 }
 
 #[tokio::test]

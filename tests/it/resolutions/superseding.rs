@@ -143,7 +143,7 @@ async fn superseding_keeps_the_hash_chain_valid_and_an_export_links_both_decisio
 }
 
 #[tokio::test]
-async fn marks_of_superseding_that_contradict_the_records_are_found_and_named() {
+async fn a_changed_superseded_by_is_found_by_verify() {
     let not_named = "the decision that it supersedes does not name it";
     let does_not = "it is marked as superseded by a decision that does not supersede it";
     // The chain holds an old decision, the one that superseded it, and another one.
@@ -184,7 +184,7 @@ async fn marks_of_superseding_that_contradict_the_records_are_found_and_named() 
 }
 
 #[tokio::test]
-async fn a_credit_waits_until_its_purchase_is_decided_anew() {
+async fn a_credit_of_a_decision_without_advice_is_refused_until_that_is_superseded() {
     on_each_store(async |store| {
         let outage = in_an_outage(&store).await;
         let office = Office::on(&store).await;
