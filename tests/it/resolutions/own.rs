@@ -200,7 +200,7 @@ async fn a_program_names_the_submitter_in_its_baggage_and_the_employee_in_the_bo
         ("user.id=ben", None, Value::Null),
         ("", Some("ben"), Value::Null),
     ] {
-        let decision = hand_in(&app, "ea_feed", user_id, baggage).await;
+        let decision = submit(&app, "ea_feed", user_id, baggage).await;
         assert_eq!(decision["submitted_by"]["baggage_user_id"], named);
         for (key, actor) in [("ea_ben", None), ("ea_feed", Some("BEN"))] {
             let reply = act(&app, key, &decision, "approve", actor).await;
@@ -210,7 +210,7 @@ async fn a_program_names_the_submitter_in_its_baggage_and_the_employee_in_the_bo
         assert_eq!(reply.status, 201, "{:#}", reply.body);
     }
     // Who holds a personal key decides for themselves alone: the baggage takes nobody's vote.
-    let decision = hand_in(&app, "ea_ben", Some("kim"), "user.id=mia").await;
+    let decision = submit(&app, "ea_ben", Some("kim"), "user.id=mia").await;
     let reply = act(&app, "ea_mia", &decision, "approve", None).await;
     assert_eq!(reply.status, 201, "{:#}", reply.body);
 }
