@@ -1,7 +1,7 @@
 //! A real grammar engine and a real llama.cpp server. With both schemas, the engine accepts valid
 //! answers and refuses invalid ones. With the server, whose model has random weights, every expense is
 //! decided, and no outcome is more lenient than the policy's verdict. The tests run if
-//! `MODEL_SERVER_PYTHON` names a Python with the packages that the scripts in `tests/model_servers` need.
+//! `MODEL_SERVER_PYTHON` names a Python with the packages of the scripts in `tests/model_servers`.
 
 use std::process::Stdio;
 use std::time::Duration;

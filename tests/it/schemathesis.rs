@@ -1,7 +1,7 @@
 //! The OpenAPI description, checked by [schemathesis](https://schemathesis.readthedocs.io): it sends
 //! requests that the description admits and requests that it excludes, and compares every answer with
-//! it. What it checks, and what a schema cannot say, is in `tests/schemathesis`. The tests run if a
-//! variable names a Python with the package.
+//! it. What it checks, and what a schema cannot say, is in `tests/schemathesis`. The tests run if
+//! `SCHEMATHESIS_PYTHON` names a Python with the package.
 
 use std::process::Stdio;
 use std::time::Duration;

@@ -14,7 +14,7 @@ use crate::harness::binary::Service;
 use crate::harness::expenses::id_of;
 use crate::harness::store::TestStore;
 
-/// The process on a store.
+/// Starts the service as a process on a store.
 async fn start(store: &TestStore) -> Service {
     let quiet = ("OTEL_TRACES_EXPORTER", "none");
     match &store.store {
@@ -47,6 +47,7 @@ async fn decisions(url: &str) -> BTreeMap<String, Value> {
     }
 }
 
+/// A small office expense that the policy approves.
 fn paper(n: usize) -> Value {
     json!({
         "transaction": format!("Printer paper {n}"),

@@ -19,7 +19,7 @@ use crate::harness::store::{TestStore, on_each_store};
 use crate::harness::tcp_proxy::TcpProxy;
 use crate::harness::{Reply, TestApp, config, poll};
 
-/// A file system in memory, of a size that can be changed; gone with the value.
+/// A file system in memory, which is unmounted when this is dropped.
 struct Disk {
     folder: tempfile::TempDir,
 }
@@ -167,8 +167,8 @@ async fn a_service_whose_postgres_refuses_connections_says_why() {
     );
 }
 
-/// The files of an SQLite ledger, made immutable until this is dropped, also for processes that
-/// have them open. Except the index of the write-ahead log: it is mapped memory, and the kernel
+/// The files of an SQLite ledger, made immutable until this is dropped, also for processes that have
+/// them open. The index of the write-ahead log stays writable: it is mapped memory, and the kernel
 /// kills a process that writes to an immutable mapping.
 struct Frozen(Vec<PathBuf>);
 
@@ -224,7 +224,7 @@ async fn wait_for_readiness(app: &TestApp, status: u16, what: &str) {
     .await;
 }
 
-/// Asserts that `/readyz` names the ledger as what does not work.
+/// Asserts that `/readyz` reports the ledger as failed.
 async fn assert_not_ready(app: &TestApp) {
     let ready = app.get("/readyz").await;
     assert_eq!(

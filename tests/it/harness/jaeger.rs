@@ -138,7 +138,8 @@ fn attributes(owner: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The value alone. OTLP JSON names the type, as in `{"intValue": "5"}`; 64-bit integers are strings in it.
+/// The value without its type, which OTLP JSON names as in `{"intValue": "5"}`. A 64-bit integer is a
+/// string there.
 fn plain_value(value: &Value) -> Value {
     let (value_type, value) = value
         .as_object()

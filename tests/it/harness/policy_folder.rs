@@ -46,8 +46,8 @@ impl PolicyFolder {
         folder
     }
 
-    /// The shipped policies, mounted as Kubernetes mounts a ConfigMap: links to a folder that is swapped as a
-    /// whole.
+    /// The shipped policies, mounted as Kubernetes mounts a ConfigMap: links to a folder that is
+    /// swapped as a whole.
     pub(crate) fn mounted() -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         folder.publish("..first", copy_shipped);

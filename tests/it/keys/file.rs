@@ -199,7 +199,7 @@ async fn a_service_starts_only_with_valid_keys_and_listens_on_any_address_with_t
     // An empty variable is an error: it must not turn the keys off unnoticed.
     let output = run(&["serve"], &[QUIET, ("EXPENSE_AGENT_API_KEYS", "")]).await;
     assert_eq!(output.status.code(), Some(2));
-    // The flag that lets everyone in does not open a service that has keys.
+    // `--allow-anonymous` does not open a service that has keys.
     let file = KeyFile::new(&[entry("a", "acme", "ea_good", "")]);
     let service = Service::start(&["--api-keys", file.name(), "--allow-anonymous"], &[QUIET]).await;
     assert_eq!(service.post(taxi()).await.0, 401);

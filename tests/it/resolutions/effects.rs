@@ -39,7 +39,7 @@ async fn an_approval_of_a_smaller_amount_frees_the_rest_of_the_share() {
         );
         assert_eq!(
             reply.body["outcome"], "needs_approval",
-            "the machine's decision stays what it was"
+            "the agent's decision is unchanged"
         );
         assert_eq!(office.used(laptop("1.00")).await, "600.00");
         // The stored decision is the same, and the same resolution sent again gets the same
