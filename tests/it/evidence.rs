@@ -191,6 +191,11 @@ fn words_with_another_meaning_in_a_sentence_are_no_evidence() {
         ("Print", vec!["office"]),
         ("Advertising", vec!["other"]),
         ("Print and Advertising, business cards", vec!["office"]),
+        ("Pet shops, food & supply", vec!["other"]),
+        ("Pet food, dog food", vec!["other", "meals"]),
+        ("Digital Goods: Media, Books, Movies, Music", vec!["other"]),
+        ("Package Stores – Beer, Wine, and Liquor", vec!["other"]),
+        ("Beer, wine and a book store", vec!["meals", "office"]),
     ] {
         let evidence = policies.evidence(None, None, text, None);
         assert_eq!(
