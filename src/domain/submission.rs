@@ -215,14 +215,16 @@ fn decision_id(raw: &str) -> Option<Uuid> {
     uuid(&string(raw)?)
 }
 
+/// What is wrong with a credit that names no purchase.
+pub const UNNAMED_PURCHASE: &str =
+    "the amount is below zero; name the purchase it refunds in `refunds`, or write one above zero";
+
 /// An amount is required. It is below zero if the expense is a credit, which names the purchase it
 /// refunds, and above zero otherwise. A field with an error of its own is not reported twice.
 fn check_sign(fields: &mut Fields, amount: Option<Option<Decimal>>, refunds: Option<Option<Uuid>>) {
     let message = match (amount, refunds) {
         (Some(None), _) => "this field is required; write a decimal such as \"45.00\"",
-        (Some(Some(amount)), Some(None)) if amount.is_sign_negative() => {
-            "the amount is below zero; name the purchase it refunds in `refunds`, or write one above zero"
-        }
+        (Some(Some(amount)), Some(None)) if amount.is_sign_negative() => UNNAMED_PURCHASE,
         (Some(Some(amount)), Some(Some(_))) if !amount.is_sign_negative() => {
             "a credit is below zero; write an amount such as \"-45.00\""
         }

@@ -9,6 +9,7 @@
 //! | a person | [`person`] | folded |
 //! | a tenant | [`tenant`] | kept |
 //! | a trip | [`trip`] | kept |
+//! | the name of a table's column | [`column`] | kept |
 //! | words of texts and merchants' names | [`words`] | folded |
 //!
 //! All of them are in the compatibility form (NFKC), without invisible characters, with plain
@@ -62,6 +63,11 @@ pub fn tenant(text: &str) -> Cow<'_, str> {
 
 /// The spelling of a trip's id.
 pub fn trip(text: &str) -> Cow<'_, str> {
+    plain(text)
+}
+
+/// The spelling of the name of a table's column.
+pub fn column(text: &str) -> Cow<'_, str> {
     plain(text)
 }
 

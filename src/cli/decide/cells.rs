@@ -32,6 +32,11 @@ static ZONE: LazyLock<Regex> = LazyLock::new(|| {
         .expect("the pattern is constant")
 });
 
+/// The minus of keyboards, and the one that Nordic banks write.
+const MINUS: [char; 2] = ['-', '\u{2212}'];
+/// The blanks that separate thousands.
+const BLANKS: [char; 4] = [' ', '\u{a0}', '\u{2009}', '\u{202f}'];
+
 /// How amounts are written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AmountFormat {
@@ -39,6 +44,8 @@ pub(super) struct AmountFormat {
     pub decimal: char,
     /// The separator between groups of digits, if there is one.
     pub thousands: Option<char>,
+    /// Whether purchases are below zero and credits above.
+    pub is_negated: bool,
 }
 
 impl AmountFormat {
@@ -47,24 +54,44 @@ impl AmountFormat {
     /// # Errors
     /// What would be accepted, when the amount is not written in this format.
     pub(super) fn plain(self, cell: &str) -> Result<String, String> {
-        self.read(cell).ok_or_else(|| {
-            let Self { decimal, thousands } = self;
-            let thousands = thousands.map_or_else(
-                || "no separator between thousands".to_owned(),
-                |separator| format!("`{separator}` between thousands"),
-            );
-            format!(
-                "write digits with `{decimal}` before the decimals, {thousands} and a minus before \
-                 a credit; if the file writes amounts in another way, name its separators with \
-                 --decimal and --thousands"
-            )
-        })
+        self.read(cell).ok_or_else(|| self.fault(cell))
+    }
+
+    /// What is wrong with an amount that is not written in this format.
+    fn fault(self, cell: &str) -> String {
+        let is_sign = |c: char| MINUS.contains(&c) || matches!(c, '+' | '(' | ')');
+        let is_separator = |c: char| ".,_'".chars().chain(BLANKS).any(|known| is_alike(known, c));
+        if cell.contains(|c: char| !c.is_ascii_digit() && !is_sign(c) && !is_separator(c)) {
+            return "write the amount in the digits 0 to 9, without a currency or other text; the \
+                    currency belongs in a column of its own, or in --set currency=CODE"
+                .to_owned();
+        }
+        if cell.strip_prefix(MINUS).unwrap_or(cell).contains(is_sign) {
+            return "write an amount without a sign, or with a minus before its digits".to_owned();
+        }
+        let Self {
+            decimal, thousands, ..
+        } = self;
+        let thousands = thousands.map_or_else(
+            || "no separator between thousands".to_owned(),
+            |separator| format!("`{separator}` between thousands"),
+        );
+        format!(
+            "write digits with `{decimal}` before the decimals, {thousands} and a minus for \
+             amounts below zero; if the file writes amounts in another way, name its separators with \
+             --decimal and --thousands"
+        )
     }
 
     fn read(self, cell: &str) -> Option<String> {
-        let (sign, digits) = match cell.strip_prefix('-') {
-            Some(digits) => ("-", digits),
-            None => ("", cell),
+        let (is_below_zero, digits) = match cell.strip_prefix(MINUS) {
+            Some(digits) => (true, digits),
+            None => (false, cell),
+        };
+        let sign = if is_below_zero == self.is_negated {
+            ""
+        } else {
+            "-"
         };
         let (whole, decimals) = match digits.split_once(self.decimal) {
             Some((whole, decimals)) => (whole, Some(decimals)),
@@ -109,7 +136,6 @@ fn are_thousands(groups: &[&str]) -> bool {
 
 /// Blanks and apostrophes have several forms, which people do not tell apart.
 fn is_alike(told: char, c: char) -> bool {
-    const BLANKS: [char; 4] = [' ', '\u{a0}', '\u{2009}', '\u{202f}'];
     const APOSTROPHES: [char; 2] = ['\'', '\u{2019}'];
     told == c
         || [&BLANKS[..], &APOSTROPHES]
@@ -164,30 +190,45 @@ impl DateFormat {
     /// What would be accepted, when the date is not written in this format.
     pub(super) fn day(&self, cell: &str) -> Result<String, String> {
         let read = BrokenDownTime::parse_prefix(&self.directives, cell).ok();
-        let read = read.filter(|(time, n_bytes)| {
-            let is_time_read = time.hour().is_some();
-            cell.get(*n_bytes..)
-                .is_some_and(|rest| TIME.is_match(rest) || (is_time_read && ZONE.is_match(rest)))
-        });
-        let dated = read.and_then(|(time, _)| Some((time.to_date().ok()?, time)));
-        if let Some((date, time)) = dated {
-            if date.year() < MIN_YEAR {
-                return Err(self.short_year());
-            }
-            if self.is_written_so(time, cell) {
-                return Ok(date.to_string());
-            }
+        let dated = read.and_then(|(time, n_bytes)| Some((time.to_date().ok()?, time, n_bytes)));
+        let Some((date, time, n_bytes)) = dated else {
+            return Err(self.expected());
+        };
+        let is_time_read = time.hour().is_some();
+        let is_time = |rest: &str| TIME.is_match(rest) || (is_time_read && ZONE.is_match(rest));
+        if !cell.get(n_bytes..).is_some_and(is_time) {
+            return Err(format!(
+                "the text after the date is not a time; {}",
+                self.expected()
+            ));
         }
-        Err(format!(
-            "write a calendar date in the format {}, such as {}",
+        if date.year() < MIN_YEAR {
+            return Err(self.short_year());
+        }
+        self.is_written_so(time, cell)
+            .then(|| date.to_string())
+            .ok_or_else(|| self.expected())
+    }
+
+    /// What would be accepted.
+    fn expected(&self) -> String {
+        const NAMES: [&str; 5] = ["%a", "%A", "%b", "%B", "%h"];
+        let has_names = NAMES.iter().any(|name| self.directives.contains(name));
+        format!(
+            "write a calendar date in the format {}, such as {}{}",
             self.directives,
-            self.example(&self.directives).unwrap_or_default()
-        ))
+            self.example(&self.directives).unwrap_or_default(),
+            if has_names {
+                ", with names in English"
+            } else {
+                ""
+            }
+        )
     }
 
     /// Whether the numbers of a date are written in full. A zero in front of a day or a month may be
-    /// absent, but only if something separates it from the next number: `2026111` could be the 1st of
-    /// November or the 11th of January.
+    /// absent or one too many, but only if something separates it from the next number: `2026111`
+    /// could be the 1st of November or the 11th of January.
     fn is_written_so(&self, mut time: BrokenDownTime, cell: &str) -> bool {
         let directives = without_fraction(&self.directives);
         let written = time.to_string(directives);
@@ -204,8 +245,9 @@ impl DateFormat {
             .all(|(written, another)| {
                 let number = found.next();
                 let is_year = written != another;
-                let short = written.strip_prefix('0').filter(|short| short.len() == 1);
-                number == Some(written) || (!is_year && number.is_some() && number == short)
+                let is_alike =
+                    |number: &str| digit(number).is_some_and(|one| digit(written) == Some(one));
+                number == Some(written) || (!is_year && number.is_some_and(is_alike))
             })
     }
 
@@ -241,4 +283,9 @@ fn without_fraction(directives: &str) -> &str {
 fn numbers(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_ascii_digit())
         .filter(|number| !number.is_empty())
+}
+
+/// The digit that a number consists of, without a zero before it.
+fn digit(number: &str) -> Option<&str> {
+    Some(number.strip_prefix('0').unwrap_or(number)).filter(|digit| digit.len() == 1)
 }

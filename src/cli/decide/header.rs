@@ -1,22 +1,16 @@
 //! The header of a table: which column is read as which field, and whether the flags fit it.
 
 use std::io::Write;
-use std::path::Path;
 
 use anyhow::bail;
 use csv::StringRecord;
 
-use crate::cli::decide::InvalidCommand;
 use crate::cli::decide::cells::AmountFormat;
 use crate::cli::decide::options::TableOptions;
+use crate::cli::decide::quotes::{END, UNCLOSED};
+use crate::cli::decide::{Decide, InvalidCommand};
 use crate::domain::submission::FIELDS;
-
-/// A row that is appended to every table in order to find a quote that is never closed: the cell that
-/// such a quote opens then ends with this row.
-pub(super) const END: &str = "\u{0}end\u{0}";
-/// What is wrong with a row that contains [`END`].
-pub(super) const UNCLOSED: &str = "opens a quote that is never closed, so the rest of the file is read as one \
-                        cell; close the quote";
+use crate::spelling;
 
 /// Fields, each with the index of its column.
 pub(super) type Columns = Vec<(&'static str, usize)>;
@@ -35,6 +29,7 @@ pub(super) fn read_header(
     check_required(header, &columns, options)?;
     note_unread(header, &columns, options, notes)?;
     check_currency(&columns, options)?;
+    note_defaults(&columns, options, notes)?;
     Ok(columns)
 }
 
@@ -43,7 +38,9 @@ pub(super) fn read_header(
 /// # Errors
 /// When a separator has two meanings, or a field two columns or values.
 pub(super) fn check_options(options: &TableOptions) -> anyhow::Result<()> {
-    let AmountFormat { decimal, thousands } = options.amounts();
+    let AmountFormat {
+        decimal, thousands, ..
+    } = options.amounts();
     if thousands == Some(decimal) {
         bail!(InvalidCommand(format!(
             "`{decimal}` cannot separate both decimals and thousands; give --decimal and \
@@ -60,24 +57,47 @@ pub(super) fn check_options(options: &TableOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Fails if the header contains the appended row [`END`]: the table is empty, or the header opens a
-/// quote that is never closed.
+/// Fails if the header cannot be one: the file ends before it, it opens a quote that is never closed,
+/// or it is not text.
 ///
 /// # Errors
-/// In these two cases.
-pub(super) fn check_end(header: &StringRecord, file: &Path) -> anyhow::Result<()> {
-    match header.iter().next_back() {
-        Some(END) if header.len() == 1 => bail!(
-            "{} is empty; the first row of a table names its columns",
-            file.display()
-        ),
-        Some(last) if last.ends_with(END) => bail!("the first row {UNCLOSED}"),
-        _ => Ok(()),
+/// In these cases.
+pub(super) fn check_text(header: &StringRecord, wanted: &Decide) -> anyhow::Result<()> {
+    let last = header.iter().next_back().unwrap_or_default();
+    if last == END && header.len() == 1 {
+        let file = wanted.file.display();
+        match wanted.table.skip_lines.unwrap_or_default() {
+            0 => bail!("{file} is empty; the first row of a table names its columns"),
+            n => bail!("{file} has no row after the {n} lines that --skip-lines skips"),
+        }
     }
+    if last.ends_with(END) {
+        bail!("the first row {UNCLOSED}");
+    }
+    if header.iter().all(str::is_empty) {
+        bail!(
+            "the first row names no columns; if it is not the header, skip lines with --skip-lines"
+        );
+    }
+    let is_binary = |c: char| c.is_control() && !c.is_whitespace();
+    if header.iter().any(|name| name.contains(is_binary)) {
+        bail!(
+            "the first row contains control characters, so the file is probably not a table; save \
+             it as CSV UTF-8, or name its encoding with --encoding, such as utf-16le"
+        );
+    }
+    if header
+        .iter()
+        .next()
+        .is_some_and(|name| name.starts_with("{\""))
+    {
+        bail!("the file consists of JSON lines; add --format ndjson");
+    }
+    Ok(())
 }
 
 /// The column of each field: the column that `--column` names, else the column with the name of the
-/// field.
+/// field. Names are compared in one spelling, because one accent or blank has several forms.
 fn columns(header: &StringRecord, options: &TableOptions) -> anyhow::Result<Columns> {
     let mut columns = Vec::new();
     for field in FIELDS {
@@ -86,7 +106,7 @@ fn columns(header: &StringRecord, options: &TableOptions) -> anyhow::Result<Colu
         let mut places = header
             .iter()
             .enumerate()
-            .filter(|(_, column)| *column == name)
+            .filter(|(_, column)| spelling::column(column) == spelling::column(name))
             .map(|(place, _)| place);
         match (places.next(), places.next()) {
             (Some(_), Some(_)) => {
@@ -163,7 +183,7 @@ fn note_unread(
     let unread = header
         .iter()
         .enumerate()
-        .filter(|(place, _)| !is_read(*place))
+        .filter(|(place, column)| !is_read(*place) && !column.is_empty())
         .map(|(_, column)| column);
     let unread = quoted(unread);
     if unread.is_empty() {
@@ -177,6 +197,28 @@ fn note_unread(
         );
     }
     writeln!(notes, "not read: {unread}")?;
+    Ok(())
+}
+
+/// Writes to `notes` which defaults hold for the whole table: it would be a surprise if all rows of a
+/// statement were dated today, or shared the caps of one person.
+fn note_defaults(
+    columns: &Columns,
+    options: &TableOptions,
+    notes: &mut dyn Write,
+) -> anyhow::Result<()> {
+    for (field, default) in [
+        ("date", "every row is dated today"),
+        ("user_id", "all rows count as one employee's"),
+    ] {
+        let is_read = columns.iter().any(|(read, _)| *read == field);
+        if !is_read && options.constant(field).is_none() {
+            writeln!(
+                notes,
+                "no column for {field}: {default}; name one with --column {field}=COLUMN"
+            )?;
+        }
+    }
     Ok(())
 }
 

@@ -14,14 +14,15 @@ use encoding_rs_io::DecodeReaderBytesBuilder;
 pub(super) type Input = Box<dyn Read + Send>;
 
 /// How many bytes are looked at to tell what a file is.
-const HEAD_BYTES: u64 = 512;
+const HEAD_BYTES: u64 = 1024;
 
 /// How files begin that are not text. The first one that matches names the file; a workbook is an
 /// archive as well, so it comes before archives.
-const NOT_TEXT: [(&[u8], &[u8], &str); 10] = [
+const NOT_TEXT: [(&[u8], &[u8], &str); 18] = [
     (b"PK", b"[Content_Types].xml", "an Excel workbook (.xlsx)"),
     (b"PK", b"xl/", "an Excel workbook (.xlsx)"),
     (b"PK", b"opendocument.spreadsheet", "a workbook (.ods)"),
+    (b"PK", b"Index/", "a Numbers workbook"),
     (b"PK\x03\x04", b"", "a zip archive"),
     (b"PK\x05\x06", b"", "a zip archive"),
     (
@@ -31,12 +32,34 @@ const NOT_TEXT: [(&[u8], &[u8], &str); 10] = [
     ),
     (b"%PDF-", b"", "a PDF document"),
     (b"\x1F\x8B", b"", "compressed (.gz)"),
+    (b"BZh", b"1AY&SY", "compressed (.bz2)"),
+    (b"\xFD7zXZ\0", b"", "compressed (.xz)"),
+    (b"\x28\xB5\x2F\xFD", b"", "compressed (.zst)"),
     (b"7z\xBC\xAF\x27\x1C", b"", "a 7z archive"),
+    (b"Rar!\x1A\x07", b"", "a rar archive"),
+    (b"SQLite format 3\0", b"", "a SQLite database"),
+    (b"\x89PNG\r\n", b"", "a picture"),
+    (b"\xFF\xD8\xFF", b"", "a picture"),
     (b"{\\rtf", b"", "a text document (.rtf)"),
 ];
 
-/// How web pages begin: some banks name one `.xls` or `.csv`.
-const MARKUP: [&str; 4] = ["<!doctype html", "<html", "<table", "<?xml"];
+/// How text begins that is neither a table nor JSON lines, and what else it contains, in small
+/// letters. The first one that matches names the file.
+const OTHER_TEXT: [(&str, &str, &str); 12] = [
+    ("<", "camt.05", "a CAMT statement"),
+    ("ofxheader", "", "an OFX statement"),
+    ("<", "<ofx>", "an OFX statement"),
+    // Some banks name a web page `.xls` or `.csv`.
+    ("<!doctype html", "", "a web page or XML"),
+    ("<html", "", "a web page or XML"),
+    ("<table", "", "a web page or XML"),
+    ("<?xml", "", "a web page or XML"),
+    ("!type:", "", "a QIF statement"),
+    ("!account", "", "a QIF statement"),
+    (":20:", "", "an MT940 statement"),
+    ("{1:f", "", "an MT940 statement"),
+    ("from:", "\nsubject:", "an e-mail"),
+];
 
 /// The decoded text of a file, and the size of the file in bytes if progress can be shown against
 /// it: `None` for standard input, and for a file that has to be decoded.
@@ -50,13 +73,13 @@ pub(super) fn open(
     let encoding = encoding.filter(|encoding| *encoding != UTF_8);
     if path.as_os_str() == "-" {
         // Checked when it is read: a pipe may have nothing to say yet.
-        let checked = Checked::new(Box::new(io::stdin()), encoding.is_some());
+        let checked = Checked::new(Box::new(io::stdin()), encoding);
         return Ok((decoded(checked, encoding), None));
     }
     let unreadable = || format!("{} cannot be read", path.display());
     let file = File::open(path).with_context(unreadable)?;
     let n_bytes = file.metadata().with_context(unreadable)?.len();
-    let mut checked = Checked::new(Box::new(file), encoding.is_some());
+    let mut checked = Checked::new(Box::new(file), encoding);
     checked.check().with_context(unreadable)?;
     let is_utf_8 = encoding.is_none() && !is_utf_16(checked.head.get_ref());
     Ok((decoded(checked, encoding), is_utf_8.then_some(n_bytes)))
@@ -67,7 +90,13 @@ pub(super) fn open(
 /// # Errors
 /// When no encoding has this label.
 pub(super) fn encoding(label: &str) -> Result<&'static Encoding, &'static str> {
-    Encoding::for_label(label.as_bytes()).ok_or(
+    // The standard knows `latin9` as `l9` only.
+    let latin = label
+        .to_ascii_lowercase()
+        .replace("latin-", "l")
+        .replace("latin", "l");
+    let known = Encoding::for_label(label.as_bytes());
+    known.or_else(|| Encoding::for_label(latin.as_bytes())).ok_or(
         "write the name of an encoding, such as windows-1252, iso-8859-15, utf-16le or shift_jis",
     )
 }
@@ -77,7 +106,7 @@ fn decoded(checked: Checked, encoding: Option<&'static Encoding>) -> Input {
         .encoding(encoding)
         .bom_override(true)
         .strip_bom(true)
-        .utf8_passthru(true)
+        .utf8_passthru(encoding.is_none())
         .build(checked);
     Box::new(decoded)
 }
@@ -91,17 +120,17 @@ struct Checked {
     head: Cursor<Vec<u8>>,
     rest: Input,
     is_checked: bool,
-    /// Whether the encoding is known, so that zero bytes are no surprise.
-    is_encoding_known: bool,
+    /// The encoding that the command line names.
+    encoding: Option<&'static Encoding>,
 }
 
 impl Checked {
-    fn new(rest: Input, is_encoding_known: bool) -> Self {
+    fn new(rest: Input, encoding: Option<&'static Encoding>) -> Self {
         Self {
             head: Cursor::default(),
             rest,
             is_checked: false,
-            is_encoding_known,
+            encoding,
         }
     }
 
@@ -113,7 +142,10 @@ impl Checked {
         self.is_checked = true;
         let head = self.head.get_mut();
         self.rest.by_ref().take(HEAD_BYTES).read_to_end(head)?;
-        match not_text(head, self.is_encoding_known) {
+        let fault = not_text(head)
+            .or_else(|| other_text(head, self.encoding))
+            .or_else(|| other_encoding(head, self.encoding));
+        match fault {
             Some(message) => Err(io::Error::new(io::ErrorKind::InvalidData, message)),
             None => Ok(()),
         }
@@ -131,24 +163,51 @@ impl Read for Checked {
 }
 
 /// What a file is that begins with these bytes, and what to do with it; `None` for text.
-fn not_text(head: &[u8], is_encoding_known: bool) -> Option<String> {
+fn not_text(head: &[u8]) -> Option<String> {
     let contains = |part: &[u8]| part.is_empty() || head.windows(part.len()).any(|at| at == part);
     let found = NOT_TEXT
         .iter()
         .find(|(start, part, _)| head.starts_with(start) && contains(part));
+    found.map(|(_, _, name)| format!("the file is {name}; save the table as CSV UTF-8"))
+}
+
+/// What a file is whose text is neither a table nor JSON lines, and what to do with it.
+fn other_text(head: &[u8], encoding: Option<&'static Encoding>) -> Option<String> {
+    let (text, ..) = encoding.unwrap_or(UTF_8).decode(head);
+    let text = text.to_ascii_lowercase();
+    let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    let found = OTHER_TEXT
+        .iter()
+        .find(|(start, part, _)| text.starts_with(start) && text.contains(part));
     if let Some((_, _, name)) = found {
         return Some(format!("the file is {name}; save the table as CSV UTF-8"));
     }
-    let text = String::from_utf8_lossy(head).to_ascii_lowercase();
-    let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
-    if MARKUP.iter().any(|start| text.starts_with(start)) {
-        return Some("the file is a web page or XML; save the table as CSV UTF-8".to_owned());
-    }
+    let is_array = text
+        .strip_prefix('[')
+        .is_some_and(|rest| rest.trim_start().starts_with(['{', ']']));
+    let is_spread = text.strip_prefix('{').is_some_and(|rest| {
+        rest.trim_start_matches([' ', '\t'])
+            .starts_with(['\n', '\r'])
+    });
+    (is_array || is_spread).then(|| {
+        "the file is JSON; write each expense as an object on a line of its own, and use no array"
+            .to_owned()
+    })
+}
+
+/// In which other encoding than the expected one a file is, and what to do about it.
+fn other_encoding(head: &[u8], encoding: Option<&'static Encoding>) -> Option<String> {
     if head.starts_with(b"\xFF\xFE\0\0") || head.starts_with(b"\0\0\xFE\xFF") {
         return Some("the file is UTF-32; save it as CSV UTF-8".to_owned());
     }
-    if is_encoding_known || is_utf_16(head) {
+    if is_utf_16(head) {
         return None;
+    }
+    if let Some(encoding) = encoding {
+        return is_utf_8(head, encoding).then(|| {
+            let name = encoding.name();
+            format!("the file is UTF-8, not {name}; leave out --encoding")
+        });
     }
     // Every other byte of western text in UTF-16 is zero.
     let is_zero = |place: usize| {
@@ -167,4 +226,26 @@ fn not_text(head: &[u8], is_encoding_known: bool) -> Option<String> {
         "the file looks like UTF-16 without a byte order mark; save it as CSV UTF-8, or add \
          --encoding {name}"
     ))
+}
+
+/// Whether bytes are UTF-8 although the command line names another encoding. Letters with accents in an
+/// encoding of one byte for each letter are hardly ever UTF-8 by chance.
+fn is_utf_8(head: &[u8], encoding: &'static Encoding) -> bool {
+    // A byte order mark counts more than the flag, so nothing is misread.
+    if head.starts_with(b"\xEF\xBB\xBF") {
+        return false;
+    }
+    let (is_valid, n_valid) = match std::str::from_utf8(head) {
+        Ok(text) => (true, text.len()),
+        // The last character may be cut off.
+        Err(error) => (error.error_len().is_none(), error.valid_up_to()),
+    };
+    let is_ascii = head[..n_valid].is_ascii();
+    is_valid
+        && match encoding.is_single_byte() {
+            true => !is_ascii,
+            false => {
+                encoding.name().starts_with("UTF-16") && !head.contains(&0) && !head.is_empty()
+            }
+        }
 }

@@ -82,7 +82,8 @@ fn next_line(input: &mut impl BufRead) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-/// The delimiter that a line `sep=;` names.
+/// The delimiter that a line `sep=;` names. A spreadsheet that saves the line again adds delimiters to
+/// make it as long as the other rows.
 fn named_by(line: &[u8]) -> Option<u8> {
     let line = line.trim_ascii_end();
     let line = line
@@ -90,13 +91,19 @@ fn named_by(line: &[u8]) -> Option<u8> {
         .and_then(|line| line.strip_suffix(b"\""))
         .unwrap_or(line);
     match line {
-        [s, e, p, b'=', delimiter] if [s, e, p].map(u8::to_ascii_lowercase) == *b"sep" => {
-            Some(*delimiter)
+        [s, e, p, b'=', named @ ..] if [s, e, p].map(u8::to_ascii_lowercase) == *b"sep" => {
+            // A tab was trimmed.
+            let delimiter = *named.first().unwrap_or(&b'\t');
+            let is_named = is_delimiter(delimiter) && named.iter().all(|byte| *byte == delimiter);
+            is_named.then_some(delimiter)
         }
-        // The tab was trimmed.
-        [s, e, p, b'='] if [s, e, p].map(u8::to_ascii_lowercase) == *b"sep" => Some(b'\t'),
         _ => None,
     }
+}
+
+/// Whether a byte can be between cells: it occurs neither in a number nor in a name, and ends no line.
+pub(super) fn is_delimiter(byte: u8) -> bool {
+    byte.is_ascii() && !byte.is_ascii_alphanumeric() && !matches!(byte, b'"' | b'\n' | b'\r')
 }
 
 /// The delimiter under which the header has most of the wanted columns, then the one under which

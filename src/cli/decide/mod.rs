@@ -10,6 +10,7 @@ mod header;
 mod input;
 mod layout;
 mod options;
+mod quotes;
 mod refunds;
 mod row;
 mod row_keys;
@@ -177,6 +178,7 @@ pub fn run(
     notes: &mut dyn Write,
 ) -> anyhow::Result<()> {
     let rows = Rows::open(wanted, notes)?;
+    let is_table = rows.is_table();
     let bar = progress_bar(rows.n_bytes)?;
     let mut file = wanted
         .output
@@ -216,6 +218,12 @@ pub fn run(
         }
     }?;
     run.tally.sum_up(notes)?;
+    if is_table && !wanted.table.negate_amounts && run.tally.are_mostly_credits() {
+        writeln!(
+            notes,
+            "most amounts are below zero; if the table writes purchases below zero, add --negate-amounts"
+        )?;
+    }
     match Undecided::after(&run.tally) {
         None => Ok(()),
         Some(undecided) => Err(undecided.into()),

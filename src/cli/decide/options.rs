@@ -5,6 +5,7 @@ use encoding_rs::Encoding;
 
 use crate::cli::decide::cells::{AmountFormat, DateFormat};
 use crate::cli::decide::input;
+use crate::cli::decide::layout::is_delimiter;
 use crate::domain::submission::FIELDS;
 
 /// How a table is written.
@@ -34,6 +35,11 @@ pub struct TableOptions {
     #[arg(long, value_name = "CHARACTER", value_parser = thousands)]
     pub thousands: Option<char>,
 
+    /// Reverse the sign of the table's amounts, for statements that write purchases below zero and
+    /// credits above
+    #[arg(long)]
+    pub negate_amounts: bool,
+
     /// The character between cells: comma, semicolon, tab, pipe or another one [default: the one
     /// of these four that fits the first rows, or the one in a first line such as sep=;]
     #[arg(long, value_name = "CHARACTER", value_parser = delimiter)]
@@ -57,6 +63,7 @@ impl TableOptions {
             || self.date_format.is_some()
             || self.decimal.is_some()
             || self.thousands.is_some()
+            || self.negate_amounts
             || self.delimiter.is_some()
             || self.skip_lines.is_some()
     }
@@ -78,6 +85,7 @@ impl TableOptions {
         AmountFormat {
             decimal: self.decimal.unwrap_or('.'),
             thousands: self.thousands,
+            is_negated: self.negate_amounts,
         }
     }
 
@@ -141,9 +149,7 @@ fn delimiter(text: &str) -> Result<u8, &'static str> {
         ("semicolon", _) => Ok(b';'),
         ("tab" | "\\t", _) => Ok(b'\t'),
         ("pipe", _) => Ok(b'|'),
-        (_, [byte]) if !byte.is_ascii_alphanumeric() && !matches!(byte, b'"' | b'\n' | b'\r') => {
-            Ok(*byte)
-        }
+        (_, [byte]) if is_delimiter(*byte) => Ok(*byte),
         _ => Err("write comma, semicolon, tab, pipe, or one character that is no letter or digit"),
     }
 }

@@ -50,8 +50,8 @@ impl Rows {
         let source = match format {
             Format::Csv => Source::Table(Box::new(Table::open(input, wanted, notes)?)),
             Format::Ndjson if wanted.table.are_for_tables() => bail!(
-                "--column, --set, --date-format, --decimal, --thousands, --delimiter and \
-                 --skip-lines apply to tables; JSON lines name their fields"
+                "--column, --set, --date-format, --decimal, --thousands, --negate-amounts, --delimiter \
+                 and --skip-lines apply to tables; JSON lines name their fields"
             ),
             Format::Ndjson => Source::Lines {
                 input: BufReader::new(input),
@@ -65,6 +65,11 @@ impl Rows {
             keys: RowKeys::new(wanted.key_prefix.clone()),
             matches_refunds: wanted.match_refunds,
         })
+    }
+
+    /// Whether the file is a table.
+    pub(super) fn is_table(&self) -> bool {
+        matches!(self.source, Source::Table(_))
     }
 }
 

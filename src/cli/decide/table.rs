@@ -2,23 +2,24 @@
 //! in `layout`, which column is which field in `header`, and how cells write amounts and dates is in
 //! `cells`.
 
-use std::io::{self, Cursor, Read, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io::{self, Write};
+use std::ops::Range;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use csv::{ByteRecord, ReaderBuilder, StringRecord, Trim};
 use serde_json::{Map, Value};
 
 use crate::cli::decide::Decide;
 use crate::cli::decide::cells::{AmountFormat, DateFormat, is_zero};
-use crate::cli::decide::header::{Columns, END, UNCLOSED, check_end, check_options, read_header};
+use crate::cli::decide::header::{Columns, check_options, check_text, read_header};
 use crate::cli::decide::input::Input;
 use crate::cli::decide::layout::{self, n_filled};
+use crate::cli::decide::quotes::{END, QuotedText, STRAY, UNCLOSED};
 use crate::cli::decide::row::{Content, Row};
 use crate::domain::body::{BodyError, FieldError};
 use crate::domain::submission::FIELDS;
 use crate::http::error::{Code, Problem};
+use crate::spelling;
 
 /// The fields that an empty cell must not leave to the API's defaults: dollars, today and no person
 /// in particular would be decided without anyone having said so.
@@ -26,7 +27,7 @@ const NEVER_EMPTY: [&str; 5] = ["transaction", "amount", "currency", "date", "us
 
 /// A table, with the column of each field.
 pub(super) struct Table {
-    reader: csv::Reader<Ended>,
+    reader: csv::Reader<QuotedText>,
     header: ByteRecord,
     /// The columns of the table; unnamed ones at the end do not count.
     n_columns: usize,
@@ -38,28 +39,6 @@ pub(super) struct Table {
     n_skipped: usize,
     /// The encoding that the command line names.
     encoding: Option<&'static str>,
-    /// The length of the text in bytes, once it has been read.
-    n_bytes: Arc<AtomicU64>,
-}
-
-/// A text with [`END`] after it.
-struct Ended {
-    text: Input,
-    n_read: u64,
-    n_bytes: Arc<AtomicU64>,
-    end: Cursor<String>,
-}
-
-impl Read for Ended {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n_bytes = self.text.read(buffer)?;
-        if n_bytes > 0 || buffer.is_empty() {
-            self.n_read += u64::try_from(n_bytes).unwrap_or_default();
-            return Ok(n_bytes);
-        }
-        self.n_bytes.store(self.n_read, Ordering::Relaxed);
-        self.end.read(buffer)
-    }
 }
 
 impl Table {
@@ -78,17 +57,11 @@ impl Table {
         let n_skipped = options.skip_lines.unwrap_or_default();
         let layout = layout::find(input, n_skipped, options.delimiter, &names)
             .with_context(|| format!("{} cannot be read", wanted.file.display()))?;
-        let n_bytes = Arc::new(AtomicU64::new(u64::MAX));
         let mut reader = ReaderBuilder::new()
             .flexible(true)
             .trim(Trim::All)
             .delimiter(layout.delimiter)
-            .from_reader(Ended {
-                text: layout.input,
-                n_read: 0,
-                n_bytes: Arc::clone(&n_bytes),
-                end: Cursor::new(format!("\n{END}\n")),
-            });
+            .from_reader(QuotedText::new(layout.input, layout.delimiter));
         let header = reader
             .headers()
             .context(
@@ -96,7 +69,11 @@ impl Table {
                  with --encoding, such as windows-1252",
             )?
             .clone();
-        check_end(&header, &wanted.file)?;
+        check_text(&header, wanted)?;
+        let end = reader.position().byte();
+        if reader.get_mut().has_stray(&(0..end)) {
+            bail!("the first row {STRAY}");
+        }
         let n_columns = n_filled(header.as_byte_record());
         let named: StringRecord = header.iter().take(n_columns).collect();
         let columns = read_header(&named, options, notes)?;
@@ -115,7 +92,6 @@ impl Table {
             delimiter: layout.delimiter,
             n_skipped,
             encoding: options.encoding.map(|encoding| encoding.name()),
-            n_bytes,
         })
     }
 
@@ -134,29 +110,34 @@ impl Table {
             .unwrap_or(usize::MAX)
             .saturating_add(1)
             .saturating_add(self.n_skipped);
-        let content = match self.check_shape(&cells) {
+        let start = cells.position().map_or(0, csv::Position::byte);
+        let bytes = start..self.reader.position().byte();
+        let content = match self.check_shape(&cells, &bytes) {
             Ok(()) => self.content(&cells),
             Err(message) => Content::Refused(Box::new(Problem::invalid_field("row", message))),
         };
         Ok(Some(Row {
             number,
-            end: self.reader.position().byte(),
+            end: bytes.end,
             content,
         }))
     }
 
     /// Checks that the cells of a row belong to the columns of the header. Empty cells at the end may
     /// be missing, or be too many: spreadsheets and banks write both.
-    fn check_shape(&self, cells: &ByteRecord) -> Result<(), String> {
+    fn check_shape(&mut self, cells: &ByteRecord, bytes: &Range<u64>) -> Result<(), String> {
         let n_cells = n_filled(cells);
         let last = n_cells.checked_sub(1).and_then(|place| cells.get(place));
         if last.is_some_and(|last| last.ends_with(END.as_bytes())) {
             return Err(format!("the row {UNCLOSED}"));
         }
+        if self.reader.get_mut().has_stray(bytes) {
+            return Err(format!("the row {STRAY}"));
+        }
         if n_cells == 0 {
             return Err("the row is empty; remove it".to_owned());
         }
-        if *cells == self.header {
+        if self.is_header(cells) {
             return Err("the row repeats the first row; remove it".to_owned());
         }
         if n_cells > self.n_columns {
@@ -166,7 +147,7 @@ impl Table {
                  contain {delimiter}"
             ));
         }
-        if cells.len() < self.n_columns && self.is_cut_off(cells) {
+        if cells.len() < self.n_columns && self.is_cut_off(cells, bytes) {
             return Err(
                 "the file ends inside the amount of this row; it may have been cut off".to_owned(),
             );
@@ -174,10 +155,21 @@ impl Table {
         Ok(())
     }
 
+    /// Whether a row has the names of the columns in its cells, as in files that were joined.
+    fn is_header(&self, cells: &ByteRecord) -> bool {
+        let names = |row: &ByteRecord| -> Vec<String> {
+            let cells = row.iter().take(n_filled(row));
+            cells
+                .map(|cell| spelling::column(&String::from_utf8_lossy(cell)).into_owned())
+                .collect()
+        };
+        names(cells) == names(&self.header)
+    }
+
     /// Whether a row that lacks cells is the end of a file that ends inside an amount: without a line
     /// break after it, and with fewer than two decimals.
-    fn is_cut_off(&self, cells: &ByteRecord) -> bool {
-        let is_last = self.reader.position().byte() > self.n_bytes.load(Ordering::Relaxed);
+    fn is_cut_off(&self, cells: &ByteRecord, bytes: &Range<u64>) -> bool {
+        let is_last = self.reader.get_ref().ends_before(bytes.end);
         let is_amount = |(field, place): &(&str, usize)| {
             *field == "amount" && place.checked_add(1) == Some(cells.len())
         };
@@ -232,7 +224,8 @@ impl Table {
             Some(encoding) if text.contains(char::REPLACEMENT_CHARACTER) => Err(format!(
                 "the cell is not {encoding}, which --encoding names"
             )),
-            _ => Ok(text.trim()),
+            // In files that were joined, a byte order mark can precede any row.
+            _ => Ok(text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')),
         }
     }
 

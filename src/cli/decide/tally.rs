@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::cli::decide::anew;
 use crate::domain::body::FieldError;
 use crate::domain::ruling::Outcome;
+use crate::domain::submission::UNNAMED_PURCHASE;
 use crate::http::batch::LineAnswer;
 
 /// How many different problems are listed. A file with more of them is probably not a file of
@@ -24,6 +25,8 @@ pub(super) struct Tally {
     n_replayed: usize,
     /// How many rows were decided without the model's advice, and the number of the first one.
     without_advice: Option<(usize, usize)>,
+    /// How many rows are credits that name no purchase.
+    n_open_credits: usize,
     /// For each problem: how many rows have it, and the number of the first such row.
     by_problem: BTreeMap<String, (usize, usize)>,
 }
@@ -60,6 +63,9 @@ impl Tally {
             self.n_skipped += 1;
             return Ok(());
         }
+        let is_below_zero = |error: &FieldError| error.message == UNNAMED_PURCHASE;
+        let is_credit = counted.review.is_some() || counted.errors.iter().any(is_below_zero);
+        self.n_open_credits += usize::from(is_credit);
         let problems = counted
             .errors
             .iter()
@@ -84,6 +90,11 @@ impl Tally {
         self.without_advice.map_or(0, |(n, _)| n)
     }
 
+    /// Whether most rows are credits that name no purchase, so that they may be purchases.
+    pub(super) fn are_mostly_credits(&self) -> bool {
+        self.n_open_credits > self.n_rows / 2
+    }
+
     /// Writes the counts, the most frequent problem first.
     ///
     /// # Errors
@@ -102,7 +113,10 @@ impl Tally {
             (self.n_skipped > 0).then(|| format!("{} skipped (amount zero)", self.n_skipped));
         let more = [without_advice, skipped, undecided].into_iter().flatten();
         let counts: Vec<_> = outcomes.chain(more).collect();
-        writeln!(notes, "{} rows: {}", self.n_rows, counts.join(", "))?;
+        match counts[..] {
+            [] => writeln!(notes, "{} rows", self.n_rows)?,
+            _ => writeln!(notes, "{} rows: {}", self.n_rows, counts.join(", "))?,
+        }
         if self.n_replayed > 0 {
             writeln!(notes, "{} of them had been decided before", self.n_replayed)?;
         }

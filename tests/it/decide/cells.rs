@@ -67,6 +67,14 @@ async fn amounts_are_read_only_with_the_separators_that_flags_name() {
         ),
         ("\u{a0}12.01\u{a0}", &[], Some("12.01")),
         ("1\u{2019}018.40", &["--thousands", "'"], Some("1018.40")),
+        ("-18.40", &["--negate-amounts"], Some("18.40")),
+        ("\u{2212}18.40", &["--negate-amounts"], Some("18.40")),
+        (
+            "\u{2212}1 018,40",
+            &["--negate-amounts", "--decimal", ",", "--thousands", " "],
+            Some("1018.40"),
+        ),
+        ("18.40", &["--negate-amounts"], None),
         // Never guessed.
         ("1,018.40", &[], None),
         ("18,40", &[], None),
@@ -81,6 +89,10 @@ async fn amounts_are_read_only_with_the_separators_that_flags_name() {
         ("(12.01)", &[], None),
         ("12.01-", &[], None),
         ("+12.01", &[], None),
+        ("\u{2013}12.01", &["--negate-amounts"], None),
+        ("--12.01", &["--negate-amounts"], None),
+        ("12.01 CR", &[], None),
+        ("\u{200b}12.01", &[], None),
         ("$12.01", &[], None),
         ("12.01 EUR", &[], None),
         ("12.", &[], None),
@@ -97,6 +109,62 @@ async fn amounts_are_read_only_with_the_separators_that_flags_name() {
         assert!(
             read.is_some() || (answer["status"] == 422 && messages(&decided)[0].contains("amount")),
             "{cell:?} {answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_error_of_an_amount_names_its_reason() {
+    const SEPARATORS: &str = "name its separators with --decimal and --thousands";
+    const TEXT: &str = "without a currency or other text";
+    const SIGN: &str = "without a sign, or with a minus before its digits";
+    for (cell, said) in [
+        ("18,40", SEPARATORS),
+        ("1\u{202f}018.40", SEPARATORS),
+        ("1'018.40", SEPARATORS),
+        ("18.", SEPARATORS),
+        ("€18.40", TEXT),
+        ("18,40 €", TEXT),
+        ("18.40 CR", TEXT),
+        ("1.8E1", TEXT),
+        ("１８", TEXT),
+        ("=18.40", TEXT),
+        ("(18.40)", SIGN),
+        ("18.40-", SIGN),
+        ("18.40 \u{2212}", SIGN),
+        ("+18.40", SIGN),
+    ] {
+        let table = format!("transaction,amount\nTaxi,\"{cell}\"\n");
+        let refused = decide_bytes(table.as_bytes(), &[]).await;
+        assert!(
+            messages(&refused)[0].contains(said),
+            "{cell} {}",
+            refused.notes
+        );
+    }
+}
+
+#[tokio::test]
+async fn purchases_below_zero_are_read_with_a_flag_and_otherwise_a_note_names_the_flag() {
+    let table = "date,transaction,merchant,amount,user_id\n\
+                 2026-02-03,Taxi,Cab,-12.01,ana\n2026-02-03,Check of the card,Cab,0.00,ana\n\
+                 2026-02-04,Taxi,Cab,12.01,ana\n2026-02-05,Bus,Line,-2.00,ana\n";
+    let told = ["--negate-amounts", "--match-refunds"];
+    let decided = decide_bytes(table.as_bytes(), &told).await;
+    assert_eq!(
+        shown(&decided, "amount"),
+        json!([[201, "12.01"], [200, null], [201, "-12.01"], [201, "2.00"]]),
+        "{}",
+        decided.notes
+    );
+    let table = table.replace(",12.01", ",-12.01");
+    for more in [&[][..], &["--match-refunds"]] {
+        let untold = decide_bytes(table.as_bytes(), more).await;
+        assert_eq!(untold.code, Some(3));
+        assert!(
+            untold.notes.contains("add --negate-amounts"),
+            "{}",
+            untold.notes
         );
     }
 }
@@ -141,6 +209,8 @@ async fn a_date_is_the_written_day_whatever_its_time_and_zone() {
         ("3.2.26 9:05", "%d.%m.%y", true),
         ("03/Feb/2026 11:52 PM", "%d/%b/%Y", true),
         ("11:52 03.02.2026", "%H:%M %d.%m.%Y", true),
+        ("03/02/2026", "%-d/%-m/%Y", true),
+        ("3/02/2026", "%-d/%-m/%Y", true),
         ("20260203", "%Y%m%d", true),
         ("20260203235223", "%Y%m%d%H%M%S", true),
         ("Tue, 3 Feb 2026", "%a, %d %b %Y", true),
@@ -166,6 +236,28 @@ async fn a_date_is_the_written_day_whatever_its_time_and_zone() {
             Value::Null
         };
         assert_eq!(answer["body"]["date"], expected, "{cell} {format} {answer}");
+    }
+    for (cell, format, said) in [
+        (
+            "2026-02-03 12h30",
+            "%Y-%m-%d",
+            "the text after the date is not a time",
+        ),
+        (
+            "03/02/2026 12:30:59",
+            "%d/%m/%Y %H:%M",
+            "the text after the date is not a time",
+        ),
+        (
+            "03-févr.-2026",
+            "%d-%b-%Y",
+            "such as 14-Mar-2026, with names in English",
+        ),
+        ("30/02/2026", "%d/%m/%Y", "such as 14/03/2026"),
+    ] {
+        let table = format!("transaction,amount,date\nTaxi,1.00,{cell}\n");
+        let refused = decide_bytes(table.as_bytes(), &["--date-format", format]).await;
+        assert!(messages(&refused)[0].contains(said), "{}", refused.notes);
     }
     let short = decide_bytes(
         b"transaction,amount,date\nTaxi,1.00,03/02/26\n",

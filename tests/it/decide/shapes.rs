@@ -32,6 +32,7 @@ async fn the_delimiter_is_detected_or_named_by_a_flag() {
         ),
         ("sep=^\ntransaction^amount\nTaxi^12.01\n", &[]),
         ("SEP=\t\ntransaction\tamount\nTaxi\t12.01\n", &[]),
+        ("sep=;;;\ntransaction;amount\nTaxi;12.01\n", &[]),
         // A single line, and one whose cells contain the other delimiters.
         ("transaction;amount\nTaxi;12.01", &[]),
         ("amount|transaction\n12.01|Taxi\n13|a;b;c\n14|d;e;f\n", &[]),
@@ -201,6 +202,10 @@ async fn the_encoding_comes_from_the_byte_order_mark_or_from_a_flag() {
 #[tokio::test]
 async fn a_file_that_is_not_text_is_refused_and_its_type_is_named() {
     let zip = |name: &str| [b"PK\x03\x04", &[0; 26][..], name.as_bytes()].concat();
+    let utf_16 = |text: &str| -> Vec<u8> {
+        let units = std::iter::once(0xFEFF).chain(text.encode_utf16());
+        units.flat_map(u16::to_be_bytes).collect()
+    };
     for (bytes, name) in [
         (zip("[Content_Types].xml"), "an Excel workbook (.xlsx)"),
         (
@@ -214,7 +219,26 @@ async fn a_file_that_is_not_text_is_refused_and_its_type_is_named() {
         ),
         (b"%PDF-1.7\n".to_vec(), "a PDF document"),
         (b"\x1F\x8B\x08\0".to_vec(), "compressed (.gz)"),
+        (b"BZh91AY&SY\0".to_vec(), "compressed (.bz2)"),
+        (zip("Index/Document.iwa"), "a Numbers workbook"),
         (b"\n<!DOCTYPE html><table>".to_vec(), "a web page"),
+        (b"<?xml version=\"1.0\"?>\n<note/>".to_vec(), "a web page or XML"),
+        (
+            b"<?xml version=\"1.0\"?>\n<Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:camt.053.001.02\">"
+                .to_vec(),
+            "a CAMT statement",
+        ),
+        (
+            b"\xEF\xBB\xBF<Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:camt.052.001.08\">".to_vec(),
+            "a CAMT statement",
+        ),
+        (utf_16("<?xml version=\"1.0\"?><note/>"), "a web page or XML"),
+        (b"OFXHEADER:100\nDATA:OFXSGML\n".to_vec(), "an OFX statement"),
+        (b"<?xml version=\"1.0\"?><?OFX?><OFX>".to_vec(), "an OFX statement"),
+        (b"<OFX>\n<SIGNONMSGSRSV1>".to_vec(), "an OFX statement"),
+        (b"!Type:CCard\nD02/03/2026\n".to_vec(), "a QIF statement"),
+        (b"\r\n:20:STARTUMS\r\n:25:1/2\r\n".to_vec(), "an MT940 statement"),
+        (b"{1:F01BANKDEFF}{2:O940}{4:\n:20:1\n".to_vec(), "an MT940 statement"),
     ] {
         let workspace = Workspace::new();
         for file in ["march.csv", "march.xlsx", "march"] {
@@ -230,6 +254,174 @@ async fn a_file_that_is_not_text_is_refused_and_its_type_is_named() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn json_is_refused_unless_each_line_is_an_object() {
+    let object = r#"{"transaction": "Taxi", "amount": "1.00", "currency": "USD"}"#;
+    let pretty = "{\n  \"transaction\": \"Taxi\",\n  \"amount\": \"1.00\"\n}\n".to_owned();
+    for text in [
+        format!("[{object}]"),
+        format!("[\n  {object},\n  {object}\n]\n"),
+        "\u{feff} [ ]\n".to_owned(),
+        pretty,
+    ] {
+        let workspace = Workspace::new();
+        for file in ["march.ndjson", "march.csv", "march.json"] {
+            let refused = workspace.decide(&workspace.write(file, &text), &[]).await;
+            assert_eq!(
+                (refused.code, refused.answers.len()),
+                (Some(1), 0),
+                "{text}"
+            );
+            let said = "as an object on a line of its own";
+            assert!(refused.notes.contains(said), "{}", refused.notes);
+        }
+    }
+    let lines = decide_bytes(format!("{object}\n").as_bytes(), &[]).await;
+    assert!(
+        lines.notes.contains("add --format ndjson"),
+        "{}",
+        lines.notes
+    );
+}
+
+#[tokio::test]
+async fn a_file_in_another_encoding_than_the_flag_names_is_refused() {
+    let table = "transaction,amount\nTaxi à Zürich,12.01\n";
+    let single_bytes = &b"transaction,amount\nTaxi \xE0 Z\xFCrich,12.01\n"[..];
+    for (bytes, name) in [
+        (table.as_bytes(), "windows-1252"),
+        (table.as_bytes(), "iso-8859-15"),
+        (table.as_bytes(), "macintosh"),
+        (b"transaction,amount\nTaxi,12.01\n", "utf-16le"),
+    ] {
+        let refused = decide_bytes(bytes, &["--encoding", name]).await;
+        assert_eq!(refused.code, Some(1), "{name} {}", refused.notes);
+        assert!(
+            refused.notes.contains("leave out --encoding"),
+            "{}",
+            refused.notes
+        );
+    }
+    let marked = format!("\u{feff}{table}");
+    for (bytes, name) in [
+        (marked.as_bytes(), "windows-1252"),
+        (single_bytes, "latin-9"),
+        (single_bytes, "Latin1"),
+    ] {
+        let decided = decide_bytes(bytes, &["--encoding", name]).await;
+        let expected = json!([[201, "Taxi à Zürich"]]);
+        assert_eq!(
+            shown(&decided, "transaction"),
+            expected,
+            "{name} {}",
+            decided.notes
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_first_row_without_names_is_refused() {
+    for (text, more, said) in [
+        (
+            "\"\"\ntransaction,amount\n",
+            &[][..],
+            "the first row names no columns",
+        ),
+        ("   \n", &[], "the first row names no columns"),
+        (
+            "transaction,amount\n",
+            &["--skip-lines", "9"],
+            "no row after the 9 lines",
+        ),
+        ("\0\0\0\0", &[], "contains control characters"),
+        ("PAR1\u{15}\u{4}", &[], "contains control characters"),
+    ] {
+        let refused = decide_bytes(text.as_bytes(), more).await;
+        assert_eq!(refused.code, Some(1), "{text:?}");
+        assert!(refused.notes.contains(said), "{text:?} {}", refused.notes);
+    }
+}
+
+#[tokio::test]
+async fn names_of_columns_are_compared_in_one_spelling_and_unnamed_columns_are_ignored() {
+    for header in [
+        "H\u{e4}ndler,Buchungs tag,transaction,amount",
+        "Ha\u{308}ndler,Buchungs\u{a0}tag,transaction,amount",
+        "\u{200b}H\u{e4}ndler,\"Buchungs\ntag\",transaction,amount",
+        "H\u{e4}ndler,Buchungs tag,transaction,amount,,",
+        "H\u{e4}ndler,Buchungs  tag,transaction,amount,,x",
+    ] {
+        let table = format!("{header}\nRyanair,2026-02-03,Flight,12.01\n");
+        let more = [
+            "--column",
+            "merchant=Händler",
+            "--column",
+            "date=Buchungs tag",
+        ];
+        let decided = decide_bytes(table.as_bytes(), &more).await;
+        let row = &decided.answers[0]["body"];
+        assert_eq!(
+            (&row["merchant"], &row["date"]),
+            (&json!("Ryanair"), &json!("2026-02-03")),
+            "{header} {}",
+            decided.notes
+        );
+    }
+    let decided = decide_bytes(b"transaction,,amount\nTaxi,x,12.01\n", &[]).await;
+    assert_eq!(
+        shown(&decided, "amount"),
+        json!([[201, "12.01"]]),
+        "{}",
+        decided.notes
+    );
+}
+
+#[tokio::test]
+async fn each_row_of_joined_files_is_read_and_each_further_header_reported() {
+    let table = "transaction,amount\nTaxi,1.00\n\u{feff}transaction,amount\nBus,2.00\n\
+                 transaction,amount,,\n\u{feff}Tram,3.00\n";
+    let decided = decide_bytes(table.as_bytes(), &[]).await;
+    let rows = shown(&decided, "transaction");
+    assert_eq!(
+        rows,
+        json!([
+            [201, "Taxi"],
+            [422, null],
+            [201, "Bus"],
+            [422, null],
+            [201, "Tram"]
+        ]),
+        "{}",
+        decided.notes
+    );
+    for row in [1, 3] {
+        assert!(
+            messages(&decided)[row].contains("repeats the first row"),
+            "{}",
+            decided.notes
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_table_without_dates_or_employees_is_decided_with_a_note() {
+    let table = b"transaction,amount\nTaxi,1.00\n";
+    let decided = decide_bytes(table, &[]).await;
+    for said in [
+        "no column for date: every row is dated today",
+        "no column for user_id",
+    ] {
+        assert!(decided.notes.contains(said), "{}", decided.notes);
+    }
+    let named = ["--set", "date=2026-02-03", "--set", "user_id=ana"];
+    let decided = decide_bytes(table, &named).await;
+    assert!(
+        !decided.notes.contains("no column for"),
+        "{}",
+        decided.notes
+    );
 }
 
 #[tokio::test]

@@ -311,6 +311,52 @@ async fn a_quote_that_is_never_closed_is_reported() {
 }
 
 #[tokio::test]
+async fn a_stray_quote_does_not_give_a_row_the_amount_of_another_row() {
+    // Many rows, because the text is read far ahead of the row that is decided.
+    let many = "\"Check of a \"\"card\"\"\",0\n".repeat(2_000);
+    for (rows, statuses) in [
+        (
+            "\"Taxi,1.00\nBus,2.00\n\"Tram\",3.00\nFerry,4.00\n",
+            json!([422, 201]),
+        ),
+        ("\"24\" monitor\",1.00\nBus,2.00\n", json!([422, 201])),
+        ("\"Taxi \\\"home\\\"\",1.00\nBus,2.00\n", json!([422, 201])),
+        ("\"Taxi\" \"home\",1.00\nBus,2.00\n", json!([422, 201])),
+        // Quotes that are where they may be.
+        ("\"Taxi \"\"home\"\"\",1.00\r\nBus,2.00", json!([201, 201])),
+        ("\"Taxi\" ,1.00\n\"Bus\",\"2.00\"", json!([201, 201])),
+        ("Monitor 24\",1.00\nBus \"2\",2.00\n", json!([201, 201])),
+        (
+            "\"\"\"Taxi\"\"\r\nhome\",1.00\n\"Bus\",2.00\n",
+            json!([201, 201]),
+        ),
+    ] {
+        let workspace = Workspace::new();
+        let file = workspace.write("table.csv", &format!("transaction,amount\n{many}{rows}"));
+        let decided = workspace.decide(&file, &USD).await;
+        let (_, last) = decided.answers.split_at(2_000);
+        let found: Vec<_> = last.iter().map(|row| &row["status"]).collect();
+        assert_eq!(json!(found), statuses, "{rows} {}", decided.notes);
+        let said = "goes on after its closing quote";
+        let is_refused = statuses[0] == 422;
+        assert_eq!(
+            decided.notes.contains(said),
+            is_refused,
+            "{}",
+            decided.notes
+        );
+    }
+    let workspace = Workspace::new();
+    let file = workspace.write("table.csv", "\"transaction\"x,amount\nTaxi,1.00\n");
+    let header = workspace.decide(&file, &USD).await;
+    assert!(
+        header.notes.contains("the first row has a cell"),
+        "{}",
+        header.notes
+    );
+}
+
+#[tokio::test]
 async fn json_lines_are_read_from_a_pipe_and_may_have_idempotency_keys() {
     let workspace = Workspace::new();
     let taxi = json!({"transaction": "Taxi", "amount": 12.5});
