@@ -9,6 +9,8 @@ use std::ops::Range;
 
 use serde_json::value::RawValue;
 
+use crate::llm::mended_json::mended;
+
 /// The object in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OneObject<'a> {
@@ -26,12 +28,14 @@ pub enum OneObject<'a> {
 
 /// The marks around what a model thinks before it answers, in lower case. Some endpoints put the
 /// opening mark into the prompt, so that only the closing one is in the answer.
-const THINKING: [(&str, &str); 10] = [
+const THINKING: [(&str, &str); 12] = [
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),
     ("<thought>", "</thought>"),
     ("<reasoning>", "</reasoning>"),
     ("<reflection>", "</reflection>"),
+    ("<scratchpad>", "</scratchpad>"),
+    ("<analysis>", "</analysis>"),
     ("<seed:think>", "</seed:think>"),
     ("<|begin_of_thought|>", "<|end_of_thought|>"),
     ("[think]", "[/think]"),
@@ -74,7 +78,7 @@ fn owned(found: OneObject<'_>) -> OneObject<'static> {
 }
 
 fn is_json(text: &str) -> bool {
-    serde_json::from_str::<&RawValue>(text).is_ok()
+    serde_json::from_str::<&RawValue>(&mended(text)).is_ok()
 }
 
 /// The text without the model's thinking; `None` when the thinking does not end, so that what

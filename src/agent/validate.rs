@@ -13,6 +13,7 @@ use crate::agent::prompts::facts::DecideFacts;
 use crate::domain::ruling::Ruling;
 use crate::domain::step::Step;
 use crate::domain::validation::{Validation, ValidationType};
+use crate::llm::mended_json::mended;
 use crate::llm::{Answer, Ending};
 use crate::policy::evaluate::RuleFacts;
 use crate::policy::evidence::FoundEvidence;
@@ -103,7 +104,10 @@ fn parse_answer<T: StructuredAnswer>(schema: &str, answer: &Answer) -> Result<(T
     }
     let text = answer.text.as_deref().unwrap_or_default();
     if text.trim().is_empty() {
-        return Err("the answer is empty".to_owned());
+        return Err(match answer.has_only_reasoning {
+            true => "the model wrote its reasoning, but no answer".to_owned(),
+            false => "the answer is empty".to_owned(),
+        });
     }
     let (object, is_wrapped) = match one_object(text) {
         OneObject::Alone(object) => (Cow::Borrowed(object), false),
@@ -114,7 +118,7 @@ fn parse_answer<T: StructuredAnswer>(schema: &str, answer: &Answer) -> Result<(T
         }
         OneObject::NotJson => return Err("the answer is not JSON".to_owned()),
     };
-    let parsed: T = serde_json::from_str(&object).map_err(|error| {
+    let parsed: T = serde_json::from_str(&mended(&object)).map_err(|error| {
         let key = wrong_key(&error.to_string()).unwrap_or_default();
         format!("the answer is JSON but not a {schema}{key}")
     })?;

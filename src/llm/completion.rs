@@ -127,6 +127,10 @@ pub(super) fn answer(body: &str, requested_model: &str) -> Option<Answer> {
         .unwrap_or_default();
     let content = message.raw("content").or_else(|| choice.raw("text"));
     let content = content.map(Content::parse).unwrap_or_default();
+    let has_reasoning =
+        content.has_reasoning || REASONING.iter().any(|name| message.raw(name).is_some());
+    let text = answer_text(&message, content.text);
+    let has_only_reasoning = text.is_none() && has_reasoning;
     // Redacted here, once, before anything else reads the answer: the model may repeat or invent
     // keys and addresses.
     let redacted = |text: String| redact(&text).into_owned();
@@ -139,10 +143,52 @@ pub(super) fn answer(body: &str, requested_model: &str) -> Option<Answer> {
             .text("model")
             .map_or_else(|| requested_model.to_owned(), label),
         finish_reason: finish_reason.map(label),
-        text: content.text.map(redacted),
+        text: text.map(redacted),
+        has_only_reasoning,
         refusal: refusal(&message).or(content.refusal).map(redacted),
         usage: top.object("usage").as_ref().and_then(token_usage),
     })
+}
+
+/// The members in which endpoints put what the model thinks before it answers.
+const REASONING: [&str; 4] = [
+    "reasoning_content",
+    "reasoning",
+    "thinking",
+    "reasoning_details",
+];
+
+/// The text of the answer. It is the content, unless that holds no object: some endpoints make the
+/// schema a function that the model calls, and some take an answer without thinking for thinking.
+fn answer_text(message: &Members, content: Option<String>) -> Option<String> {
+    let content = content.filter(|text| !text.trim().is_empty());
+    if content.as_ref().is_some_and(|text| text.contains('{')) {
+        return content;
+    }
+    let is_object = |text: &String| Members::parse(text).is_some();
+    let only_thought = || {
+        REASONING
+            .iter()
+            .find_map(|name| message.text(name).filter(is_object))
+    };
+    called_with(message).or(content).or_else(only_thought)
+}
+
+/// The arguments of the functions that the model calls, although it was offered none.
+fn called_with(message: &Members) -> Option<String> {
+    let calls = message.items("tool_calls");
+    let calls = calls
+        .iter()
+        .filter_map(|call| Members::parse(call.get())?.object("function"));
+    let arguments: Vec<String> = calls
+        .chain(message.object("function_call"))
+        .filter_map(|function| {
+            let raw = function.raw("arguments")?;
+            Some(function.text("arguments").unwrap_or_else(|| raw.to_owned()))
+        })
+        .collect();
+    // Of several, none is the answer; `agent::one_object` says so.
+    (!arguments.is_empty()).then(|| arguments.join("\n"))
 }
 
 /// The first choice, which is empty when there is none; `None` when the body has no choices at all.
@@ -172,6 +218,7 @@ fn refusal(message: &Members) -> Option<String> {
 struct Content {
     text: Option<String>,
     refusal: Option<String>,
+    has_reasoning: bool,
 }
 
 impl Content {
@@ -183,7 +230,7 @@ impl Content {
         let Some(object) = Members::parse(raw) else {
             return Self {
                 text: serde_json::from_str(raw).ok(),
-                refusal: None,
+                ..Self::default()
             };
         };
         if object.has("parts") {
@@ -195,7 +242,7 @@ impl Content {
         // An endpoint that parsed the model's JSON sends the object itself.
         Self {
             text: Some(raw.to_owned()),
-            refusal: None,
+            ..Self::default()
         }
     }
 
@@ -207,13 +254,14 @@ impl Content {
                 Some(part) => Self::of_part(&part),
                 None => Self {
                     text: serde_json::from_str(part.get()).ok(),
-                    refusal: None,
+                    ..Self::default()
                 },
             };
             if let Some(text) = part.text {
                 joined.text.get_or_insert_default().push_str(&text);
             }
             joined.refusal = joined.refusal.or(part.refusal);
+            joined.has_reasoning |= part.has_reasoning;
         }
         joined
     }
@@ -223,17 +271,24 @@ impl Content {
         let is_thought = part.get("thought") == Some(true);
         match part.text("type").as_deref() {
             Some("refusal") => Self {
-                text: None,
                 refusal: Some(part.text("refusal").unwrap_or_else(|| "refused".to_owned())),
+                ..Self::default()
             },
             None | Some("text" | "output_text") if !is_thought => {
                 let value = || part.object("text")?.text("value");
                 Self {
                     text: part.text("text").or_else(value),
-                    refusal: None,
+                    ..Self::default()
                 }
             }
-            _ => Self::default(),
+            Some("thinking" | "reasoning" | "redacted_thinking") => Self {
+                has_reasoning: true,
+                ..Self::default()
+            },
+            _ => Self {
+                has_reasoning: is_thought,
+                ..Self::default()
+            },
         }
     }
 }

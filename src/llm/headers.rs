@@ -1,6 +1,8 @@
 //! The headers of a call: the key, who is billed, and those of the operator's own. All of them may be
 //! secret, so none may be repeated from what an endpoint says.
 
+use std::borrow::Cow;
+
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -45,15 +47,45 @@ pub(super) fn of(
     headers
 }
 
-/// A text of the endpoint without the values of the headers. Of a value such as `Bearer KEY`, the key
-/// alone is replaced as well.
-pub(super) fn without_values(text: &str, headers: &HeaderMap) -> String {
-    let values = headers.values().filter_map(|value| value.to_str().ok());
-    values
-        .flat_map(|value| [Some(value), value.split_whitespace().last()])
-        .flatten()
-        .filter(|secret| secret.len() >= MIN_SECRET_BYTES)
-        .fold(text.to_owned(), |text, secret| {
-            text.replace(secret, "[SECRET]")
-        })
+/// What a request holds that may be secret: the values of its headers, and those in the query of its
+/// URL.
+pub(super) struct Secrets(Vec<String>);
+
+impl Secrets {
+    pub(super) fn of(request: &reqwest::Request) -> Self {
+        let values = request.headers().values();
+        let of_headers = values
+            .filter(|value| value.is_sensitive())
+            .filter_map(|value| value.to_str().ok())
+            // Of a value such as `Bearer KEY`, the key alone is a secret as well.
+            .flat_map(|value| [Some(value), value.split_whitespace().last()])
+            .flatten()
+            .map(str::to_owned);
+        let of_query = request
+            .url()
+            .query_pairs()
+            .filter(|(name, _)| name != "api-version")
+            .map(|(_, value)| value.into_owned());
+        let secrets = of_headers.chain(of_query);
+        Self(
+            secrets
+                .filter(|secret| secret.len() >= MIN_SECRET_BYTES)
+                .collect(),
+        )
+    }
+
+    /// What the endpoint said without the secrets that it repeats. They are removed before the text is
+    /// read, because what is read of it is cut, and a part of a secret would not be found.
+    pub(super) fn removed_from<'a>(&self, said: &'a str) -> Cow<'a, str> {
+        let mut said = Cow::Borrowed(said);
+        for secret in &self.0 {
+            let escaped = secret.replace('\\', "\\\\").replace('"', "\\\"");
+            for form in [secret, &escaped, &escaped.replace('/', "\\/")] {
+                if said.contains(form) {
+                    said = said.replace(form, "[SECRET]").into();
+                }
+            }
+        }
+        said
+    }
 }

@@ -3,17 +3,21 @@
 //! `priced` here, and the tracing one in `telemetry`. An invalid answer is a value here, not an error; it is
 //! judged in `agent::validate`.
 
+mod body;
 pub mod breaker;
 mod completion;
 pub mod endpoint;
+mod event_stream;
 mod failure;
 mod failure_codes;
 mod headers;
 pub mod health;
 mod lenient;
+pub mod mended_json;
 pub mod openai;
 pub mod permits;
 pub mod priced;
+mod retry_after;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -137,6 +141,8 @@ pub struct Answer {
     pub finish_reason: Option<String>,
     /// The text, which should be JSON.
     pub text: Option<String>,
+    /// Whether the model wrote its reasoning, but no text.
+    pub has_only_reasoning: bool,
     /// The refusal, in the model's words.
     pub refusal: Option<String>,
     /// The tokens, if the provider reported them.

@@ -5,7 +5,6 @@
 //! Retries are made here with `backon`, because async-openai's own retries have no deadline, and
 //! lose the status and the headers of the response that they give up on.
 
-use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use async_openai::Client;
@@ -15,24 +14,20 @@ use async_openai::middleware::HttpRequestFactory;
 use async_openai::traits::RequestOptionsBuilder;
 use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
-use jiff::Timestamp;
-use jiff::fmt::rfc2822;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::HeaderMap;
 use secrecy::SecretString;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use crate::base_url;
+use crate::llm::body;
 use crate::llm::completion::{self, CompletionRequest};
 use crate::llm::endpoint::{ModelApi, Profile};
 use crate::llm::failure;
 use crate::llm::failure_codes::is_used_up;
-use crate::llm::headers;
+use crate::llm::headers::{self, Secrets};
+use crate::llm::retry_after::retry_after;
 use crate::llm::{Answer, ChatModel, ChatRequest, ModelError, ModelInfo, Reply, Retry};
-
-/// The largest response that is accepted. A structured answer has a few hundred bytes; an endpoint
-/// that sends a thousand times as much is broken or hostile.
-const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
 /// Where the endpoint is, and how the model is asked.
 #[derive(Clone, Debug)]
@@ -146,25 +141,9 @@ impl OpenAi {
         match tokio::time::timeout_at(limit, chat.create_byot::<_, Box<RawValue>>(body)).await {
             Ok(Ok(response)) => completion::answer(response.get(), &self.info.model)
                 .ok_or_else(|| ModelError::InvalidResponse.into()),
-            Ok(Err(error)) => Err(self.without_secrets(error.into(), request)),
+            Ok(Err(error)) => Err(AttemptError::from(error).without_echo(request)),
             Err(_) => Err(ModelError::Timeout.into()),
         }
-    }
-
-    /// The error without what the endpoint repeats of the request: its text, and its credentials.
-    fn without_secrets(&self, failed: AttemptError, request: &ChatRequest<'_>) -> AttemptError {
-        let error = match failed.error {
-            ModelError::Status { status, code, said } => ModelError::Status {
-                status,
-                code,
-                said: said.map(|said| {
-                    let said = headers::without_values(&said, &self.client.config().headers);
-                    failure::without_echo(&said, request.messages)
-                }),
-            },
-            error => error,
-        };
-        AttemptError { error, ..failed }
     }
 }
 
@@ -259,6 +238,20 @@ impl AttemptError {
             ModelError::InvalidResponse | ModelError::CircuitOpen | ModelError::Overloaded => false,
         }
     }
+
+    /// The error without what the endpoint repeats of the question.
+    fn without_echo(self, request: &ChatRequest<'_>) -> Self {
+        let without_echo = |text: String| failure::without_echo(&text, request.messages);
+        let error = match self.error {
+            ModelError::Status { status, code, said } => ModelError::Status {
+                status,
+                code: code.map(without_echo),
+                said: said.map(without_echo),
+            },
+            error => error,
+        };
+        Self { error, ..self }
+    }
 }
 
 impl From<ModelError> for AttemptError {
@@ -287,58 +280,43 @@ impl From<OpenAIError> for AttemptError {
 
 /// Sends one attempt. An error status becomes an [`AttemptError`] here, because async-openai would
 /// log the response and then drop its status and headers; so does a success status whose body reports
-/// a failure. No more than [`MAX_RESPONSE_BYTES`] are read.
+/// a failure. No more than [`body::MAX_BYTES`] are read.
 async fn send(
     http: reqwest::Client,
     request: HttpRequestFactory,
 ) -> Result<reqwest::Response, OpenAIError> {
     let request = request.build().await?;
+    let secrets = Secrets::of(&request);
     let mut response = http.execute(request).await?;
     let (status, headers) = (response.status(), response.headers().clone());
-    let mut body = Vec::new();
+    let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
+        if bytes.len() + chunk.len() > body::MAX_BYTES {
             // The status is reported even when the body of the error is too large.
             if !status.is_success() {
                 break;
             }
             return Err(boxed(ModelError::InvalidResponse.into()));
         }
-        body.extend_from_slice(&chunk);
+        bytes.extend_from_slice(&chunk);
     }
-    let text = text(&body);
-    let failed = match status.is_success() {
-        true => failure::of_success_status(&text),
-        false => Some(failure::of_error_status(status.as_u16(), &text)),
+    let text = body::text(&bytes, &headers);
+    let failed = match (status.is_success(), &text) {
+        (true, None) => Some(ModelError::Connection),
+        (true, Some(text)) => failure::of_success_status(&secrets.removed_from(text)),
+        (false, text) => {
+            let raw = String::from_utf8_lossy(&bytes);
+            let text = secrets.removed_from(text.as_deref().unwrap_or(&raw));
+            Some(failure::of_error_status(status.as_u16(), &text))
+        }
     };
     if let Some(error) = failed {
-        let retry_after = headers
-            .get(RETRY_AFTER)
-            .and_then(|value| wait(value.to_str().ok()?));
+        let retry_after = retry_after(&headers);
         return Err(boxed(AttemptError { error, retry_after }));
     }
-    let mut whole = axum::http::Response::new(text.into_owned());
+    let mut whole = axum::http::Response::new(text.unwrap_or_default().into_owned());
     *whole.headers_mut() = headers;
     Ok(whole.into())
-}
-
-/// The text of a body, without a byte order mark, which JSON does not have.
-fn text(body: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body))
-}
-
-/// The wait that a `Retry-After` header asks for, in seconds or as a date; `None` when it is neither,
-/// or when the date has passed.
-fn wait(retry_after: &str) -> Option<Duration> {
-    let seconds = retry_after.parse().map(Duration::from_secs).ok();
-    seconds.or_else(|| {
-        rfc2822::parse(retry_after)
-            .ok()?
-            .timestamp()
-            .duration_since(Timestamp::now())
-            .try_into()
-            .ok()
-    })
 }
 
 fn boxed(error: AttemptError) -> OpenAIError {

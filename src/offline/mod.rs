@@ -188,6 +188,7 @@ impl ChatModel for Offline {
             model: MODEL.to_owned(),
             finish_reason: Some(finish_reason.to_owned()),
             text: Some(text),
+            has_only_reasoning: false,
             refusal: None,
             usage: Some(usage),
         }))

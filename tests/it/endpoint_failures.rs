@@ -70,6 +70,98 @@ async fn an_error_in_a_200_is_retried_like_the_same_error_with_its_own_status() 
 }
 
 #[tokio::test]
+async fn a_200_that_is_neither_a_completion_nor_a_failure_is_not_retried() {
+    let fake = FakeOpenAi::spawn().await;
+    let app = TestApp::with_openai(&fake).await;
+    let content = json!([{"type": "output_text", "text": "{}"}]);
+    for (n, body) in [
+        json!({"object": "response", "status": "completed", "error": null, "output": [{"type": "message", "content": content}]}),
+        json!({"type": "message", "role": "assistant", "content": content, "stop_reason": "end_turn"}),
+        json!({"candidates": [{"content": {"parts": [{"text": "{}"}]}}]}),
+        json!({"model": "m", "message": {"role": "assistant", "content": "{}"}, "done": true}),
+        json!({"code": 0, "message": "success", "data": {"choices": []}}),
+        json!({"status": 200, "msg": "OK", "data": {"choices": []}}),
+        json!({"status": "ok"}),
+        json!({"status": "ok", "message": "pong"}),
+        json!({"id": "1", "type": "job", "status": "queued"}),
+        json!({"object": "list", "data": []}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let n_before = fake.requests().len();
+        let replies = vec![raw(200, &body); 2];
+        let decided = decision(&app, &fake, replies, &format!("u{n}")).await;
+        assert_eq!(fake.requests().len() - n_before, 1, "{body}");
+        let error = "the model's endpoint returned a response that is not a chat completion";
+        assert_eq!(decided["steps"][0]["error"], error, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_wait_is_understood_in_every_form_that_endpoints_write() {
+    let fake = FakeOpenAi::spawn().await;
+    let app = TestApp::with_openai(&fake).await;
+    let seconds = "retry-after";
+    // Each asks for a wait that ends after the deadline, so that no retry is made.
+    for (n, (name, value)) in [
+        (seconds, "3600"),
+        (seconds, " 3600.5 "),
+        (seconds, "+3600"),
+        (seconds, "3600s"),
+        (seconds, "60 minutes"),
+        (seconds, "1h30m"),
+        (seconds, "99999999999999999999"),
+        (seconds, "Sun, 31 Dec 2051 23:59:59 GMT"),
+        (seconds, "Sun, 31 Dec 2051 23:59:59 +0100"),
+        (seconds, "Sunday, 31-Dec-51 23:59:59 GMT"),
+        (seconds, "Sun Dec  3 23:59:59 2051"),
+        (seconds, "2051-12-31T23:59:59Z"),
+        ("retry-after-ms", "3600000"),
+        ("retry-after-ms", "3600000.5"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let n_before = fake.requests().len();
+        let replies = vec![Reply::status(429).header(name, value); 4];
+        let decided = decision(&app, &fake, replies, &format!("u{n}")).await;
+        assert_eq!(decided["outcome"], "needs_review", "{value}");
+        assert_eq!(fake.requests().len() - n_before, 1, "{name}: {value}");
+    }
+    let far = Reply::status(429)
+        .header(seconds, "0")
+        .header(seconds, "3600");
+    let decided = decision(&app, &fake, vec![far, category("travel")], "v").await;
+    assert_eq!(
+        decided["outcome"], "needs_review",
+        "the longer of two waits counts"
+    );
+    // What cannot be understood, and a date that has passed, ask for no wait.
+    for (n, value) in [
+        "",
+        "soon",
+        "-3600",
+        "NaN",
+        "3600, 3600",
+        "Mon, 01 Jan 2024 00:00:00 GMT",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let reply = Reply::status(429).header(seconds, value);
+        let decided = decision(
+            &app,
+            &fake,
+            vec![reply, category("travel")],
+            &format!("w{n}"),
+        )
+        .await;
+        assert_eq!(decided["outcome"], "approved", "{value}");
+    }
+}
+
+#[tokio::test]
 async fn a_permanent_error_is_not_retried_and_the_reason_names_its_status_and_code() {
     let fake = FakeOpenAi::spawn().await;
     let app = TestApp::with_openai(&fake).await;
@@ -116,6 +208,8 @@ async fn the_endpoints_message_is_on_spans_and_in_the_record_but_not_in_the_reas
         (json!({"error": {"message": "Unknown value", "param": "response_format"}}).to_string(), "response_format: Unknown value"),
         (json!({"message": {"detail": [{"msg": "Nested"}]}}).to_string(), "Nested"),
         ("404 page not found".to_owned(), "404 page not found"),
+        ("data: no such route".to_owned(), "data: no such route"),
+        ("data: {\"error\": {\"message\": \"As a stream\"}}\n\n".to_owned(), "As a stream"),
         (html.to_owned(), "404 Not Found nginx"),
         (json!({"error": long}).to_string(), &long[..300]),
         (json!({"error": "Bill to 4012 8888 8888 1881"}).to_string(), "Bill to [CARD]"),

@@ -130,6 +130,126 @@ async fn content_in_parts_is_the_text_of_its_text_parts() {
     }
 }
 
+/// A completion whose message has these members beside its role.
+fn message(message: &Value) -> Reply {
+    raw(&json!({"choices": [{"finish_reason": "stop", "message": message}]}))
+}
+
+#[tokio::test]
+async fn the_arguments_of_the_function_that_a_model_calls_are_its_answer() {
+    let fake = FakeOpenAi::spawn().await;
+    let app = TestApp::with_openai(&fake).await;
+    let text = correct_answer().to_string();
+    let call = |arguments: Value| json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}});
+    let search = || call(json!("{\"query\": \"rides\"}"));
+    let right_calls = [
+        json!({"content": null, "tool_calls": [call(json!(text))]}),
+        json!({"content": " ", "tool_calls": [call(correct_answer())]}),
+        json!({"tool_calls": call(json!(text))}),
+        json!({"content": "I call the function.", "tool_calls": [call(json!(text))]}),
+        json!({"content": [{"type": "text", "text": "Calling."}], "tool_calls": [call(json!(text))]}),
+        json!({"function_call": {"name": "f", "arguments": text}}),
+        json!({"content": text, "tool_calls": [search()]}),
+        json!({"content": text, "tool_calls": [], "function_call": null}),
+        json!({"content": text, "tool_calls": [{"function": {"arguments": ""}}]}),
+    ];
+    for (n, called) in right_calls.iter().enumerate() {
+        let decision = decided(&app, &fake, vec![message(called)], &format!("u{n}")).await;
+        assert_eq!(decision["outcome"], "approved", "{called}\n{decision:#}");
+        assert_eq!(decision["steps"][0]["attempts"], 1, "{called}");
+    }
+    for (n, (called, why)) in [
+        (
+            json!({"tool_calls": [call(json!(text)), call(json!(text))]}),
+            "more than one JSON object",
+        ),
+        (json!({"tool_calls": [search()]}), "not a classification"),
+        (json!({"tool_calls": [call(Value::Null)]}), "is empty"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        fake.clear();
+        let replies = vec![message(&called); 2];
+        let decision = decided(&app, &fake, replies, &format!("v{n}")).await;
+        assert_eq!(decision["outcome"], "needs_review", "{called}");
+        let error = decision["steps"][0]["error"].as_str().unwrap();
+        assert!(error.contains(why), "{called}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn reasoning_is_an_answer_only_if_it_is_the_object_alone() {
+    let fake = FakeOpenAi::spawn().await;
+    let app = TestApp::with_openai(&fake).await;
+    for (n, name) in ["reasoning_content", "reasoning", "thinking"]
+        .into_iter()
+        .enumerate()
+    {
+        for (reasoning, content, error) in [
+            (correct_answer().to_string(), Value::Null, None),
+            (format!("\n{}\n", correct_answer()), json!(""), None),
+            (
+                "{\"category\": \"meals\"}".to_owned(),
+                json!(correct_answer().to_string()),
+                None,
+            ),
+            (
+                format!("Perhaps {}", correct_answer()),
+                Value::Null,
+                Some("the model wrote its reasoning, but no answer"),
+            ),
+            (
+                "A ride.".to_owned(),
+                json!([]),
+                Some("the model wrote its reasoning, but no answer"),
+            ),
+            (String::new(), Value::Null, Some("the answer is empty")),
+        ] {
+            fake.clear();
+            let reply = message(&json!({name: reasoning, "content": content}));
+            let decision = decided(&app, &fake, vec![reply; 2], &format!("u{n}")).await;
+            assert_eq!(
+                decision["steps"][0]["error"],
+                json!(error),
+                "{name} {reasoning}"
+            );
+        }
+    }
+    for (n, unanswered) in [
+        json!({"content": [{"type": "thinking", "thinking": "A ride."}]}),
+        json!({"content": [{"text": "A ride.", "thought": true}]}),
+        json!({"reasoning_details": [{"type": "reasoning.text", "text": "A ride."}]}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        fake.clear();
+        let replies = vec![message(&unanswered); 2];
+        let decision = decided(&app, &fake, replies, &format!("v{n}")).await;
+        let error = "the model wrote its reasoning, but no answer";
+        assert_eq!(decision["steps"][0]["error"], error, "{unanswered}");
+    }
+}
+
+#[tokio::test]
+async fn the_words_of_the_schema_may_begin_with_a_capital() {
+    let fake = FakeOpenAi::spawn().await;
+    let app = TestApp::with_openai(&fake).await;
+    for (n, (category, advised)) in [("Travel", "Approved"), (" TRAVEL ", "APPROVED\n")]
+        .into_iter()
+        .enumerate()
+    {
+        fake.on_classify([Reply::content(
+            json!({"category": category, "rationale": "A ride."}),
+        )]);
+        fake.on_decide([advice(advised, "travel-trip-cap")]);
+        let decision = app.decide(of_user(ride(), &format!("u{n}"))).await;
+        assert_eq!(decision["outcome"], "approved", "{decision:#}");
+        assert_eq!(decision["category"], "travel");
+    }
+}
+
 #[tokio::test]
 async fn a_byte_order_mark_before_a_response_is_ignored() {
     let fake = FakeOpenAi::spawn().await;

@@ -34,6 +34,7 @@ mod duplicates;
 mod durability;
 mod encoding;
 mod endings;
+mod endpoint_bodies;
 mod endpoint_failures;
 mod endpoint_forms;
 mod endpoints;

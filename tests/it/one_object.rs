@@ -22,6 +22,8 @@ fn an_object_is_found_whatever_models_and_endpoints_put_around_it() {
         format!("A draft {{\"decision\": \"approved\"}}, no.</think>{OBJECT}"),
         format!("<THINK>{{\"a\": 1}} <think> {{\"b\": 2}}</Think>{OBJECT}</s>"),
         format!("<thinking>Hm.</thinking>{OBJECT}"),
+        format!("<scratchpad>{{\"a\": 1}}</scratchpad>{OBJECT}"),
+        format!("<analysis>{{\"a\": 1}}</analysis>{OBJECT}"),
         format!("[THINK]{{\"a\": 1}}[/THINK]{OBJECT}"),
         format!("◁think▷{{\"a\": 1}}◁/think▷{OBJECT}"),
         format!("<|channel|>analysis<|message|>{{\"a\": 1}}<|channel|>final<|message|>{OBJECT}"),

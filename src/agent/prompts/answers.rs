@@ -2,7 +2,7 @@
 //! Schemas that the model is given are in `policy::schema`; whether an answer is true is checked in
 //! `agent::validate`. Keys that the schema does not have are ignored.
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 
 use crate::domain::ruling::Ruling;
@@ -14,6 +14,7 @@ pub struct CategoryAnswer {
     #[serde(deserialize_with = "with_plain_blanks")]
     pub rationale: String,
     /// The category's id; whether it exists is checked in `agent::validate`.
+    #[serde(deserialize_with = "in_lower_case")]
     pub category: String,
 }
 
@@ -26,6 +27,7 @@ pub struct DecisionAnswer {
     #[serde(deserialize_with = "with_plain_blanks")]
     pub reason: String,
     /// The advice.
+    #[serde(deserialize_with = "ruling")]
     pub decision: Ruling,
 }
 
@@ -73,4 +75,15 @@ fn sentence_problem(field: &str, text: &str) -> Option<String> {
 fn with_plain_blanks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     Ok(text.replace("\r\n", "\n").replace(['\t', '\r'], " "))
+}
+
+/// Reads a word of the schema. Models that no schema binds begin it with a capital.
+fn in_lower_case<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok(text.trim().to_ascii_lowercase())
+}
+
+fn ruling<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Ruling, D::Error> {
+    let word = in_lower_case(deserializer)?;
+    word.parse().map_err(D::Error::custom)
 }

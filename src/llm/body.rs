@@ -1,0 +1,58 @@
+//! The body of a response as text, whatever an endpoint or a proxy did to it: compressed unasked,
+//! sent as a stream, begun with a byte order mark, or written in JSON that almost is JSON. What the
+//! text says is read in `completion` and `failure`.
+
+use std::borrow::Cow;
+use std::io::Read;
+
+use flate2::read::MultiGzDecoder;
+use reqwest::header::{CONTENT_ENCODING, HeaderMap};
+use serde_json::value::RawValue;
+
+use crate::llm::event_stream;
+use crate::llm::mended_json::mended;
+
+/// The largest body that is accepted, before and after decompression. A structured answer has a few
+/// hundred bytes; an endpoint that sends a thousand times as much is broken or hostile.
+pub(super) const MAX_BYTES: usize = 1 << 20;
+
+/// The text of a body; `None` when it is a stream that ends before its answer does.
+pub(super) fn text<'a>(body: &'a [u8], headers: &HeaderMap) -> Option<Cow<'a, str>> {
+    let body = unzipped(body, headers);
+    let text = match body {
+        Cow::Borrowed(body) => String::from_utf8_lossy(without_mark(body)),
+        Cow::Owned(body) => String::from_utf8_lossy(without_mark(&body))
+            .into_owned()
+            .into(),
+    };
+    if event_stream::is_stream(&text) {
+        return event_stream::joined(&text).map(Cow::Owned);
+    }
+    let is_json = |text: &str| serde_json::from_str::<&RawValue>(text).is_ok();
+    match mended(&text) {
+        Cow::Owned(mended) if is_json(&mended) => Some(mended.into()),
+        _ => Some(text),
+    }
+}
+
+/// The body without a byte order mark, which JSON does not have.
+fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+}
+
+/// The body, decompressed if it says that it is compressed. The HTTP client is not told to do this,
+/// because it would then ask every endpoint to compress a few hundred bytes.
+fn unzipped<'a>(body: &'a [u8], headers: &HeaderMap) -> Cow<'a, [u8]> {
+    let encoding = headers.get(CONTENT_ENCODING).map(|value| value.as_bytes());
+    let is_zipped = encoding.is_some_and(|encoding| {
+        [b"gzip".as_slice(), b"x-gzip"]
+            .iter()
+            .any(|gzip| encoding.eq_ignore_ascii_case(gzip))
+    });
+    let mut unzipped = Vec::new();
+    let mut decoder = MultiGzDecoder::new(body).take(MAX_BYTES as u64);
+    match is_zipped && decoder.read_to_end(&mut unzipped).is_ok() {
+        true => unzipped.into(),
+        false => body.into(),
+    }
+}

@@ -1,0 +1,51 @@
+//! How long an endpoint asks to wait before the next attempt. Its headers hold a number of seconds or
+//! a date, as HTTP has it, or what some endpoints write instead: fractions, units, milliseconds.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::fmt::{rfc2822, strtime};
+use jiff::tz::TimeZone;
+use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
+
+/// The forms of a date that HTTP has kept from earlier times.
+const OLDER_DATES: [&str; 2] = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+
+/// The longest wait that is asked for. `None` when no header asks for one in a form that is known, or
+/// when the date has passed.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let texts = |name| {
+        let values = headers.get_all(name).iter();
+        values.filter_map(|value| value.to_str().ok())
+    };
+    let milliseconds = texts(HeaderName::from_static("retry-after-ms"))
+        .filter_map(|text| seconds(&format!("{text}e-3")));
+    texts(RETRY_AFTER)
+        .filter_map(wait)
+        .chain(milliseconds)
+        .max()
+}
+
+fn wait(text: &str) -> Option<Duration> {
+    seconds(text)
+        .or_else(|| humantime::parse_duration(text).ok())
+        .or_else(|| date(text)?.duration_since(Timestamp::now()).try_into().ok())
+}
+
+/// A number of seconds; one that is too large for a duration is the longest duration.
+fn seconds(text: &str) -> Option<Duration> {
+    let seconds: f64 = text.parse().ok()?;
+    let is_wait = seconds.is_finite() && seconds >= 0.0;
+    is_wait.then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+}
+
+fn date(text: &str) -> Option<Timestamp> {
+    let older = |form: &&str| {
+        let civil = strtime::parse(form, text).ok()?.to_datetime().ok()?;
+        Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    };
+    let date = rfc2822::parse(text).map(|date| date.timestamp());
+    date.or_else(|_| text.parse())
+        .ok()
+        .or_else(|| OLDER_DATES.iter().find_map(older))
+}
