@@ -111,7 +111,13 @@ fn told_by_completion(body: &str) -> Option<Told> {
         return told(told_anywhere(first.first()?.get()));
     };
     if !top.has("choices") {
-        return told(told_anywhere(body));
+        // Other APIs have members with these names too: `{"type": "message", "content": …}`.
+        let told = told_anywhere(body);
+        let has_error = ["error", "errors", "fault"]
+            .iter()
+            .any(|name| top.raw(name).is_some());
+        let is_failure = has_error || told.message.is_some() || told.status().is_some();
+        return (is_failure && !told.is_success()).then_some(told);
     }
     let choice = top.items("choices").first().map(|raw| raw.get().to_owned());
     let choice = choice
