@@ -2,7 +2,11 @@
 //! trace UI, or a service. Every such URL is read by [`parse`] and extended by [`extended`], so that a
 //! query stays a query and a path in front of the service stays in front.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
+use reqwest::header::HeaderValue;
 
 /// Reads a URL to which paths can be added: `http` or `https`, with a host and without a fragment.
 ///
@@ -45,6 +49,20 @@ pub fn without_user(url: &Url) -> Url {
     // Both fail only for URLs without a host, which cannot have a user either.
     let _removed = url.set_password(None).and_then(|()| url.set_username(""));
     url
+}
+
+/// User and password of the URL as the value of an `Authorization` header; `None` when it has neither.
+/// Not every HTTP client takes them from the URL, and some write the URL into the log.
+pub fn credentials(url: &Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
+    let password = decoded(url.password().unwrap_or_default());
+    let pair = [decoded(url.username()), b":".to_vec(), password].concat();
+    let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// The URL as messages and log lines may show it: without user, password and query, all of which may

@@ -25,12 +25,12 @@ impl TraceUrl {
     /// the text is neither.
     pub fn parse(text: &str) -> Option<Self> {
         if !text.contains(PLACEHOLDER) {
-            // Everyone who reads an answer sees the link.
+            // Everyone who reads an answer sees the link, so it has neither user nor password.
             let base = base_url::without_user(&base_url::parse(text).ok()?);
             return Some(Self(Form::Jaeger(base)));
         }
         let url: Url = text.replace(PLACEHOLDER, "0").parse().ok()?;
-        matches!(url.scheme(), "http" | "https").then(|| Self(Form::Template(text.to_owned())))
+        matches!(url.scheme(), "http" | "https").then(|| Self(Form::Template(without_user(text))))
     }
 
     /// The link to one trace.
@@ -40,4 +40,17 @@ impl TraceUrl {
             Form::Jaeger(base) => base_url::extended(base, &format!("trace/{trace_id}")).into(),
         }
     }
+}
+
+/// The template without user and password. It is not written anew by [`Url`], which would encode the
+/// placeholder.
+fn without_user(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("//") else {
+        return text.to_owned();
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    format!("{scheme}//{host}{path}")
 }

@@ -75,6 +75,12 @@ fn links_to_traces_keep_the_query_and_lose_the_password() {
         ("http://u:sesame@h/", "http://h/trace/abc"),
         ("http://h/#/t/{trace_id}", "http://h/#/t/abc"),
         ("http://h/t?id={trace_id}&x=1", "http://h/t?id=abc&x=1"),
+        ("http://u:sesame@h/{trace_id}", "http://h/abc"),
+        (
+            "http://u:ses@me@[::1]:80?id={trace_id}",
+            "http://[::1]:80?id=abc",
+        ),
+        ("http://h/@/{trace_id}?to=//a@b", "http://h/@/abc?to=//a@b"),
     ] {
         assert_eq!(TraceUrl::parse(url).unwrap().of("abc"), expected);
     }
@@ -98,6 +104,56 @@ fn the_base_url_of_a_trace_backend_keeps_its_query() {
         ]);
         assert_eq!(settings.exporter.endpoint, expected);
         assert!(!settings.exporter.shown_endpoint.contains('?'));
+    }
+}
+
+#[test]
+fn user_and_password_of_a_trace_backend_become_a_header_and_leave_its_url() {
+    for (url, protocol, endpoint, header) in [
+        (
+            "http://u:sesame@h:4318/x",
+            "http/protobuf",
+            "http://h:4318/x/v1/traces",
+            Some("Basic dTpzZXNhbWU="),
+        ),
+        (
+            "http://u%40d:ses%2Fame@h",
+            "http/protobuf",
+            "http://h/v1/traces",
+            Some("Basic dUBkOnNlcy9hbWU="),
+        ),
+        (
+            "http://u@[::1]:4317",
+            "grpc",
+            "http://[::1]:4317/",
+            Some("Basic dTo="),
+        ),
+        (
+            "u:sesame@h:4317",
+            "grpc",
+            "https://h:4317/",
+            Some("Basic dTpzZXNhbWU="),
+        ),
+        ("http://h:4317", "grpc", "http://h:4317/", None),
+    ] {
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", url),
+        ];
+        let exporter = telemetry_settings(&variables).exporter;
+        assert_eq!(exporter.endpoint, endpoint);
+        let sent = exporter.headers.get("authorization");
+        assert_eq!(sent.map(|value| value.to_str().unwrap()), header, "{url}");
+        assert!(!format!("{exporter:?}").contains("sesame"), "{exporter:?}");
+        let own = [
+            &variables[..],
+            &[("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer x")],
+        ]
+        .concat();
+        assert_eq!(
+            telemetry_settings(&own).exporter.headers["authorization"],
+            "Bearer x"
+        );
     }
 }
 

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::Url;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use crate::base_url;
 use crate::telemetry::settings::variables::{Reader, millis, note};
@@ -17,7 +18,11 @@ const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 impl<'a> Reader<'a> {
     pub(super) fn exporter(&mut self, signal: Signal) -> ExporterSettings {
         let protocol = self.protocol(signal);
-        let (endpoint, shown_endpoint) = self.endpoint(signal, protocol);
+        let url = self.endpoint(signal, protocol);
+        let mut headers = self.headers(signal);
+        if let Some(credentials) = base_url::credentials(&url) {
+            headers.entry(AUTHORIZATION).or_insert(credentials);
+        }
         let timeout = match signal {
             Signal::Traces => "OTEL_BSP_EXPORT_TIMEOUT",
             Signal::Metrics => "OTEL_METRIC_EXPORT_TIMEOUT",
@@ -29,9 +34,9 @@ impl<'a> Reader<'a> {
         ExporterSettings {
             signal,
             protocol,
-            endpoint,
-            shown_endpoint,
-            headers: self.headers(signal),
+            endpoint: base_url::without_user(&url).into(),
+            shown_endpoint: base_url::shown(&url),
+            headers,
             timeout: timeout.map_or(EXPORT_TIMEOUT, millis),
             gzip: self.gzip(signal),
             tls: self.tls(signal),
@@ -77,9 +82,8 @@ impl<'a> Reader<'a> {
         protocol.unwrap_or(Protocol::Grpc)
     }
 
-    /// Reads the endpoint. Returns it twice, the second time without user, password and query,
-    /// which must not reach the log.
-    fn endpoint(&mut self, signal: Signal, protocol: Protocol) -> (String, String) {
+    /// Reads the endpoint; the default if it is invalid, which stops the start.
+    fn endpoint(&mut self, signal: Signal, protocol: Protocol) -> Url {
         let default = match protocol {
             Protocol::Grpc => "http://localhost:4317",
             Protocol::HttpProtobuf => "http://localhost:4318",
@@ -87,29 +91,24 @@ impl<'a> Reader<'a> {
         let given = self.exporter_text(signal, "ENDPOINT");
         let (name, given) =
             given.unwrap_or_else(|| ("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), default));
-        let mut endpoint = given.to_owned();
-        match protocol {
+        let url = match protocol {
             Protocol::Grpc if !given.contains("://") => {
                 let is_insecure = self.of_exporter(signal, "INSECURE", Self::boolean) == Some(true);
-                endpoint = format!("{}://{given}", if is_insecure { "http" } else { "https" });
+                let scheme = if is_insecure { "http" } else { "https" };
+                base_url::parse(&format!("{scheme}://{given}"))
             }
             // The variable for all signals is a base URL; the one for a signal is used as it is.
             Protocol::HttpProtobuf if name == "OTEL_EXPORTER_OTLP_ENDPOINT" => {
-                let path = signal.to_string().to_lowercase();
-                if let Ok(base) = base_url::parse(given) {
-                    endpoint = base_url::extended(&base, &format!("v1/{path}")).into();
-                }
+                let path = format!("v1/{}", signal.to_string().to_lowercase());
+                base_url::parse(given).map(|base| base_url::extended(&base, &path))
             }
-            _ => {}
-        }
-        match base_url::parse(&endpoint) {
-            Ok(url) => (endpoint, base_url::shown(&url)),
-            Err(wrong) => {
-                let repair = "write a URL such as \"http://localhost:4317\"";
-                note(self.problems, format!("{name} {wrong}; {repair}"));
-                (default.to_owned(), default.to_owned())
-            }
-        }
+            _ => base_url::parse(given),
+        };
+        url.unwrap_or_else(|wrong| {
+            let repair = "write a URL such as \"http://localhost:4317\"";
+            note(self.problems, format!("{name} {wrong}; {repair}"));
+            base_url::parse(default).expect("the default is a URL")
+        })
     }
 
     fn headers(&mut self, signal: Signal) -> HeaderMap {
