@@ -15,7 +15,9 @@ use crate::telemetry::settings::{Variables, variable};
 pub(super) const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
 
 /// The routes that people copy with the base URL from an example. The service adds its own.
-const ROUTES: [&str; 5] = [
+const ROUTES: [&str; 7] = [
+    "/api/chat",
+    "/api/generate",
     "/chat/completions",
     "/completions",
     "/responses",
@@ -40,9 +42,14 @@ const RESERVED_HEADERS: [&str; 13] = [
     "upgrade",
 ];
 
-/// Checks the base URL, and adds what is wrong with it to `errors`. No message repeats the URL, which
+/// Checks the base URL, and adds what is wrong with it to `errors`. `named_api` is the API that the
+/// operator names, if any. No message repeats the URL, which
 /// may contain a password or a key.
-pub(super) fn base_url(text: &str, errors: &mut Vec<String>) -> Option<Url> {
+pub(super) fn base_url(
+    text: &str,
+    named_api: Option<ModelApi>,
+    errors: &mut Vec<String>,
+) -> Option<Url> {
     let url = match base_url::parse(text) {
         Ok(url) => url,
         Err(wrong) => {
@@ -52,7 +59,7 @@ pub(super) fn base_url(text: &str, errors: &mut Vec<String>) -> Option<Url> {
             return None;
         }
     };
-    if let Some(wrong) = unusable(&url) {
+    if let Some(wrong) = unusable(&url, named_api) {
         errors.push(format!("OPENAI_BASE_URL {wrong}"));
         return None;
     }
@@ -60,7 +67,7 @@ pub(super) fn base_url(text: &str, errors: &mut Vec<String>) -> Option<Url> {
 }
 
 /// Why no call below this URL can work, and how to repair it.
-fn unusable(url: &Url) -> Option<String> {
+fn unusable(url: &Url, named_api: Option<ModelApi>) -> Option<String> {
     if !url.username().is_empty() || url.password().is_some() {
         return Some(
             "contains a user or a password; send them as a header, with --model-header \
@@ -76,7 +83,9 @@ fn unusable(url: &Url) -> Option<String> {
     }
     let host = url.host_str().unwrap_or_default();
     let api = ModelApi::of_host(host, url.port_or_known_default());
-    if let Some(usual) = api.usual_path().filter(|_| path.is_empty()) {
+    // Another API at the same host and port may be without a path, such as a server on Ollama's port.
+    let is_other = named_api.is_some_and(|named| named != api);
+    if let Some(usual) = api.usual_path().filter(|_| path.is_empty() && !is_other) {
         return Some(format!(
             "has no path, and the API of {host} is below one; add it, usually \"{usual}\""
         ));
@@ -123,15 +132,13 @@ fn header(pair: &str, variables: &Variables) -> Result<(HeaderName, HeaderValue)
             "names {name}, which the service sets itself; leave it out"
         ));
     }
-    let text = match (source.strip_prefix('@'), source.strip_prefix('$')) {
+    let variable_name = source.strip_prefix('$').and_then(name_of_variable);
+    let text = match (source.strip_prefix('@'), variable_name) {
         (Some(file), _) => std::fs::read_to_string(Path::new(file))
             .map_err(|error| format!("{name}: the file {file} cannot be read: {error}"))?,
-        (_, Some(named)) => {
-            let named = named.trim_start_matches('{').trim_end_matches('}');
-            variable(variables, named)
-                .map(str::to_owned)
-                .ok_or_else(|| format!("{name}: the variable {named} is not set"))?
-        }
+        (_, Some(named)) => variable(variables, named)
+            .map(str::to_owned)
+            .ok_or_else(|| format!("{name}: the variable {named} is not set"))?,
         _ => {
             return Err(format!(
                 "{name} takes its value from a file or a variable; {FORM}"
@@ -146,4 +153,18 @@ fn header(pair: &str, variables: &Variables) -> Result<(HeaderName, HeaderValue)
     })?;
     value.set_sensitive(true);
     Ok((name, value))
+}
+
+/// The variable that `NAME` or `{NAME}` stands for; `None` when the text is no name, and may be a
+/// secret that begins with `$`.
+fn name_of_variable(text: &str) -> Option<&str> {
+    let in_braces = text
+        .strip_prefix('{')
+        .and_then(|text| text.strip_suffix('}'));
+    let name = in_braces.unwrap_or(text);
+    let is_name = !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    is_name.then_some(name)
 }

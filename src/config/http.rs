@@ -101,7 +101,7 @@ pub struct HttpSettings {
 
     /// Trace UI that answers link to: a URL with `{trace_id}`, or the base URL of a Jaeger UI
     #[arg(long, global = true, env = "EXPENSE_AGENT_TRACE_URL")]
-    #[arg(value_name = "URL")]
+    #[arg(value_name = "URL", hide_env_values = true)]
     pub trace_url: Option<String>,
 
     /// Redact the text of transactions and merchants before it is recorded; answers then show the

@@ -50,7 +50,11 @@ pub struct ModelSettings {
     /// Send a header with every model call, its value read from a file or a variable: NAME=@FILE or
     /// NAME=$VARIABLE; may be given several times
     #[arg(long, global = true, env = "EXPENSE_AGENT_MODEL_HEADER")]
-    #[arg(value_name = "NAME=SOURCE", value_delimiter = ',')]
+    #[arg(
+        value_name = "NAME=SOURCE",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
     pub model_header: Vec<String>,
 
     /// Maximum number of tokens in one answer, at least 1; when unset, the endpoint decides
@@ -210,7 +214,7 @@ impl ModelSettings {
         check_header("OPENAI_PROJECT_ID", project, errors);
         let headers = endpoint::headers(&self.model_header, variables, errors);
         let base_url = variable(variables, "OPENAI_BASE_URL").unwrap_or(OPENAI_BASE_URL);
-        let base_url = endpoint::base_url(base_url, errors)?;
+        let base_url = endpoint::base_url(base_url, self.model_api, errors)?;
         let host = base_url.host_str().unwrap_or_default();
         let guessed = || ModelApi::of_host(host, base_url.port_or_known_default());
         let api = self.model_api.unwrap_or_else(guessed);

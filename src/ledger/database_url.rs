@@ -69,7 +69,8 @@ pub fn parse(url: &SecretString) -> Result<PgConnectOptions, DatabaseUrlError> {
         return Err(DatabaseUrlError::Unencoded);
     }
     let url: Url = text.parse().map_err(|_| DatabaseUrlError::NotPostgres)?;
-    if !matches!(url.scheme(), "postgres" | "postgresql") {
+    // `postgres:u:password@h` is a URL too, but one without a host.
+    if !matches!(url.scheme(), "postgres" | "postgresql") || !url.has_authority() {
         return Err(DatabaseUrlError::NotPostgres);
     }
     check_parameters(&url)?;

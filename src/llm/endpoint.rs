@@ -116,7 +116,7 @@ impl Profile {
 }
 
 /// The domains of each API; an API has the hosts below its domains as well.
-const HOSTS: [(&str, ModelApi); 14] = [
+const HOSTS: [(&str, ModelApi); 15] = [
     ("api.openai.com", ModelApi::Openai),
     ("openai.azure.com", ModelApi::Azure),
     ("openai.azure.us", ModelApi::Azure),
@@ -127,6 +127,7 @@ const HOSTS: [(&str, ModelApi); 14] = [
     ("aiplatform.googleapis.com", ModelApi::Gemini),
     ("api.anthropic.com", ModelApi::Anthropic),
     ("api.mistral.ai", ModelApi::Mistral),
+    ("codestral.mistral.ai", ModelApi::Mistral),
     ("api.groq.com", ModelApi::Groq),
     ("api.deepseek.com", ModelApi::Deepseek),
     ("openrouter.ai", ModelApi::Openrouter),
@@ -164,12 +165,14 @@ impl ModelApi {
     /// The path that base URLs of this API have; `None` when they may have none.
     pub fn usual_path(self) -> Option<&'static str> {
         match self {
-            Self::Openai | Self::Mistral | Self::Anthropic | Self::Portkey => Some("/v1"),
+            Self::Openai | Self::Mistral | Self::Anthropic | Self::Portkey | Self::Ollama => {
+                Some("/v1")
+            }
             Self::Azure => Some("/openai/v1"),
             Self::Gemini => Some("/v1beta/openai"),
             Self::Groq => Some("/openai/v1"),
             Self::Openrouter => Some("/api/v1"),
-            Self::Deepseek | Self::Ollama | Self::Vllm | Self::LlamaCpp | Self::Generic => None,
+            Self::Deepseek | Self::Vllm | Self::LlamaCpp | Self::Generic => None,
         }
     }
 

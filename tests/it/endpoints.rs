@@ -280,6 +280,9 @@ fn the_api_is_inferred_from_the_host_unless_a_flag_names_it() {
         let named = model(&["--model-api", "vllm"], &variables);
         assert_eq!(named.api, ModelApi::Vllm, "{base_url}");
     }
+    let on_the_port_of_ollama = [("OPENAI_BASE_URL", "http://localhost:11434")];
+    let named = model(&["--model-api", "llama-cpp"], &on_the_port_of_ollama);
+    assert_eq!(named.api, ModelApi::LlamaCpp);
     let variables = [("OPENAI_API_KEY", "sk-of-a-test")];
     assert_eq!(model(&[], &variables).api, ModelApi::Openai);
     let form = |model: &str| ModelApi::Groq.profile(model).response_form;
@@ -307,6 +310,9 @@ fn an_unusable_base_url_stops_the_start_and_is_not_printed() {
         ("https://api.anthropic.com/v1/messages", "ends in /messages"),
         ("https://api.openai.com/", "usually \"/v1\""),
         ("https://api.groq.com", "usually \"/openai/v1\""),
+        ("http://localhost:11434", "usually \"/v1\""),
+        ("http://ollama:11434/?sesame", "usually \"/v1\""),
+        ("http://localhost:11434/api/chat", "ends in /api/chat"),
         (
             "https://a.openai.azure.com/openai/deployments/sesame",
             "add ?api-version=",
@@ -363,26 +369,61 @@ async fn header_values_come_from_files_and_variables_and_are_never_shown() {
         "x-team=${TEAM}",
     ];
     let fake = FakeOpenAi::spawn().await;
-    let base_url = fake.base_url();
+    let base_url = format!("{}?api-version=2024-10-21&key=cupboard", fake.base_url());
     let variables = [
         ("OPENAI_BASE_URL", base_url.as_str()),
         ("OPENAI_API_KEY", "sk-of-a-test"),
-        ("TEAM", "sesame finance"),
+        ("TEAM", "sesame \"finance\"/"),
     ];
-    let said = "Rejected Basic b3BlbiBzZXNhbWU= of sesame finance";
-    fake.always(Reply::raw(401, "text/plain", said));
     let config = Config {
         model: ModelConfig::OpenAi(Box::new(model(&flags, &variables))),
         ..config()
     };
     assert!(!format!("{config:?}").contains("sesame"), "{config:?}");
     let app = TestApp::with(config).await;
-    let decision = app.decide(ride()).await;
+    let code =
+        json!({"error": {"code": "Basic b3BlbiBzZXNhbWU=", "message": "sesame \"finance\"/"}});
+    let cut = format!("{} Basic b3BlbiBzZXNhbWU=", "x".repeat(285));
+    for (status, body, said) in [
+        (
+            401,
+            "Rejected Basic b3BlbiBzZXNhbWU= of sesame \"finance\"/".to_owned(),
+            "Rejected [SECRET] of [SECRET]",
+        ),
+        (
+            401,
+            "The key b3BlbiBzZXNhbWU= is wrong".to_owned(),
+            "The key [SECRET] is wrong",
+        ),
+        (
+            404,
+            "No /v1?api-version=2024-10-21&key=cupboard".to_owned(),
+            "No /v1?api-version=2024-10-21&key=[SECRET]",
+        ),
+        (401, code.to_string(), "401 ([SECRET]): [SECRET]"),
+        (
+            401,
+            code.to_string().replace('/', "\\/"),
+            "401 ([SECRET]): [SECRET]",
+        ),
+        (
+            200,
+            json!({"error": {"code": 401, "message": "sesame \"finance\"/"}}).to_string(),
+            "401: [SECRET]",
+        ),
+        (401, cut, "x [SECRET]"),
+    ] {
+        fake.always(Reply::raw(status, "text/plain", body));
+        let decision = app.decide(ride()).await;
+        let error = decision["steps"][0]["error"].as_str().unwrap();
+        assert!(error.ends_with(said), "{error}");
+        for secret in ["sesame", "cupboard", "b3Blbi"] {
+            assert!(!decision.to_string().contains(secret), "{decision:#}");
+        }
+    }
     let headers = &fake.requests()[0].headers;
     assert_eq!(headers["authorization"], "Basic b3BlbiBzZXNhbWU=");
-    assert_eq!(headers["x-team"], "sesame finance");
-    let error = decision["steps"][0]["error"].as_str().unwrap();
-    assert!(error.ends_with("Rejected [SECRET] of [SECRET]"), "{error}");
+    assert_eq!(headers["x-team"], "sesame \"finance\"/");
 }
 
 #[test]
@@ -392,6 +433,12 @@ fn an_unusable_header_stops_the_start_and_its_value_is_not_printed() {
         ("x-key=sesame", "from a file or a variable"),
         ("x-key=@/no/such/file", "cannot be read"),
         ("x-key=$UNSET", "the variable UNSET is not set"),
+        ("x-key=${UNSET}", "the variable UNSET is not set"),
+        ("x-key=$", "from a file or a variable"),
+        ("x-key=$$sesame", "from a file or a variable"),
+        ("x-key=$open/sesame", "from a file or a variable"),
+        ("x-key=${sesame", "from a file or a variable"),
+        ("x-key: sesame=", "a name that no header can have"),
         ("x-key=$BROKEN", "cannot be sent"),
         ("x key=$TEAM", "a name that no header can have"),
         ("host=$TEAM", "which the service sets itself"),
