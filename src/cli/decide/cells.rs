@@ -86,6 +86,9 @@ impl AmountFormat {
     fn read(self, cell: &str) -> Option<String> {
         let (is_below_zero, digits) = match cell.strip_prefix(MINUS) {
             Some(digits) => (true, digits),
+            // Where purchases have a minus, a plus marks a credit; elsewhere it may mark one as well,
+            // beside purchases without a sign.
+            None if self.is_negated => (false, cell.strip_prefix('+').unwrap_or(cell)),
             None => (false, cell),
         };
         let sign = if is_below_zero == self.is_negated {

@@ -124,7 +124,9 @@ impl Table {
     }
 
     /// Checks that the cells of a row belong to the columns of the header. Empty cells at the end may
-    /// be missing, or be too many: spreadsheets and banks write both.
+    /// be missing, or be too many: spreadsheets and banks write both. Cells below columns without a
+    /// name may be filled if the row is exactly as long as the header, so that no decimal comma made
+    /// two cells of one.
     fn check_shape(&mut self, cells: &ByteRecord, bytes: &Range<u64>) -> Result<(), String> {
         let n_cells = n_filled(cells);
         let last = n_cells.checked_sub(1).and_then(|place| cells.get(place));
@@ -140,7 +142,7 @@ impl Table {
         if self.is_header(cells) {
             return Err("the row repeats the first row; remove it".to_owned());
         }
-        if n_cells > self.n_columns {
+        if n_cells > self.n_columns && cells.len() != self.header.len() {
             let (n_columns, delimiter) = (self.n_columns, in_words(self.delimiter));
             return Err(format!(
                 "the row has {n_cells} cells, and the first row has {n_columns}; quote cells that \
@@ -224,8 +226,7 @@ impl Table {
             Some(encoding) if text.contains(char::REPLACEMENT_CHARACTER) => Err(format!(
                 "the cell is not {encoding}, which --encoding names"
             )),
-            // In files that were joined, a byte order mark can precede any row.
-            _ => Ok(text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')),
+            _ => Ok(without_formula(text)),
         }
     }
 
@@ -246,6 +247,16 @@ impl Table {
             _ => constant(field, text),
         }))
     }
+}
+
+/// The text of a cell, which spreadsheets and banks write as `="0012"` to keep its zeros. In files that
+/// were joined, a byte order mark can precede any row.
+fn without_formula(cell: &str) -> &str {
+    let text = cell.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    text.strip_prefix("=\"")
+        .and_then(|text| text.strip_suffix('"'))
+        .filter(|text| !text.contains('"'))
+        .map_or(text, str::trim)
 }
 
 /// A value that needs no conversion but that of `receipt`, a boolean, which spreadsheets write in

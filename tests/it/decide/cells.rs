@@ -75,6 +75,8 @@ async fn amounts_are_read_only_with_the_separators_that_flags_name() {
             Some("1018.40"),
         ),
         ("18.40", &["--negate-amounts"], None),
+        ("+18.40", &["--negate-amounts"], None),
+        ("=\"\"18.40\"\"", &[], Some("18.40")),
         // Never guessed.
         ("1,018.40", &[], None),
         ("18,40", &[], None),
@@ -148,7 +150,7 @@ async fn the_error_of_an_amount_names_its_reason() {
 async fn purchases_below_zero_are_read_with_a_flag_and_otherwise_a_note_names_the_flag() {
     let table = "date,transaction,merchant,amount,user_id\n\
                  2026-02-03,Taxi,Cab,-12.01,ana\n2026-02-03,Check of the card,Cab,0.00,ana\n\
-                 2026-02-04,Taxi,Cab,12.01,ana\n2026-02-05,Bus,Line,-2.00,ana\n";
+                 2026-02-04,Taxi,Cab,+12.01,ana\n2026-02-05,Bus,Line,-2.00,ana\n";
     let told = ["--negate-amounts", "--match-refunds"];
     let decided = decide_bytes(table.as_bytes(), &told).await;
     assert_eq!(
@@ -157,7 +159,7 @@ async fn purchases_below_zero_are_read_with_a_flag_and_otherwise_a_note_names_th
         "{}",
         decided.notes
     );
-    let table = table.replace(",12.01", ",-12.01");
+    let table = table.replace(",+12.01", ",-12.01");
     for more in [&[][..], &["--match-refunds"]] {
         let untold = decide_bytes(table.as_bytes(), more).await;
         assert_eq!(untold.code, Some(3));
@@ -296,6 +298,23 @@ async fn apostrophes_between_thousands_and_years_of_two_digits_are_read_if_flags
             [201, "18.40"],
             [422, null]
         ]),
+        "{}",
+        decided.notes
+    );
+}
+
+#[tokio::test]
+async fn a_text_written_as_a_formula_keeps_its_zeros() {
+    let table = "transaction,amount,user_id,mcc\nTaxi,1.00,\"=\"\"0012\"\"\",=\"0742\"\n\
+                 Taxi,1.00,=A1,\n\"=\"\"\"\"\",1.00,ana,\n";
+    let decided = decide_bytes(table.as_bytes(), &[]).await;
+    assert_eq!(
+        shown(&decided, "user_id"),
+        json!([[201, "0012"], [201, "=A1"], [422, null]])
+    );
+    assert_eq!(shown(&decided, "mcc")[0], json!([201, "0742"]));
+    assert!(
+        messages(&decided)[2].contains("is empty"),
         "{}",
         decided.notes
     );

@@ -115,7 +115,7 @@ async fn trailing_empty_cells_may_be_missing_or_superfluous() {
         messages[3]
     );
     assert!(
-        messages[4].contains("the row has 6 cells, and the first row has 4"),
+        messages[4].contains("the row has 7 cells, and the first row has 4"),
         "{}",
         messages[4]
     );
@@ -126,6 +126,13 @@ async fn trailing_empty_cells_may_be_missing_or_superfluous() {
             "date,transaction,amount,receipt\n2026-02-03,Taxi,12.01",
             true,
         ),
+        // Columns without a name.
+        (
+            "date,transaction,amount,\"\",\"\"\n2026-02-03,Taxi,12.01,Cab,Leeds\n",
+            true,
+        ),
+        ("date,transaction,amount,,\n2026-02-03,Taxi,12,01\n", false),
+        ("date,transaction,amount,\n2026-02-03,Taxi,12,01,\n", false),
         // An unquoted decimal comma, and a file that ends inside an amount.
         ("date,transaction,amount\n2026-02-03,Taxi,12,01\n", false),
         ("date,transaction,amount,receipt\n2026-02-03,Taxi,1", false),
