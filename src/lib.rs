@@ -18,19 +18,20 @@
 //!
 //! 7. [`keys`]: API keys, and whom a request is for.
 //! 8. [`spelling`]: the one spelling by which people, tenants, trips and merchants are compared.
-//! 9. [`redact`]: what is removed from every text that leaves the service.
-//! 10. [`telemetry`]: how all of this becomes traces, metrics and log records. The agent imports
+//! 9. [`amounts`]: the amounts that a model's reason names.
+//! 10. [`redact`]: what is removed from every text that leaves the service.
+//! 11. [`telemetry`]: how all of this becomes traces, metrics and log records. The agent imports
 //!     only `telemetry::spans::step::step` of it.
-//! 11. [`connections`]: the connections of clients and their limits.
-//! 12. [`http`]: the API. [`http::admission`] decides which requests are admitted, [`http::error`]
+//! 12. [`connections`]: the connections of clients and their limits.
+//! 13. [`http`]: the API. [`http::admission`] decides which requests are admitted, [`http::error`]
 //!     is the whole error contract.
-//! 13. [`config`], [`app`] and [`cli`]: settings, wiring, and the program's subcommands.
+//! 14. [`config`], [`app`] and [`cli`]: settings, wiring, and the program's subcommands.
 //!
 //! [`base_url`], [`clock`], [`error_chain`], [`reload`] and [`toml_reader`] support several of these.
 //!
 //! Imports run in one direction. From the lowest to the highest: the supporting modules, `spelling`,
-//! `redact`, `domain`, `policy`, `rulebook`, `llm`, `keys`, `ledger`, `telemetry::spans` with what it
-//! needs, `agent`, `offline`, the rest of `telemetry`, `config`, `http`, `app`, `cli`.
+//! `redact`, `domain`, `amounts`, `policy`, `rulebook`, `llm`, `keys`, `ledger`, `telemetry::spans`
+//! with what it needs, `agent`, `offline`, the rest of `telemetry`, `config`, `http`, `app`, `cli`.
 //!
 //! # What always holds
 //!
@@ -69,6 +70,8 @@ pub mod ledger;
 pub mod keys;
 
 pub mod spelling;
+
+pub mod amounts;
 
 pub mod redact;
 

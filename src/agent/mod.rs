@@ -2,7 +2,6 @@
 //! decides. Read [`Agent::run`] first. The only telemetry here is `step`, which puts a part of the
 //! story into a span of its own.
 
-pub mod amounts;
 pub mod ask;
 pub mod classify;
 pub mod combine;

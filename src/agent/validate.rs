@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 
 use rust_decimal::Decimal;
 
-use crate::agent::amounts::{self, Given};
 use crate::agent::one_object::{OneObject, one_object};
 use crate::agent::prompts::answers::StructuredAnswer;
 use crate::agent::prompts::facts::DecideFacts;
+use crate::amounts::{self, Given};
 use crate::domain::ruling::Ruling;
 use crate::domain::step::Step;
 use crate::domain::validation::{Validation, ValidationType};

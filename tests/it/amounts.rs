@@ -1,6 +1,6 @@
 //! Which amounts a sentence names, in every notation that a model may use for an invented one.
 
-use expense_agent::agent::amounts::{Given, named_amounts, numbers};
+use expense_agent::amounts::{Given, named_amounts, numbers};
 use rust_decimal::Decimal;
 
 fn dec(text: &str) -> Decimal {

@@ -5,10 +5,10 @@
 
 use rust_decimal::Decimal;
 
-use crate::agent::amounts::currency;
-use crate::agent::amounts::plain::is_counted;
-use crate::agent::amounts::sentence::Sentence;
-use crate::agent::amounts::words::{CURRENCY_BEGINNINGS, HAN_NUMERALS, MULTIPLES};
+use crate::amounts::currency;
+use crate::amounts::plain::is_counted;
+use crate::amounts::sentence::Sentence;
+use crate::amounts::words::{CURRENCY_BEGINNINGS, HAN_NUMERALS, MULTIPLES};
 
 const ONES: [&str; 20] = [
     "zero",

@@ -3,12 +3,12 @@
 //! none of the functions here knows is an amount. A currency beside it makes it one in any case, see
 //! `currency`.
 
-use crate::agent::amounts::dates::{
+use crate::amounts::dates::{
     clock, day_of_month, dotted_date, is_between, is_year, joined_date, time_of_day, year,
 };
-use crate::agent::amounts::number::Number;
-use crate::agent::amounts::sentence::Sentence;
-use crate::agent::amounts::words::{
+use crate::amounts::number::Number;
+use crate::amounts::sentence::Sentence;
+use crate::amounts::words::{
     COUNT_ADJECTIVES, COUNTED, COUNTER_LETTERS, CURRENCY_BEGINNINGS, DASHES, LABELS, NUMBER_SIGNS,
     PLURAL_LABELS, RANGE_WORDS,
 };

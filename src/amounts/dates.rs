@@ -1,8 +1,8 @@
 //! Numbers that are parts of dates and times. An amount can look like them, so where a form is not
 //! unmistakable, a word before it has to say that it is a date or a time.
 
-use crate::agent::amounts::sentence::Sentence;
-use crate::agent::amounts::words::{CAPITAL_MONTHS, DASHES, MONTHS, RANGE_WORDS, WEEKDAYS};
+use crate::amounts::sentence::Sentence;
+use crate::amounts::words::{CAPITAL_MONTHS, DASHES, MONTHS, RANGE_WORDS, WEEKDAYS};
 
 /// Words before a date; `on` is not among them, because an amount can follow it as well.
 const GERMAN_DATE_WORDS: &[&str] = &["am", "vom", "zum", "den"];

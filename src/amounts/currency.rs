@@ -1,8 +1,8 @@
 //! Whether a currency stands beside a number. Then it is an amount, whatever else it looks like:
 //! `12.30 EUR` is no time.
 
-use crate::agent::amounts::sentence::{Kind, Sentence};
-use crate::agent::amounts::words::{CODES, CURRENCIES, CURRENCY_BEGINNINGS, NATIONALITIES};
+use crate::amounts::sentence::{Kind, Sentence};
+use crate::amounts::words::{CODES, CURRENCIES, CURRENCY_BEGINNINGS, NATIONALITIES};
 use crate::domain::money::Currency;
 
 /// Signs that may stand between a currency and the number after it.
