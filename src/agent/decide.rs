@@ -80,7 +80,7 @@ pub async fn decide(agent: &Agent, case: &Case, found: &Found, shown: &ExpenseFa
         run.validations.extend([
             validate::decision_consistency(&answer_ref, answer.decision, found.verdict.ruling),
             validate::citation_grounding(&answer_ref, &answer.cited_rules, rules),
-            validate::amount_grounding(&answer_ref, &answer.reason, &found.facts),
+            validate::amount_grounding(&answer_ref, &answer.reason, &found.facts, &found.stated),
         ]);
         (answer.decision, answer.reason)
     });

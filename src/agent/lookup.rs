@@ -17,6 +17,7 @@ use crate::domain::step::Step;
 use crate::ledger::{Ledger, LedgerError, Reservation};
 use crate::policy::Policy;
 use crate::policy::evaluate::{CapUsage, RuleFacts, Verdict, evaluate};
+use crate::policy::stated::Stated;
 use crate::rulebook::Rulebook;
 
 /// The result of the policy lookup.
@@ -58,6 +59,8 @@ pub struct Found {
     pub exceptions: Vec<(String, Role)>,
     /// The JSON Schema of the advice.
     pub decision_schema: Arc<RawValue>,
+    /// The numbers that the policy's texts state.
+    pub stated: Arc<Stated>,
 }
 
 impl Found {
@@ -113,6 +116,7 @@ impl Found {
             verdict,
             exceptions: policy.exceptions().collect(),
             decision_schema: Arc::clone(&policy.decision_schema),
+            stated: Arc::clone(&policy.stated),
             facts,
         }
     }

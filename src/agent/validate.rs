@@ -17,6 +17,7 @@ use crate::llm::mended_json::mended;
 use crate::llm::{Answer, Ending};
 use crate::policy::evaluate::RuleFacts;
 use crate::policy::evidence::FoundEvidence;
+use crate::policy::stated::Stated;
 
 /// Which answer a check looked at.
 #[derive(Clone, Debug)]
@@ -252,7 +253,12 @@ pub fn citation_grounding(
 /// policy. Any number that the employee wrote may be repeated. Of the input, only the expense's
 /// amounts are listed as expected, because the text may hold other numbers, such as parts of a card
 /// number.
-pub fn amount_grounding(answer_ref: &AnswerRef, reason: &str, facts: &DecideFacts) -> Validation {
+pub fn amount_grounding(
+    answer_ref: &AnswerRef,
+    reason: &str,
+    facts: &DecideFacts,
+    stated: &Stated,
+) -> Validation {
     let subject = facts.subject();
     let mut known = BTreeSet::from([facts.expense.amount]);
     known.extend(
@@ -261,10 +267,9 @@ pub fn amount_grounding(answer_ref: &AnswerRef, reason: &str, facts: &DecideFact
             .iter()
             .flat_map(|converted| [converted.amount, converted.rate]),
     );
-    known.extend(amounts::numbers(&facts.policy.text));
+    known.extend(&stated.numbers);
     let mut given = Given::default();
     for finding in facts.policy.rules.iter().map(|rule| rule.assess(&subject)) {
-        known.extend(amounts::numbers(&finding.message));
         known.extend([
             finding.limit,
             finding.used,
@@ -274,18 +279,15 @@ pub fn amount_grounding(answer_ref: &AnswerRef, reason: &str, facts: &DecideFact
         // What is used after this expense, and what the limit then still allows.
         let total = finding.used + finding.amount;
         given.add([total, (finding.limit - total).max(Decimal::ZERO)]);
-        given.add_text(&finding.rule);
-        given.add_text(&finding.message);
     }
     given.add(known.iter().copied());
     let texts = [Some(subject.transaction), subject.merchant, subject.mcc];
     for text in texts.into_iter().flatten() {
         given.add_text(text);
     }
-    given.add_text(&facts.policy.text);
     let invented = amounts::named_amounts(reason)
         .into_iter()
-        .find(|named| !given.contains(named));
+        .find(|named| !stated.given.contains(named) && !given.contains(named));
     let expected = known
         .iter()
         .filter(|amount| !amount.is_zero())

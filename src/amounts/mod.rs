@@ -106,11 +106,11 @@ pub fn named_amounts(sentence: &str) -> Vec<NamedAmount> {
 /// Every number of a text, whether or not it is an amount.
 pub fn numbers(text: &str) -> impl Iterator<Item = Decimal> {
     let sentence = Sentence::of(text);
+    let n_tokens = sentence.n_tokens();
     let readings = move |at| {
         let Readings { value, grouped } = sentence.number(at)?.readings();
         Some([value, grouped])
     };
-    let n_tokens = Sentence::of(text).n_tokens();
     (0..n_tokens).filter_map(readings).flatten().flatten()
 }
 

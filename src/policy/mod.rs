@@ -10,6 +10,7 @@ pub mod parse;
 pub mod phrase;
 pub mod rule;
 mod schema;
+pub mod stated;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::domain::money::Currency;
 use crate::domain::ruling::{Role, Window};
 use evidence::{Evidence, EvidenceIndex, FoundEvidence};
 use rule::{Rule, RuleKind};
+use stated::Stated;
 
 /// One version of the policy of one category, from one file.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -57,6 +59,9 @@ pub struct Policy {
     /// The JSON Schema of an answer that decides under it.
     #[serde(skip)]
     pub decision_schema: Arc<RawValue>,
+    /// The numbers that its texts state.
+    #[serde(skip)]
+    pub stated: Arc<Stated>,
 }
 
 impl Policy {

@@ -14,6 +14,7 @@ use crate::policy::evidence::Evidence;
 use crate::policy::mcc::Codes;
 use crate::policy::phrase::Phrase;
 use crate::policy::rule::{KindName, Rule, RuleKind};
+use crate::policy::stated::Stated;
 use crate::policy::{Policies, Policy, schema};
 use crate::toml_reader::Source;
 use crate::toml_reader::claims::Claims;
@@ -120,6 +121,7 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims) -> Option<Policy> {
         source.report(0, message);
         return None;
     }
+    let text = text_for_people?;
     Some(Policy {
         category: category?,
         version: version?,
@@ -129,8 +131,9 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims) -> Option<Policy> {
         currency: currency?,
         uncorroborated_limit: uncorroborated_limit?,
         catch_all: catch_all?.unwrap_or(false),
-        text: text_for_people?,
         decision_schema: schema::decision(&rules).into(),
+        stated: Stated::of(&text, &rules).into(),
+        text,
         rules,
         evidence: evidence?,
     })
