@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::domain::tokens::TokenUsage;
 use crate::llm::endpoint::{LimitName, Profile, ResponseForm, SeedName};
-use crate::llm::lenient::Members;
+use crate::llm::lenient::{self, Members};
 use crate::llm::{Answer, AnswerSchema, ChatRequest, ModelInfo};
 use crate::redact::redact;
 
@@ -160,7 +160,7 @@ const REASONING: [&str; 4] = [
 
 /// The text of the answer. It is the content, unless that holds no object: some endpoints make the
 /// schema a function that the model calls, and some take an answer without thinking for thinking.
-fn answer_text(message: &Members, content: Option<String>) -> Option<String> {
+fn answer_text(message: &Members<'_>, content: Option<String>) -> Option<String> {
     let content = content.filter(|text| !text.trim().is_empty());
     if content.as_ref().is_some_and(|text| text.contains('{')) {
         return content;
@@ -175,7 +175,7 @@ fn answer_text(message: &Members, content: Option<String>) -> Option<String> {
 }
 
 /// The arguments of the functions that the model calls, although it was offered none.
-fn called_with(message: &Members) -> Option<String> {
+fn called_with(message: &Members<'_>) -> Option<String> {
     let calls = message.items("tool_calls");
     let calls = calls
         .iter()
@@ -192,7 +192,7 @@ fn called_with(message: &Members) -> Option<String> {
 }
 
 /// The first choice, which is empty when there is none; `None` when the body has no choices at all.
-fn first_choice(top: &Members) -> Option<Members> {
+fn first_choice<'a>(top: &Members<'a>) -> Option<Members<'a>> {
     let is_list = |raw: &str| raw.starts_with(['[', '{']);
     if !top.has("choices") || !top.raw("choices").is_none_or(is_list) {
         return None;
@@ -204,7 +204,7 @@ fn first_choice(top: &Members) -> Option<Members> {
 
 /// The refusal in a message. Some endpoints write a flag instead of the model's words; a number says
 /// nothing.
-fn refusal(message: &Members) -> Option<String> {
+fn refusal(message: &Members<'_>) -> Option<String> {
     let raw = message.raw("refusal")?;
     let said = message
         .text("refusal")
@@ -224,12 +224,12 @@ struct Content {
 impl Content {
     /// Reads a text, a list of parts, a part alone, or JSON that should have been a text.
     fn parse(raw: &str) -> Self {
-        if let Ok(parts) = serde_json::from_str::<Vec<Box<RawValue>>>(raw) {
+        if let Some(parts) = lenient::items(raw) {
             return Self::of_parts(&parts);
         }
         let Some(object) = Members::parse(raw) else {
             return Self {
-                text: serde_json::from_str(raw).ok(),
+                text: lenient::text(raw),
                 ..Self::default()
             };
         };
@@ -247,13 +247,13 @@ impl Content {
     }
 
     /// The text parts, joined. Parts of other types, such as the model's thinking, are left out.
-    fn of_parts(parts: &[Box<RawValue>]) -> Self {
+    fn of_parts(parts: &[&RawValue]) -> Self {
         let mut joined = Self::default();
         for part in parts {
             let part = match Members::parse(part.get()) {
                 Some(part) => Self::of_part(&part),
                 None => Self {
-                    text: serde_json::from_str(part.get()).ok(),
+                    text: lenient::text(part.get()),
                     ..Self::default()
                 },
             };
@@ -266,7 +266,7 @@ impl Content {
         joined
     }
 
-    fn of_part(part: &Members) -> Self {
+    fn of_part(part: &Members<'_>) -> Self {
         // Gemini marks thinking by `"thought": true` on a part like any other.
         let is_thought = part.get("thought") == Some(true);
         match part.text("type").as_deref() {
@@ -294,7 +294,7 @@ impl Content {
 }
 
 /// The token usage, if both counts are present: one count alone would give a wrong cost.
-fn token_usage(usage: &Members) -> Option<TokenUsage> {
+fn token_usage(usage: &Members<'_>) -> Option<TokenUsage> {
     let detail = |of: &str, name: &str| usage.object(of)?.get(name);
     Some(TokenUsage {
         input_tokens: usage.get("prompt_tokens")?,

@@ -5,11 +5,10 @@
 use std::sync::LazyLock;
 
 use regex::Regex;
-use serde_json::value::RawValue;
 
 use crate::llm::completion::label;
 use crate::llm::failure_codes::{is_used_up, status_of_number, status_of_word};
-use crate::llm::lenient::Members;
+use crate::llm::lenient::{self, Members};
 use crate::llm::{Message, ModelError};
 use crate::redact::redact;
 
@@ -107,8 +106,7 @@ pub(super) fn of_success_status(body: &str) -> Option<ModelError> {
 fn told_by_completion(body: &str) -> Option<Told> {
     let told = |told: Told| (!told.is_empty()).then_some(told);
     let Some(top) = Members::parse(body) else {
-        let first = serde_json::from_str::<Vec<Box<RawValue>>>(body).ok()?;
-        return told(told_anywhere(first.first()?.get()));
+        return told(told_anywhere(lenient::items(body)?.first()?.get()));
     };
     if !top.has("choices") {
         // Other APIs have members with these names too: `{"type": "message", "content": …}`.
@@ -119,9 +117,10 @@ fn told_by_completion(body: &str) -> Option<Told> {
         let is_failure = has_error || told.message.is_some() || told.status().is_some();
         return (is_failure && !told.is_success()).then_some(told);
     }
-    let choice = top.items("choices").first().map(|raw| raw.get().to_owned());
-    let choice = choice
-        .and_then(|raw| Members::parse(&raw))
+    let choices = top.items("choices");
+    let choice = choices
+        .first()
+        .and_then(|raw| Members::parse(raw.get()))
         .unwrap_or_default();
     let message = choice.object("message").unwrap_or_default();
     let reported = [&top, &choice, &message]
@@ -166,8 +165,8 @@ impl Told {
 /// Reads a failure from any JSON: an object, or a list of which the first item counts.
 fn told_anywhere(text: &str) -> Told {
     let Some(top) = Members::parse(text) else {
-        let first = serde_json::from_str::<Vec<Box<RawValue>>>(text).unwrap_or_default();
-        return first
+        return lenient::items(text)
+            .unwrap_or_default()
             .first()
             .map(|raw| told_by(raw.get(), 0))
             .unwrap_or_default();
@@ -175,7 +174,7 @@ fn told_anywhere(text: &str) -> Told {
     match top.raw("error").or_else(|| top.raw("fault")) {
         Some(raw) => {
             let mut told = told_by(raw, 0);
-            let Ok(text) = serde_json::from_str::<String>(raw) else {
+            let Some(text) = lenient::text(raw) else {
                 if told.message.is_none() {
                     let beside = told_by_object(&top, 0);
                     told.codes.extend(beside.codes);
@@ -207,14 +206,14 @@ fn told_by(raw: &str, depth: usize) -> Told {
     if let Some(object) = Members::parse(raw) {
         return told_by_object(&object, depth);
     }
-    if let Ok(items) = serde_json::from_str::<Vec<Box<RawValue>>>(raw) {
+    if let Some(items) = lenient::items(raw) {
         return items
             .first()
             .map(|item| told_by(item.get(), depth + 1))
             .unwrap_or_default();
     }
     // A number is a code, and `true` at least says that something failed.
-    let message = serde_json::from_str(raw).ok();
+    let message = lenient::text(raw);
     let code = match raw {
         "true" => Some("error".to_owned()),
         number => number.parse::<f64>().ok().map(|_| number.to_owned()),
@@ -225,7 +224,7 @@ fn told_by(raw: &str, depth: usize) -> Told {
     }
 }
 
-fn told_by_object(object: &Members, depth: usize) -> Told {
+fn told_by_object(object: &Members<'_>, depth: usize) -> Told {
     let mut codes: Vec<String> = CODES.iter().filter_map(|name| object.label(name)).collect();
     let mut message = None;
     for inner in MESSAGES.iter().filter_map(|name| object.raw(name)) {
@@ -238,7 +237,7 @@ fn told_by_object(object: &Members, depth: usize) -> Told {
         .items("loc")
         .iter()
         .chain(&object.items("param"))
-        .filter_map(|part| serde_json::from_str(part.get()).ok())
+        .filter_map(|part| lenient::text(part.get()))
         .collect();
     if let Some(text) = message.as_mut().filter(|_| !place.is_empty()) {
         *text = format!("{}: {text}", place.join("."));

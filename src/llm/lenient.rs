@@ -1,33 +1,46 @@
 //! Reading JSON of which only some fields matter: a field that has another type than expected counts
 //! as absent, and nothing beside it is lost. `completion` and `failure` read responses with it.
+//!
+//! Everything borrows from the text, and a value is parsed only if it begins like one of the type
+//! that is asked for: building the error of serde_json takes longer than reading most values.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::fmt;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 /// The members of a JSON object, each as the text it was written with. Of members with the same name
 /// the last one counts. A value is parsed only when it is asked for, so a number that no type can
 /// hold does no harm unless it is needed.
-#[derive(Default, Deserialize)]
-#[serde(transparent)]
-pub(super) struct Members(HashMap<String, Box<RawValue>>);
+///
+/// A list, because a response has few members, and most are never asked for.
+#[derive(Default)]
+pub(super) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-impl Members {
+impl<'a> Members<'a> {
     /// The members of an object; `None` when the text is not an object.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok()
+    pub(super) fn parse(text: &'a str) -> Option<Self> {
+        begins(text, '{')
+            .then(|| serde_json::from_str(text).ok())
+            .flatten()
+    }
+
+    fn value(&self, name: &str) -> Option<&'a str> {
+        let mut members = self.0.iter().rev();
+        let (_, value) = members.find(|(known, _)| known == name)?;
+        Some(value.get())
     }
 
     /// Whether there is a member of this name, `null` included.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.value(name).is_some()
     }
 
     /// The text of a member; `None` when it is absent, `null`, `false`, or empty.
-    pub(super) fn raw(&self, name: &str) -> Option<&str> {
-        let text = self.0.get(name)?.get().trim();
+    pub(super) fn raw(&self, name: &str) -> Option<&'a str> {
+        let text = self.value(name)?.trim();
         let inside = |open, close| text.strip_prefix(open)?.strip_suffix(close);
         let is_empty = matches!(text, "null" | "false")
             || [inside('{', '}'), inside('[', ']'), inside('"', '"')]
@@ -39,12 +52,12 @@ impl Members {
 
     /// A member of a type; `None` when it is absent or of another type.
     pub(super) fn get<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
-        serde_json::from_str(self.0.get(name)?.get()).ok()
+        serde_json::from_str(self.value(name)?).ok()
     }
 
     /// A member that is a text that is not empty.
     pub(super) fn text(&self, name: &str) -> Option<String> {
-        self.get(name).filter(|text: &String| !text.is_empty())
+        text(self.value(name)?).filter(|text| !text.is_empty())
     }
 
     /// A member that is a label: a text, or a number as it was written.
@@ -58,16 +71,62 @@ impl Members {
 
     /// A member that is an object.
     pub(super) fn object(&self, name: &str) -> Option<Self> {
-        self.get(name)
+        Self::parse(self.value(name)?)
     }
 
     /// A member that is a list, or one item that stands for a list of itself.
-    pub(super) fn items(&self, name: &str) -> Vec<Box<RawValue>> {
-        self.get(name).unwrap_or_else(|| {
+    pub(super) fn items(&self, name: &str) -> Vec<&'a RawValue> {
+        self.value(name).and_then(items).unwrap_or_else(|| {
             let item = self
                 .raw(name)
                 .and_then(|raw| serde_json::from_str(raw).ok());
             item.into_iter().collect()
         })
+    }
+}
+
+/// A JSON text; `None` when the value is of another type.
+pub(super) fn text(raw: &str) -> Option<String> {
+    begins(raw, '"')
+        .then(|| serde_json::from_str(raw).ok())
+        .flatten()
+}
+
+/// The items of a list; `None` when the value is of another type.
+pub(super) fn items(raw: &str) -> Option<Vec<&RawValue>> {
+    begins(raw, '[')
+        .then(|| serde_json::from_str(raw).ok())
+        .flatten()
+}
+
+fn begins(raw: &str, sign: char) -> bool {
+    raw.trim_start().starts_with(sign)
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// A name, which borrows from the text unless it is escaped there.
+        #[derive(Deserialize)]
+        struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some((Name(name), value)) = map.next_entry()? {
+                    members.push((name, value));
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
     }
 }
