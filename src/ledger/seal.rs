@@ -87,7 +87,7 @@ fn hash_at(value: &mut Value, path: &[&str], salt: &str, pointer: &mut String) {
                 .into_iter()
                 .fold(Sha256::new(), Digest::chain_update)
                 .finalize();
-            *text = format!("sha256:{}", hex::encode(hash));
+            *text = format!("sha256:{}", hex_digits(&hash));
         }
         (["*", rest @ ..], Value::Array(items)) => {
             for (index, item) in items.iter_mut().enumerate() {
@@ -113,7 +113,15 @@ fn hash_below(value: &mut Value, path: &[&str], salt: &str, pointer: &mut String
 
 /// The hash of a sealed record at its place in a chain.
 pub(super) fn hash_of(seq: i64, previous: &str, sealed: &Value) -> String {
-    hex::encode(Sha256::digest(canonical(seq, previous, sealed)))
+    hex_digits(&Sha256::digest(canonical(seq, previous, sealed)))
+}
+
+/// Bytes as hex digits. Not `hex::encode`, which collects its digits one by one: a record has dozens
+/// of hashes.
+fn hex_digits(bytes: &[u8]) -> String {
+    let mut digits = vec![0; 2 * bytes.len()];
+    hex::encode_to_slice(bytes, &mut digits).expect("there are two digits for each byte");
+    String::from_utf8(digits).expect("hex digits are ASCII")
 }
 
 /// The bytes that are hashed: the canonical JSON of a record and its place. Written by serde_json,
