@@ -2,6 +2,7 @@
 //! [`Validation`]. None of them changes an outcome; `combine` decides what follows from them.
 
 use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 
 use rust_decimal::Decimal;
@@ -268,7 +269,7 @@ pub fn amount_grounding(
             .flat_map(|converted| [converted.amount, converted.rate]),
     );
     known.extend(&stated.numbers);
-    let mut given = Given::default();
+    let mut derived = Vec::new();
     for finding in facts.policy.rules.iter().map(|rule| rule.assess(&subject)) {
         known.extend([
             finding.limit,
@@ -278,13 +279,19 @@ pub fn amount_grounding(
         ]);
         // What is used after this expense, and what the limit then still allows.
         let total = finding.used + finding.amount;
-        given.add([total, (finding.limit - total).max(Decimal::ZERO)]);
+        derived.extend([total, (finding.limit - total).max(Decimal::ZERO)]);
     }
-    given.add(known.iter().copied());
-    let texts = [Some(subject.transaction), subject.merchant, subject.mcc];
-    for text in texts.into_iter().flatten() {
-        given.add_text(text);
-    }
+    // Few reasons name more than what the policy states.
+    let given = LazyCell::new(|| {
+        let mut given = Given::default();
+        given.add(derived);
+        given.add(known.iter().copied());
+        let texts = [Some(subject.transaction), subject.merchant, subject.mcc];
+        for text in texts.into_iter().flatten() {
+            given.add_text(text);
+        }
+        given
+    });
     let invented = amounts::named_amounts(reason)
         .into_iter()
         .find(|named| !stated.given.contains(named) && !given.contains(named));
