@@ -56,7 +56,15 @@ struct JsonSchema<'a> {
 #[derive(Serialize)]
 struct RoleMessage<'a> {
     role: String,
-    content: Cow<'a, str>,
+    content: Text<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Text<'a> {
+    Plain(Cow<'a, str>),
+    /// A text that is JSON already.
+    Escaped(&'a RawValue),
 }
 
 impl<'a> CompletionRequest<'a> {
@@ -76,7 +84,7 @@ impl<'a> CompletionRequest<'a> {
                     strict: true,
                 };
                 let format = ResponseFormat::JsonSchema { json_schema };
-                (Some(format), Cow::Borrowed(request.prompt.text))
+                (Some(format), Text::Escaped(&request.prompt.json))
             }
             ResponseForm::JsonObject => (
                 Some(ResponseFormat::JsonObject),
@@ -90,7 +98,7 @@ impl<'a> CompletionRequest<'a> {
         };
         let messages = request.messages.iter().map(|message| RoleMessage {
             role: message.speaker.to_string(),
-            content: Cow::Borrowed(&message.text),
+            content: Text::Plain(Cow::Borrowed(&message.text)),
         });
         let limit = |name| info.max_tokens.filter(|_| profile.limit_name == name);
         let seed = |name| info.seed.filter(|_| profile.seed_name == Some(name));
@@ -109,9 +117,9 @@ impl<'a> CompletionRequest<'a> {
 }
 
 /// Instructions for an endpoint that does not enforce a schema.
-fn with_schema<'a>(instructions: &str, schema: &RawValue) -> Cow<'a, str> {
+fn with_schema<'a>(instructions: &str, schema: &RawValue) -> Text<'a> {
     let request = "Answer with one JSON object and nothing else. It has this JSON Schema:";
-    Cow::Owned(format!("{instructions}\n\n{request}\n{schema}"))
+    Text::Plain(Cow::Owned(format!("{instructions}\n\n{request}\n{schema}")))
 }
 
 /// The answer in a response body; `None` when the body is not a chat completion. It is read

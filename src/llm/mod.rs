@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::Instant;
 
 use crate::domain::short_hash::short_hash;
@@ -32,7 +32,7 @@ use crate::domain::tokens::TokenUsage;
 use crate::rulebook::Rulebook;
 
 /// The instructions of a prompt. They never change at run time, so a hash identifies them.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Prompt {
     /// The name, such as `classify`.
     pub name: &'static str,
@@ -40,17 +40,20 @@ pub struct Prompt {
     pub version: &'static str,
     /// The instructions.
     pub text: &'static str,
+    /// The instructions as JSON, because every request contains them.
+    pub json: Box<RawValue>,
     /// The short hash of the instructions.
     pub hash: String,
 }
 
 impl Prompt {
-    /// Makes a prompt; its text is hashed once, and not for every request.
+    /// Makes a prompt; its text is hashed and escaped once, and not for every request.
     pub fn new(name: &'static str, version: &'static str, text: &'static str) -> Self {
         Self {
             name,
             version,
             text,
+            json: to_raw_value(text).expect("a text can be written as JSON"),
             hash: short_hash(text),
         }
     }
