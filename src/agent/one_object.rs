@@ -77,6 +77,7 @@ fn owned(found: OneObject<'_>) -> OneObject<'static> {
     }
 }
 
+/// Whether the text is JSON, apart from what models write although JSON does not have it.
 fn is_json(text: &str) -> bool {
     serde_json::from_str::<&RawValue>(&mended(text)).is_ok()
 }
