@@ -1,8 +1,9 @@
 //! A sentence as numbers, words and signs, read once from left to right. What a number means is
 //! decided in `plain` and `currency`.
 
-use crate::amounts::number::{Number, digit, mark};
+use crate::amounts::number::{Number, mark};
 use crate::amounts::words::{DASHES, LABELS, MONTHS, Words};
+use crate::spelling::digit::digit;
 use crate::spelling::is_invisible;
 
 /// A part of a sentence.

@@ -1,7 +1,7 @@
 //! Normalises a text before it is searched. Look-alike characters are replaced one for one by the
 //! ASCII character that they look like, so that every match can be mapped back to its place:
 //! full-width, mathematical, superscript and circled letters and digits (by their compatibility
-//! form), the digits of every script in everyday use, and all kinds of blanks, dashes and dots.
+//! form), the digits of every script, and all kinds of blanks, dashes and dots.
 //! Invisible characters are dropped. Escapes (`\u0040`, `\n`, `%40`, terminal colours) can be decoded,
 //! however often they are nested. Letters that only resemble others, such as Cyrillic ones, are left
 //! as they are.
@@ -12,8 +12,7 @@ use std::ops::Range;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-/// The digits zero outside ASCII; in Unicode, each is followed by the digits one to nine.
-const ZEROS: &str = "٠۰߀०০੦૦୦௦౦೦൦෦๐໐༠၀႐០᠐᥆᧐᪀᪐᭐᮰᱀᱐꘠꣐꤀꧐꧰꩐꯰０";
+use crate::spelling::digit::digit;
 
 /// How escapes are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,14 +99,6 @@ fn fold(c: char) -> Option<char> {
         '·' | '•' | '‧' | '∙' | '⋅' | '。' | '｡' | '・' | '･' => Some('.'),
         c => digit(c).or_else(|| compatible(c)).or(Some(c)),
     }
-}
-
-fn digit(c: char) -> Option<char> {
-    let value = ZEROS
-        .chars()
-        .filter_map(|zero| u32::from(c).checked_sub(u32::from(zero)))
-        .find(|value| *value < 10)?;
-    char::from_digit(value, 10)
 }
 
 /// The compatibility form of a character, if that is a single ASCII character.

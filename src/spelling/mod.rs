@@ -13,12 +13,13 @@
 //! | words of texts and merchants' names | [`words`] | folded |
 //!
 //! All of them are in the compatibility form (NFKC), without invisible characters, with plain
-//! apostrophes and hyphens, and with single blanks.
+//! apostrophes, quotes and hyphens, and with single blanks. Ids have the digits 0 to 9.
 //!
 //! Letters of other alphabets that look like Latin ones are replaced separately, in
 //! [`look_alike`]. Searching texts for personal data is in `redact::fold`, which keeps the place of
 //! every match.
 
+pub mod digit;
 pub mod look_alike;
 
 use std::borrow::Cow;
@@ -26,6 +27,8 @@ use std::borrow::Cow;
 use unicase::UniCase;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
+
+use digit::digit;
 
 /// The characters that people type as an apostrophe, in the compatibility form. Accents that stand
 /// alone, such as U+00B4, have two characters there; [`plain`] knows them.
@@ -45,7 +48,7 @@ const STRETCHES: &[char] = &['\u{640}', '\u{7fa}'];
 
 /// The spelling of a person's id: of an employee, an actor, or the holder of a key.
 pub fn person(text: &str) -> Cow<'_, str> {
-    match plain(text) {
+    match id(text) {
         Cow::Borrowed(text) if !text.bytes().any(|byte| byte.is_ascii_uppercase()) => text.into(),
         text => folded(&text).into(),
     }
@@ -58,17 +61,26 @@ pub fn is_same_person(one: &str, other: &str) -> bool {
 
 /// The spelling of a tenant's id.
 pub fn tenant(text: &str) -> Cow<'_, str> {
-    plain(text)
+    id(text)
 }
 
 /// The spelling of a trip's id.
 pub fn trip(text: &str) -> Cow<'_, str> {
-    plain(text)
+    id(text)
 }
 
 /// The spelling of the name of a table's column.
 pub fn column(text: &str) -> Cow<'_, str> {
     plain(text)
+}
+
+/// The spelling that ids have in common: plain, with digits of any script from 0 to 9. Words keep
+/// their digits, because some look like letters.
+fn id(text: &str) -> Cow<'_, str> {
+    match plain(text) {
+        Cow::Owned(text) => text.chars().map(|c| digit(c).unwrap_or(c)).collect(),
+        text => text,
+    }
 }
 
 /// Whether a text shows anything at all: a text of blanks and invisible characters does not.
@@ -95,7 +107,7 @@ fn raw_words(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// A text in its compatibility form, without invisible characters, with plain apostrophes and
+/// A text in its compatibility form, without invisible characters, with plain apostrophes, quotes and
 /// hyphens, one blank between words and none at either end.
 fn plain(text: &str) -> Cow<'_, str> {
     if text.is_ascii() && !text.contains('`') {
@@ -115,6 +127,7 @@ fn plain_punctuation(c: char) -> char {
     match c {
         c if APOSTROPHES.contains(&c) => '\'',
         c if HYPHENS.contains(&c) => '-',
+        '\u{201c}'..='\u{201f}' => '"',
         c => c,
     }
 }
@@ -139,12 +152,17 @@ fn is_blank(c: char) -> bool {
 /// because a mark can have a case of its own, and composed again afterwards.
 ///
 /// An "i" is the same with and without its dot. Languages disagree about the capital of either, so
-/// a name that was written in Turkish capitals could not be found otherwise.
+/// a name that was written in Turkish capitals could not be found otherwise. A comma below a letter
+/// is the same as a cedilla: old fonts of Romanian have only the latter.
 fn folded(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
-    let decomposed: String = text.nfkd().filter(|c| !STRETCHES.contains(c)).collect();
+    let decomposed: String = text
+        .nfkd()
+        .filter(|c| !STRETCHES.contains(c))
+        .map(|c| if c == '\u{326}' { '\u{327}' } else { c })
+        .collect();
     let mut letter = ' ';
     let mut with_plain_i = UniCase::unicode(decomposed)
         .to_folded_case()

@@ -11,7 +11,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_security::skeleton;
 
 /// The ids of one person, as different keyboards, exports and copies write them.
-const SAME_PEOPLE: [(&str, &str); 30] = [
+const SAME_PEOPLE: [(&str, &str); 34] = [
     ("José", "Jose\u{301}"),
     ("José", "JOSÉ"),
     ("José", "Jos\u{e9}\u{200b}"),
@@ -41,6 +41,10 @@ const SAME_PEOPLE: [(&str, &str); 30] = [
     ("Ann-Mary", "Ann\u{fe63}Mary"),
     // The dot of an "i" comes and goes with the language of the program that changes the case.
     ("ipek", "\u{130}PEK"),
+    ("\u{218}tefan \u{21b}", "\u{15f}tefan \u{163}"),
+    ("Mara \"Mo\" Lee", "mara \u{201c}mo\u{201d} lee"),
+    ("emp-42", "emp-\u{664}\u{662}"),
+    ("emp-42", "EMP\u{2212}\u{96a}\u{968}"),
     ("\u{131}\u{15f}\u{131}k", "I\u{15e}IK"),
     ("ali", "ali\u{307}"),
     (
