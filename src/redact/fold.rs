@@ -13,6 +13,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
 use crate::spelling::digit::digit;
+use crate::spelling::is_invisible;
 
 /// How escapes are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,11 +90,7 @@ fn fold(c: char) -> Option<char> {
         return Some(c);
     }
     match c {
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-        | '\u{180e}' => None,
-        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => None,
-        '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}' => None,
-        c if is_combining_mark(c) => None,
+        c if is_invisible(c) || is_combining_mark(c) => None,
         c if c.is_whitespace() => Some(' '),
         '\u{2010}'..='\u{2015}' | '\u{2043}' | '\u{2212}' | '\u{2796}' | '\u{fe58}' => Some('-'),
         '·' | '•' | '‧' | '∙' | '⋅' | '。' | '｡' | '・' | '･' => Some('.'),

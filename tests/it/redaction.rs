@@ -8,7 +8,7 @@ use expense_agent::redact::{WITHHELD, redact};
 use proptest::prelude::*;
 
 /// Texts with sensitive data, and what redaction makes of them.
-const SENSITIVE: [(&str, &str); 64] = [
+const SENSITIVE: [(&str, &str); 66] = [
     ("jane.doe@example.com", "[EMAIL]"),
     (
         "write to <o'brien+x@mail.example.co.uk>.",
@@ -78,6 +78,8 @@ const SENSITIVE: [(&str, &str); 64] = [
     ("٤١١١١١١١١١١١١١١١", "[CARD]"),
     ("4111\u{a0}1111\u{2009}1111‑1111", "[CARD]"),
     ("4111\u{200b}1111\u{ad}1111\u{200d}1111", "[CARD]"),
+    ("4111\u{fffa}1111\u{1d173}1111\u{2063}1111", "[CARD]"),
+    ("\u{1e954}\u{1e951}\u{1e951}\u{1e951}111111111111", "[CARD]"),
     ("4\u{336}1\u{336}1\u{336}1\u{336}111111111111", "[CARD]"),
     ("ana＠example．com", "[EMAIL]"),
     ("０７８–05–1120", "[SSN]"),

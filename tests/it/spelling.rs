@@ -3,6 +3,7 @@
 //! `splits`, `duplicates` and `ledger`.
 
 use expense_agent::policy::phrase::{Phrase, Readings, have_same_words, merchant_key};
+use expense_agent::spelling::digit::digit;
 use expense_agent::spelling::look_alike::look_alike_words;
 use expense_agent::spelling::{is_same_person, is_visible, person, tenant, trip, words};
 use proptest::prelude::*;
@@ -107,6 +108,32 @@ fn default_ignorable_characters_of_unicode_are_invisible() {
             assert!(is_visible(&text), "U+{:04X}", u32::from(c));
         }
     }
+}
+
+#[test]
+fn every_decimal_digit_of_unicode_is_a_digit() {
+    let decimal = Regex::new(r"^\p{Nd}$").unwrap();
+    let mut text = [0; 4];
+    for c in characters() {
+        let is_decimal = decimal.is_match(c.encode_utf8(&mut text));
+        assert!(
+            !is_decimal || digit(c).is_some(),
+            "{c:?} U+{:X}",
+            u32::from(c)
+        );
+        // The library's tables may be older than the list, but know no digit as something else.
+        assert!(
+            digit(c).is_none() || c.is_numeric(),
+            "{c:?} U+{:X}",
+            u32::from(c)
+        );
+    }
+    let digits: Vec<char> = characters().filter_map(digit).collect();
+    assert!(
+        digits
+            .chunks(10)
+            .all(|ten| ten.iter().copied().eq('0'..='9'))
+    );
 }
 
 #[test]
