@@ -251,7 +251,7 @@ pub fn citation_grounding(
 }
 
 /// `amount_grounding`: every amount in the model's reason occurs in the input or follows from the
-/// policy. Any number that the employee wrote may be repeated. Of the input, only the expense's
+/// policy. A number that the employee wrote may be repeated. Of the input, only the expense's
 /// amounts are listed as expected, because the text may hold other numbers, such as parts of a card
 /// number.
 pub fn amount_grounding(
@@ -268,7 +268,7 @@ pub fn amount_grounding(
             .iter()
             .flat_map(|converted| [converted.amount, converted.rate]),
     );
-    known.extend(&stated.numbers);
+    known.extend(&stated.amounts);
     let mut derived = Vec::new();
     for finding in facts.policy.rules.iter().map(|rule| rule.assess(&subject)) {
         known.extend([
@@ -286,7 +286,12 @@ pub fn amount_grounding(
         let mut given = Given::default();
         given.add(derived);
         given.add(known.iter().copied());
-        let texts = [Some(subject.transaction), subject.merchant, subject.mcc];
+        let texts = [
+            Some(subject.transaction),
+            subject.merchant,
+            subject.mcc,
+            facts.expense.category_hint.as_deref(),
+        ];
         for text in texts.into_iter().flatten() {
             given.add_text(text);
         }

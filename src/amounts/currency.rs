@@ -1,8 +1,8 @@
 //! Whether a currency stands beside a number. Then it is an amount, whatever else it looks like:
 //! `12.30 EUR` is no time.
 
-use crate::amounts::sentence::{Kind, Sentence};
-use crate::amounts::words::{CODES, CURRENCIES, CURRENCY_BEGINNINGS, NATIONALITIES};
+use crate::amounts::sentence::{Kind, Sentence, is_unspaced};
+use crate::amounts::words::money::{CODES, CURRENCIES, CURRENCY_BEGINNINGS, NATIONALITIES};
 use crate::domain::money::Currency;
 
 /// Signs that may stand between a currency and the number after it.
@@ -25,10 +25,31 @@ pub fn is_marked(sentence: &Sentence, first: usize, last: usize) -> bool {
     before || after
 }
 
+/// Whether a currency stands before a number in words.
+pub fn is_before(sentence: &Sentence, number: usize) -> bool {
+    before(sentence, number).is_some()
+}
+
+/// Whether the sign or the code of a currency stands before a number in words.
+pub fn is_sign_before(sentence: &Sentence, number: usize) -> bool {
+    before(sentence, number)
+        .is_some_and(|at| sentence.sign(at).is_some() || sentence.is_in(Some(at), &CODES))
+}
+
+/// Whether a number follows a currency.
+pub fn has_number_after(sentence: &Sentence, currency: usize) -> bool {
+    skip(sentence, currency, BEFORE_NUMBER).is_some_and(|at| is_number(sentence, at))
+}
+
 /// The currency before a number.
 fn before(sentence: &Sentence, number: usize) -> Option<usize> {
     let at = skip_back(sentence, number, BEFORE_NUMBER)?;
-    is_currency(sentence, at).then_some(at)
+    // `18.40円は1日` has the currency of the number before it, `人民币18.40` that of the one after it.
+    let is_currency = match sentence.word(at).filter(|word| word.ends_with(is_unspaced)) {
+        Some(word) => CURRENCY_BEGINNINGS.iter().any(|name| word.ends_with(name)),
+        None => is_currency(sentence, at),
+    };
+    is_currency.then_some(at)
 }
 
 /// The currency after a number, which a nationality may precede.
@@ -41,7 +62,8 @@ pub fn after(sentence: &Sentence, number: usize) -> Option<usize> {
     is_currency(sentence, at).then_some(at)
 }
 
-fn is_currency(sentence: &Sentence, at: usize) -> bool {
+/// Whether a part is the sign, the code or the name of a currency.
+pub fn is_currency(sentence: &Sentence, at: usize) -> bool {
     match sentence.token(at).map(|token| &token.kind) {
         Some(Kind::Sign(sign)) => is_sign(*sign),
         Some(Kind::Word(word)) => {
@@ -50,10 +72,17 @@ fn is_currency(sentence: &Sentence, at: usize) -> bool {
                 || CURRENCY_BEGINNINGS
                     .iter()
                     .any(|name| word.starts_with(name))
-                || sentence.text(at, at).parse::<Currency>().is_ok()
+                || is_multiple_of_currency(word)
+                || (word.len() == 3 && sentence.text(at, at).parse::<Currency>().is_ok())
         }
         _ => false,
     }
+}
+
+/// Whether a word is the multiple of a currency: `kEUR`, `TEUR`, `tkr`.
+pub fn is_multiple_of_currency(word: &str) -> bool {
+    let currency = word.strip_prefix(['k', 'm', 't']).unwrap_or_default();
+    CODES.contains(currency) || currency == "kr"
 }
 
 /// Unicode's category Sc, as far as it is used for money today.

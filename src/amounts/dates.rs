@@ -2,18 +2,38 @@
 //! unmistakable, a word before it has to say that it is a date or a time.
 
 use crate::amounts::sentence::Sentence;
-use crate::amounts::words::{CAPITAL_MONTHS, DASHES, MONTHS, RANGE_WORDS, WEEKDAYS};
+use crate::amounts::words::calendar::{CAPITAL_MONTHS, MONTHS, THAI_MONTHS, WEEKDAYS};
+use crate::amounts::words::counted::{DASHES, RANGE_WORDS};
 
 /// Words before a date; `on` is not among them, because an amount can follow it as well.
 const GERMAN_DATE_WORDS: &[&str] = &["am", "vom", "zum", "den"];
 /// Words that begin a sentence with a time.
-const AT_WORDS: &[&str] = &["at", "um", "gegen", "à", "alle", "kl", "around"];
+const AT_WORDS: &[&str] = &["at", "um", "gegen", "à", "alle", "around"];
+/// Words that nothing but a time follows, some with a point.
+const CLOCK_WORDS: &[&str] = &["kl", "klo", "pukul", "klokken", "klokka", "klockan"];
 /// Words after a time.
-const HOUR_WORDS: &[&str] = &["uhr", "h", "hrs", "am", "pm", "uur"];
+const HOUR_WORDS: &[&str] = &[
+    "uhr",
+    "h",
+    "hrs",
+    "am",
+    "pm",
+    "uur",
+    "heures",
+    "horas",
+    "час",
+    "часов",
+];
+/// What the first of its kind is written with a point for, as in `1. Klasse`.
+const ORDINAL_NOUNS: &[&str] = &[
+    "klasse", "quartal", "halbjahr", "tag", "nacht", "mahlzeit", "etage", "stock", "třídy",
+];
+/// Words between two days of one month.
+const ANDS: &[&str] = &["and", "und", "et", "y", "e", "en", "och", "og", "i", "и"];
 /// Words before a year.
 const YEAR_WORDS: &[&str] = &[
     "in", "year", "since", "during", "until", "fy", "calendar", "jahr", "seit", "en", "im",
-    "année", "anno", "año", "em", "the", "this",
+    "année", "anno", "año", "em", "năm", "the", "this",
 ];
 
 /// Whether digits are a year that an expense can be about.
@@ -95,13 +115,37 @@ pub fn dotted_date(sentence: &Sentence, at: usize) -> Option<usize> {
 
 fn is_month(sentence: &Sentence, at: usize) -> bool {
     sentence.word(at).is_some_and(|word| {
-        MONTHS.contains(word) && !(CAPITAL_MONTHS.contains(&word) && sentence.is_lower(at))
+        (MONTHS.contains(word) && !(CAPITAL_MONTHS.contains(&word) && sentence.is_lower(at)))
+            || THAI_MONTHS.iter().any(|month| word.starts_with(month))
     })
 }
 
+/// Whether a month begins at a place, as after a day in words: `veinte de febrero`.
+pub fn month_after(sentence: &Sentence, at: usize) -> bool {
+    let has_of = sentence.is_one_of(Some(at), &["of", "de", "di"]);
+    is_month(sentence, at + usize::from(has_of))
+}
+
+/// Whether the hour ends at a place: `9 Uhr`. The German `am` after a number begins `am Tag`.
+pub fn is_hour_word(sentence: &Sentence, at: usize) -> bool {
+    let is_german = sentence.is_one_of(Some(at), &["am"])
+        && sentence.word(at + 1).is_some()
+        && !sentence.is_lower(at + 1);
+    sentence.is_one_of(Some(at), HOUR_WORDS) && !is_german
+}
+
 fn is_ordinal_ending(sentence: &Sentence, at: usize) -> bool {
-    let endings = ["st", "nd", "rd", "th", "er", "ère", "º", "ª", "de"];
+    let endings = [
+        "st", "nd", "rd", "th", "er", "ère", "e", "re", "º", "ª", "de", "i",
+    ];
     sentence.is_glued(at) && sentence.is_one_of(Some(at), &endings)
+}
+
+/// The number in `1. Klasse`.
+pub fn dotted_ordinal(sentence: &Sentence, at: usize) -> Option<usize> {
+    let is_short = sentence.digits(at, 2).is_some();
+    let has_point = sentence.is_glued(at + 1) && sentence.sign(at + 1) == Some('.');
+    (is_short && has_point && sentence.is_one_of(Some(at + 2), ORDINAL_NOUNS)).then_some(1)
 }
 
 /// The day in `3 Feb`, `3rd of February`, `3. Februar`, `Feb 3`, `3-5 February` and `Feb 3-5`.
@@ -113,9 +157,9 @@ pub fn day_of_month(sentence: &Sentence, at: usize) -> Option<usize> {
     let precedes_month = |at: usize| {
         let has_ending = is_ordinal_ending(sentence, at + 1)
             || (sentence.sign(at + 1) == Some('.') && sentence.is_glued(at + 1));
-        let next = at + 1 + usize::from(has_ending);
-        let has_of = sentence.is_one_of(Some(next), &["of", "de", "di"]);
-        is_day(at) && is_month(sentence, next + usize::from(has_of))
+        // `03-Feb-2026`
+        let next = at + 1 + usize::from(has_ending || sentence.is_dash(at + 1));
+        is_day(at) && month_after(sentence, next)
     };
     let follows_month = |at: usize| {
         let before = at
@@ -124,7 +168,9 @@ pub fn day_of_month(sentence: &Sentence, at: usize) -> Option<usize> {
         let month = before.unwrap_or(at).checked_sub(1);
         is_day(at) && month.is_some_and(|month| is_month(sentence, month))
     };
-    let has_end = sentence.is_dash(at + 1) || sentence.is_one_of(Some(at + 1), RANGE_WORDS);
+    let has_end = sentence.is_dash(at + 1)
+        || sentence.is_one_of(Some(at + 1), RANGE_WORDS)
+        || sentence.is_one_of(Some(at + 1), ANDS);
     let follows_day = at >= 2 && sentence.is_dash(at - 1) && follows_month(at - 2);
     let is_day_of_month = precedes_month(at)
         || follows_month(at)
@@ -138,7 +184,7 @@ pub fn year(sentence: &Sentence, at: usize) -> Option<usize> {
     sentence.digits(at, 4).filter(|digits| is_year(digits))?;
     let before = at.checked_sub(1)?;
     let before = match sentence.sign(before) {
-        Some(',' | '.') => before.checked_sub(1)?,
+        Some(',' | '.' | '-') => before.checked_sub(1)?,
         _ => before,
     };
     let before =
@@ -151,6 +197,18 @@ pub fn year(sentence: &Sentence, at: usize) -> Option<usize> {
     let is_named = sentence.is_one_of(Some(before), YEAR_WORDS)
         && (!sentence.is_one_of(Some(before), &["the", "this"]) || sentence.is_lower(at + 1));
     (follows_month || is_named).then_some(1)
+}
+
+/// The minutes in `14時35分`.
+pub fn minutes(sentence: &Sentence, at: usize) -> Option<usize> {
+    let begins = |at: Option<usize>, letters: &[char]| {
+        let word = at.and_then(|at| sentence.word(at));
+        word.is_some_and(|word| word.starts_with(letters))
+    };
+    let follows_hour = begins(at.checked_sub(1), &['時', '时', '点', '點', '시']);
+    let is_minute = begins(Some(at + 1), &['分', '분']);
+    let digits = sentence.digits(at, 2)?;
+    (follows_hour && is_minute && is_between(digits, 0, 59)).then_some(1)
 }
 
 /// `12:30`, `12:30:15` and `12h30`.
@@ -188,8 +246,7 @@ pub fn time_of_day(sentence: &Sentence, at: usize) -> Option<usize> {
         // `a.m.`, `p.m.` and `o'clock`
         Some("a" | "p") => sentence.is_one_of(Some(at + 3), &["m"]),
         Some("o") => sentence.is_one_of(Some(at + 3), &["clock"]),
-        Some(word) => HOUR_WORDS.contains(&word),
-        None => false,
+        _ => is_hour_word(sentence, at + 1),
     };
     let begins_clause = at.checked_sub(1).is_some_and(|before| {
         let is_first = before == 0
@@ -198,5 +255,8 @@ pub fn time_of_day(sentence: &Sentence, at: usize) -> Option<usize> {
                 .is_some_and(|sign| ".,;:!?(".contains(sign));
         is_first && sentence.is_one_of(Some(before), AT_WORDS)
     });
-    (is_time && (has_hour_word || (begins_clause && minute.is_some()))).then_some(1)
+    let point = usize::from(at >= 1 && sentence.sign(at - 1) == Some('.'));
+    let follows_clock_word = sentence.is_one_of(at.checked_sub(1 + point), CLOCK_WORDS);
+    let is_clock = (begins_clause || follows_clock_word) && minute.is_some();
+    (is_time && (has_hour_word || is_clock)).then_some(1)
 }

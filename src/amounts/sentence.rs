@@ -1,17 +1,22 @@
 //! A sentence as numbers, words and signs, read once from left to right. What a number means is
 //! decided in `plain` and `currency`.
 
+use unicode_normalization::char::is_combining_mark;
+
 use crate::amounts::number::{Number, mark};
-use crate::amounts::words::{DASHES, LABELS, MONTHS, Words};
+use crate::amounts::numerals::is_han_numeral;
+use crate::amounts::shown::shown;
+use crate::amounts::words::Words;
+use crate::amounts::words::calendar::MONTHS;
+use crate::amounts::words::counted::{DASHES, LABELS};
 use crate::spelling::digit::digit;
-use crate::spelling::is_invisible;
 
 /// A part of a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Digits of any script, with marks between them.
     Number(Number),
-    /// Letters, in lower case.
+    /// Letters of one script, in lower case.
     Word(String),
     /// Any other visible character.
     Sign(char),
@@ -31,7 +36,7 @@ pub struct Token {
 /// A sentence and its parts.
 #[derive(Clone, Debug)]
 pub struct Sentence {
-    /// The characters that are visible, full-width ones of ASCII as their usual forms.
+    /// The characters that a reader sees, see [`shown`].
     chars: Vec<char>,
     tokens: Vec<Token>,
 }
@@ -39,24 +44,63 @@ pub struct Sentence {
 /// How many characters a word may have that is compared as a whole.
 const MAX_WORD_CHARS: usize = 64;
 
+/// What tells words apart where no blank does, as in `花费18.40欧元九十`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Script {
+    /// Numerals of Chinese, Japanese and Korean that are no digits.
+    HanNumeral,
+    /// Letters of scripts that put no blank, or not always one, between words.
+    Unspaced,
+    /// All other letters.
+    Spaced,
+}
+
+impl Script {
+    /// The script of a letter; `None` for other characters.
+    fn of(c: char) -> Option<Self> {
+        match c {
+            c if is_han_numeral(c) => Some(Self::HanNumeral),
+            c if !c.is_alphabetic() || digit(c).is_some() => None,
+            c if is_unspaced(c) => Some(Self::Unspaced),
+            _ => Some(Self::Spaced),
+        }
+    }
+}
+
+/// Whether a letter is of a script that does not always put blanks between words: Thai, Lao,
+/// Burmese, Khmer, Chinese, Japanese or Korean.
+pub fn is_unspaced(c: char) -> bool {
+    matches!(
+        c,
+        '\u{e00}'..='\u{eff}'
+            | '\u{1000}'..='\u{109f}'
+            | '\u{1100}'..='\u{11ff}'
+            | '\u{1780}'..='\u{17ff}'
+            | '\u{2e80}'..='\u{9fff}'
+            | '\u{ac00}'..='\u{d7ff}'
+            | '\u{f900}'..='\u{faff}'
+            | '\u{20000}'..='\u{3ffff}'
+    )
+}
+
 impl Sentence {
     /// Splits a sentence.
     pub fn of(text: &str) -> Self {
-        let visible = text.chars().filter(|c| !is_invisible(*c));
-        let chars: Vec<char> = visible.map(usual_width).collect();
+        let chars = shown(text);
         let mut tokens: Vec<Token> = Vec::new();
         let mut at = 0;
         while at < chars.len() {
             let c = chars[at];
             let (kind, end) = if begins_number(&chars, at) {
                 number(&chars, at, may_be_grouped_by_blanks(&tokens))
-            } else if c.is_alphabetic() {
-                let rest = &chars[at..];
-                let n_letters = rest
+            } else if let Some(script) = Script::of(c) {
+                let continues = |c: &char| Script::of(*c) == Some(script) || is_combining_mark(*c);
+                let rest = &chars[at + 1..];
+                let n_letters = 1 + rest
                     .iter()
-                    .position(|c| !c.is_alphabetic() || digit(*c).is_some())
+                    .position(|c| !continues(c))
                     .unwrap_or(rest.len());
-                let letters = &rest[..n_letters];
+                let letters = &chars[at..at + n_letters];
                 let word = letters.iter().flat_map(|c| c.to_lowercase()).collect();
                 (Kind::Word(word), at + n_letters)
             } else {
@@ -178,31 +222,17 @@ impl Sentence {
         let word = word.trim_matches(|c: char| !c.is_alphanumeric());
         (word.chars().count() <= MAX_WORD_CHARS).then(|| word.to_lowercase())
     }
-}
 
-/// The words of a text that contain digits, as [`Sentence::blank_word`] has them.
-pub fn words_with_digits(text: &str) -> impl Iterator<Item = String> {
-    let visible: String = text
-        .chars()
-        .filter(|c| !is_invisible(*c))
-        .map(usual_width)
-        .collect();
-    let words: Vec<String> = visible
-        .split_whitespace()
-        .map(|word| {
-            word.trim_matches(|c: char| !c.is_alphanumeric())
-                .to_lowercase()
+    /// The words between blanks that contain digits, without those that are only a number.
+    pub fn words_with_digits(&self) -> impl Iterator<Item = String> {
+        (0..self.n_tokens()).filter_map(|at| {
+            let number = self.number(at)?;
+            let word = self.blank_word(at, at)?;
+            let text = self.text(at, at);
+            let is_number = word == text.trim_matches(|c: char| !c.is_alphanumeric())
+                && number.readings().value.is_some();
+            (!is_number).then_some(word)
         })
-        .filter(|word| word.contains(|c| digit(c).is_some()))
-        .collect();
-    words.into_iter()
-}
-
-/// The usual form of a full-width character of ASCII.
-fn usual_width(c: char) -> char {
-    match c {
-        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
-        c => c,
     }
 }
 
@@ -213,6 +243,7 @@ fn begins_number(chars: &[char], at: usize) -> bool {
     let is_digit = |at: usize| chars.get(at).is_some_and(|c| digit(*c).is_some());
     match chars[at] {
         c if digit(c).is_some() => true,
+        c if is_han_numeral(c) => false,
         '²' | '³' => !before.is_some_and(char::is_alphabetic),
         '.' | ',' | '\u{66b}' => {
             is_digit(at + 1) && !before.is_some_and(|c| c.is_alphanumeric() || c == '.')

@@ -6,14 +6,14 @@ use std::collections::BTreeSet;
 
 use rust_decimal::Decimal;
 
-use crate::amounts::{Given, numbers};
+use crate::amounts::Given;
 use crate::policy::rule::Rule;
 
 /// The numbers of one policy.
 #[derive(Clone, Debug, Default)]
 pub struct Stated {
-    /// The numbers in the text of the policy and in those of its rules.
-    pub numbers: BTreeSet<Decimal>,
+    /// The amounts in the text of the policy and in those of its rules.
+    pub amounts: BTreeSet<Decimal>,
     /// What these texts and the ids of the rules allow a reason to repeat.
     pub given: Given,
 }
@@ -23,8 +23,7 @@ impl Stated {
     pub(super) fn of(text: &str, rules: &[Rule]) -> Self {
         let mut stated = Self::default();
         for text in std::iter::once(text).chain(rules.iter().map(|rule| rule.text.as_str())) {
-            stated.numbers.extend(numbers(text));
-            stated.given.add_text(text);
+            stated.amounts.extend(stated.given.add_text(text));
         }
         for rule in rules {
             stated.given.add_text(&rule.id);

@@ -159,7 +159,7 @@ fn a_word_in_capitals_that_is_a_currency_code_marks_an_amount() {
 
 #[test]
 fn a_number_is_read_exactly() {
-    let all = |text: &str| numbers(text).collect::<Vec<_>>();
+    let all = numbers;
     assert_eq!(all("0.29"), [dec("0.29")]);
     assert_eq!(all("999,999,999,999.99"), [dec("999999999999.99")]);
     assert_eq!(

@@ -63,6 +63,7 @@ mod queue;
 mod rates;
 mod reading;
 mod real_model_servers;
+mod reasons;
 mod record_fields;
 mod records;
 mod redaction;
