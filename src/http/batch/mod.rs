@@ -9,15 +9,17 @@ mod turns;
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Extension, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio::time::timeout;
 use tokio_util::codec::FramedRead;
 use tokio_util::io::StreamReader;
 use tower::ServiceExt;
@@ -53,6 +55,8 @@ pub struct SingleRoute {
     pub routes: Router,
     /// The most lines of one batch in progress at once, at most [`MAX_AT_ONCE`].
     pub n_at_once: usize,
+    /// How long a batch may wait for its next line, blank ones not counted.
+    pub line_timeout: Duration,
 }
 
 /// The answer to one line.
@@ -134,7 +138,7 @@ pub async fn create(
         return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
     let key = idempotency::key(request.headers(), MAX_BATCH_KEY_CHARS)?;
-    let n_at_once = single.n_at_once;
+    let (n_at_once, line_timeout) = (single.n_at_once, single.line_timeout);
     let mut turns = Turns::new(identity.user_id);
     let batch = Batch {
         single,
@@ -148,9 +152,10 @@ pub async fn create(
         .into_data_stream()
         .map_err(io::Error::other);
     let lines = FramedRead::new(StreamReader::new(bytes), Lines::new());
-    let answers = lines
+    let lines = lines
         .enumerate()
-        .filter(|(_, line)| std::future::ready(!matches!(line, Ok(Ok(line)) if line.is_blank())))
+        .filter(|(_, line)| std::future::ready(!matches!(line, Ok(Ok(line)) if line.is_blank())));
+    let answers = in_time(lines, line_timeout)
         .map(move |(index, line)| {
             let turn = line
                 .as_ref()
@@ -169,6 +174,19 @@ pub async fn create(
         })
         .buffered(n_at_once);
     Ok(([(header::CONTENT_TYPE, NDJSON)], Body::from_stream(answers)).into_response())
+}
+
+/// A line that was read, with its index.
+type Read = (usize, io::Result<Result<Line, TooLong>>);
+
+/// The lines until one does not arrive in time: a client that sends a byte now and then would keep
+/// its connection for ever. The time only passes while the batch waits for a line.
+fn in_time(lines: impl Stream<Item = Read>, limit: Duration) -> impl Stream<Item = Read> {
+    stream::unfold(Box::pin(lines), move |mut lines| async move {
+        let next = timeout(limit, lines.next()).await;
+        let read = next.unwrap_or_else(|elapsed| Some((0, Err(elapsed.into()))));
+        read.map(|read| (read, lines))
+    })
 }
 
 /// What all lines of one batch share.
