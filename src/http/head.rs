@@ -67,13 +67,22 @@ fn foreign_host(request: &Request, allowed: &[HostName]) -> Option<String> {
     let is_foreign = |host: &&str| {
         !host
             .parse::<Authority>()
-            .is_ok_and(|authority| is_own(authority.host(), allowed))
+            .is_ok_and(|authority| has_only_a_port(&authority) && is_own(authority.host(), allowed))
     };
     target
         .into_iter()
         .chain(header.as_deref())
         .find(is_foreign)
         .map(str::to_owned)
+}
+
+/// Whether nothing but a port stands beside the host: no user, whom a browser never sends there.
+fn has_only_a_port(authority: &Authority) -> bool {
+    let rest = authority.as_str().strip_prefix(authority.host());
+    rest.is_some_and(|rest| match rest.strip_prefix(':') {
+        Some(port) => port.is_empty() || port.parse::<u16>().is_ok(),
+        None => rest.is_empty(),
+    })
 }
 
 /// Whether a host, without its port, is one by which this service may be reached.
