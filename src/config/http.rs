@@ -66,8 +66,8 @@ pub struct HttpSettings {
     #[arg(value_name = "COUNT", default_value_t = 256)]
     pub max_in_flight: usize,
 
-    /// Maximum number of open connections; when it is reached, the longest idle one is closed for a
-    /// new one [default: half of the files that the process may open, at most 8192]
+    /// Maximum number of open connections; when it is reached, the one that has waited longest for
+    /// its client is closed for a new one [default: half of the files that the process may open, at most 8192]
     #[arg(long, global = true, env = "EXPENSE_AGENT_MAX_CONNECTIONS")]
     #[arg(value_name = "COUNT")]
     pub max_connections: Option<usize>,

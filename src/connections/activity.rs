@@ -1,6 +1,11 @@
 //! What one connection is doing: waiting for a request, receiving the head of one, or working on
 //! requests. [`Activity::overdue`] resolves when it has done the same for too long.
 //!
+//! A request is in progress from its head to the end of its response. As long as it waits for the
+//! rest of its body, and its response has not begun, only the client can go on: such a request keeps
+//! its connection from being idle, but not from being evicted. [`InProgress`] follows this. The lock
+//! of a request is acquired before that of its connection's state, never after it.
+//!
 //! The connection's task, the tasks of its requests and the acceptor share an activity. Its state is
 //! behind a mutex that is held for a few instructions. Whoever brings the time limit forward, or
 //! evicts the connection, wakes the connection's task through `changed`, which keeps one wake-up for
@@ -29,6 +34,8 @@ pub(super) struct Activity {
 struct State {
     /// Requests whose response has not ended.
     n_requests: usize,
+    /// Of these, the ones that wait for their body.
+    n_awaited: usize,
     /// When the connection was opened, or its last request ended.
     quiet_since: Instant,
     /// When the first byte of a head arrived, while the head is incomplete.
@@ -45,6 +52,7 @@ impl Activity {
         let now = Instant::now();
         let state = State {
             n_requests: 0,
+            n_awaited: 0,
             quiet_since: now,
             head_since: None,
             moved_at: now,
@@ -80,12 +88,15 @@ impl Activity {
     }
 
     /// A request begins. It ends when the guard is dropped, after the last part of its response.
-    pub(super) fn begin(self: &Arc<Self>) -> InProgress {
+    pub(super) fn begin(self: &Arc<Self>) -> Arc<InProgress> {
         let mut state = lock(&self.state);
         state.n_requests += 1;
         state.head_since = None;
         state.moved_at = Instant::now();
-        InProgress(Arc::clone(self))
+        Arc::new(InProgress {
+            activity: Arc::clone(self),
+            phase: Mutex::new(Phase::Working),
+        })
     }
 
     /// Whether a request is in progress.
@@ -93,10 +104,15 @@ impl Activity {
         lock(&self.state).n_requests > 0
     }
 
-    /// Since when the connection has been without a request; `None` while it has one.
-    pub(super) fn quiet_since(&self) -> Option<Instant> {
+    /// Since when the connection has waited for its client, to be evicted if it has done so for the
+    /// longest time; `None` while there is work to do. Those without a request sort first.
+    pub(super) fn waits_since(&self) -> Option<(Awaited, Instant)> {
         let state = lock(&self.state);
-        (state.n_requests == 0).then_some(state.quiet_since)
+        match state.n_requests {
+            0 => Some((Awaited::Request, state.quiet_since)),
+            n if n == state.n_awaited => Some((Awaited::Body, state.moved_at)),
+            _ => None,
+        }
     }
 
     /// Makes the connection close.
@@ -134,16 +150,64 @@ impl State {
     }
 }
 
+/// What a connection waits for its client to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Awaited {
+    /// A request.
+    Request,
+    /// The rest of a body.
+    Body,
+}
+
 /// A request in progress.
-pub(super) struct InProgress(Arc<Activity>);
+pub(super) struct InProgress {
+    activity: Arc<Activity>,
+    phase: Mutex<Phase>,
+}
+
+/// How far a request has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It is worked on.
+    Working,
+    /// It waits for the rest of its body.
+    Awaiting,
+    /// Its response has begun; from then on its body may be read as slowly as the response is.
+    Answered,
+}
+
+impl InProgress {
+    /// The body was polled, and `is_pending` if nothing of it was there.
+    pub(super) fn polled(&self, is_pending: bool) {
+        let mut phase = lock(&self.phase);
+        match (*phase, is_pending) {
+            (Phase::Working, true) => self.enter(&mut phase, Phase::Awaiting),
+            (Phase::Awaiting, false) => self.enter(&mut phase, Phase::Working),
+            _ => {}
+        }
+    }
+
+    /// The response begins.
+    pub(super) fn answered(&self) {
+        self.enter(&mut lock(&self.phase), Phase::Answered);
+    }
+
+    fn enter(&self, phase: &mut Phase, next: Phase) {
+        let mut state = lock(&self.activity.state);
+        state.n_awaited -= usize::from(*phase == Phase::Awaiting);
+        state.n_awaited += usize::from(next == Phase::Awaiting);
+        *phase = next;
+    }
+}
 
 impl Drop for InProgress {
     fn drop(&mut self) {
-        let mut state = lock(&self.0.state);
+        self.answered();
+        let mut state = lock(&self.activity.state);
         state.n_requests -= 1;
         if state.n_requests == 0 {
             state.quiet_since = Instant::now();
-            self.0.changed.notify_one();
+            self.activity.changed.notify_one();
         }
     }
 }

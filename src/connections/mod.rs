@@ -37,9 +37,9 @@ pub struct ConnectionLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum CloseReason {
-    /// The maximum was open, each with a request in progress.
+    /// The maximum was open, and none of them waited for its client.
     Refused,
-    /// The maximum was open, and this one had been without a request for the longest time.
+    /// The maximum was open, and this one had waited for its client for the longest time.
     Evicted,
     /// The head of a request did not arrive in time.
     SlowHead,
@@ -83,8 +83,9 @@ impl Connections {
     }
 
     /// A place for a new connection. When all are taken, the connection that has been without a
-    /// request for the longest time makes room, so that clients that do nothing keep no one out.
-    /// `None` when each has a request in progress.
+    /// request for the longest time makes room; if each has one, the connection whose client has
+    /// sent nothing of a body for the longest time. So clients that do nothing keep no one out.
+    /// `None` when none waits for its client.
     fn admit(self: &Arc<Self>, max_open: usize) -> Option<Admitted> {
         let mut open = lock(&self.open);
         if open.len() >= max_open && !evict_oldest(&mut open) {
@@ -101,17 +102,17 @@ impl Connections {
         })
     }
 
-    /// Closes the connection that has been without a request for the longest time, if there is one.
+    /// Closes the connection that has waited for its client for the longest time, if there is one.
     fn make_room(&self) {
         evict_oldest(&mut lock(&self.open));
     }
 }
 
 fn evict_oldest(open: &mut BTreeMap<u64, Arc<Activity>>) -> bool {
-    let quiet = open
+    let waiting = open
         .iter()
-        .filter_map(|(id, activity)| Some((activity.quiet_since()?, *id)));
-    let oldest = quiet.min().and_then(|(_, id)| open.remove(&id));
+        .filter_map(|(id, activity)| Some((activity.waits_since()?, *id)));
+    let oldest = waiting.min().and_then(|(_, id)| open.remove(&id));
     if let Some(activity) = &oldest {
         activity.evict();
     }

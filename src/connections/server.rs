@@ -105,8 +105,8 @@ impl Warning {
             self.logged_at = Some(Instant::now());
             tracing::warn!(
                 max_open,
-                "the maximum of connections is open: the longest idle ones are closed for new ones, \
-                 which are refused when none is idle"
+                "the maximum of connections is open: those that have waited for their clients for the \
+                 longest time are closed for new ones, which are refused when none waits"
             );
         }
     }
@@ -144,9 +144,16 @@ impl Connection {
         let service = service_fn(move |mut request: Request<Incoming>| {
             let in_progress = requests.begin();
             request.extensions_mut().insert(ConnectInfo(peer));
-            let response = router.clone().oneshot(request.map(Body::new));
+            let received = |body| Received {
+                body,
+                request: Arc::clone(&in_progress),
+            };
+            let response = router
+                .clone()
+                .oneshot(request.map(|body| Body::new(received(body))));
             async move {
                 let response = response.await?;
+                in_progress.answered();
                 Ok::<Response<Tracked>, Infallible>(response.map(|body| Tracked {
                     body,
                     _in_progress: in_progress,
@@ -169,7 +176,8 @@ impl Connection {
             }
         };
         admitted.connections.count(reason);
-        if reason == CloseReason::Stalled || (reason != CloseReason::Idle && !activity.is_busy()) {
+        let has_work = activity.waits_since().is_none();
+        if reason == CloseReason::Stalled || (reason != CloseReason::Idle && !has_work) {
             return;
         }
         // A request may have begun since the limit was reached, and HTTP/2 tells the client.
@@ -193,10 +201,44 @@ fn builder(limits: &ConnectionLimits) -> Builder<TokioExecutor> {
     builder
 }
 
+/// The body of a request, which tells whether the client has to send more of it.
+struct Received {
+    body: Incoming,
+    request: Arc<InProgress>,
+}
+
+impl HttpBody for Received {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        self.request.polled(polled.is_pending());
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        self.request.polled(false);
+    }
+}
+
 /// The body of a response, whose request is in progress until the body is dropped.
 struct Tracked {
     body: Body,
-    _in_progress: InProgress,
+    _in_progress: Arc<InProgress>,
 }
 
 impl HttpBody for Tracked {

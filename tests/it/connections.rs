@@ -139,6 +139,38 @@ async fn idle_connections_are_evicted_for_new_ones() {
 }
 
 #[tokio::test]
+async fn clients_that_owe_the_body_of_a_request_keep_no_one_out() {
+    let app = service(HttpConfig {
+        max_connections: 4,
+        head_timeout: LONG,
+        idle_timeout: LONG,
+        ..http_config()
+    })
+    .await;
+    let mut waiting = Vec::new();
+    for n in 0..8 {
+        let head = "POST /v1/expenses HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\
+                    Content-Type: application/json\r\nContent-Length: 100\r\n\r\n";
+        let mut stream = connect(&app.url, head.as_bytes()).await;
+        // The service asks for the body when it waits for it.
+        let mut asked = [0; 25];
+        stream.read_exact(&mut asked).await.unwrap();
+        assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+        waiting.push(stream);
+        let probe = connect(
+            &app.url,
+            b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n",
+        )
+        .await;
+        assert!(rest_of(probe).await.starts_with(b"HTTP/1.1 200"), "{n}");
+    }
+    // Those that waited longest were closed without an answer.
+    assert_eq!(rest_of(waiting.remove(0)).await, b"");
+    assert!(n_closed(&app, "evicted").await >= 4.0);
+    assert_eq!(n_closed(&app, "refused").await, 0.0);
+}
+
+#[tokio::test]
 async fn a_connection_with_a_request_is_not_closed_for_a_new_one() {
     let (fake, gate) = (FakeOpenAi::spawn().await, Arc::new(Notify::new()));
     // The request takes longer than the time limits, and lasts until the test opens the gate.
@@ -183,6 +215,26 @@ async fn a_batch_whose_client_stops_sending_is_closed() {
     let stream = connect(&app.url, head.as_bytes()).await;
     assert!(rest_of(stream).await.starts_with(b"HTTP/1.1 200"));
     assert_eq!(n_closed(&app, "stalled").await, 1.0);
+}
+
+#[tokio::test]
+async fn a_batch_whose_next_line_arrives_byte_by_byte_is_closed() {
+    let app = service(HttpConfig {
+        deadline: SHORT,
+        idle_timeout: SHORT,
+        ..http_config()
+    })
+    .await;
+    let head = "POST /v1/expenses/batch HTTP/1.1\r\nHost: localhost\r\n\
+                Content-Type: application/x-ndjson\r\nContent-Length: 1000000\r\n\r\n";
+    let mut stream = connect(&app.url, head.as_bytes()).await;
+    let began = Instant::now();
+    let mut ticks = tokio::time::interval(SHORT / 10);
+    // Blank lines are not lines either.
+    while stream.write_all(b" \n").await.is_ok() {
+        assert!(began.elapsed() < TIMEOUT, "the connection is closed");
+        ticks.tick().await;
+    }
 }
 
 #[tokio::test]
