@@ -11,6 +11,7 @@ use expense_agent::cli::{
     healthcheck, help, keys, ledger, policies, pseudonym, serve,
 };
 use expense_agent::config::{Config, Settings, environment};
+use expense_agent::error_chain::error_chain;
 use expense_agent::redact::redact;
 
 #[cfg(feature = "jemalloc")]
@@ -65,7 +66,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The message may repeat a setting, and standard error often ends up in a log.
-            anstream::eprintln!("error: {}", redact(&format!("{error:#}")));
+            anstream::eprintln!("error: {}", redact(&error_chain(error.as_ref())));
             let is_unsatisfied = error.is::<AboveLimit>()
                 || error.is::<Undecided>()
                 || error.is::<NothingToVerify>();

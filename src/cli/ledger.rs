@@ -10,6 +10,9 @@ use crate::config::Config;
 use crate::ledger::verify::Walk;
 use crate::ledger::{Ledger, LedgerError, Store};
 
+/// Hexadecimal digits of a record's hash, which is SHA-256.
+const HASH_DIGITS: usize = 64;
+
 /// Which chains to verify.
 #[derive(Args, Clone, Debug)]
 pub struct Verify {
@@ -19,8 +22,18 @@ pub struct Verify {
 
     /// Also fail unless a chain contains this hash, taken from a trace (`expense.record.hash`):
     /// shows that no record up to it was cut off
-    #[arg(long, value_name = "HASH")]
+    #[arg(long, value_name = "HASH", value_parser = record_hash)]
     pub head: Option<String>,
+}
+
+/// The hash of a record as the ledger writes it, so that a hash that was mistyped or cut off is not
+/// taken for a record that was removed.
+fn record_hash(text: &str) -> Result<String, &'static str> {
+    let hash = text.trim().to_ascii_lowercase();
+    let is_hash = hash.len() == HASH_DIGITS && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hash
+        .then_some(hash)
+        .ok_or("this is not a whole hash; write its 64 hexadecimal digits")
 }
 
 /// Whose personal texts to erase.
@@ -64,7 +77,11 @@ pub fn verify(config: &Config, wanted: &Verify, out: &mut dyn Write) -> anyhow::
         }
         match (n_broken, &wanted.head) {
             (0, Some(head)) if !has_head => {
-                bail!("no record has the hash {head}: its record was removed or changed")
+                let of_tenant = of_tenant(wanted);
+                bail!(
+                    "no record{of_tenant} has the hash {head}: its record was removed or changed, or is in another \
+                     ledger"
+                )
             }
             (0, _) if n_records == 0 => Err(nothing_to_verify(config, wanted, n_unchained).into()),
             (0, _) => Ok(()),
@@ -76,11 +93,7 @@ pub fn verify(config: &Config, wanted: &Verify, out: &mut dyn Write) -> anyhow::
 
 /// What to say when no chain has a record; `n_unchained` decisions are in none.
 fn nothing_to_verify(config: &Config, wanted: &Verify, n_unchained: i64) -> NothingToVerify {
-    let of_tenant = wanted
-        .tenant
-        .as_ref()
-        .map(|tenant_id| format!(" of the tenant {tenant_id}"))
-        .unwrap_or_default();
+    let of_tenant = of_tenant(wanted);
     match n_unchained {
         0 => NothingToVerify(
             format!("the ledger {} holds no record{of_tenant}", config.store),
@@ -88,6 +101,13 @@ fn nothing_to_verify(config: &Config, wanted: &Verify, n_unchained: i64) -> Noth
         ),
         _ => NothingToVerify(format!("no record{of_tenant} is in a hash chain"), ""),
     }
+}
+
+fn of_tenant(wanted: &Verify) -> String {
+    let tenant_id = wanted.tenant.as_ref();
+    tenant_id.map_or_else(String::new, |tenant_id| {
+        format!(" of the tenant {tenant_id}")
+    })
 }
 
 /// Why a ledger may be empty that should not be.
@@ -132,21 +152,36 @@ fn summary(walk: &Walk) -> String {
         ..
     } = walk;
     let Some(broken) = broken else {
+        // Without a chain, none of them can be said to be from before it.
+        if *n_records == 0 {
+            return format!("{tenant_id}: decisions in no hash chain: {n_unchained}");
+        }
         let before = match n_unchained {
             0 => String::new(),
+            1 => "; 1 decision is from before the chain began".to_owned(),
             n => format!("; {n} decisions are from before the chain began"),
         };
-        return format!("{tenant_id}: {n_records} records are valid, head {head}{before}");
+        let valid = records_are(*n_records, "");
+        return format!("{tenant_id}: {valid} valid, head {head}{before}");
     };
     let record = if broken.record_id.is_empty() {
         String::new()
     } else {
         format!(" ({})", broken.record_id)
     };
+    let valid = records_are(*n_records, " before it");
     format!(
-        "{tenant_id}: record {}{record}: {}; {n_records} records before it are valid",
+        "{tenant_id}: record {}{record}: {}; {valid} valid",
         broken.seq, broken.problem
     )
+}
+
+/// `1 record is` or `2 records are`, with what says which records.
+fn records_are(n_records: i64, which: &str) -> String {
+    match n_records {
+        1 => format!("1 record{which} is"),
+        n => format!("{n} records{which} are"),
+    }
 }
 
 /// Erases the personal texts of an employee.

@@ -15,6 +15,12 @@ pub enum LedgerError {
     /// The tables cannot be migrated to this version.
     #[error("the tables of the ledger cannot be migrated")]
     Migrate(#[source] MigrateError),
+    /// The file is an SQLite database, but not a ledger.
+    #[error(
+        "{0} is the database of something else: it has tables, but none of a ledger; name the folder of a ledger \
+         with --data"
+    )]
+    Foreign(String),
     /// The ledger cannot be written to, and its tables are of an earlier version.
     #[error(
         "the ledger {0} lacks tables of this version, and is on a read-only medium; copy its files into a folder \

@@ -84,6 +84,7 @@ impl Ledger {
         .map_err(|error| match error {
             OpenError::Database(error) => LedgerError::Open(store.to_string(), error),
             OpenError::Tables(error) => LedgerError::Migrate(error),
+            OpenError::Foreign(path) => LedgerError::Foreign(path.display().to_string()),
         })?
         .respelled()
         .await
@@ -103,6 +104,9 @@ impl Ledger {
             .filename(&path)
             .create_if_missing(true);
         let mut connection = SqliteConnection::connect_with(&options).await?;
+        if is_foreign(&mut connection).await? {
+            return Err(OpenError::Foreign(path));
+        }
         sqlx::raw_sql(SET_UP).execute(&mut connection).await?;
         // SQLite lets several processes migrate at once. If another process interfered, retry under
         // an exclusive lock; the common path takes none, and does not wait for running writers.
@@ -161,6 +165,20 @@ impl Ledger {
     }
 }
 
+/// Whether a file is the database of something else: it has tables, but none of a ledger. A Postgres
+/// may hold the tables of several programs, but no program names its file like a ledger, so such a
+/// file was copied or linked there by mistake.
+async fn is_foreign(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // The table of migrations is created before the first migration.
+    let of_others: (i64,) = sqlx::query_as(
+        "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name <> '_sqlx_migrations'
+         AND NOT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'cap_usage')",
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(of_others.0 > 0)
+}
+
 /// Connects to a Postgres, whose tables stay as they are.
 ///
 /// # Errors
@@ -202,6 +220,7 @@ pub(super) async fn connect_postgres(url: &SecretString) -> Result<PgPool, sqlx:
 enum OpenError {
     Database(DbError),
     Tables(MigrateError),
+    Foreign(PathBuf),
 }
 
 impl From<sqlx::Error> for OpenError {

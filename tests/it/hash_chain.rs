@@ -233,7 +233,7 @@ async fn verify_reports_what_it_found_and_fails_when_a_record_was_changed() {
     let hash = hash.value.as_str().into_owned();
     app.decide(numbered_ride(2)).await;
     app.stop().await;
-    let fine = verify(&["--head", &hash]).await;
+    let fine = verify(&["--head", &hash.to_uppercase()]).await;
     let said = text(fine.stdout);
     assert!(
         fine.status.success() && said.starts_with("default: 2 records are valid, head "),

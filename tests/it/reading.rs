@@ -77,7 +77,7 @@ async fn every_command_that_reads_a_ledger_reports_that_it_has_no_records() {
     let whole = copy(&store, &[FILE, LOG]);
     let (code, out, error) = run_on(VERIFY, &whole).await;
     assert_eq!(code, Some(0), "{error}");
-    assert!(out.starts_with("default: 1 records are valid"), "{out}");
+    assert!(out.starts_with("default: 1 record is valid"), "{out}");
     for command in [EXPORT, AUDIT] {
         let (_, _, notes) = run_on(command, &whole).await;
         assert!(!notes.contains("holds no record"), "{notes}");
@@ -85,6 +85,42 @@ async fn every_command_that_reads_a_ledger_reports_that_it_has_no_records() {
     let (code, _, error) = run_on(&[VERIFY, &["--tenant", "acme"]].concat(), &whole).await;
     assert_eq!(code, Some(3), "{error}");
     assert!(error.contains("no record of the tenant acme"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_ledger_is_refused_and_stays_as_it_is() {
+    let text = tempfile::tempdir().unwrap();
+    fs::write(text.path().join(FILE), "Not a database at all, but a text.").unwrap();
+    let foreign = tempfile::tempdir().unwrap();
+    rusqlite::Connection::open(foreign.path().join(FILE))
+        .and_then(|other| other.execute_batch("CREATE TABLE song (title TEXT)"))
+        .unwrap();
+    for (folder, words) in [
+        (&text, "file is not a database"),
+        (&foreign, "is the database of something else"),
+    ] {
+        let bytes = fs::read(folder.path().join(FILE)).unwrap();
+        for command in [VERIFY, EXPORT, AUDIT] {
+            let (code, out, error) = run_on(command, folder).await;
+            assert_eq!((code, &*out), (Some(1), ""), "{error}");
+            assert_eq!(error.matches(words).count(), 1, "{error}");
+        }
+        assert_eq!(
+            fs::read(folder.path().join(FILE)).unwrap(),
+            bytes,
+            "{words}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_hash_that_is_not_whole_is_no_missing_record() {
+    let folder = tempfile::tempdir().unwrap();
+    for head in ["", "0000", "28685860de61d212", &"g".repeat(64)] {
+        let (code, _, error) = run_on(&[VERIFY, &["--head", head]].concat(), &folder).await;
+        assert_eq!(code, Some(2), "{error}");
+        assert!(error.contains("64 hexadecimal digits"), "{error}");
+    }
 }
 
 #[tokio::test]
@@ -145,7 +181,7 @@ async fn a_ledger_on_a_read_only_medium_is_verified_exported_and_audited() {
     for folder in [running, stopped] {
         let (code, out, error) = folder.run(VERIFY).await;
         assert_eq!(code, Some(0), "{error}");
-        assert!(out.starts_with("default: 1 records are valid"), "{out}");
+        assert!(out.starts_with("default: 1 record is valid"), "{out}");
         let (code, out, error) = folder.run(EXPORT).await;
         assert_eq!(code, Some(0), "{error}");
         assert!(out.contains(decision["id"].as_str().unwrap()), "{out}");
@@ -196,7 +232,7 @@ async fn a_standby_of_postgres_is_verified_and_exported() {
         let variables = [("DATABASE_URL", url)];
         let (code, out, error) = said(run(VERIFY, &variables).await);
         assert_eq!(code, Some(0), "{error}");
-        assert!(out.starts_with("default: 1 records are valid"), "{out}");
+        assert!(out.starts_with("default: 1 record is valid"), "{out}");
         let (code, out, error) = said(run(EXPORT, &variables).await);
         assert_eq!((code, out.lines().count()), (Some(0), 2), "{error}");
     })
