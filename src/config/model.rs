@@ -31,6 +31,9 @@ const LOCAL_CONCURRENCY: NonZeroU32 = NonZeroU32::new(4).expect("four is not zer
 /// serve many callers, and answer 429 when it is too much for them.
 const REMOTE_CONCURRENCY: NonZeroU32 = NonZeroU32::new(256).expect("256 is not zero");
 
+/// Names by which Docker and Podman let a container reach the machine that it runs on.
+const HOSTS_OF_CONTAINERS: [&str; 2] = ["host.docker.internal", "host.containers.internal"];
+
 /// Flags and variables of the model.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Model")]
@@ -304,13 +307,17 @@ fn check_header(name: &str, value: Option<&str>, errors: &mut Vec<String>) {
     }
 }
 
-/// Whether an endpoint is on this machine, by its address or by the name `localhost`.
+/// Whether an endpoint is on this machine, by its address or by a name.
 fn is_on_this_machine(url: &reqwest::Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']');
     match address.parse::<IpAddr>() {
         Ok(address) => address.is_loopback(),
-        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+        Err(_) => {
+            host == "localhost"
+                || host.ends_with(".localhost")
+                || HOSTS_OF_CONTAINERS.contains(&host)
+        }
     }
 }
 

@@ -192,7 +192,7 @@ async fn a_timeout_is_not_retried_if_less_than_a_full_attempt_is_left() {
 }
 
 #[test]
-fn by_default_an_endpoint_on_loopback_gets_4_calls_at_once_and_any_other_256() {
+fn by_default_an_endpoint_on_this_machine_gets_4_calls_at_once_and_any_other_256() {
     let built = |arguments: &[&str], base_url: Option<&str>| {
         let arguments = ["expense-agent"].iter().chain(arguments);
         let cli = Cli::try_parse_from(arguments).unwrap();
@@ -211,6 +211,9 @@ fn by_default_an_endpoint_on_loopback_gets_4_calls_at_once_and_any_other_256() {
         (Some("http://127.0.0.1:8080/v1"), 4),
         (Some("http://127.8.9.1/v1"), 4),
         (Some("http://[::1]:8080/v1"), 4),
+        (Some("http://host.docker.internal:11434/v1"), 4),
+        (Some("http://host.containers.internal:11434/v1"), 4),
+        (Some("http://host.docker.internal.example.com/v1"), 256),
     ] {
         assert_eq!(built(&[], url), Some(expected), "{url:?}");
         assert_eq!(built(&["--model-concurrency", "7"], url), Some(7));
