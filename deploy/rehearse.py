@@ -6,12 +6,14 @@ report FROM              counts the load's requests from number FROM on, and tho
 traces FROM TO JAEGER    how many of these requests' traces a Jaeger has, and of how many
 spans HOST…              spans started, exported, dropped and in flight, summed over these replicas
 compare URL              counts answered decisions, those missing from the ledger, and recorded ones never answered
-ask URL [BODY [BAGGAGE]] one request; prints status, Retry-After and body
+stall HOST…              400 clients of each replica send half a request and no more, for 40 seconds
+ask URL [BODY [BAGGAGE [NAME]]]
+                         one request, which names this host; prints status, Retry-After and body
 race URL URL             twenty meals of 10.00 at once, half to each URL, by one employee on one day
 resource JAEGER TRACE    the number of spans and the Kubernetes attributes of a trace, once Jaeger has it
 """
 
-import collections, concurrent.futures, http.client, itertools, json, os, sys, threading, time
+import collections, concurrent.futures, http.client, itertools, json, os, select, socket, sys, threading, time
 import urllib.error, urllib.parse, urllib.request
 
 ANSWERS, STOP = "/tmp/answers", "/tmp/stop"
@@ -132,6 +134,29 @@ def race(*urls):
     print(outcomes["approved"], outcomes["denied"])
 
 
+def stall(hosts):
+    """Whenever the server closes a connection, the client opens another one."""
+    clients, n_closed, end = {}, 0, time.time() + 40
+    events = select.poll()
+
+    def connect(host):
+        client = socket.create_connection((host, 8000), timeout=10)
+        client.sendall(b"POST /v1/expenses HTTP/1.1\r\nHost: expense-ag")
+        events.register(client, select.POLLIN)
+        clients[client.fileno()] = client, host
+
+    for host in hosts * 400:
+        connect(host)
+    while time.time() < end:
+        for number, _ in events.poll(1000):
+            client, host = clients.pop(number)
+            events.unregister(client)
+            client.close()
+            n_closed += 1
+            connect(host)
+    print(n_closed)
+
+
 def resource(jaeger, trace):
     for _ in range(60):
         status, _, text = ask(f"{jaeger}/api/v3/traces/{trace}")
@@ -157,9 +182,12 @@ match sys.argv[1:]:
         spans(hosts)
     case ["compare", url]:
         compare(url)
+    case ["stall", *hosts]:
+        stall(hosts)
     case ["ask", url, *more]:
-        body, baggage = (more + ["", ""])[:2]
-        status, headers, text = ask(url, body or None, {"baggage": baggage} if baggage else {})
+        body, baggage, name = (more + ["", "", ""])[:3]
+        headers = {"baggage": baggage, "host": name}
+        status, headers, text = ask(url, body or None, {key: value for key, value in headers.items() if value})
         print(status, headers["retry-after"] or "-", text)
     case ["race", *urls]:
         race(*urls)

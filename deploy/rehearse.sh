@@ -194,6 +194,14 @@ k wait --for=condition=Ready pod/rehearsal-load --timeout=180s >/dev/null
 each_says "/readyz?verbose" '"model": *"offline-rules-1"' || fail "without OpenAI's key" "$(load ask "$AGENT/readyz?verbose")"
 saw "without OpenAI's key" "both serve, and /readyz?verbose says offline-rules-1"
 
+for name in expense-agent{,.expense-agent{,.svc{,.cluster.local}}} $(addresses | sed 's/$/:8000/'); do
+  SAID=$(load ask "http://$name/v1/policies")
+  [[ $SAID == 200* ]] || fail "names of the agent" "$name: $SAID"
+done
+SAID=$(load ask "$AGENT/v1/policies" "" "" agent.example.com)
+[[ $SAID == 421*misdirected_request* ]] || fail "names of the agent" "agent.example.com: $SAID"
+saw "names of the agent" "it answers to all of its Service and to the pods' addresses, and with 421 to another"
+
 ANSWER=$(load ask "$AGENT/v1/expenses" '{"transaction": "Flight to Chicago, $650", "amount": "650.00", "user_id": "ana"}')
 [[ $ANSWER == 201* ]] || fail "a decision" "$ANSWER"
 TRACE=$(sed 's/.*"trace_id": *"\([0-9a-f]*\)".*/\1/' <<<"$ANSWER")
@@ -261,6 +269,16 @@ wait "$BURST" || fail "a container killed" "the clients did not get their answer
 read -r N N_FAILED REASONS <<<"$(load report "$FROM")"
 [ "$N_FAILED" -gt 0 ] || fail "a container killed" "no request was interrupted, so the step proves nothing"
 saw "a container killed" "$POD restarted after SIGKILL; $N requests, $N_FAILED of them answered on another try with the same key ($REASONS)"
+
+under_load
+RESTARTS=$(restarts)
+load stall $(addresses) >"$WORK/stalled" & STALL=$!
+while kill -0 "$STALL" 2>/dev/null; do
+  are_ready 2 && [ "$(restarts)" = "$RESTARTS" ] || fail "clients that stall" "a probe failed: $(pods)"
+  sleep 1
+done
+wait "$STALL" || fail "clients that stall" "they could not connect"
+undisturbed "clients that stall" "800 of them, of whose connections $(cat "$WORK/stalled") were closed; both pods stayed ready"
 
 under_load
 RESTARTS=$(restarts)
