@@ -68,7 +68,7 @@ async fn the_contract_asks_for_a_key_where_the_service_does() {
 }
 
 #[tokio::test]
-async fn the_contract_lists_the_statuses_that_the_routes_answer() {
+async fn the_contract_lists_the_statuses_and_headers_that_the_routes_answer() {
     let store = TestStore::sqlite();
     let app = TestApp::on(&store).await;
     let contract = app.get("/openapi.json").await.body;
@@ -94,12 +94,22 @@ async fn the_contract_lists_the_statuses_that_the_routes_answer() {
             let request = app.request(method.clone(), path, &[("content-type", content_type)]);
             let response = request.body((*body).to_owned()).send().await.unwrap();
             assert_eq!(response.status(), *status, "{method} {path}");
+            let headers = response.headers().clone();
             response.bytes().await.unwrap();
             let listed = &contract["paths"][*route][method.as_str().to_lowercase()]["responses"];
+            let listed = &listed[status.to_string()];
             assert!(
-                listed[status.to_string()].is_object(),
-                "{method} {route} does not list {status}: {listed:#}"
+                listed.is_object(),
+                "{method} {route} does not list {status}"
             );
+            for (name, header) in listed["headers"].as_object().into_iter().flatten() {
+                // The shared headers are always there.
+                let is_required = header["$ref"].is_string() || header["required"] == true;
+                assert!(
+                    headers.contains_key(name) || !is_required,
+                    "{method} {route} {name}"
+                );
+            }
         }
     };
     let json = "application/json";
@@ -120,6 +130,13 @@ async fn the_contract_lists_the_statuses_that_the_routes_answer() {
             400,
         ),
         (of_resolution, &resolution, json, "{}", 403),
+        (
+            "/v1/expenses",
+            "/v1/expenses",
+            json,
+            r#"{"transaction": "Taxi", "amount": 1}"#,
+            201,
+        ),
         ("/healthz", "/healthz", "", "", 200),
         ("/readyz", "/readyz", "", "", 200),
         ("/metrics", "/metrics", "", "", 200),
