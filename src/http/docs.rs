@@ -30,7 +30,8 @@ use crate::keys::access::Access;
         description = "Decides on expenses: a model advises, policy code decides, and a trace shows how. Every answer of a \
                    route below `/v1` names its trace in `x-trace-id` and `traceresponse`. A request may name the \
                    employee and the tenant as W3C Baggage: `baggage: user.id=ana,tenant.id=acme`. A service with API \
-                   keys takes the tenant only from the key."
+                   keys takes the tenant only from the key. A path that does not exist is answered with 404 \
+                   `no_such_route`, a method that a path does not support with 405 `no_such_method` and `Allow`."
     ),
     components(schemas(Problem, KeyedLine))
 )]
@@ -81,10 +82,10 @@ fn problem(status: u16, codes: &[Code]) -> RefOr<Response> {
         .iter()
         .map(|code| format!("`{code}`: {}", code.meaning()));
     let codes = codes.iter().map(Code::to_string);
-    let one_of = |of_type| ObjectBuilder::new().schema_type(of_type);
+    let value = |of_type| ObjectBuilder::new().schema_type(of_type);
     let of_status = ObjectBuilder::new()
-        .property("status", one_of(Type::Integer).enum_values(Some([status])))
-        .property("code", one_of(Type::String).enum_values(Some(codes)));
+        .property("status", value(Type::Integer).enum_values(Some([status])))
+        .property("code", value(Type::String).enum_values(Some(codes)));
     let schema = AllOfBuilder::new()
         .item(Ref::from_schema_name("Problem"))
         .item(of_status);

@@ -20,9 +20,10 @@ BATCH = "/v1/expenses/batch"
 REFERENCES = {
     # The purchase that is refunded, the decision that is superseded.
     "invalid_expense": {"refunds", "supersedes"},
-    # The amount has the decimals of the expense's currency and is no larger than the expense, the category is
-    # one that the tenant has a policy for, and the actor is required with the key of a program.
-    "invalid_resolution": {"amount", "category", "actor"},
+    # The amount has the decimals of the expense's currency and is no larger than the expense; the category is
+    # one that the tenant has a policy for; the actor is required with the key of a program, and the role
+    # unless people withdraw an expense of their own.
+    "invalid_resolution": {"amount", "category", "actor", "role"},
     # The cursor has to name a decision.
     "unknown_cursor": set(),
 }
