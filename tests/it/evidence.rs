@@ -196,6 +196,7 @@ fn words_with_another_meaning_in_a_sentence_are_no_evidence() {
         ("Digital Goods: Media, Books, Movies, Music", vec!["other"]),
         ("Package Stores – Beer, Wine, and Liquor", vec!["other"]),
         ("Beer, wine and a book store", vec!["meals", "office"]),
+        ("EATING_OUT", vec!["meals"]),
     ] {
         let evidence = policies.evidence(None, None, text, None);
         assert_eq!(
