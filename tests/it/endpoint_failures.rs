@@ -237,6 +237,32 @@ async fn the_endpoints_message_is_on_spans_and_in_the_record_but_not_in_the_reas
 }
 
 #[tokio::test]
+async fn the_endpoints_message_is_on_the_event_of_each_retry() {
+    let fake = FakeOpenAi::spawn().await;
+    let app = TestApp::with_openai(&fake).await;
+    let busy = json!({"error": {"message": "Slots are full, call 4012 8888 8888 1881"}});
+    let replies = vec![raw(503, &busy), category("travel")];
+    let decided = decision(&app, &fake, replies, "ana").await;
+    assert_eq!(decided["outcome"], "approved");
+    let spans = app.trace(&decided["trace_id"]);
+    let retries: Vec<_> = spans
+        .iter()
+        .flat_map(|span| span.events.iter())
+        .filter(|event| event.name == "retry")
+        .collect();
+    let messages: Vec<_> = retries
+        .iter()
+        .flat_map(|event| &event.attributes)
+        .filter(|attribute| attribute.key.as_str() == "exception.message")
+        .map(|attribute| attribute.value.to_string())
+        .collect();
+    assert_eq!(
+        messages,
+        ["the model's endpoint returned HTTP status 503: Slots are full, call [CARD]"]
+    );
+}
+
+#[tokio::test]
 async fn an_endpoint_that_refuses_every_call_is_reported_once_in_the_log_and_by_readyz() {
     let fake = FakeOpenAi::spawn().await;
     fake.always(Reply::error(

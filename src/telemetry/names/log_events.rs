@@ -22,7 +22,7 @@ attributes! {
     EXCEPTION_TYPE = "exception.type", String, on [Exception, Panic], Core, Low;
     /// Description of the failure. Of a panic it is the place in the code, because the panic's own
     /// message could contain anything.
-    EXCEPTION_MESSAGE = "exception.message", String, on [Exception, Panic], Core, High;
+    EXCEPTION_MESSAGE = "exception.message", String, on [Exception, Panic, Retry], Core, High;
 }
 
 events! {

@@ -251,6 +251,7 @@ fn cost_attributes(cost: &Cost) -> [KeyValue; 4] {
 fn retry_event(retry: &Retry) -> Event {
     let attributes = vec![
         names::ERROR_TYPE.with(retry.error.error_type()),
+        log_events::EXCEPTION_MESSAGE.with(retry.error.in_full()),
         names::RETRY_DELAY.with(retry.delay.as_secs_f64()),
     ];
     Event {
