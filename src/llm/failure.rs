@@ -3,12 +3,16 @@
 //! so every place that is known is searched, and nothing that is odd is lost beside it.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use regex::Regex;
 
 use crate::llm::completion::label;
-use crate::llm::failure_codes::{is_used_up, status_of_number, status_of_word};
+use crate::llm::failure_codes::{
+    code_of, is_of_proxy, is_used_up, says_used_up, status_of_number, status_of_word,
+};
 use crate::llm::lenient::{self, Members};
+use crate::llm::retry_after::wait;
 use crate::llm::{Message, ModelError};
 use crate::redact::redact;
 
@@ -33,9 +37,10 @@ const CODES: [&str; 6] = [
     "error_code",
 ];
 /// The members that hold a message, a text or something that contains one.
-const MESSAGES: [&str; 10] = [
+const MESSAGES: [&str; 11] = [
     "message",
     "msg",
+    "status_msg",
     "detail",
     "errors",
     "error",
@@ -45,11 +50,24 @@ const MESSAGES: [&str; 10] = [
     "faultstring",
     "title",
 ];
+/// The members that hold a failure, or the success of a gateway: `base_resp` is MiniMax's.
+const FAILURES: [&str; 3] = ["error", "fault", "base_resp"];
+
+/// A failure as the endpoint reports it.
+pub(super) struct Failure {
+    pub(super) error: ModelError,
+    /// How long the body asks to wait before the next attempt.
+    pub(super) retry_after: Option<Duration>,
+    /// Whether the message says that a quota is used up, whatever the code says.
+    pub(super) says_used_up: bool,
+}
+
 /// What was found in a body.
 #[derive(Default)]
 struct Told {
     codes: Vec<String>,
     message: Option<String>,
+    retry_after: Option<Duration>,
 }
 
 impl Told {
@@ -64,6 +82,11 @@ impl Told {
         numbers
             .chain(words.filter_map(|text| status_of_word(text)))
             .next()
+            .or_else(|| self.says_used_up().then_some(402))
+    }
+
+    fn says_used_up(&self) -> bool {
+        self.message.as_deref().is_some_and(says_used_up)
     }
 
     /// The code that says most: a used-up quota, else the first that is a word, else a number that
@@ -77,43 +100,61 @@ impl Told {
         Some(label(code.clone()))
     }
 
-    fn into_error(self, status: u16) -> ModelError {
-        ModelError::Status {
-            status,
-            code: self.code(status),
-            said: self.message.as_deref().and_then(bounded),
+    fn into_failure(self, status: u16) -> Failure {
+        Failure {
+            error: ModelError::Status {
+                status,
+                code: self.code(status),
+                said: self.message.as_deref().and_then(bounded),
+            },
+            retry_after: self.retry_after,
+            says_used_up: self.says_used_up(),
         }
     }
 }
 
 /// The failure of a response with an error status.
-pub(super) fn of_error_status(status: u16, body: &str) -> ModelError {
+pub(super) fn of_error_status(status: u16, body: &str) -> Failure {
     let mut told = told_anywhere(body);
     if told.is_empty() {
         told.message = Some(without_tags(body));
     }
-    told.into_error(status)
+    told.into_failure(status)
 }
 
 /// The failure that a response with a success status reports; `None` when it reports none.
-pub(super) fn of_success_status(body: &str) -> Option<ModelError> {
-    let told = told_by_completion(body)?;
-    let status = told.status().unwrap_or(UNKNOWN_STATUS);
-    Some(told.into_error(status))
+pub(super) fn of_success_status(body: &str) -> Option<Failure> {
+    if let Some(told) = told_by_completion(body) {
+        let status = told.status().unwrap_or(UNKNOWN_STATUS);
+        return Some(told.into_failure(status));
+    }
+    told_by_proxy(body).map(|told| told.into_failure(UNKNOWN_STATUS))
+}
+
+/// Reads the page or the line of text with which a proxy reports that it did not reach the endpoint.
+/// Only its beginning counts: any page may mention such a failure further down.
+fn told_by_proxy(body: &str) -> Option<Told> {
+    let is_json = body.trim_start().starts_with(['{', '[']);
+    let said = bounded(&without_tags(body)).filter(|said| !is_json && is_of_proxy(said))?;
+    Some(Told {
+        message: Some(said),
+        ..Told::default()
+    })
 }
 
 /// Reads a failure from a body that should be a completion.
 fn told_by_completion(body: &str) -> Option<Told> {
     let told = |told: Told| (!told.is_empty()).then_some(told);
     let Some(top) = Members::parse(body) else {
-        return told(told_anywhere(lenient::items(body)?.first()?.get()));
+        return match lenient::text(body) {
+            Some(text) => told_by_completion(&text),
+            None => told(told_anywhere(lenient::items(body)?.first()?.get())),
+        };
     };
-    if !top.has("choices") {
+    if top.raw("choices").is_none() {
         // Other APIs have members with these names too: `{"type": "message", "content": …}`.
         let told = told_anywhere(body);
-        let has_error = ["error", "errors", "fault"]
-            .iter()
-            .any(|name| top.raw(name).is_some());
+        let has_error = failure_anywhere(&top).or(top.raw("errors")).is_some();
         let is_failure = has_error || told.message.is_some() || told.status().is_some();
         return (is_failure && !told.is_success()).then_some(told);
     }
@@ -125,7 +166,7 @@ fn told_by_completion(body: &str) -> Option<Told> {
     let message = choice.object("message").unwrap_or_default();
     let reported = [&top, &choice, &message]
         .into_iter()
-        .filter_map(|place| place.raw("error"))
+        .filter_map(failure_in)
         .map(|raw| told_by(raw, 0))
         // Some gateways put their success there: `{"code": 0, "message": "success"}`.
         .find(|told| !told.is_success());
@@ -143,38 +184,53 @@ fn told_by_completion(body: &str) -> Option<Told> {
         );
         is_failure.then(|| Told {
             codes: vec![reason],
-            message: None,
+            ..Told::default()
         })
     };
     reported.or_else(ended)
 }
 
 impl Told {
-    /// Whether every code says that nothing failed.
+    /// Whether every code says that nothing failed, or the message if there is no code.
     fn is_success(&self) -> bool {
         let is_fine = |code: &String| {
-            matches!(code.as_str(), "0" | "ok" | "OK" | "success")
+            matches!(code.to_ascii_lowercase().as_str(), "0" | "ok" | "success")
                 || code
                     .parse()
                     .is_ok_and(|code: u16| (200..300).contains(&code))
         };
-        !self.codes.is_empty() && self.codes.iter().all(is_fine)
+        match self.codes.is_empty() {
+            true => self.message.as_ref().is_some_and(is_fine),
+            false => self.codes.iter().all(is_fine),
+        }
     }
+}
+
+/// The member that holds a failure.
+fn failure_in<'a>(object: &Members<'a>) -> Option<&'a str> {
+    FAILURES.iter().find_map(|name| object.raw(name))
+}
+
+/// The member that holds a failure: here or, where nothing else says what failed, one level below, as
+/// in `{"Response": {"Error": …}}`.
+fn failure_anywhere<'a>(top: &Members<'a>) -> Option<&'a str> {
+    let is_silent = || told_by_object(top, 0).message.is_none();
+    let below = || top.objects().find_map(|object| failure_in(&object));
+    failure_in(top).or_else(|| is_silent().then(below).flatten())
 }
 
 /// Reads a failure from any JSON: an object, or a list of which the first item counts.
 fn told_anywhere(text: &str) -> Told {
     let Some(top) = Members::parse(text) else {
-        return lenient::items(text)
-            .unwrap_or_default()
-            .first()
-            .map(|raw| told_by(raw.get(), 0))
-            .unwrap_or_default();
+        let is_json = text.trim_start().starts_with(['[', '"']);
+        return is_json.then(|| told_by(text, 0)).unwrap_or_default();
     };
-    match top.raw("error").or_else(|| top.raw("fault")) {
+    match failure_anywhere(&top) {
         Some(raw) => {
             let mut told = told_by(raw, 0);
-            let Some(text) = lenient::text(raw) else {
+            // A text that is JSON itself was read above.
+            let is_plain = |text: &String| told.message.as_ref() == Some(text);
+            let Some(text) = lenient::text(raw).filter(is_plain) else {
                 if told.message.is_none() {
                     let beside = told_by_object(&top, 0);
                     told.codes.extend(beside.codes);
@@ -184,14 +240,13 @@ fn told_anywhere(text: &str) -> Told {
             };
             // In `{"error": "Bad Request", "message": …}` the text is a code, and alone it may be one.
             let beside = told_by_object(&top, 0);
-            let is_code = !text.contains(' ') || beside.message.as_ref() != Some(&text);
+            let has_other = beside.message.as_ref().is_some_and(|other| *other != text);
+            let is_code = !text.contains(' ') || has_other;
+            let code = is_code.then_some(text).and_then(code_of);
             Told {
-                codes: is_code
-                    .then_some(text)
-                    .into_iter()
-                    .chain(beside.codes)
-                    .collect(),
-                message: beside.message,
+                codes: code.into_iter().chain(beside.codes).collect(),
+                message: beside.message.or(told.message),
+                retry_after: beside.retry_after,
             }
         }
         None => told_by_object(&top, 0),
@@ -214,6 +269,9 @@ fn told_by(raw: &str, depth: usize) -> Told {
     }
     // A number is a code, and `true` at least says that something failed.
     let message = lenient::text(raw);
+    if let Some(told) = message.as_deref().and_then(|text| told_in(text, depth)) {
+        return told;
+    }
     let code = match raw {
         "true" => Some("error".to_owned()),
         number => number.parse::<f64>().ok().map(|_| number.to_owned()),
@@ -221,16 +279,39 @@ fn told_by(raw: &str, depth: usize) -> Told {
     Told {
         codes: code.into_iter().collect(),
         message,
+        retry_after: None,
     }
 }
 
+/// Reads a message that is the JSON of another failure, or ends with one, as the message of a gateway
+/// does that quotes the endpoint behind it.
+fn told_in(text: &str, depth: usize) -> Option<Told> {
+    let (words, json) = text.split_at(text.find(['{', '['])?);
+    let words = words.trim();
+    // JSON behind words may be anything that the message is about, such as a schema.
+    if !words.is_empty() {
+        failure_in(&Members::parse(json)?)?;
+    }
+    let mut told = Some(told_by(json, depth + 1)).filter(|told| !told.is_empty())?;
+    if !words.is_empty() {
+        let inner = told.message.unwrap_or_default();
+        told.message = Some(format!("{words} {inner}"));
+    }
+    Some(told)
+}
+
 fn told_by_object(object: &Members<'_>, depth: usize) -> Told {
-    let mut codes: Vec<String> = CODES.iter().filter_map(|name| object.label(name)).collect();
+    let mut codes: Vec<String> = CODES
+        .iter()
+        .filter_map(|name| object.label(name).and_then(code_of))
+        .collect();
     let mut message = None;
+    let mut retry_after = wait_in(object);
     for inner in MESSAGES.iter().filter_map(|name| object.raw(name)) {
         let inner = told_by(inner, depth + 1);
         codes.extend(inner.codes);
         message = message.or(inner.message);
+        retry_after = retry_after.max(inner.retry_after);
     }
     // The field that is wrong, as FastAPI (`loc`) and OpenAI (`param`) name it.
     let place: Vec<String> = object
@@ -242,7 +323,26 @@ fn told_by_object(object: &Members<'_>, depth: usize) -> Told {
     if let Some(text) = message.as_mut().filter(|_| !place.is_empty()) {
         *text = format!("{}: {text}", place.join("."));
     }
-    Told { codes, message }
+    Told {
+        codes,
+        message,
+        retry_after,
+    }
+}
+
+/// The wait that a failure asks for, in itself or in its details, where Google puts it.
+fn wait_in(failure: &Members<'_>) -> Option<Duration> {
+    let details = failure.items("details");
+    let details = details
+        .iter()
+        .filter_map(|detail| Members::parse(detail.get()));
+    let waits = details.filter_map(|place| asked(&place));
+    waits.chain(asked(failure)).max()
+}
+
+fn asked(place: &Members<'_>) -> Option<Duration> {
+    let texts = ["retry_delay", "retry_after"].map(|name| place.label(name));
+    texts.iter().flatten().filter_map(|text| wait(text)).max()
 }
 
 /// The text with the runs that repeat the request left out: some endpoints quote what they refuse,

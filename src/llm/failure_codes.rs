@@ -1,20 +1,71 @@
-//! The codes by which endpoints say what failed, and the HTTP status that each means. Where the codes
-//! are found is in `failure`.
+//! The codes and words by which endpoints say what failed, and the HTTP status that each means. Where
+//! they are found is in `failure`. They are written here without what separates their parts.
 
-/// The codes of a quota that is used up, for which a retry is pointless. They come with status 429,
-/// as a rate limit does, which passes.
-const USED_UP: [&str; 8] = [
+/// The words of a quota that is used up, for which a retry is pointless. They come with status 429,
+/// as a rate limit does, which passes; so no word is here that the message of a rate limit has too.
+const USED_UP: [&str; 40] = [
     "insufficientquota",
-    "exceededcurrentquota",
     "insufficientuserquota",
     "insufficientbalance",
+    "insufficientaccountbalance",
     "insufficientcredit",
-    "billing",
-    "paymentrequired",
+    "insufficientfund",
+    "notenoughbalance",
+    "notenoughcredit",
+    "balanceisinsufficient",
+    "balanceisnotenough",
+    "balancenotenough",
+    "balanceistoolow",
     "creditbalance",
+    "outofcredit",
+    "nocreditsleft",
+    "creditsexhausted",
+    "exceededcurrentquota",
+    "exceededyourcurrentquota",
+    "exceededyourmonthly",
+    "forthemonth",
+    "forthismonth",
+    "monthlyquota",
+    "monthlylimit",
+    "monthlyusage",
+    "monthlybudget",
+    "spendinglimit",
+    "spendlimit",
+    "budgetexceeded",
+    "budgethasbeenexceeded",
+    "paymentrequired",
+    "hardlimitreached",
+    "arrear",
+    "overdue",
+    "余额不足",
+    "餘額不足",
+    "欠费",
+    "额度不足",
+    "额度已用",
+    "配额已用",
+    "配额不足",
 ];
-/// The status that a code means, or a message if no code says more, by a word in it. The words are
-/// written without what separates their parts.
+/// The words that a proxy says in place of an endpoint that it could not reach.
+const UNREACHED: [&str; 17] = [
+    "badgateway",
+    "gatewaytimeout",
+    "serviceunavailable",
+    "temporarilyunavailable",
+    "internalservererror",
+    "upstreamconnecterror",
+    "upstreamrequesttimeout",
+    "upstreamserver",
+    "nohealthyupstream",
+    "noserverisavailable",
+    "noavailableserver",
+    "proxyerror",
+    "connectionrefused",
+    "connectiontimedout",
+    "webserverisdown",
+    "originisunreachable",
+    "couldnotberetrieved",
+];
+/// The status that a code means, or a message if no code says more, by a word in it.
 const STATUS_OF_WORD: [(u16, &[&str]); 10] = [
     (422, &["unprocessable", "extraforbidden", "validationerror"]),
     (
@@ -34,6 +85,10 @@ const STATUS_OF_WORD: [(u16, &[&str]); 10] = [
             "resourceexhausted",
             "throttl",
             "quota",
+            "requestlimit",
+            "限流",
+            "频繁",
+            "频率",
         ],
     ),
     (
@@ -43,9 +98,11 @@ const STATUS_OF_WORD: [(u16, &[&str]); 10] = [
             "unavailable",
             "insufficientsystemresource",
             "nocapacity",
+            "繁忙",
+            "过载",
         ],
     ),
-    (504, &["deadlineexceeded", "timeout", "timedout"]),
+    (504, &["deadlineexceeded", "timeout", "timedout", "超时"]),
     (
         401,
         &["unauthenticated", "unauthori", "authentication", "apikey"],
@@ -57,6 +114,7 @@ const STATUS_OF_WORD: [(u16, &[&str]); 10] = [
         &[
             "invalidrequest",
             "invalidargument",
+            "invalidparam",
             "badrequest",
             "contextlength",
             "contentfilter",
@@ -66,9 +124,43 @@ const STATUS_OF_WORD: [(u16, &[&str]); 10] = [
     (500, &["internalerror", "servererror", "apierror"]),
 ];
 
-/// Whether the code says that a quota is used up.
+/// Whether a code says that a quota is used up.
 pub(super) fn is_used_up(code: &str) -> bool {
-    contains_any(code, &USED_UP)
+    says_used_up(code) || contains_any(code, &["billing"])
+}
+
+/// Whether a message says so. The messages of rate limits mention billing too: whoever pays more gets
+/// a higher one.
+pub(super) fn says_used_up(message: &str) -> bool {
+    contains_any(message, &USED_UP)
+}
+
+/// Whether a text is that of a proxy that could not reach the endpoint.
+pub(super) fn is_of_proxy(text: &str) -> bool {
+    contains_any(text, &UNREACHED)
+}
+
+/// The code in a text that should be one. A problem (RFC 9457) names its type by a URL or a URN, of
+/// which the last part may be a code: `overloaded` in `https://example.com/errors/overloaded`.
+pub(super) fn code_of(text: String) -> Option<String> {
+    let is_name = |part: &&str| {
+        let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+        // `rfc9110` only says where the status is defined.
+        !part.is_empty() && part.chars().all(is_word) && !part.starts_with("rfc")
+    };
+    if text.starts_with("urn:") {
+        let last = text.rsplit(':').next();
+        return last.filter(is_name).map(str::to_owned);
+    }
+    let Some((_, place)) = text.split_once("//") else {
+        return match text.starts_with("about:") {
+            true => None,
+            false => Some(text),
+        };
+    };
+    let path = place.split(['?', '#']).next()?.trim_end_matches('/');
+    let (_, last) = path.rsplit_once('/')?;
+    Some(last).filter(is_name).map(str::to_owned)
 }
 
 /// The status in a numeric code: `429`, or `42901` with a number of the endpoint's own behind it.
@@ -91,12 +183,12 @@ pub(super) fn status_of_word(text: &str) -> Option<u16> {
         .map(|(status, _)| *status)
 }
 
-/// Whether a text contains one of these words, however they are written: `not_found`, `NOT FOUND`
+/// Whether a text contains one of these words, however their parts are joined: `not_found`, `NOT FOUND`
 /// and `NotFound` are the same.
 fn contains_any(text: &str, words: &[&str]) -> bool {
     let joined: String = text
         .chars()
-        .filter(char::is_ascii_alphanumeric)
+        .filter(|c| c.is_alphanumeric())
         .map(|c| c.to_ascii_lowercase())
         .collect();
     words.iter().any(|word| joined.contains(word))

@@ -13,7 +13,8 @@ use serde_json::value::RawValue;
 
 /// The members of a JSON object, each as the text it was written with. Of members with the same name
 /// the last one counts. A value is parsed only when it is asked for, so a number that no type can
-/// hold does no harm unless it is needed.
+/// hold does no harm unless it is needed. Names are found however their words are joined: `Error` is
+/// `error`, and `errorCode` is `error_code`.
 ///
 /// A list, because a response has few members, and most are never asked for.
 #[derive(Default)]
@@ -29,7 +30,7 @@ impl<'a> Members<'a> {
 
     fn value(&self, name: &str) -> Option<&'a str> {
         let mut members = self.0.iter().rev();
-        let (_, value) = members.find(|(known, _)| known == name)?;
+        let (_, value) = members.find(|(known, _)| is_same_name(known, name))?;
         Some(value.get())
     }
 
@@ -74,6 +75,12 @@ impl<'a> Members<'a> {
         Self::parse(self.value(name)?)
     }
 
+    /// The members that are objects.
+    pub(super) fn objects(&self) -> impl Iterator<Item = Self> {
+        let values = self.0.iter().map(|(_, value)| value.get());
+        values.filter_map(Self::parse)
+    }
+
     /// A member that is a list, or one item that stands for a list of itself.
     pub(super) fn items(&self, name: &str) -> Vec<&'a RawValue> {
         self.value(name).and_then(items).unwrap_or_else(|| {
@@ -97,6 +104,15 @@ pub(super) fn items(raw: &str) -> Option<Vec<&RawValue>> {
     begins(raw, '[')
         .then(|| serde_json::from_str(raw).ok())
         .flatten()
+}
+
+fn is_same_name(known: &str, name: &str) -> bool {
+    known == name || letters(known).eq(letters(name))
+}
+
+fn letters(name: &str) -> impl Iterator<Item = u8> {
+    let letters = name.bytes().filter(|byte| *byte != b'_');
+    letters.map(|byte| byte.to_ascii_lowercase())
 }
 
 fn begins(raw: &str, sign: char) -> bool {

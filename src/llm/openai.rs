@@ -23,7 +23,7 @@ use crate::base_url;
 use crate::llm::body;
 use crate::llm::completion::{self, CompletionRequest};
 use crate::llm::endpoint::{ModelApi, Profile};
-use crate::llm::failure;
+use crate::llm::failure::{self, Failure};
 use crate::llm::failure_codes::is_used_up;
 use crate::llm::headers::{self, Secrets};
 use crate::llm::retry_after::retry_after;
@@ -223,18 +223,24 @@ impl ChatModel for OpenAi {
 struct AttemptError {
     error: ModelError,
     retry_after: Option<Duration>,
+    says_used_up: bool,
 }
 
 impl AttemptError {
     /// Whether a retry may succeed: after overload, a broken connection or a slow attempt. It would
-    /// not help against an exhausted quota or a response that is not a chat completion.
+    /// not help against an exhausted quota or a response that is not a chat completion. Gemini says
+    /// that a quota is exceeded even for a rate limit, which passes: where only the message says that
+    /// it is used up, a wait that the endpoint asks for says more.
     fn is_transient(&self) -> bool {
         match &self.error {
             ModelError::Timeout | ModelError::Connection => true,
             ModelError::Status {
                 code: Some(code), ..
             } if is_used_up(code) => false,
-            ModelError::Status { status, .. } => matches!(status, 408 | 409 | 429 | 500..),
+            ModelError::Status { .. } if self.says_used_up && self.retry_after.is_none() => false,
+            ModelError::Status { status, .. } => {
+                matches!(status, 408 | 409 | 425 | 429 | 500..=599)
+            }
             ModelError::InvalidResponse | ModelError::CircuitOpen | ModelError::Overloaded => false,
         }
     }
@@ -259,6 +265,17 @@ impl From<ModelError> for AttemptError {
         Self {
             error,
             retry_after: None,
+            says_used_up: false,
+        }
+    }
+}
+
+impl From<Failure> for AttemptError {
+    fn from(failure: Failure) -> Self {
+        Self {
+            error: failure.error,
+            retry_after: failure.retry_after,
+            says_used_up: failure.says_used_up,
         }
     }
 }
@@ -302,17 +319,22 @@ async fn send(
     }
     let text = body::text(&bytes, &headers);
     let failed = match (status.is_success(), &text) {
-        (true, None) => Some(ModelError::Connection),
-        (true, Some(text)) => failure::of_success_status(&secrets.removed_from(text)),
+        (true, None) => Some(ModelError::Connection.into()),
+        (true, Some(text)) => {
+            failure::of_success_status(&secrets.removed_from(text)).map(AttemptError::from)
+        }
         (false, text) => {
             let raw = String::from_utf8_lossy(&bytes);
             let text = secrets.removed_from(text.as_deref().unwrap_or(&raw));
-            Some(failure::of_error_status(status.as_u16(), &text))
+            Some(failure::of_error_status(status.as_u16(), &text).into())
         }
     };
-    if let Some(error) = failed {
-        let retry_after = retry_after(&headers);
-        return Err(boxed(AttemptError { error, retry_after }));
+    if let Some(failed) = failed {
+        let retry_after = failed.retry_after.max(retry_after(&headers));
+        return Err(boxed(AttemptError {
+            retry_after,
+            ..failed
+        }));
     }
     let mut whole = axum::http::Response::new(text.unwrap_or_default().into_owned());
     *whole.headers_mut() = headers;

@@ -1,5 +1,6 @@
 //! How long an endpoint asks to wait before the next attempt. Its headers hold a number of seconds or
-//! a date, as HTTP has it, or what some endpoints write instead: fractions, units, milliseconds.
+//! a date, as HTTP has it, or what some endpoints write instead: fractions, units, milliseconds. The
+//! waits that stand in bodies have the same forms; `failure` finds them.
 
 use std::time::Duration;
 
@@ -26,8 +27,10 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         .max()
 }
 
-fn wait(text: &str) -> Option<Duration> {
-    seconds(text)
+/// The wait in a text; `None` when its form is not known.
+pub(super) fn wait(text: &str) -> Option<Duration> {
+    // `36.5s`: a unit behind a fraction is not known to `humantime`.
+    seconds(text.strip_suffix('s').unwrap_or(text))
         .or_else(|| humantime::parse_duration(text).ok())
         .or_else(|| date(text)?.duration_since(Timestamp::now()).try_into().ok())
 }

@@ -37,6 +37,7 @@ mod endings;
 mod endpoint_bodies;
 mod endpoint_failures;
 mod endpoint_forms;
+mod endpoint_retries;
 mod endpoints;
 mod error_chain;
 mod evidence;
