@@ -1,12 +1,12 @@
 //! Which settings the help of a subcommand shows: those that the subcommand reads. Each subcommand
 //! accepts all of them, so that a command of one kind can be made from a command of another, and
-//! settings may stand before the subcommand.
+//! settings may be written before the subcommand.
 
 use clap::{Arg, Command, CommandFactory, FromArgMatches};
 
 use crate::cli::Cli;
 
-/// Settings that only clients from outside of this process notice.
+/// Settings that affect only clients outside this process.
 const FOR_CLIENTS: [&str; 10] = [
     "listen",
     "api_keys",
@@ -40,8 +40,8 @@ pub fn command() -> Command {
         let unread = settings
             .iter()
             .filter(|setting| !reads(&name, setting.get_id().as_str()));
-        // A setting that a subcommand has already is not added to it again when clap adds the global
-        // ones.
+        // clap adds global settings only to subcommands that do not have them yet, so these hidden
+        // copies stay.
         subcommand.args(unread.map(|setting| setting.clone().hide(true)))
     })
 }
@@ -56,7 +56,7 @@ fn reads(subcommand: &str, setting: &str) -> bool {
         "audit" => matches!(setting, "data" | "deadline" | "trace_url"),
         "pseudonym" => matches!(setting, "data" | "pseudonym_key"),
         "decide" => !FOR_CLIENTS.contains(&setting),
-        // Its ledger and its key of pseudonyms are temporary.
+        // Its ledger and its pseudonym key are temporary.
         "demo" => !FOR_CLIENTS.contains(&setting) && !matches!(setting, "data" | "pseudonym_key"),
         _ => true,
     }

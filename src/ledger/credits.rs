@@ -147,8 +147,9 @@ async fn credited(
             is_counted: true,
         });
     }
-    // An earlier version recorded the purchase. It took credits of an unpaid purchase back at once,
-    // which a resolution must not do again.
+    // An earlier version recorded the purchase, and did not count its credits there. That version
+    // took money back even for a purchase that was not paid yet, so a resolution must subtract only
+    // the credits that took nothing back.
     let sql = "SELECT document FROM decision WHERE tenant_id = $1 AND person = $2 AND currency = $3 AND amount_minor < 0";
     let documents: Vec<(String,)> = query(sql)
         .bind(&purchase.tenant_id)

@@ -82,8 +82,9 @@ pub fn parse(url: &SecretString) -> Result<PgConnectOptions, DatabaseUrlError> {
     })
 }
 
-/// Whether a password may have ended too early: an `@` is only before the host, and a `%` begins a
-/// percent-encoded character. A `/`, `?` or `#` in a password moves its `@` behind the host.
+/// Whether a password may have been cut short by one of its own characters. An `@` may only precede
+/// the host, and a `%` has to begin a percent-encoded character. A `/`, `?` or `#` in a password
+/// would end it early, and then the `@` comes after the supposed host.
 fn is_ambiguous(text: &str) -> bool {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));

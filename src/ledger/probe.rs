@@ -1,5 +1,5 @@
-//! Whether the ledger can be written to: the answer of `/readyz`. A committed write
-//! proves as much, so the probe runs only when no write was committed within the last second.
+//! Whether the ledger can be written to, which `/readyz` answers. A committed write proves that it
+//! can, so the probe runs only when no write was committed within the last second.
 
 use std::sync::atomic::Ordering;
 
@@ -9,8 +9,8 @@ use crate::ledger::group_commit::Slot;
 use crate::ledger::statement::query;
 use crate::ledger::write::LedgerWrite;
 
-/// More than a decision takes with its indexes, so that the probe fails on a disk that is too full
-/// for one.
+/// More bytes than a decision and its index entries take, so that the probe fails on a disk that is
+/// too full for a decision.
 const PROBE_BYTES: usize = 128 * 1024;
 
 impl Ledger {

@@ -1,6 +1,6 @@
 //! Opening a ledger to read it. A ledger that can be written to is opened as the service opens it.
 //! One on a read-only medium, or on a standby of Postgres, is opened as it is, provided that its
-//! tables are those of this version. The usual way in is in `store`.
+//! tables are those of this version. Opening a ledger to write to it is in `store`.
 
 use std::path::{Path, PathBuf};
 
@@ -66,8 +66,8 @@ impl Ledger {
     }
 }
 
-/// A pool that only reads a file. `None` when the file cannot be read without its write-ahead log,
-/// and that cannot be read without the index that the medium has no place for.
+/// A pool that only reads a file. `None` when the file has a write-ahead log that is not empty:
+/// reading that log takes an index file, which cannot be created on a read-only medium.
 async fn file_pool(path: &Path) -> Result<Option<Pool>, DbError> {
     let pool = Pool::sqlite_to_read(path.to_owned(), Access::ReadOnly);
     let Err(error) = read_schema(&pool).await else {
@@ -77,7 +77,7 @@ async fn file_pool(path: &Path) -> Result<Option<Pool>, DbError> {
         return Err(error);
     }
     let log = PathBuf::from(format!("{}-wal", path.display()));
-    // A log that is absent or empty has no records, so the file alone is the whole ledger.
+    // A log that is absent or empty holds no changes, so the file alone is the whole ledger.
     if log.metadata().is_ok_and(|log| log.len() > 0) {
         return Ok(None);
     }

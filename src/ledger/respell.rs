@@ -25,8 +25,7 @@ use crate::ledger::{Ledger, RecordedTenants};
 use crate::policy::phrase::merchant_key;
 use crate::spelling;
 
-/// Rows of one table that are brought up to date in one write, so that other writes are not kept
-/// waiting for long.
+/// The most rows that one write brings up to date, so that other writes do not wait for long.
 const PAGE: i64 = 500;
 
 /// The tables with rows to bring up to date, and which rows these are.
@@ -41,7 +40,7 @@ const TO_DO: [(&str, &str); 3] = [
 
 impl Ledger {
     /// Brings all rows into their one spelling, and finds the tenants that are recorded in another
-    /// one.
+    /// spelling.
     pub(super) async fn respelled(self) -> Result<Self, LedgerError> {
         for (table, is_to_do) in TO_DO {
             let sql = AssertSqlSafe(format!(
@@ -66,7 +65,7 @@ impl Ledger {
         })
     }
 
-    /// The tenants that are recorded in other spellings than their one.
+    /// The tenants that are recorded in a spelling other than the one that is compared.
     pub(super) async fn recorded_tenants(&self) -> Result<RecordedTenants, LedgerError> {
         // A write that records nothing, such as an erasure, can leave a head at 0.
         let sql = "SELECT tenant_id FROM chain_head WHERE seq > 0 ORDER BY tenant_id";
@@ -130,8 +129,9 @@ impl RespellPage<'_> {
         Ok(!rows.is_empty())
     }
 
-    /// Adds what a row of another spelling has more than was carried over to the row of the one
-    /// spelling. The former stays, because an earlier version may be reading it.
+    /// Adds to the row in the one spelling what a row in another spelling holds beyond the amount
+    /// that was carried over before. The row in the other spelling stays, because a process of an
+    /// earlier version may still read it.
     async fn carry_usage(&self, db: &mut Connection) -> Result<bool, RecordError> {
         type Row = (String, String, String, String, String, i64, Option<i64>);
         let columns =
@@ -181,8 +181,8 @@ impl RespellPage<'_> {
         Ok(!rows.is_empty())
     }
 
-    /// Replaces rows by rows of the one spelling. The name of the merchant is read from the decision,
-    /// because earlier versions stored it with the words cut at combining marks.
+    /// Replaces rows with rows in the one spelling. The name of the merchant is read from the
+    /// decision, because earlier versions stored it with the words cut at combining marks.
     async fn respell_merchants(&self, db: &mut Connection) -> Result<bool, RecordError> {
         type Row = (String, String, String, String, String, String, i64);
         let columns =

@@ -1,8 +1,8 @@
-//! Superseding a decision that the model did not answer: the expense is decided anew, and the old
-//! decision stays as it was sealed. Its row names the decision that superseded it; it no longer waits
-//! for a person, and lists leave it out. Which decisions can be superseded is decided in
-//! `agent::supersede`. Such a decision holds no share of any cap; the new one takes its share in the
-//! transaction that records it.
+//! Superseding a decision that was made without the model's advice: the expense is decided anew,
+//! and the old decision stays as it was sealed. Its row names the decision that superseded it; it
+//! no longer waits for a person, and lists leave it out. Which decisions can be superseded is
+//! decided in `agent::supersede`. Such a decision holds no share of any cap; the new one takes its
+//! share in the transaction that records it.
 
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ use crate::ledger::statement::query;
 /// The value of the column `standing` of a superseded decision.
 const SUPERSEDED: &str = "superseded";
 
-/// Checks that a decision is still open to be superseded. Its tenant is locked until the
+/// Checks that a decision can still be superseded. Its tenant is locked until the
 /// transaction ends.
 ///
 /// # Errors
@@ -50,8 +50,8 @@ pub(super) async fn mark(
     .bind(old.to_string())
     .execute(&mut *transaction)
     .await?;
-    // The list of failed checks is searched page by page without looking at the decisions, so it must
-    // not hold what lists leave out. The checks stay in the record.
+    // The table of failed checks is searched page by page without looking at the decisions, so it
+    // must not hold decisions that lists leave out. The checks stay in the record.
     query("DELETE FROM failed_validation WHERE tenant_id = $1 AND decision_id = $2")
         .bind(&new.tenant_id)
         .bind(old.to_string())

@@ -228,7 +228,7 @@ fn superseded_in(record: &Value) -> Option<String> {
 }
 
 /// The statement that reads the next links of a chain, each with the record it is about. A join per
-/// kind of record, because SQLite looks up no single rows in a `UNION ALL`.
+/// kind of record, because SQLite does not look up single rows in a `UNION ALL`.
 fn links_statement() -> String {
     let columns = |column: fn(RecordKind) -> &'static str| {
         let columns = RECORDS.map(|kind| format!("{}.{}", kind.table, column(kind)));
@@ -332,7 +332,7 @@ impl Link {
         Ok(superseded_in(&record))
     }
 
-    /// Whether the columns that the record is found by agree with its document.
+    /// Whether the columns by which the record is found agree with its document.
     fn is_in_place(&self, tenant_id: &str, record: &Value) -> bool {
         let expense_id = record.get("expense_id").unwrap_or(&record["id"]);
         self.tenant_id.as_deref() == Some(tenant_id)

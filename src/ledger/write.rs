@@ -15,14 +15,15 @@ const MAX_CONFLICTS: u32 = 8;
 /// A trait and not a closure, because the future of an `AsyncFnMut(&mut Slot)` cannot be shown to be
 /// `Send` for every lifetime of the slot, and writes run in spawned tasks.
 pub(super) trait LedgerWrite: Send {
-    /// What the write gives back.
+    /// What the write returns.
     type Output: Send;
 
     /// Writes, in a transaction that has locked the tenant. May run more than once, each time in a
     /// new transaction, so it must not depend on what an earlier run changed in `self`.
     ///
     /// # Errors
-    /// A refusal only before the first change, because the transaction may still be committed.
+    /// A refusal is returned only before the first change, because the transaction may still be
+    /// committed for other writes.
     fn write(
         &mut self,
         slot: &mut Slot,

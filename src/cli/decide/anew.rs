@@ -40,9 +40,10 @@ pub(super) fn lacks_advice(answer: &LineAnswer) -> bool {
     Decided::without_advice(answer).is_some_and(|decided| decided.superseded_by.is_none())
 }
 
-/// The row that supersedes the decision that an earlier run left without advice; `None` if the answer
-/// is new, or its decision need not be superseded. The key of the new row is made of the old key and
-/// of the decision's id, so that a decision that was superseded already brings the newer one back.
+/// The row that supersedes the decision that an earlier run left without advice; `None` if the
+/// answer is new, or its decision need not be superseded. The key of the new row is made of the old
+/// key and of the decision's id, so that a further run brings the newer decision back and makes no
+/// third one.
 pub(super) fn superseding(row: &Row, answer: &LineAnswer) -> Option<Row> {
     if !answer.replayed {
         return None;
@@ -54,7 +55,7 @@ pub(super) fn superseding(row: &Row, answer: &LineAnswer) -> Option<Row> {
     };
     let key = format!("{}\0{id}", line.idempotency_key);
     let hash = hex::encode(Sha256::digest(key));
-    // Raw values, so that no number is read and written again.
+    // Raw values, so that numbers stay exactly as they were written.
     let mut expense: BTreeMap<String, Box<RawValue>> =
         serde_json::from_str(line.expense.get()).ok()?;
     expense.insert("supersedes".to_owned(), to_raw_value(&id).ok()?);

@@ -26,7 +26,7 @@ use crate::cli::decide::anew;
 use crate::cli::decide::row::{Content, Row};
 use crate::http::batch::{LineAnswer, NDJSON, PATH};
 
-/// How often a row is sent again, and how long the first wait is; each later wait is twice as long.
+/// How often a row is sent again, and the first wait; each later wait is twice as long.
 /// The waits add up to 63 s, longer than the lease of an idempotency key: with the default
 /// `--deadline`, the keys of a process that was killed are free after a minute.
 const N_RETRIES: usize = 6;
@@ -100,7 +100,7 @@ impl BatchClient {
             }
             let newer = self.answers(&anew, |_| {}).await?;
             // A row that is refused keeps its decision: a person resolved it meanwhile, another request
-            // superseded it, or the service is of an earlier version.
+            // superseded it, or the service runs an earlier version.
             let is_decided =
                 |(_, answer): &(usize, LineAnswer)| answer.status == StatusCode::CREATED;
             places = Vec::new();
@@ -221,7 +221,7 @@ impl BatchClient {
         Ok(())
     }
 
-    /// Posts lines.
+    /// Posts lines to the batch route.
     async fn post(&self, body: String) -> anyhow::Result<Response<Body>> {
         self.request(Method::POST, PATH, &[], body).await
     }
@@ -255,7 +255,7 @@ impl BatchClient {
     ) -> anyhow::Result<Response<Body>> {
         match &self.target {
             Target::InProcess(router) => {
-                // A router looks at the path and the query only.
+                // A router looks only at the path and the query, so any host will do.
                 let url = address(&"http://localhost".parse()?, path, query);
                 let mut request = Request::builder()
                     .method(method)
@@ -280,7 +280,7 @@ impl BatchClient {
         }
     }
 
-    /// The error of a request that was answered with another status than 200.
+    /// The error of a request that was answered with a status other than 200.
     fn refused(&self, status: StatusCode, body: &[u8]) -> anyhow::Error {
         anyhow!(
             "{} returned {status}: {}",

@@ -1,5 +1,5 @@
-//! How amounts and dates are written in the cells of a table. Nothing is guessed: what is not written
-//! as the command line says is an error of the row.
+//! How amounts and dates are written in the cells of a table. Nothing is guessed: a cell that is
+//! not in the format given on the command line is an error of its row.
 
 use std::sync::LazyLock;
 
@@ -9,13 +9,14 @@ use regex::Regex;
 
 /// The format of dates without `--date-format`.
 const ISO_DATE: &str = "%Y-%m-%d";
-/// The first year of four digits. An earlier one is a year of two digits that was read as four.
+/// The first year with four digits. An earlier one is a year of two digits that was read as one of
+/// four.
 const MIN_YEAR: i16 = 1000;
 /// The moment in examples, whose day, month and year cannot be mistaken for each other.
 const EXAMPLE: DateTime = DateTime::constant(2026, 3, 14, 15, 9, 26, 0);
 
-/// What may follow a date that is read: a time with or without its zone, or a zone. The day counts as
-/// it is written.
+/// What may follow a date that is read: a time with or without its zone, or a zone. The day is used
+/// as it is written, and not converted to another zone.
 static TIME: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r"(?x) ^ (
@@ -52,13 +53,13 @@ impl AmountFormat {
     /// An amount as the API accepts it, with a point before its decimals.
     ///
     /// # Errors
-    /// What would be accepted, when the amount is not written in this format.
+    /// When the amount is not written in this format; the error says what would be accepted.
     pub(super) fn plain(self, cell: &str) -> Result<String, String> {
-        self.read(cell).ok_or_else(|| self.fault(cell))
+        self.read(cell).ok_or_else(|| self.diagnostic(cell))
     }
 
-    /// What is wrong with an amount that is not written in this format.
-    fn fault(self, cell: &str) -> String {
+    /// What is wrong with an amount that is not written in this format, and what to write instead.
+    fn diagnostic(self, cell: &str) -> String {
         let is_sign = |c: char| MINUS.contains(&c) || matches!(c, '+' | '(' | ')');
         let is_separator = |c: char| ".,_'".chars().chain(BLANKS).any(|known| is_alike(known, c));
         if cell.contains(|c: char| !c.is_ascii_digit() && !is_sign(c) && !is_separator(c)) {
@@ -100,7 +101,10 @@ impl AmountFormat {
             Some((whole, decimals)) => (whole, Some(decimals)),
             None => (digits, None),
         };
-        let is_separator = |c: char| self.thousands.is_some_and(|told| is_alike(told, c));
+        let is_separator = |c: char| {
+            self.thousands
+                .is_some_and(|separator| is_alike(separator, c))
+        };
         let groups: Vec<&str> = whole.split(is_separator).collect();
         let is_number =
             |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -120,8 +124,8 @@ pub(super) fn is_zero(amount: &str) -> bool {
     amount.contains('0') && !amount.contains(|c| !matches!(c, '-' | '.' | '0'))
 }
 
-/// Whether the groups of a number are as people write thousands: by three digits, or in India by two
-/// before the last three. Any other groups may mean decimals.
+/// Whether the groups of a number are written as thousands: of three digits each, or as in India of
+/// two digits before the last three. In any other groups, the separator may be that of decimals.
 fn are_thousands(groups: &[&str]) -> bool {
     let [first, inner @ .., last] = groups else {
         return true;
@@ -137,19 +141,20 @@ fn are_thousands(groups: &[&str]) -> bool {
         && last.len() == 3
 }
 
-/// Blanks and apostrophes have several forms, which people do not tell apart.
-fn is_alike(told: char, c: char) -> bool {
+/// Whether two characters are the same separator to a reader: blanks and apostrophes have several
+/// forms that look alike.
+fn is_alike(one: char, other: char) -> bool {
     const APOSTROPHES: [char; 2] = ['\'', '\u{2019}'];
-    told == c
+    one == other
         || [&BLANKS[..], &APOSTROPHES]
             .iter()
-            .any(|forms| forms.contains(&told) && forms.contains(&c))
+            .any(|forms| forms.contains(&one) && forms.contains(&other))
 }
 
 /// How dates are written.
 #[derive(Clone, Debug)]
 pub(super) struct DateFormat {
-    /// In the directives of `strftime`, without a time zone at the end.
+    /// The directives of `strftime`, without a time zone at the end.
     directives: String,
 }
 
@@ -167,7 +172,7 @@ impl DateFormat {
     /// # Errors
     /// When a date that is written in the format cannot be read back.
     pub(super) fn parse(format: &str) -> Result<Self, &'static str> {
-        // A time zone is left to `TIME`, which knows more ways to write one.
+        // A time zone is left to `TIME`, which accepts more ways to write one.
         let zone = ["%:::z", "%::z", "%:z", "%z", "%Z", "%:Q", "%Q"];
         let directives = zone
             .iter()
@@ -190,7 +195,7 @@ impl DateFormat {
     /// The day of a date as the API accepts it. A time after the date is left out.
     ///
     /// # Errors
-    /// What would be accepted, when the date is not written in this format.
+    /// When the date is not written in this format; the error says what would be accepted.
     pub(super) fn day(&self, cell: &str) -> Result<String, String> {
         let read = BrokenDownTime::parse_prefix(&self.directives, cell).ok();
         let dated = read.and_then(|(time, n_bytes)| Some((time.to_date().ok()?, time, n_bytes)));
@@ -208,7 +213,7 @@ impl DateFormat {
         if date.year() < MIN_YEAR {
             return Err(self.short_year());
         }
-        self.is_written_so(time, cell)
+        self.is_in_full(time, cell)
             .then(|| date.to_string())
             .ok_or_else(|| self.expected())
     }
@@ -229,13 +234,13 @@ impl DateFormat {
         )
     }
 
-    /// Whether the numbers of a date are written in full. A zero in front of a day or a month may be
-    /// absent or one too many, but only if something separates it from the next number: `2026111`
-    /// could be the 1st of November or the 11th of January.
-    fn is_written_so(&self, mut time: BrokenDownTime, cell: &str) -> bool {
+    /// Whether the numbers of a date are written in full. The leading zero of a day or a month may
+    /// be missing or superfluous, but only if something separates it from the next number:
+    /// `2026111` could be the 1st of November or the 11th of January.
+    fn is_in_full(&self, mut time: BrokenDownTime, cell: &str) -> bool {
         let directives = without_fraction(&self.directives);
         let written = time.to_string(directives);
-        // Shows which of the numbers is the year.
+        // The same date in another year: the number that differs is the year.
         let another = time
             .set_year(Some(2111))
             .and_then(|()| time.to_string(directives));

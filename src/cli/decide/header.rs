@@ -15,8 +15,8 @@ use crate::spelling;
 /// Fields, each with the index of its column.
 pub(super) type Columns = Vec<(&'static str, usize)>;
 
-/// Finds the columns of a header without its unnamed columns at the end, and writes to `notes` which
-/// ones are not read.
+/// Finds the column of each field in a header, from which unnamed columns at the end were removed,
+/// and writes to `notes` which columns are not read.
 ///
 /// # Errors
 /// When the header and the flags do not say where the fields of an expense are.
@@ -57,11 +57,11 @@ pub(super) fn check_options(options: &TableOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Fails if the header cannot be one: the file ends before it, it opens a quote that is never closed,
-/// or it is not text.
+/// Checks that the first row can be a header.
 ///
 /// # Errors
-/// In these cases.
+/// When the file ends before it, when it opens a quote that is never closed, names no columns or is
+/// not text, and when the file consists of JSON lines.
 pub(super) fn check_text(header: &StringRecord, wanted: &Decide) -> anyhow::Result<()> {
     let last = header.iter().next_back().unwrap_or_default();
     if last == END && header.len() == 1 {
@@ -96,8 +96,9 @@ pub(super) fn check_text(header: &StringRecord, wanted: &Decide) -> anyhow::Resu
     Ok(())
 }
 
-/// The column of each field: the column that `--column` names, else the column with the name of the
-/// field. Names are compared in one spelling, because one accent or blank has several forms.
+/// The column of each field: the column that `--column` names, or else the column with the name of
+/// the field. Names are compared in one spelling, because the same accent or blank can be encoded
+/// in several ways.
 fn columns(header: &StringRecord, options: &TableOptions) -> anyhow::Result<Columns> {
     let mut columns = Vec::new();
     for field in FIELDS {
@@ -119,7 +120,7 @@ fn columns(header: &StringRecord, options: &TableOptions) -> anyhow::Result<Colu
             (None, _) if is_named => bail!(
                 "no column is called {name:?}; the columns are {}{}",
                 quoted(header),
-                elsewhere(header)
+                header_hint(header)
             ),
             (None, _) => {}
         }
@@ -139,7 +140,7 @@ fn check_required(
             bail!(
                 "no column is called {field:?}; name it with --column {field}=COLUMN, one of {}{}",
                 quoted(header),
-                elsewhere(header)
+                header_hint(header)
             );
         }
     }
@@ -147,7 +148,7 @@ fn check_required(
 }
 
 /// What to try when the header that was read may not be the header.
-fn elsewhere(header: &StringRecord) -> &'static str {
+fn header_hint(header: &StringRecord) -> &'static str {
     match header.len() {
         0 | 1 => {
             "; if this row is not the header, skip lines with --skip-lines, and if its cells are \
@@ -157,7 +158,7 @@ fn elsewhere(header: &StringRecord) -> &'static str {
     }
 }
 
-/// Fails unless the currency of every row is known: the file of a bank is seldom in the API's default
+/// Fails unless the currency of every row is known: a bank's file is seldom in the API's default
 /// currency.
 fn check_currency(columns: &Columns, options: &TableOptions) -> anyhow::Result<()> {
     let is_read = columns.iter().any(|(field, _)| *field == "currency");

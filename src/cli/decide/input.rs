@@ -13,11 +13,11 @@ use encoding_rs_io::DecodeReaderBytesBuilder;
 /// Where text comes from: a file or standard input.
 pub(super) type Input = Box<dyn Read + Send>;
 
-/// How many bytes are looked at to tell what a file is.
+/// How many bytes at the start of a file are read to find out what kind of file it is.
 const HEAD_BYTES: u64 = 1024;
 
-/// How files begin that are not text. The first one that matches names the file; a workbook is an
-/// archive as well, so it comes before archives.
+/// How files that are not text begin, what else their first bytes contain, and what such a file is
+/// called. The first match counts; a workbook is an archive as well, so it comes before archives.
 const NOT_TEXT: [(&[u8], &[u8], &str); 18] = [
     (b"PK", b"[Content_Types].xml", "an Excel workbook (.xlsx)"),
     (b"PK", b"xl/", "an Excel workbook (.xlsx)"),
@@ -43,8 +43,8 @@ const NOT_TEXT: [(&[u8], &[u8], &str); 18] = [
     (b"{\\rtf", b"", "a text document (.rtf)"),
 ];
 
-/// How text begins that is neither a table nor JSON lines, and what else it contains, in small
-/// letters. The first one that matches names the file.
+/// How text that is neither a table nor JSON lines begins, what else it contains, both in lower
+/// case, and what such a file is called. The first match counts.
 const OTHER_TEXT: [(&str, &str, &str); 12] = [
     ("<", "camt.05", "a CAMT statement"),
     ("ofxheader", "", "an OFX statement"),
@@ -72,7 +72,7 @@ pub(super) fn open(
 ) -> anyhow::Result<(Input, Option<u64>)> {
     let encoding = encoding.filter(|encoding| *encoding != UTF_8);
     if path.as_os_str() == "-" {
-        // Checked when it is read: a pipe may have nothing to say yet.
+        // Checked when it is read: a pipe may be empty so far.
         let checked = Checked::new(Box::new(io::stdin()), encoding);
         return Ok((decoded(checked, encoding), None));
     }
@@ -142,10 +142,10 @@ impl Checked {
         self.is_checked = true;
         let head = self.head.get_mut();
         self.rest.by_ref().take(HEAD_BYTES).read_to_end(head)?;
-        let fault = not_text(head)
+        let problem = not_text(head)
             .or_else(|| other_text(head, self.encoding))
             .or_else(|| other_encoding(head, self.encoding));
-        match fault {
+        match problem {
             Some(message) => Err(io::Error::new(io::ErrorKind::InvalidData, message)),
             None => Ok(()),
         }
@@ -162,7 +162,7 @@ impl Read for Checked {
     }
 }
 
-/// What a file is that begins with these bytes, and what to do with it; `None` for text.
+/// Says what kind of file begins with these bytes, and what to do with it; `None` for text.
 fn not_text(head: &[u8]) -> Option<String> {
     let contains = |part: &[u8]| part.is_empty() || head.windows(part.len()).any(|at| at == part);
     let found = NOT_TEXT
@@ -171,7 +171,7 @@ fn not_text(head: &[u8]) -> Option<String> {
     found.map(|(_, _, name)| format!("the file is {name}; save the table as CSV UTF-8"))
 }
 
-/// What a file is whose text is neither a table nor JSON lines, and what to do with it.
+/// Says the same of text that is neither a table nor JSON lines; `None` for any other text.
 fn other_text(head: &[u8], encoding: Option<&'static Encoding>) -> Option<String> {
     let (text, ..) = encoding.unwrap_or(UTF_8).decode(head);
     let text = text.to_ascii_lowercase();
@@ -195,7 +195,7 @@ fn other_text(head: &[u8], encoding: Option<&'static Encoding>) -> Option<String
     })
 }
 
-/// In which other encoding than the expected one a file is, and what to do about it.
+/// Says that a file does not have the expected encoding, and what to do about it.
 fn other_encoding(head: &[u8], encoding: Option<&'static Encoding>) -> Option<String> {
     if head.starts_with(b"\xFF\xFE\0\0") || head.starts_with(b"\0\0\xFE\xFF") {
         return Some("the file is UTF-32; save it as CSV UTF-8".to_owned());
@@ -209,7 +209,7 @@ fn other_encoding(head: &[u8], encoding: Option<&'static Encoding>) -> Option<St
             format!("the file is UTF-8, not {name}; leave out --encoding")
         });
     }
-    // Every other byte of western text in UTF-16 is zero.
+    // Every second byte of western text in UTF-16 is zero.
     let is_zero = |place: usize| {
         head.iter()
             .skip(place)
@@ -228,10 +228,10 @@ fn other_encoding(head: &[u8], encoding: Option<&'static Encoding>) -> Option<St
     ))
 }
 
-/// Whether bytes are UTF-8 although the command line names another encoding. Letters with accents in an
-/// encoding of one byte for each letter are hardly ever UTF-8 by chance.
+/// Whether bytes are UTF-8 although the command line names another encoding. Accented letters in an
+/// encoding of one byte per letter are hardly ever valid UTF-8 by chance.
 fn is_utf_8(head: &[u8], encoding: &'static Encoding) -> bool {
-    // A byte order mark counts more than the flag, so nothing is misread.
+    // A byte order mark takes precedence over the flag, so nothing is misread.
     if head.starts_with(b"\xEF\xBB\xBF") {
         return false;
     }

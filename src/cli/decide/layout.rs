@@ -7,11 +7,12 @@ use csv::{ByteRecord, ReaderBuilder, Trim};
 
 use crate::cli::decide::input::Input;
 
-/// The delimiters that are found without being named. Of two that fit equally well, the first one.
+/// The delimiters that are detected without a flag. Of two that fit equally well, the first is
+/// used.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
-/// How much text is looked at to find the delimiter.
+/// How much text is read to find the delimiter.
 const SAMPLE_BYTES: u64 = 16 * 1024;
-/// How many rows of it.
+/// How many rows of that text are compared.
 const N_SAMPLE_ROWS: usize = 20;
 
 /// A table from its header on.
@@ -22,16 +23,16 @@ pub(super) struct Layout {
     pub delimiter: u8,
 }
 
-/// Skips the first `n_skipped` lines, and finds the delimiter: `told` by a flag, named by a line such
-/// as `sep=;`, or the one under which the first rows look most like a table with columns of these
-/// `names`. A line `sep=;` is not counted, because spreadsheets do not show it.
+/// Skips the first `n_skipped` lines, and finds the delimiter: `given` by a flag, named by a line
+/// such as `sep=;`, or the one under which the first rows look most like a table with columns of
+/// these `names`. A line `sep=;` is not counted, because spreadsheets do not show it.
 ///
 /// # Errors
 /// When the text cannot be read.
 pub(super) fn find(
     input: Input,
     n_skipped: usize,
-    told: Option<u8>,
+    given: Option<u8>,
     names: &[&str],
 ) -> io::Result<Layout> {
     let mut input = BufReader::new(input);
@@ -49,7 +50,7 @@ pub(super) fn find(
         line.clear();
     }
     let mut sample = line;
-    let delimiter = match told.or(named) {
+    let delimiter = match given.or(named) {
         Some(delimiter) => delimiter,
         None => {
             input.by_ref().take(SAMPLE_BYTES).read_to_end(&mut sample)?;
@@ -106,8 +107,8 @@ pub(super) fn is_delimiter(byte: u8) -> bool {
     byte.is_ascii() && !byte.is_ascii_alphanumeric() && !matches!(byte, b'"' | b'\n' | b'\r')
 }
 
-/// The delimiter under which the header has most of the wanted columns, then the one under which
-/// most rows are as long as the header.
+/// The delimiter under which the header has most of the wanted columns. Of several such delimiters,
+/// the one under which most rows are as long as the header.
 fn most_likely(sample: &[u8], names: &[&str]) -> u8 {
     let mut best = (DELIMITERS[0], (0, 0, 1));
     for delimiter in DELIMITERS {
@@ -120,8 +121,8 @@ fn most_likely(sample: &[u8], names: &[&str]) -> u8 {
     best.0
 }
 
-/// How well a delimiter fits: the wanted columns in the header, the rows that have as many cells as
-/// the header, and the columns.
+/// How well a delimiter fits: the numbers of wanted columns in the header, of rows that have as
+/// many cells as the header, and of columns.
 fn fit(sample: &[u8], delimiter: u8, names: &[&str]) -> (usize, usize, usize) {
     let mut rows = ReaderBuilder::new()
         .has_headers(false)

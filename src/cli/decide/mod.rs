@@ -126,8 +126,8 @@ pub enum Format {
 #[error("{0}")]
 pub struct InvalidCommand(String);
 
-/// All rows were answered, but some of them not with a decision, or with one that was made without
-/// the model's advice.
+/// All rows were answered, but some without a decision, or with one that was made without the
+/// model's advice.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("; "))]
 pub struct Undecided(Vec<String>);
@@ -170,7 +170,8 @@ fn key_prefix(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// When the file cannot be read, the service does not answer, or the answers cannot be written;
-/// [`Undecided`] when some rows were not answered with a decision, or decided without the model.
+/// [`Undecided`] when some rows were not answered with a decision, or were decided without the
+/// model.
 pub fn run(
     config: &Config,
     wanted: &Decide,
@@ -288,7 +289,7 @@ impl Run<'_> {
 
 /// Reads the rows in parts, on a separate thread: reading a pipe may block, and Ctrl-C has to work
 /// meanwhile. A credit whose purchase has to be found begins a part, because the purchase may be one
-/// of the rows before it.
+/// of the rows before it, which have to be decided first.
 fn read_ahead(mut rows: Rows) -> mpsc::Receiver<anyhow::Result<Vec<Row>>> {
     let (send, parts) = mpsc::channel(1);
     std::thread::spawn(move || {
@@ -312,7 +313,7 @@ fn read_ahead(mut rows: Rows) -> mpsc::Receiver<anyhow::Result<Vec<Row>>> {
                     None => break,
                 }
             }
-            // The last part is empty, or an error.
+            // Reading ends with an empty part, or with an error.
             let is_last = failed.is_some() || part.is_empty();
             if send.blocking_send(failed.map_or(Ok(part), Err)).is_err() || is_last {
                 return;

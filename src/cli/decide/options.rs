@@ -56,7 +56,7 @@ pub struct TableOptions {
 }
 
 impl TableOptions {
-    /// Whether a flag is given that says nothing about JSON lines.
+    /// Whether a flag is given that applies only to tables.
     pub(super) fn are_for_tables(&self) -> bool {
         !self.column.is_empty()
             || !self.set.is_empty()

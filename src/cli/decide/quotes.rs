@@ -1,7 +1,8 @@
-//! The text of a table on its way to the CSV reader, which forgives every quote. A quote that nobody
-//! closes, or that is closed in the middle of a cell, can make one cell of several rows, and then the
-//! amount of the last of them becomes the amount of the first. Therefore the text gets a last row of
-//! its own, which shows the first fault, and the places of the second are noted.
+//! The text of a table on its way to the CSV reader, which accepts misplaced quotes. A quote that
+//! is never closed, or that is closed in the middle of a cell, can merge several rows into one,
+//! whose amount is then that of the last of them. To find a quote that is never closed, a row is
+//! appended to the text; places where a cell goes on after its closing quote are noted while the
+//! text is read.
 
 use std::collections::VecDeque;
 use std::io::{self, Cursor, Read};
@@ -42,7 +43,7 @@ enum Place {
     Quoted,
     /// After a quote that closes the cell, unless it is the first of two.
     Closed,
-    /// After blanks behind the closing quote.
+    /// After blanks that follow the closing quote.
     Padded,
 }
 
@@ -74,6 +75,7 @@ impl QuotedText {
         self.strays.front().is_some_and(|stray| *stray < row.end)
     }
 
+    /// Moves on by one byte, and notes a cell that goes on after its closing quote.
     fn follow(&mut self, byte: u8) {
         let is_end = byte == self.delimiter || matches!(byte, b'\n' | b'\r');
         self.place = match (self.place, byte) {

@@ -16,9 +16,9 @@ use crate::domain::money::Currency;
 use crate::redact::redact;
 use crate::spelling::words;
 
-/// Decisions on a page, the most that the list allows.
+/// Decisions on a page: the most that the route allows.
 const PAGE: &str = "200";
-/// The most candidates that are shown.
+/// The most candidates that are redacted_words.
 const MAX_CANDIDATES: usize = 20;
 
 /// A page of decisions.
@@ -28,7 +28,7 @@ struct Page {
     next_cursor: Option<Uuid>,
 }
 
-/// The part of a decision by which it is recognised.
+/// The part of a decision that is compared with a row.
 #[derive(Deserialize)]
 struct Listed {
     id: Uuid,
@@ -63,7 +63,7 @@ fn line(credit: &Credit, purchase: Uuid) -> Content {
     let line = refunding(&credit.text, purchase)
         .and_then(|text| RawValue::from_string(text).ok())
         .and_then(|expense| keyed(credit.key.clone(), expense));
-    // Without its key the line is refused as a credit that names no purchase.
+    // If the line cannot be built, the row as it is gets refused: it names no purchase.
     Content::Line(line.unwrap_or_else(|| credit.text.clone()))
 }
 
@@ -87,7 +87,7 @@ async fn decisions_of(user_id: &str, client: &BatchClient) -> anyhow::Result<Vec
 /// fits.
 fn purchase(credit: &Credit, decisions: &[Listed]) -> Result<Uuid, Review> {
     let expense = &credit.expense;
-    // Newest first, so the first of equal rows is the last of them.
+    // Oldest first, as the ordinals of equal rows count: the list is newest first.
     let mut recorded = decisions
         .iter()
         .rev()
@@ -119,14 +119,15 @@ fn purchase(credit: &Credit, decisions: &[Listed]) -> Result<Uuid, Review> {
 }
 
 impl Listed {
-    /// Whether this is the decision on a row that says the same as the credit.
+    /// Whether this is the decision on a row with the same facts as the credit.
     fn is_recorded(&self, credit: &Expense) -> bool {
         self.refunds.is_some()
             && self.amount == credit.amount
             && self.currency == credit.currency
             && self.date == credit.date
             && is_same_text(&self.transaction, &credit.transaction)
-            && self.merchant.as_deref().map(shown) == credit.merchant.as_deref().map(shown)
+            && self.merchant.as_deref().map(redacted_words)
+                == credit.merchant.as_deref().map(redacted_words)
     }
 
     /// Whether a credit may refund this purchase.
@@ -142,11 +143,12 @@ impl Listed {
     }
 }
 
-/// Whether two texts have the same words. A service may record texts without personal data.
+/// Whether two texts have the same words once both are redacted, because a service may record
+/// redacted texts.
 fn is_same_text(one: &str, other: &str) -> bool {
-    shown(one) == shown(other)
+    redacted_words(one) == redacted_words(other)
 }
 
-fn shown(text: &str) -> Vec<String> {
+fn redacted_words(text: &str) -> Vec<String> {
     words(&redact(text))
 }

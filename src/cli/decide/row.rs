@@ -36,7 +36,7 @@ pub(super) enum Content {
 pub(super) struct Credit {
     /// The row as JSON.
     pub text: String,
-    /// What it says. Its `refunds` means nothing yet.
+    /// The expense of the row. Its `refunds` is a placeholder until the purchase is found.
     pub expense: Expense,
     /// The idempotency key of the row.
     pub key: String,

@@ -86,21 +86,22 @@ fn is_zero(text: &str) -> bool {
         .is_ok_and(|line| cells::is_zero(line.amount.get().trim_matches('"')))
 }
 
-/// A line as a credit, if the purchase that it refunds is all that it lacks.
+/// A line as a credit, if it lacks nothing but the purchase that it refunds.
 fn unmatched(text: &str) -> Option<Submitted> {
     // A purchase that exists nowhere, so that the other fields can be checked.
     let filled = refunding(text, Uuid::nil())?;
     parse(filled.as_bytes(), defaults()).ok()
 }
 
-/// A line with the purchase that it refunds. Written into the text, so that no field is read and
-/// written again.
+/// A line with the purchase that it refunds. The purchase is appended to the text, so that the
+/// other fields stay exactly as they were written.
 pub(super) fn refunding(text: &str, purchase: Uuid) -> Option<String> {
     let open = text.trim_end().strip_suffix('}')?;
     Some(format!("{open},\"refunds\":\"{purchase}\"}}"))
 }
 
-/// What a line does not say. A credit without a date comes after every purchase.
+/// The values of fields that a line leaves out. With this date, a credit without a date comes after
+/// every purchase.
 fn defaults() -> Defaults {
     Defaults {
         date: Date::constant(9999, 12, 31),

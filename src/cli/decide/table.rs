@@ -21,8 +21,8 @@ use crate::domain::submission::FIELDS;
 use crate::http::error::{Code, Problem};
 use crate::spelling;
 
-/// The fields that an empty cell must not leave to the API's defaults: dollars, today and no person
-/// in particular would be decided without anyone having said so.
+/// The fields that an empty cell must not leave to the API's defaults, which are dollars, today and
+/// no particular employee: the file does not say that any of these is meant.
 const NEVER_EMPTY: [&str; 5] = ["transaction", "amount", "currency", "date", "user_id"];
 
 /// A table, with the column of each field.
@@ -125,8 +125,8 @@ impl Table {
 
     /// Checks that the cells of a row belong to the columns of the header. Empty cells at the end may
     /// be missing, or be too many: spreadsheets and banks write both. Cells below columns without a
-    /// name may be filled if the row is exactly as long as the header, so that no decimal comma made
-    /// two cells of one.
+    /// name may be filled only if the row is exactly as long as the header; a longer row may have a
+    /// cell that a decimal comma split in two.
     fn check_shape(&mut self, cells: &ByteRecord, bytes: &Range<u64>) -> Result<(), String> {
         let n_cells = n_filled(cells);
         let last = n_cells.checked_sub(1).and_then(|place| cells.get(place));
@@ -168,8 +168,9 @@ impl Table {
         names(cells) == names(&self.header)
     }
 
-    /// Whether a row that lacks cells is the end of a file that ends inside an amount: without a line
-    /// break after it, and with fewer than two decimals.
+    /// Whether a row that lacks cells is the end of a file that was cut off inside an amount: no
+    /// line break follows, and the amount does not end with exactly two digits in a row, as one
+    /// with two decimals does.
     fn is_cut_off(&self, cells: &ByteRecord, bytes: &Range<u64>) -> bool {
         let is_last = self.reader.get_ref().ends_before(bytes.end);
         let is_amount = |(field, place): &(&str, usize)| {
@@ -192,7 +193,7 @@ impl Table {
                 .text(cells.get(*place).unwrap_or_default())
                 .and_then(|text| self.value(field, text, *place));
             match value {
-                // Checked cards leave such rows, and so do fees that were waived.
+                // Card verifications leave such rows, and so do waived fees.
                 Ok(Some(Value::String(amount))) if *field == "amount" && is_zero(&amount) => {
                     return Content::Skipped;
                 }
@@ -211,7 +212,7 @@ impl Table {
         fields.extend(
             self.constants
                 .iter()
-                .map(|(field, text)| ((*field).to_owned(), constant(field, text))),
+                .map(|(field, text)| ((*field).to_owned(), json_value(field, text))),
         );
         Content::Line(Value::Object(fields).to_string())
     }
@@ -244,7 +245,7 @@ impl Table {
             _ if text.is_empty() => return Ok(None),
             "amount" => Value::String(self.amounts.plain(text)?),
             "date" => Value::String(self.dates.day(text)?),
-            _ => constant(field, text),
+            _ => json_value(field, text),
         }))
     }
 }
@@ -259,9 +260,9 @@ fn without_formula(cell: &str) -> &str {
         .map_or(text, str::trim)
 }
 
-/// A value that needs no conversion but that of `receipt`, a boolean, which spreadsheets write in
-/// capitals.
-fn constant(field: &str, text: &str) -> Value {
+/// A text as JSON: a boolean for `receipt`, which spreadsheets write in capitals, and the text
+/// itself for every other field.
+fn json_value(field: &str, text: &str) -> Value {
     match (field, text.to_ascii_lowercase().as_str()) {
         ("receipt", "true") => Value::Bool(true),
         ("receipt", "false") => Value::Bool(false),

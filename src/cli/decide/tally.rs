@@ -63,8 +63,8 @@ impl Tally {
             self.n_skipped += 1;
             return Ok(());
         }
-        let is_below_zero = |error: &FieldError| error.message == UNNAMED_PURCHASE;
-        let is_credit = counted.review.is_some() || counted.errors.iter().any(is_below_zero);
+        let lacks_purchase = |error: &FieldError| error.message == UNNAMED_PURCHASE;
+        let is_credit = counted.review.is_some() || counted.errors.iter().any(lacks_purchase);
         self.n_open_credits += usize::from(is_credit);
         let problems = counted
             .errors
@@ -90,7 +90,8 @@ impl Tally {
         self.without_advice.map_or(0, |(n, _)| n)
     }
 
-    /// Whether most rows are credits that name no purchase, so that they may be purchases.
+    /// Whether most rows are credits that name no purchase. They are then probably purchases, in a
+    /// file that writes purchases below zero.
     pub(super) fn are_mostly_credits(&self) -> bool {
         self.n_open_credits > self.n_rows / 2
     }
