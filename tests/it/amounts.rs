@@ -159,11 +159,10 @@ fn a_word_in_capitals_that_is_a_currency_code_marks_an_amount() {
 
 #[test]
 fn a_number_is_read_exactly() {
-    let all = numbers;
-    assert_eq!(all("0.29"), [dec("0.29")]);
-    assert_eq!(all("999,999,999,999.99"), [dec("999999999999.99")]);
+    assert_eq!(numbers("0.29"), [dec("0.29")]);
+    assert_eq!(numbers("999,999,999,999.99"), [dec("999999999999.99")]);
     assert_eq!(
-        all("1.000"),
+        numbers("1.000"),
         [dec("1.000"), dec("1000")],
         "a point has two readings"
     );
@@ -203,7 +202,7 @@ fn invented(sentence: &str) -> Vec<String> {
         .collect()
 }
 
-/// Reasons with `{}` where an amount is, and with numbers that are no amounts around it.
+/// Reasons with `{}` in place of an amount, and beside it numbers that are not amounts.
 const REASONS: &[&str] = &[
     "The meal of {} on 3 Feb is within the cap.",
     "On 03.02. the meal of {} is within the cap.",
@@ -447,7 +446,7 @@ fn a_sentence_of_numbers_is_read_in_linear_time() {
         "3 Feb ",
         "1",
     ] {
-        // In quadratic time, this test would not end.
+        // In quadratic time, this would take far too long.
         assert!(named_amounts(&part.repeat(50_000)).len() <= 100_000);
     }
 }

@@ -36,7 +36,7 @@ async fn connect(url: &str, bytes: &[u8]) -> TcpStream {
     stream
 }
 
-/// What the service sends until it closes the connection. The test fails if it does not close it.
+/// The bytes that the service sends before it closes the connection. Fails if it stays open.
 async fn rest_of(mut stream: TcpStream) -> Vec<u8> {
     let mut received = Vec::new();
     let closed = timeout(TIMEOUT, stream.read_to_end(&mut received)).await;
@@ -45,7 +45,7 @@ async fn rest_of(mut stream: TcpStream) -> Vec<u8> {
     received
 }
 
-/// How many connections were closed for a reason.
+/// How many connections were closed for this reason.
 async fn n_closed(app: &TestApp, reason: &str) -> f64 {
     let labels = [("expense_connection_reason", reason)];
     app.metrics()
@@ -139,7 +139,7 @@ async fn idle_connections_are_evicted_for_new_ones() {
 }
 
 #[tokio::test]
-async fn clients_that_owe_the_body_of_a_request_keep_no_one_out() {
+async fn clients_that_do_not_send_the_body_of_a_request_block_no_other_client() {
     let app = service(HttpConfig {
         max_connections: 4,
         head_timeout: LONG,
@@ -164,7 +164,7 @@ async fn clients_that_owe_the_body_of_a_request_keep_no_one_out() {
         .await;
         assert!(rest_of(probe).await.starts_with(b"HTTP/1.1 200"), "{n}");
     }
-    // Those that waited longest were closed without an answer.
+    // The connections that had waited longest were closed without an answer.
     assert_eq!(rest_of(waiting.remove(0)).await, b"");
     assert!(n_closed(&app, "evicted").await >= 4.0);
     assert_eq!(n_closed(&app, "refused").await, 0.0);
@@ -230,7 +230,7 @@ async fn a_batch_whose_next_line_arrives_byte_by_byte_is_closed() {
     let mut stream = connect(&app.url, head.as_bytes()).await;
     let began = Instant::now();
     let mut ticks = tokio::time::interval(SHORT / 10);
-    // Blank lines are not lines either.
+    // Blank lines are skipped, so no line is ever complete.
     while stream.write_all(b" \n").await.is_ok() {
         assert!(began.elapsed() < TIMEOUT, "the connection is closed");
         ticks.tick().await;

@@ -1,5 +1,5 @@
-//! The body of a response, whatever an endpoint or a proxy did to it: a stream of events that was not
-//! asked for, compression, and JSON that almost is JSON.
+//! Bodies of responses in forms that the service did not ask for: a stream of events, compression,
+//! and almost valid JSON.
 
 use std::io::Write;
 
@@ -14,14 +14,14 @@ use crate::harness::expenses::{of_user, ride};
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::replies::{advice, category};
 
-/// The text of a right classification, with a sign that JSON has to escape.
-const RIGHT: &str = r#"{"rationale": "A \"ride\".", "category": "travel"}"#;
+/// The text of a correct classification, with a character that JSON has to escape.
+const CORRECT: &str = r#"{"rationale": "A \"ride\".", "category": "travel"}"#;
 
-/// A completion with the right answer.
+/// A completion with the correct answer.
 fn completion() -> Value {
     json!({
         "id": "chatcmpl-1", "model": "gpt-4o-mini",
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"content": RIGHT}}],
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"content": CORRECT}}],
         "usage": {"prompt_tokens": 100, "completion_tokens": 20},
     })
 }
@@ -51,10 +51,10 @@ async fn decided(app: &TestApp, fake: &FakeOpenAi, replies: Vec<Reply>, user: &s
 }
 
 #[tokio::test]
-async fn a_stream_that_was_not_asked_for_is_the_answer_that_its_events_are_pieces_of() {
+async fn the_pieces_of_an_unrequested_stream_are_joined_into_the_answer() {
     let fake = FakeOpenAi::spawn().await;
     let app = TestApp::with_openai(&fake).await;
-    let (head, tail) = RIGHT.split_at(20);
+    let (head, tail) = CORRECT.split_at(20);
     let draft = r#"{"category": "meals"}"#;
     let none = Value::Null;
     let usage = json!({"choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 20}});
@@ -74,7 +74,7 @@ async fn a_stream_that_was_not_asked_for_is_the_answer_that_its_events_are_piece
         )
     };
     let thinking = json!([{"type": "thinking", "thinking": [{"type": "text", "text": draft}]}]);
-    let first = json!({"choices": [{"index": 0, "message": {"content": RIGHT}}]});
+    let first = json!({"choices": [{"index": 0, "message": {"content": CORRECT}}]});
     for (n, body) in [
         format!("{plain}data: [DONE]\n\n"),
         plain.clone(),
@@ -135,7 +135,7 @@ async fn a_stream_that_was_not_asked_for_is_the_answer_that_its_events_are_piece
 async fn a_stream_that_fails_or_ends_early_is_tried_again() {
     let fake = FakeOpenAi::spawn().await;
     let app = TestApp::with_openai(&fake).await;
-    let begun = piece(json!({"content": RIGHT}), Value::Null);
+    let begun = piece(json!({"content": CORRECT}), Value::Null);
     let failed = json!({"error": {"code": 502, "message": "gone"}, "choices": [{"index": 0, "delta": {}, "finish_reason": "error"}]});
     for (n, body) in [
         stream([begun.clone()]),
@@ -155,8 +155,8 @@ async fn a_stream_that_fails_or_ends_early_is_tried_again() {
         assert_eq!(decision["outcome"], "approved", "{body}\n{decision:#}");
         assert_eq!(decision["steps"][0]["calls"][0]["retries"], 1, "{body}");
     }
-    // A stream whose model was cut off has ended.
-    let cut = stream([piece(json!({"content": RIGHT}), json!("length"))]);
+    // A stream that ends at the token limit is complete, so it is not requested again.
+    let cut = stream([piece(json!({"content": CORRECT}), json!("length"))]);
     let decision = decided(&app, &fake, vec![raw(cut)], "v").await;
     assert_eq!(
         decision["steps"][0]["error"],
@@ -171,7 +171,7 @@ fn zipped(body: impl ToString) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_body_that_was_compressed_unasked_is_read() {
+async fn a_body_is_read_although_its_compression_was_not_requested() {
     let fake = FakeOpenAi::spawn().await;
     let app = TestApp::with_openai(&fake).await;
     for (encoding, body) in [
@@ -181,7 +181,7 @@ async fn a_body_that_was_compressed_unasked_is_read() {
             "gzip",
             [zipped("{"), zipped(&completion().to_string()[1..])].concat(),
         ),
-        // Some proxies decompress a body, and leave the header.
+        // Some proxies decompress a body, but leave the header.
         ("gzip", completion().to_string().into_bytes()),
         ("identity", completion().to_string().into_bytes()),
     ] {
@@ -205,7 +205,7 @@ async fn a_body_that_was_compressed_unasked_is_read() {
 }
 
 #[tokio::test]
-async fn json_that_almost_is_json_costs_no_answer() {
+async fn an_answer_in_almost_valid_json_is_used() {
     let fake = FakeOpenAi::spawn().await;
     let app = TestApp::with_openai(&fake).await;
     let whole = completion().to_string();
@@ -223,13 +223,13 @@ async fn json_that_almost_is_json_costs_no_answer() {
         whole.replace("ride", "ride \\ud83d"),
         whole.replace("ride", "ride \\ude95\\ud83d"),
         whole.replace("ride", "ri\nde\t"),
-        content(&RIGHT.replace("ride", "ri\nde")),
-        content(&RIGHT.replace("ride", "ri\r\n\tde")),
-        content(&RIGHT.replace("ride", "ride \\ud83d")),
-        content(&RIGHT.replace("}", ", \"confidence\": NaN}")),
+        content(&CORRECT.replace("ride", "ri\nde")),
+        content(&CORRECT.replace("ride", "ri\r\n\tde")),
+        content(&CORRECT.replace("ride", "ride \\ud83d")),
+        content(&CORRECT.replace("}", ", \"confidence\": NaN}")),
         content(&format!(
             "It is NaN \" \n{}",
-            RIGHT.replace("ride", "ri\nde")
+            CORRECT.replace("ride", "ri\nde")
         )),
     ]
     .into_iter()
@@ -242,7 +242,7 @@ async fn json_that_almost_is_json_costs_no_answer() {
 }
 
 #[test]
-fn only_what_json_lacks_is_mended() {
+fn only_what_json_does_not_allow_is_mended() {
     for (text, expected) in [
         (
             r#"{"a": NaN, "b": [-Infinity, Infinity]}"#,
@@ -268,7 +268,7 @@ fn only_what_json_lacks_is_mended() {
 
 proptest! {
     #[test]
-    fn valid_json_is_never_mended_and_nothing_makes_it_panic(
+    fn valid_json_is_unchanged_and_no_text_causes_a_panic(
         value in "\\PC{0,40}",
         noisy in "[\\\\\"uud8dc0-9eINaf\n é-]{0,40}",
     ) {

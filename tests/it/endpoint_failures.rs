@@ -1,6 +1,6 @@
 //! Error responses of a model endpoint, in the many forms that endpoints give them: they decide
 //! whether a call is retried, and are shown to operators in the span, the log and the record, but not
-//! to employees. The statuses, words and waits that decide it are in `endpoint_retries`.
+//! to employees. `endpoint_retries` tests which statuses, messages and waits lead to a retry.
 
 use opentelemetry::trace::Status;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ pub(crate) fn raw(status: u16, body: &Value) -> Reply {
     Reply::raw(status, "application/json", body.to_string()).header("retry-after", "0")
 }
 
-/// The decision about a ride of an employee; the model gives these replies in the step classify.
+/// The decision on an employee's ride; the model gives these replies in the step classify.
 pub(crate) async fn decision(
     app: &TestApp,
     fake: &FakeOpenAi,

@@ -38,7 +38,7 @@ fn raw(body: &Value) -> Reply {
     Reply::raw(200, "application/json", body.to_string())
 }
 
-/// The decision about a ride of an employee; the model gives these replies in the step classify.
+/// The decision on an employee's ride; the model gives these replies in the step classify.
 async fn decided(app: &TestApp, fake: &FakeOpenAi, replies: Vec<Reply>, user: &str) -> Value {
     fake.on_classify(replies);
     fake.on_decide([advice("approved", "travel-trip-cap")]);
@@ -130,7 +130,7 @@ async fn content_in_parts_is_the_text_of_its_text_parts() {
     }
 }
 
-/// A completion whose message has these members beside its role.
+/// A completion with this message.
 fn message(message: &Value) -> Reply {
     raw(&json!({"choices": [{"finish_reason": "stop", "message": message}]}))
 }
@@ -142,7 +142,7 @@ async fn the_arguments_of_the_function_that_a_model_calls_are_its_answer() {
     let text = correct_answer().to_string();
     let call = |arguments: Value| json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}});
     let search = || call(json!("{\"query\": \"rides\"}"));
-    let right_calls = [
+    let correct_calls = [
         json!({"content": null, "tool_calls": [call(json!(text))]}),
         json!({"content": " ", "tool_calls": [call(correct_answer())]}),
         json!({"tool_calls": call(json!(text))}),
@@ -153,7 +153,7 @@ async fn the_arguments_of_the_function_that_a_model_calls_are_its_answer() {
         json!({"content": text, "tool_calls": [], "function_call": null}),
         json!({"content": text, "tool_calls": [{"function": {"arguments": ""}}]}),
     ];
-    for (n, called) in right_calls.iter().enumerate() {
+    for (n, called) in correct_calls.iter().enumerate() {
         let decision = decided(&app, &fake, vec![message(called)], &format!("u{n}")).await;
         assert_eq!(decision["outcome"], "approved", "{called}\n{decision:#}");
         assert_eq!(decision["steps"][0]["attempts"], 1, "{called}");
@@ -233,7 +233,7 @@ async fn reasoning_is_an_answer_only_if_it_is_the_object_alone() {
 }
 
 #[tokio::test]
-async fn the_words_of_the_schema_may_begin_with_a_capital() {
+async fn the_words_of_the_schema_are_accepted_in_capitals_and_with_blanks_around_them() {
     let fake = FakeOpenAi::spawn().await;
     let app = TestApp::with_openai(&fake).await;
     for (n, (category, advised)) in [("Travel", "Approved"), (" TRAVEL ", "APPROVED\n")]

@@ -1,5 +1,5 @@
-//! Which failures of a model endpoint are retried, and after which wait: by status, by the words about
-//! a quota, and by the wait that the endpoint asks for.
+//! Which failures of a model endpoint are retried, and after which wait. This depends on the
+//! status, on what the message says about a quota, and on the wait that the endpoint asks for.
 
 use serde_json::{Value, json};
 
@@ -47,7 +47,7 @@ async fn a_wait_is_understood_in_every_form_that_endpoints_write() {
         decided["outcome"], "needs_review",
         "the longer of two waits counts"
     );
-    // What cannot be understood, and a date that has passed, ask for no wait.
+    // A value that cannot be understood, or a date that has passed, asks for no wait.
     for (n, value) in [
         "",
         "soon",
@@ -72,7 +72,7 @@ async fn a_wait_is_understood_in_every_form_that_endpoints_write() {
 }
 
 #[tokio::test]
-async fn a_429_whose_words_say_that_a_quota_is_used_up_is_retried_only_if_it_asks_to_wait() {
+async fn a_429_whose_message_reports_a_used_up_quota_is_retried_only_if_it_asks_for_a_wait() {
     let fake = FakeOpenAi::spawn().await;
     let app = TestApp::with_openai(&fake).await;
     let error = |message: &str| json!({"error": {"message": message, "type": "some_error"}});

@@ -1,6 +1,6 @@
-//! Each API of the table in `docs/configuration.md`, configured by flags alone, against an endpoint that
-//! refuses what that API is documented to refuse. Also which API is inferred from a host, which base
-//! URLs stop the start, and headers that the operator adds.
+//! Each API of the table in `docs/configuration.md`, configured by flags alone, against an endpoint
+//! that refuses what that API is documented to refuse. Also tests which API is inferred from a
+//! host, which base URLs stop the start, and headers that the operator adds.
 
 use std::sync::{Arc, Mutex};
 
@@ -41,7 +41,7 @@ fn model(flags: &[&str], variables: &[(&str, &str)]) -> OpenAiConfig {
     }
 }
 
-/// The errors of the start, in one text.
+/// The errors that stop the start, in one text.
 fn refused(flags: &[&str], variables: &[(&str, &str)]) -> String {
     built(flags, variables).expect_err("a refusal").to_string()
 }
@@ -54,7 +54,7 @@ struct Endpoint {
 }
 
 impl Endpoint {
-    /// Status and body with which the API refuses a request, as it documents.
+    /// The status and body of the API's documented refusal, or nothing if it accepts the request.
     fn refusal(&self, uri: &str, headers: &HeaderMap, body: &Value) -> Option<(u16, Value)> {
         let has = |field: &str| body.get(field).is_some();
         let form = body["response_format"]["type"].as_str().unwrap_or("none");
@@ -228,12 +228,12 @@ fn a_parameter_that_the_api_does_not_accept_stops_the_start() {
         let name = api.to_possible_value().unwrap().get_name().to_owned();
         let profile = api.profile("m");
         let variables = [("OPENAI_API_KEY", "sk-of-a-test")];
-        for (flag, value, is_taken) in [
+        for (flag, value, is_accepted) in [
             ("--seed", "1", profile.seed_name.is_some()),
             ("--reasoning-effort", "low", profile.takes_reasoning_effort),
         ] {
             let result = built(&["--model-api", &name, flag, value], &variables);
-            assert_eq!(result.is_ok(), is_taken, "{name} {flag}");
+            assert_eq!(result.is_ok(), is_accepted, "{name} {flag}");
         }
     }
 }

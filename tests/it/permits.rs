@@ -1,6 +1,6 @@
 //! The permits of model calls: in which order calls get them, and which calls are not made. The model
-//! of these tests answers when a test lets it. What callers of the service see when permits are
-//! scarce is tested in `back_pressure`.
+//! of these tests answers only when a test allows it. `back_pressure` tests what callers of the
+//! service see when permits are scarce.
 
 use std::num::NonZeroU32;
 use std::pin::pin;
@@ -176,7 +176,9 @@ async fn a_call_without_a_permit_before_its_deadline_fails_as_overloaded() {
 async fn a_call_that_cannot_be_answered_in_time_is_not_made() {
     for (step, is_made) in [(Step::Decide, true), (Step::Classify, false)] {
         let endpoint = endpoint(1, None);
-        // An answer takes a tenth of a second at least, so two need four tenths of reserve.
+        // The service learns that an answer takes at least a tenth of a second. Twice that is
+        // reserved for each answer that an expense still needs: four tenths at classify, two at
+        // decide.
         let mut learning = pin!(call(&endpoint, Step::Decide, Instant::now() + HOUR));
         let tenth = Instant::now() + Duration::from_millis(100);
         assert!(timeout_at(tenth, learning.as_mut()).await.is_err());

@@ -1,6 +1,6 @@
-//! Reasons in thirty languages, from `tests/data/reasons.tsv`: none that names only given amounts
-//! fails the check of amounts, and every invented amount is found. How amounts are written is in
-//! `amounts`.
+//! Reasons in thirty languages, from `tests/data/reasons.tsv`: a reason that names only given
+//! amounts passes the check of amounts, and every invented amount is found. `amounts` tests the
+//! notations of amounts.
 
 use std::collections::BTreeMap;
 
@@ -45,8 +45,8 @@ fn sentences(kind: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
     let lines = include_str!("../data/reasons.tsv").lines();
     lines.filter_map(move |line| {
         let mut cells = line.splitn(3, '\t');
-        let (of, language, sentence) = (cells.next()?, cells.next()?, cells.next()?);
-        (of == kind).then_some((language, sentence))
+        let (kind_of_line, language, sentence) = (cells.next()?, cells.next()?, cells.next()?);
+        (kind_of_line == kind).then_some((language, sentence))
     })
 }
 
@@ -55,8 +55,8 @@ fn written(language: &str, sentence: &str) -> Vec<String> {
     if !sentence.contains('{') {
         return vec![sentence.to_owned()];
     }
-    let of_language = WRITINGS.iter().find(|(of, _)| *of == language);
-    let (_, writings) = of_language.unwrap_or_else(|| panic!("{language} has no writings"));
+    let found = WRITINGS.iter().find(|(name, _)| *name == language);
+    let (_, writings) = found.unwrap_or_else(|| panic!("{language} has no writings"));
     let write = |writing: &&str| {
         let mut written = sentence.to_owned();
         for amount in ["18.40", "75.00", "56.60", "25.00"] {
@@ -70,7 +70,7 @@ fn written(language: &str, sentence: &str) -> Vec<String> {
     writings.iter().map(write).collect()
 }
 
-/// What a meal of 18.40 makes known, of which a policy pays 75.00 a day.
+/// The amounts that are given for a meal of 18.40 under a policy that pays 75.00 a day.
 fn given() -> Given {
     let mut given = Given::default();
     given.add(["18.40", "75.00", "56.60", "25.00", "0"].map(|amount| amount.parse().unwrap()));
@@ -91,11 +91,12 @@ fn invented(given: &Given, sentence: &str) -> Vec<String> {
         .collect()
 }
 
-/// Fails with the sentences that are wrong, and with how many of each language were tried.
-fn assert_none(wrong: &[String], n_tried: &BTreeMap<&str, usize>, least: usize) {
+/// Fails if any sentence is wrong, or if fewer than `n_expected` were tried; shows the wrong ones,
+/// and how many were tried in each language.
+fn assert_none(wrong: &[String], n_tried: &BTreeMap<&str, usize>, n_expected: usize) {
     let n_all: usize = n_tried.values().sum();
     assert!(wrong.is_empty(), "{n_tried:?}\n{}", wrong.join("\n"));
-    assert!(n_all >= least, "{n_tried:?}");
+    assert!(n_all >= n_expected, "{n_tried:?}");
 }
 
 #[test]
@@ -127,9 +128,9 @@ fn an_invented_amount_is_found_in_every_language() {
     assert_none(&missed, &n_tried, 590);
 }
 
-/// The 30 of `30 days` is no amount that a reason may name.
+/// A reason may not name the 30 of `30 days` as an amount.
 #[test]
-fn a_count_of_the_policy_is_no_given_amount() {
+fn a_count_in_the_policy_is_not_a_given_amount() {
     let given = given();
     for sentence in ["30 EUR are left.", "€30.00 are left.", "$30 are left."] {
         assert_eq!(invented(&given, sentence).len(), 1, "{sentence}");

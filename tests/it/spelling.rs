@@ -1,6 +1,6 @@
-//! The spelling of people, tenants, trips, words and merchants, text by text and as properties. That
-//! names are compared by their spelling everywhere is tested in `keys`, `resolutions`, `tenants`,
-//! `splits`, `duplicates` and `ledger`.
+//! The spelling of people, tenants, trips, words and merchants, text by text and as properties. The
+//! files `keys`, `resolutions`, `tenants`, `splits`, `duplicates` and `ledger` test that names are
+//! compared by their spelling everywhere.
 
 use expense_agent::policy::phrase::{Phrase, Readings, have_same_words, merchant_key};
 use expense_agent::spelling::digit::digit;
@@ -121,7 +121,7 @@ fn every_decimal_digit_of_unicode_is_a_digit() {
             "{c:?} U+{:X}",
             u32::from(c)
         );
-        // The library's tables may be older than the list, but know no digit as something else.
+        // The tables of `regex` may lack digits that the list has, but these have to be numeric.
         assert!(
             digit(c).is_none() || c.is_numeric(),
             "{c:?} U+{:X}",
@@ -217,7 +217,7 @@ fn look_alikes_do_not_hide_a_blocked_merchant() {
 #[test]
 fn every_character_that_looks_like_a_latin_letter_is_read_as_that_letter() {
     for c in characters().filter(|c| c.is_alphanumeric()) {
-        // A character that has a plain one as its compatibility form counts as that.
+        // A character whose compatibility form is in ASCII is read as that form instead.
         if std::iter::once(c).nfkc().all(|plain| plain.is_ascii()) {
             continue;
         }

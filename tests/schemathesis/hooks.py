@@ -1,4 +1,4 @@
-"""What schemathesis has to know beside the OpenAPI description: how JSON lines are written, and the rules that
+"""What schemathesis has to know besides the OpenAPI description: how JSON lines are written, and the rules that
 JSON Schema cannot express. Each exception is as narrow as its rule, and says why it exists.
 
 Used through `schemathesis.toml` by the tests in `tests/it/schemathesis.rs`; needs the package `schemathesis`.
@@ -15,8 +15,8 @@ from schemathesis.openapi.checks import RejectedPositiveData
 JSON_LINES = "application/x-ndjson"
 BATCH = "/v1/expenses/batch"
 
-# Fields that name something which has to exist, or whose bounds depend on it: a schema describes one
-# request, not what was sent before it. By the code of the problem.
+# For each code of a problem, the fields that name something that has to exist, or whose bounds depend on it. A
+# schema cannot express this, because it describes one request, not what was sent before it.
 REFERENCES = {
     # The purchase that is refunded, the decision that is superseded.
     "invalid_expense": {"refunds", "supersedes"},
@@ -30,7 +30,7 @@ REFERENCES = {
 
 
 def is_of_reference(problem):
-    """Whether a problem concerns nothing but references."""
+    """Whether a problem concerns references only."""
     allowed = REFERENCES.get(problem["code"])
     return allowed is not None and {error["field"] for error in problem.get("errors", [])} <= allowed
 
@@ -61,7 +61,7 @@ def from_lines(context, response):
 
 @schemathesis.check
 def every_valid_line_is_accepted(context, response, case):
-    """As `positive_data_acceptance`, for each line of a batch."""
+    """Like `positive_data_acceptance`, for each line of a batch."""
     if case.path != BATCH or response.status_code != 200 or not case.meta.generation.mode.is_positive:
         return
     for answer in from_lines(context, response):
@@ -73,13 +73,13 @@ def every_valid_line_is_accepted(context, response, case):
 def filter_failure(context, failure, case, response):
     if isinstance(failure, RejectedPositiveData):
         return not is_of_reference(response.json())
-    # A batch is accepted as a whole: what is wrong with a line is in the answer to that line.
+    # A batch is accepted as a whole: an error in a line is reported in the answer to that line.
     if isinstance(failure, AcceptedNegativeData) and case.path == BATCH and response.status_code == 200:
         return all(answer["status"] < 400 for answer in from_lines(context, response))
     return True
 
 
-# Valid values. JSON Schema knows numbers and not how they are written: it cannot refuse an exponent or limit
+# Valid values. JSON Schema describes numbers, not how they are written: it cannot refuse an exponent or limit
 # decimals, and `multipleOf` fails in validators that divide binary floats. So a number is cut to a whole one,
 # which every currency accepts; decimals are generated as strings. And a text has to show something, but the
 # patterns leave out the invisible characters above U+FFFF, which regular expressions write in different ways.

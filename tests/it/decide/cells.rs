@@ -77,7 +77,7 @@ async fn amounts_are_read_only_with_the_separators_that_flags_name() {
         ("18.40", &["--negate-amounts"], None),
         ("+18.40", &["--negate-amounts"], None),
         ("=\"\"18.40\"\"", &[], Some("18.40")),
-        // Never guessed.
+        // These could be read in several ways or are no plain number, and are never guessed.
         ("1,018.40", &[], None),
         ("18,40", &[], None),
         ("18,40", &["--thousands", ","], None),
@@ -151,8 +151,8 @@ async fn purchases_below_zero_are_read_with_a_flag_and_otherwise_a_note_names_th
     let table = "date,transaction,merchant,amount,user_id\n\
                  2026-02-03,Taxi,Cab,-12.01,ana\n2026-02-03,Check of the card,Cab,0.00,ana\n\
                  2026-02-04,Taxi,Cab,+12.01,ana\n2026-02-05,Bus,Line,-2.00,ana\n";
-    let told = ["--negate-amounts", "--match-refunds"];
-    let decided = decide_bytes(table.as_bytes(), &told).await;
+    let negating = ["--negate-amounts", "--match-refunds"];
+    let decided = decide_bytes(table.as_bytes(), &negating).await;
     assert_eq!(
         shown(&decided, "amount"),
         json!([[201, "12.01"], [200, null], [201, "-12.01"], [201, "2.00"]]),
@@ -161,12 +161,12 @@ async fn purchases_below_zero_are_read_with_a_flag_and_otherwise_a_note_names_th
     );
     let table = table.replace(",+12.01", ",-12.01");
     for more in [&[][..], &["--match-refunds"]] {
-        let untold = decide_bytes(table.as_bytes(), more).await;
-        assert_eq!(untold.code, Some(3));
+        let without_negating = decide_bytes(table.as_bytes(), more).await;
+        assert_eq!(without_negating.code, Some(3));
         assert!(
-            untold.notes.contains("add --negate-amounts"),
+            without_negating.notes.contains("add --negate-amounts"),
             "{}",
-            untold.notes
+            without_negating.notes
         );
     }
 }
@@ -191,7 +191,7 @@ async fn equal_separators_and_invalid_formats_are_an_invalid_command_line() {
 }
 
 #[tokio::test]
-async fn a_date_is_the_written_day_whatever_its_time_and_zone() {
+async fn a_date_is_the_written_day_regardless_of_its_time_and_zone() {
     let decided = decide_table("times.csv", &USD).await;
     let day = json!([201, "2026-02-03"]);
     assert_eq!(
@@ -274,7 +274,7 @@ async fn a_date_is_the_written_day_whatever_its_time_and_zone() {
 }
 
 #[tokio::test]
-async fn apostrophes_between_thousands_and_years_of_two_digits_are_read_if_flags_say_so() {
+async fn apostrophes_between_thousands_and_years_of_two_digits_are_read_with_flags() {
     let more = [
         "--column",
         "date=Datum",

@@ -1,7 +1,8 @@
 //! `decide`: every row of a file is answered, by a decision or by the reason why there is none, and
-//! no row is decided twice. `tables` tests how files are read, `shapes` and `cells` the many ways in
-//! which tables are written, `order` credits and the order of rows, `superseding` rows that were decided
-//! without the model's advice, `runs` how a run is interrupted, continued and sent to a service.
+//! no row is decided twice. `tables` tests how files are read, `shapes` and `cells` the many ways
+//! in which tables are written, `order` credits, skipped rows and the order of rows, `superseding`
+//! rows that were decided without the model's advice, `runs` how a run is interrupted, continued
+//! and sent to a service.
 
 mod cells;
 mod order;

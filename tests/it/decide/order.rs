@@ -1,5 +1,5 @@
 //! How the decision on a row depends on the rows before it: they use up caps, and a credit refunds a
-//! purchase among them. Also rows of amount zero, about which there is nothing to decide.
+//! purchase among them. Also rows of amount zero, which are skipped.
 
 use serde_json::{Value, json};
 

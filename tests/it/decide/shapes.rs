@@ -1,5 +1,5 @@
 //! The many ways in which banks and spreadsheets write tables: delimiters, encodings, lines before the
-//! header, and rows that are longer or shorter than it. What cells hold is tested in `cells`.
+//! header, and rows that are longer or shorter than it. `cells` tests what cells may contain.
 
 use serde_json::json;
 
@@ -152,7 +152,7 @@ async fn trailing_empty_cells_may_be_missing_or_superfluous() {
 #[tokio::test]
 async fn the_encoding_comes_from_the_byte_order_mark_or_from_a_flag() {
     let with_flag = ["--encoding", "windows-1252"];
-    // The letters and the dash are in other places than in ISO 8859-1 or in UTF-8.
+    // The letters are not UTF-8, and ISO 8859-1 has neither the dash nor the euro sign.
     let table = b"date,transaction,amount,currency\r\n2026-02-03,Taxi \xE0 Z\xFCrich \x96 2 \x80,12.01,USD\r\n";
     let workspace = Workspace::new();
     let file = workspace.path("table.csv");

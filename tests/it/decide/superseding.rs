@@ -17,7 +17,7 @@ use crate::harness::{TestApp, config, http_config};
 
 const OUTAGE: [&str; 2] = ["--model-fault", "unavailable:1"];
 
-/// Two equal rides, a laptop without a date, and a row that is no expense.
+/// Two equal rides, a laptop, and a row that is not a valid expense.
 const ROWS: &str = "date,transaction,amount,user_id,currency\n\
                     2026-03-14,Uber ride,45.00,ana,USD\n\
                     2026-03-14,Uber ride,45.00,ana,USD\n\

@@ -322,7 +322,7 @@ async fn a_stray_quote_does_not_give_a_row_the_amount_of_another_row() {
         ("\"24\" monitor\",1.00\nBus,2.00\n", json!([422, 201])),
         ("\"Taxi \\\"home\\\"\",1.00\nBus,2.00\n", json!([422, 201])),
         ("\"Taxi\" \"home\",1.00\nBus,2.00\n", json!([422, 201])),
-        // Quotes that are where they may be.
+        // Quotes in places where they are allowed.
         ("\"Taxi \"\"home\"\"\",1.00\r\nBus,2.00", json!([201, 201])),
         ("\"Taxi\" ,1.00\n\"Bus\",\"2.00\"", json!([201, 201])),
         ("Monitor 24\",1.00\nBus \"2\",2.00\n", json!([201, 201])),

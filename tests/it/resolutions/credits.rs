@@ -1,5 +1,5 @@
-//! Credits of a purchase and its resolution: what was paid in the end does not depend on their
-//! order, is never below zero, and the caps hold exactly what is paid or pending.
+//! Credits of a purchase and its resolution: the sum that is paid in the end does not depend on
+//! their order and is never below zero, and the caps hold exactly what is paid or pending.
 
 use proptest::prelude::*;
 use rust_decimal::{Decimal, RoundingStrategy};
@@ -27,7 +27,7 @@ const CURRENCIES: [(&str, u32, i64); 4] = [
     ("JPY", 0, 67),
 ];
 
-/// A purchase of an employee who has no other.
+/// The only purchase of an employee, and what happens to it.
 #[derive(Clone, Debug)]
 struct Script {
     currency: usize,
@@ -408,7 +408,8 @@ async fn the_reason_of_a_credit_larger_than_its_purchase_names_the_returned_amou
 }
 
 fn script() -> impl Strategy<Value = Script> {
-    // From 600.00 to 1,000.00 in the currency of the policy a person approves, to 100.00 the agent.
+    // In the policy's currency, amounts from 600.00 to 1,000.00 wait for a person's approval, and
+    // the agent approves amounts from 1.00 to 101.00.
     let amount = (0..CURRENCIES.len(), any::<bool>(), 0_i64..40_000);
     amount.prop_flat_map(|(currency, is_approved, cents)| {
         let (_, digits, rate) = CURRENCIES[currency];

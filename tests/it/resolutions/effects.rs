@@ -1,4 +1,4 @@
-//! What a resolution does to the caps, the category, later credits and tables.
+//! What a resolution does to the caps, the category, later credits and exported tables.
 
 use std::collections::HashMap;
 
@@ -109,7 +109,7 @@ async fn approving_a_reviewed_expense_above_a_cap_needs_the_role_of_the_exceptio
             "an approval takes its share like any other"
         );
 
-        // Sixty and thirty are above the seventy-five of a day.
+        // 60.00 and 30.00 together are above the cap of 75.00 a day.
         let second = office.decide(odd_meal("30.00")).await;
         let refused = office
             .resolve("ea_manager", &second, as_a_meal("manager"))
@@ -168,9 +168,9 @@ async fn an_approval_of_a_reviewed_expense_may_choose_another_category() {
 #[tokio::test]
 async fn a_credit_uses_the_category_and_the_rate_of_the_approval() {
     on_each_store(async |store| {
-        // The decision has neither category nor rate, so that both come from the person.
+        // The decision has neither category nor rate, so both come from the resolution.
         let faults = vec!["garbage:1".parse().unwrap()];
-        let lost = Office::with_model(
+        let garbled = Office::with_model(
             &store,
             ModelConfig::Offline {
                 faults,
@@ -180,7 +180,7 @@ async fn a_credit_uses_the_category_and_the_rate_of_the_approval() {
         .await;
         let mut lunch = odd_meal("40.00");
         lunch["currency"] = "EUR".into();
-        let lunch = lost.decide(lunch).await;
+        let lunch = garbled.decide(lunch).await;
         assert_eq!(
             (&lunch["category"], &lunch["converted_amount"]),
             (&Value::Null, &Value::Null)

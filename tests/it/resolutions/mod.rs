@@ -1,7 +1,7 @@
 //! Resolutions. `permissions` tests who may resolve, `own` that people do not resolve their own
 //! expenses, `credits` what is paid of a purchase with credits, `effects` what a resolution does to
 //! caps and category, `superseding` how an expense is decided anew, and `open` which decisions are open
-//! and what happens when many people resolve one.
+//! and what happens when many people resolve the same one.
 
 mod credits;
 mod effects;

@@ -1,5 +1,5 @@
-//! Decisions that are open: the queue of a role, many who resolve one at once, and the trace of a
-//! resolution.
+//! Decisions that are open: the queue of a role, many people who resolve the same decision at once,
+//! and the trace of a resolution.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
 //! The four-eyes principle: neither the employee nor the submitter can approve or deny an expense,
-//! whatever names the request gives. Both may withdraw it.
+//! regardless of the names in the request. Both may withdraw it.
 
 use expense_agent::config::Config;
 use expense_agent::config::http::HttpConfig;
@@ -18,7 +18,7 @@ fn personal(id: &str, user: &str) -> String {
     entry(id, "acme", &format!("ea_{id}"), &more)
 }
 
-/// Two keys of Ben, one each of Mia and José, and one of a program.
+/// Two keys of Ben, one each of Mia and José, one of a program, and one of Kim, who has no role.
 fn keys() -> KeyFile {
     KeyFile::new(&[
         personal("ben", "ben"),
@@ -209,7 +209,8 @@ async fn a_program_names_the_submitter_in_its_baggage_and_the_employee_in_the_bo
         let reply = act(&app, "ea_feed", &decision, "approve", Some("zoe")).await;
         assert_eq!(reply.status, 201, "{:#}", reply.body);
     }
-    // Who holds a personal key decides for themselves alone: the baggage takes nobody's vote.
+    // With a personal key, the submitter is the user of the key. The baggage names no other one, so
+    // Mia may still approve.
     let decision = submit(&app, "ea_ben", Some("kim"), "user.id=mia").await;
     let reply = act(&app, "ea_mia", &decision, "approve", None).await;
     assert_eq!(reply.status, 201, "{:#}", reply.body);

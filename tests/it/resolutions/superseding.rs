@@ -29,13 +29,13 @@ async fn in_an_outage(store: &TestStore) -> Office {
     with_fault(store, "unavailable:1").await
 }
 
-/// Denies a meal that the model classifies before it fails when it is asked for advice.
+/// A denial without advice: the model classifies the meal, but fails when it is asked for advice.
 async fn deny_without_advice(store: &TestStore, meal: Value) -> Value {
     let fake = FakeOpenAi::spawn().await;
     fake.on_classify([category("meals")]);
     fake.always(Reply::status(400));
-    let half = Office::with_model(store, openai(&fake)).await;
-    let denied = half.decide(meal).await;
+    let failing = Office::with_model(store, openai(&fake)).await;
+    let denied = failing.decide(meal).await;
     assert_eq!(
         (&denied["outcome"], &denied["agent_outcome"]),
         (&json!("denied"), &json!("error"))
@@ -84,7 +84,7 @@ async fn a_decision_without_the_models_advice_is_superseded_and_only_the_new_one
         let page = office.app.metrics().await;
         let waiting = page.sum("expense_decisions_pending", &[("expense_pending_role", "manager")]);
         assert_eq!(waiting.to_string(), "1");
-        // Neither a person nor another expense can use the old one any more.
+        // The old decision can neither be resolved nor be refunded any more.
         let late = office
             .resolve("ea_manager", &old, by("ben", "approve", "manager"))
             .await;
@@ -144,17 +144,17 @@ async fn superseding_keeps_the_hash_chain_valid_and_an_export_links_both_decisio
 
 #[tokio::test]
 async fn a_changed_superseded_by_is_found_by_verify() {
-    let not_named = "the decision that it supersedes does not name it";
-    let does_not = "it is marked as superseded by a decision that does not supersede it";
+    let not_marked = "the decision that it supersedes does not name it";
+    let wrongly_marked = "it is marked as superseded by a decision that does not supersede it";
     // The chain holds an old decision, the one that superseded it, and another one.
     for (newer_of, newer, seq, problem) in [
-        (0, None, 2, not_named),
-        (0, Some(2), 1, does_not),
-        (0, Some(0), 1, does_not),
-        (1, Some(2), 2, does_not),
-        (2, Some(0), 3, does_not),
-        (2, Some(1), 3, does_not),
-        (2, Some(3), 3, does_not),
+        (0, None, 2, not_marked),
+        (0, Some(2), 1, wrongly_marked),
+        (0, Some(0), 1, wrongly_marked),
+        (1, Some(2), 2, wrongly_marked),
+        (2, Some(0), 3, wrongly_marked),
+        (2, Some(1), 3, wrongly_marked),
+        (2, Some(3), 3, wrongly_marked),
     ] {
         on_each_store(async |store| {
             let old = in_an_outage(&store).await.decide(laptop("100.00")).await;
@@ -211,7 +211,7 @@ async fn a_credit_of_a_decision_without_advice_is_refused_until_that_is_supersed
         let late = office.decide(credit(&new)).await;
         assert_eq!(late["reimbursable"], "-3.00");
         assert_eq!(office.used(meal("1.00")).await, "5.00");
-        // A denial that rests on advice stays, so it takes a credit, which returns nothing.
+        // A denial that rests on advice stays, so a credit of it is accepted, and returns nothing.
         let stays = office.decide(meal("80.00")).await;
         assert_eq!(office.decide(credit(&stays)).await["reimbursable"], "0.00");
     })
