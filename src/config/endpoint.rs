@@ -1,6 +1,6 @@
-//! Checks of where the model's endpoint is and what is sent beside the question: base URL, headers
-//! and the parameters that its API takes. A URL or parameter with which no call can work is refused
-//! at the start. The flags are in `model`.
+//! Checks the base URL of the model's endpoint and the headers that are sent with every call. A URL
+//! or header with which no call can work is refused at the start. The flags, and the checks of
+//! parameters, are in `model`.
 
 use std::path::Path;
 
@@ -43,8 +43,7 @@ const RESERVED_HEADERS: [&str; 13] = [
 ];
 
 /// Checks the base URL, and adds what is wrong with it to `errors`. `named_api` is the API that the
-/// operator names, if any. No message repeats the URL, which
-/// may contain a password or a key.
+/// operator names, if any. No message repeats the URL, which may contain a password or a key.
 pub(super) fn base_url(
     text: &str,
     named_api: Option<ModelApi>,
@@ -83,7 +82,8 @@ fn unusable(url: &Url, named_api: Option<ModelApi>) -> Option<String> {
     }
     let host = url.host_str().unwrap_or_default();
     let api = ModelApi::of_host(host, url.port_or_known_default());
-    // Another API at the same host and port may be without a path, such as a server on Ollama's port.
+    // If the operator names another API than the host and port suggest, the usual path does not
+    // apply: a server on Ollama's port may have none.
     let is_other = named_api.is_some_and(|named| named != api);
     if let Some(usual) = api.usual_path().filter(|_| path.is_empty() && !is_other) {
         return Some(format!(
@@ -155,8 +155,8 @@ fn header(pair: &str, variables: &Variables) -> Result<(HeaderName, HeaderValue)
     Ok((name, value))
 }
 
-/// The variable that `NAME` or `{NAME}` stands for; `None` when the text is no name, and may be a
-/// secret that begins with `$`.
+/// The name of a variable, written as `NAME` or `{NAME}`; `None` when the text is not a name, and
+/// may be a secret that begins with `$`.
 fn name_of_variable(text: &str) -> Option<&str> {
     let in_braces = text
         .strip_prefix('{')

@@ -19,10 +19,10 @@ use crate::connections::ConnectionLimits;
 
 /// The longest time an idempotency key may be remembered.
 pub const MAX_RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
-/// The shortest: a client that retries for an hour must not get a second decision.
+/// The shortest such time: a client that retries for an hour must not get a second decision.
 const MIN_RETENTION: Duration = MAX_LIMIT;
 
-/// Files that connections leave to the ledger, telemetry, policies and logs.
+/// Open files that are reserved for the ledger, telemetry, policies and logs.
 const RESERVED_FILES: usize = 64;
 /// Bounds of the default number of connections.
 const DEFAULT_CONNECTIONS: RangeInclusive<usize> = 16..=8192;
@@ -238,8 +238,8 @@ impl HttpSettings {
     }
 }
 
-/// The maximum number of open connections. By default each leaves a file for a connection to the
-/// model.
+/// The maximum number of open connections. The default is half of the files that are left, because
+/// each request may need a second one, for a connection to the model.
 fn max_connections(given: Option<usize>, n_files: usize, errors: &mut Vec<String>) -> usize {
     let n_left = n_files.saturating_sub(RESERVED_FILES);
     let Some(given) = given else {

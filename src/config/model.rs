@@ -23,12 +23,12 @@ use crate::telemetry::settings::{Variables, variable};
 /// The model that is asked when there is a key and no model is named.
 const DEFAULT_OPENAI_MODEL: &str = "gpt-4o-mini";
 
-/// Calls at once to a model server on this machine: few such servers work on more, and with four
-/// calls under way none waits longer inside the server than `--model-timeout` allows, unless an
-/// answer takes longer than a quarter of it.
+/// Calls at once to a model server on this machine. Few such servers work on more at once. Even one
+/// that works on a single call at a time answers the last of four within `--model-timeout`, as long
+/// as no answer takes longer than a quarter of that time.
 const LOCAL_CONCURRENCY: NonZeroU32 = NonZeroU32::new(4).expect("four is not zero");
 /// Calls at once to any other endpoint: as many as requests in progress by default. Such endpoints
-/// serve many callers, and answer 429 when it is too much for them.
+/// serve many callers, and answer 429 when they are overloaded.
 const REMOTE_CONCURRENCY: NonZeroU32 = NonZeroU32::new(256).expect("256 is not zero");
 
 /// Names by which Docker and Podman let a container reach the machine that it runs on.
@@ -272,8 +272,8 @@ impl ModelSettings {
         }
     }
 
-    /// Checks that the endpoint takes the parameters that are set. One that it ignores would be
-    /// missed without a word, and one that it does not know would fail every call.
+    /// Checks that the endpoint accepts the parameters that are set. If it ignored one, the
+    /// operator would not notice; if it refused one, every call would fail.
     fn check_parameters(&self, api: ModelApi, model: &str, errors: &mut Vec<String>) {
         let Profile {
             provider,

@@ -2,12 +2,13 @@
 //! Amounts are parsed from the JSON text itself, so that no number ever passes through a binary
 //! float. Which fields a body has is decided in `submission` and `resolution`.
 //!
-//! A body is parsed in two passes. The first splits the object into its members and keeps the text of
-//! each value; the second parses each value as its field asks, so that one that is wrong does not
+//! A body is parsed in two passes. The first splits the object into its members and keeps the text
+//! of each value; the second parses each value as its field asks, so that one wrong value does not
 //! hide the others. Only text that the first pass does not accept is parsed once more, to tell JSON
-//! that is no object from text that is not JSON. Before that, a line of a batch is parsed for its key
-//! and, to keep the expenses of one employee in order, for the employee (`http::batch`). Nothing
-//! else parses a body: the fingerprint of an idempotency key is made from the parsed expense.
+//! that is no object from text that is not JSON. Before that, a line of a batch is parsed for its
+//! key and, to keep the expenses of one employee in order, for the employee (`http::batch`).
+//! Nothing else parses a body: the fingerprint of an idempotency key is made from the parsed
+//! expense.
 //!
 //! Hand-written, although `eserde` reports several errors of a body too: it hands over numbers that
 //! are already parsed, and an amount is exact only when it comes from the text.
@@ -55,11 +56,11 @@ pub enum BodyError {
     #[error("the body is not JSON: {0}; send an object such as {1}")]
     NotJson(String, &'static str),
     /// It is JSON, but these fields are wrong, unknown or given twice.
-    #[error("{} of the body cannot be accepted", count(.0.len()))]
+    #[error("{} of the body cannot be accepted", in_words(.0.len()))]
     Fields(Vec<FieldError>),
 }
 
-fn count(n_fields: usize) -> String {
+fn in_words(n_fields: usize) -> String {
     if n_fields == 1 {
         "one field".to_owned()
     } else {
@@ -162,7 +163,8 @@ impl Fields {
         self.raw_member(name).filter(|text| *text != "null")
     }
 
-    /// `Some(None)` when the field is absent, `None` when it is wrong (the error is reported).
+    /// Parses a field that may be absent: `Some(None)` when it is, `None` when its value is wrong.
+    /// The error is then reported.
     pub(super) fn optional<T>(
         &mut self,
         name: &str,
@@ -179,7 +181,8 @@ impl Fields {
         parsed.map(Some)
     }
 
-    /// `None` when the field is absent or wrong (the error is reported).
+    /// Parses a field that must be present: `None` when it is absent or wrong. The error is then
+    /// reported.
     pub(super) fn required<T>(
         &mut self,
         name: &str,
@@ -229,8 +232,8 @@ impl Fields {
     }
 }
 
-/// A text without the byte order mark that some editors and spreadsheets write before it. JSON has
-/// none, but RFC 8259 allows a parser to ignore it.
+/// A text without the byte order mark that some editors and spreadsheets write before it. It is not
+/// part of JSON, but RFC 8259 allows a parser to ignore it.
 pub fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text)
 }

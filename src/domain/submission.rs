@@ -35,7 +35,7 @@ const DATE: &str = "write a calendar date such as \"2026-03-14\"";
 const PURCHASE: &str = "write the id of the purchase's decision";
 /// What is accepted as the decision that an expense supersedes.
 const SUPERSEDED: &str = "write the id of the decision to supersede";
-/// Why a credit supersedes nothing.
+/// Why a credit cannot supersede a decision.
 const NO_CREDIT: &str = "a credit needs no model, so it supersedes no decision; omit this field";
 
 /// The fields that a submission may have.
@@ -128,7 +128,7 @@ pub struct Defaults {
 pub struct Submitted {
     /// The expense.
     pub expense: Expense,
-    /// The decision in whose place the expense is decided.
+    /// The earlier decision that the new one supersedes.
     pub supersedes: Option<Uuid>,
     /// Whether the body gave its date, rather than leaving it to the default.
     has_date: bool,

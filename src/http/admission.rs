@@ -15,8 +15,8 @@ use crate::ledger::RecordedTenants;
 use crate::telemetry::Instruments;
 use crate::telemetry::spans::baggage::Baggage;
 
-/// Adds the caller, the identity of one who is admitted, and the caller's baggage to the request's
-/// extensions. Later layers and handlers read these, and never the headers they come from.
+/// Adds the caller, its baggage and, if it is admitted, its identity to the request's extensions.
+/// Later layers and handlers read these, and never the headers they come from.
 pub async fn authenticate(
     State((access, tenants, instruments)): State<(Access, RecordedTenants, Instruments)>,
     mut request: Request,
@@ -41,8 +41,8 @@ pub async fn authenticate(
     next.run(request).await
 }
 
-/// Refuses a request without an identity before its body is read and without a permit. The problem
-/// does not say what is wrong with the key.
+/// Refuses a request without an identity before its body is read and a permit is acquired. The
+/// problem does not say what is wrong with the key.
 pub async fn require_identity(request: Request, next: Next) -> Response {
     match request.extensions().get::<Identity>() {
         Some(_) => next.run(request).await,

@@ -19,8 +19,9 @@ use crate::http::idempotency::{MAX_BATCH_KEY_CHARS, MAX_KEY_CHARS};
 const CONTROL: &str = r"\u0000-\u001f\u007f-\u009f";
 /// White space that is not a control character.
 const BLANK: &str = r" \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000";
-/// What `spelling::is_invisible` names, and the blank of Braille. Characters above U+FFFF are left
-/// out, because the notation has only four digits: a text of these alone is refused all the same.
+/// The characters that `spelling::is_invisible` finds, and the Braille blank. Characters above
+/// U+FFFF are missing, because the notation has only four digits; the service still refuses a text
+/// that consists of them alone.
 const INVISIBLE: &str = r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb";
 
 /// Adds the bounds to a description.
@@ -143,8 +144,8 @@ fn submission_rules() -> Value {
     json!({"allOf": [sign, decimals(0), decimals(2), decimals(3)]})
 }
 
-/// The amount of an expense whose currency has this many decimals; with two, also of one that names no
-/// currency. No currency has more than the four that every amount may have.
+/// The amount of an expense whose currency has this many decimals; an expense that names no
+/// currency is in the default one. No currency has more than the four that every amount may have.
 fn decimals(n_decimals: u32) -> Value {
     let of_currency = currencies(|currency| currency.minor_digits() == n_decimals);
     let is_default = Currency::USD.minor_digits() == n_decimals;
@@ -165,7 +166,7 @@ fn decimals(n_decimals: u32) -> Value {
     json!({"if": condition, "then": {"properties": {"amount": amount}}})
 }
 
-/// The codes of these currencies, in the order of the alphabet.
+/// The codes of these currencies, in alphabetical order.
 fn currencies(are_wanted: impl Fn(Currency) -> bool) -> impl Iterator<Item = Value> {
     let mut codes: Vec<_> = Currency::all()
         .filter(|currency| are_wanted(*currency))
@@ -228,7 +229,8 @@ fn line(types: Value, max_chars: usize) -> Value {
     json!({"type": types, "minLength": 1, "maxLength": max_chars, "pattern": pattern})
 }
 
-/// A free text: control characters other than line breaks are refused, and something has to show.
+/// A free text: it has no control characters other than line breaks, and at least one visible
+/// character.
 fn text() -> Value {
     let accepted = r"[^\u0000-\u0009\u000b\u000c\u000e-\u001f\u007f-\u009f]*";
     let visible = format!("[^{CONTROL}{BLANK}{INVISIBLE}]");

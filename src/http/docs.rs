@@ -1,9 +1,9 @@
 //! The OpenAPI description, `/openapi.json`, and a page to try the API, `/docs`. The page's assets are
 //! in the binary, so it loads nothing from other hosts.
 //!
-//! Handlers describe their own route, with the codes that it may answer in its [`Route::CODES`]. What
-//! holds for all routes is added to the finished description: here the headers of answers and who
-//! needs an API key, in `bounds` what requests may contain.
+//! Handlers describe their own route; [`Route::CODES`] lists the codes that it may answer with.
+//! What holds for all routes is added to the finished description: the headers of answers and the
+//! need for an API key in this file, and what requests may contain in `bounds`.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -153,7 +153,8 @@ fn add_headers(contract: &mut Value) {
     }
 }
 
-/// Every route below `/v1` needs an API key, which the page asks for behind "Authorize".
+/// Declares that every route below `/v1` needs an API key, for which the page then has an
+/// "Authorize" button.
 fn require_keys(contract: &mut Value) {
     contract["components"]["securitySchemes"] =
         json!({"api_key": {"type": "http", "scheme": "bearer"}});

@@ -24,7 +24,7 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 const MAX_SHOWN_HOST: usize = 253;
 
 /// Every code of a problem. Codes are stable: programs branch on them.
-// By status. The doc of a variant is its meaning in the documents and in `/openapi.json`.
+// Sorted by status. The doc of a variant is its meaning in the documents and in `/openapi.json`.
 #[derive(Serialize, ToSchema, Display, EnumMessage, VariantArray)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -156,7 +156,7 @@ impl From<Refusal> for Code {
     }
 }
 
-/// Exhaustive, so that a new reason against superseding needs a code here.
+/// Exhaustive, so that a new reason to refuse superseding needs a code here.
 impl From<SupersedeRefusal> for Code {
     fn from(refusal: SupersedeRefusal) -> Self {
         match refusal {
@@ -264,7 +264,7 @@ impl Problem {
         Self::body(BodyError::Fields(vec![error]), Code::InvalidExpense)
     }
 
-    /// The service failed; the cause is logged and not answered.
+    /// The service failed; the cause is logged, and not shown to the client.
     pub fn internal(cause: impl Into<String>) -> Self {
         Self {
             cause: Some(cause.into()),
@@ -272,7 +272,7 @@ impl Problem {
         }
     }
 
-    /// Without personal data that may have come with the request: clients log problems.
+    /// The problem without personal data that may have come with the request: clients log problems.
     pub(super) fn redacted(mut self) -> Self {
         self.detail = redact(&self.detail).into_owned();
         for FieldError { field, message } in &mut self.errors {

@@ -176,10 +176,10 @@ pub async fn create(
     Ok(created(&app, answer))
 }
 
-/// Who hands an expense of an employee in; `None` where no key is required.
+/// The submitter of an expense of this employee; `None` where no key is required.
 fn submitter(identity: &Identity, employee: &str) -> Option<Submitter> {
     let api_key = identity.api_key.as_deref()?;
-    // Only a program is believed whom it acts for.
+    // Only a program may name the person for whom it acts: the key of a person already does.
     let is_other = |user_id: &&String| {
         api_key.user_id.is_none() && *user_id != ANONYMOUS && !is_same_person(user_id, employee)
     };
@@ -227,7 +227,8 @@ async fn decide(
 
 fn created(app: &AppState, answer: Answer) -> Response {
     let body = DecisionBody::new(app, answer.stored);
-    // Not `axum::Json`: its buffer takes twice as long as a `Vec` for the hundreds of small pieces.
+    // Not `axum::Json`: for the hundreds of small pieces, its buffer takes twice as long as a
+    // `Vec`.
     let json = serde_json::to_vec(&body).expect("a decision is texts, numbers and lists of them");
     let head = [
         (header::CONTENT_TYPE, "application/json".to_owned()),
@@ -276,8 +277,8 @@ async fn purchase_of(
 
 /// The decision that an expense supersedes. An expense that gives no date keeps the date of that
 /// decision: it is the same expense, however late it is decided anew. Whether the decision can be
-/// superseded is checked under the idempotency key, so that a repeated request gets its answer
-/// again.
+/// superseded is checked only once the idempotency key is claimed, so that a repeated request gets
+/// its answer again.
 async fn superseded(
     app: &AppState,
     tenant_id: &str,

@@ -1,6 +1,6 @@
 //! What holds for the head of every request before a handler runs, on every route: a header that has
-//! one value comes once, and without API keys the request names a host of this service. Who the
-//! caller is, is decided in `admission`.
+//! one value comes once, and without API keys the request names a host of this service. The
+//! caller is authenticated in `admission`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub async fn check(State(app): State<Arc<AppState>>, request: Request, next: Nex
     next.run(request).await
 }
 
-/// The first header that has to be single and is not.
+/// The first header that is repeated although it may have only one value.
 fn repeated(headers: &HeaderMap) -> Option<&'static str> {
     let is_repeated = |name: &HeaderName| headers.get_all(name).iter().nth(1).is_some();
     SINGLE
@@ -76,7 +76,8 @@ fn foreign_host(request: &Request, allowed: &[HostName]) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// Whether nothing but a port stands beside the host: no user, whom a browser never sends there.
+/// Whether the host comes with a port at most. A user name is refused: browsers never send one
+/// there.
 fn has_only_a_port(authority: &Authority) -> bool {
     let rest = authority.as_str().strip_prefix(authority.host());
     rest.is_some_and(|rest| match rest.strip_prefix(':') {

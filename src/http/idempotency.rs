@@ -27,7 +27,7 @@ pub const REPLAYED: &str = "idempotency-replayed";
 pub const MAX_KEY_CHARS: usize = 255;
 /// The longest key of a batch: every line adds a hyphen and its number to it.
 pub const MAX_BATCH_KEY_CHARS: usize = 240;
-/// How often a request that waits for a key asks the ledger.
+/// The interval at which a request that waits for a key asks the ledger.
 const POLL: Duration = Duration::from_millis(25);
 
 /// Reads the key of a request, if it has one.
@@ -91,7 +91,7 @@ pub async fn decide(
                 // The wait must not use up the model's time: without the model the decision would
                 // be a review, and stay under the key for good. The wait ends at the deadline and
                 // the lease lasts twice as long, so the decision is made within the lease. It may
-                // be too late for this client, and is kept for its next attempt.
+                // come too late for this attempt of the client, and is then kept for the next one.
                 case.model_deadline = Instant::now() + model_time;
             }
         }

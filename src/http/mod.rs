@@ -79,7 +79,8 @@ impl AppState {
     }
 }
 
-/// All routes. Probes and metrics are not traced: their spans would drown those of decisions.
+/// All routes. Probes and metrics are not traced: their spans would far outnumber those of
+/// decisions.
 pub fn router(state: Arc<AppState>, instruments: Instruments) -> Router {
     let expenses = OpenApiRouter::new().routes(routes!(expenses::create, listing::list));
     // The lines of a batch go through the same layers as single requests.
@@ -91,7 +92,8 @@ pub fn router(state: Arc<AppState>, instruments: Instruments) -> Router {
     let single = SingleRoute {
         routes,
         n_at_once: n_lines_at_once(&state),
-        // A client that sends nothing at all has been closed as stalled by then.
+        // A client that sends nothing at all has been closed as stalled by then, so this time only
+        // limits clients that send too little to complete a line.
         line_timeout: state.config.connection_limits().stall_timeout * 2,
     };
     let (api, openapi) = OpenApiRouter::with_openapi(docs::Contract::openapi())
@@ -115,9 +117,9 @@ pub fn router(state: Arc<AppState>, instruments: Instruments) -> Router {
     untraced.merge(traced).layer(closing).with_state(state)
 }
 
-/// The most lines of one batch in progress at once. No more than there are permits for requests, or
-/// lines would be refused because of each other, and no more than model calls are made at once: the
-/// deadline of a line begins with the line, and must not be spent on waiting for the others.
+/// The most lines of one batch in progress at once. More lines than there are permits for requests
+/// would cause each other to be refused. More lines than model calls that are made at once would
+/// wait for each other, and use up their deadlines: the deadline of a line begins with the line.
 fn n_lines_at_once(state: &AppState) -> usize {
     let n_calls = state
         .model_concurrency

@@ -116,7 +116,8 @@ fn no_roles() -> Problem {
 }
 
 fn created(app: &AppState, resolved: Resolved) -> Response {
-    // Only the request that recorded the resolution knows the hash of its record.
+    // Only the request that recorded the resolution knows the hash of its record, so an answer
+    // without a hash is a replay.
     let replay = resolved
         .record_hash
         .is_none()

@@ -19,7 +19,7 @@ pub enum Access {
     Keyed {
         /// The keys of the file, reloaded when it changes.
         keys: Reloaded<ApiKeys>,
-        /// Tells the day, on which keys may have expired.
+        /// Gives the current day, which decides whether a key has expired.
         clock: Clock,
     },
 }
@@ -31,7 +31,8 @@ pub enum Caller {
     Anonymous,
     /// The holder of a valid key.
     Holder(Arc<ApiKey>),
-    /// A caller without a valid key; with the key if it is a revoked or expired one of the file.
+    /// A caller without a valid key; holds the entry of a key that is in the file, but is revoked
+    /// or expired.
     Refused(Option<Arc<ApiKey>>),
 }
 
@@ -45,7 +46,7 @@ impl Access {
         // does not distinguish them.
         match bearer(headers).and_then(|text| keys.now().value.find(text).cloned()) {
             Some(key) if key.is_valid(clock.today()) => Caller::Holder(key),
-            former => Caller::Refused(former),
+            invalid => Caller::Refused(invalid),
         }
     }
 }

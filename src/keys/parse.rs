@@ -91,8 +91,8 @@ fn parse_keys(source: &mut Source<'_>) -> Option<Vec<Arc<ApiKey>>> {
     })
 }
 
-/// How tenants, and the users of each tenant, are written, by their one spelling: the tenant's, and
-/// the user's, which is empty for the tenant itself.
+/// How each tenant and each of its users was written first, and in which line. The key is the
+/// spelling of the tenant and that of the user, which is empty for the tenant itself.
 #[derive(Default)]
 struct Written(HashMap<(String, String), (String, usize)>);
 

@@ -238,6 +238,8 @@ impl RespellPage<'_> {
         struct Bought {
             merchant: Option<String>,
         }
+        // A range of one id, so that the index that begins with the tenant is used: see
+        // `Ledger::get`.
         let document: Option<(String,)> =
             query("SELECT document FROM decision WHERE tenant_id = $1 AND id BETWEEN $2 AND $2")
                 .bind(self.tenant_id)

@@ -18,7 +18,7 @@ use crate::spelling::words;
 
 /// Decisions on a page: the most that the route allows.
 const PAGE: &str = "200";
-/// The most candidates that are redacted_words.
+/// The most candidates that are shown.
 const MAX_CANDIDATES: usize = 20;
 
 /// A page of decisions.

@@ -23,9 +23,9 @@ pub struct KeyedLine {
     pub expense: Box<RawValue>,
 }
 
-/// A line as the request that it becomes.
+/// The parts of a line from which its request is made.
 pub(super) struct Line {
-    /// The key that the line gives itself.
+    /// The key of its own that the line has, if any.
     pub(super) key: Option<String>,
     /// The expense, as the body of a request of its own.
     pub(super) expense: Bytes,
@@ -33,7 +33,8 @@ pub(super) struct Line {
 
 impl Line {
     fn parse(line: Bytes) -> Self {
-        // Any line may begin with a mark: files that begin with one are joined to a batch.
+        // Any line may begin with a byte order mark, because a batch may be joined from files that
+        // begin with one.
         let line = line.slice_ref(without_mark(&line));
         match serde_json::from_slice(&line) {
             Ok(KeyedLine {

@@ -42,8 +42,8 @@ pub const MAX_AT_ONCE: usize = 16;
 pub const NDJSON: &str = "application/x-ndjson";
 /// The path that batches are posted to.
 pub const PATH: &str = "/v1/expenses/batch";
-/// The most bytes of one answer. Far above the size of any, because this process writes them
-/// itself.
+/// The most bytes of one answer. It is far above the size of any answer, and cuts none off: answers
+/// are written by this process.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 /// The headers that a line inherits from its batch: those that identify the caller.
 const INHERITED: [HeaderName; 2] = [header::AUTHORIZATION, HeaderName::from_static("baggage")];
@@ -179,8 +179,8 @@ pub async fn create(
 /// A line that was read, with its index.
 type Read = (usize, io::Result<Result<Line, TooLong>>);
 
-/// The lines until one does not arrive in time: a client that sends a byte now and then would keep
-/// its connection for ever. The time only passes while the batch waits for a line.
+/// Passes lines on until one does not arrive in time: a client that sends a byte now and then would
+/// otherwise keep its connection forever. Time counts only while the batch waits for a line.
 fn in_time(lines: impl Stream<Item = Read>, limit: Duration) -> impl Stream<Item = Read> {
     stream::unfold(Box::pin(lines), move |mut lines| async move {
         let next = timeout(limit, lines.next()).await;

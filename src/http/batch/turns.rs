@@ -1,5 +1,6 @@
 //! The order within a batch: the expenses of one employee are decided one after the other, in the
-//! order of their lines, because caps depend on it. Those of different employees are decided at once.
+//! order of their lines, because caps depend on it. Those of different employees are decided at the
+//! same time.
 
 use std::collections::HashMap;
 
@@ -10,9 +11,10 @@ use crate::spelling;
 
 /// The turns of the employees whose expenses a batch contains.
 ///
-/// Each line takes a turn when it is read, in the order of the lines. A turn begins when the employee's
-/// turn before it was dropped, which its line does when it is answered. The line before is always
-/// among the lines in progress, as these are the oldest ones, so a turn cannot wait forever.
+/// Each line takes a turn when it is read, in the order of the lines. A turn begins when the
+/// employee's previous turn was dropped, which happens when that turn's line is answered. Lines are
+/// also started in order, so the line of the previous turn is in progress or answered, and no turn
+/// waits forever.
 pub(super) struct Turns {
     /// The employee of a line that names none.
     default_user_id: String,
@@ -35,7 +37,8 @@ impl Turns {
         }
     }
 
-    /// The turn of the line with an expense; `None` if it is not an expense, which has nothing to wait for.
+    /// The turn of the line with this expense; `None` if the line is not an expense, and so has
+    /// nothing to wait for.
     pub(super) fn of(&mut self, expense: &[u8]) -> Option<Turn> {
         #[derive(Deserialize)]
         struct Employee {
@@ -53,8 +56,8 @@ impl Turns {
 }
 
 impl Turn {
-    /// Waits until the turn before has ended. Nothing is sent at its end: the dropped sender is the
-    /// signal, so that a line that fails cannot block the next one.
+    /// Waits until the previous turn has ended. Nothing is sent at its end: the dropped sender is
+    /// the signal, so that a line that fails cannot block the next one.
     pub(super) async fn begun(self) -> oneshot::Sender<()> {
         if let Some(before) = self.before {
             let _dropped = before.await;
