@@ -201,7 +201,8 @@ impl ModelSettings {
         Some(ModelConfig::OpenAi(Box::new(config)))
     }
 
-    /// Where an endpoint is, how it is asked for `model`, and what is sent beside the question.
+    /// Where the endpoint is, how `model` is asked there, and which headers and parameters are
+    /// sent.
     fn openai(
         &self,
         model: &str,

@@ -1,4 +1,4 @@
-//! Settings of telemetry beside the standard `OTEL_*` variables, which
+//! Settings of telemetry in addition to the standard `OTEL_*` variables, which
 //! [`TelemetrySettings`] reads itself.
 
 use std::convert::Infallible;

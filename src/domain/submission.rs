@@ -35,8 +35,9 @@ const DATE: &str = "write a calendar date such as \"2026-03-14\"";
 const PURCHASE: &str = "write the id of the purchase's decision";
 /// What is accepted as the decision that an expense supersedes.
 const SUPERSEDED: &str = "write the id of the decision to supersede";
-/// Why a credit cannot supersede a decision.
-const NO_CREDIT: &str = "a credit needs no model, so it supersedes no decision; omit this field";
+/// What is wrong with a credit that supersedes a decision.
+const SUPERSEDING_CREDIT: &str =
+    "a credit needs no model, so it supersedes no decision; omit this field";
 
 /// The fields that a submission may have.
 pub const FIELDS: [&str; 12] = [
@@ -179,7 +180,7 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
     let refunds = fields.optional("refunds", PURCHASE, decision_id);
     let supersedes = fields.optional("supersedes", SUPERSEDED, decision_id);
     if refunds.flatten().is_some() && supersedes.flatten().is_some() {
-        fields.report("supersedes", NO_CREDIT.to_owned());
+        fields.report("supersedes", SUPERSEDING_CREDIT.to_owned());
     }
     check_sign(&mut fields, amount, refunds);
     let given_date = date.flatten();

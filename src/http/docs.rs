@@ -46,7 +46,7 @@ const COMMON: [Code; 3] = [
 
 /// A route as `/openapi.json` describes it.
 pub trait Route {
-    /// The codes that the route answers with, beside those of every route.
+    /// The codes that the route answers with, in addition to those of every route.
     const CODES: &'static [Code];
 }
 

@@ -1,5 +1,5 @@
-//! What holds for the head of every request before a handler runs, on every route: a header that has
-//! one value comes once, and without API keys the request names a host of this service. The
+//! Checks of the head of every request before a handler runs, on every route: a header that has one
+//! value occurs only once, and without API keys the request names a host of this service. The
 //! caller is authenticated in `admission`.
 
 use std::net::IpAddr;

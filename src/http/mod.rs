@@ -92,8 +92,8 @@ pub fn router(state: Arc<AppState>, instruments: Instruments) -> Router {
     let single = SingleRoute {
         routes,
         n_at_once: n_lines_at_once(&state),
-        // A client that sends nothing at all has been closed as stalled by then, so this time only
-        // limits clients that send too little to complete a line.
+        // A client that sends nothing at all has been closed as stalled by then. This limit is for
+        // a client that keeps sending, but no complete line with an expense.
         line_timeout: state.config.connection_limits().stall_timeout * 2,
     };
     let (api, openapi) = OpenApiRouter::with_openapi(docs::Contract::openapi())

@@ -193,9 +193,9 @@ impl Ledger {
             .await
     }
 
-    /// Looks for records that are in no chain. Such a record was not inserted by the service, unless it
-    /// is from before the chain began: its kind has such records, and its id is below that of the
-    /// first record in the chain (ids sort by time).
+    /// Looks for records that are in no chain. The service did not insert such a record, unless it
+    /// is from before the chain began. Only some kinds have such records, and their ids sort before
+    /// that of the first record in the chain (ids sort by time).
     async fn look_for_unchained(&self, walk: &mut Walk) -> Result<(), DbError> {
         let records = RECORDS.map(|kind| {
             let RecordKind {

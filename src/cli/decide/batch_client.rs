@@ -89,28 +89,31 @@ impl BatchClient {
     ) -> anyhow::Result<Vec<LineAnswer>> {
         let mut answers = self.answers(rows, answered).await?;
         let mut places: Vec<usize> = (0..rows.len()).collect();
+        // Repeated, because an earlier run may have decided a superseding row without the model,
+        // too.
         loop {
             let superseding = |place| anew::superseding(&rows[place], &answers[place]);
-            let (open, anew): (Vec<_>, Vec<_>) = places
+            let (old_places, new_rows): (Vec<_>, Vec<_>) = places
                 .into_iter()
                 .filter_map(|place| Some((place, superseding(place)?)))
                 .unzip();
-            if anew.is_empty() {
+            if new_rows.is_empty() {
                 return Ok(answers);
             }
-            let newer = self.answers(&anew, |_| {}).await?;
+            let newer = self.answers(&new_rows, |_| {}).await?;
             // A row that is refused keeps its decision: a person resolved it meanwhile, another request
             // superseded it, or the service runs an earlier version.
             let is_decided =
                 |(_, answer): &(usize, LineAnswer)| answer.status == StatusCode::CREATED;
             places = Vec::new();
-            for (place, answer) in open.into_iter().zip(newer).filter(is_decided) {
+            for (place, answer) in old_places.into_iter().zip(newer).filter(is_decided) {
                 answers[place] = answer;
                 places.push(place);
             }
         }
     }
 
+    /// Sends rows until each has an answer that is not a 5xx, or the retries are used up.
     async fn answers(
         &self,
         rows: &[Row],

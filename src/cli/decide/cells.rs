@@ -9,8 +9,7 @@ use regex::Regex;
 
 /// The format of dates without `--date-format`.
 const ISO_DATE: &str = "%Y-%m-%d";
-/// The first year with four digits. An earlier one is a year of two digits that was read as one of
-/// four.
+/// The first year with four digits. An earlier year was written with two digits.
 const MIN_YEAR: i16 = 1000;
 /// The moment in examples, whose day, month and year cannot be mistaken for each other.
 const EXAMPLE: DateTime = DateTime::constant(2026, 3, 14, 15, 9, 26, 0);
@@ -33,7 +32,7 @@ static ZONE: LazyLock<Regex> = LazyLock::new(|| {
         .expect("the pattern is constant")
 });
 
-/// The minus of keyboards, and the one that Nordic banks write.
+/// The minus sign of keyboards, and the typographic one that Nordic banks write.
 const MINUS: [char; 2] = ['-', '\u{2212}'];
 /// The blanks that separate thousands.
 const BLANKS: [char; 4] = [' ', '\u{a0}', '\u{2009}', '\u{202f}'];

@@ -185,11 +185,11 @@ fn other_text(head: &[u8], encoding: Option<&'static Encoding>) -> Option<String
     let is_array = text
         .strip_prefix('[')
         .is_some_and(|rest| rest.trim_start().starts_with(['{', ']']));
-    let is_spread = text.strip_prefix('{').is_some_and(|rest| {
+    let spans_lines = text.strip_prefix('{').is_some_and(|rest| {
         rest.trim_start_matches([' ', '\t'])
             .starts_with(['\n', '\r'])
     });
-    (is_array || is_spread).then(|| {
+    (is_array || spans_lines).then(|| {
         "the file is JSON; write each expense as an object on a line of its own, and use no array"
             .to_owned()
     })

@@ -95,7 +95,8 @@ impl TableOptions {
     }
 }
 
-/// The format that `--date-format` names.
+/// The format that `--date-format` names. A public type, because `DateFormat` is private to
+/// `decide`.
 #[derive(Clone, Debug, Default)]
 pub struct WrittenDates(DateFormat);
 

@@ -217,6 +217,8 @@ impl Table {
         Content::Line(Value::Object(fields).to_string())
     }
 
+    /// The text of a cell, without a formula around it. Fails on bytes that are not text in the
+    /// encoding of the file.
     fn text<'c>(&self, cell: &'c [u8]) -> Result<&'c str, String> {
         let text = std::str::from_utf8(cell).map_err(|_| {
             "the cell is not UTF-8; save the file as UTF-8, or name its encoding with --encoding, \
