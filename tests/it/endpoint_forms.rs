@@ -1,6 +1,6 @@
 //! The many forms in which endpoints return an answer: fields of other types than OpenAI's, content in
-//! parts, other text around the JSON. A correct answer is used in each of them, and none of them gets
-//! an approval past the policy.
+//! parts, other text around the JSON. A correct answer is used in each form, and no form lets an
+//! approval bypass the policy.
 
 use serde_json::{Value, json};
 

@@ -39,10 +39,10 @@ async fn a_wait_is_understood_in_every_form_that_endpoints_write() {
         assert_eq!(decided["outcome"], "needs_review", "{value}");
         assert_eq!(fake.requests().len() - n_before, 1, "{name}: {value}");
     }
-    let far = Reply::status(429)
+    let two_waits = Reply::status(429)
         .header(seconds, "0")
         .header(seconds, "3600");
-    let decided = decision(&app, &fake, vec![far, category("travel")], "v").await;
+    let decided = decision(&app, &fake, vec![two_waits, category("travel")], "v").await;
     assert_eq!(
         decided["outcome"], "needs_review",
         "the longer of two waits counts"

@@ -270,8 +270,8 @@ fn a_failed_call_that_began_before_the_last_answer_does_not_open_the_breaker() {
     let limits = BreakerLimits::new(1, Duration::from_secs(10)).unwrap();
     let began = Instant::now();
     let at = |seconds| began + Duration::from_secs(seconds);
-    // A call that began before another one was answered proves nothing by its failure; one that
-    // began afterwards does.
+    // The failure of a call that began before another one was answered proves nothing; the failure
+    // of a call that began afterwards does.
     for (late_begins, answered, state) in [
         (0, Some(1), BreakerState::Closed),
         (2, Some(1), BreakerState::Open),

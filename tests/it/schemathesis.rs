@@ -16,7 +16,7 @@ use crate::harness::{TestApp, project_path};
 /// A run takes half a minute on an idle machine.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Checks the description of a service; fails with the whole report if it finds anything.
+/// Checks a service against its description; fails with the whole report if there is a difference.
 async fn check(python: &str, app: &TestApp, arguments: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let checked = Command::new(python)

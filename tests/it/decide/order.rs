@@ -7,7 +7,7 @@ use super::{USD, Workspace, data};
 
 #[tokio::test]
 async fn rows_of_one_employee_are_decided_in_the_order_of_the_file() {
-    // Each employee has one row more than the cap of a day holds, so the outcome of a row shows which
+    // Each employee has more rows than the cap of a day holds, so the outcome of a row shows which
     // rows were decided before it. One id is written in two ways.
     let rows: String = (0..12)
         .flat_map(|n| ["ana", "ben", "Ana", "cleo"].map(|user| (n, user)))

@@ -75,13 +75,13 @@ async fn a_service_decides_for_the_tenant_of_the_key() {
         !Path::new(&workspace.path("data")).exists(),
         "nothing was decided here"
     );
-    let gone = workspace
+    let unreachable = workspace
         .decide(file, &["http://127.0.0.1:1", "--set", "currency=USD"])
         .await;
     assert!(
-        gone.notes.contains("is the service running there?"),
+        unreachable.notes.contains("is the service running there?"),
         "{}",
-        gone.notes
+        unreachable.notes
     );
 }
 
@@ -180,9 +180,9 @@ async fn a_run_that_is_interrupted_says_how_to_continue() {
         .await
         .unwrap();
     assert!(killed.success());
-    let held = child.stdin.take();
+    let open_input = child.stdin.take();
     let output = child.wait_with_output().await.unwrap();
-    drop(held);
+    drop(open_input);
     assert_eq!(output.status.code(), Some(1));
     let notes = text(output.stderr);
     assert!(
@@ -227,7 +227,8 @@ async fn a_run_that_was_killed_continues_and_decides_nothing_twice() {
     silent.on_classify(vec![Reply::hang(); N_ROWS]);
     let base_url = silent.base_url();
     let variables = [QUIET, NO_METRICS, ("OPENAI_BASE_URL", base_url.as_str())];
-    // The keys of rows in progress are free again after twice the deadline.
+    // The next run waits for the keys of rows in progress for twice the deadline, so this one is
+    // short.
     let mut killed = command(
         &[&arguments[..], &["--deadline", "4s"]].concat(),
         &variables,

@@ -33,7 +33,7 @@ async fn the_delimiter_is_detected_or_named_by_a_flag() {
         ("sep=^\ntransaction^amount\nTaxi^12.01\n", &[]),
         ("SEP=\t\ntransaction\tamount\nTaxi\t12.01\n", &[]),
         ("sep=;;;\ntransaction;amount\nTaxi;12.01\n", &[]),
-        // A single line, and one whose cells contain the other delimiters.
+        // A single row without a line break, and cells that contain other delimiters.
         ("transaction;amount\nTaxi;12.01", &[]),
         ("amount|transaction\n12.01|Taxi\n13|a;b;c\n14|d;e;f\n", &[]),
         ("transaction,amount\n\"a;b\",12.01\n\"c;d\",13\n", &[]),

@@ -99,7 +99,7 @@ impl Office {
     }
 }
 
-/// A meal whose merchant category code says travel, so that it needs review.
+/// A meal with a merchant category code of travel, so that it needs review.
 fn odd_meal(amount: &str) -> Value {
     json!({
         "transaction": "Team lunch",
