@@ -42,7 +42,7 @@ fn raw(body: impl Into<Vec<u8>>) -> Reply {
     Reply::raw(200, "application/json", body.into()).header("retry-after", "0")
 }
 
-/// Decides a ride, whose classification is answered by `replies`.
+/// Decides a ride; the model gives `replies` in the step classify.
 async fn decided(app: &TestApp, fake: &FakeOpenAi, replies: Vec<Reply>, user: &str) -> Value {
     fake.clear();
     fake.on_classify(replies);
