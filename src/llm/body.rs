@@ -1,6 +1,6 @@
-//! The body of a response as text, whatever an endpoint or a proxy did to it: compressed unasked,
-//! sent as a stream, begun with a byte order mark, or written in JSON that almost is JSON. What the
-//! text says is read in `completion` and `failure`.
+//! The body of a response as text. An endpoint or a proxy may compress it unasked, send it as a
+//! stream, begin it with a byte order mark, or write something that is almost JSON. `completion`
+//! and `failure` read the text.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -28,6 +28,7 @@ pub(super) fn text<'a>(body: &'a [u8], headers: &HeaderMap) -> Option<Cow<'a, st
     if event_stream::is_stream(&text) {
         return event_stream::joined(&text).map(Cow::Owned);
     }
+    // A mended text that still is not JSON has another error, so it is left as it was sent.
     let is_json = |text: &str| serde_json::from_str::<&RawValue>(text).is_ok();
     match mended(&text) {
         Cow::Owned(mended) if is_json(&mended) => Some(mended.into()),
@@ -40,8 +41,8 @@ fn without_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
-/// The body, decompressed if it says that it is compressed. The HTTP client is not told to do this,
-/// because it would then ask every endpoint to compress a few hundred bytes.
+/// The body, decompressed if its headers say that it is compressed. The HTTP client is not
+/// configured to do this, because it would then ask every endpoint to compress a few hundred bytes.
 fn unzipped<'a>(body: &'a [u8], headers: &HeaderMap) -> Cow<'a, [u8]> {
     let encoding = headers.get(CONTENT_ENCODING).map(|value| value.as_bytes());
     let is_zipped = encoding.is_some_and(|encoding| {

@@ -1,21 +1,22 @@
-//! A circuit breaker around a model. After a number of consecutive calls without an answer, each with
-//! all of its retries, the breaker opens: further calls fail at once instead of waiting for retries
-//! of their own. After a cool-down the breaker is half-open and permits one call, the probe. If the
-//! probe is answered, the breaker closes and permits every call again; if not, it stays open for
-//! another cool-down.
+//! A circuit breaker around a model. After a number of consecutive calls without an answer, each
+//! with all of its retries, the breaker opens: further calls fail at once instead of waiting for
+//! retries of their own. After a cool-down the breaker is half-open and permits one call, the
+//! probe. If the probe is answered, the breaker closes and permits every call again; if not, it
+//! stays open for another cool-down.
 //!
-//! A failed call counts only if the endpoint has answered no other call since it began: an endpoint
-//! that answers some calls and is late with others is slow, not down.
+//! A failed call counts only if the endpoint has answered no other call since the failed one began:
+//! an endpoint that answers some calls and is late with others is slow, not down.
 //!
 //! [`Breaker::admit`] hands out a [`Permit`] for each call, and [`Permit::finish`] reports how the
 //! call ended. A permit may also be dropped without a result, because the future of a call is
-//! dropped when its client disconnects. If that permit was the probe, dropping it permits the next
-//! call as a new probe. The phase and the time of the last answer
-//! are behind one mutex, which is never held across an await.
+//! dropped when its client disconnects. If that permit was the probe's, dropping it permits the
+//! next call as a new probe. The phase and the time of the last answer are behind one mutex, which
+//! is never held across an await.
 //!
-//! Hand-written because a half-open breaker of `failsafe` or `tower-circuitbreaker` permits every call
-//! until one has ended, so they would all wait for an endpoint that is still down. Both crates also
-//! read the clock of the standard library, which a test cannot advance as it can tokio's.
+//! Hand-written because a half-open breaker of `failsafe` or `tower-circuitbreaker` permits every
+//! call until one has ended, so all of them would wait for an endpoint that is still down. Both
+//! crates also read the clock of the standard library, which a test cannot advance as it can
+//! tokio's.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -109,7 +110,8 @@ impl Breaker {
         }
     }
 
-    /// Whether a call would be rejected now, even if it first had to wait for something else.
+    /// Whether a call would be rejected now. Unlike [`Breaker::admit`], this takes no permit, so it
+    /// can be asked before a call waits for something else.
     pub fn is_rejecting(&self, now: Instant) -> bool {
         match self.lock().phase {
             Phase::Closed { .. } => false,
@@ -149,6 +151,7 @@ impl Breaker {
         }
     }
 
+    /// Counts a failed call, and opens the breaker if it was one too many or the probe.
     fn fail(&self, permit: &Permit<'_>, now: Instant) {
         let until = now + self.limits.cool_down;
         let mut state = self.lock();
@@ -159,7 +162,7 @@ impl Breaker {
                 *n_failures += 1;
                 if *n_failures >= self.limits.max_failures.get() {
                     state.phase = Phase::Open { until };
-                    // The hook may take its time, and other callers need the phase meanwhile.
+                    // `on_change` may be slow, and other callers need the lock meanwhile.
                     drop(state);
                     (self.on_change)(BreakerState::Open);
                 }
@@ -196,7 +199,7 @@ impl Permit<'_> {
 }
 
 impl Drop for Permit<'_> {
-    /// A probe that was dropped without a result is no evidence, so the next call becomes the probe.
+    /// A probe that is dropped without a result proves nothing, so the next call becomes the probe.
     fn drop(&mut self) {
         let mut state = self.breaker.lock();
         if self.is_probe && matches!(state.phase, Phase::Probing) {

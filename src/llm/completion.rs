@@ -1,10 +1,10 @@
 //! The JSON of a chat completion, request and response, as OpenAI and compatible endpoints define
-//! it. What differs between endpoints is in `endpoint`, what they say when they fail in `failure`,
-//! and how a request is sent in `openai`.
+//! it. `endpoint` knows what differs between endpoints, `failure` reads what they say when they
+//! fail, and `openai` sends the requests.
 //!
-//! Not async-openai's own types: its request would copy the schema, which is large, for every call,
-//! and its response rejects values that this service does not need, such as an unknown
-//! `finish_reason`.
+//! The types of async-openai are not used here: its request would copy the schema, which is large,
+//! for every call, and its response rejects values that this service does not need, such as an
+//! unknown `finish_reason`.
 
 use std::borrow::Cow;
 
@@ -68,7 +68,7 @@ enum Text<'a> {
 }
 
 impl<'a> CompletionRequest<'a> {
-    /// The body of a request, as the endpoint's profile says.
+    /// The body of a request, in the form that the endpoint's profile requires.
     pub(super) fn new(
         info: &'a ModelInfo,
         profile: &Profile,
@@ -123,7 +123,7 @@ fn with_schema<'a>(instructions: &str, schema: &RawValue) -> Text<'a> {
 }
 
 /// The answer in a response body; `None` when the body is not a chat completion. It is read
-/// leniently: an answer that was paid for must not be lost to a field that has an unusual type.
+/// leniently: an answer that was paid for must not be lost because a field has an unusual type.
 /// `requested_model` is the name of the model when the response has none.
 pub(super) fn answer(body: &str, requested_model: &str) -> Option<Answer> {
     let top = Members::parse(body)?;
@@ -158,7 +158,7 @@ pub(super) fn answer(body: &str, requested_model: &str) -> Option<Answer> {
     })
 }
 
-/// The members in which endpoints put what the model thinks before it answers.
+/// The members in which endpoints put the reasoning that precedes the model's answer.
 const REASONING: [&str; 4] = [
     "reasoning_content",
     "reasoning",
@@ -166,24 +166,25 @@ const REASONING: [&str; 4] = [
     "reasoning_details",
 ];
 
-/// The text of the answer. It is the content, unless that holds no object: some endpoints make the
-/// schema a function that the model calls, and some take an answer without thinking for thinking.
+/// The text of the answer. It is the content, unless that holds no object: some endpoints turn the
+/// schema into a function that the model calls, and some mistake an answer for reasoning when the
+/// model did not reason before it.
 fn answer_text(message: &Members<'_>, content: Option<String>) -> Option<String> {
     let content = content.filter(|text| !text.trim().is_empty());
     if content.as_ref().is_some_and(|text| text.contains('{')) {
         return content;
     }
     let is_object = |text: &String| Members::parse(text).is_some();
-    let only_thought = || {
+    let misplaced = || {
         REASONING
             .iter()
             .find_map(|name| message.text(name).filter(is_object))
     };
-    called_with(message).or(content).or_else(only_thought)
+    call_arguments(message).or(content).or_else(misplaced)
 }
 
 /// The arguments of the functions that the model calls, although it was offered none.
-fn called_with(message: &Members<'_>) -> Option<String> {
+fn call_arguments(message: &Members<'_>) -> Option<String> {
     let calls = message.items("tool_calls");
     let calls = calls
         .iter()
@@ -195,7 +196,8 @@ fn called_with(message: &Members<'_>) -> Option<String> {
             Some(function.text("arguments").unwrap_or_else(|| raw.to_owned()))
         })
         .collect();
-    // Of several, none is the answer; `agent::one_object` says so.
+    // If there are several, none of them is the answer; `agent::one_object` rejects the joined
+    // text.
     (!arguments.is_empty()).then(|| arguments.join("\n"))
 }
 
@@ -210,8 +212,8 @@ fn first_choice<'a>(top: &Members<'a>) -> Option<Members<'a>> {
     Some(first.unwrap_or_default())
 }
 
-/// The refusal in a message. Some endpoints write a flag instead of the model's words; a number says
-/// nothing.
+/// The refusal in a message. Some endpoints write a flag instead of the model's words; a number is
+/// neither, and is ignored.
 fn refusal(message: &Members<'_>) -> Option<String> {
     let raw = message.raw("refusal")?;
     let said = message
@@ -230,7 +232,7 @@ struct Content {
 }
 
 impl Content {
-    /// Reads a text, a list of parts, a part alone, or JSON that should have been a text.
+    /// Reads a text, a list of parts, a single part, or JSON that should have been a text.
     fn parse(raw: &str) -> Self {
         if let Some(parts) = lenient::items(raw) {
             return Self::of_parts(&parts);
@@ -254,7 +256,7 @@ impl Content {
         }
     }
 
-    /// The text parts, joined. Parts of other types, such as the model's thinking, are left out.
+    /// The text parts, joined. Parts of other types, such as the model's reasoning, are left out.
     fn of_parts(parts: &[&RawValue]) -> Self {
         let mut joined = Self::default();
         for part in parts {
@@ -275,7 +277,7 @@ impl Content {
     }
 
     fn of_part(part: &Members<'_>) -> Self {
-        // Gemini marks thinking by `"thought": true` on a part like any other.
+        // Gemini writes reasoning as a text part, marked by `"thought": true`.
         let is_thought = part.get("thought") == Some(true);
         match part.text("type").as_deref() {
             Some("refusal") => Self {

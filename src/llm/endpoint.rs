@@ -1,7 +1,7 @@
-//! What differs between endpoints that speak OpenAI's chat completions API: which fields they take,
-//! how they authenticate, and by which name their spans and prices are found. The table in
-//! `docs/configuration.md` says the same for operators, and `tests/it/endpoints.rs` holds both to what
-//! the endpoints document.
+//! What differs between endpoints that speak OpenAI's chat completions API: which fields they
+//! accept, how they authenticate, and by which name their spans and prices are found. The table in
+//! `docs/configuration.md` says the same for operators. `tests/it/endpoints.rs` checks both against
+//! the documentation of the endpoints.
 
 use clap::ValueEnum;
 
@@ -74,24 +74,24 @@ pub enum KeyHeader {
     ApiKey,
 }
 
-/// What an endpoint takes, and by which name its spans and prices are found.
+/// What an endpoint accepts, and by which name its spans and prices are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// `gen_ai.provider.name`, and the provider whose prices count.
     pub provider: &'static str,
-    /// How the form of the answer is asked for.
+    /// How a request asks for the form of the answer.
     pub response_form: ResponseForm,
     /// The field that limits the tokens.
     pub limit_name: LimitName,
     /// The field of the seed; `None` when the endpoint has none.
     pub seed_name: Option<SeedName>,
-    /// Whether the endpoint takes `reasoning_effort`.
+    /// Whether the endpoint accepts `reasoning_effort`.
     pub takes_reasoning_effort: bool,
     /// The header of the key.
     pub key_header: KeyHeader,
 }
 
-/// What most endpoints take: everything that OpenAI takes.
+/// What most endpoints accept: everything that OpenAI accepts.
 const OPENAI: Profile = Profile {
     provider: "openai",
     response_form: ResponseForm::JsonSchema,
@@ -101,7 +101,8 @@ const OPENAI: Profile = Profile {
     key_header: KeyHeader::Bearer,
 };
 
-/// What servers of one's own take. The older name of the limit, because Ollama ignores the newer one.
+/// What servers accept that operators run themselves. The limit has its older name, because Ollama
+/// ignores the newer one.
 const OWN_SERVER: Profile = Profile {
     provider: "openai_compatible",
     limit_name: LimitName::MaxTokens,
@@ -115,7 +116,7 @@ impl Profile {
     }
 }
 
-/// The domains of each API; an API has the hosts below its domains as well.
+/// The domains of each API; hosts below a domain belong to the same API.
 const HOSTS: [(&str, ModelApi); 15] = [
     ("api.openai.com", ModelApi::Openai),
     ("openai.azure.com", ModelApi::Azure),
@@ -155,14 +156,15 @@ impl ModelApi {
         let known = HOSTS.iter().find(|(domain, _)| is_below(domain));
         match known {
             Some((_, api)) => *api,
-            // Vertex AI names its regions in the first label: europe-west1-aiplatform.googleapis.com.
+            // Vertex AI names its regions in the first label:
+            // europe-west1-aiplatform.googleapis.com.
             None if host.ends_with("-aiplatform.googleapis.com") => Self::Gemini,
             None if port == Some(OLLAMA_PORT) => Self::Ollama,
             None => Self::Generic,
         }
     }
 
-    /// The path that base URLs of this API have; `None` when they may have none.
+    /// The path that every base URL of this API has; `None` when a base URL may have no path.
     pub fn usual_path(self) -> Option<&'static str> {
         match self {
             Self::Openai | Self::Mistral | Self::Anthropic | Self::Portkey | Self::Ollama => {
@@ -176,7 +178,7 @@ impl ModelApi {
         }
     }
 
-    /// What the endpoint takes when it is asked for `model`.
+    /// What the endpoint accepts in requests to `model`.
     pub fn profile(self, model: &str) -> Profile {
         match self {
             Self::Openai => OPENAI,

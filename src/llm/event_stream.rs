@@ -1,12 +1,13 @@
-//! Server-sent events. This service asks for no stream, but some endpoints and proxies answer with
-//! one. Its events are joined to the one completion that they are pieces of, so that the files that
-//! read completions and failures need not know about streams.
+//! Server-sent events. This service does not ask for a stream, but some endpoints and proxies
+//! answer with one. Its events are pieces of one completion and are joined here, so that the files
+//! that read completions and failures need not know about streams.
 
 use serde_json::Value;
 
 use crate::llm::mended_json::mended;
 
-/// The members of which each event has a further piece. Of any other member the last value counts.
+/// The members whose values are joined, because each event holds a further piece of them. Of any
+/// other member, the last value counts.
 const IN_PIECES: [&str; 7] = [
     "arguments",
     "content",
@@ -17,8 +18,8 @@ const IN_PIECES: [&str; 7] = [
     "thinking",
 ];
 
-/// Whether a body is an event stream. The content type does not tell: some endpoints send JSON as a
-/// stream, or a stream as JSON.
+/// Whether a body is an event stream. The content type is not used, because some endpoints declare
+/// JSON to be a stream, or a stream to be JSON.
 pub(super) fn is_stream(body: &str) -> bool {
     let first_line = body.trim_start();
     ["data:", "event:", "id:", "retry:", ":"]
@@ -35,7 +36,7 @@ pub(super) fn joined(body: &str) -> Option<String> {
             is_done = true;
             break;
         }
-        // Some proxies send words to keep the connection open.
+        // Some proxies send plain words to keep the connection open.
         if data.starts_with('{') {
             merge(&mut whole, serde_json::from_str(&mended(&data)).ok()?);
         }
@@ -65,7 +66,7 @@ fn events(body: &str) -> Vec<String> {
     events
 }
 
-/// Adds a piece to what came before it.
+/// Adds a piece to the pieces before it.
 fn merge(whole: &mut Value, piece: Value) {
     match (whole, piece) {
         (_, Value::Null) => {}
@@ -74,7 +75,7 @@ fn merge(whole: &mut Value, piece: Value) {
                 let place = whole.entry(name.as_str()).or_insert(Value::Null);
                 match (IN_PIECES.contains(&name.as_str()), place, value) {
                     (true, Value::String(text), Value::String(more)) => text.push_str(&more),
-                    // After parts with its thinking, a model may write plain text.
+                    // After parts with its reasoning, a model may write plain text.
                     (true, Value::Array(parts), text @ Value::String(_)) => parts.push(text),
                     (false, Value::String(_), Value::String(empty)) if empty.is_empty() => {}
                     (_, place, value) => merge(place, value),

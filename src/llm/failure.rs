@@ -1,6 +1,7 @@
 //! What an endpoint says when it fails: read from the body of an error status, and from a 200 whose
-//! body reports a failure. Endpoints agree neither on where they say it nor on the type of any field,
-//! so every place that is known is searched, and nothing that is odd is lost beside it.
+//! body reports a failure. Endpoints agree neither on where they say it nor on the type of any
+//! field, so every known place is searched, and a field of an unexpected type does not hide the
+//! others.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -16,11 +17,11 @@ use crate::llm::retry_after::wait;
 use crate::llm::{Message, ModelError};
 use crate::redact::redact;
 
-/// The status of a failure in a 200 that names none: the endpoint is a gateway to a model that failed.
+/// The status of a failure in a 200 that names no other: most likely a gateway's model failed.
 const UNKNOWN_STATUS: u16 = 502;
 /// The longest piece of an endpoint's own words that is kept.
 const MAX_SAID_CHARS: usize = 300;
-/// How much of a body is searched for them.
+/// How much of a text is searched for words to keep.
 const MAX_SEARCHED_CHARS: usize = 4_096;
 /// How deep a message may be nested, as in `{"message": {"detail": [{"msg": …}]}}`.
 const MAX_DEPTH: usize = 4;
@@ -36,7 +37,7 @@ const CODES: [&str; 6] = [
     "statusCode",
     "error_code",
 ];
-/// The members that hold a message, a text or something that contains one.
+/// The members that hold a message: a text, or a value that contains one.
 const MESSAGES: [&str; 11] = [
     "message",
     "msg",
@@ -50,7 +51,7 @@ const MESSAGES: [&str; 11] = [
     "faultstring",
     "title",
 ];
-/// The members that hold a failure, or the success of a gateway: `base_resp` is MiniMax's.
+/// The members that report a failure. `base_resp`, which is MiniMax's, also reports success.
 const FAILURES: [&str; 3] = ["error", "fault", "base_resp"];
 
 /// A failure as the endpoint reports it.
@@ -58,19 +59,19 @@ pub(super) struct Failure {
     pub(super) error: ModelError,
     /// How long the body asks to wait before the next attempt.
     pub(super) retry_after: Option<Duration>,
-    /// Whether the message says that a quota is used up, whatever the code says.
+    /// Whether the message says that a quota is used up; the code may say something else.
     pub(super) says_used_up: bool,
 }
 
-/// What was found in a body.
+/// What a body, or a part of it, says about a failure.
 #[derive(Default)]
-struct Told {
+struct Report {
     codes: Vec<String>,
     message: Option<String>,
     retry_after: Option<Duration>,
 }
 
-impl Told {
+impl Report {
     fn is_empty(&self) -> bool {
         self.codes.is_empty() && self.message.is_none()
     }
@@ -87,6 +88,20 @@ impl Told {
 
     fn says_used_up(&self) -> bool {
         self.message.as_deref().is_some_and(says_used_up)
+    }
+
+    /// Whether every code says that nothing failed; if there is no code, whether the message does.
+    fn is_success(&self) -> bool {
+        let is_fine = |code: &String| {
+            matches!(code.to_ascii_lowercase().as_str(), "0" | "ok" | "success")
+                || code
+                    .parse()
+                    .is_ok_and(|code: u16| (200..300).contains(&code))
+        };
+        match self.codes.is_empty() {
+            true => self.message.as_ref().is_some_and(is_fine),
+            false => self.codes.iter().all(is_fine),
+        }
     }
 
     /// The code that says most: a used-up quota, else the first that is a word, else a number that
@@ -115,48 +130,48 @@ impl Told {
 
 /// The failure of a response with an error status.
 pub(super) fn of_error_status(status: u16, body: &str) -> Failure {
-    let mut told = told_anywhere(body);
-    if told.is_empty() {
-        told.message = Some(without_tags(body));
+    let mut report = report_anywhere(body);
+    if report.is_empty() {
+        report.message = Some(without_tags(body));
     }
-    told.into_failure(status)
+    report.into_failure(status)
 }
 
 /// The failure that a response with a success status reports; `None` when it reports none.
 pub(super) fn of_success_status(body: &str) -> Option<Failure> {
-    if let Some(told) = told_by_completion(body) {
-        let status = told.status().unwrap_or(UNKNOWN_STATUS);
-        return Some(told.into_failure(status));
+    if let Some(report) = report_in_completion(body) {
+        let status = report.status().unwrap_or(UNKNOWN_STATUS);
+        return Some(report.into_failure(status));
     }
-    told_by_proxy(body).map(|told| told.into_failure(UNKNOWN_STATUS))
+    report_of_proxy(body).map(|report| report.into_failure(UNKNOWN_STATUS))
 }
 
-/// Reads the page or the line of text with which a proxy reports that it did not reach the endpoint.
-/// Only its beginning counts: any page may mention such a failure further down.
-fn told_by_proxy(body: &str) -> Option<Told> {
+/// Reads the page or the line of text with which a proxy reports that it did not reach the
+/// endpoint. Only its beginning counts: any page may mention such a failure further down.
+fn report_of_proxy(body: &str) -> Option<Report> {
     let is_json = body.trim_start().starts_with(['{', '[']);
     let said = bounded(&without_tags(body)).filter(|said| !is_json && is_of_proxy(said))?;
-    Some(Told {
+    Some(Report {
         message: Some(said),
-        ..Told::default()
+        ..Report::default()
     })
 }
 
 /// Reads a failure from a body that should be a completion.
-fn told_by_completion(body: &str) -> Option<Told> {
-    let told = |told: Told| (!told.is_empty()).then_some(told);
+fn report_in_completion(body: &str) -> Option<Report> {
+    let unless_empty = |report: Report| (!report.is_empty()).then_some(report);
     let Some(top) = Members::parse(body) else {
         return match lenient::text(body) {
-            Some(text) => told_by_completion(&text),
-            None => told(told_anywhere(lenient::items(body)?.first()?.get())),
+            Some(text) => report_in_completion(&text),
+            None => unless_empty(report_anywhere(lenient::items(body)?.first()?.get())),
         };
     };
     if top.raw("choices").is_none() {
         // Other APIs have members with these names too: `{"type": "message", "content": …}`.
-        let told = told_anywhere(body);
+        let report = report_anywhere(body);
         let has_error = failure_anywhere(&top).or(top.raw("errors")).is_some();
-        let is_failure = has_error || told.message.is_some() || told.status().is_some();
-        return (is_failure && !told.is_success()).then_some(told);
+        let is_failure = has_error || report.message.is_some() || report.status().is_some();
+        return (is_failure && !report.is_success()).then_some(report);
     }
     let choices = top.items("choices");
     let choice = choices
@@ -167,9 +182,9 @@ fn told_by_completion(body: &str) -> Option<Told> {
     let reported = [&top, &choice, &message]
         .into_iter()
         .filter_map(failure_in)
-        .map(|raw| told_by(raw, 0))
+        .map(|raw| report_in(raw, 0))
         // Some gateways put their success there: `{"code": 0, "message": "success"}`.
-        .find(|told| !told.is_success());
+        .find(|report| !report.is_success());
     let ended = || {
         let reason = choice.text("finish_reason")?;
         let is_failure = matches!(
@@ -182,28 +197,12 @@ fn told_by_completion(body: &str) -> Option<Told> {
                 | "aborted"
                 | "cancelled"
         );
-        is_failure.then(|| Told {
+        is_failure.then(|| Report {
             codes: vec![reason],
-            ..Told::default()
+            ..Report::default()
         })
     };
     reported.or_else(ended)
-}
-
-impl Told {
-    /// Whether every code says that nothing failed, or the message if there is no code.
-    fn is_success(&self) -> bool {
-        let is_fine = |code: &String| {
-            matches!(code.to_ascii_lowercase().as_str(), "0" | "ok" | "success")
-                || code
-                    .parse()
-                    .is_ok_and(|code: u16| (200..300).contains(&code))
-        };
-        match self.codes.is_empty() {
-            true => self.message.as_ref().is_some_and(is_fine),
-            false => self.codes.iter().all(is_fine),
-        }
-    }
 }
 
 /// The member that holds a failure.
@@ -211,96 +210,98 @@ fn failure_in<'a>(object: &Members<'a>) -> Option<&'a str> {
     FAILURES.iter().find_map(|name| object.raw(name))
 }
 
-/// The member that holds a failure: here or, where nothing else says what failed, one level below, as
-/// in `{"Response": {"Error": …}}`.
+/// The member that holds a failure: at the top or, if nothing there says what failed, one level
+/// below, as in `{"Response": {"Error": …}}`.
 fn failure_anywhere<'a>(top: &Members<'a>) -> Option<&'a str> {
-    let is_silent = || told_by_object(top, 0).message.is_none();
+    let is_silent = || report_of(top, 0).message.is_none();
     let below = || top.objects().find_map(|object| failure_in(&object));
     failure_in(top).or_else(|| is_silent().then(below).flatten())
 }
 
-/// Reads a failure from any JSON: an object, or a list of which the first item counts.
-fn told_anywhere(text: &str) -> Told {
+/// Reads a failure from any JSON: an object, or a list, whose first item counts.
+fn report_anywhere(text: &str) -> Report {
     let Some(top) = Members::parse(text) else {
         let is_json = text.trim_start().starts_with(['[', '"']);
-        return is_json.then(|| told_by(text, 0)).unwrap_or_default();
+        return is_json.then(|| report_in(text, 0)).unwrap_or_default();
     };
     match failure_anywhere(&top) {
         Some(raw) => {
-            let mut told = told_by(raw, 0);
-            // A text that is JSON itself was read above.
-            let is_plain = |text: &String| told.message.as_ref() == Some(text);
+            let mut report = report_in(raw, 0);
+            // If the text is JSON itself, its message was read above, and differs from the text.
+            let is_plain = |text: &String| report.message.as_ref() == Some(text);
             let Some(text) = lenient::text(raw).filter(is_plain) else {
-                if told.message.is_none() {
-                    let beside = told_by_object(&top, 0);
-                    told.codes.extend(beside.codes);
-                    told.message = beside.message;
+                if report.message.is_none() {
+                    let beside = report_of(&top, 0);
+                    report.codes.extend(beside.codes);
+                    report.message = beside.message;
                 }
-                return told;
+                return report;
             };
-            // In `{"error": "Bad Request", "message": …}` the text is a code, and alone it may be one.
-            let beside = told_by_object(&top, 0);
+            // The text is a code if there is a message beside it, as in `{"error": "Bad Request",
+            // "message": …}`, or if it is a single word.
+            let beside = report_of(&top, 0);
             let has_other = beside.message.as_ref().is_some_and(|other| *other != text);
             let is_code = !text.contains(' ') || has_other;
             let code = is_code.then_some(text).and_then(code_of);
-            Told {
+            Report {
                 codes: code.into_iter().chain(beside.codes).collect(),
-                message: beside.message.or(told.message),
+                message: beside.message.or(report.message),
                 retry_after: beside.retry_after,
             }
         }
-        None => told_by_object(&top, 0),
+        None => report_of(&top, 0),
     }
 }
 
-/// Reads codes and message from a JSON value.
-fn told_by(raw: &str, depth: usize) -> Told {
+/// Reads the codes and the message of a JSON value.
+fn report_in(raw: &str, depth: usize) -> Report {
     if depth > MAX_DEPTH {
-        return Told::default();
+        return Report::default();
     }
     if let Some(object) = Members::parse(raw) {
-        return told_by_object(&object, depth);
+        return report_of(&object, depth);
     }
     if let Some(items) = lenient::items(raw) {
         return items
             .first()
-            .map(|item| told_by(item.get(), depth + 1))
+            .map(|item| report_in(item.get(), depth + 1))
             .unwrap_or_default();
     }
     // A number is a code, and `true` at least says that something failed.
     let message = lenient::text(raw);
-    if let Some(told) = message.as_deref().and_then(|text| told_in(text, depth)) {
-        return told;
+    let quoted = |text: &str| report_quoted(text, depth);
+    if let Some(report) = message.as_deref().and_then(quoted) {
+        return report;
     }
     let code = match raw {
         "true" => Some("error".to_owned()),
         number => number.parse::<f64>().ok().map(|_| number.to_owned()),
     };
-    Told {
+    Report {
         codes: code.into_iter().collect(),
         message,
         retry_after: None,
     }
 }
 
-/// Reads a message that is the JSON of another failure, or ends with one, as the message of a gateway
-/// does that quotes the endpoint behind it.
-fn told_in(text: &str, depth: usize) -> Option<Told> {
+/// Reads a message that is the JSON of another failure, or ends with such JSON, as a gateway's
+/// message does when it quotes the endpoint behind it.
+fn report_quoted(text: &str, depth: usize) -> Option<Report> {
     let (words, json) = text.split_at(text.find(['{', '['])?);
     let words = words.trim();
-    // JSON behind words may be anything that the message is about, such as a schema.
+    // JSON after words may be anything that the message is about, such as a schema.
     if !words.is_empty() {
         failure_in(&Members::parse(json)?)?;
     }
-    let mut told = Some(told_by(json, depth + 1)).filter(|told| !told.is_empty())?;
+    let mut report = Some(report_in(json, depth + 1)).filter(|report| !report.is_empty())?;
     if !words.is_empty() {
-        let inner = told.message.unwrap_or_default();
-        told.message = Some(format!("{words} {inner}"));
+        let inner = report.message.unwrap_or_default();
+        report.message = Some(format!("{words} {inner}"));
     }
-    Some(told)
+    Some(report)
 }
 
-fn told_by_object(object: &Members<'_>, depth: usize) -> Told {
+fn report_of(object: &Members<'_>, depth: usize) -> Report {
     let mut codes: Vec<String> = CODES
         .iter()
         .filter_map(|name| object.label(name).and_then(code_of))
@@ -308,7 +309,7 @@ fn told_by_object(object: &Members<'_>, depth: usize) -> Told {
     let mut message = None;
     let mut retry_after = wait_in(object);
     for inner in MESSAGES.iter().filter_map(|name| object.raw(name)) {
-        let inner = told_by(inner, depth + 1);
+        let inner = report_in(inner, depth + 1);
         codes.extend(inner.codes);
         message = message.or(inner.message);
         retry_after = retry_after.max(inner.retry_after);
@@ -323,7 +324,7 @@ fn told_by_object(object: &Members<'_>, depth: usize) -> Told {
     if let Some(text) = message.as_mut().filter(|_| !place.is_empty()) {
         *text = format!("{}: {text}", place.join("."));
     }
-    Told {
+    Report {
         codes,
         message,
         retry_after,
@@ -336,19 +337,19 @@ fn wait_in(failure: &Members<'_>) -> Option<Duration> {
     let details = details
         .iter()
         .filter_map(|detail| Members::parse(detail.get()));
-    let waits = details.filter_map(|place| asked(&place));
-    waits.chain(asked(failure)).max()
+    let waits = details.filter_map(|place| wait_named_in(&place));
+    waits.chain(wait_named_in(failure)).max()
 }
 
-fn asked(place: &Members<'_>) -> Option<Duration> {
+fn wait_named_in(place: &Members<'_>) -> Option<Duration> {
     let texts = ["retry_delay", "retry_after"].map(|name| place.label(name));
     texts.iter().flatten().filter_map(|text| wait(text)).max()
 }
 
-/// The text with the runs that repeat the request left out: some endpoints quote what they refuse,
-/// and the request contains what an employee wrote.
+/// The text without the runs of characters that repeat the request: some endpoints quote a request
+/// that they reject, and it contains what an employee wrote.
 pub(super) fn without_echo(said: &str, sent: &[Message]) -> String {
-    // A quotation may be escaped, and so is the request, which is JSON.
+    // A quotation may be escaped once more than the request, so backslashes are not compared.
     let plain = |text: &str| text.chars().filter(|c| *c != '\\').collect::<Vec<_>>();
     let said = plain(said);
     let sent: Vec<String> = sent

@@ -1,8 +1,10 @@
-//! The codes and words by which endpoints say what failed, and the HTTP status that each means. Where
-//! they are found is in `failure`. They are written here without what separates their parts.
+//! The codes and words by which endpoints say what failed, and the HTTP status that each means.
+//! `failure` finds the texts that are searched for them. The lists are in lower case and without
+//! separators: `notfound` is found in `not_found`, `NOT FOUND` and `NotFound`.
 
-/// The words of a quota that is used up, for which a retry is pointless. They come with status 429,
-/// as a rate limit does, which passes; so no word is here that the message of a rate limit has too.
+/// The words for a quota that is used up, after which a retry is pointless. They come with status
+/// 429, as does a rate limit, which passes. So the list has no words that also occur in the
+/// messages of rate limits.
 const USED_UP: [&str; 40] = [
     "insufficientquota",
     "insufficientuserquota",
@@ -45,7 +47,7 @@ const USED_UP: [&str; 40] = [
     "配额已用",
     "配额不足",
 ];
-/// The words that a proxy says in place of an endpoint that it could not reach.
+/// The words with which a proxy answers in place of an endpoint that it could not reach.
 const UNREACHED: [&str; 17] = [
     "badgateway",
     "gatewaytimeout",
@@ -65,7 +67,8 @@ const UNREACHED: [&str; 17] = [
     "originisunreachable",
     "couldnotberetrieved",
 ];
-/// The status that a code means, or a message if no code says more, by a word in it.
+/// Statuses, each with the words that mean it in a code, or in a message if no code means a status.
+/// The first row with a match counts.
 const STATUS_OF_WORD: [(u16, &[&str]); 10] = [
     (422, &["unprocessable", "extraforbidden", "validationerror"]),
     (
@@ -129,8 +132,8 @@ pub(super) fn is_used_up(code: &str) -> bool {
     says_used_up(code) || contains_any(code, &["billing"])
 }
 
-/// Whether a message says so. The messages of rate limits mention billing too: whoever pays more gets
-/// a higher one.
+/// Whether a message says that a quota is used up. `billing` is no sign of that in a message,
+/// because the messages of rate limits mention it too: customers who pay more get a higher limit.
 pub(super) fn says_used_up(message: &str) -> bool {
     contains_any(message, &USED_UP)
 }
@@ -140,8 +143,8 @@ pub(super) fn is_of_proxy(text: &str) -> bool {
     contains_any(text, &UNREACHED)
 }
 
-/// The code in a text that should be one. A problem (RFC 9457) names its type by a URL or a URN, of
-/// which the last part may be a code: `overloaded` in `https://example.com/errors/overloaded`.
+/// The code in a text that should be a code. A problem (RFC 9457) names its type by a URL or a URN,
+/// whose last part may be a code: `overloaded` in `https://example.com/errors/overloaded`.
 pub(super) fn code_of(text: String) -> Option<String> {
     let is_name = |part: &&str| {
         let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
@@ -163,7 +166,8 @@ pub(super) fn code_of(text: String) -> Option<String> {
     Some(last).filter(is_name).map(str::to_owned)
 }
 
-/// The status in a numeric code: `429`, or `42901` with a number of the endpoint's own behind it.
+/// The status in a numeric code: `429`, or the first three digits of `42901`, whose last two are
+/// the endpoint's own.
 pub(super) fn status_of_number(code: &str) -> Option<u16> {
     let number: u32 = code.parse().ok()?;
     let status = match number {
@@ -183,8 +187,7 @@ pub(super) fn status_of_word(text: &str) -> Option<u16> {
         .map(|(status, _)| *status)
 }
 
-/// Whether a text contains one of these words, however their parts are joined: `not_found`, `NOT FOUND`
-/// and `NotFound` are the same.
+/// Whether a text contains one of these words, in any case and with any separators.
 fn contains_any(text: &str, words: &[&str]) -> bool {
     let joined: String = text
         .chars()

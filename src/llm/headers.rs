@@ -1,5 +1,6 @@
-//! The headers of a call: the key, who is billed, and those of the operator's own. All of them may be
-//! secret, so none may be repeated from what an endpoint says.
+//! The headers of a call: the key, the organisation and the project that are billed, and the
+//! headers that the operator configured. Any of them may be secret, so their values are removed
+//! from the text of an endpoint that repeats them.
 
 use std::borrow::Cow;
 
@@ -8,11 +9,11 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::llm::endpoint::KeyHeader;
 
-/// The shortest value that is looked for in what an endpoint says; a shorter one is no secret.
+/// The shortest value that is removed from an endpoint's text; a shorter one is no secret.
 const MIN_SECRET_BYTES: usize = 8;
 
-/// The headers of every call. Those in `own` replace those of the same name; of the others, an empty
-/// one is not sent, because some endpoints reject an empty key.
+/// The headers of every call. Those in `own` replace the others of the same name. An empty key,
+/// organisation or project is not sent, because some endpoints reject an empty key.
 ///
 /// # Panics
 /// When a value cannot be sent in a header, which `config` checks.
@@ -47,8 +48,8 @@ pub(super) fn of(
     headers
 }
 
-/// What a request holds that may be secret: the values of its headers, and those in the query of its
-/// URL.
+/// The values of a request that may be secret: those of its sensitive headers, and those in the
+/// query of its URL.
 pub(super) struct Secrets(Vec<String>);
 
 impl Secrets {
@@ -57,7 +58,7 @@ impl Secrets {
         let of_headers = values
             .filter(|value| value.is_sensitive())
             .filter_map(|value| value.to_str().ok())
-            // Of a value such as `Bearer KEY`, the key alone is a secret as well.
+            // In a value such as `Bearer KEY`, the key alone is a secret as well.
             .flat_map(|value| [Some(value), value.split_whitespace().last()])
             .flatten()
             .map(str::to_owned);
@@ -74,8 +75,8 @@ impl Secrets {
         )
     }
 
-    /// What the endpoint said without the secrets that it repeats. They are removed before the text is
-    /// read, because what is read of it is cut, and a part of a secret would not be found.
+    /// What the endpoint said, without the secrets that it repeats. They are removed before the
+    /// text is read and shortened, because a secret that was cut in two would not be found.
     pub(super) fn removed_from<'a>(&self, said: &'a str) -> Cow<'a, str> {
         let mut said = Cow::Borrowed(said);
         for secret in &self.0 {

@@ -1,6 +1,6 @@
-//! Whether the model's endpoint answers at all: a wrong key, URL or model name fails every call, while
-//! the service itself is ready. `/readyz?verbose` shows it. The circuit breaker does not tell: an
-//! endpoint that refuses every call is up.
+//! Whether the model's endpoint answers at all: a wrong key, URL or model name fails every call,
+//! while the service itself is ready. `/readyz?verbose` shows the failed calls. The circuit breaker
+//! does not notice them, because an endpoint that rejects every call is up.
 
 use std::sync::{Arc, Mutex};
 
@@ -21,7 +21,7 @@ pub struct FailedCalls {
     pub code: Option<String>,
 }
 
-/// What the last calls of a model came to, shared by its callers and by readers.
+/// How the last calls of a model ended, shared by its callers and by readers.
 #[derive(Debug, Default)]
 pub struct EndpointHealth(Mutex<Option<FailedCalls>>);
 

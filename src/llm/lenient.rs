@@ -1,8 +1,8 @@
-//! Reading JSON of which only some fields matter: a field that has another type than expected counts
-//! as absent, and nothing beside it is lost. `completion` and `failure` read responses with it.
+//! Reads JSON of which only some fields matter: a field of an unexpected type counts as absent, and
+//! the fields beside it are still read. `completion` and `failure` read responses with it.
 //!
-//! Everything borrows from the text, and a value is parsed only if it begins like one of the type
-//! that is asked for: building the error of serde_json takes longer than reading most values.
+//! Everything borrows from the text, and a value is parsed only if it begins like a value of the
+//! type that is asked for: building the error of serde_json takes longer than reading most values.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,10 +11,10 @@ use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// The members of a JSON object, each as the text it was written with. Of members with the same name
-/// the last one counts. A value is parsed only when it is asked for, so a number that no type can
-/// hold does no harm unless it is needed. Names are found however their words are joined: `Error` is
-/// `error`, and `errorCode` is `error_code`.
+/// The members of a JSON object, each as the text it was written with. Of members with the same
+/// name the last one counts. A value is parsed only when it is asked for, so a number that no type
+/// can hold does no harm unless it is needed. Names are found however their words are joined:
+/// `Error` is `error`, and `errorCode` is `error_code`.
 ///
 /// A list, because a response has few members, and most are never asked for.
 #[derive(Default)]
@@ -81,7 +81,7 @@ impl<'a> Members<'a> {
         values.filter_map(Self::parse)
     }
 
-    /// A member that is a list, or one item that stands for a list of itself.
+    /// The items of a member that is a list; a member of another type counts as a list of one item.
     pub(super) fn items(&self, name: &str) -> Vec<&'a RawValue> {
         self.value(name).and_then(items).unwrap_or_else(|| {
             let item = self
@@ -125,9 +125,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
         #[derive(Deserialize)]
         struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-        struct InOrder;
+        struct MembersVisitor;
 
-        impl<'de> Visitor<'de> for InOrder {
+        impl<'de> Visitor<'de> for MembersVisitor {
             type Value = Members<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -143,6 +143,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
             }
         }
 
-        deserializer.deserialize_map(InOrder)
+        deserializer.deserialize_map(MembersVisitor)
     }
 }

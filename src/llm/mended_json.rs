@@ -1,13 +1,13 @@
-//! JSON that almost is JSON: what programs and models write although the grammar forbids it, replaced
-//! by what they mean. Nothing is guessed; a text with any other fault stays as it is.
+//! Mends text that is almost JSON: what some programs and models write although the grammar forbids
+//! it is replaced by what they mean. Nothing is guessed; any other error is left in the text.
 
 use std::borrow::Cow;
 
-/// The numbers that JSON lacks; the encoder of Python writes them unless it is told not to.
-const NO_NUMBERS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
+/// The numbers that JSON lacks. Python's encoder writes them unless `allow_nan` is false.
+const MISSING_NUMBERS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
 
-/// The text with `null` in place of numbers that JSON lacks, and in strings with escaped control
-/// characters and with U+FFFD in place of half a surrogate pair.
+/// The text with `null` in place of numbers that JSON lacks. Inside strings, control characters are
+/// escaped, and U+FFFD replaces half a surrogate pair.
 pub fn mended(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let mut mended = String::new();
@@ -26,8 +26,12 @@ pub fn mended(text: &str) -> Cow<'_, str> {
             (true, 0..0x20) => (1, Some(format!("\\u{byte:04x}"))),
             (false, b'N' | b'I' | b'-') => {
                 let rest = &bytes[at..];
-                let number = NO_NUMBERS.iter().find(|no| rest.starts_with(no.as_bytes()));
-                number.map_or((1, None), |no| (no.len(), Some("null".to_owned())))
+                let number = MISSING_NUMBERS
+                    .iter()
+                    .find(|missing| rest.starts_with(missing.as_bytes()));
+                number.map_or((1, None), |missing| {
+                    (missing.len(), Some("null".to_owned()))
+                })
             }
             _ => (1, None),
         };
@@ -45,7 +49,7 @@ pub fn mended(text: &str) -> Cow<'_, str> {
     Cow::Owned(mended)
 }
 
-/// The code unit of UTF-16 that an escape such as `\u00e9` stands for.
+/// The code unit of UTF-16 in an escape such as `\u00e9`.
 fn code_unit(bytes: &[u8], at: usize) -> Option<u16> {
     let digits = bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
     let digits = str::from_utf8(digits).ok()?;

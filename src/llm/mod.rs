@@ -1,7 +1,7 @@
 //! The model seam: a request to a language model, and the reply. [`ChatModel`] has two
-//! implementations, `openai` here and `crate::offline`, and four decorators: `breaker`, `permits` and
-//! `priced` here, and the tracing one in `telemetry`. An invalid answer is a value here, not an error; it is
-//! judged in `agent::validate`.
+//! implementations, `openai` here and `crate::offline`, and five decorators: `breaker`, `health`,
+//! `permits` and `priced` here, and the tracing one in `telemetry`. An invalid answer is a value
+//! here, not an error; `agent::validate` judges it.
 
 mod body;
 pub mod breaker;
@@ -98,8 +98,8 @@ pub struct AnswerSchema<'a> {
 /// One request to the model.
 #[derive(Clone, Debug)]
 pub struct ChatRequest<'a> {
-    /// The step that asks, for which the call's cost is counted. A variant of a prompt may have
-    /// another name, but it is asked by the same step.
+    /// The step that asks, to which the cost of the call is added. A variant of its prompt may have
+    /// another name, but belongs to the same step.
     pub step: Step,
     /// The instructions.
     pub prompt: &'static Prompt,
@@ -140,7 +140,8 @@ pub struct Answer {
     pub id: Option<String>,
     /// The model that answered.
     pub model: String,
-    /// Why the answer ended, in the provider's words: `stop`, `length`, `content_filter` and others.
+    /// Why the answer ended, in the provider's words: `stop`, `length`, `content_filter` and
+    /// others.
     pub finish_reason: Option<String>,
     /// The text, which should be JSON.
     pub text: Option<String>,
@@ -164,7 +165,7 @@ pub enum Ending {
 }
 
 impl Answer {
-    /// How the answer ended, whichever words the provider has for that.
+    /// How the answer ended; providers have different words for that.
     pub fn ending(&self) -> Ending {
         let reason = self.finish_reason.as_deref().unwrap_or_default();
         match reason.to_ascii_lowercase().as_str() {
@@ -210,13 +211,13 @@ pub enum ModelError {
         /// records hold it only where it can be erased, and no reason repeats it.
         said: Option<String>,
     },
-    /// The response is not a chat completion, or too large.
+    /// The response is not a chat completion, or is too large.
     #[error("the model's endpoint returned a response that is not a chat completion")]
     InvalidResponse,
     /// The circuit breaker rejected the call.
     #[error("the model was not called, because the circuit breaker is open")]
     CircuitOpen,
-    /// The call waited for a permit until it could not be answered in time any more.
+    /// The call waited for a permit until it was too late for an answer before the deadline.
     #[error("the model had more calls waiting than it could answer in time")]
     Overloaded,
 }
@@ -328,7 +329,7 @@ pub trait ChatModel: Send + Sync {
     async fn chat(&self, request: &ChatRequest<'_>) -> Reply;
 }
 
-/// So that decorators can be added one by one, as the configuration asks for them.
+/// Lets decorators be added one by one, as the configuration asks for them.
 #[async_trait]
 impl ChatModel for Arc<dyn ChatModel> {
     fn info(&self) -> &ModelInfo {

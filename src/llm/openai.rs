@@ -1,6 +1,7 @@
 //! A model behind OpenAI's chat completions API, or behind any endpoint with the same API, called
-//! through async-openai. No other file imports that crate. The JSON of the calls is in `completion`,
-//! what differs between endpoints in `endpoint`, and what they say when they fail in `failure`.
+//! through async-openai. No other file imports that crate. `completion` defines the JSON of the
+//! calls, `endpoint` knows what differs between endpoints, and `failure` reads what they say when
+//! they fail.
 //!
 //! Retries are made here with `backon`, because async-openai's own retries have no deadline, and
 //! lose the status and the headers of the response that they give up on.
@@ -189,10 +190,11 @@ impl ChatModel for OpenAi {
         let attempts = (|| self.attempt(&body, request))
             .retry(self.backoff)
             .when(AttemptError::is_transient)
-            // A wait that ends after the deadline would only delay the error, so the error is final.
-            // So is a timeout when not even one more attempt of full length fits before the deadline:
-            // the endpoint is slow, and an attempt cut short would only add to its work.
-            // `backoff` is `None` once all retries are used up, even when the endpoint asks to wait.
+            // A wait that ends after the deadline would only delay the error, so the error is
+            // final. So is a timeout when not even one more attempt of full length fits before the
+            // deadline: the endpoint is slow, and an attempt cut short would only add to its work.
+            // `backoff` is `None` once all retries are used up, even when the endpoint asks to
+            // wait.
             .adjust(|failed, backoff| {
                 let delay = failed.retry_after.max(backoff)?;
                 let left = request.deadline.saturating_duration_since(Instant::now());
@@ -228,9 +230,10 @@ struct AttemptError {
 
 impl AttemptError {
     /// Whether a retry may succeed: after overload, a broken connection or a slow attempt. It would
-    /// not help against an exhausted quota or a response that is not a chat completion. Gemini says
-    /// that a quota is exceeded even for a rate limit, which passes: where only the message says that
-    /// it is used up, a wait that the endpoint asks for says more.
+    /// not help against a used-up quota or a response that is not a chat completion.
+    ///
+    /// Gemini reports an exceeded quota even for a rate limit, which passes. So if only the message
+    /// says that a quota is used up, and the endpoint also asks to wait, a retry may succeed.
     fn is_transient(&self) -> bool {
         match &self.error {
             ModelError::Timeout | ModelError::Connection => true,
@@ -245,7 +248,7 @@ impl AttemptError {
         }
     }
 
-    /// The error without what the endpoint repeats of the question.
+    /// The error without the parts of the request that the endpoint repeats.
     fn without_echo(self, request: &ChatRequest<'_>) -> Self {
         let without_echo = |text: String| failure::without_echo(&text, request.messages);
         let error = match self.error {
@@ -296,8 +299,8 @@ impl From<OpenAIError> for AttemptError {
 }
 
 /// Sends one attempt. An error status becomes an [`AttemptError`] here, because async-openai would
-/// log the response and then drop its status and headers; so does a success status whose body reports
-/// a failure. No more than [`body::MAX_BYTES`] are read.
+/// log the response and then drop its status and headers; so does a success status whose body
+/// reports a failure. No more than [`body::MAX_BYTES`] are read.
 async fn send(
     http: reqwest::Client,
     request: HttpRequestFactory,

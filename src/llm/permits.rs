@@ -1,14 +1,14 @@
-//! Back-pressure towards a model: a bounded number of calls is under way at once, and a further call
-//! waits for a permit before it is sent. The time limit of an attempt begins when the call is sent,
-//! so waiting uses up the request's own deadline and nothing else. Otherwise the calls that a slow
-//! endpoint keeps in a queue of its own would all run into that time limit together.
+//! Back-pressure towards a model: a bounded number of calls is under way at once, and a further
+//! call waits for a permit before it is sent. The time limit of an attempt begins when the call is
+//! sent, so waiting uses up the request's own deadline and nothing else. Otherwise the calls that a
+//! slow endpoint keeps in a queue of its own would all run into that time limit together.
 //!
 //! A call keeps its permit through its retries: while an endpoint recovers, no other call takes its
-//! place. `CallPermits` explains who waits behind whom. A call that cannot be answered in time
-//! any more is not sent, and fails with [`ModelError::Overloaded`].
+//! place. `CallPermits` explains the order in which calls wait. A call that can no longer be
+//! answered in time is not sent, and fails with [`ModelError::Overloaded`].
 //!
-//! Hand-written on tokio's semaphore because `tower`'s limits of concurrency wait without a deadline,
-//! and know no order other than that of arrival.
+//! Hand-written on tokio's semaphore because `tower`'s limits of concurrency wait without a
+//! deadline, and know no order other than that of arrival.
 
 use std::num::NonZeroU32;
 use std::pin::pin;
@@ -51,7 +51,7 @@ impl CallPermits {
     }
 
     /// A permit, and how long the call waited for it; zero if a permit was free. `None` if the call
-    /// could not be answered in time any more.
+    /// can no longer be answered in time.
     async fn acquire(&self, request: &ChatRequest<'_>) -> Option<(SemaphorePermit<'_>, Duration)> {
         let began = Instant::now();
         let mut granted = pin!(async {
@@ -70,10 +70,10 @@ impl CallPermits {
         (now <= self.last_start(request)).then_some((permit, now - began))
     }
 
-    /// The last moment at which it makes sense to send a call: the usual time of every answer that its
-    /// expense still needs has to fit before the deadline twice, because between its answers the
-    /// expense waits for those of others. With less, an overloaded endpoint would spend its time on
-    /// calls that come too late, and finish almost no expense.
+    /// The last moment at which it makes sense to send a call. Before the deadline there must be
+    /// the usual time for every answer that the expense still needs, and as much again, because
+    /// between its answers an expense waits for those of others. With less, an overloaded endpoint
+    /// would spend its time on calls that come too late, and finish almost no expense.
     fn last_start(&self, request: &ChatRequest<'_>) -> Instant {
         let n_answers = if is_first(request) { 2 } else { 1 };
         let reserved = *lock(&self.typical) * 2 * n_answers;
@@ -106,8 +106,8 @@ pub struct Limited<M> {
 }
 
 impl<M: ChatModel> Limited<M> {
-    /// Allows a model so many calls at once. `breaker` is the circuit breaker inside the model, if
-    /// it has one: a call that the breaker would reject fails at once, without a permit.
+    /// Allows a model `n_calls` calls at once. `breaker` is the circuit breaker inside the model,
+    /// if it has one: a call that the breaker would reject fails at once, without a permit.
     pub fn new(model: M, n_calls: NonZeroU32, breaker: Option<Arc<Breaker>>) -> Self {
         Self {
             model,

@@ -13,7 +13,7 @@ pub struct Priced<M> {
 }
 
 impl<M: ChatModel> Priced<M> {
-    /// Adds costs to the replies of a model; the clock tells which prices are valid.
+    /// Adds costs to the replies of a model; the clock determines which prices are valid.
     pub fn new(model: M, clock: Clock) -> Self {
         Self { model, clock }
     }

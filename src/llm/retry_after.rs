@@ -1,6 +1,6 @@
-//! How long an endpoint asks to wait before the next attempt. Its headers hold a number of seconds or
-//! a date, as HTTP has it, or what some endpoints write instead: fractions, units, milliseconds. The
-//! waits that stand in bodies have the same forms; `failure` finds them.
+//! How long an endpoint asks to wait before the next attempt. Its headers hold a number of seconds
+//! or a date, as HTTP defines, or what some endpoints write instead: fractions, units,
+//! milliseconds. Waits in bodies have the same forms; `failure` finds them.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use jiff::fmt::{rfc2822, strtime};
 use jiff::tz::TimeZone;
 use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
 
-/// The forms of a date that HTTP has kept from earlier times.
+/// The obsolete forms of a date that HTTP still accepts.
 const OLDER_DATES: [&str; 2] = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
 
-/// The longest wait that is asked for. `None` when no header asks for one in a form that is known, or
-/// when the date has passed.
+/// The longest wait that the headers ask for. `None` when none of them has a known form, or when
+/// the date has passed.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let texts = |name| {
         let values = headers.get_all(name).iter();
@@ -29,7 +29,7 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 /// The wait in a text; `None` when its form is not known.
 pub(super) fn wait(text: &str) -> Option<Duration> {
-    // `36.5s`: a unit behind a fraction is not known to `humantime`.
+    // `humantime` does not know a unit after a fraction, as in `36.5s`.
     seconds(text.strip_suffix('s').unwrap_or(text))
         .or_else(|| humantime::parse_duration(text).ok())
         .or_else(|| date(text)?.duration_since(Timestamp::now()).try_into().ok())
