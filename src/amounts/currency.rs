@@ -1,5 +1,5 @@
-//! Whether a currency stands beside a number. Then it is an amount, whatever else it looks like:
-//! `12.30 EUR` is no time.
+//! Whether a number has a currency beside it. If so, the number is an amount even if it looks like
+//! something else: `12.30 EUR` is not a time.
 
 use crate::amounts::sentence::{Kind, Sentence, is_unspaced};
 use crate::amounts::words::money::{CODES, CURRENCIES, CURRENCY_BEGINNINGS, NATIONALITIES};
@@ -10,9 +10,9 @@ const BEFORE_NUMBER: &str = ":*_`~(['\"-–—−.";
 /// Signs that may stand between a number and the currency after it.
 const AFTER_NUMBER: &str = "*_`)(]['\"-–—−";
 
-/// Whether a currency belongs to the parts from one to another, which begin and end with numbers. A
-/// currency between two numbers belongs to the nearer one, as in `March 14 ($45.00)` and `45.00 USD
-/// (2 nights)`; if both are equally near, to both.
+/// Whether a currency belongs to the number that the parts from `first` to `last` form. A currency
+/// between two numbers belongs to the nearer one, as in `March 14 ($45.00)` and
+/// `45.00 USD (2 nights)`; if both are equally near, to both.
 pub fn is_marked(sentence: &Sentence, first: usize, last: usize) -> bool {
     let before = before(sentence, first).is_some_and(|mark| {
         let other = skip_back(sentence, mark, AFTER_NUMBER).filter(|at| is_number(sentence, *at));
@@ -25,12 +25,12 @@ pub fn is_marked(sentence: &Sentence, first: usize, last: usize) -> bool {
     before || after
 }
 
-/// Whether a currency stands before a number in words.
+/// Whether a currency precedes a number, in digits or in words.
 pub fn is_before(sentence: &Sentence, number: usize) -> bool {
     before(sentence, number).is_some()
 }
 
-/// Whether the sign or the code of a currency stands before a number in words.
+/// Whether the sign or the code of a currency precedes a number in words.
 pub fn is_sign_before(sentence: &Sentence, number: usize) -> bool {
     before(sentence, number)
         .is_some_and(|at| sentence.sign(at).is_some() || sentence.is_in(Some(at), &CODES))
@@ -41,10 +41,10 @@ pub fn has_number_after(sentence: &Sentence, currency: usize) -> bool {
     skip(sentence, currency, BEFORE_NUMBER).is_some_and(|at| is_number(sentence, at))
 }
 
-/// The currency before a number.
+/// The place of the currency before a number.
 fn before(sentence: &Sentence, number: usize) -> Option<usize> {
     let at = skip_back(sentence, number, BEFORE_NUMBER)?;
-    // `18.40円は1日` has the currency of the number before it, `人民币18.40` that of the one after it.
+    // The currency in `18.40円は1日` belongs to the number before it, in `人民币18.40` to the one after.
     let is_currency = match sentence.word(at).filter(|word| word.ends_with(is_unspaced)) {
         Some(word) => CURRENCY_BEGINNINGS.iter().any(|name| word.ends_with(name)),
         None => is_currency(sentence, at),
@@ -52,7 +52,7 @@ fn before(sentence: &Sentence, number: usize) -> Option<usize> {
     is_currency.then_some(at)
 }
 
-/// The currency after a number, which a nationality may precede.
+/// The place of the currency after a number; a nationality may be between them.
 pub fn after(sentence: &Sentence, number: usize) -> Option<usize> {
     let at = skip(sentence, number, AFTER_NUMBER)?;
     let is_nationality = sentence
@@ -97,19 +97,20 @@ fn is_number(sentence: &Sentence, at: usize) -> bool {
     sentence.number(at).is_some()
 }
 
-/// The first part after one that is not one of these signs.
+/// The first part after `at` that is not one of these signs.
 fn skip(sentence: &Sentence, at: usize, signs: &str) -> Option<usize> {
     let is_skipped = |at: &usize| sentence.sign(*at).is_some_and(|sign| signs.contains(sign));
     (at + 1..sentence.n_tokens()).find(|at| !is_skipped(at))
 }
 
-/// The last part before one that is not one of these signs.
+/// The last part before `at` that is not one of these signs.
 fn skip_back(sentence: &Sentence, at: usize, signs: &str) -> Option<usize> {
     let is_skipped = |at: &usize| sentence.sign(*at).is_some_and(|sign| signs.contains(sign));
     (0..at).rev().find(|at| !is_skipped(at))
 }
 
-/// How many characters are between two parts, without the points of abbreviations such as `Fr.`.
+/// The number of characters between two parts, not counting the points of abbreviations such as
+/// `Fr.`.
 fn gap(sentence: &Sentence, first: usize, second: usize) -> Option<usize> {
     let n_points = (first + 1..second)
         .filter(|at| sentence.sign(*at) == Some('.'))

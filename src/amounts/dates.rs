@@ -1,15 +1,16 @@
-//! Numbers that are parts of dates and times. An amount can look like them, so where a form is not
-//! unmistakable, a word before it has to say that it is a date or a time.
+//! Numbers that are parts of dates and times. An amount can look like one, so unless a form is
+//! unmistakable, a word beside it has to show that it is a date or a time.
 
 use crate::amounts::sentence::Sentence;
 use crate::amounts::words::calendar::{CAPITAL_MONTHS, MONTHS, THAI_MONTHS, WEEKDAYS};
 use crate::amounts::words::counted::{DASHES, RANGE_WORDS};
 
-/// Words before a date; `on` is not among them, because an amount can follow it as well.
+/// German words before a date. The English `on` proves less, because an amount can follow it as
+/// well; the functions below compare it separately.
 const GERMAN_DATE_WORDS: &[&str] = &["am", "vom", "zum", "den"];
-/// Words that begin a sentence with a time.
+/// Words before a time, if they begin a sentence or a part of one.
 const AT_WORDS: &[&str] = &["at", "um", "gegen", "à", "alle", "around"];
-/// Words that nothing but a time follows, some with a point.
+/// Words that only a time follows; some are written with a point.
 const CLOCK_WORDS: &[&str] = &["kl", "klo", "pukul", "klokken", "klokka", "klockan"];
 /// Words after a time.
 const HOUR_WORDS: &[&str] = &[
@@ -24,7 +25,7 @@ const HOUR_WORDS: &[&str] = &[
     "час",
     "часов",
 ];
-/// What the first of its kind is written with a point for, as in `1. Klasse`.
+/// German and Czech nouns after an ordinal, which is written with a point: `1. Klasse`.
 const ORDINAL_NOUNS: &[&str] = &[
     "klasse", "quartal", "halbjahr", "tag", "nacht", "mahlzeit", "etage", "stock", "třídy",
 ];
@@ -57,7 +58,8 @@ fn is_date(parts: [&str; 3]) -> bool {
             && (is_day_and_month(first, second) || is_day_and_month(second, first)))
 }
 
-/// `2026-03-14`, `14/03/2026`, `2026-03`, and `14/03` after a word that a date follows.
+/// The numbers in `2026-03-14`, `14/03/2026` and `2026-03`, and in `14/03` after a word that
+/// precedes dates.
 pub fn joined_date(sentence: &Sentence, at: usize) -> Option<usize> {
     let joint = sentence
         .sign(at + 1)
@@ -83,14 +85,14 @@ pub fn joined_date(sentence: &Sentence, at: usize) -> Option<usize> {
             || (is_between(first, 1, 12) && is_between(second, 1, 31)));
     let is_month_of_year = (is_year(first) && second.len() == 2 && is_between(second, 1, 12))
         || (joint == '/' && is_year(second) && is_between(first, 1, 12));
-    // Round the clock.
+    // `24/7` is no date, but no amount either.
     let is_always = (first, second) == ("24", "7");
     (is_day_and_month || is_month_of_year || is_always).then_some(3)
 }
 
-/// `14.03.2026`, and `03.02.` where a date is meant. An amount can end a sentence, as in `It leaves
-/// 12.10.`, so a date without a year needs a word before it, or a zero before the day and more of the
-/// sentence after it.
+/// The number in `14.03.2026`, and in `03.02.` if that is a date. An amount can end a sentence, as
+/// in `It leaves 12.10.`, so a date without a year needs a word before it, or a day that begins
+/// with a zero and more of the sentence after it.
 pub fn dotted_date(sentence: &Sentence, at: usize) -> Option<usize> {
     match sentence.number(at)?.dotted()? {
         [first, second, third] => is_date([first, second, third]).then_some(1),
@@ -120,13 +122,14 @@ fn is_month(sentence: &Sentence, at: usize) -> bool {
     })
 }
 
-/// Whether a month begins at a place, as after a day in words: `veinte de febrero`.
+/// Whether a month is at a place, alone or after an `of`, as after the day in `veinte de febrero`.
 pub fn month_after(sentence: &Sentence, at: usize) -> bool {
     let has_of = sentence.is_one_of(Some(at), &["of", "de", "di"]);
     is_month(sentence, at + usize::from(has_of))
 }
 
-/// Whether the hour ends at a place: `9 Uhr`. The German `am` after a number begins `am Tag`.
+/// Whether the word at a place marks the number before it as an hour, as in `9 Uhr`. An `am` before
+/// a capital letter is German: `am Tag`.
 pub fn is_hour_word(sentence: &Sentence, at: usize) -> bool {
     let is_german = sentence.is_one_of(Some(at), &["am"])
         && sentence.word(at + 1).is_some()
@@ -211,7 +214,7 @@ pub fn minutes(sentence: &Sentence, at: usize) -> Option<usize> {
     (follows_hour && is_minute && is_between(digits, 0, 59)).then_some(1)
 }
 
-/// `12:30`, `12:30:15` and `12h30`.
+/// The numbers in `12:30`, `12:30:15` and `12h30`.
 pub fn clock(sentence: &Sentence, at: usize) -> Option<usize> {
     let joint = at + 1;
     let is_joint = sentence.is_glued(joint)
@@ -231,8 +234,8 @@ pub fn clock(sentence: &Sentence, at: usize) -> Option<usize> {
     Some(if has_seconds { 5 } else { 3 })
 }
 
-/// `9 pm`, `12.30 Uhr`, and `12.30` at the beginning of a sentence that says `At` first. Elsewhere it
-/// can be an amount: `a cap at 12.30`.
+/// The number in `9 pm` and `12.30 Uhr`, and in `At 12.30` at the beginning of a sentence.
+/// Elsewhere `at` can precede an amount: `a cap at 12.30`.
 pub fn time_of_day(sentence: &Sentence, at: usize) -> Option<usize> {
     let number = sentence.number(at)?;
     let (hour, minute) = match (number.digits(), number.dotted()) {

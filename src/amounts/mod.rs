@@ -1,7 +1,7 @@
-//! Finds the amounts in a sentence. The sentence is a model's, so the search fails closed: every
-//! number is an amount unless it plainly is something else ([`plain`]), and an amount without a value
-//! counts as invented. Written by hand, because parsers of money expect a text that is one amount,
-//! not prose that contains some.
+//! Finds the amounts in a sentence. A model wrote the sentence, so the search fails closed: every
+//! number is an amount unless it plainly is something else ([`plain`]), and an amount without a
+//! value counts as invented. Written by hand, because parsers of money expect a text that is one
+//! amount, not prose that contains some.
 
 pub mod currency;
 pub mod dates;
@@ -38,7 +38,7 @@ pub struct NamedAmount {
     grouped: Option<Decimal>,
     /// The word between blanks that it is part of.
     word: Option<String>,
-    /// Whether a currency stands beside it.
+    /// Whether it has a currency beside it.
     is_marked: bool,
 }
 
@@ -70,10 +70,11 @@ impl Given {
         amounts.iter().filter_map(|amount| amount.value).collect()
     }
 
-    /// Whether an amount is among them.
+    /// Whether an amount is among these numbers.
     pub fn contains(&self, amount: &NamedAmount) -> bool {
-        // Three decimals are those of a rate, or of a currency with as many. Otherwise the point
-        // precedes a group: 1.500 is not the 1.50 that was given.
+        // Three digits after a point are decimals only if the given number has three decimals too:
+        // a rate, or an amount in a currency with that many. Otherwise they are a group, and 1.500
+        // is not the 1.50 that was given.
         let get = |value: &Decimal| {
             let number = || self.numbers.get(value).filter(|_| !amount.is_marked);
             self.amounts.get(value).or_else(number)
@@ -89,7 +90,7 @@ impl Given {
     }
 }
 
-/// Every amount a sentence names.
+/// Every amount that a sentence names.
 pub fn named_amounts(sentence: &str) -> Vec<NamedAmount> {
     amounts_in(&Sentence::of(sentence))
 }
@@ -140,7 +141,7 @@ fn numbers_in(sentence: &Sentence) -> impl Iterator<Item = Decimal> {
     readings.flatten().flatten()
 }
 
-/// The amount that the number at a place is.
+/// The number at a place, as an amount.
 fn named_amount(sentence: &Sentence, at: usize) -> NamedAmount {
     let multiple = multiple(sentence, at);
     let is_part = is_part_of_code(sentence, at);
@@ -161,7 +162,7 @@ fn named_amount(sentence: &Sentence, at: usize) -> NamedAmount {
     }
 }
 
-/// The multiple after a number: a letter or a sign, as in `80k` and `80 k€`, or a word.
+/// The place of the multiple after a number: a letter, as in `80k` and `80 k€`, or a word.
 fn multiple(sentence: &Sentence, number: usize) -> Option<usize> {
     let next = match sentence.is_dash(number + 1) {
         true => number + 2,
@@ -187,13 +188,13 @@ fn multiple(sentence: &Sentence, number: usize) -> Option<usize> {
     is_multiple.then_some(next)
 }
 
-/// Whether a word before a currency may be a multiple that no list has: `75 tuhatta euroa`.
+/// Whether a word before a currency may be a multiple in a language that no list covers.
 fn is_unknown_before_currency(sentence: &Sentence, word: usize) -> bool {
     let is_known = sentence.is_in(Some(word), &BEFORE_CURRENCY)
         || sentence.is_in(Some(word), &NATIONALITIES)
         || sentence.is_one_of(Some(word), OF_WORDS)
         || currency::is_currency(sentence, word)
-        // Names of countries and people have a capital letter.
+        // A name, such as that of a country or a person, begins with a capital letter.
         || sentence.text(word, word).starts_with(char::is_uppercase);
     !is_known
         && sentence.is_in(Some(word + 1), &CURRENCY_NAMES)

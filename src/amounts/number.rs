@@ -1,11 +1,11 @@
-//! A number as people write it: digits of any script, and marks between them. Which text is a number
-//! is decided in `sentence`; here is what it is worth. Digits whose marks fit no way of writing
-//! numbers have no value, so that nothing is mistaken for a part of them.
+//! A number as people write it: digits of any script, and marks between them. `sentence` decides
+//! which text is a number; this file reads its value. If the marks fit no known way of writing
+//! numbers, the number has no value, rather than the value of a part of it.
 
 use rust_decimal::Decimal;
 
-/// The mark that a character is between two digits, in the one spelling that [`Number`] knows; a
-/// blank of any width is `' '`.
+/// The mark between two digits that a character is, in the one spelling that [`Number`] knows; a
+/// blank of any width is `' '`. `None` if the character is not a mark.
 pub fn mark(c: char) -> Option<char> {
     match c {
         '.' | ',' | '_' | '\u{66b}' | '\u{66c}' => Some(c),
@@ -53,9 +53,9 @@ impl Number {
         (is_dotted && !self.has_other_numerals).then_some(self.groups.as_slice())
     }
 
-    /// What the number is worth. The last mark precedes decimals, unless it separates groups:
-    /// three digits after the only mark are a group after a comma, as in `1,000`, and either after a
-    /// point.
+    /// What the number is worth. The last mark precedes decimals, unless it separates groups. Three
+    /// digits after a comma that is the only mark are a group, as in `1,000`; after a point they
+    /// may be a group or decimals, so there are two readings.
     pub fn readings(&self) -> Readings {
         let exactly = |value| Readings {
             value,
@@ -89,8 +89,8 @@ impl Number {
     }
 }
 
-/// Digits that a whole number begins with: `0`, or no zero first. Codes, dates and times have other
-/// zeros.
+/// The digits of a whole number: `0`, or digits without a leading zero. Leading zeros occur in
+/// codes, dates and times.
 fn integer_text(digits: &str) -> Option<&str> {
     (digits.len() < 2 || !digits.starts_with('0')).then_some(digits)
 }

@@ -1,7 +1,7 @@
 //! Numbers in words: which words are numerals, and what several of them are worth together. Crates
-//! that do this want to be told the language, and a sentence does not say in which one it is, so the
-//! languages share one table. A word that also means something else in one of them is left out:
-//! `en`, `et`, `due`, `on`, `to`, `cent`.
+//! that do this need to know the language, and a sentence does not say which one it is in, so the
+//! languages share one table here. A word that also means something else in one of them is left
+//! out: `en`, `et`, `due`, `on`, `to`, `cent`.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -159,8 +159,8 @@ const NUMERALS: &[(u64, &str)] = &[
         "billion billions milliarde milliarden milliard",
     ),
 ];
-/// Between a unit and a ten in one word, as in `fünfundneunzig`, `vijfennegentig` and
-/// `femoghalvfems`.
+/// The syllables that join a unit with a ten in one word, as in `fünfundneunzig`, `vijfennegentig`
+/// and `femoghalvfems`.
 const JOINTS: [&str; 4] = ["und", "en", "ën", "og"];
 /// The longest word that is split into numerals.
 const MAX_BYTES: usize = 80;
@@ -174,7 +174,7 @@ static BY_WORD: LazyLock<HashMap<&'static str, u64>> = LazyLock::new(|| {
     NUMERALS.iter().rev().flat_map(words_of).collect()
 });
 
-/// The numerals that a word consists of: one, or several as in `novantacinque`.
+/// The values of the numerals that a word consists of: one, or several as in `novantacinque`.
 pub fn numerals(word: &str) -> Option<Vec<u64>> {
     match BY_WORD.get(word) {
         Some(n) => Some(vec![*n]),
@@ -183,7 +183,7 @@ pub fn numerals(word: &str) -> Option<Vec<u64>> {
     }
 }
 
-/// Splits a word into numerals, of which the longest that begins it comes first.
+/// Splits a word into numerals. The longest numeral at its beginning is tried first.
 fn split(word: &str) -> Option<Vec<u64>> {
     if word.is_empty() {
         return Some(Vec::new());
@@ -217,7 +217,7 @@ pub fn value(numerals: impl IntoIterator<Item = u64>) -> Option<Decimal> {
                 total = total.checked_add(below_thousand.max(1).checked_mul(n)?)?;
                 below_thousand = 0;
             }
-            // Four times twenty, in French.
+            // The French `quatre vingts` is four times twenty, and the four is in the sum already.
             20 if last == 4 => below_thousand += 76,
             // `twenty five` is a number, `five twenty` is not. `soixante quinze` is one in French.
             _ => {
@@ -238,8 +238,7 @@ pub fn value(numerals: impl IntoIterator<Item = u64>) -> Option<Decimal> {
     total.checked_add(below_thousand).map(Decimal::from)
 }
 
-/// Numerals of Chinese and Japanese, with those that banks write: digits with their values, then
-/// multiples.
+/// The digits of Chinese and Japanese with their values, including the forms that banks write.
 const HAN_DIGITS: &[(char, u64)] = &[
     ('〇', 0),
     ('零', 0),
@@ -270,6 +269,7 @@ const HAN_DIGITS: &[(char, u64)] = &[
     ('九', 9),
     ('玖', 9),
 ];
+/// The multiples of Chinese and Japanese with their values, including the forms that banks write.
 const HAN_MULTIPLES: &[(char, u64)] = &[
     ('十', 10),
     ('拾', 10),

@@ -1,6 +1,6 @@
-//! Numbers that plainly are no amounts: dates, times, shares, counts, and the names of rules, sections
-//! and versions. What counts is the words and signs around a number, from closed lists; a number that
-//! none of the functions here knows is an amount. A currency beside it makes it one in any case, see
+//! Numbers that plainly are no amounts: dates, times, percentages, counts, and the names of rules,
+//! sections and versions. The words and signs around a number decide, from closed lists; a number
+//! that no function here recognises is an amount. So is every number with a currency beside it, see
 //! `currency`.
 
 use crate::amounts::dates::{
@@ -36,8 +36,8 @@ const FORMS: [fn(&Sentence, usize) -> Option<usize>; 16] = [
     list_item,
 ];
 
-/// How many parts of the sentence a plain number covers that begins at a place; `None` if the number
-/// there is an amount.
+/// How many parts of the sentence are covered by the plain number that begins at a place; `None` if
+/// the number there is an amount.
 pub fn plain(sentence: &Sentence, at: usize) -> Option<usize> {
     sentence.number(at)?;
     FORMS.iter().find_map(|form| form(sentence, at))
@@ -74,7 +74,7 @@ fn name(sentence: &Sentence, at: usize) -> Option<usize> {
     let is_section = number.dotted().is_some_and(|groups| {
         groups.len() <= 4
             && groups.iter().all(|group| group.len() <= 2)
-            // Two decimals are those of an amount.
+            // Two digits after the point are the decimals of an amount.
             && (is_version || groups.len() > 2 || groups[1].len() == 1)
     });
     if !is_short && !is_section {
@@ -135,7 +135,7 @@ fn named_count(sentence: &Sentence, at: usize) -> Option<usize> {
     (is_listed || is_group).then_some(1)
 }
 
-/// Whether names before this place go on after it: the comma in `rules 1, 2`.
+/// Whether the part at this place continues a list of names, as the comma in `rules 1, 2` does.
 fn continues_names(sentence: &Sentence, joint: usize) -> bool {
     let is_joint = |at: usize| {
         matches!(sentence.sign(at), Some(',' | '&'))
@@ -198,8 +198,8 @@ fn code(sentence: &Sentence, at: usize) -> Option<usize> {
     (is_code || is_part_of_year).then_some(1)
 }
 
-/// The number in `2 nights`, `30-day`, `3 business days`, `1.5 hours`, and both in `2 to 3 nights` and
-/// `2 of 3 receipts`.
+/// The number in `2 nights`, `30-day`, `3 business days`, `1.5 hours`, and both in `2 to 3 nights`
+/// and `2 of 3 receipts`.
 fn count(sentence: &Sentence, at: usize) -> Option<usize> {
     sentence.number(at)?.readings().value?;
     let is_range = sentence.is_dash(at + 1) || sentence.is_one_of(Some(at + 1), RANGE_WORDS);
@@ -213,7 +213,7 @@ fn count(sentence: &Sentence, at: usize) -> Option<usize> {
     is_count.then_some(1)
 }
 
-/// Whether something that can be counted follows a number. No more than one decimal counts things.
+/// Whether something that can be counted follows a number. A number with two decimals is no count.
 fn counts(sentence: &Sentence, at: usize) -> bool {
     let has_two_decimals = |number: &Number| {
         let decimals = number.groups.last().map_or(0, String::len);
@@ -239,12 +239,12 @@ pub fn is_counted(sentence: &Sentence, at: usize) -> bool {
         true => at + 1,
         false => at,
     };
-    // Romanian and Spanish put a word between: `30 de zile`.
+    // Romanian and Spanish put `de` between: `30 de zile`.
     let at = match sentence.is_one_of(Some(at), &["de"]) {
         true => at + 1,
         false => at,
     };
-    // Spanish for thousands.
+    // `miles de` is Spanish for thousands of.
     let is_multiple =
         sentence.is_one_of(Some(at), &["miles"]) && sentence.is_one_of(Some(at + 1), &["de"]);
     // `2 x coffee`, but not `2 x 25.00`.
@@ -274,7 +274,7 @@ fn list_item(sentence: &Sentence, at: usize) -> Option<usize> {
         || sentence
             .sign(before - 1)
             .is_some_and(|sign| ".,;:".contains(sign));
-    // After an item comes what it says.
+    // The text of the item follows.
     let goes_on = at + 2 < sentence.n_tokens() && sentence.sign(at + 2) != Some('.');
     (is_short && is_closed && is_first && goes_on).then_some(1)
 }

@@ -1,5 +1,5 @@
-//! A sentence as numbers, words and signs, read once from left to right. What a number means is
-//! decided in `plain` and `currency`.
+//! A sentence as numbers, words and signs, read once from left to right. `plain` and `currency`
+//! decide what a number means.
 
 use unicode_normalization::char::is_combining_mark;
 
@@ -41,13 +41,13 @@ pub struct Sentence {
     tokens: Vec<Token>,
 }
 
-/// How many characters a word may have that is compared as a whole.
+/// The most characters of a word that is compared as a whole.
 const MAX_WORD_CHARS: usize = 64;
 
-/// What tells words apart where no blank does, as in `花费18.40欧元九十`.
+/// Tells words apart that no blank separates, as in `花费18.40欧元九十`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Script {
-    /// Numerals of Chinese, Japanese and Korean that are no digits.
+    /// Numerals of Chinese, Japanese and Korean that are not decimal digits.
     HanNumeral,
     /// Letters of scripts that put no blank, or not always one, between words.
     Unspaced,
@@ -125,7 +125,7 @@ impl Sentence {
         self.tokens.get(at)
     }
 
-    /// The number that a part is.
+    /// The part at a place, if it is a number.
     pub fn number(&self, at: usize) -> Option<&Number> {
         match &self.token(at)?.kind {
             Kind::Number(number) => Some(number),
@@ -133,7 +133,7 @@ impl Sentence {
         }
     }
 
-    /// The word that a part is, in lower case.
+    /// The part at a place, if it is a word; in lower case.
     pub fn word(&self, at: usize) -> Option<&str> {
         match &self.token(at)?.kind {
             Kind::Word(word) => Some(word),
@@ -141,7 +141,7 @@ impl Sentence {
         }
     }
 
-    /// The sign that a part is.
+    /// The part at a place, if it is a sign.
     pub fn sign(&self, at: usize) -> Option<char> {
         match self.token(at)?.kind {
             Kind::Sign(sign) => Some(sign),
@@ -166,7 +166,7 @@ impl Sentence {
         self.sign(at).is_some_and(|sign| DASHES.contains(&sign))
     }
 
-    /// The digits of a number without marks, at most as many as given.
+    /// The digits of a number without marks that has at most `max` digits.
     pub fn digits(&self, at: usize, max: usize) -> Option<&str> {
         self.number(at)?
             .digits()
@@ -191,7 +191,7 @@ impl Sentence {
         self.word(at).is_some() && self.chars[self.tokens[at].start].is_lowercase()
     }
 
-    /// The parts from one to another as written.
+    /// The parts from `first` to `last` as written.
     pub fn text(&self, first: usize, last: usize) -> String {
         match (self.token(first), self.token(last)) {
             (Some(first), Some(last)) => self.chars[first.start..last.end].iter().collect(),
@@ -199,8 +199,8 @@ impl Sentence {
         }
     }
 
-    /// The word between blanks that the parts from one to another are in, without punctuation around
-    /// it; `None` if they are in several, or in a long one.
+    /// The word between blanks that contains the parts from `first` to `last`, without punctuation
+    /// around it; `None` if they are in several words, or the word is long.
     pub fn blank_word(&self, first: usize, last: usize) -> Option<String> {
         let (start, end) = (self.token(first)?.start, self.token(last)?.end);
         if self.chars[start..end].iter().any(|c| c.is_whitespace()) {
@@ -236,8 +236,8 @@ impl Sentence {
     }
 }
 
-/// Whether a number begins here: at a numeral, but not at a raised one of a unit such as `m²`, or at
-/// a mark before decimals, as in `.50`.
+/// Whether a number begins here: at a numeral, or at a mark before decimals, as in `.50`. The
+/// raised numeral of a unit such as `m²` begins none.
 fn begins_number(chars: &[char], at: usize) -> bool {
     let before = at.checked_sub(1).map(|before| chars[before]);
     let is_digit = |at: usize| chars.get(at).is_some_and(|c| digit(*c).is_some());
@@ -252,8 +252,8 @@ fn begins_number(chars: &[char], at: usize) -> bool {
     }
 }
 
-/// Whether blanks may separate the groups of a number that begins after these tokens: in `March 3
-/// 100.00` and `rule 3 100.00` they do not.
+/// Whether blanks may separate the groups of a number that begins after these tokens. They do not
+/// in `March 3 100.00` and `rule 3 100.00`.
 fn may_be_grouped_by_blanks(before: &[Token]) -> bool {
     !matches!(before.last(), Some(Token { kind: Kind::Word(word), .. })
         if MONTHS.contains(word.as_str()) || LABELS.contains(word.as_str()))

@@ -1,5 +1,5 @@
-//! What a reader sees of a sentence: its characters without those that are invisible and without the
-//! markup between digits, because `9**0**` and `9<b>0</b>` show as 90.
+//! The characters of a sentence that a reader sees: those that are visible, without the markup
+//! between digits, because `9**0**` and `9<b>0</b>` show as 90.
 
 use std::iter::Peekable;
 use std::vec::IntoIter;
@@ -16,10 +16,10 @@ const INLINE_TAGS: &[&str] = &[
     "b", "code", "del", "em", "font", "i", "ins", "mark", "small", "span", "strong", "sub", "sup",
     "u",
 ];
-/// How many characters a tag has at most.
+/// The longest tag that is recognised.
 const MAX_TAG_CHARS: usize = 128;
 
-/// The characters of a text that are seen, composed, full-width ones of ASCII as their usual forms.
+/// The visible characters of a text, composed; full-width ASCII characters are in their usual form.
 pub fn shown(text: &str) -> Vec<char> {
     if text.is_ascii() {
         return without_emphasis(without_tags(text.chars().collect()));
@@ -40,7 +40,7 @@ pub fn shown(text: &str) -> Vec<char> {
     without_gershayim(without_emphasis(without_tags(chars)))
 }
 
-/// Abbreviations of Hebrew have a quotation mark before their last letter: ק"מ, ש"ח.
+/// Removes the quotation mark that Hebrew abbreviations have before their last letter: ק"מ, ש"ח.
 fn without_gershayim(chars: Vec<char>) -> Vec<char> {
     let is_hebrew = |at: Option<usize>| {
         let c = at.and_then(|at| chars.get(at));

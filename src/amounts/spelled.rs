@@ -1,8 +1,8 @@
 //! Amounts in words: `ninety dollars`, `fünfundneunzig Euro`, `九十元`. The numerals of the table in
 //! `numerals` are read. Any other word before the name of a currency counts as a numeral without a
-//! value, because it may be one of another language, unless it is known to stand there otherwise, as
+//! value, because it may be a numeral of another language, unless a list says that it is none, as
 //! in `converted to euros`. Numbers up to twelve are amounts only beside a currency: `one receipt`
-//! counts something, and `one of` does not even that.
+//! is a count, and `one of` is not even that.
 
 use rust_decimal::Decimal;
 
@@ -22,10 +22,10 @@ const ANDS: &[&str] = &["and", "y", "e", "et", "und", "og", "och", "en"];
 const ORDINALS: [&str; 9] = [
     "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth",
 ];
-/// Larger numbers need no currency to be amounts.
+/// The largest number that is an amount only beside a currency.
 const MAX_BARE: u64 = 12;
-/// Numerals that mean something else more often than an amount without a currency: `万一` is `in
-/// case`.
+/// Words of numerals that, without a currency, mean something else more often than an amount: `万一`
+/// is `in case`.
 const HAN_PHRASES: &[&str] = &["万一", "千万", "一一", "百万"];
 
 /// A number in words.
@@ -37,7 +37,7 @@ pub struct Spelled {
     pub value: Option<Decimal>,
     /// Whether it is an amount.
     pub is_amount: bool,
-    /// Whether a currency stands beside it.
+    /// Whether it has a currency beside it.
     pub is_marked: bool,
 }
 
@@ -64,10 +64,10 @@ pub fn spelled(sentence: &Sentence, at: usize) -> Option<Spelled> {
         .or_else(|| unread(sentence, at))
 }
 
-/// A number that the table of numerals has the words of.
+/// A number whose words are in the table of numerals.
 fn read(sentence: &Sentence, at: usize) -> Option<Spelled> {
     let numerals_at = |at: usize| sentence.word(at).and_then(numerals);
-    // A multiple after digits belongs to the number that they are.
+    // A multiple after digits belongs to their number.
     let is_begun = at >= 1 && sentence.number(at - 1).is_some();
     let has_article = sentence.is_one_of(Some(at), &["a", "an"])
         && numerals_at(at + 1).is_some_and(|numerals| numerals[0] >= 100);
@@ -94,7 +94,7 @@ fn read(sentence: &Sentence, at: usize) -> Option<Spelled> {
         || is_counted(sentence, end + dash)
         || is_hour_word(sentence, end)
         || month_after(sentence, end);
-    // In `the second one (€75.00)` the currency is that of the number after it.
+    // In `the second one (€75.00)` the currency belongs to the number after it.
     let mark = currency::after(sentence, end - 1)
         .filter(|mark| !currency::has_number_after(sentence, *mark));
     let is_marked = mark.is_some() || currency::is_sign_before(sentence, at);
@@ -111,7 +111,7 @@ fn read(sentence: &Sentence, at: usize) -> Option<Spelled> {
 
 /// A number in the numerals of Chinese and Japanese.
 fn han(sentence: &Sentence, at: usize, word: &str) -> Option<Spelled> {
-    // A multiple after digits belongs to the number that they are.
+    // A multiple after digits belongs to their number.
     if at >= 1 && sentence.number(at - 1).is_some() && sentence.is_glued(at) {
         return None;
     }
@@ -150,7 +150,7 @@ fn is_unspaced_amount(sentence: &Sentence, at: usize, word: &str) -> bool {
         let mut found = word.match_indices(numeral);
         found.any(|(start, _)| has_currency_after(&word[start + numeral.len()..]))
     });
-    // `사원` is an employee, and `만원` ten thousand won.
+    // A single small numeral is not enough: `사원` is an employee, but `만원` is ten thousand won.
     let rest = word.trim_start_matches(HANGUL_NUMERALS);
     let n_numerals = word.chars().count() - rest.chars().count();
     let is_large = word.starts_with(['십', '백', '천', '만', '억']);
@@ -160,7 +160,7 @@ fn is_unspaced_amount(sentence: &Sentence, at: usize, word: &str) -> bool {
     is_thai || is_hangul
 }
 
-/// The unknown word before the name of a currency, with the words between them.
+/// The unknown word before the name of a currency, with the words between the two.
 fn unread(sentence: &Sentence, at: usize) -> Option<Spelled> {
     let is_linking = |at: usize| {
         sentence.is_in(Some(at), &NATIONALITIES) || sentence.is_one_of(Some(at), OF_WORDS)
@@ -177,7 +177,7 @@ fn unread(sentence: &Sentence, at: usize) -> Option<Spelled> {
     let is_known = sentence.is_in(Some(at), &BEFORE_CURRENCY)
         || is_linking(at)
         || is_numeral(at)
-        // A hundred in French, before the name of a currency.
+        // Before the name of a currency, the French `cent` is a hundred.
         || (currency::is_currency(sentence, at) && !sentence.is_one_of(Some(at), &["cent"]))
         || (at >= 1 && sentence.number(at - 1).is_some());
     let has_own_number = currency::has_number_after(sentence, name) || is_numeral(name + 1);

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::{Words, words};
 
-/// Months; `May` and `March` count only with a capital letter, see `plain`.
+/// Months. Those in [`CAPITAL_MONTHS`] count only with a capital letter.
 pub static MONTHS: Words = LazyLock::new(|| {
     words(
         "january february march april may june july august september october november december jan \
@@ -32,7 +32,7 @@ pub static MONTHS: Words = LazyLock::new(|| {
     )
 });
 
-/// Months whose names are other words of English in lower case.
+/// Months whose names in lower case are other English words.
 pub const CAPITAL_MONTHS: &[&str] = &["may", "march", "mar"];
 
 /// How months begin in Thai, which puts no blank after them.

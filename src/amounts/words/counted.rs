@@ -1,10 +1,10 @@
-//! What is counted, what has a number for its name, and what joins numbers.
+//! Words for things that are counted, words for things that a number names, and what joins numbers.
 
 use std::sync::LazyLock;
 
 use super::{Words, words};
 
-/// What is counted, and never paid out.
+/// Words for things that are counted, and never paid out.
 pub static COUNTED: Words = LazyLock::new(|| {
     words(
         "second seconds minute minutes min mins hour hours hr hrs h day days night nights week \
@@ -40,7 +40,7 @@ pub static COUNTED: Words = LazyLock::new(|| {
     )
 });
 
-/// What is counted, at the beginning of a word that no blank ends.
+/// The beginnings of counted words in scripts that put no blank after them.
 pub const COUNTERS: &[&str] = &[
     "年",
     "月",
@@ -115,7 +115,8 @@ pub const COUNTERS: &[&str] = &[
     "ใบ",
 ];
 
-/// Of [`COUNTED`], people and times, whose number can follow: `attendees: 4`.
+/// The words of [`COUNTED`] for people and times that their number can follow, as in
+/// `attendees: 4`.
 pub const COUNTS_BEFORE: &[&str] = &[
     "attendees",
     "guests",
@@ -156,7 +157,7 @@ pub static COUNT_ADJECTIVES: Words = LazyLock::new(|| {
     )
 });
 
-/// Words of which the number after them is the name: a rule, a section, a version, a code.
+/// Words for things that the number after the word names: a rule, a section, a version, a code.
 pub static LABELS: Words = LazyLock::new(|| {
     words(
         "rule rules section sections clause clauses article articles paragraph paragraphs chapter \
@@ -168,7 +169,7 @@ pub static LABELS: Words = LazyLock::new(|| {
     )
 });
 
-/// Of [`LABELS`], those that several numbers may follow.
+/// The words of [`LABELS`] that several numbers may follow.
 pub const PLURAL_LABELS: &[&str] = &[
     "rules",
     "sections",
@@ -188,7 +189,7 @@ pub const NUMBER_SIGNS: &[&str] = &[
     "no", "nos", "n", "nr", "art", "sec", "abs", "ziff", "núm", "num", "v", "ver", "č",
 ];
 
-/// Words before the number of a paper: `invoice number 1042`.
+/// Words before the number of a document: `invoice number 1042`.
 pub const NUMBER_WORDS: &[&str] = &[
     "number",
     "nr",

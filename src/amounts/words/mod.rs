@@ -1,6 +1,6 @@
-//! The words that say what a number is, in the languages that models answer in most. All lists are
-//! closed: a number beside an unknown word is an amount. Words that could as well stand beside an
-//! amount, such as `may` and `total`, are not listed.
+//! The words that say what a number is, in the languages in which models answer most often. All
+//! lists are closed: a number beside an unknown word is an amount. Words that could just as well be
+//! beside an amount, such as `may` and `total`, are not listed.
 
 pub mod calendar;
 pub mod counted;

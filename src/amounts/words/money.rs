@@ -12,8 +12,8 @@ pub static CODES: Words = LazyLock::new(|| {
     )
 });
 
-/// Names and abbreviations of currencies. Other words that a number stands beside change nothing:
-/// the number is an amount without them.
+/// Names and abbreviations of currencies. Other words for money need not be listed: a number beside
+/// them is an amount anyway.
 pub static CURRENCIES: Words = LazyLock::new(|| {
     words(
         "dollar dollars dollari dollaria dólar dólares euro euros euroa euró eurós euroja eur avro \
@@ -29,7 +29,7 @@ pub static CURRENCIES: Words = LazyLock::new(|| {
     )
 });
 
-/// Of [`CURRENCIES`], those that name nothing else. A word before one may be a number.
+/// The words of [`CURRENCIES`] that name nothing else, so that a word before one may be a number.
 pub static CURRENCY_NAMES: Words = LazyLock::new(|| {
     words(
         "dollar dollars dollaria dólares euro euros euroa euroja euró ευρώ евро євро يورو یورو यूरो \
@@ -42,7 +42,7 @@ pub static CURRENCY_NAMES: Words = LazyLock::new(|| {
     )
 });
 
-/// Words that stand before the name of a currency and are no number, as in `converted to euros`.
+/// Words that precede the name of a currency without being a number, as in `converted to euros`.
 pub static BEFORE_CURRENCY: Words = LazyLock::new(|| {
     words(
         "in into to from by with for per and or no any other all only each every this that these \
@@ -111,7 +111,7 @@ pub const CURRENCY_BEGINNINGS: &[&str] = &[
     "ดอลลาร์",
 ];
 
-/// Multiples that a number has to touch, as in `80k`.
+/// Multiples that have to touch their number or be beside a currency, as in `80k` and `80 k€`.
 pub const LETTER_MULTIPLES: &[&str] =
     &["k", "m", "b", "t", "mm", "mn", "bn", "tn", "cr", "тыс", "l"];
 
@@ -129,7 +129,7 @@ pub static MULTIPLES: Words = LazyLock::new(|| {
     )
 });
 
-/// Multiples at the beginning of a word that no blank ends.
+/// The beginnings of multiples in scripts that put no blank after them.
 pub const MULTIPLE_BEGINNINGS: &[&str] = &[
     "十",
     "百",
