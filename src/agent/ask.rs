@@ -26,8 +26,8 @@ pub struct StepRun {
     pub report: StepReport,
     /// What was checked, in order.
     pub validations: Vec<Validation>,
-    /// Why the last call of the model got no answer, if it did not. The report says it in full, with
-    /// what the endpoint said; this is for the employee.
+    /// Why the last call of the model got no answer; `None` if it got one. This text is for the
+    /// employee; the error in the report also quotes the endpoint.
     pub no_answer: Option<String>,
     /// Whether a call could not be made in time, because too many others waited.
     pub is_overloaded: bool,
@@ -108,7 +108,7 @@ pub struct Question<'a> {
     pub facts: String,
     /// The form of the answer.
     pub schema: AnswerSchema<'a>,
-    /// What the expense is judged by.
+    /// The rulebook by which the expense is decided.
     pub rulebook: &'a Rulebook,
     /// By when the model must have answered, repairs included.
     pub deadline: Instant,
@@ -116,7 +116,7 @@ pub struct Question<'a> {
 
 /// The result of a question.
 pub struct Asked<T> {
-    /// The first answer that passed its checks, and which one it was; absent if none did.
+    /// The first answer that passed its checks, with a reference to it; absent if none did.
     pub value: Option<(T, AnswerRef)>,
     /// What was done on the way.
     pub run: StepRun,
@@ -186,8 +186,8 @@ fn repair(answer: Answer, failure: &str) -> [Message; 2] {
     ]
 }
 
-/// The text, or as much of it as a right answer could need: what follows would cost tokens, and may
-/// not fit beside the question.
+/// The text, or its beginning, which is longer than any right answer: the rest would cost tokens,
+/// and may not fit beside the question.
 fn beginning(mut text: String) -> String {
     if text.len() > MAX_REPEATED_BYTES {
         text.truncate(text.floor_char_boundary(MAX_REPEATED_BYTES));

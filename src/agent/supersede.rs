@@ -60,7 +60,8 @@ pub fn can_be_superseded(decision: &StoredDecision) -> bool {
 /// person may resolve the decision meanwhile.
 pub(super) fn check(old: &StoredDecision) -> Result<(), RunError> {
     let decision = &old.decision;
-    // A decision without advice is a denial or a review, so it holds no share of any cap.
+    // A decision that holds a share of a cap cannot be superseded. Decisions without advice are
+    // denials or reviews, and hold no share, so this is only a safeguard.
     let holds_share = matches!(decision.outcome, Outcome::Approved | Outcome::NeedsApproval);
     let refusal = if old.superseded_by.is_some() {
         SupersedeRefusal::AlreadySuperseded

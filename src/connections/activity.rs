@@ -1,16 +1,16 @@
 //! What one connection is doing: waiting for a request, receiving the head of one, or working on
-//! requests. [`Activity::overdue`] resolves when it has done the same for too long.
+//! requests. [`Activity::overdue`] resolves when the connection has done one of them for too long.
 //!
-//! A request is in progress from its head to the end of its response. As long as it waits for the
-//! rest of its body, and its response has not begun, only the client can go on: such a request keeps
-//! its connection from being idle, but not from being evicted. [`InProgress`] follows this. The lock
+//! A request is in progress from its head to the end of its response. While the rest of its body is
+//! missing and its response has not begun, the service waits for the client: such a request keeps
+//! its connection from being idle, but not from being evicted. [`InProgress`] tracks this. The lock
 //! of a request is acquired before that of its connection's state, never after it.
 //!
-//! The connection's task, the tasks of its requests and the acceptor share an activity. Its state is
-//! behind a mutex that is held for a few instructions. Whoever brings the time limit forward, or
-//! evicts the connection, wakes the connection's task through `changed`, which keeps one wake-up for
-//! a task that is not waiting yet. A limit that moves further away needs no wake-up: the task looks
-//! at the state again when the earlier limit is reached.
+//! The connection's task, the tasks of its requests and the acceptor share an activity. Its state
+//! is behind a mutex that is held for a few instructions. A method that brings the time limit
+//! forward, or that evicts the connection, wakes the connection's task through `changed`, which
+//! keeps one wake-up for a task that is not waiting yet. A limit that moves further away needs no
+//! wake-up: the task looks at the state again when the earlier limit is reached.
 
 use std::sync::{Arc, Mutex};
 
@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::connections::{CloseReason, ConnectionLimits};
 use crate::lock::lock;
 
-/// What the first bytes of a connection over HTTP/2 begin with.
+/// The first bytes of every connection over HTTP/2.
 const HTTP_2: &[u8] = b"PRI";
 
 /// What a connection is doing.
@@ -34,7 +34,7 @@ pub(super) struct Activity {
 struct State {
     /// Requests whose response has not ended.
     n_requests: usize,
-    /// Of these, the ones that wait for their body.
+    /// How many of these wait for the rest of their body.
     n_awaited: usize,
     /// When the connection was opened, or its last request ended.
     quiet_since: Instant,
@@ -104,8 +104,9 @@ impl Activity {
         lock(&self.state).n_requests > 0
     }
 
-    /// Since when the connection has waited for its client, to be evicted if it has done so for the
-    /// longest time; `None` while there is work to do. Those without a request sort first.
+    /// What the connection waits for its client to send, and since when; `None` while there is work
+    /// to do. The smallest of these values belongs to the connection to evict: those without a
+    /// request sort first, and then the longest wait.
     pub(super) fn waits_since(&self) -> Option<(Awaited, Instant)> {
         let state = lock(&self.state);
         match state.n_requests {
@@ -168,16 +169,16 @@ pub(super) struct InProgress {
 /// How far a request has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// It is worked on.
+    /// The service works on it.
     Working,
     /// It waits for the rest of its body.
     Awaiting,
-    /// Its response has begun; from then on its body may be read as slowly as the response is.
+    /// Its response has begun; from then on its body may be read as slowly as the response is sent.
     Answered,
 }
 
 impl InProgress {
-    /// The body was polled, and `is_pending` if nothing of it was there.
+    /// The body was polled; `is_pending` means that no more of it had arrived.
     pub(super) fn polled(&self, is_pending: bool) {
         let mut phase = lock(&self.phase);
         match (*phase, is_pending) {

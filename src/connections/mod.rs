@@ -1,7 +1,7 @@
-//! Connections of clients: how many may be open, which of them is closed for a new one, and how long
-//! each may do nothing. `axum::serve` has none of these limits: a client that sends half a request
-//! and waits would keep its connection for ever, and enough of them use up the files that the
-//! process may open, so that probes are refused and policy files cannot be read.
+//! Connections of clients: how many may be open, which of them is closed for a new one, and how
+//! long each may do nothing. `axum::serve` has none of these limits: a client that sends half a
+//! request and waits would keep its connection for ever, and enough of them use up the files that
+//! the process may open, so that probes are refused and policy files cannot be read.
 //!
 //! [`Connections`] knows every open connection. `activity` follows what one of them does, and
 //! `server` accepts them and serves their requests with the router. Nothing here knows the routes.
@@ -82,10 +82,10 @@ impl Connections {
         self.closed[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A place for a new connection. When all are taken, the connection that has been without a
-    /// request for the longest time makes room; if each has one, the connection whose client has
-    /// sent nothing of a body for the longest time. So clients that do nothing keep no one out.
-    /// `None` when none waits for its client.
+    /// A place for a new connection. When all places are taken, the connection that has been
+    /// without a request for the longest time makes room; if every connection has a request, the
+    /// one whose client has been sending no more of a body for the longest time. So idle clients
+    /// keep no others out. `None` when no connection waits for its client.
     fn admit(self: &Arc<Self>, max_open: usize) -> Option<Admitted> {
         let mut open = lock(&self.open);
         if open.len() >= max_open && !evict_oldest(&mut open) {
@@ -119,7 +119,7 @@ fn evict_oldest(open: &mut BTreeMap<u64, Arc<Activity>>) -> bool {
     oldest.is_some()
 }
 
-/// The place of an open connection, which it leaves when this is dropped.
+/// The place of an open connection; dropping it frees the place.
 struct Admitted {
     connections: Arc<Connections>,
     id: u64,

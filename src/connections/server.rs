@@ -1,5 +1,5 @@
-//! Accepts connections and serves their requests, over HTTP/1.1 or HTTP/2, until it is asked to stop.
-//! Written with hyper-util in place of `axum::serve`, which sets no limit on connections.
+//! Accepts connections and serves their requests, over HTTP/1.1 or HTTP/2, until it is asked to
+//! stop. Written with hyper-util in place of `axum::serve`, which sets no limit on connections.
 
 use std::convert::Infallible;
 use std::io;
@@ -31,11 +31,11 @@ use crate::connections::{Admitted, CloseReason, ConnectionLimits, Connections};
 const WARN_EVERY: Duration = Duration::from_secs(60);
 /// Pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long an idle client may take to read that its connection is closing.
-const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a connection without requests may take to close once it is shutting down.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves until `stop` resolves; then accepts no more connections, and returns when the last one has
-/// closed. Requests in progress finish first.
+/// Serves until `stop` resolves; then accepts no more connections, and returns when the last one
+/// has closed. Requests in progress finish first.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -166,7 +166,7 @@ impl Connection {
         let mut is_stopping = false;
         let reason = loop {
             tokio::select! {
-                // The error is that of a client that disconnected, or that speaks no HTTP.
+                // An error is the client's: it disconnected, or does not speak HTTP.
                 _ended = connection.as_mut() => return,
                 () = stopping.cancelled(), if !is_stopping => {
                     is_stopping = true;
@@ -176,15 +176,18 @@ impl Connection {
             }
         };
         admitted.connections.count(reason);
+        // A connection that stalled is closed at once, and so is one whose client has to send a
+        // request or a body. An idle client gets notice, because its next request may be on its way.
         let has_work = activity.waits_since().is_none();
         if reason == CloseReason::Stalled || (reason != CloseReason::Idle && !has_work) {
             return;
         }
-        // A request may have begun since the limit was reached, and HTTP/2 tells the client.
+        // Lets a request finish that has begun since the limit was reached, and tells a client of
+        // HTTP/2 to send no more.
         connection.as_mut().graceful_shutdown();
-        let farewell = timeout(FAREWELL_TIMEOUT, connection.as_mut()).await;
-        if farewell.is_err() && activity.is_busy() {
-            // Ends with the requests, each of which has a deadline.
+        let closed = timeout(CLOSE_TIMEOUT, connection.as_mut()).await;
+        if closed.is_err() && activity.is_busy() {
+            // The requests end by their deadlines, and the connection with them.
             let _ended = connection.await;
         }
     }
@@ -201,7 +204,7 @@ fn builder(limits: &ConnectionLimits) -> Builder<TokioExecutor> {
     builder
 }
 
-/// The body of a request, which tells whether the client has to send more of it.
+/// The body of a request; reports to its connection's activity whether the client has to send more.
 struct Received {
     body: Incoming,
     request: Arc<InProgress>,

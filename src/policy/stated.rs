@@ -1,6 +1,6 @@
-//! The numbers that the texts of a policy state, which a model's reason may repeat. They are found
-//! once, when the policy is loaded, because taking its texts apart costs more than the rest of a
-//! verdict.
+//! The numbers that the texts of a policy state, and that a model's reason may therefore repeat.
+//! They are found once, when the policy is loaded, because parsing its texts takes longer than the
+//! rest of a verdict.
 
 use std::collections::BTreeSet;
 

@@ -12,7 +12,8 @@ const ZEROS: [u32; 77] = [
     0x1D7D8, 0x1D7E2, 0x1D7EC, 0x1D7F6, 0x1E140, 0x1E2F0, 0x1E4F0, 0x1E5F1, 0x1E950, 0x1FBF0,
 ];
 
-/// The decimal digit that a character is, as a character from `0` to `9`.
+/// The value of a decimal digit of any script, as a character from `0` to `9`; `None` for any other
+/// character.
 pub fn digit(c: char) -> Option<char> {
     if c.is_ascii() {
         return Some(c).filter(char::is_ascii_digit);

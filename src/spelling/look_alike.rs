@@ -1,29 +1,29 @@
 //! Letters that look like Latin ones: a Cyrillic "С" in "Сasino". They count as the Latin letters
-//! where someone could gain from the difference: for merchants that are blocked, for duplicates, and
-//! for purchases that are split. Which characters look alike is Unicode's list of confusables
-//! ([UTS 39](https://www.unicode.org/reports/tr39/#Confusable_Detection)), and small capitals and
-//! letters in circles and squares, which are not on it. Marks that cross letters out, underline or
-//! enclose them do not count.
+//! where someone could gain from the difference: for merchants that are blocked, for duplicates,
+//! and for purchases that are split. Look-alikes are the characters on Unicode's list of
+//! confusables ([UTS 39](https://www.unicode.org/reports/tr39/#Confusable_Detection)), and also
+//! small capitals and letters in circles and squares, which are not on that list. Marks that cross
+//! letters out, underline or enclose them are ignored.
 //!
-//! The skeleton of that report is not used as it is: in it "m" is "rn" and "1" is "l", so a phrase
-//! such as "bam*" would block "Barnes". ASCII characters stay what they are here, and other characters
-//! count as a letter only if they look like a single one.
+//! The skeletons of that report are not compared as they are: in them "m" is "rn" and "1" is "l",
+//! so a phrase such as "bam*" would block "Barnes". Here ASCII characters stay as they are, and
+//! another character counts as a letter only if it looks like a single one.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_security::skeleton;
 
 use super::{folded, raw_words, words};
 
-/// The small capitals from A to Z. There is none of X.
+/// The small capitals from A to Z. Unicode has none of X, so a plain "x" keeps the place of it.
 const SMALL_CAPITALS: &str = "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘꞯʀꜱᴛᴜᴠᴡxʏᴢ";
 
-/// The first letters of the alphabets in parentheses, circles and squares. The others of that kind
-/// have plain letters as their compatibility form. Letters of flags are not among them: a flag beside
-/// a name is not a part of it.
+/// The first letters of the alphabets in parentheses, circles and squares. Other enclosed alphabets
+/// are not listed, because plain letters are their compatibility form. Nor are the letters that
+/// flags consist of: a flag beside a name is not a part of it.
 const ENCLOSED: [char; 4] = ['\u{249c}', '\u{1f110}', '\u{1f150}', '\u{1f170}'];
 
-/// The words of a text, like [`words`], with look-alike letters replaced. The same in capitals and in
-/// small letters.
+/// The words of a text, like [`words`], with look-alike letters replaced. Whether the text is in
+/// capitals or in small letters makes no difference.
 pub fn look_alike_words(text: &str) -> Vec<String> {
     match text.is_ascii() {
         true => words(text),
@@ -31,8 +31,8 @@ pub fn look_alike_words(text: &str) -> Vec<String> {
     }
 }
 
-/// All readings of a text in which a merchant's name may be hidden; the first one is what was
-/// written.
+/// All readings of a text in which a merchant's name may be hidden; the first one is the text as it
+/// was written.
 pub fn readings(text: &str) -> Vec<Vec<String>> {
     let mut readings = vec![words(text)];
     if text.is_ascii() {
@@ -51,15 +51,15 @@ pub fn readings(text: &str) -> Vec<Vec<String>> {
     readings
 }
 
-/// What is read for each word, without those of which nothing is left.
+/// Reads each word, and drops the words of which nothing is left.
 fn each(words: &[String], read: impl Fn(&str) -> String) -> Vec<String> {
     let read = words.iter().map(|word| read(word));
     read.filter(|word| !word.is_empty()).collect()
 }
 
-/// A text with plain letters for decorated ones. Done before the compatibility form is taken, which
-/// cuts a letter in parentheses off its word, and makes a sigma of the lunate sigma, which looks like
-/// a "c".
+/// A text with plain letters in place of decorated ones. This precedes the compatibility form,
+/// which would separate a letter in parentheses from its word, and turn the lunate sigma, which
+/// looks like a "c", into a usual sigma.
 fn undecorated(text: &str) -> String {
     let letters = text.chars().filter(|c| !is_decoration(*c));
     letters
@@ -113,9 +113,9 @@ fn undisguised(word: &str) -> String {
     }
 }
 
-/// A word read letter by letter, in folded case. Decomposed for that, so that an accent does not
-/// hide a letter. An upright stroke of another alphabet is read as `stroke`, or by its case if that
-/// is not given.
+/// A word read letter by letter, in folded case. It is decomposed first, so that an accent does not
+/// hide a letter. An upright stroke of another alphabet is read as `stroke`; if that is `None`, its
+/// case decides between "i" and "l".
 fn latin(word: &str, stroke: Option<char>) -> String {
     let letters: String = word.nfkd().map(|c| latin_letter(c, stroke)).collect();
     folded(&letters)
@@ -141,8 +141,8 @@ fn looks_like(c: char, stroke: Option<char>) -> Option<char> {
     let mut text = [0; 4];
     let prototype: String = skeleton(c.encode_utf8(&mut text)).collect();
     match prototype.as_str() {
-        // UTS 39 writes "m" as "rn", and every upright stroke as "l". One that is not a small letter
-        // is rather an "I".
+        // UTS 39 writes "m" as "rn", and every upright stroke as "l". A stroke that is not a small
+        // letter is more likely an "I".
         "rn" => Some('m'),
         "l" => stroke.or(Some(if c.is_lowercase() { 'l' } else { 'i' })),
         _ => only(prototype.chars()).filter(char::is_ascii_alphabetic),

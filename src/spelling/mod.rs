@@ -1,8 +1,9 @@
-//! One spelling of every text that is compared. Unicode can write one name in several ways, and
-//! people use them: composed or decomposed accents, full-width letters, capitals, invisible
-//! characters, the apostrophes and hyphens of a phone. Names come from request bodies, headers, API keys, policy files, folder names,
-//! command lines and the ledger; before one is compared, the function named after its use below
-//! brings it into this spelling. Records keep the text as it was written.
+//! Brings every text that is compared into one spelling. Unicode can write one name in several
+//! ways, and people use them: composed or decomposed accents, full-width letters, capitals,
+//! invisible characters, the apostrophes and hyphens of a phone. Names come from request bodies,
+//! headers, API keys, policy files, folder names, command lines and the ledger. Before a name is
+//! compared, the function for its kind in the table below brings it into its spelling. Records keep
+//! the text as it was written.
 //!
 //! | text | function | case |
 //! | --- | --- | --- |
@@ -12,11 +13,12 @@
 //! | the name of a table's column | [`column`] | kept |
 //! | words of texts and merchants' names | [`words`] | folded |
 //!
-//! All of them are in the compatibility form (NFKC), without invisible characters, with plain
-//! apostrophes, quotes and hyphens, and with single blanks. Ids have the digits 0 to 9.
+//! All spellings are in the compatibility form (NFKC), without invisible characters, with plain
+//! apostrophes, quotes and hyphens, and with single blanks. In ids, digits of any script are
+//! replaced by 0 to 9.
 //!
-//! Letters of other alphabets that look like Latin ones are replaced separately, in
-//! [`look_alike`]. Searching texts for personal data is in `redact::fold`, which keeps the place of
+//! Letters of other alphabets that look like Latin ones are replaced separately, in [`look_alike`].
+//! The search for personal data has a folding of its own, `redact::fold`, which keeps the place of
 //! every match.
 
 pub mod digit;
@@ -30,20 +32,20 @@ use unicode_normalization::char::is_combining_mark;
 
 use digit::digit;
 
-/// The characters that people type as an apostrophe, in the compatibility form. Accents that stand
-/// alone, such as U+00B4, have two characters there; [`plain`] knows them.
+/// The characters that people type as an apostrophe, in the compatibility form. Accents without a
+/// letter, such as U+00B4, become two characters in that form; [`plain`] replaces them.
 const APOSTROPHES: &[char] = &[
     '\'', '`', '\u{2b9}', '\u{2bb}', '\u{2bc}', '\u{2bd}', '\u{2be}', '\u{2bf}', '\u{2c8}',
     '\u{2ca}', '\u{2cb}', '\u{55a}', '\u{5f3}', '\u{7f4}', '\u{7f5}', '\u{2018}', '\u{2019}',
     '\u{201b}', '\u{2032}', '\u{2035}', '\u{a78b}', '\u{a78c}',
 ];
 
-/// The characters that people and programs write for a hyphen, in the compatibility form.
+/// The characters that people and programs write as a hyphen, in the compatibility form.
 const HYPHENS: &[char] = &[
     '-', '\u{2010}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{2015}', '\u{2212}',
 ];
 
-/// Letters that only stretch the word they are in, in Arabic and N'Ko.
+/// Letters of Arabic and N'Ko that only stretch a word.
 const STRETCHES: &[char] = &['\u{640}', '\u{7fa}'];
 
 /// The spelling of a person's id: of an employee, an actor, or the holder of a key.
@@ -107,8 +109,8 @@ fn raw_words(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// A text in its compatibility form, without invisible characters, with plain apostrophes, quotes and
-/// hyphens, one blank between words and none at either end.
+/// A text in its compatibility form, without invisible characters, with plain apostrophes, quotes
+/// and hyphens, one blank between words and none at either end.
 fn plain(text: &str) -> Cow<'_, str> {
     if text.is_ascii() && !text.contains('`') {
         return single_blanks(text);
@@ -116,7 +118,7 @@ fn plain(text: &str) -> Cow<'_, str> {
     let visible = text.chars().filter(|c| !is_invisible(*c));
     let compatible: String = visible.nfkc().map(plain_punctuation).collect();
     let mut plain = single_blanks(&compatible).into_owned();
-    // The compatibility form of an accent that stands alone, and was typed as an apostrophe.
+    // The compatibility form of an accent without a letter, typed as an apostrophe.
     for accent in [" \u{301}", " \u{313}", " \u{314}"] {
         plain = plain.replace(accent, "'");
     }
@@ -148,12 +150,12 @@ fn is_blank(c: char) -> bool {
     c.is_whitespace() || c == '\u{2800}'
 }
 
-/// A text in folded case: "Straße" and "STRASSE" are the same. Decomposed before, as Unicode asks,
-/// because a mark can have a case of its own, and composed again afterwards.
+/// A text in folded case: "Straße" and "STRASSE" are the same. It is decomposed before, as Unicode
+/// requires, because a mark can have a case of its own, and composed again afterwards.
 ///
-/// An "i" is the same with and without its dot. Languages disagree about the capital of either, so
-/// a name that was written in Turkish capitals could not be found otherwise. A comma below a letter
-/// is the same as a cedilla: old fonts of Romanian have only the latter.
+/// An "i" is the same with and without its dot: languages disagree about the capitals of the two,
+/// so a name in Turkish capitals would not be found otherwise. A comma below a letter is the same
+/// as a cedilla: old fonts of Romanian have only the cedilla.
 fn folded(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
@@ -176,8 +178,8 @@ fn folded(text: &str) -> String {
     with_plain_i.nfkc().collect()
 }
 
-/// Whether a character shows nothing: it is ignorable by default in Unicode (joiners, fillers, marks
-/// of the writing direction, variation selectors, tags), or an annotation sign. A test
+/// Whether a character shows nothing: it is ignorable by default in Unicode (joiners, fillers,
+/// marks of the writing direction, variation selectors, tags), or an annotation sign. A test
 /// compares the list with Unicode's.
 pub fn is_invisible(c: char) -> bool {
     matches!(
