@@ -59,13 +59,13 @@ pub fn spelled(sentence: &Sentence, at: usize) -> Option<Spelled> {
     if word.chars().all(is_han_numeral) {
         return han(sentence, at, word);
     }
-    read(sentence, at)
+    known_number(sentence, at)
         .or_else(|| is_unspaced_amount(sentence, at, word).then(|| Spelled::unread(1)))
-        .or_else(|| unread(sentence, at))
+        .or_else(|| unknown_number(sentence, at))
 }
 
 /// A number whose words are in the table of numerals.
-fn read(sentence: &Sentence, at: usize) -> Option<Spelled> {
+fn known_number(sentence: &Sentence, at: usize) -> Option<Spelled> {
     let numerals_at = |at: usize| sentence.word(at).and_then(numerals);
     // A multiple after digits belongs to their number.
     let is_begun = at >= 1 && sentence.number(at - 1).is_some();
@@ -161,7 +161,7 @@ fn is_unspaced_amount(sentence: &Sentence, at: usize, word: &str) -> bool {
 }
 
 /// The unknown word before the name of a currency, with the words between the two.
-fn unread(sentence: &Sentence, at: usize) -> Option<Spelled> {
+fn unknown_number(sentence: &Sentence, at: usize) -> Option<Spelled> {
     let is_linking = |at: usize| {
         sentence.is_in(Some(at), &NATIONALITIES) || sentence.is_one_of(Some(at), OF_WORDS)
     };

@@ -151,7 +151,7 @@ impl Breaker {
         }
     }
 
-    /// Counts a failed call, and opens the breaker if it was one too many or the probe.
+    /// Counts a failed call. Opens the breaker if there were too many, or if the call was the probe.
     fn fail(&self, permit: &Permit<'_>, now: Instant) {
         let until = now + self.limits.cool_down;
         let mut state = self.lock();

@@ -203,8 +203,8 @@ fn call_arguments(message: &Members<'_>) -> Option<String> {
 
 /// The first choice, which is empty when there is none; `None` when the body has no choices at all.
 fn first_choice<'a>(top: &Members<'a>) -> Option<Members<'a>> {
-    let is_list = |raw: &str| raw.starts_with(['[', '{']);
-    if !top.has("choices") || !top.raw("choices").is_none_or(is_list) {
+    let may_hold_choices = |raw: &str| raw.starts_with(['[', '{']);
+    if !top.has("choices") || !top.raw("choices").is_none_or(may_hold_choices) {
         return None;
     }
     let first = top.items("choices").into_iter().next();
@@ -285,6 +285,7 @@ impl Content {
                 ..Self::default()
             },
             None | Some("text" | "output_text") if !is_thought => {
+                // Some endpoints nest the text: `{"text": {"value": …}}`.
                 let value = || part.object("text")?.text("value");
                 Self {
                     text: part.text("text").or_else(value),

@@ -147,13 +147,13 @@ impl ModelApi {
     /// The API of the endpoint at a host and port; [`ModelApi::Generic`] when the host is unknown.
     pub fn of_host(host: &str, port: Option<u16>) -> Self {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
-        let is_below = |domain: &str| {
+        let is_at_or_below = |domain: &str| {
             host.strip_suffix(domain)
                 .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         };
         /// The port of Ollama, which it listens on wherever it runs.
         const OLLAMA_PORT: u16 = 11_434;
-        let known = HOSTS.iter().find(|(domain, _)| is_below(domain));
+        let known = HOSTS.iter().find(|(domain, _)| is_at_or_below(domain));
         match known {
             Some((_, api)) => *api,
             // Vertex AI names its regions in the first label:

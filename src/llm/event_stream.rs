@@ -97,7 +97,8 @@ fn merge(whole: &mut Value, piece: Value) {
     }
 }
 
-/// The place of an item in its list; a choice without one is the first.
+/// The index of an item in its list. Some endpoints leave out that of a choice, which has a `delta`;
+/// it is the first.
 fn index(item: &Value) -> Option<u64> {
     let first = item.get("delta").map(|_| 0);
     item.get("index").and_then(Value::as_u64).or(first)

@@ -27,15 +27,16 @@ use crate::lock::lock;
 
 /// The permits of one endpoint.
 ///
-/// Permits are granted in order of arrival, with one exception. The first question about an expense
-/// also needs `head`, the one place for first questions in the queue for permits. Other calls
-/// belong to expenses that the model already works on, and wait for at most one first question
-/// each. Otherwise an endpoint that is too slow for its callers would answer the first question of
-/// every expense, and finish none.
+/// Permits are granted in order of arrival, with one exception: of the first questions about
+/// expenses, only one at a time is in the queue for permits, and the others wait for it outside.
+/// Other calls belong to expenses that the model already works on, so each of them waits for at most
+/// one first question. Otherwise an endpoint that is too slow for its callers would answer the first
+/// question of every expense, and finish none.
 #[derive(Debug)]
 struct CallPermits {
     calls: Semaphore,
-    head: tokio::sync::Mutex<()>,
+    /// Locked by the one first question that is in the queue for permits.
+    first_question: tokio::sync::Mutex<()>,
     /// How long answers took recently; a moving average, zero before the first answer.
     typical: Mutex<Duration>,
 }
@@ -45,7 +46,7 @@ impl CallPermits {
         let n_calls = usize::try_from(n_calls.get()).unwrap_or(Semaphore::MAX_PERMITS);
         Self {
             calls: Semaphore::new(n_calls.min(Semaphore::MAX_PERMITS)),
-            head: tokio::sync::Mutex::new(()),
+            first_question: tokio::sync::Mutex::new(()),
             typical: Mutex::new(Duration::ZERO),
         }
     }
@@ -55,8 +56,8 @@ impl CallPermits {
     async fn acquire(&self, request: &ChatRequest<'_>) -> Option<(SemaphorePermit<'_>, Duration)> {
         let began = Instant::now();
         let mut granted = pin!(async {
-            let _head = match is_first(request) {
-                true => Some(self.head.lock().await),
+            let _first_question = match is_first(request) {
+                true => Some(self.first_question.lock().await),
                 false => None,
             };
             self.calls.acquire().await.ok()
@@ -83,7 +84,7 @@ impl CallPermits {
             .unwrap_or_else(Instant::now)
     }
 
-    /// Takes the time of an answer into account.
+    /// Adds the time of an answer to the moving average.
     fn answered(&self, took: Duration) {
         let mut typical = lock(&self.typical);
         *typical = match typical.is_zero() {

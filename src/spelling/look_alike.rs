@@ -27,7 +27,7 @@ const ENCLOSED: [char; 4] = ['\u{249c}', '\u{1f110}', '\u{1f150}', '\u{1f170}'];
 pub fn look_alike_words(text: &str) -> Vec<String> {
     match text.is_ascii() {
         true => words(text),
-        false => each(&raw_words(&undecorated(text)), undisguised),
+        false => read_each(&raw_words(&undecorated(text)), undisguised),
     }
 }
 
@@ -40,9 +40,9 @@ pub fn readings(text: &str) -> Vec<Vec<String>> {
     }
     let raw = raw_words(&undecorated(text));
     for reading in [
-        each(&raw, undisguised),
-        each(&raw, |word| latin(word, Some('i'))),
-        each(&raw, |word| latin(word, Some('l'))),
+        read_each(&raw, undisguised),
+        read_each(&raw, |word| latin(word, Some('i'))),
+        read_each(&raw, |word| latin(word, Some('l'))),
     ] {
         if !readings.contains(&reading) {
             readings.push(reading);
@@ -52,7 +52,7 @@ pub fn readings(text: &str) -> Vec<Vec<String>> {
 }
 
 /// Reads each word, and drops the words of which nothing is left.
-fn each(words: &[String], read: impl Fn(&str) -> String) -> Vec<String> {
+fn read_each(words: &[String], read: impl Fn(&str) -> String) -> Vec<String> {
     let read = words.iter().map(|word| read(word));
     read.filter(|word| !word.is_empty()).collect()
 }

@@ -141,7 +141,7 @@ pub const COUNTS_BEFORE: &[&str] = &[
 /// Groups of people, before `of` and their number.
 pub const GROUPS: &[&str] = &["team", "group", "party"];
 
-/// Words for hundredths.
+/// Words for a percentage.
 pub static SHARE_WORDS: Words = LazyLock::new(|| {
     words(
         "percent percentage prozent procent prosent procenta procentów procente prosenttia persen \
