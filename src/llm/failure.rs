@@ -3,30 +3,21 @@
 //! field, so every known place is searched, and a field of an unexpected type does not hide the
 //! others.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
-use regex::Regex;
-
+use crate::llm::ModelError;
 use crate::llm::completion::label;
+use crate::llm::error_text::{bounded, without_tags};
 use crate::llm::failure_codes::{
     code_of, is_of_proxy, is_used_up, says_used_up, status_of_number, status_of_word,
 };
 use crate::llm::lenient::{self, Members};
 use crate::llm::retry_after::wait;
-use crate::llm::{Message, ModelError};
-use crate::redact::redact;
 
 /// The status of a failure in a 200 that names no other: most likely a gateway's model failed.
 const UNKNOWN_STATUS: u16 = 502;
-/// The longest piece of an endpoint's own words that is kept.
-const MAX_SAID_CHARS: usize = 300;
-/// How much of a text is searched for words to keep.
-const MAX_SEARCHED_CHARS: usize = 4_096;
 /// How deep a message may be nested, as in `{"message": {"detail": [{"msg": …}]}}`.
 const MAX_DEPTH: usize = 4;
-/// The shortest run of characters that counts as a repetition of the request.
-const ECHO_CHARS: usize = 12;
 
 /// The members that hold a code. The first text among them names the failure.
 const CODES: [&str; 6] = [
@@ -222,7 +213,11 @@ fn failure_anywhere<'a>(top: &Members<'a>) -> Option<&'a str> {
 fn report_anywhere(text: &str) -> Report {
     let Some(top) = Members::parse(text) else {
         let is_json = text.trim_start().starts_with(['[', '"']);
-        return is_json.then(|| report_in(text, 0)).unwrap_or_default();
+        return if is_json {
+            report_in(text, 0)
+        } else {
+            Report::default()
+        };
     };
     match failure_anywhere(&top) {
         Some(raw) => {
@@ -344,55 +339,4 @@ fn wait_in(failure: &Members<'_>) -> Option<Duration> {
 fn wait_named_in(place: &Members<'_>) -> Option<Duration> {
     let texts = ["retry_delay", "retry_after"].map(|name| place.label(name));
     texts.iter().flatten().filter_map(|text| wait(text)).max()
-}
-
-/// The text without the runs of characters that repeat the request: some endpoints quote a request
-/// that they reject, and it contains what an employee wrote.
-pub(super) fn without_echo(said: &str, sent: &[Message]) -> String {
-    // A quotation may be escaped once more than the request, so backslashes are not compared.
-    let plain = |text: &str| text.chars().filter(|c| *c != '\\').collect::<Vec<_>>();
-    let said = plain(said);
-    let sent: Vec<String> = sent
-        .iter()
-        .map(|message| plain(&message.text).into_iter().collect())
-        .collect();
-    let mut is_echo = vec![false; said.len()];
-    for (start, run) in said.windows(ECHO_CHARS).enumerate() {
-        let run: String = run.iter().collect();
-        if sent.iter().any(|text| text.contains(&run)) {
-            is_echo[start..start + ECHO_CHARS].fill(true);
-        }
-    }
-    let mut kept = String::new();
-    for (index, c) in said.iter().enumerate() {
-        match (is_echo[index], index > 0 && is_echo[index - 1]) {
-            (false, _) => kept.push(*c),
-            (true, false) => kept.push('…'),
-            (true, true) => {}
-        }
-    }
-    kept
-}
-
-/// One line, redacted and cut; `None` when nothing is left.
-fn bounded(text: &str) -> Option<String> {
-    let searched: String = text.chars().take(MAX_SEARCHED_CHARS).collect();
-    let printable = searched.replace(char::is_control, " ");
-    let line = printable.split_whitespace().collect::<Vec<_>>().join(" ");
-    let redacted = redact(&line);
-    let kept: String = redacted.chars().take(MAX_SAID_CHARS).collect();
-    (!kept.is_empty()).then_some(kept)
-}
-
-/// The text of a page of HTML, as proxies answer; any other text as it is.
-fn without_tags(text: &str) -> String {
-    static TAGS: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new("(?is)<style.*?</style>|<script.*?</script>|<[^>]*>")
-            .expect("the pattern is a constant, and tests use it")
-    });
-    let text: String = text.chars().take(MAX_SEARCHED_CHARS).collect();
-    if !text.trim_start().starts_with('<') {
-        return text;
-    }
-    TAGS.replace_all(&text, " ").into_owned()
 }

@@ -7,6 +7,7 @@ mod body;
 pub mod breaker;
 mod completion;
 pub mod endpoint;
+mod error_text;
 mod event_stream;
 mod failure;
 mod failure_codes;

@@ -24,6 +24,7 @@ use crate::base_url;
 use crate::llm::body;
 use crate::llm::completion::{self, CompletionRequest};
 use crate::llm::endpoint::{ModelApi, Profile};
+use crate::llm::error_text;
 use crate::llm::failure::{self, Failure};
 use crate::llm::failure_codes::is_used_up;
 use crate::llm::headers::{self, Secrets};
@@ -250,7 +251,7 @@ impl AttemptError {
 
     /// The error without the parts of the request that the endpoint repeats.
     fn without_echo(self, request: &ChatRequest<'_>) -> Self {
-        let without_echo = |text: String| failure::without_echo(&text, request.messages);
+        let without_echo = |text: String| error_text::without_echo(&text, request.messages);
         let error = match self.error {
             ModelError::Status { status, code, said } => ModelError::Status {
                 status,
