@@ -151,7 +151,9 @@ impl Table {
         }
         if cells.len() < self.n_columns && self.is_cut_off(cells, bytes) {
             return Err(
-                "the file ends inside the amount of this row; it may have been cut off".to_owned(),
+                "the file ends inside the amount of this row; it may have been cut off; if it is \
+                 complete, end it with a line break"
+                    .to_owned(),
             );
         }
         Ok(())
@@ -169,16 +171,15 @@ impl Table {
     }
 
     /// Whether a row that lacks cells is the end of a file that was cut off inside an amount: no
-    /// line break follows, and the amount does not end with exactly two digits in a row, as one
-    /// with two decimals does.
+    /// line break follows, and the amount does not end with a separator and two decimals.
     fn is_cut_off(&self, cells: &ByteRecord, bytes: &Range<u64>) -> bool {
         let is_last = self.reader.get_ref().ends_before(bytes.end);
         let is_amount = |(field, place): &(&str, usize)| {
             *field == "amount" && place.checked_add(1) == Some(cells.len())
         };
         let is_complete = cells.iter().next_back().is_some_and(|cell| {
-            let n_decimals = cell.iter().rev().take_while(|byte| byte.is_ascii_digit());
-            n_decimals.count() == 2
+            let n_digits = cell.iter().rev().take_while(|byte| byte.is_ascii_digit());
+            n_digits.count() == 2 && cell.len() > 2
         });
         is_last && self.columns.iter().any(is_amount) && !is_complete
     }
