@@ -10,7 +10,7 @@
 //! | a person | [`person`] | folded |
 //! | a tenant | [`tenant`] | kept |
 //! | a trip | [`trip`] | kept |
-//! | the name of a table's column | [`column`] | kept |
+//! | the name of a table's column | [`column()`] | kept |
 //! | words of texts and merchants' names | [`words`] | folded |
 //!
 //! All spellings are in the compatibility form (NFKC), without invisible characters, with plain
