@@ -161,7 +161,8 @@ fn undeclared(trace: &str) -> Vec<String> {
                 undeclared.push(format!("{event} on {span}"));
             }
         } else if let Some((key, _)) = line.trim_start().split_once(" = ") {
-            let mut declared = names::ALL.iter().filter(|known| known.key == key);
+            let declared = names::ALL.iter().chain(log_events::ATTRIBUTES);
+            let mut declared = declared.filter(|known| known.key == key);
             if !declared.any(|known| known.on.iter().any(|on| places.contains(on))) {
                 undeclared.push(format!("{key} on {places:?}"));
             }
