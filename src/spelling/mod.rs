@@ -94,7 +94,8 @@ pub fn is_visible(text: &str) -> bool {
 /// so "Joe's" is "joes", and a combining mark belongs to its word.
 pub fn words(text: &str) -> Vec<String> {
     let words = raw_words(text).into_iter().map(|word| folded(&word));
-    words.filter(|word| !word.is_empty()).collect()
+    // Folding drops letters that only stretch a word, and may leave nothing but their marks.
+    words.filter_map(|word| word_in(&word)).collect()
 }
 
 /// The words of a text in the case they were written in.
@@ -102,11 +103,15 @@ fn raw_words(text: &str) -> Vec<String> {
     plain(text)
         .replace('\'', "")
         .split(|c: char| !c.is_alphanumeric() && !is_combining_mark(c))
-        // A mark at the beginning has no letter that it could belong to.
-        .map(|word| word.trim_start_matches(is_combining_mark))
-        .filter(|word| word.contains(char::is_alphanumeric))
-        .map(str::to_owned)
+        .filter_map(word_in)
         .collect()
+}
+
+/// The word without marks at its beginning, which have no letter that they could belong to.
+fn word_in(text: &str) -> Option<String> {
+    let word = text.trim_start_matches(is_combining_mark);
+    word.contains(char::is_alphanumeric)
+        .then(|| word.to_owned())
 }
 
 /// A text in its compatibility form, without invisible characters, with plain apostrophes, quotes

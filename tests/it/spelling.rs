@@ -310,6 +310,8 @@ proptest! {
 #[test]
 fn every_character_has_a_stable_spelling() {
     for c in characters() {
+        let alone = words(&c.to_string());
+        assert_eq!(words(&alone.join(" ")), alone, "U+{:04X}", u32::from(c));
         let text = format!("a{c}");
         assert_eq!(
             person(&person(&text)),
