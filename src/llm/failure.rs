@@ -140,8 +140,10 @@ pub(super) fn of_success_status(body: &str) -> Option<Failure> {
 /// Reads the page or the line of text with which a proxy reports that it did not reach the
 /// endpoint. Only its beginning counts: any page may mention such a failure further down.
 fn report_of_proxy(body: &str) -> Option<Report> {
-    let is_json = body.trim_start().starts_with(['{', '[']);
-    let said = bounded(&without_tags(body)).filter(|said| !is_json && is_of_proxy(said))?;
+    if body.trim_start().starts_with(['{', '[']) {
+        return None;
+    }
+    let said = bounded(&without_tags(body)).filter(|said| is_of_proxy(said))?;
     Some(Report {
         message: Some(said),
         ..Report::default()
