@@ -50,10 +50,14 @@ fn unzipped<'a>(body: &'a [u8], headers: &HeaderMap) -> Cow<'a, [u8]> {
             .iter()
             .any(|gzip| encoding.eq_ignore_ascii_case(gzip))
     });
+    // The decoder reserves a window of 32 KiB, so it is only made for a body that needs it.
+    if !is_zipped {
+        return body.into();
+    }
     let mut unzipped = Vec::new();
     let mut decoder = MultiGzDecoder::new(body).take(MAX_BYTES as u64);
-    match is_zipped && decoder.read_to_end(&mut unzipped).is_ok() {
-        true => unzipped.into(),
-        false => body.into(),
+    match decoder.read_to_end(&mut unzipped) {
+        Ok(_) => unzipped.into(),
+        Err(_) => body.into(),
     }
 }
