@@ -9,6 +9,7 @@ use flate2::read::MultiGzDecoder;
 use reqwest::header::{CONTENT_ENCODING, HeaderMap};
 use serde_json::value::RawValue;
 
+use crate::domain::body::without_mark;
 use crate::llm::event_stream;
 use crate::llm::mended_json::mended;
 
@@ -34,11 +35,6 @@ pub(super) fn text<'a>(body: &'a [u8], headers: &HeaderMap) -> Option<Cow<'a, st
         Cow::Owned(mended) if is_json(&mended) => Some(mended.into()),
         _ => Some(text),
     }
-}
-
-/// The body without a byte order mark, which JSON does not have.
-fn without_mark(body: &[u8]) -> &[u8] {
-    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
 /// The body, decompressed if its headers say that it is compressed. The HTTP client is not
