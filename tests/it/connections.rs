@@ -202,32 +202,32 @@ async fn a_connection_with_a_request_is_not_closed_for_a_new_one() {
     assert_eq!(n_closed(&app, "refused").await, 1.0);
 }
 
-#[tokio::test]
-async fn a_batch_whose_client_stops_sending_is_closed() {
+/// A service with short limits, and a batch of which only this beginning of its lines has been sent.
+async fn unfinished_batch(lines: &str) -> (TestApp, TcpStream) {
     let app = service(HttpConfig {
         deadline: SHORT,
         idle_timeout: SHORT,
         ..http_config()
     })
     .await;
-    let head = "POST /v1/expenses/batch HTTP/1.1\r\nHost: localhost\r\n\
-                Content-Type: application/x-ndjson\r\nContent-Length: 1000\r\n\r\n{\"transaction\"";
-    let stream = connect(&app.url, head.as_bytes()).await;
+    let request = format!(
+        "POST /v1/expenses/batch HTTP/1.1\r\nHost: localhost\r\n\
+         Content-Type: application/x-ndjson\r\nContent-Length: 1000000\r\n\r\n{lines}"
+    );
+    let stream = connect(&app.url, request.as_bytes()).await;
+    (app, stream)
+}
+
+#[tokio::test]
+async fn a_batch_whose_client_stops_sending_is_closed() {
+    let (app, stream) = unfinished_batch("{\"transaction\"").await;
     assert!(rest_of(stream).await.starts_with(b"HTTP/1.1 200"));
     assert_eq!(n_closed(&app, "stalled").await, 1.0);
 }
 
 #[tokio::test]
 async fn a_batch_whose_next_line_arrives_byte_by_byte_is_closed() {
-    let app = service(HttpConfig {
-        deadline: SHORT,
-        idle_timeout: SHORT,
-        ..http_config()
-    })
-    .await;
-    let head = "POST /v1/expenses/batch HTTP/1.1\r\nHost: localhost\r\n\
-                Content-Type: application/x-ndjson\r\nContent-Length: 1000000\r\n\r\n";
-    let mut stream = connect(&app.url, head.as_bytes()).await;
+    let (_app, mut stream) = unfinished_batch("").await;
     let began = Instant::now();
     let mut ticks = tokio::time::interval(SHORT / 10);
     // Blank lines are skipped, so no line is ever complete.
