@@ -398,10 +398,7 @@ async fn the_content_type_of_a_batch_may_have_capitals_and_parameters() {
 async fn a_batch_acts_for_the_tenant_of_its_key_alone() {
     let keys = KeyFile::new(&[entry("acme", "acme", "ea_acme", "")]);
     let app = TestApp::with(Config {
-        http: HttpConfig {
-            api_keys: Some(keys.path.clone()),
-            ..http_config()
-        },
+        http: keys.http_config(),
         ..config()
     })
     .await;

@@ -2,7 +2,6 @@
 //! texts breaks no chain.
 
 use expense_agent::config::Config;
-use expense_agent::config::http::HttpConfig;
 use expense_agent::ledger::seal::canonical;
 use expense_agent::ledger::verify::Broken;
 use expense_agent::ledger::{DbError, Ledger, LedgerError};
@@ -13,7 +12,7 @@ use crate::harness::binary::{run, text};
 use crate::harness::expenses::{id_of, laptop, numbered_ride, of_user};
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::store::{TestStore, on_each_store};
-use crate::harness::{TestApp, assert_golden, config, http_config};
+use crate::harness::{TestApp, assert_golden, config};
 
 /// The first record of a store's chain that is not valid.
 async fn broken(store: &TestStore) -> Option<Broken> {
@@ -104,10 +103,7 @@ async fn an_approval_that_is_moved_to_another_expense_is_found_and_named() {
         let keys = KeyFile::new(&[entry("keys", "default", "ea_keys", "roles = [\"manager\"]")]);
         let app = TestApp::with(Config {
             store: store.store.clone(),
-            http: HttpConfig {
-                api_keys: Some(keys.path.clone()),
-                ..http_config()
-            },
+            http: keys.http_config(),
             ..config()
         })
         .await;
@@ -150,10 +146,7 @@ async fn the_chain_is_valid_when_many_decide_and_resolve_at_once_and_its_last_ha
         ]);
         let config = || Config {
             store: store.store.clone(),
-            http: HttpConfig {
-                api_keys: Some(keys.path.clone()),
-                ..http_config()
-            },
+            http: keys.http_config(),
             ..config()
         };
         let replicas = [TestApp::with(config()).await, TestApp::with(config()).await];

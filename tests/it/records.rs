@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use expense_agent::config::Config;
-use expense_agent::config::http::HttpConfig;
 use expense_agent::ledger::records::{RECORDS, RecordKind, vacuum_statement};
 use expense_agent::ledger::{Ledger, Period, Store};
 use jiff::Timestamp;
@@ -13,7 +12,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::store::{TestStore, on_each_store};
-use crate::harness::{TestApp, config, http_config};
+use crate::harness::{TestApp, config};
 
 const CANARY: &str = "canary";
 
@@ -82,7 +81,7 @@ async fn every_kind_of_record_is_chained_exported_erased_and_vacuumed() {
         )]);
         let app = TestApp::with(Config {
             store: store.store.clone(),
-            http: HttpConfig { api_keys: Some(keys.path.clone()), ..http_config() },
+            http: keys.http_config(),
             ..config()
         })
         .await;

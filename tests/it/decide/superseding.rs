@@ -4,7 +4,6 @@
 use axum::Router;
 use axum::routing::post;
 use expense_agent::config::Config;
-use expense_agent::config::http::HttpConfig;
 use expense_agent::config::model::ModelConfig;
 use serde_json::{Value, json};
 
@@ -13,7 +12,7 @@ use crate::harness::expenses::id_of;
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::server::Server;
 use crate::harness::store::TestStore;
-use crate::harness::{TestApp, config, http_config};
+use crate::harness::{TestApp, config};
 
 const OUTAGE: [&str; 2] = ["--model-fault", "unavailable:1"];
 
@@ -110,10 +109,7 @@ async fn a_decision_that_was_resolved_or_superseded_meanwhile_is_kept() {
             fault_seed: 1,
         };
         let config = Config {
-            http: HttpConfig {
-                api_keys: Some(keys.path.clone()),
-                ..http_config()
-            },
+            http: keys.http_config(),
             store: store.store.clone(),
             model,
             ..config()

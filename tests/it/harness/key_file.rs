@@ -47,13 +47,18 @@ impl KeyFile {
         self.path.to_str().unwrap()
     }
 
+    /// The configuration of a service that accepts these keys.
+    pub(crate) fn http_config(&self) -> HttpConfig {
+        HttpConfig {
+            api_keys: Some(self.path.clone()),
+            ..http_config()
+        }
+    }
+
     /// A service that accepts these keys.
     pub(crate) async fn app(&self) -> TestApp {
         TestApp::with(Config {
-            http: HttpConfig {
-                api_keys: Some(self.path.clone()),
-                ..http_config()
-            },
+            http: self.http_config(),
             ..config()
         })
         .await

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use expense_agent::clock::Clock;
 use expense_agent::config::Config;
-use expense_agent::config::http::HttpConfig;
 use expense_agent::keys::Digest;
 use opentelemetry::trace::Status;
 use opentelemetry_sdk::trace::SpanData;
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::harness::expenses::{id_of, path_of, taxi};
 use crate::harness::key_file::{KeyFile, entry};
-use crate::harness::{TestApp, config, http_config};
+use crate::harness::{TestApp, config};
 
 #[tokio::test]
 async fn a_key_is_valid_through_its_whole_last_day_in_utc() {
@@ -31,10 +30,7 @@ async fn a_key_is_valid_through_its_whole_last_day_in_utc() {
         let app = TestApp::with_clock(
             clock,
             Config {
-                http: HttpConfig {
-                    api_keys: Some(file.path.clone()),
-                    ..http_config()
-                },
+                http: file.http_config(),
                 ..config()
             },
         )

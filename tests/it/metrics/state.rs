@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use expense_agent::config::Config;
-use expense_agent::config::http::HttpConfig;
 use serde_json::{Value, json};
 
 use super::{assert_counts, metrics_when};
@@ -13,7 +12,7 @@ use crate::harness::expenses::expense;
 use crate::harness::exposition::Page;
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::store::on_each_store;
-use crate::harness::{TestApp, config, http_config, poll, telemetry_settings};
+use crate::harness::{TestApp, config, poll, telemetry_settings};
 
 #[tokio::test]
 async fn resolutions_are_counted_and_open_decisions_are_shown_by_role() {
@@ -25,10 +24,7 @@ async fn resolutions_are_counted_and_open_decisions_are_shown_by_role() {
             "roles = [\"vp\", \"manager\"]",
         )]);
         let keyed = Config {
-            http: HttpConfig {
-                api_keys: Some(keys.path.clone()),
-                ..http_config()
-            },
+            http: keys.http_config(),
             store: store.store.clone(),
             ..config()
         };

@@ -11,13 +11,12 @@ mod permissions;
 mod superseding;
 
 use expense_agent::config::Config;
-use expense_agent::config::http::HttpConfig;
 use expense_agent::config::model::ModelConfig;
 use serde_json::{Value, json};
 
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::store::TestStore;
-use crate::harness::{Reply, TestApp, config, http_config};
+use crate::harness::{Reply, TestApp, config};
 
 /// Keys of one tenant: a feed without roles, a manager, a vice president and a chief financial officer
 /// whose key names a user; and a chief financial officer of another tenant.
@@ -51,10 +50,7 @@ impl Office {
     async fn with_model(store: &TestStore, model: ModelConfig) -> Self {
         let keys = keys();
         let config = Config {
-            http: HttpConfig {
-                api_keys: Some(keys.path.clone()),
-                ..http_config()
-            },
+            http: keys.http_config(),
             store: store.store.clone(),
             model,
             ..config()

@@ -2,14 +2,13 @@
 //! regardless of the names in the request. Both may withdraw it.
 
 use expense_agent::config::Config;
-use expense_agent::config::http::HttpConfig;
 use expense_agent::config::model::ModelConfig;
 use serde_json::{Value, json};
 
 use super::by;
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::store::TestStore;
-use crate::harness::{Reply, TestApp, config, http_config};
+use crate::harness::{Reply, TestApp, config};
 
 const ALL_ROLES: &str = "roles = [\"manager\", \"director\", \"vp\", \"cfo\"]";
 
@@ -37,10 +36,7 @@ async fn app_on(store: &TestStore, keys: &KeyFile) -> TestApp {
 async fn app_with_model(store: &TestStore, keys: &KeyFile, model: ModelConfig) -> TestApp {
     TestApp::with(Config {
         model,
-        http: HttpConfig {
-            api_keys: Some(keys.path.clone()),
-            ..http_config()
-        },
+        http: keys.http_config(),
         store: store.store.clone(),
         ..config()
     })
