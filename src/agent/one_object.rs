@@ -86,13 +86,15 @@ fn is_json(text: &str) -> bool {
 /// follows its start is a draft.
 fn without_thinking(text: &str) -> Option<Cow<'_, str>> {
     let mut answer = Cow::Borrowed(text);
+    // Lower case in ASCII alone keeps every character at its place.
+    let mut lower = text.to_ascii_lowercase();
     for (open, close) in THINKING {
-        // Lower case in ASCII alone keeps every character at its place.
-        let lower = answer.to_ascii_lowercase();
         if !lower.contains(open) && !lower.contains(close) {
             continue;
         }
-        answer = Cow::Owned(without_pairs(&answer, &lower, open, close)?);
+        let kept = without_pairs(&answer, &lower, open, close)?;
+        lower = kept.to_ascii_lowercase();
+        answer = Cow::Owned(kept);
     }
     Some(answer)
 }

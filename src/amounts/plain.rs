@@ -1,4 +1,4 @@
-//! Numbers that plainly are no amounts: dates, times, percentages, counts, and the names of rules,
+//! Numbers that are plainly not amounts: dates, times, percentages, counts, and the names of rules,
 //! sections and versions. The words and signs around a number decide, from closed lists; a number
 //! that no function here recognises is an amount. So is every number with a currency beside it, see
 //! `currency`.

@@ -71,7 +71,7 @@ fn known_number(sentence: &Sentence, at: usize) -> Option<Spelled> {
     let is_begun = at >= 1 && sentence.number(at - 1).is_some();
     let has_article = sentence.is_one_of(Some(at), &["a", "an"])
         && numerals_at(at + 1).is_some_and(|numerals| numerals[0] >= 100);
-    if is_begun || !(has_article || numerals_at(at).is_some()) {
+    if is_begun {
         return None;
     }
     let first = at + usize::from(has_article);

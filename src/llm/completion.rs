@@ -202,7 +202,7 @@ fn call_arguments(message: &Members<'_>) -> Option<String> {
 }
 
 /// The first choice, which is empty when there is none; `None` when the body has no choices at all.
-fn first_choice<'a>(top: &Members<'a>) -> Option<Members<'a>> {
+pub(super) fn first_choice<'a>(top: &Members<'a>) -> Option<Members<'a>> {
     let may_hold_choices = |raw: &str| raw.starts_with(['[', '{']);
     if !top.has("choices") || !top.raw("choices").is_none_or(may_hold_choices) {
         return None;

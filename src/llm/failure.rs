@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::llm::ModelError;
-use crate::llm::completion::label;
+use crate::llm::completion::{first_choice, label};
 use crate::llm::error_text::{bounded, without_tags};
 use crate::llm::failure_codes::{
     code_of, is_of_proxy, is_used_up, says_used_up, status_of_number, status_of_word,
@@ -166,11 +166,7 @@ fn report_in_completion(body: &str) -> Option<Report> {
         let is_failure = has_error || report.message.is_some() || report.status().is_some();
         return (is_failure && !report.is_success()).then_some(report);
     }
-    let choices = top.items("choices");
-    let choice = choices
-        .first()
-        .and_then(|raw| Members::parse(raw.get()))
-        .unwrap_or_default();
+    let choice = first_choice(&top).unwrap_or_default();
     let message = choice.object("message").unwrap_or_default();
     let reported = [&top, &choice, &message]
         .into_iter()

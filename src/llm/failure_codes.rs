@@ -181,18 +181,23 @@ pub(super) fn status_of_number(code: &str) -> Option<u16> {
 
 /// The status that a word in a code or a message means.
 pub(super) fn status_of_word(text: &str) -> Option<u16> {
+    let joined = joined(text);
     STATUS_OF_WORD
         .iter()
-        .find(|(_, words)| contains_any(text, words))
+        .find(|(_, words)| words.iter().any(|word| joined.contains(word)))
         .map(|(status, _)| *status)
 }
 
 /// Whether a text contains one of these words, in any case and with any separators.
 fn contains_any(text: &str, words: &[&str]) -> bool {
-    let joined: String = text
-        .chars()
+    let joined = joined(text);
+    words.iter().any(|word| joined.contains(word))
+}
+
+/// A text in lower case, without what separates the parts of its words.
+fn joined(text: &str) -> String {
+    text.chars()
         .filter(|c| c.is_alphanumeric())
         .map(|c| c.to_ascii_lowercase())
-        .collect();
-    words.iter().any(|word| joined.contains(word))
+        .collect()
 }

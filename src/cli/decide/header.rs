@@ -104,10 +104,11 @@ fn columns(header: &StringRecord, options: &TableOptions) -> anyhow::Result<Colu
     for field in FIELDS {
         let is_named = options.column.iter().any(|column| column.field == field);
         let name = options.column_of(field);
+        let spelled = spelling::column(name);
         let mut places = header
             .iter()
             .enumerate()
-            .filter(|(_, column)| spelling::column(column) == spelling::column(name))
+            .filter(|(_, column)| spelling::column(column) == spelled)
             .map(|(place, _)| place);
         match (places.next(), places.next()) {
             (Some(_), Some(_)) => {

@@ -82,7 +82,7 @@ impl<'a> Reader<'a> {
         protocol.unwrap_or(Protocol::Grpc)
     }
 
-    /// Reads the endpoint; the default if it is invalid, which stops the start.
+    /// Reads the endpoint; the default if it is invalid, which prevents the start.
     fn endpoint(&mut self, signal: Signal, protocol: Protocol) -> Url {
         let default = match protocol {
             Protocol::Grpc => "http://localhost:4317",

@@ -1,5 +1,5 @@
 //! Reading single variables. The specification asks to ignore an invalid value, with a warning; a
-//! value that cannot be ignored safely is a problem, which stops the start. `parse` and `exporter`
+//! value that cannot be ignored safely is a problem, which prevents the start. `parse` and `exporter`
 //! name the variables.
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::telemetry::settings::{Variables, variable};
 /// Reads variables, and collects what is wrong with them.
 pub(super) struct Reader<'a> {
     pub(super) variables: &'a Variables,
-    /// What stops the start.
+    /// What prevents the start.
     pub(super) problems: &'a mut Vec<String>,
     /// What is ignored with a warning.
     pub(super) ignored: Vec<String>,
@@ -59,7 +59,7 @@ impl<'a> Reader<'a> {
         Some(number)
     }
 
-    /// Reports a value that stops the start.
+    /// Reports a value that prevents the start.
     pub(super) fn report(&mut self, name: &str, given: &str, accepted: &str) {
         note(
             self.problems,
