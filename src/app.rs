@@ -28,6 +28,7 @@ use crate::llm::permits::Limited;
 use crate::llm::priced::Priced;
 use crate::offline::Offline;
 use crate::offline::fault::Faults;
+use crate::page;
 use crate::reload::{ReloadRequests, Reloaded};
 use crate::rulebook::Rulebooks;
 use crate::rulebook::files::FolderFiles;
@@ -106,7 +107,8 @@ impl App {
         }
         let connections = Arc::new(Connections::default());
         instruments.watch_connections(&connections);
-        let router = router(state.clone(), instruments.clone());
+        let api = router(state.clone(), instruments.clone());
+        let router = page::routes(&state, api.clone()).merge(api);
         Ok(Self {
             state,
             instruments,

@@ -25,13 +25,15 @@
 //! 12. [`connections`]: the connections of clients and their limits.
 //! 13. [`http`]: the API. [`http::admission`] decides which requests are admitted, [`http::error`]
 //!     is the whole error contract.
-//! 14. [`config`], [`app`] and [`cli`]: settings, wiring, and the program's subcommands.
+//! 14. [`page`]: the decision explorer in the browser.
+//! 15. [`config`], [`app`] and [`cli`]: settings, wiring, and the program's subcommands.
 //!
 //! [`base_url`], [`clock`], [`error_chain`], [`reload`] and [`toml_reader`] support several of these.
 //!
 //! Imports run in one direction. From the lowest to the highest: the supporting modules, `spelling`,
 //! `redact`, `domain`, `amounts`, `policy`, `rulebook`, `llm`, `keys`, `ledger`, `telemetry::spans`
-//! with what it needs, `agent`, `offline`, the rest of `telemetry`, `config`, `http`, `app`, `cli`.
+//! with what it needs, `agent`, `offline`, the rest of `telemetry`, `config`, `http`, `page`, `app`,
+//! `cli`.
 //!
 //! # What always holds
 //!
@@ -80,6 +82,8 @@ pub mod telemetry;
 pub mod connections;
 
 pub mod http;
+
+pub mod page;
 
 pub mod config;
 

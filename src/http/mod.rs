@@ -15,7 +15,7 @@ pub mod limits;
 pub mod listing;
 pub mod metrics;
 pub mod policies;
-mod render;
+pub mod render;
 pub mod resolutions;
 
 use std::num::NonZeroU32;

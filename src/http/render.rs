@@ -80,7 +80,7 @@ fn is_bare_error(response: &Response) -> bool {
 }
 
 /// Answers a path that does not exist.
-pub(super) async fn no_such_route() -> Problem {
+pub(crate) async fn no_such_route() -> Problem {
     Problem::new(
         Code::NoSuchRoute,
         "this path does not exist; /docs lists those that do",

@@ -42,6 +42,7 @@ const LAYERS: &[&str] = &[
     "config",
     "telemetry/projections",
     "http",
+    "page",
     "app",
     "cli",
     "main",

@@ -1,0 +1,88 @@
+//! Requests to the API, made in this process on behalf of the person at the page. They pass every layer
+//! of a request from outside, except that the caller is known already.
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, Request};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use tower::ServiceExt;
+
+use crate::page::failure::Failure;
+use crate::page::viewer::Viewer;
+
+/// The most bytes of an answer: far above the size of any, which this process writes.
+const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
+/// The API of this process.
+#[derive(Clone)]
+pub(crate) struct Api(Router);
+
+/// An answer of the API.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    /// What a problem says, its fields included.
+    pub(crate) fn problem(&self) -> String {
+        let detail = self.body["detail"].as_str().unwrap_or("the request failed");
+        let fields = self.body["errors"].as_array().into_iter().flatten();
+        fields
+            .filter_map(|error| {
+                Some(format!(
+                    "; {}: {}",
+                    error["field"].as_str()?,
+                    error["message"].as_str()?
+                ))
+            })
+            .fold(detail.to_owned(), |text, field| text + &field)
+    }
+}
+
+impl Api {
+    pub(super) fn new(routes: Router) -> Self {
+        Self(routes)
+    }
+
+    /// Sends a request as the viewer, who acts as `user_id` if the key belongs to no person.
+    ///
+    /// # Errors
+    /// Never in practice: the answer comes from this process.
+    pub(crate) async fn send(
+        &self,
+        viewer: &Viewer,
+        peer: Option<SocketAddr>,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<Answer, Failure> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "localhost")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body.to_string()))
+            .map_err(|_| Failure::internal())?;
+        let encoded = utf8_percent_encode(&viewer.identity.tenant_id, NON_ALPHANUMERIC);
+        if let Ok(baggage) = HeaderValue::from_str(&format!("tenant.id={encoded}")) {
+            request.headers_mut().insert("baggage", baggage);
+        }
+        request.extensions_mut().insert(viewer.caller.clone());
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(ConnectInfo(peer));
+        }
+        let response = self.0.clone().oneshot(request).await;
+        let response = response.map_err(|_| Failure::internal())?;
+        let status = response.status();
+        let bytes = to_bytes(response.into_body(), MAX_ANSWER_BYTES).await;
+        let bytes = bytes.map_err(|_| Failure::internal())?;
+        let body = serde_json::from_slice(&bytes).unwrap_or_default();
+        Ok(Answer { status, body })
+    }
+}

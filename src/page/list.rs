@@ -1,0 +1,21 @@
+//! The view "Decisions".
+
+use axum::extract::State;
+use maud::{Markup, html};
+
+use crate::page::PageState;
+use crate::page::failure::Failure;
+use crate::page::layout::document;
+use crate::page::viewer::Viewer;
+
+/// `GET /ui/decisions`
+pub(super) async fn show(State(page): State<PageState>, viewer: Viewer) -> Result<Markup, Failure> {
+    let content = html! { h1 { "Decisions" } };
+    Ok(document(
+        &page,
+        &viewer,
+        "/ui/decisions",
+        "Decisions",
+        &content,
+    ))
+}

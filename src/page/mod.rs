@@ -1,0 +1,132 @@
+//! The page: a decision explorer and a review queue in the browser, served by the process that decides.
+//! Every view is a URL that holds all of its state, and works without JavaScript. The views show
+//! decisions as the ledger holds them and compute nothing of their own; what a person does on the page
+//! is a request to the API, made in this process (`api`), so it has the same checks, answers and
+//! traces.
+//!
+//! Requests for the page are not traced, like those of probes: they would outnumber the decisions.
+//!
+//! Read in this order: `viewer` says who looks, `layout` draws what surrounds every view, and then one
+//! file or folder per view. The script and the style sheet are in `assets`.
+
+mod api;
+mod assets;
+mod decision;
+mod failure;
+mod format;
+mod layout;
+mod list;
+mod overview;
+mod policies;
+mod review;
+mod same_origin;
+mod viewer;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::http::AppState;
+use crate::http::head;
+use crate::http::limits;
+use crate::http::render;
+use api::Api;
+use assets::Assets;
+use failure::Failure;
+
+/// Only what this service serves itself is loaded, and nothing inline runs. No other site may show the
+/// page in a frame.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// Headers of every response of the page.
+const HEADERS: [(HeaderName, &str); 4] = [
+    (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+];
+
+/// What the views share.
+#[derive(Clone)]
+pub(crate) struct PageState {
+    /// The service.
+    pub(crate) app: Arc<AppState>,
+    /// The API, for everything that writes.
+    pub(crate) api: Api,
+    /// Script and style sheet.
+    pub(crate) assets: Arc<Assets>,
+}
+
+/// The routes of the page, in addition to those of the API.
+pub fn routes(app: &Arc<AppState>, api: Router) -> Router {
+    let state = PageState {
+        app: Arc::clone(app),
+        api: Api::new(api),
+        assets: Arc::new(Assets::new()),
+    };
+    let views = Router::new()
+        .route("/ui/", get(overview::show))
+        .route("/ui/decisions", get(list::show))
+        .route("/ui/decisions/{id}", get(decision::show))
+        .route("/ui/review", get(review::show))
+        .route("/ui/policies", get(policies::show))
+        .route("/ui/{*rest}", get(no_such_view))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(Arc::clone(app), limits::within_deadline))
+        .layer(from_fn(same_origin::check));
+    Router::new()
+        .route("/", get(root))
+        .route("/ui", get(|| async { Redirect::permanent("/ui/") }))
+        .route("/ui/assets/{name}", get(assets::serve))
+        .merge(views)
+        .layer(from_fn_with_state(Arc::clone(app), head::check))
+        .layer(from_fn(with_headers))
+        .layer(from_fn(failure::render_problems))
+        .layer(from_fn_with_state(
+            Arc::clone(app),
+            limits::close_when_draining,
+        ))
+        .with_state(state)
+}
+
+/// Sends browsers to the page. Other clients learn where the routes of the API are listed.
+async fn root(headers: HeaderMap) -> Response {
+    let accepts_html = headers.get_all(header::ACCEPT).iter().any(|value| {
+        value
+            .to_str()
+            .is_ok_and(|value| value.contains("text/html"))
+    });
+    match accepts_html {
+        true => Redirect::to("/ui/").into_response(),
+        false => render::no_such_route().await.into_response(),
+    }
+}
+
+async fn no_such_view() -> Failure {
+    Failure::not_found("There is no such page")
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    Failure::internal().into_response()
+}
+
+async fn with_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in HEADERS {
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    response
+        .headers_mut()
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-cache"));
+    response
+}

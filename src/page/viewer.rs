@@ -1,0 +1,83 @@
+//! Who looks at the page, and as which tenant. Without API keys everyone may read, and the parameter
+//! `tenant` of the URL chooses the tenant.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+
+use crate::keys::access::Caller;
+use crate::keys::identity::{Claimed, Identity};
+use crate::page::PageState;
+use crate::page::failure::Failure;
+
+/// The person who looks at the page.
+#[derive(Clone, Debug)]
+pub(crate) struct Viewer {
+    /// As whom the API is asked.
+    pub(crate) caller: Caller,
+    /// The tenant, the person, and the API key with its roles.
+    pub(crate) identity: Identity,
+    /// The tenant that the URL names, which every link repeats.
+    tenant_in_url: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ChosenTenant {
+    tenant: Option<String>,
+}
+
+impl Viewer {
+    /// The URL of a view, with parameters, for a link in this person's page.
+    pub(crate) fn href(&self, path: &str, parameters: &[(&str, &str)]) -> String {
+        let tenant = self
+            .tenant_in_url
+            .as_deref()
+            .map(|tenant| ("tenant", tenant));
+        let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+        let query: Vec<String> = parameters
+            .iter()
+            .copied()
+            .chain(tenant)
+            .map(|(name, value)| format!("{name}={}", encode(value)))
+            .collect();
+        match query.is_empty() {
+            true => path.to_owned(),
+            false => format!("{path}?{}", query.join("&")),
+        }
+    }
+}
+
+impl FromRequestParts<PageState> for Viewer {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, page: &PageState) -> Result<Self, Failure> {
+        let caller = page.app.access.caller(&parts.headers);
+        let chosen = Query::<ChosenTenant>::try_from_uri(&parts.uri);
+        let tenant_in_url = chosen.ok().and_then(|Query(chosen)| chosen.tenant);
+        let claimed = Claimed {
+            tenant_id: tenant_in_url.as_deref().filter(|tenant| !tenant.is_empty()),
+            user_id: None,
+        };
+        let identity = Identity::of(&caller, claimed).ok_or_else(Failure::internal)?;
+        let tenants = &page.app.agent.ledger.recorded_tenants;
+        Ok(Self {
+            identity: Identity {
+                tenant_id: tenants.name_of(&identity.tenant_id),
+                ..identity
+            },
+            caller,
+            tenant_in_url,
+        })
+    }
+}
+
+impl Viewer {
+    /// Whether this person can resolve anything.
+    pub(crate) fn has_roles(&self) -> bool {
+        let key = self.identity.api_key.as_ref();
+        key.is_some_and(|key: &Arc<_>| !key.roles.is_empty())
+    }
+}
