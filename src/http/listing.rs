@@ -87,17 +87,17 @@ pub async fn list(
 }
 
 /// Reads the parameters of a query, each at most once.
-fn parse(parameters: &[(String, String)]) -> Result<(Filter, PageRequest), Problem> {
+///
+/// # Errors
+/// A problem that names the parameter and what it may be.
+pub(crate) fn parse(parameters: &[(String, String)]) -> Result<(Filter, PageRequest), Problem> {
     let mut filter = Filter::default();
     let mut page = PageRequest {
         after: None,
         limit: DEFAULT_PAGE,
     };
-    for (index, (name, value)) in parameters.iter().enumerate() {
-        let earlier = &parameters[..index];
-        if earlier.iter().any(|(other, _)| other == name) {
-            return Err(unknown(format!("`{name}` is repeated; write it once")));
-        }
+    refuse_repeated(parameters)?;
+    for (name, value) in parameters {
         let given = Parameter { name, value };
         match name.as_str() {
             "outcome" => filter.outcome = Some(given.variant()?),
@@ -118,21 +118,35 @@ fn parse(parameters: &[(String, String)]) -> Result<(Filter, PageRequest), Probl
     Ok((filter, page))
 }
 
+/// Refuses parameters of which one is there twice.
+///
+/// # Errors
+/// A problem that names it.
+pub(crate) fn refuse_repeated(parameters: &[(String, String)]) -> Result<(), Problem> {
+    for (index, (name, _)) in parameters.iter().enumerate() {
+        let earlier = &parameters[..index];
+        if earlier.iter().any(|(other, _)| other == name) {
+            return Err(unknown(format!("`{name}` is repeated; write it once")));
+        }
+    }
+    Ok(())
+}
+
 /// One parameter of a query.
-struct Parameter<'a> {
-    name: &'a str,
-    value: &'a str,
+pub(crate) struct Parameter<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) value: &'a str,
 }
 
 impl Parameter<'_> {
     /// One of the values of an enum.
-    fn variant<T: FromStr + VariantNames>(&self) -> Result<T, Problem> {
+    pub(crate) fn variant<T: FromStr + VariantNames>(&self) -> Result<T, Problem> {
         let parsed = self.value.parse();
         parsed.map_err(|_| self.refused(&format!("write one of {}", T::VARIANTS.join(", "))))
     }
 
     /// A text of one line.
-    fn line(&self) -> Result<String, Problem> {
+    pub(crate) fn line(&self) -> Result<String, Problem> {
         match is_line(self.value, MAX_ID_CHARS) {
             true => Ok(self.value.to_owned()),
             false => Err(self.refused(ID)),
@@ -146,7 +160,7 @@ impl Parameter<'_> {
             .ok_or_else(|| self.refused(&format!("write a number from 1 to {MAX_PAGE}")))
     }
 
-    fn refused(&self, accepted: &str) -> Problem {
+    pub(crate) fn refused(&self, accepted: &str) -> Problem {
         let Self { name, value } = self;
         unknown(format!("`{name}` cannot be \"{value}\"; {accepted}"))
     }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::ledger::Ledger;
 use crate::ledger::error::LedgerError;
-use crate::ledger::query::{StoredDecision, read, stored_decision};
+use crate::ledger::query::{StoredDecision, first_id, read, stored_decision};
 use crate::ledger::records::{RESOLUTION, RecordKind, attached};
 use crate::ledger::statement::{Query, query};
 
@@ -134,10 +134,4 @@ fn of_tenants(table: &str, tenants: Option<&[String]>) -> String {
 fn bind<'a>(query: Query<'a>, tenants: Option<&'a [String]>) -> Query<'a> {
     let names = tenants.into_iter().flatten();
     names.fold(query, |query, name| query.bind(name))
-}
-
-/// The smallest id of a decision that was received at a moment: ids begin with the time.
-fn first_id(moment: Timestamp) -> Uuid {
-    let millis = u64::try_from(moment.as_millisecond()).unwrap_or(0);
-    uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
 }

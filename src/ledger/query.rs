@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
@@ -30,6 +31,10 @@ pub struct Filter {
     pub failed_validation: Option<ValidationType>,
     /// Those that are open, and for which this role is the lowest that can resolve them.
     pub pending: Option<Role>,
+    /// Those received at this moment or later.
+    pub received_from: Option<Timestamp>,
+    /// Those received before this moment.
+    pub received_until: Option<Timestamp>,
 }
 
 /// A decision as the ledger holds it, with what became of it: its resolution, or the decision that
@@ -167,11 +172,17 @@ fn select(tenant_id: &str, filter: &Filter, page: PageRequest) -> (String, Vec<S
         values.push(value);
         sql.push_str(&format!(" AND {column}{suffix} = ${}", values.len()));
     }
-    let mut before = String::new();
-    if let Some(after) = page.after {
-        values.push(after.to_string());
-        sql.push_str(&format!(" AND decision.id < ${}", values.len()));
-        before = format!(" AND decision_id < ${}", values.len());
+    let mut range = String::new();
+    let bounds = [
+        ("<", page.after),
+        ("<", filter.received_until.map(first_id)),
+        (">=", filter.received_from.map(first_id)),
+    ];
+    for (comparison, id) in bounds {
+        let Some(id) = id else { continue };
+        values.push(id.to_string());
+        sql.push_str(&format!(" AND decision.id {comparison} ${}", values.len()));
+        range.push_str(&format!(" AND decision_id {comparison} ${}", values.len()));
     }
     // One more than asked for tells whether there is a next page.
     let n_rows = u64::from(page.limit) + 1;
@@ -185,7 +196,7 @@ fn select(tenant_id: &str, filter: &Filter, page: PageRequest) -> (String, Vec<S
         // decision. Neither reads the list of all failures.
         sql.push_str(&match is_unfiltered {
             true => format!(
-                " AND decision.id IN ({failed}{before} ORDER BY decision_id DESC LIMIT {n_rows})"
+                " AND decision.id IN ({failed}{range} ORDER BY decision_id DESC LIMIT {n_rows})"
             ),
             false => format!(" AND EXISTS ({failed} AND decision_id = decision.id)"),
         });
@@ -253,4 +264,10 @@ pub(super) fn read<T: DeserializeOwned>(document: &str) -> Result<T, LedgerError
         let excerpt = document.chars().take(60).collect();
         LedgerError::Corrupt(excerpt, error)
     })
+}
+
+/// The smallest id of a decision that was received at a moment: ids begin with the time.
+pub(super) fn first_id(moment: Timestamp) -> Uuid {
+    let millis = u64::try_from(moment.as_millisecond()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
 }

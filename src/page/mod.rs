@@ -20,6 +20,7 @@ mod overview;
 mod policies;
 mod review;
 mod same_origin;
+mod search;
 mod viewer;
 
 use std::sync::Arc;

@@ -1,0 +1,219 @@
+//! Searching a tenant's decisions by what is in their documents: an agent outcome, a rule, a model, a
+//! prompt, words. No index holds these, so a search reads decisions, newest first, and compares each.
+//! It reads a bounded number for one page and reports how far it looked; the caller may go on from
+//! there. The filters that an index answers are in `query` and narrow down what is read.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::domain::decision::{AgentOutcome, Decision};
+use crate::domain::step::PromptRef;
+use crate::domain::validation::Validation;
+use crate::ledger::Ledger;
+use crate::ledger::error::LedgerError;
+use crate::ledger::query::{Filter, PageRequest, StoredDecision};
+use crate::spelling;
+
+/// The most decisions that one search compares.
+pub const MAX_COMPARED: u32 = 2_000;
+/// Decisions that are read at a time. Other tasks run between two reads.
+const BATCH: u32 = 250;
+
+/// Which decisions to find: those that pass every condition that is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Search {
+    /// The conditions that an index answers.
+    pub filter: Filter,
+    /// The conditions on the documents.
+    pub content: Content,
+}
+
+/// Conditions on the documents of decisions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    /// A rule with this id has a finding.
+    pub rule: Option<String>,
+    /// How the reasoning went.
+    pub agent_outcome: Option<AgentOutcome>,
+    /// Whether policy code overruled the model.
+    pub is_override: Option<bool>,
+    /// Whether a check failed for good.
+    pub has_failed_check: Option<bool>,
+    /// Whether a person resolved it.
+    pub is_resolved: Option<bool>,
+    /// The model that was asked.
+    pub model: Option<String>,
+    /// The name of a prompt that a step used.
+    pub prompt: Option<String>,
+    /// The version of a prompt that a step used; of the prompt named above, if one is.
+    pub prompt_version: Option<String>,
+    /// Words, each of which begins a word of the expense's text, merchant, category hint or employee,
+    /// or of the reason, in any spelling.
+    pub text: Option<String>,
+}
+
+/// A page of what was found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The decisions, newest first.
+    pub decisions: Vec<StoredDecision>,
+    /// The `after` of the next page; absent once everything has been compared.
+    pub next: Option<Uuid>,
+    /// How far the search looked before it stopped short of a full page; absent if the page is full,
+    /// or nothing is left to compare.
+    pub stopped: Option<Stopped>,
+}
+
+/// Where a search stopped because it had compared as many decisions as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// How many decisions it compared.
+    pub n_compared: u32,
+    /// When the last of them was received; older ones were not looked at.
+    pub received_at: Timestamp,
+}
+
+impl Ledger {
+    /// A page of a tenant's decisions that pass all conditions, without those that were superseded.
+    /// Without conditions on documents, the page is that of [`Ledger::list`].
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn search(
+        &self,
+        tenant_id: &str,
+        search: &Search,
+        page: PageRequest,
+    ) -> Result<Found, LedgerError> {
+        if search.content == Content::default() {
+            let listed = self.list(tenant_id, &search.filter, page).await?;
+            return Ok(Found {
+                decisions: listed.decisions,
+                next: listed.next,
+                stopped: None,
+            });
+        }
+        let wanted = Wanted::new(&search.content);
+        let n_asked = usize::try_from(page.limit).unwrap_or(usize::MAX);
+        let mut found = Found {
+            decisions: Vec::new(),
+            next: None,
+            stopped: None,
+        };
+        let mut after = page.after;
+        let mut n_compared = 0;
+        loop {
+            let limit = BATCH.min(MAX_COMPARED - n_compared);
+            let batch = PageRequest { after, limit };
+            let read = self.list(tenant_id, &search.filter, batch).await?;
+            let mut unread = read.decisions.into_iter();
+            while found.decisions.len() < n_asked
+                && let Some(stored) = unread.next()
+            {
+                n_compared += 1;
+                let last = &stored.decision;
+                (after, found.stopped) = (
+                    Some(last.id),
+                    Some(Stopped {
+                        n_compared,
+                        received_at: last.received_at,
+                    }),
+                );
+                if wanted.matches(&stored) {
+                    found.decisions.push(stored);
+                }
+            }
+            let has_more = unread.next().is_some() || read.next.is_some();
+            let is_full = found.decisions.len() == n_asked;
+            if is_full || !has_more || n_compared == MAX_COMPARED {
+                found.next = after.filter(|_| has_more);
+                found.stopped = found.stopped.filter(|_| has_more && !is_full);
+                return Ok(found);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// The conditions on documents, prepared for comparing many.
+struct Wanted<'a> {
+    content: &'a Content,
+    words: Vec<String>,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(content: &'a Content) -> Self {
+        let text = content.text.as_deref().unwrap_or_default();
+        Self {
+            content,
+            words: spelling::words(text),
+        }
+    }
+
+    /// Whether a decision passes all conditions.
+    fn matches(&self, stored: &StoredDecision) -> bool {
+        let wanted = self.content;
+        let decision = &stored.decision;
+        let mut findings = decision.findings.iter();
+        let mut validations = decision.validations.iter();
+        is(wanted.agent_outcome, || decision.agent_outcome)
+            && is(wanted.is_override, || decision.is_override)
+            && is(wanted.is_resolved, || stored.resolution.is_some())
+            && is(wanted.has_failed_check, || {
+                validations.any(Validation::failed_for_good)
+            })
+            && is(wanted.rule.as_deref().map(Some), || {
+                let rule = wanted.rule.as_deref();
+                findings.find_map(|finding| rule.filter(|rule| finding.rule == *rule))
+            })
+            && is(wanted.model.as_deref().map(Some), || decision.asked_model())
+            && self.uses_prompt(decision)
+            && self.has_words(decision)
+    }
+
+    fn uses_prompt(&self, decision: &Decision) -> bool {
+        let Content {
+            prompt,
+            prompt_version,
+            ..
+        } = self.content;
+        let is_wanted = |used: &PromptRef| {
+            prompt.as_ref().is_none_or(|name| used.name == *name)
+                && prompt_version
+                    .as_ref()
+                    .is_none_or(|version| used.version == *version)
+        };
+        let is_any = prompt.is_none() && prompt_version.is_none();
+        let mut prompts = decision
+            .steps
+            .iter()
+            .filter_map(|step| step.prompt.as_ref());
+        is_any || prompts.any(is_wanted)
+    }
+
+    fn has_words(&self, decision: &Decision) -> bool {
+        if self.words.is_empty() {
+            return true;
+        }
+        let expense = &decision.expense;
+        let texts = [
+            Some(&decision.reason),
+            Some(&expense.transaction),
+            Some(&expense.user_id),
+        ];
+        let texts = texts
+            .into_iter()
+            .chain([expense.merchant.as_ref(), expense.category_hint.as_ref()]);
+        let words: Vec<String> = texts
+            .flatten()
+            .flat_map(|text| spelling::words(text))
+            .collect();
+        let is_there = |wanted: &String| words.iter().any(|word| word.starts_with(wanted));
+        self.words.iter().all(is_there)
+    }
+}
+
+/// Whether a value is the one that is wanted, if one is.
+fn is<T: PartialEq>(wanted: Option<T>, value: impl FnOnce() -> T) -> bool {
+    wanted.is_none_or(|wanted| wanted == value())
+}
