@@ -1,16 +1,18 @@
 //! What a person sees when a request of the page cannot be answered: what is wrong, and what to do.
 
-use axum::extract::Request;
+use axum::Json;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use maud::{DOCTYPE, html};
+use maud::html;
 
-use crate::http::error::{Code, Problem};
+use crate::http::error::{Code, PROBLEM_JSON, Problem};
 use crate::ledger::LedgerError;
+use crate::page::{PageState, layout};
 
 /// A request of the page that cannot be answered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Failure {
     status: StatusCode,
     title: String,
@@ -29,6 +31,15 @@ impl Failure {
     pub(super) fn not_found(title: &str) -> Self {
         let detail = "It may have been removed, or the address may be misspelled.";
         Self::new(StatusCode::NOT_FOUND, title, detail)
+    }
+
+    pub(super) fn no_such_method() -> Self {
+        let detail = "This address can be opened, but not be sent to in this way.";
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "This request was refused",
+            detail,
+        )
     }
 
     pub(super) fn internal() -> Self {
@@ -60,34 +71,50 @@ impl From<LedgerError> for Failure {
 }
 
 impl IntoResponse for Failure {
+    /// Only attaches the failure: the layer below writes the document, because it knows the assets.
     fn into_response(self) -> Response {
-        let Self {
-            status,
-            title,
-            detail,
-        } = self;
-        let page = html! {
-            (DOCTYPE)
-            html lang="en" {
-                head { meta charset="utf-8"; title { (title) } }
-                body { main { h1 { (title) } p { (detail) } p { a href="/ui/" { "Overview" } } } }
-            }
-        };
-        (status, page).into_response()
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
     }
 }
 
-/// Shows the problems of the layers that the page shares with the API. A request that does not accept
-/// HTML, such as one for `/`, gets the problem as JSON.
-pub(super) async fn render_problems(request: Request, next: Next) -> Response {
+/// Writes failures out, those of the layers that the page shares with the API included. A request that
+/// is not for the page, such as one for `/`, gets the problem as JSON.
+pub(super) async fn render(
+    State(page): State<PageState>,
+    request: Request,
+    next: Next,
+) -> Response {
     let is_page = request.uri().path().starts_with("/ui");
     let mut response = next.run(request).await;
-    match response.extensions_mut().remove::<Problem>() {
-        Some(problem) if is_page => Failure::from(problem).into_response(),
+    let problem = response.extensions_mut().remove::<Problem>();
+    let failure = match problem {
+        Some(problem) if is_page => Some(problem.into()),
         Some(problem) => {
-            let head = [(header::CONTENT_TYPE, crate::http::error::PROBLEM_JSON)];
-            (problem.code.status(), head, axum::Json(problem)).into_response()
+            let head = [(header::CONTENT_TYPE, PROBLEM_JSON)];
+            return (problem.code.status(), head, Json(problem)).into_response();
         }
-        None => response,
+        None => response.extensions_mut().remove::<Failure>(),
+    };
+    let Some(Failure {
+        status,
+        title,
+        detail,
+    }) = failure
+    else {
+        return response;
+    };
+    let content = html! {
+        main #content {
+            h1 { (title) }
+            p { (detail) }
+            p { a href="/ui/" { "Overview" } }
+        }
+    };
+    let mut rendered = (status, layout::bare(&page.assets, &title, &content)).into_response();
+    if let Some(allow) = response.headers_mut().remove(header::ALLOW) {
+        rendered.headers_mut().insert(header::ALLOW, allow);
     }
+    rendered
 }

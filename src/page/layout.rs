@@ -2,7 +2,9 @@
 
 use maud::{DOCTYPE, Markup, html};
 
+use crate::domain::body::MAX_ID_CHARS;
 use crate::page::PageState;
+use crate::page::assets::Assets;
 use crate::page::viewer::Viewer;
 
 /// The views in the navigation: path and name.
@@ -21,6 +23,23 @@ pub(super) fn document(
     title: &str,
     content: &Markup,
 ) -> Markup {
+    let body = html! {
+        a.skip href="#content" { "Skip to the content" }
+        header {
+            nav aria-label="Views" {
+                @for (view, name) in VIEWS {
+                    a href=(viewer.href(view, &[])) aria-current=[(view == path).then_some("page")] { (name) }
+                }
+            }
+            (who(viewer, path))
+        }
+        main #content { (content) }
+    };
+    bare(&page.assets, title, &body)
+}
+
+/// A document without navigation, for somebody who is not known yet.
+pub(super) fn bare(assets: &Assets, title: &str, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -29,32 +48,31 @@ pub(super) fn document(
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) " · expense-agent" }
-                link rel="stylesheet" href=(page.assets.style_path());
+                link rel="stylesheet" href=(assets.style_path());
                 link rel="icon" href="data:,";
-                script type="module" src=(page.assets.script_path()) {}
+                script type="module" src=(assets.script_path()) {}
             }
-            body {
-                a.skip href="#content" { "Skip to the content" }
-                header {
-                    nav aria-label="Views" {
-                        @for (view, name) in VIEWS {
-                            a href=(viewer.href(view, &[])) aria-current=[(view == path).then_some("page")] { (name) }
-                        }
-                    }
-                    (who(viewer))
-                }
-                main #content { (content) }
-            }
+            body { (body) }
         }
     }
 }
 
-/// The tenant, and whom the key belongs to.
-fn who(viewer: &Viewer) -> Markup {
+/// The tenant, and whom the key belongs to. Where no key decides the tenant, the reader chooses it.
+fn who(viewer: &Viewer, path: &str) -> Markup {
+    let tenant_id = &viewer.identity.tenant_id;
     html! {
-        p.who {
-            "Tenant " b { (viewer.identity.tenant_id) }
-            @if let Some(key) = &viewer.identity.api_key { " · key " b { (key.id) } }
+        div.who {
+            @if viewer.chooses_tenant() {
+                form.inline method="get" action=(path) {
+                    label { "Tenant " input name="tenant" value=(tenant_id) maxlength=(MAX_ID_CHARS) required; }
+                    " " button { "Show" }
+                }
+            } @else {
+                span { "Tenant " b { (tenant_id) } }
+            }
+            @if let Some(key) = &viewer.identity.api_key {
+                span { "Key " b { (key.id) } }
+            }
         }
     }
 }

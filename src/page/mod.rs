@@ -13,6 +13,7 @@ mod api;
 mod assets;
 mod decision;
 mod failure;
+mod form;
 mod format;
 mod layout;
 mod list;
@@ -26,7 +27,7 @@ mod viewer;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -79,6 +80,8 @@ pub fn routes(app: &Arc<AppState>, api: Router) -> Router {
         .route("/ui/review", get(review::show))
         .route("/ui/policies", get(policies::show))
         .route("/ui/{*rest}", get(no_such_view))
+        .method_not_allowed_fallback(async || Failure::no_such_method())
+        .layer(DefaultBodyLimit::max(limits::MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::clone(app), limits::within_deadline))
         .layer(from_fn(same_origin::check));
@@ -89,7 +92,7 @@ pub fn routes(app: &Arc<AppState>, api: Router) -> Router {
         .merge(views)
         .layer(from_fn_with_state(Arc::clone(app), head::check))
         .layer(from_fn(with_headers))
-        .layer(from_fn(failure::render_problems))
+        .layer(from_fn_with_state(state.clone(), failure::render))
         .layer(from_fn_with_state(
             Arc::clone(app),
             limits::close_when_draining,

@@ -75,6 +75,11 @@ impl FromRequestParts<PageState> for Viewer {
 }
 
 impl Viewer {
+    /// Whether this person chooses the tenant by the URL: no key decides it.
+    pub(crate) fn chooses_tenant(&self) -> bool {
+        self.identity.api_key.is_none()
+    }
+
     /// Whether this person can resolve anything.
     pub(crate) fn has_roles(&self) -> bool {
         let key = self.identity.api_key.as_ref();
