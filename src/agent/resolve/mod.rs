@@ -1,7 +1,9 @@
 //! A person resolves a decision that the agent left open. This module checks that the caps allow it,
 //! and `permission` that the person may do it; neither questions the person's judgement. An approval
-//! of an expense in review has to pass the same rules as an approval by the agent.
+//! of an expense in review has to pass the same rules as an approval by the agent. `offer` tells with
+//! the same checks, before the person acts, what they may do.
 
+pub mod offer;
 mod permission;
 
 use std::sync::Arc;
@@ -11,20 +13,20 @@ use rust_decimal::Decimal;
 use strum::{IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
-use crate::agent::lookup::lookup;
+use crate::agent::lookup::{Found, Lookup, lookup};
 use crate::agent::{Agent, JudgedExpense, MAX_RECORD_ATTEMPTS};
 use crate::clock::day_of;
 use crate::domain::decision::{Decision, Submitter};
 use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::domain::resolution::{Action, Resolution, ResolutionRequest};
-use crate::domain::ruling::Outcome;
+use crate::domain::ruling::{Finding, Outcome};
 use crate::domain::step::Step;
 use crate::keys::ApiKey;
 use crate::ledger::{CapChange, LedgerError, RecordError, StoredDecision};
 use crate::rulebook::Rulebook;
 use crate::spelling::is_same_person;
 use crate::telemetry::spans::step::step;
-use permission::{actor, approved_amount, may_resolve, role, set_aside};
+use permission::{actor, may_resolve, role, set_aside};
 
 /// A resolution that a person asks for, and what came with the request.
 #[derive(Clone, Debug)]
@@ -127,21 +129,14 @@ impl Agent {
             let StoredDecision {
                 decision,
                 resolution,
-                superseded_by,
+                ..
             } = &request.stored;
             let actor = actor(request)?;
             if let Some(resolution) = resolution {
                 return repeated(decision, resolution, &actor, &request.wanted);
             }
-            if superseded_by.is_some() {
-                return Err(already_superseded());
-            }
-            let needed = decision
-                .pending()
-                .ok_or_else(|| not_open(decision.outcome))?;
             let submitters = self.submitters(decision).await?;
-            may_resolve(request, &submitters, &actor, needed)?;
-            let amount = approved_amount(decision, &request.wanted)?;
+            let amount = may_resolve(request, &submitters, &actor)?;
             match (request.wanted.action, decision.outcome) {
                 (Action::Approve, Outcome::NeedsReview) => {
                     self.approve_reviewed(request, actor, amount).await
@@ -199,26 +194,12 @@ impl Agent {
         actor: String,
         amount: Decimal,
     ) -> Result<Resolved, ResolveError> {
-        let StoredDecision { decision, .. } = &request.stored;
-        let category = request
-            .wanted
-            .category
-            .clone()
-            .or_else(|| decision.category.clone())
-            .ok_or_else(|| ResolveError::Field {
-                field: "category",
-                message: "the agent found no category; write the one to file the expense under"
-                    .to_owned(),
-            })?;
-        let judged = judged(decision, request.rulebook.clone(), amount);
+        let category = filed_under(request)?;
+        let judged = judged(&request.stored.decision, request.rulebook.clone(), amount);
         for _ in 0..MAX_RECORD_ATTEMPTS {
             let looked_up = lookup(&self.ledger, &judged, &category, &[]);
             let looked_up = step(Step::PolicyLookup, looked_up).await?;
-            let found = looked_up.found.ok_or_else(|| ResolveError::Field {
-                field: "category",
-                message: looked_up.run.report.error.unwrap_or_default(),
-            })?;
-            let set_aside = set_aside(&found, role(request)?)?;
+            let (found, set_aside) = passes_the_rules(request, looked_up)?;
             // The ledger checks the caps again when it records, so a cap that is set aside must not be
             // among them.
             let mut reservation = found.reservation.clone();
@@ -262,6 +243,30 @@ impl Agent {
             record_hash: Some(record_hash),
         })
     }
+}
+
+/// The category that an expense in review is approved in.
+fn filed_under(request: &Request) -> Result<String, ResolveError> {
+    let decided = &request.stored.decision.category;
+    let category = request.wanted.category.as_ref().or(decided.as_ref());
+    category.cloned().ok_or_else(|| ResolveError::Field {
+        field: "category",
+        message: "the agent found no category; write the one to file the expense under".to_owned(),
+    })
+}
+
+/// The policy by which an expense in review is approved, and the findings that the person's role sets
+/// aside.
+fn passes_the_rules(
+    request: &Request,
+    looked_up: Lookup,
+) -> Result<(Found, Vec<Finding>), ResolveError> {
+    let found = looked_up.found.ok_or_else(|| ResolveError::Field {
+        field: "category",
+        message: looked_up.run.report.error.unwrap_or_default(),
+    })?;
+    let set_aside = set_aside(&found, role(request)?)?;
+    Ok((found, set_aside))
 }
 
 impl From<RecordError> for ResolveError {

@@ -4,7 +4,9 @@
 use rust_decimal::Decimal;
 
 use crate::agent::lookup::Found;
-use crate::agent::resolve::{Refusal, Request, ResolveError};
+use crate::agent::resolve::{
+    Refusal, Request, ResolveError, already_resolved, already_superseded, not_open,
+};
 use crate::domain::decision::{Decision, Submitter};
 use crate::domain::resolution::{Action, ResolutionRequest};
 use crate::domain::ruling::{Finding, Outcome, Role, Ruling};
@@ -29,15 +31,24 @@ pub(super) fn actor(request: &Request) -> Result<String, ResolveError> {
     }
 }
 
-/// Checks that a person may resolve an expense that needs the role `needed` or a higher one. The
-/// employee, and the people who handed the expense in, can only withdraw it, and need
-/// no role for that.
+/// Checks that a decision is open and that a person may resolve it. The employee, and the people who
+/// handed the expense in, can only withdraw it, and need no role for that. Returns the amount that an
+/// approval approves. Pure, so that [`offer`](super::offer) can ask before the person does.
 pub(super) fn may_resolve(
     request: &Request,
     submitters: &[Submitter],
     actor: &str,
-    needed: Role,
-) -> Result<(), ResolveError> {
+) -> Result<Decimal, ResolveError> {
+    let decision = &request.stored.decision;
+    if request.stored.resolution.is_some() {
+        return Err(already_resolved());
+    }
+    if request.stored.superseded_by.is_some() {
+        return Err(already_superseded());
+    }
+    let needed = decision
+        .pending()
+        .ok_or_else(|| not_open(decision.outcome))?;
     if let Some(role) = request.wanted.role
         && !request.api_key.roles.contains(&role)
     {
@@ -47,17 +58,18 @@ pub(super) fn may_resolve(
         });
     }
     match (is_own(request, submitters, actor), request.wanted.action) {
-        (true, Action::Withdraw) => Ok(()),
+        (true, Action::Withdraw) => {}
         (true, Action::Approve | Action::Deny) => {
             let detail = "people cannot approve or deny an expense that is their own or that they \
                           handed in; ask another person, or withdraw it";
-            Err(ResolveError::Refused {
+            return Err(ResolveError::Refused {
                 refusal: Refusal::OwnExpense,
                 detail: detail.to_owned(),
-            })
+            });
         }
-        (false, _) => is_high_enough(role(request)?, needed),
+        (false, _) => is_high_enough(role(request)?, needed)?,
     }
+    approved_amount(decision, &request.wanted)
 }
 
 /// The role in which a person acts who is not withdrawing an expense of their own.
@@ -97,7 +109,7 @@ fn is_high_enough(role: Role, needed: Role) -> Result<(), ResolveError> {
 }
 
 /// What is approved: the whole expense, or less of it.
-pub(super) fn approved_amount(
+fn approved_amount(
     decision: &Decision,
     wanted: &ResolutionRequest,
 ) -> Result<Decimal, ResolveError> {
