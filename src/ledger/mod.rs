@@ -11,7 +11,7 @@
 //! 3. `group_commit`: how writes share a transaction; `transaction`, `statement`, `db`, `sqlite`:
 //!    how they reach a database.
 //! 4. `seal`, `verify`: the hash chain.
-//! 5. `query`, `search`, `export`, `duplicates`: reading back.
+//! 5. `query`, `search`, `review_queue`, `related`, `export`, `duplicates`: reading back.
 //! 6. `store`, `read_only`, `database_url`, `migrations`, `respell`: opening a ledger, and bringing its
 //!    tables up to date.
 
@@ -30,8 +30,10 @@ mod probe;
 mod query;
 mod read_only;
 pub mod records;
+pub mod related;
 mod resolutions;
 mod respell;
+pub mod review_queue;
 pub mod seal;
 pub mod search;
 mod sqlite;

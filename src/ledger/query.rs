@@ -83,10 +83,24 @@ pub struct PageRequest {
 /// A page of decisions, and where the next one begins.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// The decisions, newest first.
+    /// The decisions, in the order of the list.
     pub decisions: Vec<StoredDecision>,
     /// The `after` of the next page; absent on the last page.
     pub next: Option<Uuid>,
+}
+
+impl Page {
+    /// The first `limit` of these decisions. That there are more tells that there is a next page.
+    pub(super) fn of(mut decisions: Vec<StoredDecision>, limit: u32) -> Self {
+        let n_asked = usize::try_from(limit).unwrap_or(usize::MAX);
+        let has_more = decisions.len() > n_asked;
+        decisions.truncate(n_asked);
+        let last = decisions.last().map(|last| last.decision.id);
+        Self {
+            next: last.filter(|_| has_more),
+            decisions,
+        }
+    }
 }
 
 impl Ledger {
@@ -128,18 +142,8 @@ impl Ledger {
             .iter()
             .fold(query(AssertSqlSafe(sql)), |query, value| query.bind(value));
         let rows: Vec<Row> = query.fetch_all(&mut self.pool.acquire().await?).await?;
-        let n_asked = usize::try_from(page.limit).unwrap_or(usize::MAX);
-        let has_more = rows.len() > n_asked;
-        let decisions: Vec<StoredDecision> = rows
-            .into_iter()
-            .take(n_asked)
-            .map(stored_decision)
-            .collect::<Result<_, _>>()?;
-        let next = decisions
-            .last()
-            .map(|last| last.decision.id)
-            .filter(|_| has_more);
-        Ok(Page { decisions, next })
+        let decisions = rows.into_iter().map(stored_decision);
+        Ok(Page::of(decisions.collect::<Result<_, _>>()?, page.limit))
     }
 
     /// How many open decisions wait for each role, over all tenants.
@@ -240,7 +244,7 @@ fn column_filters(filter: &Filter) -> [(&'static str, &'static str, Option<Strin
 
 /// A decision's document, its resolution's, and the id of the decision that superseded it.
 pub(super) type Row = (String, Option<String>, Option<String>);
-const SELECT: &str =
+pub(super) const SELECT: &str =
     "SELECT decision.document, resolution.document, decision.superseded_by FROM decision
      LEFT JOIN resolution ON resolution.decision_id = decision.id";
 
