@@ -4,10 +4,12 @@
 //! that disagrees: see [`FoundEvidence::objection`].
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 
 use crate::policy::Policy;
 use crate::policy::mcc::Codes;
 use crate::policy::phrase::{Phrase, Words};
+use crate::spelling::placed_words;
 
 /// The evidence section of one policy file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,6 +50,19 @@ impl EvidenceSource {
             Self::CategoryHint => "category of the card statement",
         }
     }
+}
+
+/// One place in an expense that points to a category.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pointer {
+    /// The text of the expense in which it stands.
+    pub source: EvidenceSource,
+    /// The category.
+    pub category: String,
+    /// The codes or the phrase of the policy file.
+    pub listed: String,
+    /// The bytes of the source's text that it covers.
+    pub place: Range<usize>,
 }
 
 /// The evidence found for one expense.
@@ -158,7 +173,7 @@ impl EvidenceIndex {
         category_hint: Option<&str>,
     ) -> FoundEvidence {
         let by_code = mcc
-            .and_then(|code| self.mcc.iter().find(|(codes, _)| codes.contains(code)))
+            .and_then(|code| self.by_code(code))
             .map(|(_, category)| category.clone());
         let by_merchant = merchant.map(|name| self.merchant.find(&Words::of(name)));
         let by_hint = category_hint.map(|hint| self.text.find(&Words::of(hint)));
@@ -173,6 +188,53 @@ impl EvidenceIndex {
         ];
         sources.retain(|(_, named): &(_, Vec<String>)| !named.is_empty());
         FoundEvidence { sources }
+    }
+}
+
+impl EvidenceIndex {
+    /// Where the evidence that [`Self::find`] finds stands, and what the policy files list there.
+    pub fn pointers(
+        &self,
+        mcc: Option<&str>,
+        merchant: Option<&str>,
+        transaction: &str,
+        category_hint: Option<&str>,
+    ) -> Vec<Pointer> {
+        let mut pointers = Vec::new();
+        if let Some((code, (codes, category))) =
+            mcc.and_then(|code| Some((code, self.by_code(code)?)))
+        {
+            pointers.push(Pointer {
+                source: EvidenceSource::Mcc,
+                category: category.clone(),
+                listed: codes.to_string(),
+                place: 0..code.len(),
+            });
+        }
+        for (source, phrases, text) in [
+            (EvidenceSource::Merchant, &self.merchant, merchant),
+            (EvidenceSource::Transaction, &self.text, Some(transaction)),
+            (EvidenceSource::CategoryHint, &self.text, category_hint),
+        ] {
+            let (words, places): (Vec<_>, Vec<_>) =
+                placed_words(text.unwrap_or_default()).into_iter().unzip();
+            let found = phrases.matches(&words);
+            pointers.extend(found.filter_map(|(at, phrase, category)| {
+                let words = &places[at..at + phrase.n_words()];
+                Some(Pointer {
+                    source,
+                    category: category?.to_owned(),
+                    listed: phrase.to_string(),
+                    place: words.first()?.start..words.last()?.end,
+                })
+            }));
+        }
+        pointers
+    }
+
+    /// The evidence of a merchant category code.
+    fn by_code(&self, code: &str) -> Option<&(Codes, String)> {
+        self.mcc.iter().find(|(codes, _)| codes.contains(code))
     }
 }
 
@@ -198,31 +260,46 @@ impl Phrases {
         }
     }
 
-    /// The categories of the phrases that occur in a text, in the order of the text. At each word
-    /// the most specific phrase wins and consumes its words, so "uber eats" is a meal although
-    /// "uber" is a ride.
+    /// The categories of the phrases that occur in a text, in the order of the text.
     fn find(&self, text: &Words) -> Vec<String> {
         let mut found: Vec<String> = Vec::new();
-        let mut rest = text.as_slice();
-        while let Some(initial) = rest.first().and_then(|word| word.chars().next()) {
-            let candidates = self
-                .by_initial
-                .get(&initial)
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            let matching = candidates.iter().filter(|(phrase, _)| phrase.begins(rest));
-            let n_consumed = match matching.max_by_key(|(phrase, _)| phrase.specificity()) {
-                Some((phrase, category)) => {
-                    if let Some(category) = category.as_ref().filter(|name| !found.contains(*name))
-                    {
-                        found.push(category.clone());
-                    }
-                    phrase.n_words()
-                }
-                None => 1,
-            };
-            rest = &rest[n_consumed..];
+        for category in self
+            .matches(text.as_slice())
+            .filter_map(|(.., category)| category)
+        {
+            if !found.iter().any(|other| other == category) {
+                found.push(category.to_owned());
+            }
         }
         found
+    }
+
+    /// The phrases that occur in a text, each with the index of its first word and its category. At
+    /// each word the most specific phrase wins and consumes its words, so "uber eats" is a meal
+    /// although "uber" is a ride.
+    fn matches<'a>(
+        &'a self,
+        words: &'a [String],
+    ) -> impl Iterator<Item = (usize, &'a Phrase, Option<&'a str>)> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            while at < words.len() {
+                let start = at;
+                let found = self.at(&words[start..]);
+                at += found.map_or(1, |(phrase, _)| phrase.n_words());
+                if let Some((phrase, category)) = found {
+                    return Some((start, phrase, category.as_deref()));
+                }
+            }
+            None
+        })
+    }
+
+    /// The most specific phrase with which these words begin.
+    fn at(&self, words: &[String]) -> Option<&(Phrase, Option<String>)> {
+        let initial = words.first()?.chars().next()?;
+        let candidates = self.by_initial.get(&initial)?.iter();
+        let matching = candidates.filter(|(phrase, _)| phrase.begins(words));
+        matching.max_by_key(|(phrase, _)| phrase.specificity())
     }
 }

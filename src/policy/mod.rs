@@ -23,7 +23,7 @@ use utoipa::ToSchema;
 
 use crate::domain::money::Currency;
 use crate::domain::ruling::{Role, Window};
-use evidence::{Evidence, EvidenceIndex, FoundEvidence};
+use evidence::{Evidence, EvidenceIndex, FoundEvidence, Pointer};
 use rule::{Rule, RuleKind};
 use stated::Stated;
 
@@ -166,5 +166,17 @@ impl Policies {
     ) -> FoundEvidence {
         self.evidence_index
             .find(mcc, merchant, transaction, category_hint)
+    }
+
+    /// Where the evidence for the category of an expense stands in it.
+    pub fn pointers(
+        &self,
+        mcc: Option<&str>,
+        merchant: Option<&str>,
+        transaction: &str,
+        category_hint: Option<&str>,
+    ) -> Vec<Pointer> {
+        self.evidence_index
+            .pointers(mcc, merchant, transaction, category_hint)
     }
 }

@@ -25,6 +25,7 @@ pub mod digit;
 pub mod look_alike;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use unicase::UniCase;
 use unicode_normalization::UnicodeNormalization;
@@ -96,6 +97,28 @@ pub fn words(text: &str) -> Vec<String> {
     let words = raw_words(text).into_iter().map(|word| folded(&word));
     // Folding drops letters that only stretch a word, and may leave nothing but their marks.
     words.filter_map(|word| word_in(&word)).collect()
+}
+
+/// The words of a text, each with the bytes of the text in which it stands. If parts of the text do
+/// not have the words of the whole, each word stands in all of it.
+pub fn placed_words(text: &str) -> Vec<(String, Range<usize>)> {
+    let is_in_word = |c: char| {
+        c.is_alphanumeric() || is_combining_mark(c) || is_invisible(c) || APOSTROPHES.contains(&c)
+    };
+    let mut placed: Vec<(String, Range<usize>)> = Vec::new();
+    let mut end = 0;
+    while let Some(offset) = text[end..].find(is_in_word) {
+        let start = end + offset;
+        let n_bytes = text[start..].find(|c| !is_in_word(c));
+        end = n_bytes.map_or(text.len(), |n_bytes| start + n_bytes);
+        let words = words(&text[start..end]).into_iter();
+        placed.extend(words.map(|word| (word, start..end)));
+    }
+    let all = words(text);
+    match placed.iter().map(|(word, _)| word).eq(&all) {
+        true => placed,
+        false => all.into_iter().map(|word| (word, 0..text.len())).collect(),
+    }
 }
 
 /// The words of a text in the case they were written in.
