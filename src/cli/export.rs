@@ -94,7 +94,7 @@ struct Line<'a> {
     #[serde(flatten)]
     decision: &'a Decision,
     #[serde(flatten)]
-    attached: &'a BTreeMap<&'static str, Option<Value>>,
+    attached: &'a BTreeMap<&'static str, Value>,
     superseded_by: Option<Uuid>,
     record_hash: &'a Option<String>,
 }

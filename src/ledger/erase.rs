@@ -1,6 +1,7 @@
-//! Erasing the personal texts of an employee's records. Each text is replaced by the salted hash that
-//! the chain was sealed over, so the chain stays valid; amounts, dates, outcomes and the employee's
-//! id stay as they are. Backups, and what Postgres keeps for replication, are out of reach.
+//! Erasing the personal texts of a person: those in the records about the person's expenses, and
+//! those that the person wrote about expenses of others. Each text is replaced by the salted hash
+//! that the chain was sealed over, so the chain stays valid; amounts, dates, outcomes and the ids of
+//! people stay as they are. Backups, and what Postgres keeps for replication, are out of reach.
 
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
@@ -18,23 +19,25 @@ use crate::spelling;
 const PAGE: i64 = 100;
 
 impl Ledger {
-    /// Erases the personal texts of the decisions of an employee, in any spelling of the id, and of
-    /// all records that belong to them. Returns how many records held such texts. Afterwards a
-    /// request with one of their idempotency keys gets the answer that the key was used, because the
-    /// bodies can no longer be compared.
+    /// Erases the personal texts of the decisions of an employee, in any spelling of the id, of all
+    /// records that belong to them, and of the records that this person wrote about expenses of
+    /// others. Returns how many records held such texts. Afterwards a request with one of their
+    /// idempotency keys gets the answer that the key was used, because the bodies can no longer be
+    /// compared.
     ///
     /// # Errors
     /// When the database fails. What was erased by then stays erased, and a second call continues.
     pub async fn erase(&self, tenant_id: &str, user_id: &str) -> Result<u64, LedgerError> {
         let person = spelling::person(user_id);
         let mut n_erased = 0;
-        for kind in RECORDS {
-            let mut after = Some(String::new());
+        for (kind, role) in RECORDS.into_iter().flat_map(roles) {
+            let mut after = Some(Place::default());
             while let Some(last) = after {
                 let write = ErasePage {
                     tenant_id,
                     person: &person,
                     kind,
+                    role,
                     after: &last,
                 };
                 let page = self.writes.run(tenant_id, write).await?;
@@ -47,27 +50,52 @@ impl Ledger {
     }
 }
 
+/// What the person is to a record.
+#[derive(Clone, Copy)]
+enum Role {
+    /// The employee of the decision that it belongs to.
+    Employee,
+    /// The author of its texts, whom this column holds.
+    Author(&'static str),
+}
+
+/// The kind, with everything that a person can be to its records.
+fn roles(kind: RecordKind) -> impl Iterator<Item = (RecordKind, Role)> {
+    let author = kind.author_column.map(Role::Author);
+    let roles = [Some(Role::Employee), author].into_iter().flatten();
+    roles.map(move |role| (kind, role))
+}
+
+/// The place of a record in the order in which records are erased.
+#[derive(Default)]
+struct Place {
+    /// The decision that it belongs to.
+    owner_id: String,
+    id: String,
+}
+
 /// Erases the next records of one kind.
 struct ErasePage<'a> {
     tenant_id: &'a str,
     person: &'a str,
     kind: RecordKind,
-    /// The last decision of the previous page; empty for the first page.
-    after: &'a str,
+    role: Role,
+    /// The last record of the previous page; before all of them for the first page.
+    after: &'a Place,
 }
 
 /// What one page erased.
 struct Page {
     n_erased: u64,
-    /// The last decision of the page; `None` when no record was left.
-    last: Option<String>,
+    /// The last record of the page; `None` when no record was left.
+    last: Option<Place>,
 }
 
 impl LedgerWrite for ErasePage<'_> {
     type Output = Page;
 
     async fn write(&mut self, slot: &mut Slot) -> Result<Page, RecordError> {
-        if self.after.is_empty() {
+        if self.after.id.is_empty() {
             self.erase_outside_records(slot).await?;
         }
         let RecordKind {
@@ -88,11 +116,11 @@ impl LedgerWrite for ErasePage<'_> {
                 .await?;
             // Without its salt a text cannot be guessed from its hash.
             query("UPDATE chain SET salt = NULL WHERE record_id = $1")
-                .bind(id)
+                .bind(&id)
                 .execute(slot.transaction())
                 .await?;
             page.n_erased += 1;
-            page.last = Some(owner_id);
+            page.last = Some(Place { owner_id, id });
         }
         Ok(page)
     }
@@ -111,17 +139,33 @@ impl ErasePage<'_> {
             owner_column,
             ..
         } = self.kind;
+        // Each condition has an index that begins with the tenant and the person.
+        let (records, person) = match self.role {
+            Role::Employee => (
+                format!(
+                    "decision AS owner JOIN {table} AS record ON record.{owner_column} = owner.id"
+                ),
+                "owner.person".to_owned(),
+            ),
+            Role::Author(column) => (
+                format!(
+                    "{table} AS record JOIN decision AS owner ON owner.id = record.{owner_column}"
+                ),
+                format!("record.{column}"),
+            ),
+        };
         let sql = format!(
-            "SELECT owner.id, record.{id_column}, chain.salt, record.document FROM decision AS owner
-             JOIN {table} AS record ON record.{owner_column} = owner.id
+            "SELECT owner.id, record.{id_column}, chain.salt, record.document FROM {records}
              JOIN chain ON chain.record_id = record.{id_column}
-             WHERE owner.tenant_id = $1 AND owner.person = $2 AND owner.id > $3 AND chain.salt IS NOT NULL
-             ORDER BY owner.id LIMIT $4"
+             WHERE record.tenant_id = $1 AND owner.tenant_id = $1 AND {person} = $2
+             AND (owner.id, record.{id_column}) > ($3, $4) AND chain.salt IS NOT NULL
+             ORDER BY owner.id, record.{id_column} LIMIT $5"
         );
         Ok(query(AssertSqlSafe(sql))
             .bind(self.tenant_id)
             .bind(self.person)
-            .bind(self.after)
+            .bind(&self.after.owner_id)
+            .bind(&self.after.id)
             .bind(PAGE)
             .fetch_all(slot.transaction())
             .await?)

@@ -32,8 +32,9 @@ pub struct Exported {
     /// The decision, and its resolution if it has one.
     pub stored: StoredDecision,
     /// The documents of the records that belong to the decision, by their table. Every kind is
-    /// there; `None` where the decision has no such record.
-    pub attached: BTreeMap<&'static str, Option<Value>>,
+    /// there: null where the decision has no such record, and a list, in the order of the hash
+    /// chain, where it may have several.
+    pub attached: BTreeMap<&'static str, Value>,
     /// The hash of the decision's record; absent when it is from before the chain began.
     pub record_hash: Option<String>,
 }
@@ -73,17 +74,19 @@ impl Ledger {
         let mut documents_by_kind = Vec::new();
         for kind in attached() {
             let documents = self.documents(kind, tenants, first, last).await?;
-            documents_by_kind.push((kind.table, documents));
+            documents_by_kind.push((kind, documents));
         }
         let mut page = Vec::new();
         for (id, decision, record_hash, superseded_by) in rows {
             let mut attached = BTreeMap::new();
             let mut resolution = None;
-            for (table, documents) in &mut documents_by_kind {
-                let document = documents.remove(&id);
-                attached.insert(*table, document.as_deref().map(read).transpose()?);
-                if *table == RESOLUTION.table {
-                    resolution = document;
+            for (kind, documents) in &mut documents_by_kind {
+                let mut documents = documents.remove(&id).unwrap_or_default();
+                let values = documents.iter().map(|document| read(document));
+                let values = values.collect::<Result<Vec<Value>, _>>()?;
+                attached.insert(kind.table, shape(*kind, values));
+                if *kind == RESOLUTION {
+                    resolution = documents.pop();
                 }
             }
             page.push(Exported {
@@ -95,29 +98,44 @@ impl Ledger {
         Ok(page)
     }
 
-    /// The documents of one kind that belong to a page of decisions, by the id of the decision.
+    /// The documents of one kind that belong to a page of decisions, by the id of the decision, in the
+    /// order of the hash chain.
     async fn documents(
         &self,
         kind: RecordKind,
         tenants: Option<&[String]>,
         first: &str,
         last: &str,
-    ) -> Result<HashMap<String, String>, LedgerError> {
+    ) -> Result<HashMap<String, Vec<String>>, LedgerError> {
         let RecordKind {
             table,
+            id_column,
             owner_column,
             ..
         } = kind;
         let is_wanted = of_tenants(table, tenants);
         let sql = AssertSqlSafe(format!(
             "SELECT {owner_column}, document FROM {table}
-             WHERE {owner_column} BETWEEN $1 AND $2 AND {is_wanted}"
+             LEFT JOIN chain ON chain.record_id = {table}.{id_column}
+             WHERE {owner_column} BETWEEN $1 AND $2 AND {is_wanted} ORDER BY chain.seq"
         ));
         let range = query(sql).bind(first).bind(last);
         let rows: Vec<(String, String)> = bind(range, tenants)
             .fetch_all(&mut self.pool.acquire().await?)
             .await?;
-        Ok(rows.into_iter().collect())
+        let mut documents: HashMap<String, Vec<String>> = HashMap::new();
+        for (owner_id, document) in rows {
+            documents.entry(owner_id).or_default().push(document);
+        }
+        Ok(documents)
+    }
+}
+
+/// The records of one kind that a decision has, as they are exported.
+fn shape(kind: RecordKind, mut records: Vec<Value>) -> Value {
+    match kind.repeatable {
+        true => Value::Array(records),
+        false => records.pop().unwrap_or_default(),
     }
 }
 

@@ -7,7 +7,8 @@
 //! - The table has the columns `tenant_id` and `document` (the record as JSON).
 //! - The document names its tenant in `tenant_id`, and the decision it belongs to in `expense_id`;
 //!   a decision names itself in `id`. `verify` compares both with the columns.
-//! - A decision has at most one record of each kind: the owner column is unique.
+//! - A decision has at most one record of a kind, so the owner column is unique, unless the kind is
+//!   `repeatable`.
 
 /// One kind of record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,13 @@ pub struct RecordKind {
     /// The column with the id of the decision that the record belongs to. The employee of that
     /// decision owns the record: erasing the employee's texts erases those of the record.
     pub owner_column: &'static str,
+    /// The column with the person who wrote the texts, in the spelling of [`spelling::person`], if
+    /// the person's texts can be found by it: erasing the person's texts erases those of the record.
+    ///
+    /// [`spelling::person`]: crate::spelling::person
+    pub author_column: Option<&'static str>,
+    /// Whether a decision may have several records of this kind.
+    pub repeatable: bool,
     /// The paths of the texts in the document that people wrote freely, or that a model wrote after
     /// reading such a text. `*` matches every item of a list. They enter the hash chain by a
     /// salted hash, so that they can be erased. Taking a path out, or adding one that old records
@@ -34,6 +42,8 @@ pub(super) const DECISION: RecordKind = RecordKind {
     table: "decision",
     id_column: "id",
     owner_column: "id",
+    author_column: None,
+    repeatable: false,
     personal: &[
         &["transaction"],
         &["merchant"],
@@ -51,6 +61,8 @@ pub(super) const RESOLUTION: RecordKind = RecordKind {
     table: "resolution",
     id_column: "id",
     owner_column: "decision_id",
+    author_column: None,
+    repeatable: false,
     personal: &[&["reason"]],
     predates_chain: false,
 };
