@@ -60,7 +60,7 @@ const FOR_SQLITE: [(i64, &str, &str); 1] = [(
 
 /// Migrations of both databases since 0010, which rebuilds tables of SQLite: they may need its
 /// tables, and it would drop columns that they add.
-const LATER: [(i64, &str, &str); 3] = [
+const LATER: [(i64, &str, &str); 4] = [
     (11, "spelling", include_str!("migrations/0011_spelling.sql")),
     (13, "credited", include_str!("migrations/0013_credited.sql")),
     (
@@ -68,6 +68,7 @@ const LATER: [(i64, &str, &str); 3] = [
         "superseded",
         include_str!("migrations/0014_superseded.sql"),
     ),
+    (15, "feedback", include_str!("migrations/0015_feedback.sql")),
 ];
 
 /// The lists of migrations, in order, of an SQLite file.

@@ -1,12 +1,13 @@
-//! The ledger: the durable store of decisions, resolutions, and the shares of caps that expenses have
-//! taken. Recording a decision, taking its shares and sealing it into its tenant's hash chain is one
-//! write, and writes that arrive together share a transaction. The same SQL runs on SQLite and
-//! Postgres. Whether a cap allows an expense is decided in `policy`, the outcome in `agent`.
+//! The ledger: the durable store of decisions, resolutions, feedback, and the shares of caps that
+//! expenses have taken. Recording a decision, taking its shares and sealing it into its tenant's hash
+//! chain is one write, and writes that arrive together share a transaction. The same SQL runs on
+//! SQLite and Postgres. Whether a cap allows an expense is decided in `policy`, the outcome in
+//! `agent`.
 //!
 //! Read in this order:
 //! 1. `records`: the kinds of record.
-//! 2. `decisions`, `resolutions`, `idempotency`, `erase`, `probe`: the writes, each a struct that
-//!    implements `write::LedgerWrite`; `usage`: the shares of caps that they change;
+//! 2. `decisions`, `resolutions`, `feedback`, `idempotency`, `erase`, `probe`: the writes, each a
+//!    struct that implements `write::LedgerWrite`; `usage`: the shares of caps that they change;
 //!    `credits`: what credits take off their purchases; `superseding`: deciding an expense anew.
 //! 3. `group_commit`: how writes share a transaction; `transaction`, `statement`, `db`, `sqlite`:
 //!    how they reach a database.
@@ -23,6 +24,7 @@ mod duplicates;
 mod erase;
 mod error;
 mod export;
+mod feedback;
 mod group_commit;
 mod idempotency;
 mod migrations;

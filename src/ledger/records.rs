@@ -67,8 +67,19 @@ pub(super) const RESOLUTION: RecordKind = RecordKind {
     predates_chain: false,
 };
 
+/// What a person said of a decision.
+pub(super) const FEEDBACK: RecordKind = RecordKind {
+    table: "feedback",
+    id_column: "id",
+    owner_column: "decision_id",
+    author_column: Some("author"),
+    repeatable: true,
+    personal: &[&["comment"]],
+    predates_chain: false,
+};
+
 /// All kinds of record; the decision comes first.
-pub const RECORDS: [RecordKind; 2] = [DECISION, RESOLUTION];
+pub const RECORDS: [RecordKind; 3] = [DECISION, RESOLUTION, FEEDBACK];
 
 /// The kinds that belong to a decision without being one.
 pub(super) fn attached() -> impl Iterator<Item = RecordKind> {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use expense_agent::domain::decision::{AgentOutcome, Decision, Duplicate, PolicyRef, Submitter};
 use expense_agent::domain::expense::{ConvertedAmount, Expense};
+use expense_agent::domain::feedback::{Feedback, FeedbackName, FeedbackSource};
 use expense_agent::domain::money::Currency;
 use expense_agent::domain::resolution::{Action, Resolution};
 use expense_agent::domain::ruling::{Finding, Missing, Outcome, Role, Ruling, Window};
@@ -173,6 +174,24 @@ fn full_resolution() -> Resolution {
     }
 }
 
+/// Feedback in which nothing is absent.
+fn full_feedback() -> Feedback {
+    Feedback {
+        id: Uuid::nil(),
+        expense_id: Uuid::nil(),
+        name: FeedbackName::Decision,
+        label: Some(text()),
+        comment: Some(text()),
+        author: text(),
+        api_key: text(),
+        source: FeedbackSource::Person,
+        removed: true,
+        tenant_id: text(),
+        trace_id: text(),
+        given_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
 /// Calls a function with every member and item below a value, and with its path: names separated by
 /// dots, with `*` for the items of a list.
 fn walk(value: &mut Value, path: &str, visit: &mut impl FnMut(&str, &mut Value)) {
@@ -304,6 +323,20 @@ const IMPERSONAL_OF_A_RESOLUTION: [&str; 17] = [
     "trace_id",
 ];
 
+/// The same for feedback.
+const IMPERSONAL_OF_FEEDBACK: [&str; 10] = [
+    "api_key",
+    "author",
+    "expense_id",
+    "given_at",
+    "id",
+    "label",
+    "name",
+    "source",
+    "tenant_id",
+    "trace_id",
+];
+
 #[test]
 fn only_the_listed_texts_of_a_record_are_left_unhashed() {
     assert_eq!(
@@ -313,6 +346,10 @@ fn only_the_listed_texts_of_a_record_are_left_unhashed() {
     assert_eq!(
         unhashed(json!(full_resolution()), &kind("resolution")),
         IMPERSONAL_OF_A_RESOLUTION
+    );
+    assert_eq!(
+        unhashed(json!(full_feedback()), &kind("feedback")),
+        IMPERSONAL_OF_FEEDBACK
     );
 }
 

@@ -4,12 +4,15 @@
 use std::collections::BTreeSet;
 
 use expense_agent::config::Config;
+use expense_agent::domain::feedback::{Feedback, FeedbackName, FeedbackSource};
 use expense_agent::ledger::records::{RECORDS, RecordKind, vacuum_statement};
 use expense_agent::ledger::{Ledger, Period, Store};
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
+use uuid::Uuid;
 
+use crate::harness::expenses::id_of;
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::store::{TestStore, on_each_store};
 use crate::harness::{TestApp, config};
@@ -73,6 +76,24 @@ async fn every_table_with_documents_is_declared_with_the_columns_it_has() {
     .await;
 }
 
+/// A note on a decision, with a canary.
+fn note(decision: &Value) -> Feedback {
+    Feedback {
+        id: Uuid::nil(),
+        expense_id: id_of(decision).parse().unwrap(),
+        name: FeedbackName::Note,
+        label: None,
+        comment: Some(CANARY.to_owned()),
+        author: "ben".to_owned(),
+        api_key: "keys".to_owned(),
+        source: FeedbackSource::Person,
+        removed: false,
+        tenant_id: "default".to_owned(),
+        trace_id: String::new(),
+        given_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
 #[tokio::test]
 async fn every_kind_of_record_is_chained_exported_erased_and_vacuumed() {
     on_each_store(async |store| {
@@ -97,6 +118,7 @@ async fn every_kind_of_record_is_chained_exported_erased_and_vacuumed() {
         app.stop().await;
 
         let ledger = Ledger::open(&store.store).await.unwrap();
+        ledger.record_feedback(note(&pending)).await.unwrap();
         for RecordKind {
             table, id_column, ..
         } in RECORDS
