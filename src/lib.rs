@@ -28,7 +28,8 @@
 //! 14. [`page`]: the decision explorer in the browser.
 //! 15. [`config`], [`app`] and [`cli`]: settings, wiring, and the program's subcommands.
 //!
-//! [`base_url`], [`clock`], [`error_chain`], [`reload`] and [`toml_reader`] support several of these.
+//! [`base_url`], [`clock`], [`demo`], [`error_chain`], [`reload`] and [`toml_reader`] support several of
+//! these.
 //!
 //! Imports run in one direction. From the lowest to the highest: the supporting modules, `spelling`,
 //! `redact`, `domain`, `amounts`, `policy`, `rulebook`, `llm`, `keys`, `ledger`, `telemetry::spans`
@@ -94,6 +95,8 @@ pub mod cli;
 pub mod base_url;
 
 pub mod clock;
+
+pub mod demo;
 
 pub mod error_chain;
 

@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::http::HttpConfig;
 use crate::config::model::ModelConfig;
+use crate::demo::transactions;
 use crate::domain::decision::Decision;
 use crate::domain::ruling::{Outcome, Ruling};
 use crate::domain::step::Step;
@@ -28,9 +29,6 @@ use crate::domain::submission::Submission;
 use crate::ledger::Store;
 use crate::redact::pseudonym::Pseudonyms;
 use crate::telemetry::Instruments;
-
-/// The transactions, one JSON body per line.
-const TRANSACTIONS: &str = include_str!("demo.ndjson");
 
 const RED: Style = AnsiColor::Red.on_default().bold();
 const GREEN: Style = AnsiColor::Green.on_default();
@@ -53,12 +51,7 @@ pub fn run(config: &Config, url: Option<Url>, out: &mut dyn Write) -> anyhow::Re
         // New employees for every run, because the employees of earlier runs have used up their
         // caps.
         let run_id = Uuid::new_v4().simple().to_string();
-        return runtime()?.block_on(post_all(
-            &Client::new(),
-            &url,
-            &format!("-{}", &run_id[..8]),
-            out,
-        ));
+        return runtime()?.block_on(post_all(&Client::new(), &url, Some(&run_id[..8]), out));
     }
     with_telemetry(
         config,
@@ -94,7 +87,7 @@ async fn serve(
     }));
     // The service is in this process, which a proxy cannot reach.
     let client = Client::builder().no_proxy().build()?;
-    let shown = post_all(&client, &url, "", out).await;
+    let shown = post_all(&client, &url, None, out).await;
     drop(stop);
     serving.await?;
     shown
@@ -103,15 +96,11 @@ async fn serve(
 async fn post_all(
     client: &Client,
     url: &Url,
-    user_suffix: &str,
+    run_id: Option<&str>,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     let mut decisions = Vec::new();
-    for line in TRANSACTIONS.lines() {
-        let mut submission: Submission =
-            serde_json::from_str(line).context("a line of the demo's data")?;
-        let with_suffix = |id: String| format!("{id}{user_suffix}");
-        submission.user_id = submission.user_id.map(with_suffix);
+    for submission in transactions(run_id).context("the demo's data")? {
         let (decision, trace_url) = post(client, url, &submission).await?;
         show(&decision, trace_url.as_deref(), out)?;
         decisions.push(decision);

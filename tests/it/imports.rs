@@ -22,6 +22,7 @@ const LAYERS: &[&str] = &[
     "redact",
     "telemetry/names",
     "domain",
+    "demo",
     "amounts",
     "telemetry/scrub",
     "toml_reader",

@@ -185,7 +185,7 @@ fn the_shipped_policies_and_prompts_are_left_alone() {
         "policies/travel.toml",
         "src/agent/prompts/classify.md",
         "src/agent/prompts/decide.md",
-        "src/cli/demo.ndjson",
+        "src/demo.ndjson",
     ] {
         let text =
             std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
