@@ -16,23 +16,24 @@
 //!
 //! What surrounds it:
 //!
-//! 7. [`keys`]: API keys, and whom a request is for.
-//! 8. [`spelling`]: the one spelling by which people, tenants, trips and merchants are compared.
-//! 9. [`amounts`]: the amounts that a model's reason names.
-//! 10. [`redact`]: what is removed from every text that leaves the service.
-//! 11. [`telemetry`]: how all of this becomes traces, metrics and log records. The agent imports
+//! 7. [`export`]: decisions as lines, for spreadsheets and programs.
+//! 8. [`keys`]: API keys, and whom a request is for.
+//! 9. [`spelling`]: the one spelling by which people, tenants, trips and merchants are compared.
+//! 10. [`amounts`]: the amounts that a model's reason names.
+//! 11. [`redact`]: what is removed from every text that leaves the service.
+//! 12. [`telemetry`]: how all of this becomes traces, metrics and log records. The agent imports
 //!     only `telemetry::spans::step::step` of it.
-//! 12. [`connections`]: the connections of clients and their limits.
-//! 13. [`http`]: the API. [`http::admission`] decides which requests are admitted, [`http::error`]
+//! 13. [`connections`]: the connections of clients and their limits.
+//! 14. [`http`]: the API. [`http::admission`] decides which requests are admitted, [`http::error`]
 //!     is the whole error contract.
-//! 14. [`page`]: the decision explorer in the browser.
-//! 15. [`config`], [`app`] and [`cli`]: settings, wiring, and the program's subcommands.
+//! 15. [`page`]: the decision explorer in the browser.
+//! 16. [`config`], [`app`] and [`cli`]: settings, wiring, and the program's subcommands.
 //!
 //! [`base_url`], [`clock`], [`demo`], [`error_chain`], [`reload`] and [`toml_reader`] support several of
 //! these.
 //!
 //! Imports run in one direction. From the lowest to the highest: the supporting modules, `spelling`,
-//! `redact`, `domain`, `amounts`, `policy`, `rulebook`, `llm`, `keys`, `ledger`, `telemetry::spans`
+//! `redact`, `domain`, `amounts`, `policy`, `rulebook`, `llm`, `keys`, `ledger`, `export`, `telemetry::spans`
 //! with what it needs, `agent`, `offline`, the rest of `telemetry`, `config`, `http`, `page`, `app`,
 //! `cli`.
 //!
@@ -69,6 +70,8 @@ pub mod llm;
 pub mod offline;
 
 pub mod ledger;
+
+pub mod export;
 
 pub mod keys;
 

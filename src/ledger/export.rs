@@ -1,5 +1,5 @@
 //! Reading a period back in the order of receipt, for bookkeeping elsewhere. How a line is written
-//! is in `cli::export`.
+//! is in `export`.
 
 use std::collections::{BTreeMap, HashMap};
 

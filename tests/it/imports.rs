@@ -33,6 +33,7 @@ const LAYERS: &[&str] = &[
     "keys",
     "rulebook",
     "ledger",
+    "export",
     "llm",
     "telemetry/export",
     "telemetry/metrics",
