@@ -76,6 +76,7 @@ mod respelling;
 mod rules;
 mod sampling;
 mod schemathesis;
+mod search;
 mod spelling;
 mod splits;
 mod tenants;
