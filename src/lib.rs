@@ -108,3 +108,5 @@ pub mod reload;
 pub mod toml_reader;
 
 mod lock;
+
+mod retry_after;

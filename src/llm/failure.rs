@@ -12,7 +12,7 @@ use crate::llm::failure_codes::{
     code_of, is_of_proxy, is_used_up, says_used_up, status_of_number, status_of_word,
 };
 use crate::llm::lenient::{self, Members};
-use crate::llm::retry_after::wait;
+use crate::retry_after::wait;
 
 /// The status of a failure in a 200 that names no other: most likely a gateway's model failed.
 const UNKNOWN_STATUS: u16 = 502;

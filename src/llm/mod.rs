@@ -18,7 +18,6 @@ pub mod mended_json;
 pub mod openai;
 pub mod permits;
 pub mod priced;
-mod retry_after;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

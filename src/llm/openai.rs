@@ -28,8 +28,8 @@ use crate::llm::error_text;
 use crate::llm::failure::{self, Failure};
 use crate::llm::failure_codes::is_used_up;
 use crate::llm::headers::{self, Secrets};
-use crate::llm::retry_after::retry_after;
 use crate::llm::{Answer, ChatModel, ChatRequest, ModelError, ModelInfo, Reply, Retry};
+use crate::retry_after::retry_after;
 
 /// Where the endpoint is, and how the model is asked.
 #[derive(Clone, Debug)]

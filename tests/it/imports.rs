@@ -17,6 +17,7 @@ const LAYERS: &[&str] = &[
     "clock",
     "error_chain",
     "lock",
+    "retry_after",
     "connections",
     "spelling",
     "redact",

@@ -1,6 +1,6 @@
-//! How long an endpoint asks to wait before the next attempt. Its headers hold a number of seconds
-//! or a date, as HTTP defines, or what some endpoints write instead: fractions, units,
-//! milliseconds. Waits in bodies have the same forms; `failure` finds them.
+//! How long a server asks to wait before the next attempt. Its headers hold a number of seconds or a
+//! date, as HTTP defines, or what some model endpoints write instead: fractions, units,
+//! milliseconds. Waits in bodies have the same forms; `llm::failure` finds them.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const OLDER_DATES: [&str; 2] = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S 
 
 /// The longest wait that the headers ask for. `None` when none of them has a known form, or when
 /// the date has passed.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let texts = |name| {
         let values = headers.get_all(name).iter();
         values.filter_map(|value| value.to_str().ok())
@@ -28,7 +28,7 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// The wait in a text; `None` when its form is not known.
-pub(super) fn wait(text: &str) -> Option<Duration> {
+pub(crate) fn wait(text: &str) -> Option<Duration> {
     // `humantime` does not know a unit after a fraction, as in `36.5s`.
     seconds(text.strip_suffix('s').unwrap_or(text))
         .or_else(|| humantime::parse_duration(text).ok())
