@@ -8,6 +8,7 @@ pub mod decision;
 pub mod expense;
 pub mod feedback;
 pub mod money;
+pub mod notification;
 pub mod overturned;
 pub mod resolution;
 pub mod ruling;

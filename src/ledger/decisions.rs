@@ -1,6 +1,6 @@
 //! Recording a decision: checking and taking its share of the caps, binding its idempotency key,
-//! superseding an earlier decision, looking up its duplicates, inserting and sealing it. All of that
-//! is one write.
+//! superseding an earlier decision, looking up its duplicates, adding its notifications to the outbox,
+//! inserting and sealing it. All of that is one write.
 
 use serde_json::json;
 
@@ -15,7 +15,7 @@ use crate::ledger::records::DECISION;
 use crate::ledger::statement::query;
 use crate::ledger::write::LedgerWrite;
 use crate::ledger::{
-    CapChange, Ledger, credits, duplicates, resolutions, seal, superseding, text_of, usage,
+    CapChange, Ledger, credits, duplicates, outbox, resolutions, seal, superseding, text_of, usage,
 };
 use crate::spelling;
 
@@ -36,12 +36,18 @@ impl Ledger {
         idempotency: Option<&KeyClaim>,
     ) -> Result<String, RecordError> {
         let tenant_id = decision.tenant_id.clone();
+        let notifies = self.outbox.is_for(&tenant_id);
         let write = RecordDecision {
             decision,
             change,
             idempotency,
+            notifies,
         };
-        self.writes.run(&tenant_id, write).await
+        let record_hash = self.writes.run(&tenant_id, write).await?;
+        if notifies {
+            self.outbox.wake();
+        }
+        Ok(record_hash)
     }
 }
 
@@ -50,6 +56,8 @@ struct RecordDecision<'a> {
     decision: &'a mut Decision,
     change: CapChange<'a>,
     idempotency: Option<&'a KeyClaim>,
+    /// Whether the tenant has a receiver of notifications.
+    notifies: bool,
 }
 
 impl LedgerWrite for RecordDecision<'_> {
@@ -91,10 +99,16 @@ impl LedgerWrite for RecordDecision<'_> {
             CapChange::None | CapChange::Take(_) | CapChange::Keep(_) => None,
         };
         if let Some(old) = decision.supersedes {
+            if self.notifies {
+                superseding::notify(transaction, decision, old).await?;
+            }
             superseding::mark(transaction, decision, old).await?;
         }
         let duplicates = duplicates::find(transaction, decision).await?;
         decision.complete(duplicates, returned);
+        if self.notifies && decision.pending().is_some() {
+            outbox::begin(transaction, decision).await?;
+        }
         let record = json!(decision);
         insert(transaction, decision, text_of(&record), share_minor).await?;
         let id = decision.id.to_string();

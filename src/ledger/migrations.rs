@@ -60,7 +60,7 @@ const FOR_SQLITE: [(i64, &str, &str); 1] = [(
 
 /// Migrations of both databases since 0010, which rebuilds tables of SQLite: they may need its
 /// tables, and it would drop columns that they add.
-const LATER: [(i64, &str, &str); 4] = [
+const LATER: &[(i64, &str, &str)] = &[
     (11, "spelling", include_str!("migrations/0011_spelling.sql")),
     (13, "credited", include_str!("migrations/0013_credited.sql")),
     (
@@ -69,12 +69,13 @@ const LATER: [(i64, &str, &str); 4] = [
         include_str!("migrations/0014_superseded.sql"),
     ),
     (15, "feedback", include_str!("migrations/0015_feedback.sql")),
+    (16, "outbox", include_str!("migrations/0016_outbox.sql")),
 ];
 
 /// The lists of migrations, in order, of an SQLite file.
-pub(super) const SQLITE_VERSIONS: &[&[(i64, &str, &str)]] = &[&FIRST, &FOR_SQLITE, &LATER];
+pub(super) const SQLITE_VERSIONS: &[&[(i64, &str, &str)]] = &[&FIRST, &FOR_SQLITE, LATER];
 /// The lists of migrations, in order, of Postgres.
-pub(super) const POSTGRES_VERSIONS: &[&[(i64, &str, &str)]] = &[&FIRST, &LATER];
+pub(super) const POSTGRES_VERSIONS: &[&[(i64, &str, &str)]] = &[&FIRST, LATER];
 
 /// Migrates the tables of Postgres.
 pub(super) async fn migrate_postgres(connection: &mut PgConnection) -> Result<(), MigrateError> {

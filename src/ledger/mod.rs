@@ -8,7 +8,8 @@
 //! 1. `records`: the kinds of record.
 //! 2. `decisions`, `resolutions`, `feedback`, `idempotency`, `erase`, `probe`: the writes, each a
 //!    struct that implements `write::LedgerWrite`; `usage`: the shares of caps that they change;
-//!    `credits`: what credits take off their purchases; `superseding`: deciding an expense anew.
+//!    `credits`: what credits take off their purchases; `superseding`: deciding an expense anew;
+//!    `outbox`: notifications to be sent.
 //! 3. `group_commit`: how writes share a transaction; `transaction`, `statement`, `db`, `sqlite`:
 //!    how they reach a database.
 //! 4. `seal`, `verify`: the hash chain.
@@ -28,6 +29,7 @@ mod feedback;
 mod group_commit;
 mod idempotency;
 mod migrations;
+mod outbox;
 mod probe;
 mod query;
 mod read_only;
@@ -59,11 +61,13 @@ use crate::domain::ruling::Window;
 use crate::spelling;
 use db::Pool;
 use group_commit::GroupCommit;
+use outbox::Outbox;
 
 pub use db::DbError;
 pub use error::{LedgerError, RecordError};
 pub use export::{Exported, Period};
 pub use idempotency::{KeyClaim, KeyState};
+pub use outbox::{Backlog, Claimed, EntriesOf, Notified};
 pub use query::{Filter, Page, PageRequest, StoredDecision};
 pub use store::Store;
 
@@ -105,6 +109,8 @@ pub struct Ledger {
     pool: Pool,
     /// The names of tenants that are recorded in other spellings than their one.
     pub recorded_tenants: RecordedTenants,
+    /// Notifications that wait to be sent.
+    outbox: Outbox,
     /// The result of the last probe. No other data depends on it, so `Relaxed` suffices.
     was_ready: Arc<AtomicBool>,
 }

@@ -1,11 +1,12 @@
-//! Recording how a person resolved what a decision left open: the resolution, the cap change and
-//! the seal are one write. Who may resolve what is decided in `agent::resolve`.
+//! Recording how a person resolved what a decision left open: the resolution, the cap change, the
+//! notification and the seal are one write. Who may resolve what is decided in `agent::resolve`.
 
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::domain::decision::Decision;
 use crate::domain::money;
+use crate::domain::notification::NotificationType;
 use crate::domain::resolution::{Action, Resolution};
 use crate::domain::ruling::Outcome;
 use crate::ledger::db::{Connection, DbError};
@@ -15,7 +16,7 @@ use crate::ledger::query::StoredDecision;
 use crate::ledger::records::RESOLUTION;
 use crate::ledger::statement::query;
 use crate::ledger::write::LedgerWrite;
-use crate::ledger::{CapChange, Ledger, credits, seal, text_of, usage};
+use crate::ledger::{CapChange, Ledger, credits, outbox, seal, text_of, usage};
 
 impl Ledger {
     /// Records how an open decision was resolved. Completes an approval with what only the ledger
@@ -31,12 +32,18 @@ impl Ledger {
         resolution: &mut Resolution,
         change: CapChange<'_>,
     ) -> Result<String, RecordError> {
+        let notifies = self.outbox.is_for(&open.decision.tenant_id);
         let write = RecordResolution {
             open,
             resolution,
             change,
+            notifies,
         };
-        self.writes.run(&open.decision.tenant_id, write).await
+        let record_hash = self.writes.run(&open.decision.tenant_id, write).await?;
+        if notifies {
+            self.outbox.wake();
+        }
+        Ok(record_hash)
     }
 }
 
@@ -73,6 +80,8 @@ struct RecordResolution<'a> {
     open: &'a StoredDecision,
     resolution: &'a mut Resolution,
     change: CapChange<'a>,
+    /// Whether the tenant has a receiver of notifications.
+    notifies: bool,
 }
 
 impl LedgerWrite for RecordResolution<'_> {
@@ -105,6 +114,18 @@ impl LedgerWrite for RecordResolution<'_> {
         .execute(transaction)
         .await?;
         self.change_share(transaction).await?;
+        if self.notifies {
+            let kind = NotificationType::Resolved;
+            let resolved_at = self.resolution.resolved_at;
+            outbox::end(
+                transaction,
+                &decision.tenant_id,
+                decision.id,
+                kind,
+                resolved_at,
+            )
+            .await?;
+        }
         let id = self.resolution.id.to_string();
         let record = json!(self.resolution);
         query(

@@ -20,6 +20,7 @@ use crate::ledger::db::{DbError, Pool, UNLIMITED};
 use crate::ledger::error::LedgerError;
 use crate::ledger::group_commit::{Dialect, GroupCommit};
 use crate::ledger::migrations::{migrate_postgres, migrate_sqlite};
+use crate::ledger::outbox::Outbox;
 use crate::ledger::records::vacuum_statement;
 use crate::ledger::sqlite::OpenFile;
 use crate::ledger::{Ledger, RecordedTenants};
@@ -138,6 +139,7 @@ impl Ledger {
             writes: GroupCommit::new(pool.clone(), dialect, file),
             pool,
             recorded_tenants: RecordedTenants::default(),
+            outbox: Outbox::default(),
             was_ready,
         }
     }

@@ -7,8 +7,10 @@
 use uuid::Uuid;
 
 use crate::domain::decision::Decision;
+use crate::domain::notification::NotificationType;
 use crate::ledger::db::{Connection, DbError};
 use crate::ledger::error::RecordError;
+use crate::ledger::outbox;
 use crate::ledger::resolutions::{is_resolved, superseded_by};
 use crate::ledger::statement::query;
 
@@ -32,6 +34,27 @@ pub(super) async fn check(
         true => Err(RecordError::AlreadyResolved),
         false => Ok(()),
     }
+}
+
+/// Adds to the outbox that an old decision waits no longer, if it did. Before [`mark`], which takes it
+/// out of the queue.
+pub(super) async fn notify(
+    transaction: &mut Connection,
+    new: &Decision,
+    old: Uuid,
+) -> Result<(), DbError> {
+    let sql =
+        "SELECT id FROM decision WHERE tenant_id = $1 AND id = $2 AND pending_role IS NOT NULL";
+    let waiting: Option<(String,)> = query(sql)
+        .bind(&new.tenant_id)
+        .bind(old.to_string())
+        .fetch_optional(transaction)
+        .await?;
+    if waiting.is_some() {
+        let kind = NotificationType::Superseded;
+        outbox::end(transaction, &new.tenant_id, old, kind, new.received_at).await?;
+    }
+    Ok(())
 }
 
 /// Stores that a decision superseded another one, and takes the other one out of the queue.
