@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::agent::prompts::answers::StructuredAnswer;
 use crate::agent::supersede::RunError;
 use crate::agent::validate::{self, AnswerRef};
-use crate::domain::step::{Step, StepReport};
+use crate::domain::step::{ModelCall, Step, StepReport};
 use crate::domain::validation::Validation;
 use crate::llm::{
     Answer, AnswerSchema, ChatModel, ChatRequest, Message, ModelError, Prompt, Speaker,
@@ -31,11 +31,15 @@ pub struct StepRun {
     pub no_answer: Option<String>,
     /// Whether a call could not be made in time, because too many others waited.
     pub is_overloaded: bool,
+    /// When the request arrived: times in the report count from here.
+    arrived: Instant,
+    began: Instant,
 }
 
 impl StepRun {
-    /// A step that has not asked anything.
-    pub fn new(step: Step) -> Self {
+    /// A step that begins now, and has not asked anything.
+    pub fn begin(step: Step, arrived: Instant) -> Self {
+        let began = Instant::now();
         let report = StepReport {
             step,
             attempts: 0,
@@ -43,13 +47,23 @@ impl StepRun {
             error: None,
             prompt: None,
             calls: Vec::new(),
+            started_ms: Some((began - arrived).into()),
+            duration_ms: None,
         };
         Self {
             report,
             validations: Vec::new(),
             no_answer: None,
             is_overloaded: false,
+            arrived,
+            began,
         }
+    }
+
+    /// Ends the step: the last thing that it does.
+    pub fn end(mut self) -> Self {
+        self.report.duration_ms = Some(self.began.elapsed().into());
+        self
     }
 
     /// Succeeds unless a call could not be made in time, because too many others waited.
@@ -100,8 +114,6 @@ impl StepRun {
 
 /// One question, without the step's own checks.
 pub struct Question<'a> {
-    /// The step that asks.
-    pub step: Step,
     /// The instructions.
     pub prompt: &'static Prompt,
     /// The facts, as JSON.
@@ -122,14 +134,14 @@ pub struct Asked<T> {
     pub run: StepRun,
 }
 
-/// Asks a question. `check` is the step's own check of an answer that has the right form; an answer
+/// Asks a question, as part of the step that `run` is. `check` is the step's own check of an answer that has the right form; an answer
 /// that fails it is repaired like one of the wrong form.
 pub async fn ask<T: StructuredAnswer>(
     model: &dyn ChatModel,
+    mut run: StepRun,
     question: Question<'_>,
     check: impl Fn(&T, &AnswerRef) -> Option<Validation>,
 ) -> Asked<T> {
-    let mut run = StepRun::new(question.step);
     run.report.prompt = Some(question.prompt.to_ref());
     let mut messages = vec![Message {
         speaker: Speaker::User,
@@ -139,7 +151,7 @@ pub async fn ask<T: StructuredAnswer>(
     while run.report.attempts < MAX_ATTEMPTS {
         run.report.attempts += 1;
         let request = ChatRequest {
-            step: question.step,
+            step: run.report.step,
             prompt: question.prompt,
             messages: &messages,
             schema: question.schema,
@@ -147,8 +159,13 @@ pub async fn ask<T: StructuredAnswer>(
             rulebook: question.rulebook,
             traceparent: None,
         };
+        let began = Instant::now();
         let reply = model.chat(&request).await;
-        run.report.calls.push(reply.to_call(model.info()));
+        run.report.calls.push(ModelCall {
+            started_ms: Some((began - run.arrived).into()),
+            duration_ms: Some(began.elapsed().into()),
+            ..reply.to_call(model.info())
+        });
         let answer = match reply.answer {
             Ok(answer) => answer,
             Err(error) => {

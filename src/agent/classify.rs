@@ -42,6 +42,7 @@ impl Classification {
 /// Asks for the category. `shown` is what the model may see of the expense; the evidence is read
 /// from the expense itself.
 pub async fn classify(agent: &Agent, case: &Case, shown: &ExpenseFacts) -> Classification {
+    let run = StepRun::begin(Step::Classify, case.judged.arrived);
     let expense = &case.judged.expense;
     let policies = &case.judged.rulebook.policies;
     let categories: Vec<&str> = policies.categories().collect();
@@ -50,7 +51,6 @@ pub async fn classify(agent: &Agent, case: &Case, shown: &ExpenseFacts) -> Class
         expense: shown.clone(),
     };
     let question = Question {
-        step: Step::Classify,
         prompt: &prompts::CLASSIFY,
         facts: to_text(&facts),
         schema: AnswerSchema {
@@ -62,6 +62,7 @@ pub async fn classify(agent: &Agent, case: &Case, shown: &ExpenseFacts) -> Class
     };
     let Asked { value, mut run } = ask(
         &*agent.model,
+        run,
         question,
         |answer: &CategoryAnswer, answer_ref| {
             Some(validate::category_membership(
@@ -96,7 +97,7 @@ pub async fn classify(agent: &Agent, case: &Case, shown: &ExpenseFacts) -> Class
         rivals: rivals.unwrap_or_default(),
         category,
         is_corroborated,
-        run,
+        run: run.end(),
     }
 }
 

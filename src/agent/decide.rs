@@ -59,12 +59,12 @@ fn discredits(kind: ValidationType) -> bool {
 /// Asks for the decision. `shown` is what the model may see of the expense; its answer is checked
 /// against the expense itself.
 pub async fn decide(agent: &Agent, case: &Case, found: &Found, shown: &ExpenseFacts) -> Advice {
+    let run = StepRun::begin(Step::Decide, case.judged.arrived);
     let facts = DecideFacts {
         expense: shown.clone(),
         ..found.facts.clone()
     };
     let question = Question {
-        step: Step::Decide,
         prompt: &prompts::DECIDE,
         facts: to_text(&facts),
         schema: AnswerSchema {
@@ -74,7 +74,8 @@ pub async fn decide(agent: &Agent, case: &Case, found: &Found, shown: &ExpenseFa
         rulebook: &case.judged.rulebook,
         deadline: case.model_deadline,
     };
-    let Asked { value, mut run } = ask(&*agent.model, question, |_: &DecisionAnswer, _| None).await;
+    let Asked { value, mut run } =
+        ask(&*agent.model, run, question, |_: &DecisionAnswer, _| None).await;
     let given = value.map(|(answer, answer_ref)| {
         let rules = &found.facts.policy.rules;
         run.validations.extend([
@@ -85,5 +86,8 @@ pub async fn decide(agent: &Agent, case: &Case, found: &Found, shown: &ExpenseFa
         (answer.decision, answer.reason)
     });
     run.report.result = given.as_ref().map(|(ruling, _)| ruling.to_string());
-    Advice { given, run }
+    Advice {
+        given,
+        run: run.end(),
+    }
 }

@@ -134,7 +134,7 @@ pub async fn lookup(
     rivals: &[String],
 ) -> Result<Lookup, LedgerError> {
     let expense = &judged.expense;
-    let mut run = StepRun::new(Step::PolicyLookup);
+    let mut run = StepRun::begin(Step::PolicyLookup, judged.arrived);
     run.report.attempts = 1;
     let usable = usable_policy(&judged.rulebook, category, expense);
     let found = match &usable {
@@ -163,7 +163,7 @@ pub async fn lookup(
         category: category.to_owned(),
         found,
         ambiguity,
-        run,
+        run: run.end(),
     })
 }
 

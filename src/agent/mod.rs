@@ -16,11 +16,12 @@ pub mod supersede;
 pub mod validate;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::domain::decision::{Decision, Submitter};
@@ -59,6 +60,8 @@ pub struct Agent {
 pub struct JudgedExpense {
     /// The tenant whose caps count.
     pub tenant_id: String,
+    /// When the request arrived, on a clock that is never set back: times in reports count from here.
+    pub arrived: Instant,
     /// The day of receipt, UTC.
     pub today: Date,
     /// The policies, rates and prices, the same from the first step to the record, even if others
@@ -82,7 +85,7 @@ pub struct Case {
     /// The request's own span in that trace: 16 hex digits.
     pub span_id: String,
     /// By when the model must have answered, repairs included.
-    pub model_deadline: tokio::time::Instant,
+    pub model_deadline: Instant,
     /// The request's claim of its idempotency key, if it sent one.
     pub idempotency: Option<KeyClaim>,
     /// What is judged.

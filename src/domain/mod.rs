@@ -7,6 +7,7 @@ pub mod credit;
 pub mod decision;
 pub mod expense;
 pub mod feedback;
+pub mod milliseconds;
 pub mod money;
 pub mod notification;
 pub mod overturned;

@@ -1,10 +1,12 @@
-//! The steps of a run, and the report that a decision keeps of each: attempts, model calls, tokens
-//! and cost. The steps themselves are in `agent`.
+//! The steps of a run, and the report that a decision keeps of each: attempts, model calls, tokens,
+//! cost and times. The steps themselves are in `agent`.
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use strum::{Display, IntoStaticStr};
 use utoipa::ToSchema;
+
+use crate::domain::milliseconds::Milliseconds;
 
 /// The parts of a run. Each one is a span.
 #[derive(Serialize, Deserialize, ToSchema, Display, IntoStaticStr)]
@@ -56,6 +58,13 @@ pub struct ModelCall {
     pub retries: u32,
     /// Why there is no answer, such as `timeout` or `429`; absent if there is one.
     pub error: Option<String>,
+    /// When the call began, in milliseconds after the request arrived. Absent in records of earlier
+    /// versions, like `duration_ms`.
+    #[serde(default)]
+    pub started_ms: Option<Milliseconds>,
+    /// How long the call took in milliseconds, with its retries and the wait for its turn.
+    #[serde(default)]
+    pub duration_ms: Option<Milliseconds>,
 }
 
 /// The prompt that a step used.
@@ -83,4 +92,11 @@ pub struct StepReport {
     pub prompt: Option<PromptRef>,
     /// The model calls, in order.
     pub calls: Vec<ModelCall>,
+    /// When the step began, in milliseconds after the request arrived. Absent in records of earlier
+    /// versions, like `duration_ms`.
+    #[serde(default)]
+    pub started_ms: Option<Milliseconds>,
+    /// How long the step took, in milliseconds.
+    #[serde(default)]
+    pub duration_ms: Option<Milliseconds>,
 }

@@ -164,6 +164,7 @@ pub async fn create(
         model_deadline: arrived.0 + model_time(&app),
         idempotency,
         judged: JudgedExpense {
+            arrived: arrived.0,
             today: day_of(received_at),
             rulebook: app.rulebooks.now().value.rulebook(&tenant_id).clone(),
             tenant_id,

@@ -302,7 +302,7 @@ impl Reply {
         }
     }
 
-    /// The call as a decision records it.
+    /// The call as a decision records it. The times are for the caller to set, who made the call.
     pub fn to_call(&self, info: &ModelInfo) -> ModelCall {
         let answer = self.answer.as_ref().ok();
         let usage = answer.and_then(|answer| answer.usage);
@@ -315,6 +315,8 @@ impl Reply {
             cost: self.cost.clone(),
             retries: u32::try_from(self.retries.len()).unwrap_or(u32::MAX),
             error: self.answer.as_ref().err().map(ModelError::error_type),
+            started_ms: None,
+            duration_ms: None,
         }
     }
 }

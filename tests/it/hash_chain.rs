@@ -1,7 +1,10 @@
 //! Tamper evidence: a change of the ledger that bypasses the service is found and named, and erasing
 //! texts breaks no chain.
 
+use std::time::Duration;
+
 use expense_agent::config::Config;
+use expense_agent::domain::milliseconds::Milliseconds;
 use expense_agent::ledger::seal::canonical;
 use expense_agent::ledger::verify::Broken;
 use expense_agent::ledger::{DbError, Ledger, LedgerError};
@@ -420,13 +423,25 @@ async fn a_period_is_exported_as_a_table_or_as_lines_of_json() {
     assert!(text(wrong.stderr).contains("--to 2026-03-14 is not after --from 2026-03-15"));
 }
 
-/// Any JSON without broken numbers, which no record holds. Names of members are those of fields.
+fn any_milliseconds() -> impl Strategy<Value = Milliseconds> {
+    // Long spans and whole milliseconds would be rare among arbitrary microseconds.
+    let micros = prop_oneof![
+        0..10_000_u64,
+        0..Milliseconds::MAX.micros() * 2,
+        (0..1_000_000_u64).prop_map(|millis| millis * 1_000),
+    ];
+    micros.prop_map(|micros| Duration::from_micros(micros).into())
+}
+
+/// Any JSON whose numbers are those of records: whole ones, and spans of time. Names of members are
+/// those of fields.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         (-(1_i64 << 53)..(1_i64 << 53)).prop_map(Value::from),
         any::<String>().prop_map(Value::from),
+        any_milliseconds().prop_map(|span| json!(span)),
     ];
     leaf.prop_recursive(4, 64, 8, |inner| {
         prop_oneof![
@@ -442,5 +457,14 @@ proptest! {
     fn a_record_is_hashed_in_its_canonical_form(record in any_json(), seq in 1..1_i64 << 53) {
         let link = json!({"seq": seq, "previous": "00ff", "record": &record});
         prop_assert_eq!(canonical(seq, "00ff", &record), serde_json_canonicalizer::to_vec(&link).unwrap());
+    }
+
+    #[test]
+    fn a_span_of_time_is_read_back_and_hashed_as_it_was_recorded(span in any_milliseconds()) {
+        let recorded = json!({"duration_ms": span});
+        let stored: Value = serde_json::from_str(&recorded.to_string()).unwrap();
+        prop_assert_eq!(canonical(1, "00ff", &stored), canonical(1, "00ff", &recorded));
+        let read: Milliseconds = serde_json::from_value(stored["duration_ms"].clone()).unwrap();
+        prop_assert_eq!(read, span);
     }
 }

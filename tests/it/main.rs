@@ -80,6 +80,7 @@ mod search;
 mod spelling;
 mod splits;
 mod tenants;
+mod times;
 mod tls;
 mod trace_headers;
 mod traces;

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::http::Request;
 use axum::middleware::from_fn_with_state;
 use axum::routing::post;
-use expense_agent::agent::ask::{Question, ask};
+use expense_agent::agent::ask::{Question, StepRun, ask};
 use expense_agent::agent::prompts::Schema;
 use expense_agent::agent::prompts::answers::CategoryAnswer;
 use expense_agent::domain::step::{Cost, Step};
@@ -69,7 +69,6 @@ async fn ask_the_variant(cost: Option<Cost>) -> (Page, String) {
     let handler = async move || {
         let rulebook = Rulebooks::load(&shipped_policies()).unwrap().shared;
         let question = Question {
-            step: Step::Classify,
             prompt: &VARIANT,
             facts: "{}".to_owned(),
             schema: AnswerSchema {
@@ -80,7 +79,8 @@ async fn ask_the_variant(cost: Option<Cost>) -> (Page, String) {
             deadline: Instant::now() + Duration::from_secs(60),
         };
         let model = TracedModel::new(Priced(info.clone(), cost.clone()), false);
-        let asked = ask(&model, question, |_: &CategoryAnswer, _| None).await;
+        let run = StepRun::begin(Step::Classify, Instant::now());
+        let asked = ask(&model, run, question, |_: &CategoryAnswer, _| None).await;
         assert_eq!(asked.run.report.attempts, 1);
     };
     let spans = InMemorySpanExporter::default();

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use expense_agent::domain::decision::{AgentOutcome, Decision, Duplicate, PolicyRef, Submitter};
 use expense_agent::domain::expense::{ConvertedAmount, Expense};
 use expense_agent::domain::feedback::{Feedback, FeedbackName, FeedbackSource};
+use expense_agent::domain::milliseconds::Milliseconds;
 use expense_agent::domain::money::Currency;
 use expense_agent::domain::resolution::{Action, Resolution};
 use expense_agent::domain::ruling::{Finding, Missing, Outcome, Role, Ruling, Window};
@@ -105,6 +106,8 @@ fn full_decision() -> Decision {
                 version: text(),
             }),
             calls: vec![full_call()],
+            started_ms: Some(Milliseconds::MAX),
+            duration_ms: Some(Milliseconds::MAX),
         }],
         input_tokens: 1,
         output_tokens: 1,
@@ -150,6 +153,8 @@ fn full_call() -> ModelCall {
         }),
         retries: 1,
         error: Some(text()),
+        started_ms: Some(Milliseconds::MAX),
+        duration_ms: Some(Milliseconds::MAX),
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use strum::{IntoStaticStr, VariantArray};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::agent::lookup::{Found, Lookup, lookup};
@@ -110,6 +111,8 @@ pub enum ResolveError {
 fn judged(decision: &Decision, rulebook: Rulebook, amount: Decimal) -> JudgedExpense {
     JudgedExpense {
         tenant_id: decision.tenant_id.clone(),
+        // The report of this lookup is not kept, so no time is counted from here.
+        arrived: Instant::now(),
         today: day_of(decision.received_at),
         rulebook,
         expense: Expense {
