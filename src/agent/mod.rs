@@ -10,6 +10,7 @@ mod credit;
 pub mod decide;
 pub mod lookup;
 pub mod one_object;
+pub mod people;
 pub mod prompts;
 pub mod resolve;
 pub mod supersede;

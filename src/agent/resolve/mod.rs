@@ -15,9 +15,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::agent::lookup::{Found, Lookup, lookup};
+use crate::agent::people::{ActorError, actor};
 use crate::agent::{Agent, JudgedExpense, MAX_RECORD_ATTEMPTS};
 use crate::clock::day_of;
-use crate::domain::decision::{Decision, Submitter};
+use crate::domain::decision::Decision;
 use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::domain::resolution::{Action, Resolution, ResolutionRequest};
 use crate::domain::ruling::{Finding, Outcome};
@@ -27,7 +28,7 @@ use crate::ledger::{CapChange, LedgerError, RecordError, StoredDecision};
 use crate::rulebook::Rulebook;
 use crate::spelling::is_same_person;
 use crate::telemetry::spans::step::step;
-use permission::{actor, may_resolve, role, set_aside};
+use permission::{may_resolve, role, set_aside};
 
 /// A resolution that a person asks for, and what came with the request.
 #[derive(Clone, Debug)]
@@ -134,7 +135,7 @@ impl Agent {
                 resolution,
                 ..
             } = &request.stored;
-            let actor = actor(request)?;
+            let actor = actor(&request.api_key, request.wanted.actor.as_deref())?;
             if let Some(resolution) = resolution {
                 return repeated(decision, resolution, &actor, &request.wanted);
             }
@@ -155,18 +156,6 @@ impl Agent {
             }
         })
         .await
-    }
-
-    /// Who handed an expense in, also before it was decided anew.
-    async fn submitters(&self, decision: &Decision) -> Result<Vec<Submitter>, LedgerError> {
-        let mut submitters = Vec::from_iter(decision.submitted_by.clone());
-        let mut superseded = decision.supersedes;
-        while let Some(id) = superseded {
-            let older = self.ledger.get(&decision.tenant_id, id).await?;
-            superseded = older.as_ref().and_then(|older| older.decision.supersedes);
-            submitters.extend(older.and_then(|older| older.decision.submitted_by));
-        }
-        Ok(submitters)
     }
 
     /// Approves an expense that waited for approval: it keeps its share of the caps, or the part of
@@ -270,6 +259,21 @@ fn passes_the_rules(
     })?;
     let set_aside = set_aside(&found, role(request)?)?;
     Ok((found, set_aside))
+}
+
+impl From<ActorError> for ResolveError {
+    fn from(error: ActorError) -> Self {
+        match error {
+            ActorError::Another(_) => Self::Refused {
+                refusal: Refusal::AnotherActor,
+                detail: error.to_string(),
+            },
+            ActorError::Unnamed => Self::Field {
+                field: "actor",
+                message: error.to_string(),
+            },
+        }
+    }
 }
 
 impl From<RecordError> for ResolveError {

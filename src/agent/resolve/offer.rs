@@ -8,7 +8,8 @@ use jiff::Timestamp;
 
 use crate::agent::Agent;
 use crate::agent::lookup::lookup;
-use crate::agent::resolve::permission::{actor, may_resolve};
+use crate::agent::people::actor;
+use crate::agent::resolve::permission::may_resolve;
 use crate::agent::resolve::{
     Refusal, Request, ResolveError, filed_under, judged, passes_the_rules,
 };
@@ -86,7 +87,7 @@ impl Agent {
         submitters: &[Submitter],
     ) -> Result<Result<(), Refused>, LedgerError> {
         let checked = async {
-            let actor = actor(request)?;
+            let actor = actor(&request.api_key, request.wanted.actor.as_deref())?;
             let amount = may_resolve(request, submitters, &actor)?;
             let decision = &request.stored.decision;
             let is_approval = request.wanted.action == Action::Approve;

@@ -1,35 +1,16 @@
-//! What a person may do with an open expense: who acts, in which role, for which amount, and which
-//! rules the role may set aside. Nothing is recorded here.
+//! What a person may do with an open expense: in which role, for which amount, and which rules the
+//! role may set aside. Who acts, and whose an expense is, is in `people`. Nothing is recorded here.
 
 use rust_decimal::Decimal;
 
 use crate::agent::lookup::Found;
+use crate::agent::people::is_own;
 use crate::agent::resolve::{
     Refusal, Request, ResolveError, already_resolved, already_superseded, not_open,
 };
 use crate::domain::decision::{Decision, Submitter};
 use crate::domain::resolution::{Action, ResolutionRequest};
 use crate::domain::ruling::{Finding, Outcome, Role, Ruling};
-use crate::spelling::is_same_person;
-
-/// Who acts: the person whom the key belongs to, else the one that the body names.
-pub(super) fn actor(request: &Request) -> Result<String, ResolveError> {
-    match (&request.api_key.user_id, &request.wanted.actor) {
-        (Some(user_id), Some(actor)) if !is_same_person(user_id, actor) => {
-            Err(ResolveError::Refused {
-                refusal: Refusal::AnotherActor,
-                detail: format!(
-                    "this key belongs to {user_id}; omit `actor`, or send the key of the person who acts"
-                ),
-            })
-        }
-        (Some(actor), _) | (None, Some(actor)) => Ok(actor.clone()),
-        (None, None) => Err(ResolveError::Field {
-            field: "actor",
-            message: "this key belongs to no single person; write the person who acts".to_owned(),
-        }),
-    }
-}
 
 /// Checks that a decision is open and that a person may resolve it. The employee, and the people who
 /// handed the expense in, can only withdraw it, and need no role for that. Returns the amount that an
@@ -57,7 +38,8 @@ pub(super) fn may_resolve(
             detail: format!("this key does not have the role {role}; send a key that has it"),
         });
     }
-    match (is_own(request, submitters, actor), request.wanted.action) {
+    let is_own = is_own(decision, submitters, &request.api_key, actor);
+    match (is_own, request.wanted.action) {
         (true, Action::Withdraw) => {}
         (true, Action::Approve | Action::Deny) => {
             let detail = "people cannot approve or deny an expense that is their own or that they \
@@ -81,19 +63,6 @@ pub(super) fn role(request: &Request) -> Result<Role, ResolveError> {
                   a role; write the role in which you act"
                 .to_owned(),
     })
-}
-
-/// Whether an expense is the actor's own, or the actor handed it in. A key that handed it in also
-/// counts as the actor's if it belongs to a person now or did then: changing its user in the file of
-/// keys does not change who holds it.
-fn is_own(request: &Request, submitters: &[Submitter], actor: &str) -> bool {
-    let is_actor = |user_id: &str| is_same_person(actor, user_id);
-    is_actor(&request.stored.decision.expense.user_id)
-        || submitters.iter().any(|submitter| {
-            let is_personal = submitter.user_id.is_some() || request.api_key.user_id.is_some();
-            submitter.people().any(is_actor)
-                || (is_personal && submitter.api_key == request.api_key.id)
-        })
 }
 
 fn is_high_enough(role: Role, needed: Role) -> Result<(), ResolveError> {
