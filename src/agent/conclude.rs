@@ -25,6 +25,7 @@ impl Agent {
             reviewer: None,
             missing: Vec::new(),
             findings: Vec::new(),
+            caps: Vec::new(),
             reimbursable: None,
             duplicates: Vec::new(),
             validations: Vec::new(),
@@ -84,6 +85,7 @@ impl Agent {
             findings: verdict
                 .map(|verdict| verdict.findings.clone())
                 .unwrap_or_default(),
+            caps: found.map(|found| found.caps.clone()).unwrap_or_default(),
             reimbursable: found
                 .filter(|_| !asks_for_review)
                 .map(|found| found.verdict.reimbursable(found.amount())),

@@ -10,6 +10,7 @@ use crate::agent::JudgedExpense;
 use crate::agent::ask::StepRun;
 use crate::agent::prompts::facts::{DecideFacts, PolicyFacts};
 use crate::agent::validate::{self, AnswerRef};
+use crate::domain::cap::Cap;
 use crate::domain::decision::PolicyRef;
 use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::domain::ruling::{Role, Ruling};
@@ -51,6 +52,8 @@ pub struct Found {
     pub facts: DecideFacts,
     /// The amount above which an approval needs more evidence than the model's word.
     pub uncorroborated_limit: Decimal,
+    /// Its caps, and what the verdict saw used of them.
+    pub caps: Vec<Cap>,
     /// What policy code says about the expense.
     pub verdict: Verdict,
     /// The share of the caps that an approval takes.
@@ -91,7 +94,19 @@ impl Found {
                 rules,
             },
         };
-        let verdict = evaluate(&facts.policy.rules, &facts.subject());
+        let subject = facts.subject();
+        let verdict = evaluate(&facts.policy.rules, &subject);
+        let caps = facts.policy.rules.iter().filter(|facts| facts.is_cap());
+        let caps = caps.map(|facts| {
+            let found = facts.assess(&subject);
+            Cap::new(
+                found.rule,
+                found.window,
+                &judged.expense,
+                found.limit,
+                found.used,
+            )
+        });
         Self {
             policy: PolicyRef {
                 id: policy.category.clone(),
@@ -100,6 +115,7 @@ impl Found {
                 rules: policy.rules.iter().map(|rule| rule.id.clone()).collect(),
             },
             uncorroborated_limit: policy.uncorroborated_limit,
+            caps: caps.collect(),
             reservation: Reservation {
                 category: policy.category.clone(),
                 amount: facts.subject().amount,

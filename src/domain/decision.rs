@@ -9,10 +9,11 @@ use strum::{Display, EnumString, IntoStaticStr, VariantNames};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::domain::cap::Cap;
 use crate::domain::credit::Returned;
 use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::domain::money::Currency;
-use crate::domain::ruling::{Finding, Missing, Outcome, Role, Ruling};
+use crate::domain::ruling::{Finding, Missing, Outcome, Role, Ruling, Window};
 use crate::domain::step::StepReport;
 use crate::domain::validation::{Validation, ValidationType, failed_types};
 
@@ -98,6 +99,11 @@ pub struct Decision {
     pub missing: Vec<Missing>,
     /// What the rules say against approving the expense as it is, the strictest first.
     pub findings: Vec<Finding>,
+    /// Every cap of the policy. If the expense took its share, what was used is exactly what the share
+    /// was added to; otherwise it is what the verdict rests on. Empty if no policy judged the expense,
+    /// for a credit, and in records of earlier versions.
+    #[serde(default)]
+    pub caps: Vec<Cap>,
     /// How much of the expense may be paid under its policy, in the policy's currency. If the
     /// expense is approved or pending approval, all of it. If it is denied, what every broken
     /// rule still allows: a new expense could ask for this much, but nothing is paid, because a
@@ -172,6 +178,14 @@ impl Decision {
         if let Some(returned) = returned {
             self.reimbursable = Some(returned.reimbursable());
             self.reason = returned.reason();
+        }
+    }
+
+    /// Sets what is used of the caps, by window, to what the ledger holds while it adds the share of
+    /// this expense: others may have taken theirs since the verdict.
+    pub fn set_used(&mut self, used: impl Fn(Window) -> Decimal) {
+        for cap in &mut self.caps {
+            cap.set_used(used(cap.window));
         }
     }
 

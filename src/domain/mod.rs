@@ -3,6 +3,7 @@
 //! decisions from them.
 
 pub mod body;
+pub mod cap;
 pub mod credit;
 pub mod decision;
 pub mod expense;

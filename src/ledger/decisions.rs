@@ -83,7 +83,8 @@ impl LedgerWrite for RecordDecision<'_> {
             _ => None,
         };
         if let Some(reservation) = taken {
-            usage::check(transaction, decision, reservation).await?;
+            let usage = usage::check(transaction, decision, reservation).await?;
+            decision.set_used(|window| usage.of(window));
         }
         if let Some(claim) = self.idempotency {
             idempotency::bind(transaction, claim, decision).await?;

@@ -183,8 +183,8 @@ fn bind<'a>(query: Query<'a>, windows: &'a [(Window, String)]) -> Query<'a> {
     })
 }
 
-/// Checks that every cap can hold an expense. The tenant is locked until the transaction ends, so
-/// what fits now can be taken.
+/// Checks that every cap can hold an expense, and returns what is used of them. The tenant is locked
+/// until the transaction ends, so what fits now can be taken.
 ///
 /// # Errors
 /// [`RecordError::CapMoved`] when a cap cannot hold it.
@@ -192,7 +192,7 @@ pub(super) async fn check(
     transaction: &mut Connection,
     decision: &Decision,
     reservation: &Reservation,
-) -> Result<(), RecordError> {
+) -> Result<CapUsage, RecordError> {
     let expense = &decision.expense;
     let Reservation {
         amount,
@@ -220,7 +220,7 @@ pub(super) async fn check(
     if !caps.iter().all(holds) || splits.iter().any(is_split) {
         return Err(RecordError::CapMoved);
     }
-    Ok(())
+    Ok(usage)
 }
 
 /// Adds an expense that passed [`check`] to its windows and to the purchases at its merchant. Returns

@@ -106,6 +106,11 @@ impl RuleFacts {
         }
     }
 
+    /// Whether the rule is a cap.
+    pub fn is_cap(&self) -> bool {
+        matches!(self.rule.kind, RuleKind::Cap { .. })
+    }
+
     /// The limit of this rule, the window that the limit is for, and the ruling above the limit.
     fn terms(&self, subject: &Subject<'_>) -> (Decimal, Window, Ruling) {
         // A rule without an amount allows the whole expense or nothing of it, so that its findings

@@ -20,6 +20,7 @@ mod back_pressure;
 mod batch;
 mod breaker;
 mod budget;
+mod caps;
 mod collector;
 mod commands;
 mod compat;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use expense_agent::domain::cap::Cap;
 use expense_agent::domain::decision::{AgentOutcome, Decision, Duplicate, PolicyRef, Submitter};
 use expense_agent::domain::expense::{ConvertedAmount, Expense};
 use expense_agent::domain::feedback::{Feedback, FeedbackName, FeedbackSource};
@@ -65,6 +66,13 @@ fn full_decision() -> Decision {
             allowable: Decimal::ONE,
             exceeded: Decimal::ONE,
             message: text(),
+        }],
+        caps: vec![Cap {
+            rule: text(),
+            window: Window::Day,
+            window_key: Some(text()),
+            limit: Decimal::ONE,
+            used: Decimal::ONE,
         }],
         reimbursable: Some(Decimal::ONE),
         duplicates: vec![Duplicate {
@@ -242,10 +250,15 @@ fn unhashed(mut record: Value, kind: &RecordKind) -> Vec<String> {
 /// The texts of a decision that are not personal and stay when an employee's texts are erased: ids,
 /// amounts, dates, names that operators or this program gave, and texts made of these alone. A field
 /// that a person or a model fills freely belongs in the `personal` texts of its kind instead.
-const IMPERSONAL_OF_A_DECISION: [&str; 62] = [
+const IMPERSONAL_OF_A_DECISION: [&str; 67] = [
     "agent_outcome",
     "amount",
     "approver",
+    "caps.*.limit",
+    "caps.*.rule",
+    "caps.*.used",
+    "caps.*.window",
+    "caps.*.window_key",
     "category",
     "converted_amount.amount",
     "converted_amount.currency",

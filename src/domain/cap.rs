@@ -1,0 +1,57 @@
+//! The caps of a policy as one expense found them: limit, and what was used before it. Whether a cap
+//! allows an expense is decided in `policy`, what is used of it is kept in `ledger`.
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::domain::expense::Expense;
+use crate::domain::ruling::Window;
+
+/// A cap of the policy that judged an expense. Amounts are in the policy's currency.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Cap {
+    /// The rule's id.
+    pub rule: String,
+    /// What the cap adds up over.
+    pub window: Window,
+    /// Which one of these windows: the day, the year, or the id of the trip. Absent for a cap on one
+    /// expense, and if the expense names no trip.
+    pub window_key: Option<String>,
+    /// The most that the window may hold, whether or not the expense fits.
+    #[schema(example = "500.00")]
+    pub limit: Decimal,
+    /// How much of it was used before the expense.
+    #[schema(example = "0.00")]
+    pub used: Decimal,
+}
+
+impl Cap {
+    /// The cap of a rule, as an expense found it.
+    pub fn new(
+        rule: String,
+        window: Window,
+        expense: &Expense,
+        limit: Decimal,
+        used: Decimal,
+    ) -> Self {
+        let window_key = match window {
+            Window::Day => Some(expense.date.to_string()),
+            Window::Trip => expense.trip_id.clone(),
+            Window::Year => Some(format!("{:04}", expense.date.year())),
+            Window::Expense | Window::Merchant => None,
+        };
+        Self {
+            rule,
+            window,
+            window_key,
+            limit,
+            used,
+        }
+    }
+
+    /// Sets how much was used; the number keeps its decimals.
+    pub fn set_used(&mut self, used: Decimal) {
+        self.used = used + Decimal::new(0, self.used.scale());
+    }
+}
