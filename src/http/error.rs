@@ -56,7 +56,7 @@ pub enum Code {
     AnotherActor,
     /// A rule denies the expense; `detail` names what it allows and the role that may set it aside.
     ExceptionNeeded,
-    /// This tenant has no decision with this id.
+    /// This tenant has no decision with this id, or none that the user of this API key may see.
     NotFound,
     /// The path does not exist.
     NoSuchRoute,

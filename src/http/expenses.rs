@@ -29,7 +29,7 @@ use crate::http::error::{Code, Problem};
 use crate::http::idempotency::{self, Answer, MAX_KEY_CHARS, REPLAYED};
 use crate::http::limits::{Arrived, JsonBytes};
 use crate::keys::identity::Identity;
-use crate::ledger::{KeyClaim, StoredDecision};
+use crate::ledger::{KeyClaim, LedgerError, StoredDecision};
 use crate::spelling::is_same_person;
 use crate::telemetry::projections::server::{Decided, RequestTrace};
 use crate::telemetry::spans::baggage::as_user;
@@ -138,7 +138,7 @@ pub async fn create(
         .map_err(|error| Problem::body(error, Code::InvalidExpense))?;
     trace.set_employee(&submitted.expense.user_id);
     let submitted_by = submitter(&identity, &submitted.expense.user_id);
-    let tenant_id = identity.tenant_id;
+    let tenant_id = identity.tenant_id.clone();
     let idempotency = key.map(|key| KeyClaim {
         tenant_id: tenant_id.clone(),
         key,
@@ -148,12 +148,12 @@ pub async fn create(
         leased_until: received_at + app.config.deadline * 2,
         expires_at: received_at + app.config.key_retention,
     });
-    let supersedes = superseded(&app, &tenant_id, &mut submitted).await?;
+    let supersedes = superseded(&app, &identity, &mut submitted).await?;
     let expense = match app.config.redacts_ledger {
         true => submitted.expense.redacted(),
         false => submitted.expense,
     };
-    let refunds = purchase_of(&app, &tenant_id, &expense).await?;
+    let refunds = purchase_of(&app, &identity, &expense).await?;
     let permit = permit(&app)?;
     let case = Case {
         id: Uuid::now_v7(),
@@ -174,6 +174,15 @@ pub async fn create(
         supersedes,
     };
     let answer = decide(&app, case, permit, arrived).await?;
+    // Another person may have handed in the same expense with the same key.
+    let may_be_hidden = answer.is_replay && identity.own_only().is_some();
+    if may_be_hidden
+        && seen(&app, &identity, answer.stored.decision.id)
+            .await?
+            .is_none()
+    {
+        return Err(idempotency::other_body());
+    }
     Ok(created(&app, answer))
 }
 
@@ -243,7 +252,7 @@ fn created(app: &AppState, answer: Answer) -> Response {
 /// The purchase that a credit refunds; `None` when the expense is not a credit.
 async fn purchase_of(
     app: &AppState,
-    tenant_id: &str,
+    identity: &Identity,
     expense: &Expense,
 ) -> Result<Option<Box<StoredDecision>>, Problem> {
     let Some(id) = expense.refunds else {
@@ -254,7 +263,7 @@ async fn purchase_of(
         is_same_person(&purchase.user_id, &expense.user_id)
             && (purchase.currency, purchase.refunds) == (expense.currency, None)
     };
-    let stored = app.agent.ledger.get(tenant_id, id).await?;
+    let stored = seen(app, identity, id).await?;
     let message = match stored.filter(is_refundable) {
         Some(stored) if stored.superseded_by.is_some() => {
             "this purchase was decided anew; write the id in its `superseded_by`"
@@ -282,13 +291,13 @@ async fn purchase_of(
 /// its answer again.
 async fn superseded(
     app: &AppState,
-    tenant_id: &str,
+    identity: &Identity,
     submitted: &mut Submitted,
 ) -> Result<Option<Arc<StoredDecision>>, Problem> {
     let Some(id) = submitted.supersedes else {
         return Ok(None);
     };
-    let stored = app.agent.ledger.get(tenant_id, id).await?;
+    let stored = seen(app, identity, id).await?;
     let stored = stored.filter(|stored| {
         is_same_person(&stored.decision.expense.user_id, &submitted.expense.user_id)
     });
@@ -328,18 +337,36 @@ pub async fn get(
     Extension(identity): Extension<Identity>,
     Path(id): Path<String>,
 ) -> Result<Json<DecisionBody>, Problem> {
-    let stored = find(&app, &identity.tenant_id, &id).await?;
+    let stored = find(&app, &identity, &id).await?;
     Ok(Json(DecisionBody::new(&app, stored)))
 }
 
-/// A decision of a tenant by the id in a path.
+/// A decision that the caller may see, by the id in a path.
 ///
 /// # Errors
-/// When the tenant has no such decision, or the ledger fails.
-pub async fn find(app: &AppState, tenant_id: &str, id: &str) -> Result<StoredDecision, Problem> {
+/// When there is no such decision, or the ledger fails.
+pub async fn find(
+    app: &AppState,
+    identity: &Identity,
+    id: &str,
+) -> Result<StoredDecision, Problem> {
     let stored = match uuid(id) {
-        Some(id) => app.agent.ledger.get(tenant_id, id).await?,
+        Some(id) => seen(app, identity, id).await?,
         None => None,
     };
     stored.ok_or_else(|| Problem::new(Code::NotFound, "there is no decision with this id"))
+}
+
+/// A decision of the tenant, if the caller may see it.
+///
+/// # Errors
+/// When the ledger fails.
+pub async fn seen(
+    app: &AppState,
+    identity: &Identity,
+    id: Uuid,
+) -> Result<Option<StoredDecision>, LedgerError> {
+    let seen_by = identity.own_only();
+    let ledger = &app.agent.ledger;
+    ledger.get_seen_by(&identity.tenant_id, seen_by, id).await
 }

@@ -127,7 +127,8 @@ fn model_overloaded() -> Problem {
     Problem::new(Code::Overloaded, detail)
 }
 
-fn other_body() -> Problem {
+/// The problem of a key that was used for something else.
+pub fn other_body() -> Problem {
     let detail =
         "this `Idempotency-Key` was used with another body; send a new key for a new expense";
     Problem::new(Code::IdempotencyConflict, detail)

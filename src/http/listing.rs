@@ -16,7 +16,7 @@ use crate::domain::validation::ValidationType;
 use crate::http::AppState;
 use crate::http::docs::{Problems, Route};
 use crate::http::error::{Code, Problem};
-use crate::http::expenses::DecisionBody;
+use crate::http::expenses::{DecisionBody, seen};
 use crate::keys::identity::Identity;
 use crate::ledger::{Filter, PageRequest};
 
@@ -67,14 +67,15 @@ pub async fn list(
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Json<DecisionPage>, Problem> {
     let (filter, page) = parse(&parameters)?;
-    let tenant_id = &identity.tenant_id;
-    let ledger = &app.agent.ledger;
     if let Some(cursor) = page.after
-        && ledger.get(tenant_id, cursor).await?.is_none()
+        && seen(&app, &identity, cursor).await?.is_none()
     {
         return Err(unknown_cursor());
     }
-    let page = ledger.list(tenant_id, &filter, page).await?;
+    let ledger = &app.agent.ledger;
+    let page = ledger
+        .list(&identity.tenant_id, identity.own_only(), &filter, page)
+        .await?;
     let decisions = page
         .decisions
         .into_iter()

@@ -73,8 +73,8 @@ pub async fn create(
     Path(id): Path<String>,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let api_key = identity.api_key.ok_or_else(no_roles)?;
-    let stored = find(&app, &identity.tenant_id, &id).await?;
+    let api_key = identity.api_key.clone().ok_or_else(no_roles)?;
+    let stored = find(&app, &identity, &id).await?;
     let mut wanted = resolution::parse(&body, stored.decision.expense.currency)
         .map_err(|error| Problem::body(error, Code::InvalidResolution))?;
     if app.config.redacts_ledger {

@@ -49,4 +49,11 @@ impl Identity {
             api_key,
         })
     }
+    /// The only person whose decisions the caller sees: the user of a key without a role. Such a key
+    /// sees what its user handed in or is the employee of; every other caller sees all decisions of
+    /// the tenant.
+    pub fn own_only(&self) -> Option<&str> {
+        let key = self.api_key.as_deref()?;
+        key.user_id.as_deref().filter(|_| key.roles.is_empty())
+    }
 }

@@ -16,6 +16,7 @@ use crate::ledger::statement::query;
 use crate::ledger::write::LedgerWrite;
 use crate::ledger::{
     CapChange, Ledger, credits, duplicates, outbox, resolutions, seal, superseding, text_of, usage,
+    visibility,
 };
 use crate::spelling;
 
@@ -112,6 +113,7 @@ impl LedgerWrite for RecordDecision<'_> {
         }
         let record = json!(decision);
         insert(transaction, decision, text_of(&record), share_minor).await?;
+        visibility::note_submitters(transaction, decision).await?;
         let id = decision.id.to_string();
         Ok(seal::append(slot, &DECISION, &decision.tenant_id, &id, record).await?)
     }

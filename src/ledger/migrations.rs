@@ -70,6 +70,11 @@ const LATER: &[(i64, &str, &str)] = &[
     ),
     (15, "feedback", include_str!("migrations/0015_feedback.sql")),
     (16, "outbox", include_str!("migrations/0016_outbox.sql")),
+    (
+        18,
+        "submitters",
+        include_str!("migrations/0018_submitters.sql"),
+    ),
 ];
 
 /// The lists of migrations, in order, of an SQLite file.

@@ -13,7 +13,7 @@
 //! 3. `group_commit`: how writes share a transaction; `transaction`, `statement`, `db`, `sqlite`:
 //!    how they reach a database.
 //! 4. `seal`, `verify`: the hash chain.
-//! 5. `query`, `search`, `review_queue`, `related`, `export`, `duplicates`: reading back.
+//! 5. `query`, `visibility`, `search`, `review_queue`, `related`, `export`, `duplicates`: reading back.
 //! 6. `store`, `read_only`, `database_url`, `migrations`, `respell`: opening a ledger, and bringing its
 //!    tables up to date.
 
@@ -47,6 +47,7 @@ mod superseding;
 mod transaction;
 mod usage;
 pub mod verify;
+mod visibility;
 mod write;
 
 use std::collections::BTreeMap;

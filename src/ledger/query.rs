@@ -127,17 +127,19 @@ impl Ledger {
         row.map(stored_decision).transpose()
     }
 
-    /// A page of a tenant's decisions, without those that were superseded.
+    /// A page of a tenant's decisions, without those that were superseded: all of them, or, with
+    /// `seen_by`, those that this person may see.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn list(
         &self,
         tenant_id: &str,
+        seen_by: Option<&str>,
         filter: &Filter,
         page: PageRequest,
     ) -> Result<Page, LedgerError> {
-        let (sql, values) = select(tenant_id, filter, page);
+        let (sql, values) = select(tenant_id, seen_by, filter, page);
         let query = values
             .iter()
             .fold(query(AssertSqlSafe(sql)), |query, value| query.bind(value));
@@ -165,9 +167,14 @@ impl Ledger {
 /// The statement that reads a page, and its values; nothing that a caller sent is part of the SQL.
 /// With each filter alone an index finds the page, however many decisions there are. Only a pair of
 /// filters that hardly ever match together reads more.
-fn select(tenant_id: &str, filter: &Filter, page: PageRequest) -> (String, Vec<String>) {
+fn select(
+    tenant_id: &str,
+    seen_by: Option<&str>,
+    filter: &Filter,
+    page: PageRequest,
+) -> (String, Vec<String>) {
     let columns = column_filters(filter);
-    let is_unfiltered = columns.iter().all(|(_, _, value)| value.is_none());
+    let is_unfiltered = seen_by.is_none() && columns.iter().all(|(_, _, value)| value.is_none());
     let mut sql =
         format!("{SELECT} WHERE decision.tenant_id = $1 AND decision.superseded_by IS NULL");
     let mut values = vec![tenant_id.to_owned()];
@@ -175,6 +182,15 @@ fn select(tenant_id: &str, filter: &Filter, page: PageRequest) -> (String, Vec<S
         let Some(value) = value else { continue };
         values.push(value);
         sql.push_str(&format!(" AND {column}{suffix} = ${}", values.len()));
+    }
+    if let Some(person) = seen_by {
+        values.push(spelling::person(person).into_owned());
+        let n = values.len();
+        // What concerns one person is a short list. `person = … OR …` would read all decisions.
+        sql.push_str(&format!(
+            " AND decision.id IN (SELECT id FROM decision WHERE tenant_id = $1 AND person = ${n}
+             UNION ALL SELECT decision_id FROM submitter WHERE tenant_id = $1 AND person = ${n})"
+        ));
     }
     let mut range = String::new();
     let bounds = [

@@ -74,19 +74,20 @@ pub struct Stopped {
 }
 
 impl Ledger {
-    /// A page of a tenant's decisions that pass all conditions, without those that were superseded.
-    /// Without conditions on documents, the page is that of [`Ledger::list`].
+    /// A page of a tenant's decisions that pass all conditions, without those that were superseded, and
+    /// with `seen_by` only those that this person may see. Without conditions on documents, the page is that of [`Ledger::list`].
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn search(
         &self,
         tenant_id: &str,
+        seen_by: Option<&str>,
         search: &Search,
         page: PageRequest,
     ) -> Result<Found, LedgerError> {
         if search.content == Content::default() {
-            let listed = self.list(tenant_id, &search.filter, page).await?;
+            let listed = self.list(tenant_id, seen_by, &search.filter, page).await?;
             return Ok(Found {
                 decisions: listed.decisions,
                 next: listed.next,
@@ -105,7 +106,7 @@ impl Ledger {
         loop {
             let limit = BATCH.min(MAX_COMPARED - n_compared);
             let batch = PageRequest { after, limit };
-            let read = self.list(tenant_id, &search.filter, batch).await?;
+            let read = self.list(tenant_id, seen_by, &search.filter, batch).await?;
             let mut unread = read.decisions.into_iter();
             while found.decisions.len() < n_asked
                 && let Some(stored) = unread.next()

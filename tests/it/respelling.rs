@@ -219,7 +219,10 @@ async fn a_person_is_erased_in_every_spelling() {
             after: None,
             limit: 10,
         };
-        let page = ledger.list("default", &filter, request).await.unwrap();
+        let page = ledger
+            .list("default", None, &filter, request)
+            .await
+            .unwrap();
         assert_eq!(page.decisions.len(), 3);
         for stored in page.decisions {
             let text = stored.decision.expense.transaction;

@@ -170,7 +170,10 @@ async fn every_condition_finds_exactly_the_decisions_that_it_names() {
                     },
                     content: content.clone(),
                 };
-                let found = ledger.search("default", &search, FIRST).await.unwrap();
+                let found = ledger
+                    .search("default", None, &search, FIRST)
+                    .await
+                    .unwrap();
                 let found_ids: Vec<String> = found
                     .decisions
                     .iter()
@@ -203,7 +206,10 @@ async fn the_pages_of_a_search_hold_every_match_once() {
             },
             ..Search::default()
         };
-        let whole = ledger.search("default", &search, FIRST).await.unwrap();
+        let whole = ledger
+            .search("default", None, &search, FIRST)
+            .await
+            .unwrap();
         let ids = |decisions: &[expense_agent::ledger::StoredDecision]| {
             decisions
                 .iter()
@@ -216,7 +222,7 @@ async fn the_pages_of_a_search_hold_every_match_once() {
             let mut joined = Vec::new();
             let mut page = PageRequest { after: None, limit };
             loop {
-                let found = ledger.search("default", &search, page).await.unwrap();
+                let found = ledger.search("default", None, &search, page).await.unwrap();
                 joined.extend(ids(&found.decisions));
                 match found.next {
                     Some(next) => page.after = Some(next),
@@ -262,7 +268,7 @@ async fn a_search_stops_after_a_bounded_number_of_decisions_and_continues_from_t
             after: None,
             limit: 50,
         };
-        let first = ledger.search("default", &search, page).await.unwrap();
+        let first = ledger.search("default", None, &search, page).await.unwrap();
         assert!(first.decisions.is_empty());
         assert_eq!(first.stopped.unwrap().n_compared, MAX_COMPARED);
         assert_eq!(
@@ -272,7 +278,7 @@ async fn a_search_stops_after_a_bounded_number_of_decisions_and_continues_from_t
         let after = first.next;
         assert!(after.is_some());
         let second = ledger
-            .search("default", &search, PageRequest { after, ..page })
+            .search("default", None, &search, PageRequest { after, ..page })
             .await
             .unwrap();
         assert_eq!(second.decisions.len(), 1);
@@ -281,7 +287,7 @@ async fn a_search_stops_after_a_bounded_number_of_decisions_and_continues_from_t
         // An outcome is read from its index, so nothing else is compared.
         let mut narrow = search.clone();
         narrow.filter.outcome = Some("denied".parse().unwrap());
-        let none = ledger.search("default", &narrow, page).await.unwrap();
+        let none = ledger.search("default", None, &narrow, page).await.unwrap();
         assert!(none.decisions.is_empty() && none.stopped.is_none());
         ledger.close().await;
     })
@@ -316,7 +322,7 @@ async fn a_period_includes_its_first_moment_and_excludes_its_end() {
                 failed_validation: failed.map(|kind| kind.parse().unwrap()),
                 ..Filter::default()
             };
-            let page = ledger.list("default", &filter, FIRST).await.unwrap();
+            let page = ledger.list("default", None, &filter, FIRST).await.unwrap();
             let listed: Vec<String> = page
                 .decisions
                 .iter()

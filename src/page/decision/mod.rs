@@ -17,7 +17,7 @@ pub(super) async fn show(
     viewer: Viewer,
     Path(id): Path<String>,
 ) -> Result<Markup, Failure> {
-    let stored = find(&page.app, &viewer.identity.tenant_id, &id).await?;
+    let stored = find(&page.app, &viewer.identity, &id).await?;
     let decision = &stored.decision;
     let expense = &decision.expense;
     let content = html! {

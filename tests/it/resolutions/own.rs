@@ -286,22 +286,26 @@ async fn an_employee_without_a_role_may_only_withdraw_their_own_expense() {
     let own = submit(&app, "ea_feed", Some("kim"), "").await;
     let other = submit(&app, "ea_feed", Some("ana"), "").await;
     let without_role = |action: &str| json!({"action": action, "reason": "Not needed."});
-    for (decision, action, status, code) in [
-        (&own, "approve", 422, "invalid_resolution"),
-        (&own, "deny", 422, "invalid_resolution"),
-        (&other, "withdraw", 422, "invalid_resolution"),
+    for (key, decision, action) in [
+        ("ea_kim", &own, "approve"),
+        ("ea_kim", &own, "deny"),
+        ("ea_mia", &other, "withdraw"),
     ] {
-        let reply = app.resolve("ea_kim", decision, without_role(action)).await;
+        let reply = app.resolve(key, decision, without_role(action)).await;
         assert_eq!(
             (
                 reply.status,
                 &reply.body["code"],
                 &reply.body["errors"][0]["field"]
             ),
-            (status, &json!(code), &json!("role")),
+            (422, &json!("invalid_resolution"), &json!("role")),
             "{action}"
         );
     }
+    let reply = app
+        .resolve("ea_kim", &other, without_role("withdraw"))
+        .await;
+    assert_eq!(reply.body["code"], "not_found", "{:#}", reply.body);
     let reply = act(&app, "ea_kim", &own, "withdraw", None).await;
     assert_eq!(reply.body["code"], "role_missing", "{:#}", reply.body);
     for is_replay in [false, true] {
