@@ -8,6 +8,7 @@ pub mod combine;
 mod conclude;
 mod credit;
 pub mod decide;
+pub mod feedback;
 pub mod lookup;
 pub mod one_object;
 pub mod people;

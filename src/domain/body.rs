@@ -1,6 +1,7 @@
 //! Parses untrusted JSON objects field by field and reports every field that is not accepted.
 //! Amounts are parsed from the JSON text itself, so that no number ever passes through a binary
-//! float. Which fields a body has is decided in `submission` and `resolution`.
+//! float. Which fields a body has is decided in `submission`, `resolution` and
+//! `feedback`.
 //!
 //! A body is parsed in two passes. The first splits the object into its members and keeps the text
 //! of each value; the second parses each value as its field asks, so that one wrong value does not

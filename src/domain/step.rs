@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use strum::{Display, IntoStaticStr};
 use utoipa::ToSchema;
 
+use crate::domain::feedback::FeedbackName;
 use crate::domain::milliseconds::Milliseconds;
 
 /// The parts of a run. Each one is a span.
@@ -24,6 +25,9 @@ pub enum Step {
     Decide,
     /// A person resolves an open decision.
     Resolve,
+    /// A person says what they think of a decision. No part of a run, so no record names it.
+    #[serde(skip)]
+    Feedback(FeedbackName),
 }
 
 /// What one model call cost, in US dollars.

@@ -1,6 +1,6 @@
 //! What requests may contain, as JSON Schema in `/openapi.json`: lengths, patterns, formats, and which
-//! field needs which. The checks themselves are in `domain::body`, `domain::submission` and
-//! `domain::resolution`; a test compares the two. The bounds are added to the finished description,
+//! field needs which. The checks themselves are in `domain::body`, `domain::submission`,
+//! `domain::resolution` and `domain::feedback`; a test compares the two. The bounds are added to the finished description,
 //! because a derived schema has no conditions, and its patterns are literals that every field would
 //! repeat.
 //!
@@ -51,6 +51,21 @@ pub(super) fn add(contract: &mut Value) {
             &bounds,
         );
     }
+    let label_or_comment = json!({"anyOf": ["label", "comment"].map(|field| {
+        json!({"properties": {field: {"type": "string"}}, "required": [field]})
+    })});
+    merge(
+        contract,
+        &format!("{schemas}/FeedbackRequest"),
+        &label_or_comment,
+    );
+    for (field, bounds) in feedback_fields() {
+        merge(
+            contract,
+            &format!("{schemas}/FeedbackRequest/properties/{field}"),
+            &bounds,
+        );
+    }
     merge(
         contract,
         &format!("{schemas}/KeyedLine/properties/idempotency_key"),
@@ -66,7 +81,7 @@ pub(super) fn add(contract: &mut Value) {
 }
 
 /// The bounds of parameters, each with its route, method and name.
-fn parameters() -> [(&'static str, &'static str, &'static str, Value); 8] {
+fn parameters() -> [(&'static str, &'static str, &'static str, Value); 12] {
     let id = || json!({"type": "string", "format": "uuid"});
     let name = || line(json!("string"), MAX_ID_CHARS);
     [
@@ -88,6 +103,15 @@ fn parameters() -> [(&'static str, &'static str, &'static str, Value); 8] {
         ("/v1/expenses", "get", "limit", json!({"type": "integer"})),
         ("/v1/expenses/{id}", "get", "id", id()),
         ("/v1/expenses/{id}/resolution", "post", "id", id()),
+        ("/v1/expenses/{id}/feedback", "get", "id", id()),
+        ("/v1/expenses/{id}/feedback/{name}", "put", "id", id()),
+        ("/v1/expenses/{id}/feedback/{name}", "delete", "id", id()),
+        (
+            "/v1/expenses/{id}/feedback/{name}",
+            "delete",
+            "actor",
+            name(),
+        ),
     ]
 }
 
@@ -110,7 +134,7 @@ fn submission_fields() -> Map<String, Value> {
         {"type": "number", "exclusiveMaximum": 0, "exclusiveMinimum": -1_000_000_000_000_i64},
     ]);
     fields(json!({
-        "transaction": text(),
+        "transaction": text(json!("string")),
         "amount": {"oneOf": amounts},
         "currency": {"enum": currencies(|_| true).chain([Value::Null]).collect::<Vec<_>>()},
         "merchant": line(nullable(), MAX_MERCHANT_CHARS),
@@ -188,9 +212,19 @@ fn resolution_fields() -> Map<String, Value> {
     ]);
     fields(json!({
         "actor": line(nullable(), MAX_ID_CHARS),
-        "reason": text(),
+        "reason": text(json!("string")),
         "amount": {"type": ["string", "number", "null"], "oneOf": amounts},
         "category": line(nullable(), MAX_ID_CHARS),
+    }))
+}
+
+/// Which labels there are, and whether a comment is needed, depends on the name in the path.
+fn feedback_fields() -> Map<String, Value> {
+    let nullable = || json!(["string", "null"]);
+    fields(json!({
+        "label": line(nullable(), MAX_ID_CHARS),
+        "comment": text(nullable()),
+        "actor": line(nullable(), MAX_ID_CHARS),
     }))
 }
 
@@ -231,9 +265,9 @@ fn line(types: Value, max_chars: usize) -> Value {
 
 /// A free text: it has no control characters other than line breaks, and at least one visible
 /// character.
-fn text() -> Value {
+fn text(types: Value) -> Value {
     let accepted = r"[^\u0000-\u0009\u000b\u000c\u000e-\u001f\u007f-\u009f]*";
     let visible = format!("[^{CONTROL}{BLANK}{INVISIBLE}]");
     let pattern = format!("^{accepted}{visible}{accepted}$");
-    json!({"type": "string", "minLength": 1, "maxLength": MAX_TEXT_CHARS, "pattern": pattern})
+    json!({"type": types, "minLength": 1, "maxLength": MAX_TEXT_CHARS, "pattern": pattern})
 }

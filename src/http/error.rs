@@ -86,6 +86,8 @@ pub enum Code {
     /// Fields of a resolution are invalid, missing, unknown or repeated, or do not fit the expense;
     /// `errors` lists all of them.
     InvalidResolution,
+    /// Fields of feedback are invalid, missing, unknown or repeated; `errors` lists all of them.
+    InvalidFeedback,
     /// The service failed; its log and the trace show where.
     Internal,
     /// As many requests as the service allows are in progress, or the model has more calls waiting
@@ -124,7 +126,9 @@ impl Code {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::MisdirectedRequest => StatusCode::MISDIRECTED_REQUEST,
-            Self::InvalidExpense | Self::InvalidResolution => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::InvalidExpense | Self::InvalidResolution | Self::InvalidFeedback => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Overloaded | Self::DeadlineExceeded | Self::LedgerUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE

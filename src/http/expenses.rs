@@ -115,6 +115,9 @@ impl Route for Create {
             links(
                 ("read" = (operation_id = "get", parameters(("id" = "$response.body#/id")))),
                 ("resolve" = (operation_id = "resolve_expense", parameters(("id" = "$response.body#/id")))),
+                ("read_feedback" = (operation_id = "list_feedback", parameters(("id" = "$response.body#/id")))),
+                ("give_feedback" = (operation_id = "give_feedback", parameters(("id" = "$response.body#/id")))),
+                ("take_feedback_back" = (operation_id = "take_feedback_back", parameters(("id" = "$response.body#/id")))),
             ),
         ),
         Problems<Create>,

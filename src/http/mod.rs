@@ -8,6 +8,7 @@ mod bounds;
 pub mod docs;
 pub mod error;
 pub mod expenses;
+pub mod feedback;
 pub mod head;
 pub mod health;
 pub mod idempotency;
@@ -102,6 +103,8 @@ pub fn router(state: Arc<AppState>, instruments: Instruments) -> Router {
         .routes(routes!(batch::create))
         .layer(Extension(single))
         .routes(routes!(resolutions::create))
+        .routes(routes!(feedback::list))
+        .routes(routes!(feedback::give, feedback::take_back))
         .routes(routes!(policies::list))
         .layer(from_fn(admission::require_identity))
         .split_for_parts();

@@ -20,6 +20,7 @@ use crate::agent::{Agent, JudgedExpense, MAX_RECORD_ATTEMPTS};
 use crate::clock::day_of;
 use crate::domain::decision::Decision;
 use crate::domain::expense::{ConvertedAmount, Expense};
+use crate::domain::overturned::{Judgement, judgement};
 use crate::domain::resolution::{Action, Resolution, ResolutionRequest};
 use crate::domain::ruling::{Finding, Outcome};
 use crate::domain::step::Step;
@@ -229,11 +230,20 @@ impl Agent {
         change: CapChange<'_>,
     ) -> Result<Resolved, RecordError> {
         let record_hash = self.ledger.resolve(open, &mut resolution, change).await?;
+        self.imply_feedback(&open.decision, &resolution, &record_hash)
+            .await;
         Ok(Resolved {
             decision: open.decision.clone(),
             resolution,
             record_hash: Some(record_hash),
         })
+    }
+}
+
+impl Resolved {
+    /// How the resolution judges what the machine proposed; `None` if there is nothing to judge.
+    pub fn judgement(&self) -> Option<Judgement> {
+        judgement(&self.decision, &self.resolution)
     }
 }
 

@@ -7,7 +7,7 @@ use opentelemetry_sdk::trace::SpanData;
 
 use crate::telemetry::names;
 use crate::telemetry::names::attribute::Attribute;
-use crate::telemetry::names::compat;
+use crate::telemetry::names::{compat, log_events};
 
 /// Adds the attributes to a finished span.
 pub(super) fn add(span: &mut SpanData) {
@@ -18,6 +18,7 @@ pub(super) fn add(span: &mut SpanData) {
         Some("invoke_agent") => Some("AGENT"),
         Some("execute_tool") => Some("TOOL"),
         Some("chat") => Some("LLM"),
+        _ if find(attributes, names::EXPENSE_FEEDBACK_NAME).is_some() => Some("EVALUATOR"),
         _ => find(attributes, names::STEP_NAME).map(|_| "CHAIN"),
     };
     let mut added = Vec::new();
@@ -41,12 +42,46 @@ pub(super) fn add(span: &mut SpanData) {
                 .filter_map(|(name, from)| Some(name.with(find(attributes, from)?.clone()))),
         );
     }
+    let mut events = span.events.events.iter();
+    if let Some(event) = events.find(|event| event.name == names::EVENT_EVALUATION_RESULT) {
+        added.extend(annotation(
+            &event.attributes,
+            find(attributes, names::USER_ID),
+        ));
+    }
     if find(attributes, names::VALIDATION_STATUS).is_some_and(|status| status.as_str() == "failed")
     {
         added.push(compat::LANGFUSE_OBSERVATION_LEVEL.with("WARNING"));
     }
     rename_prompts(attributes);
     attributes.extend(added);
+}
+
+/// Feedback as an annotation of
+/// [OpenInference](https://github.com/Arize-ai/openinference/blob/main/spec/annotations.md), from the
+/// attributes of its event and the person who gave it.
+fn annotation(evaluation: &[KeyValue], author: Option<&Value>) -> Vec<KeyValue> {
+    let copies = [
+        (compat::ANNOTATION_NAME, log_events::GEN_AI_EVALUATION_NAME),
+        (
+            compat::ANNOTATION_LABEL,
+            log_events::GEN_AI_EVALUATION_SCORE_LABEL,
+        ),
+        (
+            compat::ANNOTATION_SCORE,
+            log_events::GEN_AI_EVALUATION_SCORE_VALUE,
+        ),
+        (
+            compat::ANNOTATION_EXPLANATION,
+            log_events::GEN_AI_EVALUATION_EXPLANATION,
+        ),
+    ];
+    let copies = copies
+        .into_iter()
+        .filter_map(|(name, from)| Some(name.with(find(evaluation, from)?.clone())));
+    let author = author.map(|author| compat::ANNOTATION_IDENTIFIER.with(author.clone()));
+    let kind = compat::ANNOTATION_ANNOTATOR_KIND.with("HUMAN");
+    copies.chain([kind]).chain(author).collect()
 }
 
 /// Renames the keys that begin with `gen_ai.prompt`, because Langfuse shows any such attribute as

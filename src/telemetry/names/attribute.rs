@@ -88,6 +88,8 @@ pub enum Place {
     Chat,
     /// The span of a person's resolution.
     ResolveExpense,
+    /// The span of what a person says of a decision.
+    Feedback,
     /// The span of the service's start.
     #[strum(to_string = "`start`")]
     Start,
@@ -103,7 +105,10 @@ pub enum Place {
     /// The event of evidence that points to several categories.
     #[strum(to_string = "`evidence.ambiguous`")]
     AmbiguousEvidence,
-    /// The log record of a check.
+    /// The event of a person's feedback.
+    #[strum(to_string = "event `gen_ai.evaluation.result`")]
+    FeedbackEvent,
+    /// The log record of a check, or of a person's feedback.
     #[strum(to_string = "log record `gen_ai.evaluation.result`")]
     Evaluation,
     /// The log record of a failed dependency.

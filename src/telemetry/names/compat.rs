@@ -8,9 +8,9 @@ attributes! {
     /// Every compatibility key.
     pub const ATTRIBUTES;
 
-    /// Kind of the span: `AGENT`, `CHAIN`, `LLM` or `TOOL`.
+    /// Kind of the span: `AGENT`, `CHAIN`, `EVALUATOR`, `LLM` or `TOOL`.
     OPENINFERENCE_SPAN_KIND = "openinference.span.kind", String,
-        on [InvokeAgent, Classify, ExecuteTool, Decide, Chat, ResolveExpense]
+        on [InvokeAgent, Classify, ExecuteTool, Decide, Chat, ResolveExpense, Feedback]
         with CompatibilityKeys, OpenInference, Low;
     /// The model that was asked.
     LLM_MODEL_NAME = "llm.model_name", String,
@@ -30,4 +30,22 @@ attributes! {
     /// Replaces `gen_ai.prompt.version` for the same reason.
     LANGFUSE_OBSERVATION_PROMPT_VERSION = "langfuse.observation.prompt.version", String,
         on [Chat] with CompatibilityKeys, Langfuse, Low;
+    /// What the feedback is about.
+    ANNOTATION_NAME = "annotations.0.annotation.name", String,
+        on [Feedback] with CompatibilityKeys, OpenInference, Low;
+    /// The label of the feedback.
+    ANNOTATION_LABEL = "annotations.0.annotation.label", String,
+        on [Feedback] with CompatibilityKeys, OpenInference, Low;
+    /// 1 if the feedback speaks for the decision, 0 if it speaks against it.
+    ANNOTATION_SCORE = "annotations.0.annotation.score", Double,
+        on [Feedback] with CompatibilityKeys, OpenInference, Low;
+    /// The comment, where content is captured.
+    ANNOTATION_EXPLANATION = "annotations.0.annotation.explanation", String,
+        on [Feedback] with CompatibilityKeys, OpenInference, High;
+    /// Always `HUMAN`.
+    ANNOTATION_ANNOTATOR_KIND = "annotations.0.annotation.annotator_kind", String,
+        on [Feedback] with CompatibilityKeys, OpenInference, Low;
+    /// The person who gave the feedback, so that a backend keeps one annotation of each.
+    ANNOTATION_IDENTIFIER = "annotations.0.annotation.identifier", String,
+        on [Feedback] with CompatibilityKeys, OpenInference, High;
 }

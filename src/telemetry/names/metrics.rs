@@ -11,11 +11,12 @@ use super::instrument::{
     Declared, Instrument, Metric, ObservedCounter, ObservedGauge, buckets, metrics,
 };
 use super::{
-    AGENT_OUTCOME, ERROR_TYPE, EXPENSE_CATEGORY, EXPENSE_OUTCOME, EXPENSE_OVERRIDE,
-    EXPENSE_RESOLUTION_ACTION, EXPENSE_RESOLUTION_ROLE, GEN_AI_AGENT_NAME, GEN_AI_OPERATION_NAME,
-    GEN_AI_PROVIDER_NAME, GEN_AI_REQUEST_MODEL, GEN_AI_TOOL_NAME, GEN_AI_TOOL_TYPE,
-    HTTP_REQUEST_METHOD, HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE, SERVER_ADDRESS, SERVER_PORT,
-    STEP_NAME, TENANT_ID, URL_SCHEME, VALIDATION_STATUS, VALIDATION_TYPE,
+    AGENT_OUTCOME, ERROR_TYPE, EXPENSE_CATEGORY, EXPENSE_FEEDBACK_LABEL, EXPENSE_FEEDBACK_NAME,
+    EXPENSE_FEEDBACK_SOURCE, EXPENSE_OUTCOME, EXPENSE_OVERRIDE, EXPENSE_RESOLUTION_ACTION,
+    EXPENSE_RESOLUTION_ROLE, GEN_AI_AGENT_NAME, GEN_AI_OPERATION_NAME, GEN_AI_PROVIDER_NAME,
+    GEN_AI_REQUEST_MODEL, GEN_AI_TOOL_NAME, GEN_AI_TOOL_TYPE, HTTP_REQUEST_METHOD,
+    HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE, SERVER_ADDRESS, SERVER_PORT, STEP_NAME, TENANT_ID,
+    URL_SCHEME, VALIDATION_STATUS, VALIDATION_TYPE,
 };
 
 attributes! {
@@ -39,6 +40,9 @@ attributes! {
     /// request did not arrive in time; `idle`: no request came in time; `stalled`: nothing was read
     /// or written during a request.
     EXPENSE_CONNECTION_REASON = "expense.connection.reason", String, on [Metrics], Ours, Low;
+    /// `action` if the person approved what the machine would have denied, or the other way round;
+    /// `category` if in another category; `amount` if only a part. The first that applies.
+    EXPENSE_OVERTURNED_KIND = "expense.overturned.kind", String, on [Metrics], Ours, Low;
     /// `input` or `output`.
     GEN_AI_TOKEN_TYPE = "gen_ai.token.type", String, on [Metrics], GenAi, Low;
 }
@@ -76,6 +80,22 @@ const TOKENS: &[f64] = &[
 const OWN_SECONDS: &[f64] = &[
     0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025,
     0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// Seconds that an expense waits for a person: from a minute to four weeks.
+const WAIT_SECONDS: &[f64] = &[
+    60.0,
+    300.0,
+    900.0,
+    3_600.0,
+    14_400.0,
+    43_200.0,
+    86_400.0,
+    172_800.0,
+    345_600.0,
+    604_800.0,
+    1_209_600.0,
+    2_419_200.0,
 ];
 
 /// The attributes of every metric of a model call.
@@ -166,6 +186,19 @@ metrics! {
     /// Decisions that a person resolved.
     resolutions: Counter<u64> = "expense.resolutions", "{resolution}",
         by &[EXPENSE_RESOLUTION_ACTION, EXPENSE_RESOLUTION_ROLE], Ours;
+    /// Time from the receipt of an expense until a person resolved it.
+    resolution_duration: Histogram<f64>[WAIT_SECONDS] = "expense.resolution.duration", "s",
+        by &[EXPENSE_RESOLUTION_ACTION], Ours;
+    /// Feedback that was given, and what resolutions imply. The share of `wrong` among the feedback
+    /// named `decision` from the source `resolution` is the rate of overturned decisions.
+    feedback: Counter<u64> = "expense.feedback", "{feedback}",
+        by &[EXPENSE_FEEDBACK_NAME, EXPENSE_FEEDBACK_LABEL, EXPENSE_FEEDBACK_SOURCE], Ours;
+    /// Decisions that a person resolved otherwise than the machine proposed. Not the decisions with
+    /// `expense.override`, in which policy code overruled the model.
+    overturned: Counter<u64> = "expense.overturned", "{decision}",
+        by &[EXPENSE_OVERTURNED_KIND], Ours;
+    /// Cost of the model calls of overturned decisions in US dollars.
+    overturned_cost: Counter<f64> = "expense.overturned.cost", "USD", by &[], Ours;
     /// Decisions in the ledger that wait for a person. Replicas that share a ledger report the same
     /// value.
     pending: Gauge<u64> = "expense.decisions.pending", "{decision}",

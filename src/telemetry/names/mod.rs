@@ -20,7 +20,7 @@ attributes! {
     /// Every attribute of a span or of its events, in the order of the tree.
     pub const ALL;
 
-    /// The employee the expense belongs to; on a resolution, the person who resolves the decision.
+    /// The employee the expense belongs to; on a resolution or feedback, the person who acts.
     USER_ID = "user.id", String, on [All], Core, High;
     /// The tenant whose policies and caps apply.
     TENANT_ID = "tenant.id", String, on [All], Ours, High;
@@ -63,7 +63,8 @@ attributes! {
     SAMPLING_RATIO = "sampling.ratio", Double, on [Server, Start], Ours, Low;
 
     /// UUIDv7 of the decision.
-    EXPENSE_ID = "expense.id", String, on [Server, InvokeAgent, ResolveExpense], Ours, High;
+    EXPENSE_ID = "expense.id", String,
+        on [Server, InvokeAgent, ResolveExpense, Feedback], Ours, High;
     /// UUIDv7 of the decision that this one supersedes. The model did not answer there, and the
     /// span links to the request that was decided then.
     EXPENSE_SUPERSEDES = "expense.supersedes", String, on [InvokeAgent], Ours, High;
@@ -94,7 +95,7 @@ attributes! {
     /// Hash of the ledger's record. It depends on all records before it, and
     /// `ledger verify --head` looks it up.
     EXPENSE_RECORD_HASH = "expense.record.hash", String,
-        on [InvokeAgent, ResolveExpense], Ours, High;
+        on [InvokeAgent, ResolveExpense, Feedback], Ours, High;
     /// What the person did: `approve`, `deny` or `withdraw`.
     EXPENSE_RESOLUTION_ACTION = "expense.resolution.action", String,
         on [ResolveExpense], Ours, Low;
@@ -106,6 +107,17 @@ attributes! {
     /// Code of the problem with which the resolution was refused.
     EXPENSE_RESOLUTION_REFUSED = "expense.resolution.refused", String,
         on [ResolveExpense], Ours, Low;
+    /// What the feedback is about: `decision`, `category`, `reason` or `note`.
+    EXPENSE_FEEDBACK_NAME = "expense.feedback.name", String, on [Feedback], Ours, Low;
+    /// `right` or `wrong` of a decision, the category that the expense should have had, `useful` or
+    /// `not_useful` of a reason. Absent from a note, and when the feedback was removed.
+    EXPENSE_FEEDBACK_LABEL = "expense.feedback.label", String, on [Feedback], Ours, Low;
+    /// `resolution` if a resolution implies the feedback, `employee` if it is from the employee or
+    /// a person who handed the expense in, else `person`.
+    EXPENSE_FEEDBACK_SOURCE = "expense.feedback.source", String,
+        on [Feedback, Evaluation, FeedbackEvent], Ours, Low;
+    /// True if the person removed their feedback. Absent otherwise.
+    EXPENSE_FEEDBACK_REMOVED = "expense.feedback.removed", Boolean, on [Feedback], Ours, Low;
     /// `failed` if a check failed for good, else `passed`. Absent if nothing was checked.
     VALIDATION_STATUS = "validation.status", String,
         on [InvokeAgent, Classify, ExecuteTool, Decide], Ours, Low;
@@ -230,8 +242,14 @@ attributes! {
 
 /// The baggage members that are stamped on every span; a caller's other members are ignored.
 pub const FROM_BAGGAGE: [Attribute; 4] = [USER_ID, TENANT_ID, SESSION_ID, FEATURE_NAME];
-/// Ids that people search for: one that is personal data is replaced by a pseudonym.
-pub const IDENTITIES: [Attribute; 3] = [USER_ID, TENANT_ID, SESSION_ID];
+/// Ids that people search for, each with what it names: one that is personal data is replaced by a
+/// pseudonym.
+pub const IDENTITIES: [(Attribute, &str); 4] = [
+    (USER_ID, "user"),
+    (TENANT_ID, "tenant"),
+    (SESSION_ID, "session"),
+    (compat::ANNOTATION_IDENTIFIER, "user"),
+];
 
 events! {
     /// Every span event.
@@ -249,6 +267,8 @@ events! {
     /// The evidence points to several categories, and another one than the model's is stricter, so a
     /// person reviews the expense. No check failed.
     EVENT_EVIDENCE_AMBIGUOUS = "evidence.ambiguous", on [ExecuteTool];
+    /// A person gave feedback. A log record of the same name belongs to the decision that it judges.
+    EVENT_EVALUATION_RESULT = "gen_ai.evaluation.result", on [Feedback];
     /// Another expense used up the cap between verdict and record, so the verdict was computed
     /// again.
     EVENT_CAP_MOVED = "cap.moved", on [InvokeAgent];

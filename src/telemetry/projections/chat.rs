@@ -169,6 +169,7 @@ fn details(info: &ModelInfo, request: &ChatRequest<'_>, reply: &Reply) -> LogEve
         name: log_events::EVENT_GEN_AI_OPERATION_DETAILS,
         severity: Severity::Info,
         attributes,
+        about: None,
     }
 }
 

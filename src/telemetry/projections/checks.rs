@@ -105,5 +105,6 @@ fn evaluation(validation: &Validation) -> LogEvent {
         name: log_events::EVENT_GEN_AI_EVALUATION_RESULT,
         severity,
         attributes,
+        about: None,
     }
 }

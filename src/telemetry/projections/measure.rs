@@ -6,7 +6,11 @@ use opentelemetry::KeyValue;
 
 use crate::agent::Recorded;
 use crate::agent::ask::StepRun;
+use crate::agent::feedback::Given;
 use crate::agent::resolve::Resolved;
+use crate::domain::decision::Decision;
+use crate::domain::overturned::Judgement;
+use crate::domain::step::Cost;
 use crate::llm::{ChatRequest, Reply};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::ended::Ended;
@@ -58,8 +62,7 @@ impl Metrics {
         duration.record(recorded.record_duration.as_secs_f64(), &[]);
         let decision_cost = &self.instruments.decision_cost;
         let series = self.series(decision_cost, ended);
-        let calls = recorded.decision.steps.iter().flat_map(|step| &step.calls);
-        for cost in calls.filter_map(|call| call.cost.as_ref()) {
+        for cost in known_costs(&recorded.decision) {
             decision_cost.add(usd(cost.total), &series);
         }
     }
@@ -67,9 +70,36 @@ impl Metrics {
     /// Counts a decision that a person resolved. A repeated request gets the first resolution again
     /// and is not counted: it has no record of its own.
     pub(super) fn resolved(&self, resolved: &Resolved, ended: &Ended<'_>) {
-        if resolved.record_hash.is_some() {
-            let resolutions = &self.instruments.resolutions;
-            resolutions.add(1, &self.series(resolutions, ended));
+        let Resolved {
+            decision,
+            resolution,
+            record_hash: Some(_),
+        } = resolved
+        else {
+            return;
+        };
+        let resolutions = &self.instruments.resolutions;
+        resolutions.add(1, &self.series(resolutions, ended));
+        let waited = resolution.resolved_at.duration_since(decision.received_at);
+        if let Ok(waited) = Duration::try_from(waited) {
+            let duration = &self.instruments.resolution_duration;
+            duration.record(waited.as_secs_f64(), &self.series(duration, ended));
+        }
+        if let Some(Judgement::Overturned(kind)) = resolved.judgement() {
+            let kind = metrics::EXPENSE_OVERTURNED_KIND.with(<&'static str>::from(kind));
+            self.instruments.overturned.add(1, &[kind]);
+            for cost in known_costs(decision) {
+                self.instruments.overturned_cost.add(usd(cost.total), &[]);
+            }
+        }
+    }
+
+    /// Counts feedback that was given. Saying the same again has no record and is not counted, nor is
+    /// taking feedback back.
+    pub(super) fn feedback_given(&self, given: &Given, ended: &Ended<'_>) {
+        if given.record_hash.is_some() && !given.feedback.removed {
+            let feedback = &self.instruments.feedback;
+            feedback.add(1, &self.series(feedback, ended));
         }
     }
 
@@ -122,6 +152,12 @@ impl Metrics {
             }
         }
     }
+}
+
+/// The costs of the model calls of a decision, as far as they are known.
+fn known_costs(decision: &Decision) -> impl Iterator<Item = &Cost> {
+    let calls = decision.steps.iter().flat_map(|step| &step.calls);
+    calls.filter_map(|call| call.cost.as_ref())
 }
 
 /// A series with an attribute that its span does not have.

@@ -269,7 +269,7 @@ fn model_step(run: &StepRun) -> Projection {
     projection
 }
 
-fn ledger_failure(error: &LedgerError) -> Projection {
+pub(super) fn ledger_failure(error: &LedgerError) -> Projection {
     failed("ledger", error)
 }
 

@@ -56,15 +56,10 @@ fn scrub_attributes(attributes: &mut [KeyValue], pseudonyms: &Pseudonyms) {
 /// Redacts the text of one attribute, by its key: the text of an identity becomes a pseudonym if it
 /// is personal data.
 pub(crate) fn scrub_text<'a>(key: &str, text: &'a str, pseudonyms: &Pseudonyms) -> Cow<'a, str> {
-    match names::IDENTITIES.iter().any(|name| name.key == key) {
-        true => pseudonyms.name(role(key), text),
-        false => redact(text),
+    match names::IDENTITIES.iter().find(|(name, _)| name.key == key) {
+        Some((_, role)) => pseudonyms.name(role, text),
+        None => redact(text),
     }
-}
-
-/// The first part of a key, such as `user` of `user.id`.
-fn role(key: &str) -> &str {
-    key.split('.').next().unwrap_or(key)
 }
 
 fn redact_in_place(text: &mut Cow<'static, str>) {

@@ -1,5 +1,5 @@
 //! Log records that are emitted beside a span of the decision tree: checks, captured content, and
-//! exceptions. They carry the ids of the span.
+//! exceptions. They carry the ids of that span, or of the one that they are about.
 
 use opentelemetry::logs::{AnyValue, LogRecord, Logger, Severity};
 use opentelemetry::trace::SpanContext;
@@ -15,6 +15,8 @@ pub(crate) struct LogEvent {
     pub(crate) name: &'static str,
     pub(crate) severity: Severity,
     pub(crate) attributes: Vec<KeyValue>,
+    /// The span that it is about, if that is another than the one beside which it is emitted.
+    pub(crate) about: Option<SpanContext>,
 }
 
 impl LogEvent {
@@ -28,11 +30,13 @@ impl LogEvent {
             name: log_events::EVENT_EXCEPTION,
             severity: Severity::Error,
             attributes,
+            about: None,
         }
     }
 
-    /// Emits the record as part of a span.
-    pub(crate) fn emit(self, logger: &SdkLogger, span: &SpanContext) {
+    /// Emits the record as part of the span that it is about.
+    pub(crate) fn emit(self, logger: &SdkLogger, beside: &SpanContext) {
+        let span = self.about.as_ref().unwrap_or(beside);
         let mut record = logger.create_log_record();
         record.set_event_name(self.name);
         record.set_severity_number(self.severity);

@@ -7,6 +7,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::context::FutureExt;
 use opentelemetry::trace::SpanKind;
 
+use crate::domain::feedback::FeedbackName;
 use crate::domain::step::Step;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::ended::Ended;
@@ -56,6 +57,10 @@ pub(crate) fn span_name(step: Step) -> &'static str {
         Step::PolicyLookup => "execute_tool policy_lookup",
         Step::Decide => "decide",
         Step::Resolve => "resolve_expense",
+        Step::Feedback(FeedbackName::Decision) => "feedback decision",
+        Step::Feedback(FeedbackName::Category) => "feedback category",
+        Step::Feedback(FeedbackName::Reason) => "feedback reason",
+        Step::Feedback(FeedbackName::Note) => "feedback note",
     }
 }
 
@@ -78,6 +83,9 @@ fn known_at_start(step: Step) -> Vec<KeyValue> {
         // With any `gen_ai.*` key, some backends would show the step itself as a model call.
         Step::Classify | Step::Decide | Step::Resolve => {
             vec![names::STEP_NAME.with(<&'static str>::from(step))]
+        }
+        Step::Feedback(name) => {
+            vec![names::EXPENSE_FEEDBACK_NAME.with(<&'static str>::from(name))]
         }
     }
 }

@@ -66,6 +66,11 @@ pub(crate) fn resolution_of(decision: &Value) -> String {
     format!("{}/resolution", path_of(decision))
 }
 
+/// The path of the feedback on a decision under a name.
+pub(crate) fn feedback_on(decision: &Value, name: &str) -> String {
+    format!("{}/feedback/{name}", path_of(decision))
+}
+
 /// The only check of this type in a decision.
 pub(crate) fn check<'a>(decision: &'a Value, validation_type: &str) -> &'a Value {
     let checks = decision["validations"].as_array().unwrap();

@@ -45,6 +45,7 @@ use expense_agent::telemetry::provider::Telemetry;
 use expense_agent::telemetry::settings::{TelemetrySettings, Variables};
 use expense_agent::telemetry::subscriber::LogFormat;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
+use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -52,7 +53,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use expenses::{path_of, resolution_of};
+use expenses::{feedback_on, path_of, resolution_of};
 use exposition::Page;
 use fake_openai::FakeOpenAi;
 use store::TestStore;
@@ -303,11 +304,8 @@ impl TestApp {
         headers: &[(&str, &str)],
     ) -> Reply {
         let body: Value = body.into();
-        self.send(
-            self.request(reqwest::Method::POST, path, headers)
-                .json(&body),
-        )
-        .await
+        self.send(self.request(Method::POST, path, headers).json(&body))
+            .await
     }
 
     /// Posts an expense with an API key.
@@ -327,7 +325,7 @@ impl TestApp {
             .into_iter()
             .collect();
         self.send(
-            self.request(reqwest::Method::POST, "/v1/expenses", &headers)
+            self.request(Method::POST, "/v1/expenses", &headers)
                 .body(body),
         )
         .await
@@ -340,14 +338,13 @@ impl TestApp {
 
     /// Gets a path with headers.
     pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
-        self.send(self.request(reqwest::Method::GET, path, headers))
-            .await
+        self.send(self.request(Method::GET, path, headers)).await
     }
 
     /// A request to be finished by the test.
     pub(crate) fn request(
         &self,
-        method: reqwest::Method,
+        method: Method,
         path: &str,
         headers: &[(&str, &str)],
     ) -> reqwest::RequestBuilder {
@@ -398,6 +395,25 @@ impl TestApp {
             .await
     }
 
+    /// Gives feedback on a decision with an API key.
+    pub(crate) async fn give_feedback(
+        &self,
+        key: &str,
+        decision: &Value,
+        name: &str,
+        body: impl Into<Value>,
+    ) -> Reply {
+        let headers = [("authorization", &*format!("Bearer {key}"))];
+        let request = self.request(Method::PUT, &feedback_on(decision, name), &headers);
+        self.send(request.json(&body.into())).await
+    }
+
+    /// Sends a request without a body, with an API key.
+    pub(crate) async fn send_as(&self, key: &str, method: Method, path: &str) -> Reply {
+        let headers = [("authorization", &*format!("Bearer {key}"))];
+        self.send(self.request(method, path, &headers)).await
+    }
+
     /// Posts an expense with headers, and closes the connection once the model has been asked.
     pub(crate) async fn disconnect_once_the_model_is_asked(
         &self,
@@ -406,7 +422,7 @@ impl TestApp {
         headers: &[(&str, &str)],
     ) {
         let request = self
-            .request(reqwest::Method::POST, "/v1/expenses", headers)
+            .request(Method::POST, "/v1/expenses", headers)
             .json(&body);
         tokio::select! {
             reply = request.send() => panic!("answered before the client could disconnect: {reply:?}"),
