@@ -14,6 +14,7 @@ pub mod notification;
 pub mod overturned;
 pub mod resolution;
 pub mod ruling;
+pub mod share;
 pub mod short_hash;
 pub mod step;
 pub mod submission;

@@ -51,13 +51,10 @@ pub(super) fn add(contract: &mut Value) {
             &bounds,
         );
     }
-    let label_or_comment = json!({"anyOf": ["label", "comment"].map(|field| {
-        json!({"properties": {field: {"type": "string"}}, "required": [field]})
-    })});
     merge(
         contract,
         &format!("{schemas}/FeedbackRequest"),
-        &label_or_comment,
+        &feedback_rules(),
     );
     for (field, bounds) in feedback_fields() {
         merge(
@@ -218,7 +215,16 @@ fn resolution_fields() -> Map<String, Value> {
     }))
 }
 
-/// Which labels there are, and whether a comment is needed, depends on the name in the path.
+/// Feedback has a label or a comment. Which of them depends on the name in the path.
+fn feedback_rules() -> Value {
+    let text = |field: &str| {
+        let properties = json!({field: {"type": "string"}});
+        json!({"properties": properties, "required": [field]})
+    };
+    json!({"anyOf": [text("label"), text("comment")]})
+}
+
+/// Which labels there are depends on the name too, and on the policies.
 fn feedback_fields() -> Map<String, Value> {
     let nullable = || json!(["string", "null"]);
     fields(json!({

@@ -56,7 +56,7 @@ pub async fn list(
     Extension(identity): Extension<Identity>,
     Path(id): Path<String>,
 ) -> Result<Json<FeedbackList>, Problem> {
-    let stored = find(&app, &identity.tenant_id, &id).await?;
+    let stored = find(&app, &identity, &id).await?;
     let feedback = app.agent.ledger.feedback(&stored).await?;
     Ok(Json(FeedbackList { feedback }))
 }
@@ -109,7 +109,7 @@ pub async fn give(
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     let name = parse_name(&name)?;
-    let stored = find(&app, &identity.tenant_id, &id).await?;
+    let stored = find(&app, &identity, &id).await?;
     let mut wanted = feedback::parse(&body, name)
         .map_err(|error| Problem::body(error, Code::InvalidFeedback))?;
     if app.config.redacts_ledger {
@@ -162,7 +162,7 @@ pub async fn take_back(
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<StatusCode, Problem> {
     let name = parse_name(&name)?;
-    let stored = find(&app, &identity.tenant_id, &id).await?;
+    let stored = find(&app, &identity, &id).await?;
     let wanted = FeedbackRequest {
         label: None,
         comment: None,
