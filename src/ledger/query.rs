@@ -16,6 +16,7 @@ use crate::domain::validation::ValidationType;
 use crate::ledger::Ledger;
 use crate::ledger::error::LedgerError;
 use crate::ledger::statement::query;
+use crate::ledger::visibility;
 use crate::spelling;
 
 /// Which decisions to list: those that pass every filter that is set.
@@ -185,12 +186,7 @@ fn select(
     }
     if let Some(person) = seen_by {
         values.push(spelling::person(person).into_owned());
-        let n = values.len();
-        // What concerns one person is a short list. `person = … OR …` would read all decisions.
-        sql.push_str(&format!(
-            " AND decision.id IN (SELECT id FROM decision WHERE tenant_id = $1 AND person = ${n}
-             UNION ALL SELECT decision_id FROM submitter WHERE tenant_id = $1 AND person = ${n})"
-        ));
+        sql.push_str(&visibility::condition(values.len()));
     }
     let mut range = String::new();
     let bounds = [

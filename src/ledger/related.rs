@@ -16,7 +16,7 @@ use crate::ledger::error::LedgerError;
 use crate::ledger::query::read;
 use crate::ledger::records::RECORDS;
 use crate::ledger::statement::query;
-use crate::spelling;
+use crate::spelling::{self, is_same_person};
 
 /// How many decisions of the employee are looked at on each side of a decision.
 pub const N_NEIGHBOURS: u32 = 100;
@@ -48,9 +48,8 @@ pub struct Related {
     pub amount: Decimal,
     /// The currency of the expense.
     pub currency: Currency,
-    /// Who handed it in.
     #[serde(default)]
-    pub submitted_by: Option<Submitter>,
+    submitted_by: Option<Submitter>,
     date: jiff::civil::Date,
     trip_id: Option<String>,
     #[serde(default)]
@@ -58,6 +57,12 @@ pub struct Related {
 }
 
 impl Related {
+    fn was_handed_in_by(&self, person: &str) -> bool {
+        let submitters = self.submitted_by.iter();
+        let mut people = submitters.flat_map(|submitter| submitter.people());
+        people.any(|named| is_same_person(named, person))
+    }
+
     /// What it has to do with a decision; `None` if nothing.
     pub fn relation(&self, decision: &Decision) -> Option<Relation> {
         let expense = &decision.expense;
@@ -100,11 +105,18 @@ impl fmt::Display for State {
 
 impl Ledger {
     /// The decisions of the same employee, at most [`N_NEIGHBOURS`] before and after this one, that
-    /// have to do with it; the oldest first.
+    /// have to do with it, the oldest first: all of them, or, with `seen_by`, those that this person
+    /// may see.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn related(&self, decision: &Decision) -> Result<Vec<Related>, LedgerError> {
+    pub async fn related(
+        &self,
+        decision: &Decision,
+        seen_by: Option<&str>,
+    ) -> Result<Vec<Related>, LedgerError> {
+        let is_employee = |person: &str| is_same_person(person, &decision.expense.user_id);
+        let handed_in_by = seen_by.filter(|person| !is_employee(person));
         let mut related = Vec::new();
         for (comparison, order) in [("<", "DESC"), (">", "ASC")] {
             let sql = format!(
@@ -119,7 +131,10 @@ impl Ledger {
                 .await?;
             for (document,) in &documents {
                 let other: Related = read(document)?;
-                related.extend(other.relation(decision).is_some().then_some(other));
+                let is_seen = handed_in_by.is_none_or(|person| other.was_handed_in_by(person));
+                if is_seen && other.relation(decision).is_some() {
+                    related.push(other);
+                }
             }
         }
         related.sort_by_key(|other| other.id);

@@ -54,6 +54,15 @@ impl Ledger {
     }
 }
 
+/// The SQL condition that a decision of the tenant in the first parameter concerns the person in the
+/// `n`th. What concerns one person is a short list; `person = … OR …` would read all decisions.
+pub(super) fn condition(n: usize) -> String {
+    format!(
+        " AND decision.id IN (SELECT id FROM decision WHERE tenant_id = $1 AND person = ${n}
+         UNION ALL SELECT decision_id FROM submitter WHERE tenant_id = $1 AND person = ${n})"
+    )
+}
+
 /// Stores who handed a decision in for another person.
 pub(super) async fn note_submitters(
     transaction: &mut Connection,

@@ -19,6 +19,7 @@ mod layout;
 mod list;
 mod overview;
 mod policies;
+mod resolve;
 mod review;
 mod same_origin;
 mod search;
@@ -31,7 +32,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::http::AppState;
@@ -77,7 +78,10 @@ pub fn routes(app: &Arc<AppState>, api: Router) -> Router {
         .route("/ui/", get(overview::show))
         .route("/ui/decisions", get(list::show))
         .route("/ui/decisions/{id}", get(decision::show))
-        .route("/ui/review", get(review::show))
+        .route("/ui/decisions/{id}/json", get(decision::json))
+        .route("/ui/decisions/{id}/resolution", post(decision::resolve))
+        .route("/ui/review", get(review::show).post(review::resolve))
+        .route("/ui/review/picked", post(review::resolve_picked))
         .route("/ui/policies", get(policies::show))
         .route("/ui/{*rest}", get(no_such_view))
         .method_not_allowed_fallback(async || Failure::no_such_method())

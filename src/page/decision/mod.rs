@@ -1,34 +1,147 @@
 //! One decision: its head, the tree of its run, the arithmetic of the policy, the evidence, and its
-//! history.
+//! history. An open decision can be resolved here; `resolve` has the form.
 
-use axum::extract::{Path, State};
+pub(super) mod evidence;
+pub(super) mod head;
+pub(super) mod history;
+pub(super) mod policy;
+mod rows;
+pub(super) mod tree;
+
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::{Extension, Json};
 use maud::{Markup, html};
+use serde::Deserialize;
+use serde_json::Value;
 
-use crate::http::expenses::find;
+use crate::http::expenses::{DecisionBody, find};
 use crate::page::PageState;
 use crate::page::failure::Failure;
-use crate::page::format;
+use crate::page::form::FormFields;
 use crate::page::layout::document;
+use crate::page::resolve::act::{self, Refused};
+use crate::page::resolve::form::{Form, Offers, form};
 use crate::page::viewer::Viewer;
+use history::History;
+
+/// The parameters of the view.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Parameters {
+    /// The person who acts, where the key belongs to no single person.
+    actor: Option<String>,
+}
+
+/// What a click led to, when it did nothing.
+struct Told<'a> {
+    refused: Refused,
+    typed: &'a FormFields,
+}
 
 /// `GET /ui/decisions/{id}`
 pub(super) async fn show(
     State(page): State<PageState>,
     viewer: Viewer,
     Path(id): Path<String>,
+    Query(parameters): Query<Parameters>,
 ) -> Result<Markup, Failure> {
+    render(&page, &viewer, &id, parameters.actor.as_deref(), None).await
+}
+
+/// `GET /ui/decisions/{id}/json`: the body that the API shows, for a browser, which has no API key.
+pub(super) async fn json(
+    State(page): State<PageState>,
+    viewer: Viewer,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<Value>), Failure> {
+    let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
+    let id = find(&page.app, &viewer.identity, &id).await?.decision.id;
+    let path = format!("/v1/expenses/{id}");
+    let answer = page
+        .api
+        .send(&viewer, peer, Method::GET, &path, &Value::Null)
+        .await?;
+    Ok((answer.status, Json(answer.body)))
+}
+
+/// `POST /ui/decisions/{id}/resolution`
+pub(super) async fn resolve(
+    State(page): State<PageState>,
+    viewer: Viewer,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    Path(id): Path<String>,
+    fields: FormFields,
+) -> Result<Response, Failure> {
+    let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
     let stored = find(&page.app, &viewer.identity, &id).await?;
+    let seen = fields.get("state").unwrap_or_default();
+    let actor = fields.get("actor");
+    match act::resolve(&page, &viewer, peer, stored.decision.id, seen, &fields).await? {
+        Ok(()) => {
+            let parameters = actor.map(|actor| ("actor", actor));
+            let parameters = Vec::from_iter(parameters);
+            let target = head::path(&viewer, stored.decision.id, &parameters);
+            Ok(Redirect::to(&target).into_response())
+        }
+        Err(refused) => {
+            let status = refused.status;
+            let told = Told {
+                refused,
+                typed: &fields,
+            };
+            let view = render(&page, &viewer, &id, actor, Some(told)).await?;
+            Ok((status, view).into_response())
+        }
+    }
+}
+
+async fn render(
+    page: &PageState,
+    viewer: &Viewer,
+    id: &str,
+    actor: Option<&str>,
+    told: Option<Told<'_>>,
+) -> Result<Markup, Failure> {
+    let ledger = &page.app.agent.ledger;
+    let stored = find(&page.app, &viewer.identity, id).await?;
     let decision = &stored.decision;
-    let expense = &decision.expense;
+    let state = ledger.state(&decision.tenant_id, decision.id).await?;
+    let history = History::of(ledger, viewer, &stored).await?;
+    let offers = Offers::of(page, viewer, &stored, actor).await?;
+    let rulebooks = page.app.rulebooks.now();
+    let policies = &rulebooks.value.rulebook(&decision.tenant_id).policies;
+    let trace_url = DecisionBody::new(&page.app, stored.clone()).trace_url;
     let content = html! {
-        h1 { (format::outcome(decision.outcome.into())) " " (format::amount(expense.amount, expense.currency)) }
-        p { (decision.reason) }
+        (head::head(&stored, viewer))
+        @if let Some(told) = &told { p.notice.failed role="alert" { (told.refused.words) } }
+        @if let Some(offers) = &offers {
+            (form(offers, &Form {
+                action: head::path_below(viewer, decision.id, "resolution"),
+                stored: &stored,
+                state: state.to_string(),
+                actor,
+                typed: told.as_ref().map(|told| told.typed),
+            }, viewer))
+        }
+        (head::facts(&stored))
+        section { h2 #tree { "Tree" } (tree::tree(decision)) }
+        section { h2 #policy { "Policy" } (policy::section(decision, policies)) }
+        section { h2 #evidence { "Evidence" } (evidence::section(decision, policies)) }
+        section { h2 #history { "History" } (history::section(&stored, &history, viewer)) }
+        section {
+            h2 #links { "Links" }
+            dl {
+                @if let Some(url) = &trace_url { dt { "Trace" } dd { a href=(url) rel="noreferrer" { (decision.trace_id) } } }
+                @else { dt { "Trace" } dd { code { (decision.trace_id) } } }
+                dt { "Record" } dd { a href=(head::path_below(viewer, decision.id, "json")) { "JSON" } }
+                dt { "Hash of the latest record" } dd { code { (state.record_hash.as_deref().unwrap_or("older than the hash chain")) } }
+            }
+        }
     };
-    Ok(document(
-        &page,
-        &viewer,
-        "/ui/decisions",
-        "Decision",
-        &content,
-    ))
+    let title = format!("{} {}", decision.outcome, decision.expense.amount);
+    Ok(document(page, viewer, "/ui/decisions", &title, &content))
 }

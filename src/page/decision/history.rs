@@ -1,0 +1,97 @@
+//! What happened before and after a decision: how it was resolved, and the employee's other decisions
+//! that have to do with it.
+
+use maud::{Markup, html};
+
+use crate::domain::decision::Decision;
+use crate::ledger::related::{N_NEIGHBOURS, Related, Relation};
+use crate::ledger::{Ledger, LedgerError, StoredDecision};
+use crate::page::decision::head::link;
+use crate::page::format;
+use crate::page::resolve::act::resolved_words;
+use crate::page::viewer::Viewer;
+
+/// The most duplicates that are shown.
+const MAX_DUPLICATES: usize = 5;
+
+/// What a decision has to do with others.
+pub(super) struct History {
+    related: Vec<Related>,
+}
+
+impl History {
+    /// Reads what has to do with a decision.
+    pub(super) async fn of(
+        ledger: &Ledger,
+        viewer: &Viewer,
+        stored: &StoredDecision,
+    ) -> Result<Self, LedgerError> {
+        let seen_by = viewer.identity.own_only();
+        Ok(Self {
+            related: ledger.related(&stored.decision, seen_by).await?,
+        })
+    }
+}
+
+/// The history of a decision.
+pub(super) fn section(stored: &StoredDecision, history: &History, viewer: &Viewer) -> Markup {
+    let decision = &stored.decision;
+    let of = |relation| {
+        let other = history.related.iter();
+        other
+            .filter(|other| other.relation(decision) == Some(relation))
+            .collect::<Vec<_>>()
+    };
+    html! {
+        ol.events {
+            @if let Some(older) = decision.supersedes { li { "Supersedes " (link(viewer, older)) ", for which no model had answered." } }
+            li { (format::time(decision.received_at)) " received and decided: " (format::outcome(decision.outcome.into())) }
+            @if let Some(resolution) = &stored.resolution {
+                li { (format::time(resolution.resolved_at)) " " (resolved_words(resolution)) ": “" (resolution.reason) "”"
+                    @if !resolution.exceptions.is_empty() { ". Set aside: " (resolution.exceptions.join(", ")) }
+                }
+            }
+            @if let Some(newer) = stored.superseded_by { li { "Decided anew as " (link(viewer, newer)) "." } }
+        }
+        @if let Some(purchase) = decision.expense.refunds { p { "Credit of the purchase " (link(viewer, purchase)) "." } }
+        (duplicates(decision, viewer))
+        (others("Credits of this purchase", &of(Relation::Credit), viewer))
+        (others("Of the same trip", &of(Relation::Trip), viewer))
+        (others("Of the same day", &of(Relation::Day), viewer))
+        p.muted.small { "Among the " (N_NEIGHBOURS) " decisions of this employee before it, and as many after it." }
+    }
+}
+
+/// Earlier decisions that may be about the same purchase.
+pub(in crate::page) fn duplicates(decision: &Decision, viewer: &Viewer) -> Markup {
+    html! {
+        @if !decision.duplicates.is_empty() {
+            h3 { "May be the same purchase" }
+            ul { @for duplicate in decision.duplicates.iter().take(MAX_DUPLICATES) {
+                li { (link(viewer, duplicate.id)) span.muted { " similarity " (duplicate.score) } }
+            } }
+        }
+    }
+}
+
+fn others(title: &str, others: &[&Related], viewer: &Viewer) -> Markup {
+    html! {
+        @if !others.is_empty() {
+            h3 { (title) }
+            div.scroll {
+                table {
+                    tbody {
+                        @for other in others {
+                            tr {
+                                td { a href=(super::head::path(viewer, other.id, &[])) { (other.transaction) } }
+                                td { (format::outcome(other.outcome.into())) }
+                                td { (other.category.as_deref().unwrap_or("–")) }
+                                td.amount { (format::amount(other.amount, other.currency)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! A click: the form becomes a request to the API, unless the decision changed since the person saw it.
+
+use std::net::SocketAddr;
+
+use axum::http::{Method, StatusCode};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::domain::resolution::{Action, Resolution};
+use crate::http::expenses::find;
+use crate::ledger::StoredDecision;
+use crate::page::PageState;
+use crate::page::failure::Failure;
+use crate::page::form::FormFields;
+use crate::page::viewer::Viewer;
+
+/// The fields of a resolution, as the API names them.
+const FIELDS: [&str; 6] = ["action", "role", "actor", "reason", "amount", "category"];
+
+/// Why a click did nothing.
+#[derive(Clone, Debug)]
+pub(in crate::page) struct Refused {
+    /// The status of the answer.
+    pub(in crate::page) status: StatusCode,
+    /// What happened, in a sentence or two.
+    pub(in crate::page) words: String,
+}
+
+/// Resolves a decision as the fields of a form say. `seen` is the state of the decision when the person
+/// saw it.
+pub(in crate::page) async fn resolve(
+    page: &PageState,
+    viewer: &Viewer,
+    peer: Option<SocketAddr>,
+    id: Uuid,
+    seen: &str,
+    fields: &FormFields,
+) -> Result<Result<(), Refused>, Failure> {
+    let ledger = &page.app.agent.ledger;
+    let tenant_id = &viewer.identity.tenant_id;
+    let stored = find(&page.app, &viewer.identity, &id.to_string()).await?;
+    let now = ledger.state(tenant_id, stored.decision.id).await?;
+    // A click that is repeated finds the decision resolved by itself; the API answers it as before.
+    if stored.resolution.is_none() && now.to_string() != seen {
+        return Ok(Err(Refused {
+            status: StatusCode::CONFLICT,
+            words: changed(&stored),
+        }));
+    }
+    let body: Map<String, Value> = FIELDS
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), fields.get(name)?.into())))
+        .collect();
+    let path = format!("/v1/expenses/{id}/resolution");
+    let answer = page
+        .api
+        .send(viewer, peer, Method::POST, &path, &body.into())
+        .await?;
+    if answer.status.is_success() {
+        return Ok(Ok(()));
+    }
+    let resolved = stored.resolution.as_ref();
+    let words = resolved.map_or(answer.problem(), |resolution| {
+        format!("{}: {}", answer.problem(), resolved_words(resolution))
+    });
+    Ok(Err(Refused {
+        status: answer.status,
+        words,
+    }))
+}
+
+/// What happened to an open decision since it was shown.
+fn changed(stored: &StoredDecision) -> String {
+    let what = match stored.superseded_by {
+        Some(_) => "the expense was decided anew, so the newer decision is the one to resolve",
+        None => {
+            "feedback was given, or a credit came; look at it as it is now, and send the form again if \
+             you still want to"
+        }
+    };
+    format!("Nothing was recorded. This decision changed since you opened it: {what}.")
+}
+
+/// A resolution in a sentence without its final stop.
+pub(in crate::page) fn resolved_words(resolution: &Resolution) -> String {
+    let done = match resolution.action {
+        Action::Approve => "approved",
+        Action::Deny => "denied",
+        Action::Withdraw => "withdrawn",
+    };
+    let role = resolution.role.map(|role| format!(", as {role}"));
+    format!(
+        "{done} by {}{} at {}",
+        resolution.actor,
+        role.unwrap_or_default(),
+        resolution.resolved_at.strftime("%Y-%m-%d %H:%M UTC")
+    )
+}

@@ -1,0 +1,299 @@
+//! The review queue: the open decisions of a role, the oldest first, and beside it everything that is
+//! needed to resolve one of them. Several can be resolved with one reason; each is a request of its own,
+//! judged by itself.
+
+mod item;
+mod queue;
+
+use std::net::SocketAddr;
+
+use axum::Extension;
+use axum::extract::{ConnectInfo, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use maud::{Markup, html};
+use uuid::Uuid;
+
+use crate::domain::body::uuid;
+use crate::domain::ruling::Role;
+use crate::http::expenses::find;
+use crate::ledger::{PageRequest, StoredDecision};
+use crate::page::PageState;
+use crate::page::decision::head;
+use crate::page::failure::Failure;
+use crate::page::form::FormFields;
+use crate::page::format;
+use crate::page::layout::document;
+use crate::page::resolve::act::{self, Refused, resolved_words};
+use crate::page::viewer::Viewer;
+use queue::Queue;
+
+/// The path of the view.
+const PATH: &str = "/ui/review";
+/// Open decisions on one page.
+const PER_PAGE: u32 = 25;
+
+/// The state of the view, as its address holds it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Address {
+    /// Only decisions for which this role is the lowest that can resolve them.
+    role: Option<Role>,
+    /// The decision after which the page begins.
+    after: Option<Uuid>,
+    /// The decision that is shown beside the queue.
+    item: Option<Uuid>,
+    /// The person who acts, where the key belongs to no single person.
+    actor: Option<String>,
+    /// The decisions that were just resolved.
+    resolved: Vec<Uuid>,
+}
+
+impl Address {
+    fn parse(fields: &[(String, String)]) -> Self {
+        let mut address = Self::default();
+        for (name, value) in fields {
+            match name.as_str() {
+                "role" => address.role = value.parse().ok(),
+                "after" => address.after = uuid(value),
+                "item" => address.item = uuid(value),
+                "actor" if !value.trim().is_empty() => {
+                    address.actor = Some(value.trim().to_owned());
+                }
+                "resolved" => address.resolved.extend(uuid(value)),
+                _ => {}
+            }
+        }
+        address
+    }
+
+    /// The address as a link in this person's page.
+    fn href(&self, viewer: &Viewer) -> String {
+        let text = |id: Option<Uuid>| id.map(|id| id.to_string());
+        let values = [
+            ("role", self.role.map(|role| role.to_string())),
+            ("after", text(self.after)),
+            ("item", text(self.item)),
+            ("actor", self.actor.clone()),
+        ];
+        let resolved = self
+            .resolved
+            .iter()
+            .map(|id| ("resolved", Some(id.to_string())));
+        let values: Vec<(&str, String)> = values
+            .into_iter()
+            .chain(resolved)
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect();
+        let borrowed: Vec<(&str, &str)> = values
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        viewer.href(PATH, &borrowed)
+    }
+
+    /// The same view with another decision beside the queue.
+    fn at(&self, item: Option<Uuid>) -> Self {
+        Self {
+            item,
+            resolved: Vec::new(),
+            ..self.clone()
+        }
+    }
+}
+
+/// What clicks led to, where some did nothing.
+struct Told<'a> {
+    /// The refusals, each with its decision.
+    refused: Vec<(Uuid, Refused)>,
+    /// What was typed.
+    typed: &'a FormFields,
+}
+
+/// `GET /ui/review`
+pub(super) async fn show(
+    State(page): State<PageState>,
+    viewer: Viewer,
+    Query(parameters): Query<Vec<(String, String)>>,
+) -> Result<Markup, Failure> {
+    render(&page, &viewer, Address::parse(&parameters), None).await
+}
+
+/// `POST /ui/review`: resolves one decision, and shows the next one.
+pub(super) async fn resolve(
+    State(page): State<PageState>,
+    viewer: Viewer,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    Query(parameters): Query<Vec<(String, String)>>,
+    fields: FormFields,
+) -> Result<Response, Failure> {
+    let item = fields.get("item").unwrap_or_default();
+    let seen = fields.get("state").unwrap_or_default();
+    let picked = vec![(item.to_owned(), seen.to_owned())];
+    resolve_each(&page, &viewer, peer, &parameters, &fields, picked).await
+}
+
+/// `POST /ui/review/picked`: resolves every decision that was picked.
+pub(super) async fn resolve_picked(
+    State(page): State<PageState>,
+    viewer: Viewer,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    Query(parameters): Query<Vec<(String, String)>>,
+    fields: FormFields,
+) -> Result<Response, Failure> {
+    let picked: Vec<(String, String)> = fields
+        .all("picked")
+        .filter_map(|picked| picked.split_once(':'))
+        .map(|(item, seen)| (item.to_owned(), seen.to_owned()))
+        .collect();
+    if picked.is_empty() {
+        let detail = "Tick at least one decision of the queue, then send the form again.";
+        let title = "No decision was picked";
+        return Err(Failure::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            title,
+            detail,
+        ));
+    }
+    resolve_each(&page, &viewer, peer, &parameters, &fields, picked).await
+}
+
+async fn resolve_each(
+    page: &PageState,
+    viewer: &Viewer,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    parameters: &[(String, String)],
+    fields: &FormFields,
+    picked: Vec<(String, String)>,
+) -> Result<Response, Failure> {
+    let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
+    let mut resolved = Vec::new();
+    let mut refused = Vec::new();
+    for (item, seen) in picked {
+        let stored = find(&page.app, &viewer.identity, &item).await?;
+        let id = stored.decision.id;
+        match act::resolve(page, viewer, peer, id, &seen, fields).await? {
+            Ok(()) => resolved.push(id),
+            Err(why) => refused.push((id, why)),
+        }
+    }
+    let address = Address::parse(parameters);
+    let mut address = Address {
+        actor: fields
+            .get("actor")
+            .map(str::to_owned)
+            .or(address.actor.clone()),
+        resolved,
+        ..address
+    };
+    let Some((first, why)) = refused.first() else {
+        address.item = None;
+        return Ok(Redirect::to(&address.href(viewer)).into_response());
+    };
+    address.item = Some(*first);
+    let status = why.status;
+    let told = Told {
+        refused,
+        typed: fields,
+    };
+    let view = render(page, viewer, address, Some(told)).await?;
+    Ok((status, view).into_response())
+}
+
+async fn render(
+    page: &PageState,
+    viewer: &Viewer,
+    address: Address,
+    told: Option<Told<'_>>,
+) -> Result<Markup, Failure> {
+    let queue = Queue::read(page, viewer, &address).await?;
+    let item = match address.item.or(queue.first()) {
+        Some(id) => find(&page.app, &viewer.identity, &id.to_string())
+            .await
+            .ok(),
+        None => None,
+    };
+    let shown = item.as_ref().map(|stored| stored.decision.id);
+    let resolved = resolved(page, viewer, &address).await?;
+    let content = html! {
+        h1 { "Review" }
+        (outcomes(viewer, &resolved, told.as_ref()))
+        (queue.tabs(viewer, &address))
+        div.review {
+            (queue.list(page, viewer, &address, shown))
+            @match &item {
+                Some(stored) => { (item::show(page, viewer, &address, stored, &queue, told.as_ref()).await?) }
+                None => { section.item { p { "Nothing waits here." } } }
+            }
+        }
+        (keys())
+    };
+    Ok(document(page, viewer, PATH, "Review", &content))
+}
+
+/// The decisions that were just resolved.
+async fn resolved(
+    page: &PageState,
+    viewer: &Viewer,
+    address: &Address,
+) -> Result<Vec<StoredDecision>, Failure> {
+    let mut resolved = Vec::new();
+    for id in address
+        .resolved
+        .iter()
+        .take(usize::try_from(PER_PAGE).unwrap_or(usize::MAX))
+    {
+        let stored = find(&page.app, &viewer.identity, &id.to_string()).await;
+        resolved.extend(stored.ok());
+    }
+    Ok(resolved)
+}
+
+/// What the last click did, decision by decision.
+fn outcomes(viewer: &Viewer, resolved: &[StoredDecision], told: Option<&Told<'_>>) -> Markup {
+    html! {
+        @if !resolved.is_empty() {
+            ul.notice role="status" {
+                @for stored in resolved {
+                    @let expense = &stored.decision.expense;
+                    li {
+                        a href=(head::path(viewer, stored.decision.id, &[])) { (format::amount(expense.amount, expense.currency)) " " (expense.transaction) }
+                        @if let Some(resolution) = &stored.resolution { ": " (resolved_words(resolution)) "." }
+                    }
+                }
+            }
+        }
+        @if let Some(told) = told {
+            ul.notice.failed role="alert" {
+                @for (id, why) in &told.refused {
+                    li { b { "Refused " } (head::link(viewer, *id)) ": " (why.words) }
+                }
+            }
+        }
+    }
+}
+
+/// The keys, for who opens this or presses `?`.
+fn keys() -> Markup {
+    let keys = [
+        ("j", "the next decision"),
+        ("k", "the previous decision"),
+        ("a", "approve: once for the reason, again to send"),
+        ("d", "deny: once for the reason, again to send"),
+        ("c", "choose the category"),
+        ("?", "show or hide these keys"),
+    ];
+    html! {
+        details.keys #keys {
+            summary { "Keys" }
+            dl { @for (key, does) in keys { dt { kbd { (key) } } dd { (does) } } }
+        }
+    }
+}
+
+/// A page request of the queue.
+fn page_request(after: Option<Uuid>) -> PageRequest {
+    PageRequest {
+        after,
+        limit: PER_PAGE,
+    }
+}
