@@ -3,12 +3,12 @@
 //! `http`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agent::Agent;
@@ -99,7 +99,7 @@ impl App {
             model_concurrency: config.model_concurrency,
             config: config.http.clone(),
             decisions: TaskTracker::new(),
-            is_draining: AtomicBool::new(false),
+            stopping: CancellationToken::new(),
         });
         watch_reloads(&state, &instruments);
         if let Some(breaker) = &state.breaker {
@@ -108,7 +108,9 @@ impl App {
         let connections = Arc::new(Connections::default());
         instruments.watch_connections(&connections);
         let api = router(state.clone(), instruments.clone());
-        let router = page::routes(&state, api.clone()).merge(api);
+        let is_faultless =
+            matches!(&config.model, ModelConfig::Offline { faults, .. } if faults.is_empty());
+        let router = page::routes(&state, api.clone(), is_faultless).merge(api);
         Ok(Self {
             state,
             instruments,
@@ -133,7 +135,7 @@ impl App {
         let limits = state.config.connection_limits();
         let stop = async move {
             stop.await;
-            state.is_draining.store(true, Ordering::Relaxed);
+            state.stopping.cancel();
             if let Some(delay) = state.config.pre_stop_delay {
                 tracing::info!(
                     ?delay,

@@ -47,15 +47,20 @@ impl<W: Write> Lines<W> {
     ///
     /// # Errors
     /// When the output cannot be written.
-    pub fn new(format: Format, out: W) -> io::Result<Self> {
-        Ok(match format {
+    pub fn begin(format: Format, out: W) -> io::Result<Self> {
+        let mut lines = Self::resume(format, out);
+        if let Self::Csv(table) = &mut lines {
+            table.write_record(HEADER)?;
+        }
+        Ok(lines)
+    }
+
+    /// Goes on with an export whose beginning was written elsewhere.
+    pub fn resume(format: Format, out: W) -> Self {
+        match format {
+            Format::Csv => Self::Csv(Box::new(csv::Writer::from_writer(out))),
             Format::Ndjson => Self::Ndjson(out),
-            Format::Csv => {
-                let mut table = csv::Writer::from_writer(out);
-                table.write_record(HEADER)?;
-                Self::Csv(Box::new(table))
-            }
-        })
+        }
     }
 
     /// Writes the line of one decision.

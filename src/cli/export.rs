@@ -43,7 +43,7 @@ pub fn run(
 ) -> anyhow::Result<()> {
     let period = period(wanted.from, wanted.to)?;
     reading_ledger(config, async |ledger| {
-        let mut lines = Lines::new(wanted.format, out)?;
+        let mut lines = Lines::begin(wanted.format, out)?;
         let tenants = wanted
             .tenant
             .as_deref()

@@ -21,11 +21,11 @@ pub mod resolutions;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::{Extension, Router};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
@@ -69,14 +69,14 @@ pub struct AppState {
     pub model_concurrency: Option<NonZeroU32>,
     /// Decisions in progress. They outlive clients that disconnect.
     pub decisions: TaskTracker,
-    /// Set when the service begins to stop.
-    pub is_draining: AtomicBool,
+    /// Cancelled when the service begins to stop.
+    pub stopping: CancellationToken,
 }
 
 impl AppState {
     /// Whether the service has begun to stop.
     pub fn is_draining(&self) -> bool {
-        self.is_draining.load(Ordering::Relaxed)
+        self.stopping.is_cancelled()
     }
 }
 

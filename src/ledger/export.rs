@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use crate::ledger::Ledger;
 use crate::ledger::error::LedgerError;
-use crate::ledger::query::{StoredDecision, first_id, read, stored_decision};
-use crate::ledger::records::{RESOLUTION, RecordKind, attached};
-use crate::ledger::statement::{Query, query};
+use crate::ledger::query::{Row, SELECT, StoredDecision, first_id, read, stored_decision};
+use crate::ledger::records::{RecordKind, attached};
+use crate::ledger::statement::query;
 
 /// Decisions that are read at a time.
 const PAGE: i64 = 500;
@@ -56,78 +56,97 @@ impl Ledger {
             Some(after) => (">", after.max(first)),
             None => (">=", first),
         };
-        let is_wanted = of_tenants("decision", tenants);
+        let is_wanted = match tenants {
+            None => "1 = 1".to_owned(),
+            Some(names) => format!("decision.tenant_id IN ({})", parameters(3, names.len())),
+        };
         let sql = AssertSqlSafe(format!(
-            "SELECT decision.id, decision.document, chain.hash, decision.superseded_by FROM decision
-             LEFT JOIN chain ON chain.record_id = decision.id
-             WHERE decision.id {comparison} $1 AND decision.id < $2 AND {is_wanted} ORDER BY decision.id LIMIT {PAGE}"
+            "{SELECT} WHERE decision.id {comparison} $1 AND decision.id < $2 AND {is_wanted}
+             ORDER BY decision.id LIMIT {PAGE}"
         ));
         let range = query(sql)
             .bind(from.to_string())
             .bind(first_id(period.until).to_string());
-        let rows: Vec<(String, String, Option<String>, Option<String>)> = bind(range, tenants)
+        let names = tenants.into_iter().flatten();
+        let rows: Vec<Row> = names
+            .fold(range, |query, name| query.bind(name))
             .fetch_all(&mut self.pool.acquire().await?)
             .await?;
-        let (Some((first, ..)), Some((last, ..))) = (rows.first(), rows.last()) else {
+        let decisions = rows
+            .into_iter()
+            .map(stored_decision)
+            .collect::<Result<_, _>>()?;
+        self.with_records(decisions).await
+    }
+
+    /// A page of decisions, each with the records that belong to it.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn with_records(
+        &self,
+        decisions: Vec<StoredDecision>,
+    ) -> Result<Vec<Exported>, LedgerError> {
+        let ids: Vec<String> = decisions
+            .iter()
+            .map(|stored| stored.decision.id.to_string())
+            .collect();
+        if ids.is_empty() {
             return Ok(Vec::new());
-        };
+        }
+        let of_ids = format!("IN ({})", parameters(1, ids.len()));
+        let hashes = format!("SELECT record_id, hash FROM chain WHERE record_id {of_ids}");
+        let mut hashes = self.by_id(hashes, &ids).await?;
         let mut documents_by_kind = Vec::new();
         for kind in attached() {
-            let documents = self.documents(kind, tenants, first, last).await?;
-            documents_by_kind.push((kind, documents));
+            let RecordKind {
+                table,
+                id_column,
+                owner_column,
+                ..
+            } = kind;
+            // In the order of the hash chain.
+            let documents = format!(
+                "SELECT {owner_column}, document FROM {table}
+                 LEFT JOIN chain ON chain.record_id = {table}.{id_column}
+                 WHERE {owner_column} {of_ids} ORDER BY chain.seq"
+            );
+            documents_by_kind.push((kind, self.by_id(documents, &ids).await?));
         }
         let mut page = Vec::new();
-        for (id, decision, record_hash, superseded_by) in rows {
+        for (stored, id) in decisions.into_iter().zip(&ids) {
             let mut attached = BTreeMap::new();
-            let mut resolution = None;
             for (kind, documents) in &mut documents_by_kind {
-                let mut documents = documents.remove(&id).unwrap_or_default();
+                let documents = documents.remove(id).unwrap_or_default();
                 let values = documents.iter().map(|document| read(document));
                 let values = values.collect::<Result<Vec<Value>, _>>()?;
                 attached.insert(kind.table, shape(*kind, values));
-                if *kind == RESOLUTION {
-                    resolution = documents.pop();
-                }
             }
             page.push(Exported {
-                stored: stored_decision((decision, resolution, superseded_by))?,
+                stored,
                 attached,
-                record_hash,
+                record_hash: hashes.remove(id).and_then(|mut hashes| hashes.pop()),
             });
         }
         Ok(page)
     }
 
-    /// The documents of one kind that belong to a page of decisions, by the id of the decision, in the
-    /// order of the hash chain.
-    async fn documents(
+    /// The texts that a statement selects with the ids of the decisions that they belong to, by these
+    /// ids.
+    async fn by_id(
         &self,
-        kind: RecordKind,
-        tenants: Option<&[String]>,
-        first: &str,
-        last: &str,
+        sql: String,
+        ids: &[String],
     ) -> Result<HashMap<String, Vec<String>>, LedgerError> {
-        let RecordKind {
-            table,
-            id_column,
-            owner_column,
-            ..
-        } = kind;
-        let is_wanted = of_tenants(table, tenants);
-        let sql = AssertSqlSafe(format!(
-            "SELECT {owner_column}, document FROM {table}
-             LEFT JOIN chain ON chain.record_id = {table}.{id_column}
-             WHERE {owner_column} BETWEEN $1 AND $2 AND {is_wanted} ORDER BY chain.seq"
-        ));
-        let range = query(sql).bind(first).bind(last);
-        let rows: Vec<(String, String)> = bind(range, tenants)
-            .fetch_all(&mut self.pool.acquire().await?)
-            .await?;
-        let mut documents: HashMap<String, Vec<String>> = HashMap::new();
-        for (owner_id, document) in rows {
-            documents.entry(owner_id).or_default().push(document);
+        let query = ids
+            .iter()
+            .fold(query(AssertSqlSafe(sql)), |query, id| query.bind(id));
+        let rows: Vec<(String, String)> = query.fetch_all(&mut self.pool.acquire().await?).await?;
+        let mut texts: HashMap<String, Vec<String>> = HashMap::new();
+        for (id, text) in rows {
+            texts.entry(id).or_default().push(text);
         }
-        Ok(documents)
+        Ok(texts)
     }
 }
 
@@ -139,17 +158,8 @@ fn shape(kind: RecordKind, mut records: Vec<Value>) -> Value {
     }
 }
 
-/// The condition on the tenant of a table. The names are its parameters, from `$3`.
-fn of_tenants(table: &str, tenants: Option<&[String]>) -> String {
-    let Some(names) = tenants else {
-        return "1 = 1".to_owned();
-    };
-    let parameters: Vec<String> = (3..).take(names.len()).map(|n| format!("${n}")).collect();
-    format!("{table}.tenant_id IN ({})", parameters.join(", "))
-}
-
-/// Binds the names of tenants to the next parameters of a statement.
-fn bind<'a>(query: Query<'a>, tenants: Option<&'a [String]>) -> Query<'a> {
-    let names = tenants.into_iter().flatten();
-    names.fold(query, |query, name| query.bind(name))
+/// The placeholders of `n` parameters, the first of which is `$first`.
+fn parameters(first: usize, n: usize) -> String {
+    let parameters: Vec<String> = (first..).take(n).map(|n| format!("${n}")).collect();
+    parameters.join(", ")
 }

@@ -13,7 +13,8 @@
 //! 3. `group_commit`: how writes share a transaction; `transaction`, `statement`, `db`, `sqlite`:
 //!    how they reach a database.
 //! 4. `seal`, `verify`: the hash chain.
-//! 5. `query`, `visibility`, `search`, `review_queue`, `related`, `export`, `duplicates`: reading back.
+//! 5. `query`, `visibility`, `search`, `review_queue`, `related`, `news`, `export`, `duplicates`: reading
+//!    back.
 //! 6. `store`, `read_only`, `database_url`, `migrations`, `respell`: opening a ledger, and bringing its
 //!    tables up to date.
 
@@ -29,6 +30,7 @@ mod feedback;
 mod group_commit;
 mod idempotency;
 mod migrations;
+mod news;
 mod outbox;
 mod probe;
 mod query;

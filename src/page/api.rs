@@ -4,13 +4,15 @@
 use std::net::SocketAddr;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tower::ServiceExt;
 
+use crate::http::batch::{self, LineAnswer};
+use crate::http::idempotency;
 use crate::page::failure::Failure;
 use crate::page::viewer::Viewer;
 
@@ -50,7 +52,7 @@ impl Api {
         Self(routes)
     }
 
-    /// Sends a request as the viewer, who acts as `user_id` if the key belongs to no person.
+    /// Sends a request as the viewer.
     ///
     /// # Errors
     /// Never in practice: the answer comes from this process.
@@ -62,16 +64,68 @@ impl Api {
         path: &str,
         body: &Value,
     ) -> Result<Answer, Failure> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, "localhost")
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Body::from(body.to_string()))
-            .map_err(|_| Failure::internal())?;
+        let request = request(method, path, "application/json", body.to_string())?;
+        self.json(viewer, peer, request).await
+    }
+
+    /// Sends one expense as the viewer. With the same idempotency key it has no second effect.
+    ///
+    /// # Errors
+    /// Never in practice: the answer comes from this process.
+    pub(crate) async fn send_expense(
+        &self,
+        viewer: &Viewer,
+        peer: Option<SocketAddr>,
+        key: HeaderValue,
+        expense: &Value,
+    ) -> Result<Answer, Failure> {
+        let (path, body) = ("/v1/expenses", expense.to_string());
+        let mut request = request(Method::POST, path, "application/json", body)?;
+        request.headers_mut().insert(idempotency::KEY, key);
+        self.json(viewer, peer, request).await
+    }
+
+    /// Sends a batch of expenses as the viewer. With the same idempotency key it has no second effect.
+    ///
+    /// # Errors
+    /// Never in practice: the answer comes from this process.
+    pub(crate) async fn send_batch(
+        &self,
+        viewer: &Viewer,
+        peer: Option<SocketAddr>,
+        key: HeaderValue,
+        lines: String,
+    ) -> Result<(StatusCode, Vec<LineAnswer>), Failure> {
+        let mut request = request(Method::POST, batch::PATH, batch::NDJSON, lines)?;
+        request.headers_mut().insert(idempotency::KEY, key);
+        let (status, bytes) = self.answer(viewer, peer, request).await?;
+        let lines = bytes.split(|byte| *byte == b'\n');
+        let answers = lines.filter_map(|line| serde_json::from_slice(line).ok());
+        Ok((status, answers.collect()))
+    }
+
+    async fn json(
+        &self,
+        viewer: &Viewer,
+        peer: Option<SocketAddr>,
+        request: Request,
+    ) -> Result<Answer, Failure> {
+        let (status, bytes) = self.answer(viewer, peer, request).await?;
+        let body = serde_json::from_slice(&bytes).unwrap_or_default();
+        Ok(Answer { status, body })
+    }
+
+    async fn answer(
+        &self,
+        viewer: &Viewer,
+        peer: Option<SocketAddr>,
+        mut request: Request,
+    ) -> Result<(StatusCode, Bytes), Failure> {
+        let headers = request.headers_mut();
+        headers.insert(header::HOST, HeaderValue::from_static("localhost"));
         let encoded = utf8_percent_encode(&viewer.identity.tenant_id, NON_ALPHANUMERIC);
         if let Ok(baggage) = HeaderValue::from_str(&format!("tenant.id={encoded}")) {
-            request.headers_mut().insert("baggage", baggage);
+            headers.insert("baggage", baggage);
         }
         request.extensions_mut().insert(viewer.caller.clone());
         if let Some(peer) = peer {
@@ -82,7 +136,20 @@ impl Api {
         let status = response.status();
         let bytes = to_bytes(response.into_body(), MAX_ANSWER_BYTES).await;
         let bytes = bytes.map_err(|_| Failure::internal())?;
-        let body = serde_json::from_slice(&bytes).unwrap_or_default();
-        Ok(Answer { status, body })
+        Ok((status, bytes))
     }
+}
+
+fn request(
+    method: Method,
+    path: &str,
+    content_type: &'static str,
+    body: String,
+) -> Result<Request, Failure> {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::CONTENT_TYPE, content_type)
+        .body(Body::from(body))
+        .map_err(|_| Failure::internal())
 }

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use rust_decimal::Decimal;
 
 use crate::domain::money::Currency;
+use crate::domain::resolution::Action;
 
 /// An amount with its currency.
 pub(super) fn amount(amount: Decimal, currency: Currency) -> Markup {
@@ -20,4 +21,13 @@ pub(super) fn time(at: Timestamp) -> Markup {
 /// An outcome, such as `needs_review`, as a label.
 pub(super) fn outcome(outcome: &str) -> Markup {
     html! { span.outcome data-outcome=(outcome) { (outcome.replace('_', " ")) } }
+}
+
+/// What a person did with an open decision, such as `approved`.
+pub(super) fn resolved(action: Action) -> &'static str {
+    match action {
+        Action::Approve => "approved",
+        Action::Deny => "denied",
+        Action::Withdraw => "withdrawn",
+    }
 }

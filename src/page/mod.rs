@@ -17,10 +17,13 @@ mod form;
 mod format;
 mod layout;
 mod list;
+mod live;
 mod overview;
 mod policies;
+mod posting;
 mod resolve;
 mod review;
+mod rows;
 mod same_origin;
 mod search;
 mod viewer;
@@ -33,6 +36,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::http::AppState;
@@ -65,24 +69,35 @@ pub(crate) struct PageState {
     pub(crate) api: Api,
     /// Script and style sheet.
     pub(crate) assets: Arc<Assets>,
+    /// One permit for each live stream.
+    pub(crate) live: Arc<Semaphore>,
+    /// Whether the model is the offline one, without injected faults.
+    pub(crate) is_faultless: bool,
 }
 
 /// The routes of the page, in addition to those of the API.
-pub fn routes(app: &Arc<AppState>, api: Router) -> Router {
+pub fn routes(app: &Arc<AppState>, api: Router, is_faultless: bool) -> Router {
     let state = PageState {
         app: Arc::clone(app),
         api: Api::new(api),
         assets: Arc::new(Assets::new()),
+        live: Arc::new(Semaphore::new(live::MAX_STREAMS)),
+        is_faultless,
     };
     let views = Router::new()
-        .route("/ui/", get(overview::show))
-        .route("/ui/decisions", get(list::show))
+        .route(overview::PATH, get(overview::show))
+        .route(posting::EXPENSE_PATH, post(posting::expense))
+        .route(posting::DEMO_PATH, post(posting::demo))
+        .route(list::PATH, get(list::show))
+        .route(list::export::CSV_PATH, get(list::export::csv))
+        .route(list::export::NDJSON_PATH, get(list::export::ndjson))
+        .route("/ui/live", get(live::follow))
         .route("/ui/decisions/{id}", get(decision::show))
         .route("/ui/decisions/{id}/json", get(decision::json))
         .route("/ui/decisions/{id}/resolution", post(decision::resolve))
         .route("/ui/review", get(review::show).post(review::resolve))
         .route("/ui/review/picked", post(review::resolve_picked))
-        .route("/ui/policies", get(policies::show))
+        .route(policies::PATH, get(policies::show))
         .route("/ui/{*rest}", get(no_such_view))
         .method_not_allowed_fallback(async || Failure::no_such_method())
         .layer(DefaultBodyLimit::max(limits::MAX_BODY_BYTES))

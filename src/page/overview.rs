@@ -1,15 +1,141 @@
-//! The view "Overview".
+//! The view "Overview": a form to try an expense, a button that posts the transactions of the demo, what
+//! happened in the last hours, and the latest decisions. What the forms do is in `posting`.
 
 use axum::extract::State;
 use maud::{Markup, html};
+use uuid::Uuid;
 
-use crate::page::PageState;
+use crate::domain::body::{MAX_ID_CHARS, MAX_TEXT_CHARS};
+use crate::domain::submission::MAX_MERCHANT_CHARS;
+use crate::ledger::search::Search;
+use crate::ledger::{Filter, PageRequest};
 use crate::page::failure::Failure;
+use crate::page::form::FormFields;
 use crate::page::layout::document;
 use crate::page::viewer::Viewer;
+use crate::page::{PageState, list, live, posting, rows};
+
+/// The path of the view.
+pub(super) const PATH: &str = "/ui/";
+/// The latest decisions that are shown.
+const N_LATEST: u32 = 10;
+/// The flight of the README, which is denied. Every call that the form makes for it shows why.
+const FLIGHT: [(&str, &str); 3] = [
+    ("transaction", "Flight to Chicago, $650"),
+    ("amount", "650.00"),
+    ("currency", "USD"),
+];
 
 /// `GET /ui/`
 pub(super) async fn show(State(page): State<PageState>, viewer: Viewer) -> Result<Markup, Failure> {
-    let content = html! { h1 { "Overview" } };
-    Ok(document(&page, &viewer, "/ui/", "Overview", &content))
+    let flight = FLIGHT.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    draw(&page, &viewer, &FormFields(flight.to_vec()), None).await
+}
+
+/// The view with these values in the form, and with what is wrong with them.
+pub(super) async fn draw(
+    page: &PageState,
+    viewer: &Viewer,
+    form: &FormFields,
+    refusal: Option<&str>,
+) -> Result<Markup, Failure> {
+    let identity = &viewer.identity;
+    let ledger = &page.app.agent.ledger;
+    let n_known = ledger.chain_length(&identity.tenant_id).await?;
+    let range = PageRequest {
+        after: None,
+        limit: N_LATEST,
+    };
+    let everything = Search {
+        filter: Filter::default(),
+        ..Search::default()
+    };
+    let latest = ledger
+        .search(&identity.tenant_id, identity.own_only(), &everything, range)
+        .await?;
+    let content = html! {
+        h1 { "Overview" }
+        div.start {
+            (expense_form(viewer, form, refusal))
+            (demo(page, viewer))
+        }
+        div.bar {
+            h2 { "Latest decisions" }
+            (live::announcement(viewer, &[("limit", &N_LATEST.to_string())], n_known))
+        }
+        div #rows {
+            @if latest.decisions.is_empty() { (rows::none("There are no decisions yet.")) }
+            @else { (rows::table(viewer, &latest.decisions)) }
+        }
+        p { a href=(viewer.href(list::PATH, &[])) { "All decisions" } }
+    };
+    Ok(document(page, viewer, PATH, "Overview", &content))
+}
+
+fn expense_form(viewer: &Viewer, form: &FormFields, refusal: Option<&str>) -> Markup {
+    let more = ["date", "trip_id", "user_id", "mcc", "receipt"];
+    let has_more = more.iter().any(|name| form.get(name).is_some());
+    let field = |label: &str, name: &str, class: &str, max_chars: usize| {
+        html! {
+            label class=(class) {
+                (label)
+                input name=(name) value=[form.get(name)] maxlength=(max_chars);
+            }
+        }
+    };
+    html! {
+        section.panel {
+            h2 #try { "Try an expense" }
+            @if let Some(refusal) = refusal { p.notice.failed role="alert" { (refusal) } }
+            form method="post" action=(viewer.href(posting::EXPENSE_PATH, &[])) data-once aria-labelledby="try" {
+                input type="hidden" name="key" value=(Uuid::new_v4());
+                div.fields {
+                    label.wide {
+                        "What was bought"
+                        input name="transaction" value=[form.get("transaction")] maxlength=(MAX_TEXT_CHARS) required;
+                    }
+                }
+                div.fields {
+                    label.short { "Amount" input name="amount" value=[form.get("amount")] inputmode="decimal" required; }
+                    label.short { "Currency" input name="currency" value=[form.get("currency")] maxlength="3"; }
+                    (field("Merchant", "merchant", "wide", MAX_MERCHANT_CHARS))
+                    button.primary { "Decide" }
+                }
+                details open[has_more] {
+                    summary { "More fields" }
+                    div.fields {
+                        (field("Employee", "user_id", "", MAX_ID_CHARS))
+                        label { "Date" input type="date" name="date" value=[form.get("date")]; }
+                        (field("Trip", "trip_id", "", MAX_ID_CHARS))
+                        (field("Merchant category code", "mcc", "", 4))
+                        label.check {
+                            input type="checkbox" name="receipt" value="true" checked[form.get("receipt").is_some()];
+                            "Receipt attached"
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The button for the demo, and how to see failures when the model makes none.
+fn demo(page: &PageState, viewer: &Viewer) -> Markup {
+    html! {
+        section.panel {
+            h2 #demo { "Demo" }
+            p { "Forty expenses of a small company: most are approved, some are denied or wait for a person." }
+            form method="post" action=(viewer.href(posting::DEMO_PATH, &[])) data-once aria-labelledby="demo" {
+                input type="hidden" name="key" value=(Uuid::new_v4());
+                button { "Post the forty of the demo" }
+            }
+            @if page.is_faultless {
+                p.muted.small {
+                    "The offline model makes no mistakes. To see how they are found, start the service with "
+                    code { "--model-fault misclassify:0.12" }
+                    ", and post the forty again."
+                }
+            }
+        }
+    }
 }

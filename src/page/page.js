@@ -1,7 +1,98 @@
 // What the page does beyond HTML: times in the reader's zone, live rows, keys, forms without a reload.
-// Every view works without it.
+// Every view works without it. Texts are only ever set as text, never as markup.
 
-for (const time of document.querySelectorAll("time[datetime]")) {
-  const at = new Date(time.dateTime);
-  time.textContent = at.toLocaleString(undefined, { dateStyle: "short", timeStyle: "short" });
+// ---- Times ----------------------------------------------------------------------------------------
+
+function showLocalTimes(root) {
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    const at = new Date(time.dateTime);
+    time.textContent = at.toLocaleString(undefined, { dateStyle: "short", timeStyle: "short" });
+  }
+}
+
+showLocalTimes(document);
+
+// ---- Forms ----------------------------------------------------------------------------------------
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  // A filter that was left alone stays out of the URL.
+  if ("tidy" in form.dataset) {
+    for (const field of form.elements) field.disabled ||= field.name !== "" && field.value === "";
+  }
+  // A button that was pressed cannot be pressed again before the answer.
+  if ("once" in form.dataset) {
+    setTimeout(() => form.querySelectorAll("button").forEach((button) => (button.disabled = true)));
+  }
+});
+
+// A page that comes back from the browser's history can be sent again.
+addEventListener("pageshow", () => {
+  for (const field of document.querySelectorAll("form[data-tidy] :disabled, form[data-once] :disabled")) {
+    field.disabled = false;
+  }
+});
+
+// ---- Live rows ------------------------------------------------------------------------------------
+
+const live = document.querySelector("[data-live]");
+let stream = null;
+let numberNew = 0;
+
+function follow() {
+  if (stream !== null || document.hidden) return;
+  stream = new EventSource(live.dataset.live);
+  stream.addEventListener("decisions", (event) => {
+    // After a break the browser continues behind the last event that it got, and so does a tab that
+    // was hidden.
+    live.dataset.live = withAfter(live.dataset.live, event.lastEventId);
+    numberNew += Number(event.data);
+    announce();
+  });
+  stream.addEventListener("error", () => {
+    // The browser connects again by itself, unless the service refused.
+    if (stream?.readyState !== EventSource.CLOSED) return;
+    unfollow();
+    setTimeout(follow, 10_000);
+  });
+}
+
+function unfollow() {
+  stream?.close();
+  stream = null;
+}
+
+function withAfter(path, after) {
+  const url = new URL(path, location.href);
+  url.searchParams.set("after", after);
+  return url.pathname + url.search;
+}
+
+function announce() {
+  const button = live.querySelector("button") ?? live.appendChild(document.createElement("button"));
+  button.textContent = `${numberNew} new`;
+  button.onclick = showNew;
+}
+
+// Draws the list again, as the service draws it, and marks the rows that were not there.
+async function showNew() {
+  const response = await fetch(location.href);
+  if (!response.ok) return location.reload();
+  const drawn = new DOMParser().parseFromString(await response.text(), "text/html");
+  const rows = document.getElementById("rows");
+  const known = new Set([...rows.querySelectorAll("[data-id]")].map((row) => row.dataset.id));
+  const fresh = document.adoptNode(drawn.getElementById("rows"));
+  for (const row of fresh.querySelectorAll("[data-id]")) row.classList.toggle("new", !known.has(row.dataset.id));
+  showLocalTimes(fresh);
+  rows.replaceWith(fresh);
+  unfollow();
+  live.dataset.live = drawn.querySelector("[data-live]").dataset.live;
+  numberNew = 0;
+  live.replaceChildren();
+  follow();
+}
+
+if (live !== null) {
+  document.addEventListener("visibilitychange", () => (document.hidden ? unfollow() : follow()));
+  follow();
 }

@@ -1,21 +1,139 @@
-//! The view "Policies".
+//! The view "Policies": what is in force for the tenant, in words, with versions, dates and hashes.
 
 use axum::extract::State;
+use jiff::civil::Date;
 use maud::{Markup, html};
+use rust_decimal::Decimal;
 
-use crate::page::PageState;
 use crate::page::failure::Failure;
 use crate::page::layout::document;
 use crate::page::viewer::Viewer;
+use crate::page::{PageState, list};
+use crate::policy::rule::{Rule, RuleKind};
+use crate::policy::{Policies, Policy};
+
+/// The path of the view.
+pub(super) const PATH: &str = "/ui/policies";
 
 /// `GET /ui/policies`
 pub(super) async fn show(State(page): State<PageState>, viewer: Viewer) -> Result<Markup, Failure> {
-    let content = html! { h1 { "Policies" } };
-    Ok(document(
-        &page,
-        &viewer,
-        "/ui/policies",
-        "Policies",
-        &content,
-    ))
+    let rulebooks = page.app.rulebooks.now().value;
+    let policies = &rulebooks.rulebook(&viewer.identity.tenant_id).policies;
+    let today = page.app.clock.today();
+    let content = html! {
+        h1 { "Policies" }
+        p.muted { "In force on " (today) ". The model advises; these rules decide." }
+        @for category in policies.categories() {
+            (in_category(&viewer, policies, category, today))
+        }
+    };
+    Ok(document(&page, &viewer, PATH, "Policies", &content))
+}
+
+/// The policy of a category that is in force, then its other versions.
+fn in_category(viewer: &Viewer, policies: &Policies, category: &str, today: Date) -> Markup {
+    let in_force = policies.in_force(category, today);
+    let others: Vec<&Policy> = policies
+        .iter()
+        .filter(|policy| policy.category == category)
+        .filter(|policy| in_force.is_none_or(|in_force| in_force.hash != policy.hash))
+        .collect();
+    html! {
+        section.policy {
+            h2 #(category) {
+                (category) " "
+                a.small href=(viewer.href(list::PATH, &[("category", category)])) { "decisions" }
+            }
+            @match in_force {
+                Some(policy) => { (version(policy, true)) }
+                None => { p.muted { "No version is in force today: an expense of this category goes to review." } }
+            }
+            @for policy in others {
+                details {
+                    summary {
+                        "Version " (policy.version) ", "
+                        @if policy.effective_from > today { "from " (policy.effective_from) }
+                        @else { (dates(policy)) }
+                    }
+                    (version(policy, false))
+                }
+            }
+        }
+    }
+}
+
+/// One version. Only the rules of the one in force have anchors, because other versions have rules of
+/// the same names.
+fn version(policy: &Policy, is_in_force: bool) -> Markup {
+    html! {
+        p.muted {
+            "Version " b { (policy.version) } ", " (dates(policy)) ", amounts in " (policy.currency)
+            ", file " code title="the first 16 hex digits of its SHA-256" { (policy.hash) }
+        }
+        p.prose { (policy.text.trim()) }
+        div.scroll {
+            table.demands {
+                thead { tr { th { "Rule" } th { "In words" } th { "What it asks for" } th { "Exception by" } } }
+                tbody {
+                    @for rule in &policy.rules {
+                        tr id=[is_in_force.then_some(&rule.id)] {
+                            td.nowrap { code { (rule.id) } }
+                            td { (rule.text) }
+                            td { (demand(rule, policy)) }
+                            td { @if let Some(role) = rule.exception { (role) } @else { span.muted { "nobody" } } }
+                        }
+                    }
+                }
+            }
+        }
+        p.muted {
+            "Without evidence for this category, an expense above "
+            (amount(policy.uncorroborated_limit, policy)) " goes to a person."
+            @if policy.catch_all { " Expenses that fit no other category belong here." }
+        }
+    }
+}
+
+fn dates(policy: &Policy) -> Markup {
+    html! {
+        "in force from " (policy.effective_from)
+        @if let Some(last) = policy.effective_to { " to " (last) }
+    }
+}
+
+/// What a rule asks for, from its parameters alone: its text is the author's and may say more.
+fn demand(rule: &Rule, policy: &Policy) -> Markup {
+    let days = |n: u16| match n {
+        0 => "today".to_owned(),
+        1 => "1 day".to_owned(),
+        n => format!("{n} days"),
+    };
+    html! {
+        @match &rule.kind {
+            RuleKind::Cap { per, max } => { "at most " (amount(*max, policy)) " for one " (per) }
+            RuleKind::Approval { above, role } => { "above " (amount(*above, policy)) ", approval by a " (role) }
+            RuleKind::ApprovalAlways { role } => { "always approval by a " (role) }
+            RuleKind::Receipt { above } => { "above " (amount(*above, policy)) ", a receipt" }
+            RuleKind::Split { days: n, limit, role } => {
+                "purchases at one merchant within " (days(*n)) ", together above " (amount(*limit, policy))
+                ", approval by a " (role)
+            }
+            RuleKind::MaxAge { days: n } => { "not older than " (days(*n)) }
+            RuleKind::Future { days: n } => { "not dated after today"
+                @if *n > 0 { ", with a tolerance of " (days(*n)) } }
+            RuleKind::BlockedMcc { mcc } => {
+                "none of the merchant categories " (joined(mcc))
+            }
+            RuleKind::BlockedMerchant { merchant } => { "none of the merchants " (joined(merchant)) }
+        }
+    }
+}
+
+fn amount(amount: Decimal, policy: &Policy) -> Markup {
+    crate::page::format::amount(amount, policy.currency)
+}
+
+fn joined<T: ToString>(values: &[T]) -> String {
+    let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+    values.join(", ")
 }

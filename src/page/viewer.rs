@@ -30,6 +30,11 @@ struct ChosenTenant {
 }
 
 impl Viewer {
+    /// The tenant that the URL names, for the forms that are sent as a GET.
+    pub(crate) fn tenant_in_url(&self) -> Option<&str> {
+        self.tenant_in_url.as_deref()
+    }
+
     /// The URL of a view, with parameters, for a link in this person's page.
     pub(crate) fn href(&self, path: &str, parameters: &[(&str, &str)]) -> String {
         let tenant = self

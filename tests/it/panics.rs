@@ -2,7 +2,6 @@
 //! service continues.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,6 +23,7 @@ use opentelemetry::trace::Status;
 use opentelemetry_sdk::trace::InMemorySpanExporter;
 use serde_json::Value;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
@@ -88,7 +88,7 @@ async fn a_panic_is_a_500_with_errors_on_its_spans_and_the_service_continues() {
         permits: Arc::new(Semaphore::new(1)),
         model_concurrency: None,
         decisions: TaskTracker::new(),
-        is_draining: AtomicBool::new(false),
+        stopping: CancellationToken::new(),
     };
     let router = router(Arc::new(state), telemetry.instruments());
     // Two requests with one permit: a panic returns its permit.

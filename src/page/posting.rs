@@ -1,0 +1,125 @@
+//! Posting expenses from the overview: one that a person typed, or the forty of the demo. Both are
+//! requests to the API. The forms hold an idempotency key, so that a form that is sent twice has one
+//! effect, and the browser is sent on to what came of it, so that reloading sends nothing.
+
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, Extension, State};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde_json::{Map, Value};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::demo::transactions;
+use crate::domain::body::uuid;
+use crate::page::failure::Failure;
+use crate::page::form::FormFields;
+use crate::page::viewer::Viewer;
+use crate::page::{PageState, list, overview};
+
+/// Where the form of one expense is sent.
+pub(super) const EXPENSE_PATH: &str = "/ui/expense";
+/// Where the button of the demo is sent.
+pub(super) const DEMO_PATH: &str = "/ui/demo";
+
+/// The fields of the form that become fields of the expense.
+const TEXTS: [&str; 8] = [
+    "transaction",
+    "amount",
+    "currency",
+    "merchant",
+    "mcc",
+    "date",
+    "trip_id",
+    "user_id",
+];
+
+type Peer = Option<Extension<ConnectInfo<SocketAddr>>>;
+
+/// `POST /ui/expense`: decides an expense and opens its tree.
+pub(super) async fn expense(
+    State(page): State<PageState>,
+    viewer: Viewer,
+    peer: Peer,
+    form: FormFields,
+) -> Result<Response, Failure> {
+    let mut expense: Map<String, Value> = TEXTS
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), form.get(name)?.into())))
+        .collect();
+    if form.get("receipt").is_some() {
+        expense.insert("receipt".to_owned(), true.into());
+    }
+    let key = idempotency_key("try", run(&form));
+    let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
+    let answer = page
+        .api
+        .send_expense(&viewer, peer, key, &expense.into())
+        .await?;
+    if let Some(id) = answer.body["id"]
+        .as_str()
+        .filter(|_| answer.status.is_success())
+    {
+        let decision = viewer.href(&format!("/ui/decisions/{id}"), &[]);
+        return Ok(Redirect::to(&decision).into_response());
+    }
+    let view = overview::draw(&page, &viewer, &form, Some(&answer.problem())).await?;
+    Ok((answer.status, view).into_response())
+}
+
+/// `POST /ui/demo`: posts the transactions of the demo, with employees of their own, because those of
+/// an earlier run have used up their caps. A slow model takes longer than a browser waits; the rest is
+/// then posted in the background, and the live list announces it.
+pub(super) async fn demo(
+    State(page): State<PageState>,
+    viewer: Viewer,
+    peer: Peer,
+    form: FormFields,
+) -> Result<Response, Failure> {
+    let list = viewer.href(list::PATH, &[]);
+    let run = run(&form);
+    let (key, run_id) = (idempotency_key("demo", run), run.simple().to_string());
+    let submissions = transactions(Some(&run_id[..8])).map_err(|_| Failure::internal())?;
+    let mut lines = String::new();
+    for submission in &submissions {
+        lines += &serde_json::to_string(submission).map_err(|_| Failure::internal())?;
+        lines.push('\n');
+    }
+    let patience = page.app.config.deadline / 2;
+    let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
+    let api = page.api.clone();
+    let posting = async move { api.send_batch(&viewer, peer, key, lines).await };
+    let posting = page.app.decisions.spawn(posting);
+    let Ok(posted) = timeout(patience, posting).await else {
+        return Ok(Redirect::to(&list).into_response());
+    };
+    let (_, answers) = posted.map_err(|_| Failure::internal())??;
+    let n_decided = answers.iter().filter(|answer| answer.status == 201).count();
+    if n_decided == submissions.len() {
+        return Ok(Redirect::to(&list).into_response());
+    }
+    let refused = answers.iter().find(|answer| answer.status != 201);
+    let problem = refused.and_then(|answer| serde_json::from_str::<Value>(answer.body.get()).ok());
+    let why = problem
+        .as_ref()
+        .and_then(|problem| problem["detail"].as_str())
+        .unwrap_or("The service stopped answering.");
+    let n_refused = submissions.len() - n_decided;
+    let detail = format!(
+        "{n_refused} of {} were not decided: {why}",
+        submissions.len()
+    );
+    let title = "The demo could not be posted";
+    Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, title, detail))
+}
+
+/// The id of one sending of a form, which the form holds.
+fn run(form: &FormFields) -> Uuid {
+    let given = form.get("key").and_then(uuid);
+    given.unwrap_or_else(Uuid::new_v4)
+}
+
+fn idempotency_key(what: &str, run: Uuid) -> HeaderValue {
+    HeaderValue::from_str(&format!("{what}-{run}")).expect("a UUID is ASCII")
+}

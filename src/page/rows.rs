@@ -1,0 +1,76 @@
+//! Decisions as rows of a table, in the list and in the overview.
+
+use maud::{Markup, html};
+
+use crate::domain::resolution::Resolution;
+use crate::domain::ruling::Outcome;
+use crate::ledger::StoredDecision;
+use crate::page::format;
+use crate::page::viewer::Viewer;
+
+/// A table of decisions. A decision in which a check failed for good has a red row, and says which.
+pub(super) fn table(viewer: &Viewer, decisions: &[StoredDecision]) -> Markup {
+    html! {
+        table.decisions {
+            thead {
+                tr {
+                    th { "Received" }
+                    th { "Employee" }
+                    th { "Expense" }
+                    th { "Category" }
+                    th.amount { "Amount" }
+                    th { "Outcome" }
+                }
+            }
+            tbody {
+                @for stored in decisions { (row(viewer, stored)) }
+            }
+        }
+    }
+}
+
+fn row(viewer: &Viewer, stored: &StoredDecision) -> Markup {
+    let decision = &stored.decision;
+    let expense = &decision.expense;
+    let path = format!("/ui/decisions/{}", decision.id);
+    let failed = decision.failed_types();
+    html! {
+        tr.failed[!failed.is_empty()] data-id=(decision.id) {
+            td.received { (format::time(decision.received_at)) }
+            td.employee { bdi { (expense.user_id) } }
+            td.expense {
+                a href=(viewer.href(&path, &[])) { bdi { (expense.transaction) } }
+                @if let Some(merchant) = &expense.merchant { " " bdi.muted { (merchant) } }
+            }
+            td.category { bdi { (stored.category().unwrap_or("none")) } }
+            td.amount { (format::amount(expense.amount, expense.currency)) }
+            td.verdict {
+                (format::outcome(decision.outcome.into()))
+                @if let Some(resolution) = &stored.resolution { (resolved(resolution)) }
+                @else if let Some(role) = decision.pending() {
+                    " " span.note { "waits for " (role) }
+                }
+                @for kind in &failed {
+                    " " span.note.failed { "failed: " (kind.to_string().replace('_', " ")) }
+                }
+                @if let Some(finding) = decision.findings.first().filter(|_| decision.outcome == Outcome::Denied) {
+                    " " span.note { "by " (finding.rule) }
+                }
+                @if decision.is_override { " " span.note { "policy overruled the model" } }
+                @if stored.superseded_by.is_some() { " " span.note { "decided anew" } }
+            }
+        }
+    }
+}
+
+/// What a person decided, where the outcome left it open.
+fn resolved(resolution: &Resolution) -> Markup {
+    html! {
+        " " span.note { (format::resolved(resolution.action)) " by " bdi { (resolution.actor) } }
+    }
+}
+
+/// What there is instead of a table without rows.
+pub(super) fn none(text: &str) -> Markup {
+    html! { p.muted { (text) } }
+}
