@@ -14,8 +14,8 @@ use super::otlp_sink::OtlpSink;
 use super::process::Process;
 use super::store::Store;
 
-/// Spans of a decision: of the request, the agent, three steps and two calls of the model.
-pub(crate) const SPANS_OF_A_DECISION: u64 = 7;
+/// Spans of a decision: of the request, the agent, three steps, two calls of the model, and the record.
+pub(crate) const SPANS_OF_A_DECISION: u64 = 8;
 /// Spans of the service's start.
 const SPANS_OF_A_START: u64 = 1;
 /// How often a service is started; the median of the start times is reported.

@@ -4,7 +4,6 @@
 
 use std::time::Instant;
 
-use crate::agent::supersede::RunError;
 use crate::agent::{Agent, Case, Recorded};
 use crate::domain::decision::Decision;
 use crate::domain::expense::ConvertedAmount;
@@ -17,7 +16,7 @@ impl Agent {
         &self,
         case: &Case,
         purchase: &StoredDecision,
-    ) -> Result<Recorded, RunError> {
+    ) -> Result<Recorded, RecordError> {
         let started = Instant::now();
         let mut decision = self.conclude_credit(case, purchase);
         let record_hash = match self
@@ -45,7 +44,6 @@ impl Agent {
             decision,
             record_hash,
             record_duration: started.elapsed(),
-            n_caps_moved: 0,
             superseded: None,
         })
     }

@@ -13,6 +13,7 @@ pub mod lookup;
 pub mod one_object;
 pub mod people;
 pub mod prompts;
+pub mod record;
 pub mod resolve;
 pub mod supersede;
 pub mod validate;
@@ -29,14 +30,13 @@ use uuid::Uuid;
 use crate::domain::decision::{Decision, Submitter};
 use crate::domain::expense::Expense;
 use crate::domain::step::Step;
-use crate::ledger::{CapChange, KeyClaim, Ledger, RecordError, StoredDecision};
+use crate::ledger::{KeyClaim, Ledger, StoredDecision};
 use crate::llm::ChatModel;
 use crate::rulebook::Rulebook;
 use crate::telemetry::spans::step::step;
-use classify::{Classification, classify};
-use combine::Steps;
-use decide::{Advice, decide};
-use lookup::{Lookup, lookup};
+use classify::classify;
+use decide::decide;
+use lookup::lookup;
 use prompts::facts::ExpenseFacts;
 use supersede::RunError;
 
@@ -107,8 +107,6 @@ pub struct Recorded {
     pub record_hash: String,
     /// How long it took to record, repeated lookups included.
     pub record_duration: Duration,
-    /// How often another expense took a share of a cap between verdict and record.
-    pub n_caps_moved: u32,
     /// The decision that this one superseded.
     pub superseded: Option<Arc<StoredDecision>>,
 }
@@ -125,7 +123,8 @@ impl Agent {
         }
         step(Step::Agent, async {
             if let Some(purchase) = &case.refunds {
-                return self.record_credit(case, purchase).await;
+                let write = self.record_credit(case, purchase);
+                return Ok(self.recording(Step::RecordDecision, write).await?);
             }
             let shown = self.shown(&case.judged.expense);
             let classification = step(Step::Classify, classify(self, case, &shown)).await;
@@ -148,55 +147,6 @@ impl Agent {
             self.record(case, &classification, lookup, advice).await
         })
         .await
-    }
-
-    /// Records the decision, and takes its share of the caps in the same transaction. If another
-    /// expense took a share of a cap meanwhile, verdict and outcome are computed again, so that the
-    /// answer is what was recorded. The repeated lookups make no spans: they belong to the recording.
-    async fn record(
-        &self,
-        case: &Case,
-        classification: &Classification,
-        mut looked_up: Option<Lookup>,
-        advice: Option<Advice>,
-    ) -> Result<Recorded, RunError> {
-        let started = Instant::now();
-        let mut n_caps_moved = 0;
-        loop {
-            let steps = Steps {
-                classification,
-                lookup: looked_up.as_ref(),
-                advice: advice.as_ref(),
-            };
-            let mut decision = self.conclude(case, &steps, n_caps_moved > 0);
-            let change = steps
-                .found()
-                .map_or(CapChange::None, |found| CapChange::Take(&found.reservation));
-            match self
-                .ledger
-                .record(&mut decision, change, case.idempotency.as_ref())
-                .await
-            {
-                Ok(record_hash) => {
-                    return Ok(Recorded {
-                        decision,
-                        record_hash,
-                        record_duration: started.elapsed(),
-                        n_caps_moved,
-                        superseded: case.supersedes.clone(),
-                    });
-                }
-                Err(RecordError::CapMoved) if n_caps_moved + 1 < MAX_RECORD_ATTEMPTS => {
-                    n_caps_moved += 1;
-                }
-                Err(error) => return Err(error.into()),
-            }
-            if let Some(before) = &mut looked_up {
-                let rivals = &classification.rivals;
-                let again = lookup(&self.ledger, &case.judged, &before.category, rivals).await?;
-                (before.found, before.ambiguity) = (again.found, again.ambiguity);
-            }
-        }
     }
 
     /// What the model may see of an expense. Redaction concerns the model alone: the verdict rests

@@ -28,6 +28,15 @@ pub enum Step {
     /// A person says what they think of a decision. No part of a run, so no record names it.
     #[serde(skip)]
     Feedback(FeedbackName),
+    /// The decision is written to the ledger. No record names this step either, nor the next two.
+    #[serde(skip)]
+    RecordDecision,
+    /// The resolution is written to the ledger.
+    #[serde(skip)]
+    RecordResolution,
+    /// The feedback is written to the ledger.
+    #[serde(skip)]
+    RecordFeedback,
 }
 
 /// What one model call cost, in US dollars.

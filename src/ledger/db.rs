@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::ErrorCode;
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres};
+use strum::IntoStaticStr;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
 use tokio::time::{sleep, timeout};
@@ -93,6 +94,16 @@ pub(super) fn is_read_only(error: &sqlx::Error) -> bool {
     })
 }
 
+/// A kind of database, by the name that OpenTelemetry gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
+pub enum Database {
+    /// A file, in this process.
+    Sqlite,
+    /// A server.
+    Postgresql,
+}
+
 /// Connections to one database, and a permit for each transaction that this process may have open
 /// at once.
 #[derive(Clone, Debug)]
@@ -136,6 +147,14 @@ impl Pool {
         Self {
             connections: Connections::Postgres(pool),
             permits: Arc::new(Semaphore::new(n_open)),
+        }
+    }
+
+    /// What it connects to.
+    pub(super) fn database(&self) -> Database {
+        match self.connections {
+            Connections::Sqlite(_) => Database::Sqlite,
+            Connections::Postgres(_) => Database::Postgresql,
         }
     }
 

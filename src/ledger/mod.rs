@@ -66,7 +66,7 @@ use db::Pool;
 use group_commit::GroupCommit;
 use outbox::Outbox;
 
-pub use db::DbError;
+pub use db::{Database, DbError};
 pub use error::{LedgerError, RecordError};
 pub use export::{Exported, Period};
 pub use idempotency::{KeyClaim, KeyState};
@@ -146,6 +146,11 @@ impl RecordedTenants {
 }
 
 impl Ledger {
+    /// The database that the ledger is in.
+    pub fn database(&self) -> Database {
+        self.pool.database()
+    }
+
     /// Closes the connections; the last call on a ledger.
     pub async fn close(&self) {
         self.pool.close().await;

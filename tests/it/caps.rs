@@ -59,9 +59,9 @@ async fn each_cap_is_shown_with_what_was_used_before_the_expense() {
             caps("Chicago 1".into(), "0.00", "100.00"),
         ),
         (
-            on_trip(flight("310.00"), "chicago 1"),
+            on_trip(flight("310.00"), "Chicago 1"),
             "denied",
-            caps("chicago 1".into(), "200.00", "300.00"),
+            caps("Chicago 1".into(), "200.00", "300.00"),
         ),
         (
             flight("50.00"),

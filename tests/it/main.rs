@@ -67,6 +67,7 @@ mod reading;
 mod real_model_servers;
 mod reasons;
 mod record_fields;
+mod recording;
 mod records;
 mod redaction;
 mod reload;

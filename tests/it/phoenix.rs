@@ -15,7 +15,7 @@ use crate::harness::skip::skip;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Spans of one decision.
-const N_SPANS: usize = 7;
+const N_SPANS: usize = 8;
 
 /// Waits until Phoenix has all spans of a decision, and returns them by name: of the two model
 /// calls, which share a name, the later one.

@@ -229,7 +229,8 @@ impl Agent {
         mut resolution: Resolution,
         change: CapChange<'_>,
     ) -> Result<Resolved, RecordError> {
-        let record_hash = self.ledger.resolve(open, &mut resolution, change).await?;
+        let write = self.ledger.resolve(open, &mut resolution, change);
+        let record_hash = self.recording(Step::RecordResolution, write).await?;
         self.imply_feedback(&open.decision, &resolution, &record_hash)
             .await;
         Ok(Resolved {

@@ -48,7 +48,13 @@ impl Metrics {
         let duration = match step {
             Step::Agent => &self.instruments.agent_duration,
             Step::PolicyLookup => &self.instruments.tool_duration,
-            Step::Classify | Step::Decide | Step::Resolve | Step::Feedback(_) => return,
+            Step::Classify
+            | Step::Decide
+            | Step::Resolve
+            | Step::Feedback(_)
+            | Step::RecordDecision
+            | Step::RecordResolution
+            | Step::RecordFeedback => return,
         };
         duration.record(ended.took.as_secs_f64(), &self.series(duration, ended));
     }

@@ -90,6 +90,12 @@ pub enum Place {
     ResolveExpense,
     /// The span of what a person says of a decision.
     Feedback,
+    /// The span of writing a decision to the ledger.
+    RecordDecision,
+    /// The span of writing a resolution to the ledger.
+    RecordResolution,
+    /// The span of writing feedback to the ledger.
+    RecordFeedback,
     /// The span of the service's start.
     #[strum(to_string = "`start`")]
     Start,

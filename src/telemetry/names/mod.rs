@@ -92,6 +92,9 @@ attributes! {
     EXPENSE_OVERRIDE = "expense.override", Boolean, on [InvokeAgent], Ours, Low;
     /// Time the ledger took to record the decision.
     EXPENSE_RECORD_DURATION = "expense.record.duration", Seconds, on [InvokeAgent], Ours, High;
+    /// The database of the ledger: `sqlite` or `postgresql`.
+    DB_SYSTEM_NAME = "db.system.name", String,
+        on [RecordDecision, RecordResolution, RecordFeedback], Core, Low;
     /// Hash of the ledger's record. It depends on all records before it, and
     /// `ledger verify --head` looks it up.
     EXPENSE_RECORD_HASH = "expense.record.hash", String,
@@ -124,8 +127,10 @@ attributes! {
     /// Types of the checks that failed for good.
     VALIDATION_FAILED_TYPES = "validation.failed_types", Strings, on [InvokeAgent], Ours, Low;
 
-    /// Name of the step: `classify`, `decide` or `resolve`.
-    STEP_NAME = "step.name", String, on [Classify, Decide, ResolveExpense], Ours, Low;
+    /// Name of the step: `classify`, `decide`, `resolve`, or that of its span.
+    STEP_NAME = "step.name", String,
+        on [Classify, Decide, ResolveExpense, RecordDecision, RecordResolution, RecordFeedback],
+        Ours, Low;
     /// Number of answers that the step asked for: 2 if the first needed a repair.
     STEP_ATTEMPTS = "step.attempts", Int, on [Classify, Decide], Ours, Low;
     /// Result of the step: a category or a decision.
@@ -271,5 +276,5 @@ events! {
     EVENT_EVALUATION_RESULT = "gen_ai.evaluation.result", on [Feedback];
     /// Another expense used up the cap between verdict and record, so the verdict was computed
     /// again.
-    EVENT_CAP_MOVED = "cap.moved", on [InvokeAgent];
+    EVENT_CAP_MOVED = "cap.moved", on [RecordDecision, RecordResolution];
 }

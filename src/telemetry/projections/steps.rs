@@ -9,11 +9,12 @@ use crate::agent::ask::StepRun;
 use crate::agent::classify::Classification;
 use crate::agent::decide::Advice;
 use crate::agent::lookup::Lookup;
+use crate::agent::record::Recording;
 use crate::agent::resolve::{Refusal, ResolveError, Resolved};
 use crate::agent::supersede::RunError;
 use crate::domain::decision::Decision;
 use crate::domain::ruling::Ruling;
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, RecordError};
 use crate::llm::ModelError;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::ended::Ended;
@@ -115,12 +116,6 @@ impl StepResult for Result<Recorded, RunError> {
             }
         };
         let decision = &recorded.decision;
-        let moved = |_| Event {
-            name: names::EVENT_CAP_MOVED,
-            at: None,
-            attributes: Vec::new(),
-        };
-        let events = (0..recorded.n_caps_moved).map(moved).collect();
         let mut content = Vec::new();
         if captures.on_spans {
             let shown = format!("{}: {}", decision.outcome, decision.reason);
@@ -130,7 +125,6 @@ impl StepResult for Result<Recorded, RunError> {
         Projection {
             attributes: agent_attributes(recorded),
             content,
-            events,
             links: recorded
                 .superseded
                 .iter()
@@ -145,6 +139,35 @@ impl StepResult for Result<Recorded, RunError> {
             metrics.decided(recorded, ended);
         }
     }
+}
+
+impl<T> StepResult for Recording<T> {
+    fn project(&self, _: Captures) -> Projection {
+        let moved = |_| Event {
+            name: names::EVENT_CAP_MOVED,
+            at: None,
+            attributes: Vec::new(),
+        };
+        // The span around this one shows the failure too, and emits its log record.
+        let failure = match &self.result {
+            Err(RecordError::Ledger(error)) => Some(failure("ledger", error)),
+            // A refusal: the verdict is computed again, or the caller is told with a 4xx.
+            Ok(_)
+            | Err(
+                RecordError::CapMoved
+                | RecordError::AlreadyResolved
+                | RecordError::AlreadySuperseded,
+            ) => None,
+        };
+        Projection {
+            attributes: vec![names::DB_SYSTEM_NAME.with(<&'static str>::from(self.database))],
+            events: (0..self.n_caps_moved).map(moved).collect(),
+            failure,
+            ..Projection::default()
+        }
+    }
+
+    fn measure(&self, _: &Metrics, _: &Ended<'_>) {}
 }
 
 impl StepResult for Result<Resolved, ResolveError> {
@@ -273,11 +296,15 @@ pub(super) fn ledger_failure(error: &LedgerError) -> Projection {
     failed("ledger", error)
 }
 
-fn failed(kind: &str, error: &impl ToString) -> Projection {
-    let failure = Failure {
+fn failure(kind: &str, error: &impl ToString) -> Failure {
+    Failure {
         kind: kind.to_owned(),
         message: error.to_string(),
-    };
+    }
+}
+
+fn failed(kind: &str, error: &impl ToString) -> Projection {
+    let failure = failure(kind, error);
     let log_events = vec![LogEvent::exception(&failure.kind, &failure.message)];
     Projection {
         failure: Some(failure),

@@ -61,6 +61,7 @@ pub(crate) fn span_name(step: Step) -> &'static str {
         Step::Feedback(FeedbackName::Category) => "feedback category",
         Step::Feedback(FeedbackName::Reason) => "feedback reason",
         Step::Feedback(FeedbackName::Note) => "feedback note",
+        Step::RecordDecision | Step::RecordResolution | Step::RecordFeedback => step.into(),
     }
 }
 
@@ -81,7 +82,12 @@ fn known_at_start(step: Step) -> Vec<KeyValue> {
                 .with("The policy that applies to a category, and the usage of its caps"),
         ],
         // With any `gen_ai.*` key, some backends would show the step itself as a model call.
-        Step::Classify | Step::Decide | Step::Resolve => {
+        Step::Classify
+        | Step::Decide
+        | Step::Resolve
+        | Step::RecordDecision
+        | Step::RecordResolution
+        | Step::RecordFeedback => {
             vec![names::STEP_NAME.with(<&'static str>::from(step))]
         }
         Step::Feedback(name) => {

@@ -128,6 +128,9 @@ fn span_of(line: &str) -> Option<Place> {
         Place::Decide,
         Place::Chat,
         Place::ResolveExpense,
+        Place::RecordDecision,
+        Place::RecordResolution,
+        Place::RecordFeedback,
     ];
     match kind {
         "SERVER" => Some(Place::Server),
