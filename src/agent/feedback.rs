@@ -79,7 +79,8 @@ impl Agent {
                 false => FeedbackSource::Person,
             };
             let feedback = feedback_of(request, author, source);
-            let (feedback, record_hash) = self.ledger.record_feedback(feedback).await?;
+            let write = async { Ok(self.ledger.record_feedback(feedback).await?) };
+            let (feedback, record_hash) = self.recording(Step::RecordFeedback, write).await?;
             Ok::<_, LedgerError>(Given {
                 decision,
                 feedback,
