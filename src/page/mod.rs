@@ -95,6 +95,7 @@ pub fn routes(app: &Arc<AppState>, api: Router, is_faultless: bool) -> Router {
         .route("/ui/decisions/{id}", get(decision::show))
         .route("/ui/decisions/{id}/json", get(decision::json))
         .route("/ui/decisions/{id}/resolution", post(decision::resolve))
+        .route("/ui/decisions/{id}/feedback", post(decision::give_feedback))
         .route("/ui/review", get(review::show).post(review::resolve))
         .route("/ui/review/picked", post(review::resolve_picked))
         .route(policies::PATH, get(policies::show))

@@ -96,3 +96,38 @@ if (live !== null) {
   document.addEventListener("visibilitychange", () => (document.hidden ? unfollow() : follow()));
   follow();
 }
+
+// ---- Review: keys ---------------------------------------------------------------------------------
+
+const keys = document.getElementById("keys");
+let chosen = null;
+
+// A reason is required, so the key of an action leads to the reason first.
+function choose(action) {
+  const button = document.querySelector(`form.resolve button[value="${action}"]`);
+  if (button === null) return;
+  chosen = button;
+  const reason = button.form.elements.reason;
+  if (reason.value.trim() === "") reason.focus();
+  else button.click();
+}
+
+const actions = {
+  j: () => document.querySelector('a[rel="next"]')?.click(),
+  k: () => document.querySelector('a[rel="prev"]')?.click(),
+  a: () => choose("approve"),
+  d: () => choose("deny"),
+  c: () => document.querySelector('form.resolve [name="category"]')?.focus(),
+  "?": () => (keys.open = !keys.open),
+};
+
+function onKey(event) {
+  if (event.key === "Enter" && event.ctrlKey && event.target.form === chosen?.form) return chosen?.click();
+  if (event.key === "Escape") return document.activeElement?.blur();
+  if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest("input, select, textarea")) return;
+  if (!Object.hasOwn(actions, event.key)) return;
+  event.preventDefault();
+  actions[event.key]();
+}
+
+if (keys !== null) document.addEventListener("keydown", onKey);

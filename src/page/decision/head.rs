@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::domain::decision::Decision;
+use crate::domain::decision::{Decision, Submitter};
 use crate::domain::ruling::{Missing, Outcome};
 use crate::ledger::StoredDecision;
 use crate::page::format;
@@ -46,23 +46,13 @@ fn standing(stored: &StoredDecision, viewer: &Viewer) -> Markup {
 }
 
 /// What a person is asked.
-fn question(decision: &Decision) -> String {
+fn question(decision: &Decision) -> &'static str {
     if decision.missing.contains(&Missing::Receipt) {
-        return "Is it paid although its receipt is missing?".to_owned();
+        return "Is it paid although its receipt is missing?";
     }
-    let failed = decision
-        .validations
-        .iter()
-        .find(|check| check.failed_for_good());
-    match (decision.outcome, failed) {
-        (Outcome::NeedsReview, Some(check)) => {
-            format!(
-                "Can it be paid? The check {} failed: {}.",
-                check.kind, check.message
-            )
-        }
-        (Outcome::NeedsReview, None) => "Can it be paid, and in which category?".to_owned(),
-        _ => "Is it paid?".to_owned(),
+    match decision.outcome {
+        Outcome::NeedsReview => "Can it be paid, and in which category?",
+        _ => "Is it paid?",
     }
 }
 
@@ -71,29 +61,39 @@ pub(in crate::page) fn facts(stored: &StoredDecision) -> Markup {
     let decision = &stored.decision;
     let expense = &decision.expense;
     html! {
-        dl {
-            dt { "Transaction" } dd { (expense.transaction) }
-            @if let Some(merchant) = &expense.merchant { dt { "Merchant" } dd { (merchant) } }
-            @if let Some(mcc) = &expense.mcc { dt { "Merchant category code" } dd { code { (mcc) } } }
-            dt { "Date" } dd { (expense.date) }
-            @if let Some(trip) = &expense.trip_id { dt { "Trip" } dd { (trip) } }
-            dt { "Employee" } dd {
-                (expense.user_id)
-                @if let Some(by) = &decision.submitted_by { span.muted { ", handed in with the key " (by.api_key) } }
-            }
-            dt { "Receipt" } dd { @if expense.receipt { "attached" } @else { "none" } }
-            dt { "Received" } dd { (format::time(decision.received_at)) }
+        dl.expense {
+            (fact("Transaction", &html! { (expense.transaction) }))
+            @if let Some(merchant) = &expense.merchant { (fact("Merchant", &html! { (merchant) })) }
+            @if let Some(mcc) = &expense.mcc { (fact("Merchant category code", &html! { code { (mcc) } })) }
+            (fact("Employee", &html! { (expense.user_id) }))
+            @if let Some(by) = &decision.submitted_by { (fact("Handed in by", &submitter(by))) }
+            (fact("Date", &html! { (expense.date) }))
+            @if let Some(trip) = &expense.trip_id { (fact("Trip", &html! { (trip) })) }
+            (fact("Receipt", &html! { @if expense.receipt { "attached" } @else { "none" } }))
+            (fact("Received", &format::time(decision.received_at)))
             @if let Some(converted) = &decision.converted_amount {
-                dt { "In the policy's currency" } dd {
+                (fact("In the policy's currency", &html! {
                     (format::amount(converted.amount, converted.currency))
                     span.muted { " at " (converted.rate) " of " (converted.rate_date) }
-                }
+                }))
             }
             @if let Some(reimbursable) = decision.reimbursable {
-                dt { "May be paid under the policy" }
-                dd { (format::amount(reimbursable, decision.policy_amount().1)) }
+                (fact("May be paid under the policy", &format::amount(reimbursable, decision.policy_amount().1)))
             }
         }
+    }
+}
+
+fn fact(name: &str, value: &Markup) -> Markup {
+    html! { div { dt { (name) } dd { (value) } } }
+}
+
+/// The people who handed the expense in, and the key.
+fn submitter(by: &Submitter) -> Markup {
+    let people: Vec<&str> = by.people().collect();
+    html! {
+        @if !people.is_empty() { (people.join(", ")) ", " }
+        span.muted { "key " (by.api_key) }
     }
 }
 

@@ -2,6 +2,7 @@
 //! history. An open decision can be resolved here; `resolve` has the form.
 
 pub(super) mod evidence;
+mod feedback;
 pub(super) mod head;
 pub(super) mod history;
 pub(super) mod policy;
@@ -19,6 +20,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::http::expenses::{DecisionBody, find};
+use crate::ledger::StoredDecision;
 use crate::page::PageState;
 use crate::page::failure::Failure;
 use crate::page::form::FormFields;
@@ -35,8 +37,16 @@ pub(super) struct Parameters {
     actor: Option<String>,
 }
 
+/// The forms of the view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    Resolution,
+    Feedback,
+}
+
 /// What a click led to, when it did nothing.
 struct Told<'a> {
+    form: Sent,
     refused: Refused,
     typed: &'a FormFields,
 }
@@ -79,24 +89,51 @@ pub(super) async fn resolve(
     let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
     let stored = find(&page.app, &viewer.identity, &id).await?;
     let seen = fields.get("state").unwrap_or_default();
-    let actor = fields.get("actor");
-    match act::resolve(&page, &viewer, peer, stored.decision.id, seen, &fields).await? {
-        Ok(()) => {
-            let parameters = actor.map(|actor| ("actor", actor));
-            let parameters = Vec::from_iter(parameters);
-            let target = head::path(&viewer, stored.decision.id, &parameters);
-            Ok(Redirect::to(&target).into_response())
+    let result = act::resolve(&page, &viewer, peer, stored.decision.id, seen, &fields).await?;
+    answer(&page, &viewer, &stored, Sent::Resolution, result, &fields).await
+}
+
+/// `POST /ui/decisions/{id}/feedback`
+pub(super) async fn give_feedback(
+    State(page): State<PageState>,
+    viewer: Viewer,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    Path(id): Path<String>,
+    fields: FormFields,
+) -> Result<Response, Failure> {
+    let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
+    let stored = find(&page.app, &viewer.identity, &id).await?;
+    let result = feedback::give(&page, &viewer, peer, &stored, &fields).await?;
+    answer(&page, &viewer, &stored, Sent::Feedback, result, &fields).await
+}
+
+/// Sends the browser on to what came of a form, or shows the form again with what is wrong.
+async fn answer(
+    page: &PageState,
+    viewer: &Viewer,
+    stored: &StoredDecision,
+    form: Sent,
+    result: Result<(), Refused>,
+    typed: &FormFields,
+) -> Result<Response, Failure> {
+    let id = stored.decision.id;
+    let actor = typed.get("actor");
+    let Err(refused) = result else {
+        let parameters = Vec::from_iter(actor.map(|actor| ("actor", actor)));
+        let mut target = head::path(viewer, id, &parameters);
+        if form == Sent::Feedback {
+            target.push_str("#feedback");
         }
-        Err(refused) => {
-            let status = refused.status;
-            let told = Told {
-                refused,
-                typed: &fields,
-            };
-            let view = render(&page, &viewer, &id, actor, Some(told)).await?;
-            Ok((status, view).into_response())
-        }
-    }
+        return Ok(Redirect::to(&target).into_response());
+    };
+    let status = refused.status;
+    let told = Told {
+        form,
+        refused,
+        typed,
+    };
+    let view = render(page, viewer, &id.to_string(), actor, Some(told)).await?;
+    Ok((status, view).into_response())
 }
 
 async fn render(
@@ -111,26 +148,32 @@ async fn render(
     let decision = &stored.decision;
     let state = ledger.state(&decision.tenant_id, decision.id).await?;
     let history = History::of(ledger, viewer, &stored).await?;
+    let given = ledger.feedback(&stored).await?;
     let offers = Offers::of(page, viewer, &stored, actor).await?;
     let rulebooks = page.app.rulebooks.now();
     let policies = &rulebooks.value.rulebook(&decision.tenant_id).policies;
     let trace_url = DecisionBody::new(&page.app, stored.clone()).trace_url;
     let content = html! {
         (head::head(&stored, viewer))
-        @if let Some(told) = &told { p.notice.failed role="alert" { (told.refused.words) } }
+        (refusal(told.as_ref(), Sent::Resolution))
         @if let Some(offers) = &offers {
             (form(offers, &Form {
                 action: head::path_below(viewer, decision.id, "resolution"),
                 stored: &stored,
                 state: state.to_string(),
                 actor,
-                typed: told.as_ref().map(|told| told.typed),
+                typed: typed(told.as_ref(), Sent::Resolution),
             }, viewer))
         }
         (head::facts(&stored))
         section { h2 #tree { "Tree" } (tree::tree(decision)) }
         section { h2 #policy { "Policy" } (policy::section(decision, policies)) }
         section { h2 #evidence { "Evidence" } (evidence::section(decision, policies)) }
+        section {
+            h2 #feedback { "Feedback" }
+            (refusal(told.as_ref(), Sent::Feedback))
+            (feedback::section(&stored, &given, viewer, policies, (actor, typed(told.as_ref(), Sent::Feedback))))
+        }
         section { h2 #history { "History" } (history::section(&stored, &history, viewer)) }
         section {
             h2 #links { "Links" }
@@ -144,4 +187,17 @@ async fn render(
     };
     let title = format!("{} {}", decision.outcome, decision.expense.amount);
     Ok(document(page, viewer, "/ui/decisions", &title, &content))
+}
+
+/// What is wrong with a form that was sent.
+fn refusal(told: Option<&Told<'_>>, form: Sent) -> Markup {
+    let told = told.filter(|told| told.form == form);
+    html! {
+        @if let Some(told) = told { p.notice.failed role="alert" { (told.refused.words) "." } }
+    }
+}
+
+/// What was typed into a form that was refused.
+fn typed<'a>(told: Option<&Told<'a>>, form: Sent) -> Option<&'a FormFields> {
+    told.filter(|told| told.form == form).map(|told| told.typed)
 }

@@ -184,7 +184,11 @@ fn step<'a>(decision: &'a Decision, report: &'a StepReport) -> Row<'a> {
         depth: 2,
         timing: Timing::of(report.started_ms, report.duration_ms),
         error: report.error.as_deref(),
-        gist: report.result.iter().cloned().collect(),
+        gist: report
+            .result
+            .iter()
+            .map(|result| format!("→ {result}"))
+            .collect(),
         facts: facts([
             ("step.attempts", Some(report.attempts.to_string())),
             ("step.result", report.result.clone()),

@@ -7,16 +7,13 @@ use maud::{Markup, html};
 
 use crate::agent::resolve::Refusal;
 use crate::agent::resolve::offer::{Asking, Offer};
-use crate::domain::body::MAX_ID_CHARS;
+use crate::domain::body::{MAX_ID_CHARS, MAX_TEXT_CHARS};
 use crate::domain::resolution::Action;
 use crate::domain::ruling::{Outcome, Role};
 use crate::ledger::{LedgerError, StoredDecision};
 use crate::page::PageState;
 use crate::page::form::FormFields;
 use crate::page::viewer::Viewer;
-
-/// The most characters of a reason, as the API accepts them.
-pub(in crate::page) const MAX_REASON_CHARS: u32 = 2_000;
 
 /// What one person may do with one decision.
 pub(in crate::page) struct Offers {
@@ -193,7 +190,7 @@ fn fields(offers: &Offers, form: &Form<'_>) -> Markup {
     let typed = |name: &'static str| form.typed.and_then(|typed| typed.get(name));
     let expense = &form.stored.decision.expense;
     html! {
-        form.resolve method="post" action=(form.action) {
+        form.resolve data-once method="post" action=(form.action) {
             input type="hidden" name="item" value=(form.stored.decision.id);
             input type="hidden" name="state" value=(form.state);
             div.fields {
@@ -206,7 +203,7 @@ fn fields(offers: &Offers, form: &Form<'_>) -> Markup {
                     @if !offers.categories.is_empty() { (category_field(offers, form, typed("category"))) }
                 }
             }
-            label { "Reason" textarea name="reason" rows="2" required maxlength=(MAX_REASON_CHARS) { (typed("reason").unwrap_or_default()) } }
+            label { "Reason" textarea name="reason" rows="2" required maxlength=(MAX_TEXT_CHARS) { (typed("reason").unwrap_or_default()) } }
             p.actions {
                 @if offers.can_approve() { button.primary name="action" value="approve" { "Approve" } " " }
                 @if is_allowed(&offers.deny) { button name="action" value="deny" { "Deny" } " " }

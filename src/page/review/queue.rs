@@ -8,12 +8,13 @@ use maud::{Markup, html};
 use strum::IntoEnumIterator;
 use uuid::Uuid;
 
+use crate::domain::body::MAX_TEXT_CHARS;
 use crate::domain::ruling::Role;
 use crate::ledger::review_queue::MAX_COUNTED;
 use crate::ledger::{LedgerError, Page, StoredDecision};
 use crate::page::PageState;
 use crate::page::format;
-use crate::page::resolve::form::{MAX_REASON_CHARS, actor_field, role_field};
+use crate::page::resolve::form::{actor_field, role_field};
 use crate::page::review::{Address, page_request};
 use crate::page::viewer::Viewer;
 
@@ -122,7 +123,7 @@ impl Queue {
         let key = viewer.identity.api_key.as_ref();
         html! {
             section.queue aria-label="Queue" {
-                form method="post" action=(action) {
+                form data-once method="post" action=(action) {
                     ol.waiting {
                         @for (stored, state) in self.page.decisions.iter().zip(&self.states) {
                             (entry(stored, state, viewer, address, shown, now))
@@ -146,7 +147,7 @@ impl Queue {
                                 @if key.user_id.is_none() { (actor_field(address.actor.as_deref())) }
                                 (role_field(&roles, None))
                             }
-                            label { "Reason for all of them" textarea name="reason" rows="2" required maxlength=(MAX_REASON_CHARS) {} }
+                            label { "Reason for all of them" textarea name="reason" rows="2" required maxlength=(MAX_TEXT_CHARS) {} }
                             p.actions {
                                 button name="action" value="approve" { "Approve them" } " "
                                 button name="action" value="deny" { "Deny them" }
