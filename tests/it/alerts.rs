@@ -133,7 +133,7 @@ async fn every_query_uses_metrics_and_labels_that_exist() {
         );
     }
     // Conversely, an alert or a panel uses every metric.
-    let queries = alerts.concat() + &panels.concat();
+    let queries = [alerts, panels].concat().concat();
     for sample in page
         .samples
         .iter()

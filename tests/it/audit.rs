@@ -367,7 +367,7 @@ async fn audit_of(status: StatusCode, body: String) -> (Option<i32>, String) {
     .await;
     (
         output.status.code(),
-        text(output.stdout) + &text(output.stderr),
+        [text(output.stdout), text(output.stderr)].concat(),
     )
 }
 

@@ -263,7 +263,7 @@ async fn a_key_of_a_batch_leaves_room_for_the_numbers_of_its_lines() {
             ("idempotency-key", key.as_str()),
         ];
         let request = app.request(reqwest::Method::POST, "/v1/expenses/batch", &headers);
-        let response = request.body("\n".repeat(99_999) + &ride().to_string());
+        let response = request.body(format!("{}{}", "\n".repeat(99_999), ride()));
         let response = response.send().await.unwrap();
         assert_eq!(response.status(), status);
         let answer: Value = response.json().await.unwrap();

@@ -188,7 +188,7 @@ async fn commands_append_their_routes_to_the_path_of_the_services_url() {
         &["audit", "--source", "jaeger", "--jaeger", &*with_password],
     ] {
         let output = run(arguments, &[QUIET]).await;
-        let said = text(output.stdout) + &text(output.stderr);
+        let said = [text(output.stdout), text(output.stderr)].concat();
         assert!(!said.contains("sesame"), "{said}");
     }
     let asked = asked.lock().unwrap().clone();

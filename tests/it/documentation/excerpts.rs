@@ -39,7 +39,8 @@ fn shortened(golden: &str) -> Vec<String> {
 /// line's place in the tree.
 fn without_columns(line: &str) -> String {
     let indent = line.len() - line.trim_start().len();
-    line[..indent].to_owned() + &line.split_whitespace().collect::<Vec<_>>().join(" ")
+    let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    format!("{}{words}", &line[..indent])
 }
 
 /// The first line of an excerpt that is missing from the golden text, or is in another order there.
