@@ -19,6 +19,7 @@ mod audit;
 mod back_pressure;
 mod batch;
 mod breaker;
+mod browser;
 mod budget;
 mod caps;
 mod collector;

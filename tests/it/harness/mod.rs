@@ -3,6 +3,7 @@
 //! `expenses` and `replies`; fakes and receivers have a file each.
 
 pub(crate) mod binary;
+pub(crate) mod browser;
 pub(crate) mod expenses;
 pub(crate) mod exposition;
 pub(crate) mod fake_openai;
