@@ -25,6 +25,8 @@ const FIELDS: [&str; 3] = ["label", "comment", "actor"];
     Debug,
     PartialEq,
     Eq,
+    PartialOrd,
+    Ord,
     Hash,
     Serialize,
     Deserialize,

@@ -8,6 +8,7 @@ pub mod credit;
 pub mod decision;
 pub mod expense;
 pub mod feedback;
+pub mod figures;
 pub mod milliseconds;
 pub mod money;
 pub mod notification;

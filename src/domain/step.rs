@@ -13,7 +13,7 @@ use crate::domain::milliseconds::Milliseconds;
 #[derive(Serialize, Deserialize, ToSchema, Display, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
     /// The whole run.
     Agent,

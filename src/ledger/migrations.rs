@@ -70,6 +70,7 @@ const LATER: &[(i64, &str, &str)] = &[
     ),
     (15, "feedback", include_str!("migrations/0015_feedback.sql")),
     (16, "outbox", include_str!("migrations/0016_outbox.sql")),
+    (17, "figures", include_str!("migrations/0017_figures.sql")),
     (
         18,
         "submitters",

@@ -13,8 +13,8 @@
 //! 3. `group_commit`: how writes share a transaction; `transaction`, `statement`, `db`, `sqlite`:
 //!    how they reach a database.
 //! 4. `seal`, `verify`: the hash chain.
-//! 5. `query`, `visibility`, `search`, `review_queue`, `related`, `news`, `export`, `duplicates`: reading
-//!    back.
+//! 5. `query`, `visibility`, `search`, `review_queue`, `related`, `figures`, `news`, `export`,
+//!    `duplicates`: reading back.
 //! 6. `store`, `read_only`, `database_url`, `migrations`, `respell`: opening a ledger, and bringing its
 //!    tables up to date.
 
@@ -27,6 +27,7 @@ mod erase;
 mod error;
 mod export;
 mod feedback;
+mod figures;
 mod group_commit;
 mod idempotency;
 mod migrations;
@@ -69,6 +70,7 @@ use outbox::Outbox;
 pub use db::{Database, DbError};
 pub use error::{LedgerError, RecordError};
 pub use export::{Exported, Period};
+pub use figures::Counted;
 pub use idempotency::{KeyClaim, KeyState};
 pub use outbox::{Backlog, Claimed, EntriesOf, Notified};
 pub use query::{Filter, Page, PageRequest, StoredDecision};

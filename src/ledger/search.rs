@@ -6,7 +6,9 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::domain::credit::Payment;
 use crate::domain::decision::{AgentOutcome, Decision};
+use crate::domain::overturned::{Judgement, judgement};
 use crate::domain::step::PromptRef;
 use crate::domain::validation::Validation;
 use crate::ledger::Ledger;
@@ -41,6 +43,16 @@ pub struct Content {
     pub has_failed_check: Option<bool>,
     /// Whether a person resolved it.
     pub is_resolved: Option<bool>,
+    /// Whether its resolution says something about the machine's proposal.
+    pub is_judged: Option<bool>,
+    /// Whether its resolution overturned the machine's proposal.
+    pub is_overturned: Option<bool>,
+    /// Whether it is paid, or a credit that is taken back.
+    pub is_paid: Option<bool>,
+    /// Whether the model's cost is known.
+    pub is_priced: Option<bool>,
+    /// The name of a step of which it is known how long it took.
+    pub timed_step: Option<String>,
     /// The model that was asked.
     pub model: Option<String>,
     /// The name of a prompt that a step used.
@@ -75,7 +87,8 @@ pub struct Stopped {
 
 impl Ledger {
     /// A page of a tenant's decisions that pass all conditions, without those that were superseded, and
-    /// with `seen_by` only those that this person may see. Without conditions on documents, the page is that of [`Ledger::list`].
+    /// with `seen_by` only those that this person may see. Without conditions on documents, the page is
+    /// that of [`Ledger::list`].
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -160,13 +173,26 @@ impl<'a> Wanted<'a> {
         is(wanted.agent_outcome, || decision.agent_outcome)
             && is(wanted.is_override, || decision.is_override)
             && is(wanted.is_resolved, || stored.resolution.is_some())
+            && is(wanted.is_judged, || judgement_of(stored).is_some())
+            && is(wanted.is_overturned, || {
+                matches!(judgement_of(stored), Some(Judgement::Overturned(_)))
+            })
+            && is(wanted.is_paid, || stored.payment() == Payment::Paid)
+            && is(wanted.is_priced, || decision.cost_usd.is_some())
+            && wanted.timed_step.as_ref().is_none_or(|name| {
+                let mut timed = decision
+                    .steps
+                    .iter()
+                    .filter(|report| report.duration_ms.is_some());
+                timed.any(|report| report.step.to_string() == *name)
+            })
             && is(wanted.has_failed_check, || {
                 validations.any(Validation::failed_for_good)
             })
-            && is(wanted.rule.as_deref().map(Some), || {
-                let rule = wanted.rule.as_deref();
-                findings.find_map(|finding| rule.filter(|rule| finding.rule == *rule))
-            })
+            && wanted
+                .rule
+                .as_ref()
+                .is_none_or(|rule| findings.any(|finding| finding.rule == *rule))
             && is(wanted.model.as_deref().map(Some), || decision.asked_model())
             && self.uses_prompt(decision)
             && self.has_words(decision)
@@ -212,6 +238,10 @@ impl<'a> Wanted<'a> {
         let is_there = |wanted: &String| words.iter().any(|word| word.starts_with(wanted));
         self.words.iter().all(is_there)
     }
+}
+
+fn judgement_of(stored: &StoredDecision) -> Option<Judgement> {
+    judgement(&stored.decision, stored.resolution.as_ref()?)
 }
 
 /// Whether a value is the one that is wanted, if one is.
