@@ -31,3 +31,24 @@ pub(super) fn resolved(action: Action) -> &'static str {
         Action::Withdraw => "withdrawn",
     }
 }
+
+/// A share, given in thousandths, in per cent with one decimal.
+pub(super) fn per_mille(per_mille: i64) -> String {
+    format!("{}.{} %", per_mille / 10, per_mille % 10)
+}
+
+/// A duration in microseconds, with three digits.
+pub(super) fn micros(micros: i64) -> String {
+    let (unit, name) = match micros {
+        ..1_000 => return format!("{micros} µs"),
+        1_000..1_000_000 => (1_000, "ms"),
+        _ => (1_000_000, "s"),
+    };
+    let n_decimals = match micros / unit {
+        0..10 => 2,
+        10..100 => 1,
+        _ => 0,
+    };
+    let rounded = Decimal::new(micros, 0) / Decimal::from(unit);
+    format!("{} {name}", rounded.round_dp(n_decimals).normalize())
+}

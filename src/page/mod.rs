@@ -13,12 +13,14 @@ mod api;
 mod assets;
 mod decision;
 mod failure;
+mod figures;
 mod form;
 mod format;
 mod layout;
 mod list;
 mod live;
 mod overview;
+pub mod plot;
 mod policies;
 mod posting;
 mod resolve;
@@ -71,6 +73,8 @@ pub(crate) struct PageState {
     pub(crate) assets: Arc<Assets>,
     /// One permit for each live stream.
     pub(crate) live: Arc<Semaphore>,
+    /// The permit to count figures in the background.
+    pub(crate) counting: Arc<Semaphore>,
     /// Whether the model is the offline one, without injected faults.
     pub(crate) is_faultless: bool,
 }
@@ -82,6 +86,7 @@ pub fn routes(app: &Arc<AppState>, api: Router, is_faultless: bool) -> Router {
         api: Api::new(api),
         assets: Arc::new(Assets::new()),
         live: Arc::new(Semaphore::new(live::MAX_STREAMS)),
+        counting: Arc::new(Semaphore::new(1)),
         is_faultless,
     };
     let views = Router::new()

@@ -1,8 +1,9 @@
 //! The view "Overview": a form to try an expense, a button that posts the transactions of the demo, what
 //! happened in the last hours, and the latest decisions. What the forms do is in `posting`.
 
-use axum::extract::State;
+use axum::extract::{Query, State};
 use maud::{Markup, html};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::domain::body::{MAX_ID_CHARS, MAX_TEXT_CHARS};
@@ -13,7 +14,7 @@ use crate::page::failure::Failure;
 use crate::page::form::FormFields;
 use crate::page::layout::document;
 use crate::page::viewer::Viewer;
-use crate::page::{PageState, list, live, posting, rows};
+use crate::page::{PageState, figures, list, live, posting, rows};
 
 /// The path of the view.
 pub(super) const PATH: &str = "/ui/";
@@ -26,19 +27,33 @@ const FLIGHT: [(&str, &str); 3] = [
     ("currency", "USD"),
 ];
 
-/// `GET /ui/`
-pub(super) async fn show(State(page): State<PageState>, viewer: Viewer) -> Result<Markup, Failure> {
-    let flight = FLIGHT.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    draw(&page, &viewer, &FormFields(flight.to_vec()), None).await
+/// The parameters of the URL.
+#[derive(Deserialize)]
+pub(super) struct Chosen {
+    /// The span of the figures.
+    span: Option<String>,
 }
 
-/// The view with these values in the form, and with what is wrong with them.
+/// `GET /ui/`
+pub(super) async fn show(
+    State(page): State<PageState>,
+    viewer: Viewer,
+    Query(chosen): Query<Chosen>,
+) -> Result<Markup, Failure> {
+    let flight = FLIGHT.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let form = FormFields(flight.to_vec());
+    draw(&page, &viewer, &form, None, chosen.span.as_deref()).await
+}
+
+/// The view with these values in the form, with what is wrong with them, and with the figures of a span.
 pub(super) async fn draw(
     page: &PageState,
     viewer: &Viewer,
     form: &FormFields,
     refusal: Option<&str>,
+    span: Option<&str>,
 ) -> Result<Markup, Failure> {
+    let figures = figures::section(page, viewer, span).await?;
     let identity = &viewer.identity;
     let ledger = &page.app.agent.ledger;
     let n_known = ledger.chain_length(&identity.tenant_id).await?;
@@ -59,6 +74,7 @@ pub(super) async fn draw(
             (expense_form(viewer, form, refusal))
             (demo(page, viewer))
         }
+        (figures)
         div.bar {
             h2 { "Latest decisions" }
             (live::announcement(viewer, &[("limit", &N_LATEST.to_string())], n_known))

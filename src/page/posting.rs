@@ -64,7 +64,7 @@ pub(super) async fn expense(
         let decision = viewer.href(&format!("/ui/decisions/{id}"), &[]);
         return Ok(Redirect::to(&decision).into_response());
     }
-    let view = overview::draw(&page, &viewer, &form, Some(&answer.problem())).await?;
+    let view = overview::draw(&page, &viewer, &form, Some(&answer.problem()), None).await?;
     Ok((answer.status, view).into_response())
 }
 

@@ -44,6 +44,7 @@ mod endpoints;
 mod error_chain;
 mod evidence;
 mod export;
+mod figures;
 mod harness;
 mod hash_chain;
 mod hostile;
