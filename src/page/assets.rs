@@ -15,7 +15,7 @@ const STYLE: &str = include_str!("page.css");
 const HASH_BYTES: usize = 8;
 
 /// The assets, by the names under which they are served.
-pub(super) struct Assets {
+pub(crate) struct Assets {
     script: String,
     style: String,
 }

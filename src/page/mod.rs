@@ -116,8 +116,8 @@ pub fn routes(app: &Arc<AppState>, api: Router, is_faultless: bool) -> Router {
         .route("/ui/assets/{name}", get(assets::serve))
         .merge(views)
         .layer(from_fn_with_state(Arc::clone(app), head::check))
-        .layer(from_fn(with_headers))
         .layer(from_fn_with_state(state.clone(), failure::render))
+        .layer(from_fn(with_headers))
         .layer(from_fn_with_state(
             Arc::clone(app),
             limits::close_when_draining,

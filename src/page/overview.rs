@@ -20,7 +20,7 @@ use crate::page::{PageState, figures, list, live, posting, rows};
 pub(super) const PATH: &str = "/ui/";
 /// The latest decisions that are shown.
 const N_LATEST: u32 = 10;
-/// The flight of the README, which is denied. Every call that the form makes for it shows why.
+/// The flight of the README, which is denied.
 const FLIGHT: [(&str, &str); 3] = [
     ("transaction", "Flight to Chicago, $650"),
     ("amount", "650.00"),
@@ -91,9 +91,9 @@ pub(super) async fn draw(
 fn expense_form(viewer: &Viewer, form: &FormFields, refusal: Option<&str>) -> Markup {
     let more = ["date", "trip_id", "user_id", "mcc", "receipt"];
     let has_more = more.iter().any(|name| form.get(name).is_some());
-    let field = |label: &str, name: &str, class: &str, max_chars: usize| {
+    let field = |label: &str, name: &str, class: Option<&str>, max_chars: usize| {
         html! {
-            label class=(class) {
+            label class=[class] {
                 (label)
                 input name=(name) value=[form.get(name)] maxlength=(max_chars);
             }
@@ -114,16 +114,16 @@ fn expense_form(viewer: &Viewer, form: &FormFields, refusal: Option<&str>) -> Ma
                 div.fields {
                     label.short { "Amount" input name="amount" value=[form.get("amount")] inputmode="decimal" required; }
                     label.short { "Currency" input name="currency" value=[form.get("currency")] maxlength="3"; }
-                    (field("Merchant", "merchant", "wide", MAX_MERCHANT_CHARS))
+                    (field("Merchant", "merchant", Some("wide"), MAX_MERCHANT_CHARS))
                     button.primary { "Decide" }
                 }
                 details open[has_more] {
                     summary { "More fields" }
                     div.fields {
-                        (field("Employee", "user_id", "", MAX_ID_CHARS))
+                        (field("Employee", "user_id", None, MAX_ID_CHARS))
                         label { "Date" input type="date" name="date" value=[form.get("date")]; }
-                        (field("Trip", "trip_id", "", MAX_ID_CHARS))
-                        (field("Merchant category code", "mcc", "", 4))
+                        (field("Trip", "trip_id", None, MAX_ID_CHARS))
+                        (field("Merchant category code", "mcc", None, 4))
                         label.check {
                             input type="checkbox" name="receipt" value="true" checked[form.get("receipt").is_some()];
                             "Receipt attached"

@@ -8,6 +8,9 @@ use crate::ledger::StoredDecision;
 use crate::page::format;
 use crate::page::viewer::Viewer;
 
+/// Characters of a text in a row.
+const MAX_SHOWN_CHARS: usize = 100;
+
 /// A table of decisions. A decision in which a check failed for good has a red row, and says which.
 pub(super) fn table(viewer: &Viewer, decisions: &[StoredDecision]) -> Markup {
     html! {
@@ -35,12 +38,12 @@ fn row(viewer: &Viewer, stored: &StoredDecision) -> Markup {
     let path = format!("/ui/decisions/{}", decision.id);
     let failed = decision.failed_types();
     html! {
-        tr.failed[!failed.is_empty()] data-id=(decision.id) {
+        tr class=[(!failed.is_empty()).then_some("failed")] data-id=(decision.id) {
             td.received { (format::time(decision.received_at)) }
             td.employee { bdi { (expense.user_id) } }
             td.expense {
-                a href=(viewer.href(&path, &[])) { bdi { (expense.transaction) } }
-                @if let Some(merchant) = &expense.merchant { " " bdi.muted { (merchant) } }
+                a href=(viewer.href(&path, &[])) { bdi { (beginning(&expense.transaction)) } }
+                @if let Some(merchant) = &expense.merchant { " " bdi.muted { (beginning(merchant)) } }
             }
             td.category { bdi { (stored.category().unwrap_or("none")) } }
             td.amount { (format::amount(expense.amount, expense.currency)) }
@@ -60,6 +63,14 @@ fn row(viewer: &Viewer, stored: &StoredDecision) -> Markup {
                 @if stored.superseded_by.is_some() { " " span.note { "decided anew" } }
             }
         }
+    }
+}
+
+/// The beginning of a text that may have thousands of characters: the whole is in the decision's view.
+fn beginning(text: &str) -> String {
+    match text.char_indices().nth(MAX_SHOWN_CHARS) {
+        Some((n_bytes, _)) => format!("{}…", text[..n_bytes].trim_end()),
+        None => text.to_owned(),
     }
 }
 

@@ -57,6 +57,7 @@ mod ledger;
 mod log_events;
 mod metrics;
 mod one_object;
+mod page;
 mod panics;
 mod permits;
 mod phoenix;

@@ -77,10 +77,10 @@ pub(super) fn form(page: &PageState, viewer: &Viewer, parameters: &Parameters) -
                 input type="hidden" name="tenant" value=(tenant);
             }
             div.fields {
-                (line("text", "wide", parameters))
+                (line("text", Some("wide"), parameters))
                 (choice("outcome", Outcome::VARIANTS))
                 (choice("category", &categories))
-                (line("user_id", "", parameters))
+                (line("user_id", None, parameters))
                 (day("from", parameters))
                 (day("until", parameters))
                 button.primary { "Show" }
@@ -95,9 +95,9 @@ pub(super) fn form(page: &PageState, viewer: &Viewer, parameters: &Parameters) -
                     (choice("agent_outcome", AgentOutcome::VARIANTS))
                     (yes_or_no("override"))
                     (choice("rule", &rules))
-                    (line("model", "", parameters))
-                    (line("prompt", "", parameters))
-                    (line("prompt_version", "", parameters))
+                    (line("model", None, parameters))
+                    (line("prompt", None, parameters))
+                    (line("prompt_version", None, parameters))
                 }
             }
         }
@@ -149,9 +149,9 @@ fn choice(name: &str, values: &[(String, String)], parameters: &Parameters) -> M
     }
 }
 
-fn line(name: &str, class: &str, parameters: &Parameters) -> Markup {
+fn line(name: &str, class: Option<&str>, parameters: &Parameters) -> Markup {
     html! {
-        label class=(class) {
+        label class=[class] {
             (name_of(name))
             input name=(name) value=[parameters.get(name)] maxlength=(MAX_ID_CHARS);
         }

@@ -18,6 +18,9 @@ use crate::page::{PageState, format, live, rows, search};
 /// The path of the view.
 pub(super) const PATH: &str = "/ui/decisions";
 
+/// The most decisions on a page, which keep it small.
+const MAX_ROWS: u32 = 50;
+
 /// The parameters that say which page of the list is shown; the others are filters.
 const OF_PAGE: [&str; 2] = ["cursor", "limit"];
 
@@ -55,7 +58,8 @@ pub(super) async fn show(
     viewer: Viewer,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Markup, Failure> {
-    let (wanted, range) = search::parse(&parameters)?;
+    let (wanted, mut range) = search::parse(&parameters)?;
+    range.limit = range.limit.min(MAX_ROWS);
     let parameters = Parameters::new(parameters);
     let identity = &viewer.identity;
     let ledger = &page.app.agent.ledger;
