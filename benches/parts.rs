@@ -157,7 +157,11 @@ fn bench_requests(bencher: Bencher, traces: &str, router: Router) {
     let router = router
         .layer(from_fn_with_state(instruments.clone(), server::trace))
         .layer(from_fn_with_state(
-            (Access::Anonymous, RecordedTenants::default(), instruments),
+            (
+                Access::Anonymous { local_key: None },
+                RecordedTenants::default(),
+                instruments,
+            ),
             admission::authenticate,
         ));
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -2,10 +2,11 @@
 //! program and the tests both build it here; nothing is global. How a request is handled is in
 //! `http`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +19,7 @@ use crate::config::model::ModelConfig;
 use crate::connections::{Connections, server};
 use crate::http::{AppState, router};
 use crate::keys::access::Access;
+use crate::keys::local::LocalKey;
 use crate::keys::{ApiKeys, KeyFile};
 use crate::ledger::{Ledger, LedgerError};
 use crate::llm::ChatModel;
@@ -48,6 +50,9 @@ pub enum BuildError {
     /// The file of API keys is invalid.
     #[error("the API keys cannot be used")]
     Keys(#[source] Diagnostics),
+    /// The local key cannot be made.
+    #[error("the operating system provides no random bytes for a key")]
+    LocalKey(#[from] getrandom::Error),
     /// The ledger cannot be opened.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -80,7 +85,7 @@ impl App {
         let breaker = breaker(config);
         let endpoint = Arc::new(EndpointHealth::default());
         let model = model(config, clock.clone(), breaker.clone(), &endpoint)?;
-        let access = access(config, clock.clone(), &reloads).map_err(BuildError::Keys)?;
+        let access = access(config, clock.clone(), &reloads)?;
         let ledger = Ledger::open(&config.store).await?;
         tracing::info!(model = model.info().model, policies = %rulebooks.now(), api_keys = %access, "ready to decide");
         let state = Arc::new(AppState {
@@ -100,6 +105,7 @@ impl App {
             config: config.http.clone(),
             decisions: TaskTracker::new(),
             stopping: CancellationToken::new(),
+            page_origin: OnceLock::new(),
         });
         watch_reloads(&state, &instruments);
         if let Some(breaker) = &state.breaker {
@@ -110,7 +116,10 @@ impl App {
         let api = router(state.clone(), instruments.clone());
         let is_faultless =
             matches!(&config.model, ModelConfig::Offline { faults, .. } if faults.is_empty());
-        let router = page::routes(&state, api.clone(), is_faultless).merge(api);
+        let router = match state.config.has_page {
+            true => page::routes(&state, api.clone(), is_faultless).merge(api),
+            false => api,
+        };
         Ok(Self {
             state,
             instruments,
@@ -125,10 +134,21 @@ impl App {
         self.reloads.clone()
     }
 
+    /// The key that was made for the person who started the service, if one was.
+    pub fn local_key(&self) -> Option<&SecretString> {
+        self.state.access.local_key().map(|key| &key.text)
+    }
+
     /// Serves until `stop` resolves, and for the pre-stop delay after that; then accepts no more
     /// requests and finishes those in progress, within the drain timeout.
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
         let state = Arc::clone(&self.state);
+        if let Ok(address) = listener.local_addr()
+            && let Some(origin) = state.config.page_origin(address)
+        {
+            // Only a second listener could find it set, and links need only one origin.
+            let _ = state.page_origin.set(origin);
+        }
         let drain_timeout = state.config.drain_timeout;
         let draining = Arc::new(Notify::new());
         let drain_begins = Arc::clone(&draining);
@@ -276,9 +296,11 @@ fn priced_and_traced(
 }
 
 /// Who may use the service: everyone, or the holders of keys.
-fn access(config: &Config, clock: Clock, reloads: &ReloadRequests) -> Result<Access, Diagnostics> {
+fn access(config: &Config, clock: Clock, reloads: &ReloadRequests) -> Result<Access, BuildError> {
     let Some(file) = config.http.api_keys.clone() else {
-        return Ok(Access::Anonymous);
+        let makes_key = config.http.makes_local_key;
+        let local_key = makes_key.then(LocalKey::generate).transpose()?;
+        return Ok(Access::Anonymous { local_key });
     };
     let read = move || KeyFile::read(&file);
     let keys = Reloaded::start(
@@ -287,6 +309,7 @@ fn access(config: &Config, clock: Clock, reloads: &ReloadRequests) -> Result<Acc
         ApiKeys::parse,
         config.reload_interval,
         reloads,
-    )?;
+    );
+    let keys = keys.map_err(BuildError::Keys)?;
     Ok(Access::Keyed { keys, clock })
 }

@@ -7,11 +7,14 @@ use clap::{Arg, Command, CommandFactory, FromArgMatches};
 use crate::cli::Cli;
 
 /// Settings that affect only clients outside this process.
-const FOR_CLIENTS: [&str; 10] = [
+const FOR_CLIENTS: [&str; 13] = [
     "listen",
     "api_keys",
     "allow_anonymous",
     "allowed_host",
+    "local_key",
+    "no_page",
+    "public_url",
     "max_connections",
     "head_timeout",
     "idle_timeout",

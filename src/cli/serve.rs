@@ -2,9 +2,11 @@
 //! [`with_telemetry`] to decide in this process, and `stop_signal`.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Instrument;
@@ -13,6 +15,7 @@ use crate::app::App;
 use crate::cli::{pseudonym, runtime};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::config::http::HttpConfig;
 use crate::redact::pseudonym::Pseudonyms;
 use crate::reload::ReloadRequests;
 use crate::telemetry::Instruments;
@@ -107,15 +110,37 @@ async fn serve(config: &Config, telemetry: &Telemetry, out: &mut dyn Write) -> a
     tokio::spawn(reload_on_hangup(hangups, app.reload_requests()));
     // Printed rather than logged, and flushed: scripts that start the service wait for this line,
     // which must not depend on the log filter.
-    let line = writeln!(
-        out,
-        "listening on http://{address}; POST /v1/expenses, or open http://{address}/docs"
+    let lines = format!(
+        "listening on http://{address}; POST /v1/expenses, or open http://{address}/docs\n{}",
+        page_or_key(&config.http, address, app.local_key())
     );
-    if let Err(error) = line.and_then(|()| out.flush()) {
+    let written = out.write_all(lines.as_bytes());
+    if let Err(error) = written.and_then(|()| out.flush()) {
         tracing::warn!(%error, %address, "the address could not be written to standard output");
     }
     app.serve(listener, stop).await;
     Ok(())
+}
+
+/// The line that says where the page is, with the local key if there is one. The key is in the fragment
+/// of the link, which browsers never send: the script of the page logs in with it.
+fn page_or_key(
+    config: &HttpConfig,
+    address: SocketAddr,
+    local_key: Option<&SecretString>,
+) -> String {
+    let key = local_key.map(ExposeSecret::expose_secret);
+    let here = || match address.ip().is_unspecified() {
+        true => format!("http://localhost:{}", address.port()),
+        false => format!("http://{address}"),
+    };
+    let origin = config.page_origin(address).unwrap_or_else(here);
+    match (config.has_page, key) {
+        (true, Some(key)) => format!("Page: {origin}/ui/#key={key}\n"),
+        (true, None) => format!("Page: {origin}/ui/\n"),
+        (false, Some(key)) => format!("Local key: {key}\n"),
+        (false, None) => String::new(),
+    }
 }
 
 /// Resolves on SIGTERM from an orchestrator, or on Ctrl-C from a person. The handlers are installed

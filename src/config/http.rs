@@ -13,6 +13,7 @@ use rustix::process::{Resource, getrlimit};
 use tokio::sync::Semaphore;
 
 use crate::config::host_name::HostName;
+use crate::config::public_url::PublicUrl;
 use crate::config::trace_url::TraceUrl;
 use crate::config::{MAX_LIMIT, check_limit};
 use crate::connections::ConnectionLimits;
@@ -55,6 +56,24 @@ pub struct HttpSettings {
     #[arg(long, global = true, env = "EXPENSE_AGENT_ALLOWED_HOST")]
     #[arg(value_name = "NAME", value_delimiter = ',')]
     pub allowed_host: Vec<String>,
+
+    /// Without `--api-keys`, make a key with every role when the service starts, and print it; on
+    /// loopback this is done anyway
+    #[arg(long, global = true, env = "EXPENSE_AGENT_LOCAL_KEY")]
+    #[arg(value_parser = BoolishValueParser::new())]
+    pub local_key: bool,
+
+    /// Leave the page below `/ui/` out
+    #[arg(long, global = true, env = "EXPENSE_AGENT_NO_PAGE")]
+    #[arg(value_parser = BoolishValueParser::new())]
+    pub no_page: bool,
+
+    /// URL by which people reach the service, without a path, such as "https://expenses.example.com";
+    /// links to the page begin with it, its host is allowed, and `https` says that a proxy in front
+    /// terminates TLS
+    #[arg(long, global = true, env = "EXPENSE_AGENT_PUBLIC_URL")]
+    #[arg(value_name = "URL")]
+    pub public_url: Option<String>,
 
     /// Time limit of one request; nine tenths of it are for the model
     #[arg(long, global = true, env = "EXPENSE_AGENT_DEADLINE")]
@@ -120,6 +139,12 @@ pub struct HttpConfig {
     pub api_keys: Option<PathBuf>,
     /// Host names by which requests without API keys may name the service, besides `localhost`.
     pub allowed_hosts: Vec<HostName>,
+    /// Whether a service without API keys makes a key with every role when it starts.
+    pub makes_local_key: bool,
+    /// Whether the page is served.
+    pub has_page: bool,
+    /// The URL by which people reach the service.
+    pub public_url: Option<PublicUrl>,
     /// Time limit of one request.
     pub deadline: Duration,
     /// Maximum number of requests in progress.
@@ -143,6 +168,15 @@ pub struct HttpConfig {
 }
 
 impl HttpConfig {
+    /// What links to the page begin with, for a service that listens on this address; `None` without a
+    /// page, and where only a setting could say how people reach the service.
+    pub fn page_origin(&self, address: SocketAddr) -> Option<String> {
+        let public = self.public_url.as_ref().map(PublicUrl::origin);
+        let is_local = address.ip().is_loopback();
+        let origin = public.or_else(|| is_local.then(|| format!("http://{address}")));
+        origin.filter(|_| self.has_page)
+    }
+
     /// The limits of connections.
     pub fn connection_limits(&self) -> ConnectionLimits {
         ConnectionLimits {
@@ -177,12 +211,17 @@ impl HttpSettings {
             ));
         }
         let trace_url = self.trace_url(errors);
-        let allowed_hosts = self.allowed_hosts(errors);
+        let public_url = self.public_url(errors);
+        let mut allowed_hosts = self.allowed_hosts(errors);
+        allowed_hosts.extend(public_url.as_ref().and_then(PublicUrl::host_name));
         let max_connections = max_connections(self.max_connections, open_files(), errors);
         HttpConfig {
             listen: self.listen,
             api_keys: self.api_keys,
             allowed_hosts,
+            makes_local_key: self.local_key || self.listen.ip().is_loopback(),
+            has_page: !self.no_page,
+            public_url,
             deadline: self.deadline,
             max_in_flight: self.max_in_flight,
             max_connections,
@@ -223,6 +262,20 @@ impl HttpSettings {
             }
         }
         hosts
+    }
+
+    /// An empty URL counts as none, as below.
+    fn public_url(&self, errors: &mut Vec<String>) -> Option<PublicUrl> {
+        let text = self.public_url.as_deref().filter(|text| !text.is_empty())?;
+        let url = PublicUrl::parse(text);
+        if url.is_none() {
+            errors.push(
+                "--public-url is not a scheme and a host alone; write a URL without user and path, such as \
+                 \"https://expenses.example.com\""
+                    .to_owned(),
+            );
+        }
+        url
     }
 
     /// An empty URL counts as none: Compose files pass a variable on even when it is unset.

@@ -8,6 +8,7 @@ mod endpoint;
 pub mod host_name;
 pub mod http;
 pub mod model;
+pub mod public_url;
 pub mod storage;
 pub mod telemetry;
 pub mod trace_url;

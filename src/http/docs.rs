@@ -100,7 +100,7 @@ pub fn pages(contract: utoipa::openapi::OpenApi, access: &Access) -> Router<Arc<
     let mut contract = json!(contract);
     bounds::add(&mut contract);
     add_headers(&mut contract);
-    if matches!(access, Access::Keyed { .. }) {
+    if access.requires_key() {
         require_keys(&mut contract);
     }
     SwaggerUi::new("/docs")

@@ -48,6 +48,8 @@ pub struct DecisionBody {
     /// Link to the trace when a trace UI is configured; to the decision itself when its trace is
     /// not kept.
     pub trace_url: Option<String>,
+    /// Link to the decision on the page, when the service has a page and its address is known.
+    pub page_url: Option<String>,
 }
 
 impl DecisionBody {
@@ -63,6 +65,7 @@ impl DecisionBody {
             false => path_of(&decision),
         };
         Self {
+            page_url: app.page_url(&decision),
             trace_url: app.config.trace_url.as_ref().map(link),
             decision: Arc::new(decision),
             resolution,

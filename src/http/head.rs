@@ -15,7 +15,6 @@ use crate::config::host_name::HostName;
 use crate::http::AppState;
 use crate::http::error::Problem;
 use crate::http::idempotency;
-use crate::keys::access::Access;
 
 /// The headers with one value that the service acts on, each as the documents write it. A second
 /// one is ambiguous: a proxy in front may have read the other. A repeated `traceparent` is ignored
@@ -34,7 +33,7 @@ pub async fn check(State(app): State<Arc<AppState>>, request: Request, next: Nex
         return Problem::repeated_header(name).into_response();
     }
     // With API keys no check is needed: a page of another site does not have a key.
-    if matches!(app.access, Access::Anonymous)
+    if !app.access.requires_key()
         && let Some(host) = foreign_host(&request, &app.config.allowed_hosts)
     {
         return Problem::misdirected(&host).into_response();

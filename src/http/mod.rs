@@ -20,10 +20,11 @@ pub mod render;
 pub mod resolutions;
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::{Extension, Router};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,7 +36,9 @@ use utoipa_axum::routes;
 use crate::agent::Agent;
 use crate::clock::Clock;
 use crate::config::http::HttpConfig;
+use crate::domain::decision::Decision;
 use crate::keys::access::Access;
+use crate::keys::identity::DEFAULT_TENANT;
 use crate::llm::breaker::Breaker;
 use crate::llm::health::EndpointHealth;
 use crate::reload::Reloaded;
@@ -71,12 +74,30 @@ pub struct AppState {
     pub decisions: TaskTracker,
     /// Cancelled when the service begins to stop.
     pub stopping: CancellationToken,
+    /// What links to the page begin with: set once the service listens, and unset if it has no page or
+    /// it is not known how people reach it.
+    pub page_origin: OnceLock<String>,
 }
 
 impl AppState {
     /// Whether the service has begun to stop.
     pub fn is_draining(&self) -> bool {
         self.stopping.is_cancelled()
+    }
+
+    /// The link to a decision on the page, if the page has a known address.
+    fn page_url(&self, decision: &Decision) -> Option<String> {
+        let origin = self.page_origin.get()?;
+        let (id, tenant_id) = (decision.id, &decision.tenant_id);
+        // A key decides the tenant; without one, the page shows that of the URL.
+        let tenant = match self.access.requires_key() || tenant_id == DEFAULT_TENANT {
+            true => String::new(),
+            false => format!(
+                "?tenant={}",
+                utf8_percent_encode(tenant_id, NON_ALPHANUMERIC)
+            ),
+        };
+        Some(format!("{origin}/ui/decisions/{id}{tenant}"))
     }
 }
 

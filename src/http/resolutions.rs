@@ -16,6 +16,7 @@ use crate::http::error::{Code, Problem};
 use crate::http::expenses::{DecisionBody, find};
 use crate::http::idempotency::REPLAYED;
 use crate::http::limits::JsonBytes;
+use crate::keys::access::Access;
 use crate::keys::identity::Identity;
 use crate::ledger::StoredDecision;
 use crate::redact::redact;
@@ -73,7 +74,8 @@ pub async fn create(
     Path(id): Path<String>,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let api_key = identity.api_key.clone().ok_or_else(no_roles)?;
+    let api_key = identity.api_key.clone();
+    let api_key = api_key.ok_or_else(|| no_roles(&app.access))?;
     let stored = find(&app, &identity, &id).await?;
     let mut wanted = resolution::parse(&body, stored.decision.expense.currency)
         .map_err(|error| Problem::body(error, Code::InvalidResolution))?;
@@ -109,9 +111,17 @@ pub async fn create(
     Ok(created(&app, resolved))
 }
 
-fn no_roles() -> Problem {
-    let detail =
-        "roles come from API keys, and this service has none; name a file of keys with --api-keys";
+fn no_roles(access: &Access) -> Problem {
+    let detail = match access.local_key() {
+        Some(_) => {
+            "roles come from keys; send the local key, which the service prints when it starts, as \
+             `Authorization: Bearer KEY`"
+        }
+        None => {
+            "roles come from API keys, and this service has none; name a file of keys with --api-keys, or have it \
+             make a key with --local-key"
+        }
+    };
     Problem::new(Code::RoleMissing, detail)
 }
 

@@ -7,14 +7,18 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, header};
 
 use crate::clock::Clock;
-use crate::keys::{ApiKey, ApiKeys};
+use crate::keys::local::LocalKey;
+use crate::keys::{ApiKey, ApiKeys, Digest};
 use crate::reload::Reloaded;
 
 /// Who may use the service.
 #[derive(Clone, Debug)]
 pub enum Access {
-    /// Everyone who can reach it.
-    Anonymous,
+    /// Everyone who can reach it. Only the holder of the local key, if there is one, has roles.
+    Anonymous {
+        /// The key that was made when the service started.
+        local_key: Option<LocalKey>,
+    },
     /// Holders of a valid API key.
     Keyed {
         /// The keys of the file, reloaded when it changes.
@@ -27,7 +31,7 @@ pub enum Access {
 /// Who a request comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// Anyone: the service requires no keys.
+    /// Anyone: the service requires no keys, and the caller does not hold the local key.
     Anonymous,
     /// The holder of a valid key.
     Holder(Arc<ApiKey>),
@@ -39,14 +43,44 @@ pub enum Caller {
 impl Access {
     /// The caller of a request with these headers.
     pub fn caller(&self, headers: &HeaderMap) -> Caller {
-        let Self::Keyed { keys, clock } = self else {
-            return Caller::Anonymous;
-        };
         // Unknown, revoked, expired and valid keys take the same path up to here, so that timing
         // does not distinguish them.
-        match bearer(headers).and_then(|text| keys.now().value.find(text).cloned()) {
-            Some(key) if key.is_valid(clock.today()) => Caller::Holder(key),
-            invalid => Caller::Refused(invalid),
+        let known = bearer(headers).and_then(|text| self.find(text));
+        match (self, known) {
+            (_, Some(key)) if self.is_valid(&key) => Caller::Holder(key),
+            (Self::Keyed { .. }, invalid) => Caller::Refused(invalid),
+            (Self::Anonymous { .. }, _) => Caller::Anonymous,
+        }
+    }
+
+    /// The entry of a key, valid or not.
+    fn find(&self, text: &str) -> Option<Arc<ApiKey>> {
+        match self {
+            Self::Keyed { keys, .. } => keys.now().value.find(text).cloned(),
+            Self::Anonymous { local_key } => {
+                let entry = &local_key.as_ref()?.entry;
+                (entry.digest == Digest::of(text)).then(|| Arc::clone(entry))
+            }
+        }
+    }
+
+    fn is_valid(&self, key: &ApiKey) -> bool {
+        match self {
+            Self::Keyed { clock, .. } => key.is_valid(clock.today()),
+            Self::Anonymous { .. } => true,
+        }
+    }
+
+    /// Whether every caller needs a key.
+    pub fn requires_key(&self) -> bool {
+        matches!(self, Self::Keyed { .. })
+    }
+
+    /// The local key, if there is one.
+    pub fn local_key(&self) -> Option<&LocalKey> {
+        match self {
+            Self::Anonymous { local_key } => local_key.as_ref(),
+            Self::Keyed { .. } => None,
         }
     }
 }

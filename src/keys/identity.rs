@@ -1,5 +1,5 @@
 //! Whom a request is for: a tenant and an employee. With API keys the key decides the tenant, and
-//! nothing the caller says can change it. A key that belongs to a person makes that person the
+//! nothing the caller says can change it; the local key alone leaves the tenant to the caller. A key that belongs to a person makes that person the
 //! employee of an expense that names none.
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::keys::access::Caller;
 use crate::spelling;
 
 /// The tenant of a request that names none.
-const DEFAULT_TENANT: &str = "default";
+pub const DEFAULT_TENANT: &str = "default";
 
 /// Whom a request is for: an extension of every request that is admitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct Identity {
     /// The employee, unless the body names another: the one that the baggage names, else the person
     /// of the key, else [`ANONYMOUS`].
     pub user_id: String,
-    /// The API key of the request; `None` where none is required.
+    /// The API key of the request; `None` where none is required and the caller has none.
     pub api_key: Option<Arc<ApiKey>>,
 }
 
@@ -36,11 +36,13 @@ pub struct Claimed<'a> {
 impl Identity {
     /// The identity of a caller; `None` for a refused one, regardless of its claims.
     pub fn of(caller: &Caller, claimed: Claimed<'_>) -> Option<Self> {
-        let (tenant_id, api_key) = match caller {
-            Caller::Anonymous => (claimed.tenant_id.unwrap_or(DEFAULT_TENANT), None),
-            Caller::Holder(key) => (key.tenant_id.as_str(), Some(Arc::clone(key))),
+        let api_key = match caller {
+            Caller::Anonymous => None,
+            Caller::Holder(key) => Some(Arc::clone(key)),
             Caller::Refused(_) => return None,
         };
+        let decided = api_key.as_ref().and_then(|key| key.tenant_id.as_deref());
+        let tenant_id = decided.or(claimed.tenant_id).unwrap_or(DEFAULT_TENANT);
         let holder = api_key.as_ref().and_then(|key| key.user_id.as_deref());
         let user_id = claimed.user_id.or(holder).unwrap_or(ANONYMOUS).to_owned();
         Some(Self {

@@ -1,9 +1,10 @@
 //! API keys: the holder of a valid key acts for its tenant and for no other. This file defines what
-//! a key is and how one is found; `parse` reads the file of keys, `access` authenticates a request,
-//! and `identity` decides whom the request is for.
+//! a key is and how one is found; `parse` reads the file of keys, `local` makes the key of a service
+//! without such a file, `access` authenticates a request, and `identity` decides whom the request is for.
 
 pub mod access;
 pub mod identity;
+pub mod local;
 pub mod parse;
 
 use std::fmt;
@@ -63,13 +64,14 @@ impl PartialEq for Digest {
 
 impl Eq for Digest {}
 
-/// An entry of the file of keys. It holds the digest of the key, never the key.
+/// An entry of the file of keys, or that of the local key. It holds the digest of the key, never the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKey {
     /// Its unique name, safe to show in logs and traces.
     pub id: String,
-    /// The tenant that its holder acts for.
-    pub tenant_id: String,
+    /// The tenant that its holder acts for; `None` for the local key, with which each request names its
+    /// tenant.
+    pub tenant_id: Option<String>,
     /// The digest of the key.
     pub digest: Digest,
     /// The roles in which its holder may resolve decisions.

@@ -81,7 +81,7 @@ fn parse_keys(source: &mut Source<'_>) -> Option<Vec<Arc<ApiKey>>> {
         }
         Some(Arc::new(ApiKey {
             id: key_id?,
-            tenant_id: spelling::tenant(&tenant_id?).into_owned(),
+            tenant_id: Some(spelling::tenant(&tenant_id?).into_owned()),
             digest: digest?,
             roles: values(roles),
             user_id: user_id?,

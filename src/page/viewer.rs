@@ -82,7 +82,8 @@ impl FromRequestParts<PageState> for Viewer {
 impl Viewer {
     /// Whether this person chooses the tenant by the URL: no key decides it.
     pub(crate) fn chooses_tenant(&self) -> bool {
-        self.identity.api_key.is_none()
+        let key = self.identity.api_key.as_ref();
+        key.is_none_or(|key| key.tenant_id.is_none())
     }
 
     /// Whether this person can resolve anything.

@@ -11,6 +11,7 @@
     reason = "a table of cases, and a course of events, read best in one piece"
 )]
 
+mod access;
 mod alerts;
 mod amounts;
 mod api;

@@ -79,7 +79,7 @@ async fn a_panic_is_a_500_with_errors_on_its_spans_and_the_service_continues() {
             redacts_prompts: true,
         },
         rulebooks: policies(),
-        access: Access::Anonymous,
+        access: Access::Anonymous { local_key: None },
         breaker: None,
         endpoint: Arc::default(),
         clock: Clock::system(),
@@ -89,6 +89,7 @@ async fn a_panic_is_a_500_with_errors_on_its_spans_and_the_service_continues() {
         model_concurrency: None,
         decisions: TaskTracker::new(),
         stopping: CancellationToken::new(),
+        page_origin: Default::default(),
     };
     let router = router(Arc::new(state), telemetry.instruments());
     // Two requests with one permit: a panic returns its permit.

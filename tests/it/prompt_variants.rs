@@ -87,7 +87,7 @@ async fn ask_the_variant(cost: Option<Cost>) -> (Page, String) {
     let telemetry = Telemetry::with_exporter(&telemetry_settings(&[]), pseudonyms(), spans.clone());
     let instruments = telemetry.instruments();
     let authenticate = (
-        Access::Anonymous,
+        Access::Anonymous { local_key: None },
         RecordedTenants::default(),
         instruments.clone(),
     );

@@ -317,7 +317,14 @@ async fn the_body_of_a_converted_expense_shows_both_amounts() {
     let body = app.decide(euros("Train to Berlin", "600.00")).await;
     assert_eq!(app.read(&body).await, body);
     let mut shown = body.clone();
-    for key in ["id", "trace_id", "span_id", "trace_url", "received_at"] {
+    for key in [
+        "id",
+        "trace_id",
+        "span_id",
+        "trace_url",
+        "page_url",
+        "received_at",
+    ] {
         shown[key] = format!("<{key}>").into();
     }
     let n_tokens = regex::Regex::new(r#"_tokens": \d+"#).unwrap();

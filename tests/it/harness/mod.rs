@@ -48,6 +48,7 @@ use expense_agent::telemetry::subscriber::LogFormat;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
 use reqwest::Method;
 use reqwest::header::HeaderMap;
+use secrecy::ExposeSecret;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -112,6 +113,9 @@ pub(crate) fn http_config() -> HttpConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
         api_keys: None,
         allowed_hosts: Vec::new(),
+        makes_local_key: true,
+        has_page: true,
+        public_url: None,
         deadline: Duration::from_secs(30),
         max_in_flight: 1024,
         max_connections: 4096,
@@ -166,6 +170,8 @@ pub(crate) struct TestApp {
     pub(crate) url: String,
     pub(crate) client: reqwest::Client,
     pub(crate) spans: InMemorySpanExporter,
+    /// The key that a service without API keys made, if it did.
+    pub(crate) local_key: Option<String>,
     telemetry: Option<Telemetry>,
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<()>>,
@@ -244,6 +250,7 @@ impl TestApp {
         let app = App::build(&config, clock, telemetry.instruments())
             .await
             .unwrap();
+        let local_key = app.local_key().map(|key| key.expose_secret().to_owned());
         let listener = TcpListener::bind(config.http.listen).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
@@ -257,6 +264,7 @@ impl TestApp {
             url,
             client: reqwest::Client::new(),
             spans,
+            local_key,
             telemetry: Some(telemetry),
             stop: Some(stop),
             serving: Some(serving),

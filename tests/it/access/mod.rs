@@ -1,0 +1,17 @@
+//! Who can do what, with each set-up: `start` tests what the program prints and which settings it
+//! accepts, `local_key` the key of a service without API keys. What API keys admit and show is tested in
+//! `crate::keys`.
+
+mod local_key;
+mod start;
+
+use clap::Parser;
+use expense_agent::cli::Cli;
+use expense_agent::config::{Config, ConfigErrors};
+use expense_agent::telemetry::settings::Variables;
+
+/// The configuration that results from flags.
+fn built(flags: &[&str]) -> Result<Config, ConfigErrors> {
+    let cli = Cli::try_parse_from([&["expense-agent"], flags].concat()).unwrap();
+    Config::build(cli.settings, &Variables::new())
+}
