@@ -2,6 +2,7 @@
 //! program and the tests both build it here; nothing is global. How a request is handled is in
 //! `http`.
 
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::model::ModelConfig;
 use crate::connections::{Connections, server};
+use crate::domain::decision::Decision;
 use crate::http::{AppState, router};
 use crate::keys::access::Access;
 use crate::keys::local::LocalKey;
@@ -28,6 +30,7 @@ use crate::llm::health::{EndpointHealth, Watched};
 use crate::llm::openai::{OpenAi, OpenAiConfig};
 use crate::llm::permits::Limited;
 use crate::llm::priced::Priced;
+use crate::notify::worker::Workers;
 use crate::offline::Offline;
 use crate::offline::fault::Faults;
 use crate::page;
@@ -38,7 +41,7 @@ use crate::telemetry::Instruments;
 use crate::telemetry::projections::chat::TracedModel;
 use crate::toml_reader::diagnostic::Diagnostics;
 
-/// Time limit for closing the ledger's connections at the end.
+/// Time limit for ending deliveries and closing the ledger's connections at the end, half of it for each.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why the service cannot be built.
@@ -56,6 +59,9 @@ pub enum BuildError {
     /// The ledger cannot be opened.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The client of the receivers of notifications cannot be built.
+    #[error("the client of the receivers of notifications cannot be built")]
+    Notify(#[source] reqwest::Error),
     /// The model's client cannot be built.
     #[error("the model's client cannot be built")]
     Model(#[from] reqwest::Error),
@@ -68,6 +74,7 @@ pub struct App {
     connections: Arc<Connections>,
     router: Router,
     reloads: ReloadRequests,
+    notifications: Workers,
 }
 
 impl App {
@@ -87,6 +94,7 @@ impl App {
         let model = model(config, clock.clone(), breaker.clone(), &endpoint)?;
         let access = access(config, clock.clone(), &reloads)?;
         let ledger = Ledger::open(&config.store).await?;
+        let ledger = ledger.notifying(config.notify.notified());
         tracing::info!(model = model.info().model, policies = %rulebooks.now(), api_keys = %access, "ready to decide");
         let state = Arc::new(AppState {
             agent: Agent {
@@ -111,6 +119,7 @@ impl App {
         if let Some(breaker) = &state.breaker {
             instruments.watch_breaker(&state.agent.model.info().model, breaker);
         }
+        let notifications = notifications(config, &state, &instruments)?;
         let connections = Arc::new(Connections::default());
         instruments.watch_connections(&connections);
         let api = router(state.clone(), instruments.clone());
@@ -126,6 +135,7 @@ impl App {
             connections,
             router,
             reloads,
+            notifications,
         })
     }
 
@@ -174,6 +184,8 @@ impl App {
             decisions.close();
             decisions.wait().await;
         };
+        let stop_notifying = CancellationToken::new();
+        let mut notifying = pin!(self.notifications.run(&stop_notifying));
         let overdue = async {
             draining.notified().await;
             tokio::time::sleep(drain_timeout).await;
@@ -183,11 +195,15 @@ impl App {
             () = overdue => {
                 tracing::warn!(n_decisions = decisions.len(), "some requests did not finish before the drain timeout");
             }
-            never = self.instruments.watch_ledger(&self.state.agent.ledger) => match never {},
+            never = self.instruments.watch_ledger(&self.state.agent.ledger, &self.state.clock) => match never {},
+            () = &mut notifying => {}
         }
-        // A decision that missed the drain timeout may never return its connection.
+        // A receiver may never answer, and a decision that missed the drain timeout may never return
+        // its connection. An attempt that ends here is not made again at the next start.
+        stop_notifying.cancel();
+        let _ended_or_late = tokio::time::timeout(CLOSE_TIMEOUT / 2, notifying).await;
         let _closed_or_late =
-            tokio::time::timeout(CLOSE_TIMEOUT, self.state.agent.ledger.close()).await;
+            tokio::time::timeout(CLOSE_TIMEOUT / 2, self.state.agent.ledger.close()).await;
     }
 
     /// Runs `work`, which calls the routes without a listener, then finishes the decisions in
@@ -221,6 +237,19 @@ fn rulebooks(
         config.reload_interval,
         reloads,
     )
+}
+
+/// The workers that deliver notifications. Only a service that listens runs them: what `decide` records
+/// is delivered by the service on the same ledger.
+fn notifications(
+    config: &Config,
+    state: &AppState,
+    instruments: &Instruments,
+) -> Result<Workers, BuildError> {
+    let page_url = Arc::new(|_: &Decision| None);
+    let ledger = &state.agent.ledger;
+    Workers::new(&config.notify, ledger, &state.clock, instruments, page_url)
+        .map_err(BuildError::Notify)
 }
 
 /// Reports the outcome of every reload in the metrics.

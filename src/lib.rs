@@ -23,19 +23,20 @@
 //! 11. [`redact`]: what is removed from every text that leaves the service.
 //! 12. [`telemetry`]: how all of this becomes traces, metrics and log records. The agent imports
 //!     only `telemetry::spans::step::step` of it.
-//! 13. [`connections`]: the connections of clients and their limits.
-//! 14. [`http`]: the API. [`http::admission`] decides which requests are admitted, [`http::error`]
+//! 13. [`notify`]: webhooks for expenses that wait for a person, from an outbox in the ledger.
+//! 14. [`connections`]: the connections of clients and their limits.
+//! 15. [`http`]: the API. [`http::admission`] decides which requests are admitted, [`http::error`]
 //!     is the whole error contract.
-//! 15. [`page`]: the decision explorer in the browser.
-//! 16. [`config`], [`app`] and [`cli`]: settings, wiring, and the program's subcommands.
+//! 16. [`page`]: the decision explorer in the browser.
+//! 17. [`config`], [`app`] and [`cli`]: settings, wiring, and the program's subcommands.
 //!
 //! [`base_url`], [`clock`], [`demo`], [`error_chain`], [`reload`] and [`toml_reader`] support several of
 //! these.
 //!
 //! Imports run in one direction. From the lowest to the highest: the supporting modules, `spelling`,
-//! `redact`, `domain`, `amounts`, `policy`, `rulebook`, `llm`, `keys`, `ledger`, `export`, `telemetry::spans`
-//! with what it needs, `agent`, `offline`, the rest of `telemetry`, `config`, `http`, `page`, `app`,
-//! `cli`.
+//! `redact`, `domain`, `amounts`, `policy`, `rulebook`, `llm`, `keys`, `ledger`, `export`,
+//! `telemetry::spans` with what it needs, `notify`, `agent`, `offline`, the rest of `telemetry`,
+//! `config`, `http`, `page`, `app`, `cli`.
 //!
 //! # What always holds
 //!
@@ -82,6 +83,8 @@ pub mod amounts;
 pub mod redact;
 
 pub mod telemetry;
+
+pub mod notify;
 
 pub mod connections;
 

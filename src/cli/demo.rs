@@ -27,6 +27,7 @@ use crate::domain::ruling::{Outcome, Ruling};
 use crate::domain::step::Step;
 use crate::domain::submission::Submission;
 use crate::ledger::Store;
+use crate::notify::NotifyConfig;
 use crate::redact::pseudonym::Pseudonyms;
 use crate::telemetry::Instruments;
 
@@ -68,13 +69,15 @@ async fn serve(
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    // Only the demo sends requests to this service, and it has no key.
+    // Only the demo sends requests to this service, and it has no key. Nobody waits for its decisions, so
+    // no receiver is notified of them.
     let config = Config {
         store: Store::Sqlite(folder.path().to_owned()),
         http: HttpConfig {
             api_keys: None,
             ..config.http
         },
+        notify: NotifyConfig::default(),
         ..config
     };
     let app = App::build(&config, Clock::system(), instruments).await?;

@@ -6,8 +6,8 @@ use clap::{Arg, Command, CommandFactory, FromArgMatches};
 
 use crate::cli::Cli;
 
-/// Settings that affect only clients outside this process.
-const FOR_CLIENTS: [&str; 13] = [
+/// Settings that affect only what is outside this process: clients, and receivers of notifications.
+const FOR_CLIENTS: [&str; 14] = [
     "listen",
     "api_keys",
     "allow_anonymous",
@@ -21,6 +21,7 @@ const FOR_CLIENTS: [&str; 13] = [
     "key_retention",
     "linger",
     "drain_timeout",
+    "notify_timeout",
 ];
 
 /// Reads the command line of this process, or prints help or what is wrong, and ends the process.
@@ -60,7 +61,10 @@ fn reads(subcommand: &str, setting: &str) -> bool {
         "pseudonym" => matches!(setting, "data" | "pseudonym_key"),
         "decide" => !FOR_CLIENTS.contains(&setting),
         // Its ledger and its pseudonym key are temporary.
-        "demo" => !FOR_CLIENTS.contains(&setting) && !matches!(setting, "data" | "pseudonym_key"),
+        "demo" => {
+            !FOR_CLIENTS.contains(&setting)
+                && !matches!(setting, "data" | "pseudonym_key" | "notify")
+        }
         _ => true,
     }
 }

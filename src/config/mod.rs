@@ -8,7 +8,9 @@ mod endpoint;
 pub mod host_name;
 pub mod http;
 pub mod model;
+pub mod notify;
 pub mod public_url;
+mod secret;
 pub mod storage;
 pub mod telemetry;
 pub mod trace_url;
@@ -24,10 +26,12 @@ use secrecy::SecretString;
 
 use crate::config::http::{HttpConfig, HttpSettings};
 use crate::config::model::{ModelConfig, ModelSettings};
+use crate::config::notify::NotifySettings;
 use crate::config::storage::StorageSettings;
 use crate::config::telemetry::TelemetryFlags;
 use crate::ledger::Store;
 use crate::llm::breaker::BreakerLimits;
+use crate::notify::NotifyConfig;
 use crate::telemetry::settings::{TelemetrySettings, Variables, variable};
 use crate::telemetry::subscriber::LogFormat;
 
@@ -46,6 +50,9 @@ pub struct Settings {
     /// The model.
     #[command(flatten)]
     pub model: ModelSettings,
+    /// Notifications.
+    #[command(flatten)]
+    pub notify: NotifySettings,
     /// Telemetry, beside the `OTEL_*` variables.
     #[command(flatten)]
     pub telemetry: TelemetryFlags,
@@ -72,6 +79,8 @@ pub struct Config {
     pub propagate_to_model: bool,
     /// Whether the model sees the text of an expense unredacted.
     pub raw_prompts: bool,
+    /// Who is notified of expenses that wait.
+    pub notify: NotifyConfig,
     /// Key of the pseudonyms; `None` for the one that is kept beside an SQLite ledger, or, with
     /// Postgres, a new one for each process.
     pub pseudonym_key: Option<SecretString>,
@@ -111,12 +120,14 @@ impl Config {
             http,
             storage,
             model,
+            notify,
             telemetry,
         } = settings;
         let mut errors = Vec::new();
         let http = http.build(&mut errors);
         let store = storage.build(variables, &mut errors);
         let built_model = model.build(variables, &mut errors);
+        let notify = notify.build(variables, &mut errors);
         let pseudonym_key = telemetry.pseudonym_key(&mut errors);
         let telemetry_settings = telemetry.build(variables, &mut errors);
         match built_model {
@@ -130,6 +141,7 @@ impl Config {
                 model_breaker: model.breaker(),
                 propagate_to_model: model.propagate_to_model,
                 raw_prompts: model.raw_prompts,
+                notify,
                 pseudonym_key,
                 log_filter: variable(variables, "RUST_LOG").map(str::to_owned),
                 log_format: telemetry.log_format,

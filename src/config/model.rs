@@ -3,7 +3,6 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,8 +10,8 @@ use clap::builder::BoolishValueParser;
 use humantime::parse_duration;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::check_limit;
 use crate::config::endpoint::{self, OPENAI_BASE_URL};
+use crate::config::{check_limit, secret};
 use crate::llm::breaker::BreakerLimits;
 use crate::llm::endpoint::{ModelApi, Profile};
 use crate::llm::openai::OpenAiConfig;
@@ -171,7 +170,7 @@ impl ModelSettings {
         errors: &mut Vec<String>,
     ) -> Option<ModelConfig> {
         self.check_ranges(errors);
-        let api_key = api_key(variables, errors);
+        let api_key = secret::read("OPENAI_API_KEY", variables, errors);
         let has_endpoint = api_key.is_some() || variable(variables, "OPENAI_BASE_URL").is_some();
         let name = self.model.as_deref().filter(|name| !name.is_empty());
         let is_offline = match name {
@@ -318,34 +317,6 @@ fn is_on_this_machine(url: &reqwest::Url) -> bool {
             host == "localhost"
                 || host.ends_with(".localhost")
                 || HOSTS_OF_CONTAINERS.contains(&host)
-        }
-    }
-}
-
-/// The key from `OPENAI_API_KEY`, or else from the first line of the file that
-/// `OPENAI_API_KEY_FILE` names: orchestrators mount secrets as files.
-fn api_key(variables: &Variables, errors: &mut Vec<String>) -> Option<SecretString> {
-    if let Some(key) = variable(variables, "OPENAI_API_KEY") {
-        return Some(key.into());
-    }
-    let file = Path::new(variable(variables, "OPENAI_API_KEY_FILE")?);
-    let shown = file.display();
-    match std::fs::read_to_string(file) {
-        Ok(text) => {
-            let key = text.lines().next().unwrap_or_default().trim();
-            if key.is_empty() {
-                errors.push(format!(
-                    "OPENAI_API_KEY_FILE {shown} has no key in its first line"
-                ));
-                return None;
-            }
-            Some(key.into())
-        }
-        Err(error) => {
-            errors.push(format!(
-                "OPENAI_API_KEY_FILE {shown} cannot be read: {error}"
-            ));
-            None
         }
     }
 }

@@ -142,6 +142,11 @@ impl Ledger {
         Self { outbox, ..self }
     }
 
+    /// Whether any tenant has a receiver.
+    pub fn notifies(&self) -> bool {
+        self.outbox.notified != Notified::None
+    }
+
     /// Changes whenever this process has written an entry.
     pub fn entries_added(&self) -> watch::Receiver<()> {
         self.outbox.added.subscribe()

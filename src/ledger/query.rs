@@ -72,6 +72,15 @@ impl StoredDecision {
     }
 }
 
+/// The open decisions that wait for a role.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pending {
+    /// How many there are.
+    pub n_open: u64,
+    /// When the oldest was received.
+    pub oldest: Option<Timestamp>,
+}
+
 /// Which page of a list to read.
 #[derive(Clone, Copy, Debug)]
 pub struct PageRequest {
@@ -149,20 +158,30 @@ impl Ledger {
         Ok(Page::of(decisions.collect::<Result<_, _>>()?, page.limit))
     }
 
-    /// How many open decisions wait for each role, over all tenants.
+    /// What waits for each role, over all tenants. Roles for which nothing waits are absent.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn pending_by_role(&self) -> Result<BTreeMap<Role, u64>, LedgerError> {
-        let sql = "SELECT pending_role, COUNT(*) FROM decision WHERE pending_role IS NOT NULL GROUP BY pending_role";
-        let rows: Vec<(String, i64)> = query(sql)
+    pub async fn pending_by_role(&self) -> Result<BTreeMap<Role, Pending>, LedgerError> {
+        let sql = "SELECT pending_role, COUNT(*), MIN(id) FROM decision WHERE pending_role IS NOT NULL GROUP BY pending_role";
+        let rows: Vec<(String, i64, String)> = query(sql)
             .fetch_all(&mut self.pool.acquire().await?)
             .await?;
-        Ok(rows
-            .into_iter()
-            .filter_map(|(role, n)| Some((role.parse().ok()?, u64::try_from(n).ok()?)))
-            .collect())
+        let pending = rows.into_iter().filter_map(|(role, n, oldest)| {
+            let pending = Pending {
+                n_open: u64::try_from(n).ok()?,
+                oldest: oldest.parse().ok().and_then(received_at),
+            };
+            Some((role.parse().ok()?, pending))
+        });
+        Ok(pending.collect())
     }
+}
+
+/// When the decision with this id was received: ids begin with the time.
+fn received_at(id: Uuid) -> Option<Timestamp> {
+    let (seconds, nanoseconds) = id.get_timestamp()?.to_unix();
+    Timestamp::new(seconds.try_into().ok()?, nanoseconds.try_into().ok()?).ok()
 }
 
 /// The statement that reads a page, and its values; nothing that a caller sent is part of the SQL.

@@ -40,6 +40,7 @@ const LAYERS: &[&str] = &[
     "telemetry/metrics",
     "telemetry/spans",
     "telemetry",
+    "notify",
     "agent",
     "offline",
     "config",

@@ -57,6 +57,7 @@ mod leaks;
 mod ledger;
 mod log_events;
 mod metrics;
+mod notify;
 mod one_object;
 mod page;
 mod panics;

@@ -113,10 +113,9 @@ async fn a_migration_keeps_the_rows_of_an_earlier_version() {
                 .collect();
             assert_eq!(found.join(", "), row, "{table}");
         }
-        assert_eq!(
-            ledger.pending_by_role().await.unwrap(),
-            [(Role::Manager, 1)].into()
-        );
+        let pending = ledger.pending_by_role().await.unwrap();
+        assert_eq!(pending.len(), 1);
+        assert_eq!(pending[&Role::Manager].n_open, 1);
         pool.close().await;
     })
     .await;

@@ -96,6 +96,8 @@ pub enum Place {
     RecordResolution,
     /// The span of writing feedback to the ledger.
     RecordFeedback,
+    /// The span of an attempt to deliver a notification.
+    Notify,
     /// The span of the service's start.
     #[strum(to_string = "`start`")]
     Start,

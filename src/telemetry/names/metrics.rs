@@ -12,11 +12,12 @@ use super::instrument::{
 };
 use super::{
     AGENT_OUTCOME, ERROR_TYPE, EXPENSE_CATEGORY, EXPENSE_FEEDBACK_LABEL, EXPENSE_FEEDBACK_NAME,
-    EXPENSE_FEEDBACK_SOURCE, EXPENSE_OUTCOME, EXPENSE_OVERRIDE, EXPENSE_RESOLUTION_ACTION,
-    EXPENSE_RESOLUTION_ROLE, GEN_AI_AGENT_NAME, GEN_AI_OPERATION_NAME, GEN_AI_PROVIDER_NAME,
-    GEN_AI_REQUEST_MODEL, GEN_AI_TOOL_NAME, GEN_AI_TOOL_TYPE, HTTP_REQUEST_METHOD,
-    HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE, SERVER_ADDRESS, SERVER_PORT, STEP_NAME, TENANT_ID,
-    URL_SCHEME, VALIDATION_STATUS, VALIDATION_TYPE,
+    EXPENSE_FEEDBACK_SOURCE, EXPENSE_NOTIFICATION_RESULT, EXPENSE_NOTIFICATION_TYPE,
+    EXPENSE_OUTCOME, EXPENSE_OVERRIDE, EXPENSE_RESOLUTION_ACTION, EXPENSE_RESOLUTION_ROLE,
+    GEN_AI_AGENT_NAME, GEN_AI_OPERATION_NAME, GEN_AI_PROVIDER_NAME, GEN_AI_REQUEST_MODEL,
+    GEN_AI_TOOL_NAME, GEN_AI_TOOL_TYPE, HTTP_REQUEST_METHOD, HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE,
+    SERVER_ADDRESS, SERVER_PORT, STEP_NAME, TENANT_ID, URL_SCHEME, VALIDATION_STATUS,
+    VALIDATION_TYPE,
 };
 
 attributes! {
@@ -203,11 +204,22 @@ metrics! {
     /// value.
     pending: Gauge<u64> = "expense.decisions.pending", "{decision}",
         by &[EXPENSE_PENDING_ROLE], Ours;
+    /// How long the decision that waits longest for this role has waited, 0 if none does. Replicas that
+    /// share a ledger report the same value.
+    pending_age: Gauge<u64> = "expense.decisions.pending.age", "s",
+        by &[EXPENSE_PENDING_ROLE], Ours;
     /// 0 while the ledger cannot be read, which is checked every five seconds, or if the last
     /// `/readyz` could not write to it; else 1.
     ledger_ready: Gauge<u64> = "expense.ledger.ready", "{ledger}", by &[], Ours;
     /// Time the ledger took to record a decision.
     record_duration: Histogram<f64>[OWN_SECONDS] = "expense.record.duration", "s", by &[], Ours;
+    /// Attempts to deliver a notification (`--notify`).
+    notification_attempts: Counter<u64> = "expense.notification.attempts", "{attempt}",
+        by &[EXPENSE_NOTIFICATION_TYPE, EXPENSE_NOTIFICATION_RESULT], Ours;
+    /// Notifications that wait to be delivered. Replicas that share a ledger report the same value.
+    notifications_pending: Gauge<u64> = "expense.notifications.pending", "{notification}", by &[], Ours;
+    /// How long the oldest of these has waited, 0 if none does.
+    notifications_pending_age: Gauge<u64> = "expense.notifications.pending.age", "s", by &[], Ours;
     /// Part of a request's duration during which no model call was in progress. Measured only for
     /// requests that called a model.
     overhead_duration: Histogram<f64>[OWN_SECONDS] = "expense.agent.overhead.duration", "s",

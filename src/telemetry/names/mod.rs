@@ -35,19 +35,22 @@ attributes! {
     ERROR_TYPE = "error.type", String, on [All, Retry], Core, Low;
 
     /// Method of the request.
-    HTTP_REQUEST_METHOD = "http.request.method", String, on [Server], Core, Low;
+    HTTP_REQUEST_METHOD = "http.request.method", String, on [Server, Notify], Core, Low;
     /// Template of the route, such as `/v1/expenses/{id}`.
     HTTP_ROUTE = "http.route", String, on [Server], Core, Low;
     /// Status of the response.
-    HTTP_RESPONSE_STATUS_CODE = "http.response.status_code", Int, on [Server], Core, Low;
+    HTTP_RESPONSE_STATUS_CODE = "http.response.status_code", Int, on [Server, Notify], Core, Low;
+    /// How many attempts came before this one. Absent on the first.
+    HTTP_REQUEST_RESEND_COUNT = "http.request.resend_count", Int, on [Notify], Core, Low;
     /// Path of the request.
     URL_PATH = "url.path", String, on [Server], Core, High;
     /// Always `http`: TLS ends in front of the service.
     URL_SCHEME = "url.scheme", String, on [Server], Core, Low;
-    /// Host that the request was sent to; on a chat, the host of the model.
-    SERVER_ADDRESS = "server.address", String, on [Server, Chat], Core, Low;
+    /// Host that the request was sent to; on a chat, the host of the model, and on a notification, that
+    /// of the receiver.
+    SERVER_ADDRESS = "server.address", String, on [Server, Chat, Notify], Core, Low;
     /// Port that the request was sent to.
-    SERVER_PORT = "server.port", Int, on [Server, Chat], Core, Low;
+    SERVER_PORT = "server.port", Int, on [Server, Chat, Notify], Core, Low;
     /// IP address of the peer.
     CLIENT_ADDRESS = "client.address", String, on [Server], Core, High;
     /// The `User-Agent` header of the request.
@@ -64,7 +67,7 @@ attributes! {
 
     /// UUIDv7 of the decision.
     EXPENSE_ID = "expense.id", String,
-        on [Server, InvokeAgent, ResolveExpense, Feedback], Ours, High;
+        on [Server, InvokeAgent, ResolveExpense, Feedback, Notify], Ours, High;
     /// UUIDv7 of the decision that this one supersedes. The model did not answer there, and the
     /// span links to the request that was decided then.
     EXPENSE_SUPERSEDES = "expense.supersedes", String, on [InvokeAgent], Ours, High;
@@ -126,6 +129,13 @@ attributes! {
         on [InvokeAgent, Classify, ExecuteTool, Decide], Ours, Low;
     /// Types of the checks that failed for good.
     VALIDATION_FAILED_TYPES = "validation.failed_types", Strings, on [InvokeAgent], Ours, Low;
+
+    /// What happened to the expense: `expense.waiting`, `expense.overdue`, `expense.resolved` or
+    /// `expense.superseded`.
+    EXPENSE_NOTIFICATION_TYPE = "expense.notification.type", String, on [Notify], Ours, Low;
+    /// What came of an attempt to deliver a notification: `delivered`; `failed` if another attempt
+    /// follows; `refused` if the receiver wants no other; `expired` after three days of attempts.
+    EXPENSE_NOTIFICATION_RESULT = "expense.notification.result", String, on [Notify], Ours, Low;
 
     /// Name of the step: `classify`, `decide`, `resolve`, or that of its span.
     STEP_NAME = "step.name", String,

@@ -5,9 +5,11 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use strum::IntoEnumIterator;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::clock::Clock;
 use crate::connections::Connections;
 use crate::domain::ruling::Role;
 use crate::ledger::Ledger;
@@ -25,11 +27,11 @@ use crate::telemetry::names::metrics;
 const PERIOD: Duration = Duration::from_secs(5);
 
 impl Instruments {
-    /// Measures, for as long as it is polled, whether the ledger is ready and how many decisions
-    /// are open. The ledger is ready if the last readiness probe or a recent commit succeeded.
+    /// Measures, for as long as it is polled, whether the ledger is ready, how many decisions are open
+    /// and for how long, and how many notifications wait to be delivered. The ledger is ready if the last readiness probe or a recent commit succeeded.
     /// Nothing is written for the metric itself, so an idle service leaves the disk alone. If
-    /// the ledger fails, the number of open decisions keeps its last value.
-    pub async fn watch_ledger(&self, ledger: &Ledger) -> Infallible {
+    /// the ledger fails, what was read of it keeps its last value.
+    pub async fn watch_ledger(&self, ledger: &Ledger, clock: &Clock) -> Infallible {
         let instruments = &self.scope.metrics.instruments;
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -39,10 +41,21 @@ impl Instruments {
             let is_ready = pending.is_ok() && ledger.was_ready();
             instruments.ledger_ready.record(is_ready.into(), &[]);
             let Ok(pending) = pending else { continue };
+            let now = clock.now();
             for role in Role::iter() {
-                let n_pending = pending.get(&role).copied().unwrap_or_default();
+                let of_role = pending.get(&role).copied().unwrap_or_default();
                 let series = [metrics::EXPENSE_PENDING_ROLE.with(role.to_string())];
-                instruments.pending.record(n_pending, &series);
+                instruments.pending.record(of_role.n_open, &series);
+                let age = seconds_since(of_role.oldest, now);
+                instruments.pending_age.record(age, &series);
+            }
+            if ledger.notifies()
+                && let Ok(backlog) = ledger.backlog(now).await
+            {
+                let n_entries = backlog.n_entries;
+                instruments.notifications_pending.record(n_entries, &[]);
+                let age = seconds_since(backlog.oldest, now);
+                instruments.notifications_pending_age.record(age, &[]);
             }
         }
     }
@@ -108,6 +121,12 @@ impl Instruments {
             }
         });
     }
+}
+
+/// The whole seconds since a moment, 0 without one.
+fn seconds_since(moment: Option<Timestamp>, now: Timestamp) -> u64 {
+    let seconds = moment.map_or(0, |moment| now.duration_since(moment).as_secs());
+    u64::try_from(seconds).unwrap_or(0)
 }
 
 impl Metrics {

@@ -26,6 +26,7 @@ pub(crate) mod skip;
 pub(crate) mod store;
 pub(crate) mod tcp_proxy;
 pub(crate) mod trace_tree;
+pub(crate) mod webhook_receiver;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,6 +41,7 @@ use expense_agent::config::trace_url::TraceUrl;
 use expense_agent::ledger::Store;
 use expense_agent::llm::endpoint::ModelApi;
 use expense_agent::llm::openai::OpenAiConfig;
+use expense_agent::notify::NotifyConfig;
 use expense_agent::redact::pseudonym::Pseudonyms;
 use expense_agent::telemetry::export::queue::Queue;
 use expense_agent::telemetry::provider::Telemetry;
@@ -100,6 +102,7 @@ pub(crate) fn config() -> Config {
         model_concurrency: None,
         propagate_to_model: false,
         raw_prompts: false,
+        notify: NotifyConfig::default(),
         pseudonym_key: None,
         log_filter: None,
         log_format: LogFormat::Text,
