@@ -16,6 +16,8 @@ use crate::telemetry::settings::Variables;
 
 /// The variable that holds the secrets.
 const SECRETS: &str = "EXPENSE_AGENT_NOTIFY_SECRET";
+/// The variable that names a file with the secrets.
+const SECRETS_FILE: &str = "EXPENSE_AGENT_NOTIFY_SECRET_FILE";
 /// How a secret is written.
 const SECRET: &str = "write \"whsec_\" and 24 to 64 random bytes in Base64, such as the output of `echo whsec_$(openssl rand -base64 32)`";
 /// How a receiver is written.
@@ -122,7 +124,7 @@ type Secrets = BTreeMap<Option<String>, Vec<Secret>>;
 
 fn secrets(variables: &Variables, errors: &mut Vec<String>) -> Secrets {
     let mut secrets = Secrets::new();
-    let Some(text) = secret::read(SECRETS, variables, errors) else {
+    let Some(text) = secret::read(SECRETS, SECRETS_FILE, variables, errors) else {
         return secrets;
     };
     for part in text.expose_secret().split(',').map(str::trim) {

@@ -7,30 +7,30 @@ use secrecy::SecretString;
 
 use crate::telemetry::settings::{Variables, variable};
 
-/// The secret in the variable `name`, or else in the first line of the file that the variable `name`
-/// with `_FILE` at its end names. No message repeats the secret.
+/// The secret in the variable `name`, or else in the first line of the file that the variable
+/// `file_name` names. No message repeats the secret.
 pub(super) fn read(
     name: &str,
+    file_name: &str,
     variables: &Variables,
     errors: &mut Vec<String>,
 ) -> Option<SecretString> {
     if let Some(secret) = variable(variables, name) {
         return Some(secret.into());
     }
-    let name = format!("{name}_FILE");
-    let file = Path::new(variable(variables, &name)?);
+    let file = Path::new(variable(variables, file_name)?);
     let shown = file.display();
     match std::fs::read_to_string(file) {
         Ok(text) => {
             let secret = text.lines().next().unwrap_or_default().trim();
             if secret.is_empty() {
-                errors.push(format!("{name} {shown} has nothing in its first line"));
+                errors.push(format!("{file_name} {shown} has nothing in its first line"));
                 return None;
             }
             Some(secret.into())
         }
         Err(error) => {
-            errors.push(format!("{name} {shown} cannot be read: {error}"));
+            errors.push(format!("{file_name} {shown} cannot be read: {error}"));
             None
         }
     }

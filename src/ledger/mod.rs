@@ -72,7 +72,8 @@ pub use error::{LedgerError, RecordError};
 pub use export::{Exported, Period};
 pub use figures::Counted;
 pub use idempotency::{KeyClaim, KeyState};
-pub use outbox::{Backlog, Claimed, EntriesOf, Notified};
+pub use outbox::Notified;
+pub use outbox::claim::{Backlog, Claimed, EntriesOf};
 pub use query::{Filter, Page, PageRequest, StoredDecision};
 pub use store::Store;
 

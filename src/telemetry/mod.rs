@@ -5,8 +5,8 @@
 //! - `sampling`, `settings`: which traces are kept, and what the operator asked for.
 //! - `scrub`: redacting texts before they are exported.
 //! - `metrics`: the instruments, their series, and the page that Prometheus reads.
-//! - `spans`: spans of the decision tree, and the baggage that a request carries; `spans::step` is
-//!   all that the agent imports.
+//! - `spans`: spans of the decision tree and of deliveries, and the baggage that a request carries;
+//!   `spans::step` is all that the agent imports, `spans::delivery` all that `notify` does.
 //! - `export`: from a finished span, metric or log record to the backend.
 //! - `projections`: the values of other folders as span attributes, events and metrics.
 //! - `provider`, `subscriber`: build all of this, for traces and metrics, and for log lines.
@@ -15,7 +15,7 @@
 //! their own, above the agent, so that agent and telemetry do not import each other.
 //!
 //! Telemetry meets the rest of the code at four seams: the HTTP middleware (`projections::server`),
-//! the step wrapper (`spans::step`), the model decorator (`projections::chat`) and the span
+//! the step wrapper (`spans::step`, for notifications `spans::delivery`), the model decorator (`projections::chat`) and the span
 //! processor (`export::processor`). The spans of a decision are made with the OpenTelemetry API,
 //! which keeps types and cannot be filtered away; log lines, start-up and libraries use `tracing`,
 //! which `subscriber` connects to the same traces.

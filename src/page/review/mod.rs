@@ -277,7 +277,10 @@ fn keys() -> Markup {
     let keys = [
         ("j", "the next decision"),
         ("k", "the previous decision"),
-        ("a", "approve: write the reason, then Ctrl+Enter; with a reason it sends at once"),
+        (
+            "a",
+            "approve: write the reason, then Ctrl+Enter; with a reason it sends at once",
+        ),
         ("d", "deny, in the same way"),
         ("c", "choose the category"),
         ("Esc", "leave a field, so that the keys work again"),

@@ -41,8 +41,10 @@ const DASHBOARDS: &str = "deploy/grafana/dashboards.yaml";
 const AGENT: &str = "expense-agent";
 
 /// The variables that `config` reads in addition to those of the flags.
-const OTHER_VARIABLES: [&str; 7] = [
+const OTHER_VARIABLES: [&str; 9] = [
     "DATABASE_URL",
+    "EXPENSE_AGENT_NOTIFY_SECRET",
+    "EXPENSE_AGENT_NOTIFY_SECRET_FILE",
     "OPENAI_API_KEY",
     "OPENAI_API_KEY_FILE",
     "OPENAI_BASE_URL",

@@ -106,6 +106,7 @@ impl Page {
                 "telemetry_spans",
                 "telemetry_queue",
                 "expense_connections",
+                "_age_seconds",
             ]
             .iter()
             .any(|part| line.contains(part) && !line.starts_with('#'));

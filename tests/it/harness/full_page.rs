@@ -13,6 +13,7 @@ use super::key_file::{KeyFile, entry};
 use super::otlp_receiver::OtlpReceiver;
 use super::replies::{advice, approved_trip, category};
 use super::store::TestStore;
+use super::webhook_receiver::{SECRET, WebhookReceiver};
 use super::{MODEL, poll};
 
 /// How long a metric may take to appear before a test fails.
@@ -42,13 +43,23 @@ pub(crate) async fn full_page() -> Page {
         ("EXPENSE_AGENT_METRICS_TENANTS", "1".to_owned()),
         ("EXPENSE_AGENT_METRICS_OLD_NAMES", "true".to_owned()),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.grpc_endpoint()),
+        ("EXPENSE_AGENT_NOTIFY_SECRET", SECRET.to_owned()),
     ];
     let variables = variables
         .each_ref()
         .map(|(name, value)| (*name, value.as_str()));
+    let webhooks = WebhookReceiver::spawn().await;
+    let url = webhooks.url();
     let store = TestStore::sqlite();
     let service = Service::start(
-        &["--api-keys", keys.name(), "--data", store.folder()],
+        &[
+            "--api-keys",
+            keys.name(),
+            "--data",
+            store.folder(),
+            "--notify",
+            &url,
+        ],
         &variables,
     )
     .await;
@@ -133,7 +144,9 @@ pub(crate) async fn full_page() -> Page {
                 "expense_decisions_pending",
                 &[("expense_pending_role", "manager")],
             );
-            let is_there = n_pending == 2.0 && page.sum("telemetry_spans_total", &[]) > 0.0;
+            let is_there = n_pending == 2.0
+                && page.sum("telemetry_spans_total", &[]) > 0.0
+                && page.sum("expense_notification_attempts_total", &[]) > 0.0;
             if is_there { Ok(page) } else { Err(page.text) }
         },
     )

@@ -3,6 +3,7 @@
 
 mod content;
 mod delivery;
+mod guide;
 mod harm;
 mod settings;
 mod telemetry;
