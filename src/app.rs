@@ -198,10 +198,10 @@ impl App {
             never = self.instruments.watch_ledger(&self.state.agent.ledger, &self.state.clock) => match never {},
             () = &mut notifying => {}
         }
-        // A receiver may never answer, and a decision that missed the drain timeout may never return
-        // its connection. An attempt that ends here is not made again at the next start.
+        // An attempt that ends here is not made again at the next start, but a receiver may never answer.
         stop_notifying.cancel();
         let _ended_or_late = tokio::time::timeout(CLOSE_TIMEOUT / 2, notifying).await;
+        // A decision that missed the drain timeout may never return its connection.
         let _closed_or_late =
             tokio::time::timeout(CLOSE_TIMEOUT / 2, self.state.agent.ledger.close()).await;
     }
@@ -243,10 +243,11 @@ fn rulebooks(
 /// is delivered by the service on the same ledger.
 fn notifications(
     config: &Config,
-    state: &AppState,
+    state: &Arc<AppState>,
     instruments: &Instruments,
 ) -> Result<Workers, BuildError> {
-    let page_url = Arc::new(|_: &Decision| None);
+    let app = Arc::clone(state);
+    let page_url = Arc::new(move |decision: &Decision| app.page_url(decision));
     let ledger = &state.agent.ledger;
     Workers::new(&config.notify, ledger, &state.clock, instruments, page_url)
         .map_err(BuildError::Notify)

@@ -86,7 +86,7 @@ impl AppState {
     }
 
     /// The link to a decision on the page, if the page has a known address.
-    fn page_url(&self, decision: &Decision) -> Option<String> {
+    pub fn page_url(&self, decision: &Decision) -> Option<String> {
         let origin = self.page_origin.get()?;
         let (id, tenant_id) = (decision.id, &decision.tenant_id);
         // A key decides the tenant; without one, the page shows that of the URL.

@@ -38,7 +38,7 @@ async fn a_receiver_is_told_who_can_resolve_what_waits_and_how_it_was_resolved()
         let data = json!({
             "tenant_id": "acme", "expense_id": open["id"], "outcome": "needs_approval",
             "role": "manager", "amount": "600.00", "currency": "USD", "category": "office",
-            "page_url": null,
+            "page_url": open["page_url"],
         });
         let mut resolved = data.clone();
         resolved["resolution"] = json!({"action": "approve", "role": "manager", "amount": "600.00"});
@@ -59,6 +59,7 @@ async fn a_receiver_is_told_who_can_resolve_what_waits_and_how_it_was_resolved()
             assert_eq!(received.header("webhook-id"), id);
         }
         assert_eq!(received.len(), 2);
+        assert!(open["page_url"].is_string(), "{open:#}");
         poll::until(super::TIMEOUT, "empty outbox", async || match outbox(&store).await {
             rows if rows.is_empty() => Ok(()),
             rows => Err(rows),
