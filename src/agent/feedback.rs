@@ -10,7 +10,8 @@ use uuid::Uuid;
 use crate::agent::Agent;
 use crate::agent::people::{ActorError, actor, is_own};
 use crate::domain::decision::Decision;
-use crate::domain::feedback::{Feedback, FeedbackName, FeedbackRequest, FeedbackSource, derived};
+use crate::domain::feedback::{Feedback, FeedbackName, FeedbackRequest, FeedbackSource};
+use crate::domain::overturned::derived;
 use crate::domain::resolution::Resolution;
 use crate::domain::step::Step;
 use crate::keys::ApiKey;
@@ -47,6 +48,8 @@ pub struct Given {
     /// The hash of the record that holds it; absent when an earlier request recorded it, or there was
     /// nothing to take back.
     pub record_hash: Option<String>,
+    /// Whether the person said it just now.
+    pub is_new: bool,
 }
 
 /// Why feedback was not recorded.
@@ -84,6 +87,7 @@ impl Agent {
             Ok::<_, LedgerError>(Given {
                 decision,
                 feedback,
+                is_new: record_hash.is_some(),
                 record_hash,
             })
         });
@@ -92,16 +96,13 @@ impl Agent {
 
     /// Puts on the trace what a new resolution says of its decision. The record of the resolution
     /// holds it.
-    pub(super) async fn imply_feedback(
-        &self,
-        decision: &Decision,
-        resolution: &Resolution,
-        record_hash: &str,
-    ) {
+    pub(super) async fn imply_feedback(&self, decision: &Decision, resolution: &Resolution) {
         for feedback in derived(decision, resolution) {
             let given = Given {
                 decision: decision.clone(),
-                record_hash: Some(record_hash.to_owned()),
+                // It is on the span of the resolution.
+                record_hash: None,
+                is_new: true,
                 feedback,
             };
             step(Step::Feedback(given.feedback.name), async { given }).await;

@@ -1,7 +1,7 @@
 //! What people say of a decision: the body of the request, and the record that is kept. Records are
 //! only added: the latest of one author under one name holds. What a resolution says of the decision
-//! is [`derived`] when feedback is read, so that no person states it twice. Who may give feedback is
-//! in `agent::feedback`.
+//! is derived when feedback is read, in `overturned`, so that no person states it twice. Who may give
+//! feedback is in `agent::feedback`.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,9 +10,6 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::body::{BodyError, Fields, ID, MAX_ID_CHARS, TEXT, free_text, line};
-use crate::domain::decision::Decision;
-use crate::domain::overturned::{Judgement, judgement};
-use crate::domain::resolution::{Action, Resolution};
 use crate::spelling::is_same_person;
 
 const EXAMPLE: &str = r#"{"label": "wrong", "comment": "This was a team event.", "actor": "ben"}"#;
@@ -199,34 +196,4 @@ pub fn standing(records: Vec<Feedback>) -> Vec<Feedback> {
     }
     standing.retain(|feedback| !feedback.removed);
     standing
-}
-
-/// What a resolution says of the decision: whether it was right, and the category that the person
-/// chose instead of the machine's. Nothing, if the resolution is no judgement.
-pub fn derived(decision: &Decision, resolution: &Resolution) -> Vec<Feedback> {
-    let of = |name, label: &str| Feedback {
-        id: resolution.id,
-        expense_id: resolution.expense_id,
-        name,
-        label: Some(label.to_owned()),
-        comment: Some(resolution.reason.clone()),
-        author: resolution.actor.clone(),
-        api_key: resolution.api_key.clone(),
-        source: FeedbackSource::Resolution,
-        removed: false,
-        tenant_id: resolution.tenant_id.clone(),
-        trace_id: resolution.trace_id.clone(),
-        given_at: resolution.resolved_at,
-    };
-    let label = match judgement(decision, resolution) {
-        Some(Judgement::Upheld) => Some("right"),
-        Some(Judgement::Overturned(_)) => Some("wrong"),
-        None => None,
-    };
-    let mut derived = Vec::from_iter(label.map(|label| of(FeedbackName::Decision, label)));
-    let chosen = resolution.category.as_deref();
-    if resolution.action == Action::Approve && chosen != decision.category.as_deref() {
-        derived.extend(chosen.map(|category| of(FeedbackName::Category, category)));
-    }
-    derived
 }

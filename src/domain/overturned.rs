@@ -1,4 +1,5 @@
-//! Whether a person resolved a decision otherwise than the machine proposed. The rate of such
+//! Whether a person resolved a decision otherwise than the machine proposed, and the feedback that the
+//! resolution implies. The rate of such
 //! decisions among those that a person judged tells how good the proposals are. It is another number
 //! than `override`, by which policy code overrules the model before any person sees the expense.
 
@@ -6,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use strum::{Display, IntoStaticStr, VariantArray};
 
 use crate::domain::decision::Decision;
+use crate::domain::feedback::{Feedback, FeedbackName, FeedbackSource};
 use crate::domain::resolution::{Action, Resolution};
 use crate::domain::ruling::{Outcome, Ruling};
 
@@ -72,4 +74,34 @@ pub fn judgement(decision: &Decision, resolution: &Resolution) -> Option<Judgeme
         None
     };
     Some(overturned.map_or(Judgement::Upheld, Judgement::Overturned))
+}
+
+/// What a resolution says of the decision: whether it was right, and the category that the person
+/// chose instead of the machine's. Nothing, if the resolution is no judgement.
+pub fn derived(decision: &Decision, resolution: &Resolution) -> Vec<Feedback> {
+    let of = |name, label: &str| Feedback {
+        id: resolution.id,
+        expense_id: resolution.expense_id,
+        name,
+        label: Some(label.to_owned()),
+        comment: Some(resolution.reason.clone()),
+        author: resolution.actor.clone(),
+        api_key: resolution.api_key.clone(),
+        source: FeedbackSource::Resolution,
+        removed: false,
+        tenant_id: resolution.tenant_id.clone(),
+        trace_id: resolution.trace_id.clone(),
+        given_at: resolution.resolved_at,
+    };
+    let label = match judgement(decision, resolution) {
+        Some(Judgement::Upheld) => Some("right"),
+        Some(Judgement::Overturned(_)) => Some("wrong"),
+        None => None,
+    };
+    let mut derived = Vec::from_iter(label.map(|label| of(FeedbackName::Decision, label)));
+    let chosen = resolution.category.as_deref();
+    if resolution.action == Action::Approve && chosen != decision.category.as_deref() {
+        derived.extend(chosen.map(|category| of(FeedbackName::Category, category)));
+    }
+    derived
 }

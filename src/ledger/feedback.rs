@@ -4,7 +4,8 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::domain::feedback::{Feedback, derived, standing};
+use crate::domain::feedback::{Feedback, standing};
+use crate::domain::overturned::derived;
 use crate::ledger::Ledger;
 use crate::ledger::db::Connection;
 use crate::ledger::error::{LedgerError, RecordError};

@@ -10,6 +10,7 @@ use crate::harness::sent::{sent, wrong_category};
 /// Whether a key is one that only Phoenix or Langfuse reads.
 fn is_compatibility_key(key: &str) -> bool {
     key.starts_with("openinference.")
+        || key.starts_with("annotations.")
         || key.starts_with("langfuse.")
         || [
             "llm.model_name",

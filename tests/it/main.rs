@@ -45,6 +45,7 @@ mod endpoints;
 mod error_chain;
 mod evidence;
 mod export;
+mod feedback;
 mod figures;
 mod harness;
 mod hash_chain;

@@ -231,8 +231,7 @@ impl Agent {
     ) -> Result<Resolved, RecordError> {
         let write = self.ledger.resolve(open, &mut resolution, change);
         let record_hash = self.recording(Step::RecordResolution, write).await?;
-        self.imply_feedback(&open.decision, &resolution, &record_hash)
-            .await;
+        self.imply_feedback(&open.decision, &resolution).await;
         Ok(Resolved {
             decision: open.decision.clone(),
             resolution,

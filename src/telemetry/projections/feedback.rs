@@ -25,6 +25,7 @@ impl StepResult for Given {
             decision,
             feedback,
             record_hash,
+            is_new,
         } = self;
         let mut attributes = vec![
             names::EXPENSE_ID.with(decision.id.to_string()),
@@ -41,7 +42,7 @@ impl StepResult for Given {
         attributes.extend(hash.map(|hash| names::EXPENSE_RECORD_HASH.with(hash)));
         let judged = linked(&decision.trace_id, &decision.span_id);
         // Saying the same again is no new evaluation.
-        let is_evaluation = record_hash.is_some() && !feedback.removed;
+        let is_evaluation = *is_new && !feedback.removed;
         let events = is_evaluation.then(|| Event {
             name: names::EVENT_EVALUATION_RESULT,
             at: None,

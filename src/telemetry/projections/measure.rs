@@ -94,10 +94,10 @@ impl Metrics {
         }
     }
 
-    /// Counts feedback that was given. Saying the same again has no record and is not counted, nor is
-    /// taking feedback back.
+    /// Counts feedback that was given. Saying the same again is not counted, nor is taking feedback
+    /// back.
     pub(super) fn feedback_given(&self, given: &Given, ended: &Ended<'_>) {
-        if given.record_hash.is_some() && !given.feedback.removed {
+        if given.is_new && !given.feedback.removed {
             let feedback = &self.instruments.feedback;
             feedback.add(1, &self.series(feedback, ended));
         }

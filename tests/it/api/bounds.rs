@@ -4,12 +4,14 @@
 use std::collections::BTreeSet;
 
 use expense_agent::domain::body::is_line;
+use expense_agent::domain::feedback::{self, FeedbackName};
 use expense_agent::domain::money::Currency;
 use expense_agent::domain::resolution;
 use expense_agent::domain::submission::{self, Defaults};
 use jiff::civil::date;
 use regex::Regex;
 use serde_json::{Value, json};
+use strum::VariantArray as _;
 
 use crate::harness::TestApp;
 
@@ -234,6 +236,39 @@ async fn a_bound_of_a_resolution_is_the_same_in_the_contract_and_in_the_service(
             "the service: {body}"
         );
         let admitted = admits(&schemas, &schemas["ResolutionRequest"], &body);
+        assert_eq!(admitted, is_accepted, "the contract: {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_bound_of_feedback_is_the_same_in_the_contract_and_in_the_service() {
+    let schemas = schemas().await;
+    let n = |n: usize| "é".repeat(n);
+    for (body, is_accepted) in [
+        (json!({}), false),
+        (json!({"label": null, "comment": null}), false),
+        (json!({"label": "right"}), true),
+        (json!({"label": "right", "comment": null}), true),
+        (json!({"label": n(128)}), true),
+        (json!({"label": n(129)}), false),
+        (json!({"label": ""}), false),
+        (json!({"label": 1}), false),
+        (json!({"comment": n(2_000)}), true),
+        (json!({"comment": n(2_001)}), false),
+        (json!({"comment": " "}), false),
+        (json!({"comment": "a\tb"}), false),
+        (json!({"comment": "a", "label": null}), true),
+        (json!({"comment": "a", "actor": n(128)}), true),
+        (json!({"comment": "a", "actor": n(129)}), false),
+        (json!({"comment": "a", "actor": null}), true),
+        (json!({"comment": "a", "other": 1}), false),
+    ] {
+        // The contract does not know the name in the path, which decides which of the two is needed.
+        let accepts =
+            |name: &FeedbackName| feedback::parse(body.to_string().as_bytes(), *name).is_ok();
+        let accepted = FeedbackName::VARIANTS.iter().any(accepts);
+        assert_eq!(accepted, is_accepted, "the service: {body}");
+        let admitted = admits(&schemas, &schemas["FeedbackRequest"], &body);
         assert_eq!(admitted, is_accepted, "the contract: {body}");
     }
 }

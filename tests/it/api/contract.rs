@@ -83,13 +83,17 @@ async fn the_contract_lists_the_statuses_and_headers_that_the_routes_answer() {
         format!("/v1/expenses/{id}/resolution"),
     );
     let (of_one, of_resolution) = ("/v1/expenses/{id}", "/v1/expenses/{id}/resolution");
+    let (feedback, note) = (format!("{one}/feedback"), format!("{one}/feedback/note"));
+    let of_feedback = "/v1/expenses/{id}/feedback";
+    let of_note = "/v1/expenses/{id}/feedback/{name}";
     let blanks = " ".repeat(65 * 1024);
     let answers = async |requests: &[(&str, &str, &str, &str, u16)]| {
         for (route, path, content_type, body, status) in requests {
-            let method = if content_type.is_empty() {
-                reqwest::Method::GET
-            } else {
-                reqwest::Method::POST
+            let method = match (route.ends_with("{name}"), content_type.is_empty()) {
+                (false, true) => reqwest::Method::GET,
+                (false, false) => reqwest::Method::POST,
+                (true, true) => reqwest::Method::DELETE,
+                (true, false) => reqwest::Method::PUT,
             };
             let request = app.request(method.clone(), path, &[("content-type", content_type)]);
             let response = request.body((*body).to_owned()).send().await.unwrap();
@@ -142,6 +146,19 @@ async fn the_contract_lists_the_statuses_and_headers_that_the_routes_answer() {
         ("/metrics", "/metrics", "", "", 200),
         (of_resolution, &resolution, json, &blanks, 413),
         (of_resolution, &resolution, "text/plain", "{}", 415),
+        (of_feedback, &feedback, "", "", 200),
+        (of_feedback, "/v1/expenses/%ff/feedback", "", "", 400),
+        (of_feedback, "/v1/expenses/7/feedback", "", "", 404),
+        (of_note, "/v1/expenses/%ff/feedback/note", json, "{}", 400),
+        (of_note, "/v1/expenses/7/feedback/note", json, "{}", 404),
+        (of_note, &format!("{feedback}/mood"), json, "{}", 404),
+        (of_note, &note, json, r#"{"comment": "n"}"#, 403),
+        (of_note, &note, json, "{}", 422),
+        (of_note, &note, json, &blanks, 413),
+        (of_note, &note, "text/plain", "{}", 415),
+        (of_note, "/v1/expenses/7/feedback/note", "", "", 404),
+        (of_note, &format!("{note}?user=ben"), "", "", 400),
+        (of_note, &note, "", "", 403),
         ("/v1/expenses/batch", "/v1/expenses/batch", json, "{}", 415),
         (
             "/v1/expenses/batch",
@@ -163,6 +180,9 @@ async fn the_contract_lists_the_statuses_and_headers_that_the_routes_answer() {
             503,
         ),
         (of_one, &one, "", "", 503),
+        (of_feedback, &feedback, "", "", 503),
+        (of_note, &note, json, r#"{"comment": "n"}"#, 503),
+        (of_note, &note, "", "", 503),
     ])
     .await;
 }

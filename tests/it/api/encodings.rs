@@ -67,7 +67,11 @@ async fn a_compressed_body_is_refused_and_the_problem_says_what_is_accepted() {
             ("content-type", content_type),
             ("content-encoding", encoding),
         ];
-        let request = app.request(Method::POST, path, &headers).body(TAXI);
+        let method = match path.ends_with("/feedback/note") {
+            true => Method::PUT,
+            false => Method::POST,
+        };
+        let request = app.request(method, path, &headers).body(TAXI);
         let response = request.send().await.unwrap();
         let status = response.status().as_u16();
         (status, response.text().await.unwrap())
@@ -86,6 +90,10 @@ async fn a_compressed_body_is_refused_and_the_problem_says_what_is_accepted() {
             ("/v1/expenses", "application/json"),
             ("/v1/expenses/batch", LINES),
             (&format!("/v1/expenses/{id}/resolution"), "application/json"),
+            (
+                &format!("/v1/expenses/{id}/feedback/note"),
+                "application/json",
+            ),
         ] {
             let (status, said) = send(path, content_type, encoding).await;
             assert_eq!(status, 415, "{path} {encoding}: {said}");

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::harness::{Reply, TestApp};
 
 /// Fails unless the reply is a problem of this status and code, with its trace.
-fn assert_problem(reply: &Reply, status: u16, code: &str) {
+pub(crate) fn assert_problem(reply: &Reply, status: u16, code: &str) {
     assert_eq!(reply.status, status, "{:#}", reply.body);
     assert_eq!(reply.body["code"], code, "{:#}", reply.body);
     assert_eq!(reply.headers["content-type"], "application/problem+json");

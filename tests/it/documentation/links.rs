@@ -112,7 +112,7 @@ fn every_test_that_the_guide_names_exists() {
     }
 }
 
-/// The recipes name the files to change. Files of their example, `feedback`, do not exist yet.
+/// The recipes name the files to change. Files of their example, `appeal`, do not exist.
 #[test]
 fn every_file_that_a_recipe_names_exists() {
     let guide = document("CONTRIBUTING.md");
@@ -120,7 +120,7 @@ fn every_file_that_a_recipe_names_exists() {
     assert!(named.len() > 20, "CONTRIBUTING.md names only {named:?}");
     let missing: Vec<_> = named
         .iter()
-        .filter(|path| !path.contains("feedback") && !project_path(path).exists())
+        .filter(|path| !path.contains("appeal") && !project_path(path).exists())
         .collect();
     assert!(
         missing.is_empty(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::binary::Service;
-use super::expenses::{expense, of_user, resolution_of};
+use super::expenses::{expense, feedback_on, of_user, resolution_of};
 use super::exposition::Page;
 use super::fake_openai::{FakeOpenAi, Reply};
 use super::key_file::{KeyFile, entry};
@@ -119,6 +119,18 @@ pub(crate) async fn full_page() -> Page {
         json!({"action": "approve", "role": "manager", "actor": "ben", "reason": "Talked to her."});
     let (status, resolved) = send(&resolution_of(&open), "ea_boss", resolution).await;
     assert_eq!(status, 201, "{resolved:#}");
+    // A person overturns what the machine proposed, and says so in words.
+    let open = decide("ea_feed", "Flight to Boston", "312.00", manager()).await;
+    let resolution =
+        json!({"action": "deny", "role": "manager", "actor": "ben", "reason": "Take the train."});
+    let (status, resolved) = send(&resolution_of(&open), "ea_boss", resolution).await;
+    assert_eq!(status, 201, "{resolved:#}");
+    let note = json!({"label": "not_useful", "actor": "ben"});
+    let put = client
+        .put(format!("{}{}", service.url, feedback_on(&open, "reason")))
+        .bearer_auth("ea_boss")
+        .json(&note);
+    assert_eq!(put.send().await.unwrap().status(), 200);
     assert_eq!(taxi_status("ea_nobody", "1.00").await, 401);
     assert_eq!(taxi_status("ea_feed", "-1.00").await, 422);
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{CANARIES, KEY, assert_clean, encoded, metrics_page};
 use crate::harness::binary::{Service, run};
-use crate::harness::expenses::resolution_of;
+use crate::harness::expenses::{feedback_on, resolution_of};
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::otlp_receiver::OtlpReceiver;
@@ -329,24 +329,32 @@ async fn nothing_leaks_over_http_without_content() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_leaks_from_batches_and_resolutions() {
+async fn nothing_leaks_from_batches_resolutions_and_feedback() {
     let receiver = OtlpReceiver::spawn().await;
     let keys = KeyFile::new(&[entry("boss", "acme", "ea_boss", "roles = [\"manager\"]")]);
     let endpoint = receiver.grpc_endpoint();
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("OTEL_LOGS_EXPORTER", "otlp"),
+        (
+            "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
+            "SPAN_AND_EVENT",
+        ),
         ("RUST_LOG", "info,expense_agent=trace"),
     ];
-    let service = Service::start(&["--api-keys", keys.name()], &variables).await;
+    let arguments = ["--compatibility-keys", "--api-keys", keys.name()];
+    let service = Service::start(&arguments, &variables).await;
     let client = Client::new();
-    let post = async |path: &str, content_type: &str, body: String| {
+    let send = async |method: Method, path: &str, content_type: &str, body: String| {
         let request = client
-            .post(format!("{}{path}", service.url))
+            .request(method, format!("{}{path}", service.url))
             .header("content-type", content_type)
             .body(body);
         let response = request.bearer_auth("ea_boss").send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
+    };
+    let post = async |path: &str, content_type: &str, body: String| {
+        send(Method::POST, path, content_type, body).await
     };
     for (canary, _) in CANARIES {
         let laptop = json!({
@@ -380,6 +388,17 @@ async fn nothing_leaks_from_batches_and_resolutions() {
             json!({"action": "approve", "role": "manager", "actor": actor, "reason": canary});
         let (status, resolved) = post(&path, "application/json", sensible.to_string()).await;
         assert_eq!(status, 201, "{resolved}");
+
+        let path = feedback_on(&decided["body"], "note");
+        let put = async |body: Value| {
+            send(Method::PUT, &path, "application/json", body.to_string()).await
+        };
+        let senseless = json!({"label": canary, "actor": canary, canary: canary});
+        let (status, problem) = put(senseless).await;
+        assert_eq!(status, 422, "{problem}");
+        assert_clean("the answer to feedback that was refused", &problem);
+        let (status, given) = put(json!({"comment": canary, "actor": actor})).await;
+        assert_eq!(status, 200, "{given}");
     }
     let (ended, log) = service.stop().await;
     assert!(ended.success(), "{log}");
@@ -393,6 +412,13 @@ async fn nothing_leaks_from_batches_and_resolutions() {
         .map(|span| span.attributes["user.id"].clone())
         .collect();
     assert_eq!(actors.len(), CANARIES.len());
+    let spans = receiver.spans();
+    let notes = spans.iter().filter(|span| span.name == "feedback note");
+    for note in notes.clone() {
+        let author = &note.attributes["annotations.0.annotation.identifier"];
+        assert_eq!(*author, note.attributes["user.id"]);
+    }
+    assert_eq!(notes.count(), CANARIES.len());
     assert!(
         actors
             .iter()
