@@ -19,7 +19,7 @@ use crate::ledger::{Exported, StoredDecision};
 pub enum Format {
     /// A table with a header, for spreadsheets
     Csv,
-    /// The whole decision as JSON, with its resolution
+    /// The whole decision as JSON, with its resolution and feedback
     Ndjson,
 }
 

@@ -3,12 +3,12 @@
 use std::io::Write;
 
 use crate::cli::audit::Progress;
-use crate::cli::audit::report::Run;
+use crate::cli::audit::run::Run;
 use crate::cli::ledger::{note_if_empty, reading_ledger};
 use crate::config::Config;
-use crate::domain::decision::Decision;
+use crate::domain::overturned::judgement;
 use crate::domain::step::Step;
-use crate::ledger::Period;
+use crate::ledger::{Period, StoredDecision};
 
 /// Adds the decisions of a period that the ledger holds. Says in `notes` if the ledger is empty.
 ///
@@ -31,7 +31,7 @@ pub(super) fn read(
             };
             after = Some(last.stored.decision.id);
             page.iter()
-                .for_each(|exported| progress.add(run(&exported.stored.decision)));
+                .for_each(|exported| progress.add(run(&exported.stored)));
             progress.reached(last.stored.decision.received_at);
         }
         match after {
@@ -41,7 +41,19 @@ pub(super) fn read(
     })
 }
 
-fn run(decision: &Decision) -> Run {
+fn run(stored: &StoredDecision) -> Run {
+    let StoredDecision {
+        decision,
+        resolution,
+        ..
+    } = stored;
+    let mut rules: Vec<String> = decision
+        .findings
+        .iter()
+        .map(|finding| finding.rule.clone())
+        .collect();
+    rules.sort_unstable();
+    rules.dedup();
     let has_failed = |step: Step| {
         decision
             .validations
@@ -62,6 +74,10 @@ fn run(decision: &Decision) -> Run {
         agent_outcome: decision.agent_outcome.to_string(),
         is_override: decision.is_override,
         cost_usd: decision.cost_usd,
+        rules,
+        judgement: resolution
+            .as_ref()
+            .and_then(|resolution| judgement(decision, resolution)),
         failed_types: decision
             .failed_types()
             .iter()

@@ -1,10 +1,13 @@
 //! `audit`: reports how often, where and in which checks the reasoning failed in a period, and which
 //! traces to look at. The arguments are here. The result is a [`Report`], filled from the ledger
-//! (`ledger`) or from a Jaeger (`jaeger`, `spans`), and written as text (`text`) or JSON.
+//! (`ledger`) or from a Jaeger (`jaeger`, `spans`), and written as text (`text`) or JSON. What people
+//! made of the decisions is in `overturned`.
 
 mod jaeger;
 mod ledger;
+pub mod overturned;
 pub mod report;
+pub mod run;
 mod spans;
 mod text;
 
@@ -25,7 +28,8 @@ use crate::cli::service_url;
 use crate::config::Config;
 use crate::config::trace_url::TraceUrl;
 use crate::ledger::Period;
-use report::{Report, Run, Scope};
+use report::{Report, Scope};
+use run::Run;
 
 /// The arguments of `audit`.
 #[derive(Args, Clone, Debug)]

@@ -10,39 +10,9 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use crate::cli::audit::Source;
+use crate::cli::audit::overturned::Overturned;
+use crate::cli::audit::run::{NO_CATEGORY, Run};
 use crate::config::trace_url::TraceUrl;
-
-/// The name under which decisions without a category are counted. It is not a valid category.
-const NO_CATEGORY: &str = "(none)";
-
-/// The part of a decision that an audit reads.
-#[derive(Clone, Debug)]
-pub struct Run {
-    /// UUIDv7 of the decision.
-    pub id: Uuid,
-    /// The trace of the decision.
-    pub trace_id: String,
-    /// The tenant.
-    pub tenant_id: String,
-    /// The category, unless classification failed.
-    pub category: Option<String>,
-    /// The model, if one was called.
-    pub model: Option<String>,
-    /// The outcome of the expense.
-    pub outcome: String,
-    /// The outcome of the reasoning.
-    pub agent_outcome: String,
-    /// Whether policy code overruled the model.
-    pub is_override: bool,
-    /// The cost in US dollars, if it is known.
-    pub cost_usd: Option<Decimal>,
-    /// Types of the checks that failed for good.
-    pub failed_types: Vec<String>,
-    /// Every check: its type, and whether it failed for good.
-    pub checks: Vec<(String, bool)>,
-    /// Name and version of each step's prompt, and whether a check of that step failed for good.
-    pub prompts: Vec<(String, bool)>,
-}
 
 /// The decisions that a report covers.
 #[derive(Clone, Debug, Serialize)]
@@ -162,6 +132,9 @@ pub struct Report {
     /// Decisions in which a check of the prompt's own step failed for good, among all that used the
     /// prompt.
     pub by_prompt: Rates,
+    /// Decisions that people overturned, of those received in the period; absent with a Jaeger as
+    /// source.
+    pub overturned: Option<Overturned>,
     /// The decisions to look at, in the order of time.
     pub failing: Vec<Failing>,
 }
@@ -169,8 +142,10 @@ pub struct Report {
 impl Report {
     /// An empty report.
     pub fn new(scope: Scope) -> Self {
+        let has_resolutions = scope.source == Source::Ledger;
         Self {
             scope,
+            overturned: has_resolutions.then(Overturned::default),
             semantic_errors: Rate::default(),
             outcomes: BTreeMap::new(),
             agent_outcomes: BTreeMap::new(),
@@ -187,6 +162,9 @@ impl Report {
 
     /// Adds one decision.
     pub fn add(&mut self, run: Run, links: &TraceUrl) {
+        if let Some(overturned) = &mut self.overturned {
+            overturned.add(&run);
+        }
         let has_failed = !run.failed_types.is_empty();
         self.semantic_errors.count(has_failed);
         *self.outcomes.entry(run.outcome.clone()).or_default() += 1;

@@ -8,7 +8,7 @@ use rust_decimal::prelude::FromPrimitive;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::cli::audit::report::Run;
+use crate::cli::audit::run::Run;
 use crate::domain::step::Step;
 use crate::telemetry::names;
 use crate::telemetry::names::attribute::Attribute;
@@ -160,6 +160,8 @@ impl<'a> Tree<'a> {
                 .unwrap_or_default(),
             cost_usd: cost.and_then(Decimal::from_f64),
             failed_types: texts(own, names::VALIDATION_FAILED_TYPES),
+            rules: Vec::new(),
+            judgement: None,
             checks: self.below(agent).flat_map(checks).collect(),
             prompts: self
                 .below(agent)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use crate::cli::audit::overturned::Overturned;
 use crate::cli::audit::report::{Failing, Rate, Rates, Report};
 
 /// Writes a report as text.
@@ -44,6 +45,9 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     for (title, rates) in tables.into_iter().filter(|(_, rates)| !rates.is_empty()) {
         write_table(title, rates, out)?;
     }
+    if let Some(overturned) = &report.overturned {
+        write_overturned(overturned, out)?;
+    }
     if !report.failing.is_empty() {
         writeln!(out, "\nfailing traces")?;
     }
@@ -66,11 +70,7 @@ fn counts(counts: &BTreeMap<String, u64>) -> String {
 
 fn write_table(title: &str, rates: &Rates, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\n{title}")?;
-    let width = rates
-        .keys()
-        .map(|name| name.chars().count())
-        .max()
-        .unwrap_or_default();
+    let width = width(rates.keys());
     for (name, rate) in rates {
         writeln!(
             out,
@@ -81,6 +81,44 @@ fn write_table(title: &str, rates: &Rates, out: &mut dyn Write) -> io::Result<()
         )?;
     }
     Ok(())
+}
+
+fn write_overturned(overturned: &Overturned, out: &mut dyn Write) -> io::Result<()> {
+    if overturned.all.0.of == 0 {
+        return Ok(());
+    }
+    let [rate, counts_of_all] = overturned.all.in_words();
+    let kinds = counts(&overturned.by_kind);
+    writeln!(
+        out,
+        "\noverturned by people: {rate}, {counts_of_all} resolutions that judged a proposal{kinds}"
+    )?;
+    for (title, by_name) in [
+        ("overturned by rule", &overturned.by_rule),
+        ("overturned by category", &overturned.by_category),
+        ("overturned by tenant", &overturned.by_tenant),
+        ("overturned by model", &overturned.by_model),
+        ("overturned by prompt", &overturned.by_prompt),
+    ] {
+        if by_name.is_empty() {
+            continue;
+        }
+        writeln!(out, "\n{title}")?;
+        let width = width(by_name.keys());
+        for (name, overturns) in by_name {
+            let [rate, counts] = overturns.in_words();
+            writeln!(out, "  {name:<width$}  {counts:>11}  {rate}")?;
+        }
+    }
+    Ok(())
+}
+
+/// The characters of the longest name.
+fn width<'a>(names: impl Iterator<Item = &'a String>) -> usize {
+    names
+        .map(|name| name.chars().count())
+        .max()
+        .unwrap_or_default()
 }
 
 fn write_failing(failing: &Failing, out: &mut dyn Write) -> io::Result<()> {
