@@ -446,7 +446,8 @@ fn any_json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 64, 8, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
-            prop::collection::btree_map("[A-Za-z_.]{0,12}", inner, 0..8)
+            // In any order: a crate of the build may make serde_json keep it.
+            prop::collection::vec(("[A-Za-z_.]{0,12}", inner), 0..8)
                 .prop_map(|members| Value::Object(members.into_iter().collect())),
         ]
     })
