@@ -97,11 +97,16 @@ fn every_variable_of_the_agent_is_read() {
     );
 }
 
-fn check_resources(files: &Files) -> Vec<String> {
-    let agreed = json!({
-        "requests": {"cpu": "250m", "memory": "256Mi"},
+/// The resources of a container that asks for this much CPU.
+fn resources(cpu: &str) -> Value {
+    json!({
+        "requests": {"cpu": cpu, "memory": "256Mi"},
         "limits": {"cpu": "500m", "memory": "512Mi"},
-    });
+    })
+}
+
+fn check_resources(files: &Files) -> Vec<String> {
+    let agreed = resources("250m");
     let given = &container(files)["resources"];
     if *given == agreed {
         Vec::new()
@@ -112,17 +117,15 @@ fn check_resources(files: &Files) -> Vec<String> {
 
 #[test]
 fn the_agent_has_the_agreed_resources() {
-    let error = "the resources are {\"limits\":{\"cpu\":\"500m\",\"memory\":\"512Mi\"},\
-                 \"requests\":{\"cpu\":\"1\",\"memory\":\"256Mi\"}}, \
-                 and not {\"limits\":{\"cpu\":\"500m\",\"memory\":\"512Mi\"},\
-                 \"requests\":{\"cpu\":\"250m\",\"memory\":\"256Mi\"}}";
+    let (given, agreed) = (resources("1"), resources("250m"));
+    let error = format!("the resources are {given}, and not {agreed}");
     assert_check(
         check_resources,
         MANIFEST,
         &[(
             "{cpu: 250m, memory: 256Mi}",
             "{cpu: \"1\", memory: 256Mi}",
-            error,
+            &error,
         )],
     );
 }
@@ -191,10 +194,15 @@ fn all_replicas_share_one_ledger() {
     );
 }
 
+/// The strategy that replaces pods while this many may be missing.
+fn rollout(n_unavailable: u32) -> Value {
+    let rolling = json!({"maxUnavailable": n_unavailable, "maxSurge": 1});
+    json!({"type": "RollingUpdate", "rollingUpdate": rolling})
+}
+
 fn check_rollout(files: &Files) -> Vec<String> {
     let strategy = &deployment(files)["spec"]["strategy"];
-    let agreed =
-        json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}});
+    let agreed = rollout(0);
     if *strategy == agreed {
         Vec::new()
     } else {
@@ -206,13 +214,12 @@ fn check_rollout(files: &Files) -> Vec<String> {
 
 #[test]
 fn no_replica_stops_before_its_successor_is_ready() {
-    let error = "pods are replaced by {\"rollingUpdate\":{\"maxSurge\":1,\"maxUnavailable\":1},\
-                 \"type\":\"RollingUpdate\"}, and not by {\"rollingUpdate\":{\"maxSurge\":1,\"maxUnavailable\":0},\
-                 \"type\":\"RollingUpdate\"}";
+    let (given, agreed) = (rollout(1), rollout(0));
+    let error = format!("pods are replaced by {given}, and not by {agreed}");
     assert_check(
         check_rollout,
         MANIFEST,
-        &[("maxUnavailable: 0", "maxUnavailable: 1", error)],
+        &[("maxUnavailable: 0", "maxUnavailable: 1", &error)],
     );
 }
 
