@@ -20,7 +20,7 @@ use crate::keys::access::Access;
 use crate::keys::identity::Identity;
 use crate::ledger::StoredDecision;
 use crate::redact::redact;
-use crate::telemetry::projections::server::RequestTrace;
+use crate::telemetry::projections::server::{RequestTrace, Settled};
 use crate::telemetry::spans::baggage::as_user;
 
 /// `POST /v1/expenses/{id}/resolution`.
@@ -132,13 +132,18 @@ fn created(app: &AppState, resolved: Resolved) -> Response {
         .record_hash
         .is_none()
         .then_some([(REPLAYED, "true")]);
+    let resolution = resolved.resolution;
     let stored = StoredDecision {
         decision: resolved.decision,
-        resolution: Some(resolved.resolution),
+        resolution: Some(resolution.clone()),
         superseded_by: None,
     };
-    let body = Json(DecisionBody::new(app, stored));
-    (StatusCode::CREATED, replay, body).into_response()
+    let body = DecisionBody::new(app, stored);
+    let settled = Settled {
+        decision: Arc::clone(&body.decision),
+        resolution: Box::new(resolution),
+    };
+    (StatusCode::CREATED, replay, Extension(settled), Json(body)).into_response()
 }
 
 impl From<ResolveError> for Problem {

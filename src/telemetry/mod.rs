@@ -49,6 +49,8 @@ pub struct Instruments {
     queue: Option<Arc<Queue>>,
     /// Finds the reason to keep a trace regardless of the sampling ratio.
     reasons: Arc<Reasons>,
+    /// Whether server spans show what UIs of other conventions list.
+    has_compatibility_keys: bool,
     /// The metrics page.
     page: metrics::readers::Page,
 }

@@ -168,6 +168,7 @@ impl Telemetry {
             propagators: settings.propagators.clone().into(),
             queue,
             reasons: Arc::new(Reasons::new(settings.sampling)),
+            has_compatibility_keys: settings.has_compatibility_keys,
             page,
         };
         Self {

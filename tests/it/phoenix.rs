@@ -1,5 +1,5 @@
 //! A real Phoenix reads what the service sends with `--compatibility-keys`: kinds, tokens, content,
-//! and which check failed.
+//! which check failed, and what its list of traces shows.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -41,6 +41,31 @@ async fn spans(phoenix: &str, project: &str) -> BTreeMap<String, Value> {
         }
     })
     .await
+}
+
+/// What Phoenix's list of traces shows of a project: name, kind, input and output of each first span
+/// but that of the start. The condition is the one with which the list opens.
+async fn listed(phoenix: &str, project: &str) -> Vec<[String; 4]> {
+    let query = "query ($project: String!) { getProjectByName(name: $project) {
+        spans(first: 50, filterCondition: \"parent_id is None\") {
+          edges { node { name spanKind input { value } output { value } } } } } }";
+    let request = json!({"query": query, "variables": {"project": project}});
+    let url = format!("{phoenix}/graphql");
+    let reply = reqwest::Client::new().post(url).json(&request).send().await;
+    let found: Value = reply.unwrap().json().await.unwrap();
+    let spans = found["data"]["getProjectByName"]["spans"]["edges"].as_array();
+    let spans = spans.unwrap_or_else(|| panic!("{found:#}")).iter();
+    let columns = ["/name", "/spanKind", "/input/value", "/output/value"];
+    let row = |span: &Value| {
+        columns.map(|column| {
+            let text = span["node"].pointer(column).and_then(Value::as_str);
+            text.unwrap_or_default().to_owned()
+        })
+    };
+    spans
+        .map(row)
+        .filter(|[name, ..]| name != "start")
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,10 +112,20 @@ async fn a_real_phoenix_shows_kinds_tokens_content_and_the_failed_check() {
         .map(|(name, span)| (name.as_str(), &span["span_kind"]))
         .collect();
     let expected = json!({
-        "POST /v1/expenses": "UNKNOWN", "invoke_agent expense_agent": "AGENT", "classify": "CHAIN",
+        "POST /v1/expenses": "CHAIN", "invoke_agent expense_agent": "AGENT", "classify": "CHAIN",
         "execute_tool policy_lookup": "TOOL", "decide": "CHAIN", "chat gpt-4o-mini": "LLM",
+        "record_decision": "CHAIN",
     });
     assert_eq!(json!(kinds), expected);
+    let [[name, kind, input, output]] = &listed(&phoenix, &project).await[..] else {
+        panic!("not one trace");
+    };
+    assert_eq!((&**name, &**kind), ("POST /v1/expenses", "chain"));
+    assert_eq!(input, "Flight to Chicago");
+    assert!(
+        output.starts_with("needs_review: A person has to review"),
+        "{output}"
+    );
     let of = |name: &str, key: &str| &spans[name]["attributes"][key];
     let chat = "chat gpt-4o-mini";
     assert_eq!(of(chat, "llm.model_name"), "gpt-4o-mini");

@@ -2,6 +2,7 @@
 //! instead of them. They are added to finished spans when the operator asks for them, and repeat
 //! what other attributes of the span already say.
 
+use opentelemetry::trace::SpanKind;
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
@@ -19,6 +20,8 @@ pub(super) fn add(span: &mut SpanData) {
         Some("execute_tool") => Some("TOOL"),
         Some("chat") => Some("LLM"),
         _ if find(attributes, names::EXPENSE_FEEDBACK_NAME).is_some() => Some("EVALUATOR"),
+        // Phoenix lists a trace by its first span, the one of the request.
+        _ if span.span_kind == SpanKind::Server => Some("CHAIN"),
         _ => find(attributes, names::STEP_NAME).map(|_| "CHAIN"),
     };
     let mut added = Vec::new();

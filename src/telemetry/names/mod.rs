@@ -249,10 +249,13 @@ attributes! {
     /// What the tool found.
     GEN_AI_TOOL_CALL_RESULT = "gen_ai.tool.call.result", Json,
         on [ExecuteTool] with Content, GenAi, High;
-    /// Input for LLM UIs: the facts of a call, the transaction of a run.
-    INPUT_VALUE = "input.value", String, on [InvokeAgent, Chat] with Content, Ours, High;
-    /// Output for LLM UIs: the answer to a call, outcome and reason of a run.
-    OUTPUT_VALUE = "output.value", String, on [InvokeAgent, Chat] with Content, Ours, High;
+    /// Input for LLM UIs: the facts of a call, the transaction of a run. The request's span has it only
+    /// with `--compatibility-keys`; without content it is the id of the decision there.
+    INPUT_VALUE = "input.value", String, on [Server, InvokeAgent, Chat] with Content, Ours, High;
+    /// Output for LLM UIs: the answer to a call, outcome and reason of a run. The request's span has
+    /// it only with `--compatibility-keys`; without content it is the outcome alone there, or what a
+    /// person did.
+    OUTPUT_VALUE = "output.value", String, on [Server, InvokeAgent, Chat] with Content, Ours, High;
 }
 
 /// The baggage members that are stamped on every span; a caller's other members are ignored.

@@ -21,16 +21,18 @@ use opentelemetry::trace::{SpanKind, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 
 use crate::domain::decision::Decision;
+use crate::domain::resolution::Resolution;
 use crate::keys::access::Caller;
 use crate::keys::identity::Identity;
 use crate::redact::redact;
 use crate::telemetry::Instruments;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
+use crate::telemetry::projections::content;
 use crate::telemetry::projections::steps::outcome_attributes;
 use crate::telemetry::projections::values::address_of;
 use crate::telemetry::sampling::reasons::{Reason, Reasons};
-use crate::telemetry::settings::Propagator;
+use crate::telemetry::settings::{Captures, Propagator};
 use crate::telemetry::spans::baggage::{Baggage, edge_context};
 use crate::telemetry::spans::remote_parent::remote_parent;
 use crate::telemetry::spans::request_time::RequestTime;
@@ -77,6 +79,15 @@ pub struct LineOf(pub RequestTrace);
 #[derive(Clone, Debug)]
 pub struct Decided(pub Arc<Decision>);
 
+/// The resolution in a response, and what it resolves: an extension of the response.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    /// The decision that was open.
+    pub decision: Arc<Decision>,
+    /// How a person resolved it.
+    pub resolution: Box<Resolution>,
+}
+
 /// Traces one request, whose caller, identity and baggage are extensions already.
 pub async fn trace(
     State(instruments): State<Instruments>,
@@ -94,11 +105,11 @@ pub async fn trace(
         span,
         trace,
         identity: request.extensions().get::<Identity>().cloned(),
-        reasons: instruments.reasons,
+        reasons: Arc::clone(&instruments.reasons),
         head: Vec::new(),
     };
     let mut response = next.run(request).with_context(context).await;
-    let projection = project(&response);
+    let projection = project(&response, &instruments);
     if response.body().size_hint().exact().is_some() {
         let decision = response
             .extensions()
@@ -289,7 +300,7 @@ fn known_at_start(
     attributes
 }
 
-fn project(response: &Response) -> Projection {
+fn project(response: &Response, instruments: &Instruments) -> Projection {
     let status = response.status();
     let mut attributes = vec![names::HTTP_RESPONSE_STATUS_CODE.with(i64::from(status.as_u16()))];
     let decision = response.extensions().get::<Decided>();
@@ -305,9 +316,44 @@ fn project(response: &Response) -> Projection {
             message,
         }
     });
+    let content = match instruments.has_compatibility_keys {
+        true => input_and_output(response, instruments.scope.captures),
+        false => Vec::new(),
+    };
     Projection {
         attributes,
+        content,
         failure,
         ..Projection::default()
     }
+}
+
+/// What a request was about and what came of it, for UIs that list traces by input and output of the
+/// first span: only ids and codes, unless content is captured.
+fn input_and_output(response: &Response, captures: Captures) -> Vec<KeyValue> {
+    let extensions = response.extensions();
+    let (decision, result, reason) = if let Some(Decided(decision)) = extensions.get() {
+        let outcome = <&'static str>::from(decision.outcome);
+        (decision, outcome, &decision.reason)
+    } else if let Some(Settled {
+        decision,
+        resolution,
+    }) = extensions.get()
+    {
+        let action = <&'static str>::from(resolution.action);
+        (decision, action, &resolution.reason)
+    } else {
+        return Vec::new();
+    };
+    let (input, output) = match captures.on_spans {
+        true => (
+            content::text(&decision.expense.transaction),
+            content::text(&format!("{result}: {reason}")),
+        ),
+        false => (decision.id.to_string(), result.to_owned()),
+    };
+    vec![
+        names::INPUT_VALUE.with(input),
+        names::OUTPUT_VALUE.with(output),
+    ]
 }
