@@ -13,7 +13,7 @@ pub(super) struct Published<'a> {
     /// Address on the host; empty for all addresses.
     address: &'a str,
     /// Port on the host.
-    port: &'a str,
+    pub(super) port: &'a str,
     /// Port in the container.
     pub(super) container_port: &'a str,
 }

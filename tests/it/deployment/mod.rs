@@ -9,6 +9,7 @@ mod compose;
 mod database;
 mod guide;
 mod hosts;
+mod jaeger_ui;
 mod manifest;
 mod monitoring;
 mod network;

@@ -9,7 +9,7 @@ use super::{
 use crate::harness::project_path;
 
 /// The files of the project that a service mounts: path in the project, and path in the container.
-fn mounted<'a>(files: &'a Files, service: &str) -> Vec<(&'a str, &'a str)> {
+pub(super) fn mounted<'a>(files: &'a Files, service: &str) -> Vec<(&'a str, &'a str)> {
     let volumes = list(&compose::service(files, service)["volumes"])
         .iter()
         .map(text);
