@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Number;
+use serde_json::{Number, json};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -87,7 +87,7 @@ impl PartialSchema for Milliseconds {
         ObjectBuilder::new()
             .schema_type(Type::Number)
             .minimum(Some(0))
-            .examples(["12.345"].map(|text| serde_json::from_str::<Number>(text).ok()))
+            .examples([json!(12.345)])
             .into()
     }
 }

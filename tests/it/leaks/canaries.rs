@@ -60,6 +60,10 @@ fn without_echo(mut decision: Value) -> Value {
     for field in ["transaction", "merchant", "trip_id", "user_id", "tenant_id"] {
         decision.as_object_mut().unwrap().remove(field);
     }
+    // The id of the trip again.
+    for cap in decision["caps"].as_array_mut().unwrap() {
+        cap.as_object_mut().unwrap().remove("window_key");
+    }
     decision
 }
 
