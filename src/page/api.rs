@@ -11,7 +11,6 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tower::ServiceExt;
 
-use crate::http::batch::{self, LineAnswer};
 use crate::http::idempotency;
 use crate::page::failure::Failure;
 use crate::page::viewer::Viewer;
@@ -83,25 +82,6 @@ impl Api {
         let mut request = request(Method::POST, path, "application/json", body)?;
         request.headers_mut().insert(idempotency::KEY, key);
         self.json(viewer, peer, request).await
-    }
-
-    /// Sends a batch of expenses as the viewer. With the same idempotency key it has no second effect.
-    ///
-    /// # Errors
-    /// Never in practice: the answer comes from this process.
-    pub(crate) async fn send_batch(
-        &self,
-        viewer: &Viewer,
-        peer: Option<SocketAddr>,
-        key: HeaderValue,
-        lines: String,
-    ) -> Result<(StatusCode, Vec<LineAnswer>), Failure> {
-        let mut request = request(Method::POST, batch::PATH, batch::NDJSON, lines)?;
-        request.headers_mut().insert(idempotency::KEY, key);
-        let (status, bytes) = self.answer(viewer, peer, request).await?;
-        let lines = bytes.split(|byte| *byte == b'\n');
-        let answers = lines.filter_map(|line| serde_json::from_slice(line).ok());
-        Ok((status, answers.collect()))
     }
 
     async fn json(

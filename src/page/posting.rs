@@ -5,14 +5,15 @@
 use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, Extension, State};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::HeaderValue;
 use axum::response::{IntoResponse, Redirect, Response};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::demo::transactions;
 use crate::domain::body::uuid;
+use crate::page::api::Api;
 use crate::page::failure::Failure;
 use crate::page::form::FormFields;
 use crate::page::viewer::Viewer;
@@ -69,8 +70,9 @@ pub(super) async fn expense(
 }
 
 /// `POST /ui/demo`: posts the transactions of the demo, with employees of their own, because those of
-/// an earlier run have used up their caps. A slow model takes longer than a browser waits; the rest is
-/// then posted in the background, and the live list announces it.
+/// an earlier run have used up their caps. They are posted one after the other, so that the faults of
+/// the offline model hit the same ones in every run. A slow model takes longer than a browser waits;
+/// the rest is then posted in the background, and the live list announces it.
 pub(super) async fn demo(
     State(page): State<PageState>,
     viewer: Viewer,
@@ -78,40 +80,42 @@ pub(super) async fn demo(
     form: FormFields,
 ) -> Result<Response, Failure> {
     let list = viewer.href(list::PATH, &[]);
-    let run = run(&form);
-    let (key, run_id) = (idempotency_key("demo", run), run.simple().to_string());
-    let submissions = transactions(Some(&run_id[..8])).map_err(|_| Failure::internal())?;
-    let mut lines = String::new();
-    for submission in &submissions {
-        lines += &serde_json::to_string(submission).map_err(|_| Failure::internal())?;
-        lines.push('\n');
-    }
     let patience = page.app.config.deadline / 2;
     let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
     let api = page.api.clone();
-    let posting = async move { api.send_batch(&viewer, peer, key, lines).await };
+    let posting = async move { post_demo(&api, &viewer, peer, run(&form)).await };
     let posting = page.app.decisions.spawn(posting);
-    let Ok(posted) = timeout(patience, posting).await else {
-        return Ok(Redirect::to(&list).into_response());
-    };
-    let (_, answers) = posted.map_err(|_| Failure::internal())??;
-    let n_decided = answers.iter().filter(|answer| answer.status == 201).count();
-    if n_decided == submissions.len() {
-        return Ok(Redirect::to(&list).into_response());
+    if let Ok(posted) = timeout(patience, posting).await {
+        posted.map_err(|_| Failure::internal())??;
     }
-    let refused = answers.iter().find(|answer| answer.status != 201);
-    let problem = refused.and_then(|answer| serde_json::from_str::<Value>(answer.body.get()).ok());
-    let why = problem
-        .as_ref()
-        .and_then(|problem| problem["detail"].as_str())
-        .unwrap_or("The service stopped answering.");
-    let n_refused = submissions.len() - n_decided;
-    let detail = format!(
-        "{n_refused} of {} were not decided: {why}",
-        submissions.len()
-    );
-    let title = "The demo could not be posted";
-    Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, title, detail))
+    Ok(Redirect::to(&list).into_response())
+}
+
+/// Posts the transactions of the demo until one is refused.
+async fn post_demo(
+    api: &Api,
+    viewer: &Viewer,
+    peer: Option<SocketAddr>,
+    run: Uuid,
+) -> Result<(), Failure> {
+    let run_id = run.simple().to_string();
+    let submissions = transactions(Some(&run_id[..8])).map_err(|_| Failure::internal())?;
+    for (n_decided, submission) in submissions.iter().enumerate() {
+        let key = idempotency_key(&format!("demo-{n_decided}"), run);
+        let expense = json!(submission);
+        let answer = api.send_expense(viewer, peer, key, &expense).await?;
+        if !answer.status.is_success() {
+            let n_refused = submissions.len() - n_decided;
+            let detail = format!(
+                "{n_refused} of {} were not decided: {}",
+                submissions.len(),
+                answer.problem()
+            );
+            let title = "The demo could not be posted";
+            return Err(Failure::new(answer.status, title, detail));
+        }
+    }
+    Ok(())
 }
 
 /// The id of one sending of a form, which the form holds.
