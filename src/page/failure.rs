@@ -42,6 +42,19 @@ impl Failure {
         )
     }
 
+    /// The framework refused the request before a view saw it. Such a response has a text without
+    /// markup, or none.
+    fn of_framework(response: &Response) -> Option<Self> {
+        let content_type = response.headers().get(header::CONTENT_TYPE);
+        let is_text = content_type.is_none_or(|value| value == "text/plain; charset=utf-8");
+        let status = response.status();
+        let is_error = status.is_client_error() || status.is_server_error();
+        (is_error && is_text).then(|| {
+            let detail = "Its address or its form is not one that this page makes.";
+            Self::new(status, "This request cannot be answered", detail)
+        })
+    }
+
     pub(super) fn internal() -> Self {
         let detail = "The log of the service says where. Reload the page to try again.";
         Self::new(
@@ -97,6 +110,7 @@ pub(super) async fn render(
         }
         None => response.extensions_mut().remove::<Failure>(),
     };
+    let failure = failure.or_else(|| is_page.then(|| Failure::of_framework(&response))?);
     let Some(Failure {
         status,
         title,

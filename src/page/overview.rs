@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::domain::body::{MAX_ID_CHARS, MAX_TEXT_CHARS};
 use crate::domain::submission::MAX_MERCHANT_CHARS;
+use crate::ledger::PageRequest;
 use crate::ledger::search::Search;
-use crate::ledger::{Filter, PageRequest};
 use crate::page::failure::Failure;
 use crate::page::form::FormFields;
 use crate::page::layout::document;
@@ -61,10 +61,7 @@ pub(super) async fn draw(
         after: None,
         limit: N_LATEST,
     };
-    let everything = Search {
-        filter: Filter::default(),
-        ..Search::default()
-    };
+    let everything = Search::default();
     let latest = ledger
         .search(&identity.tenant_id, identity.own_only(), &everything, range)
         .await?;

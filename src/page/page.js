@@ -14,23 +14,31 @@ showLocalTimes(document);
 
 // ---- Forms ----------------------------------------------------------------------------------------
 
+const disabledHere = new Set();
+
+function disable(fields) {
+  for (const field of fields) {
+    if (field.disabled) continue;
+    field.disabled = true;
+    disabledHere.add(field);
+  }
+}
+
 document.addEventListener("submit", (event) => {
   const form = event.target;
   // A filter that was left alone stays out of the URL.
   if ("tidy" in form.dataset) {
-    for (const field of form.elements) field.disabled ||= field.name !== "" && field.value === "";
+    disable([...form.elements].filter((field) => field.name !== "" && field.value === ""));
   }
-  // A button that was pressed cannot be pressed again before the answer.
-  if ("once" in form.dataset) {
-    setTimeout(() => form.querySelectorAll("button").forEach((button) => (button.disabled = true)));
-  }
+  // A button that was pressed cannot be pressed again before the answer. Disabled at once, it would not
+  // be sent.
+  if ("once" in form.dataset) setTimeout(() => disable(form.querySelectorAll("button")));
 });
 
 // A page that comes back from the browser's history can be sent again.
 addEventListener("pageshow", () => {
-  for (const field of document.querySelectorAll("form[data-tidy] :disabled, form[data-once] :disabled")) {
-    field.disabled = false;
-  }
+  for (const field of disabledHere) field.disabled = false;
+  disabledHere.clear();
 });
 
 // ---- Live rows ------------------------------------------------------------------------------------
@@ -77,7 +85,7 @@ function announce() {
 // Draws the list again, as the service draws it, and marks the rows that were not there.
 async function showNew() {
   const response = await fetch(location.href);
-  if (!response.ok) return location.reload();
+  if (!response.ok || response.redirected) return location.reload();
   const drawn = new DOMParser().parseFromString(await response.text(), "text/html");
   const rows = document.getElementById("rows");
   const known = new Set([...rows.querySelectorAll("[data-id]")].map((row) => row.dataset.id));

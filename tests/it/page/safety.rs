@@ -190,6 +190,25 @@ async fn another_method_is_a_405_in_words_that_names_those_that_exist() {
 }
 
 #[tokio::test]
+async fn a_request_that_no_view_can_read_is_refused_in_words() {
+    let app = TestApp::spawn().await;
+    for path in [
+        "/ui/?span=day&span=week",
+        "/ui/decisions/%ff",
+        "/ui/assets/%ff",
+    ] {
+        let reply = app.get(path).await;
+        assert!(
+            [400, 404].contains(&reply.status),
+            "{path}: {}",
+            reply.status
+        );
+        let html = reply.body.as_str().unwrap();
+        assert!(html.contains("<h1>"), "{path}: {html}");
+    }
+}
+
+#[tokio::test]
 async fn a_form_of_another_site_is_refused() {
     let app = TestApp::spawn().await;
     for path in ["/ui/expense", "/ui/demo"] {
