@@ -45,7 +45,7 @@ fn in_category(viewer: &Viewer, policies: &Policies, category: &str, today: Date
                 a.small href=(viewer.href(list::PATH, &[("category", category)])) { "decisions" }
             }
             @match in_force {
-                Some(policy) => { (version(policy, true)) }
+                Some(policy) => { (version(viewer, policy, true)) }
                 None => { p.muted { "No version is in force today: an expense of this category goes to review." } }
             }
             @for policy in others {
@@ -55,16 +55,16 @@ fn in_category(viewer: &Viewer, policies: &Policies, category: &str, today: Date
                         @if policy.effective_from > today { "from " (policy.effective_from) }
                         @else { (dates(policy)) }
                     }
-                    (version(policy, false))
+                    (version(viewer, policy, false))
                 }
             }
         }
     }
 }
 
-/// One version. Only the rules of the one in force have anchors, because other versions have rules of
+/// One version, each of its rules a link to the decisions in which it has a finding. Only the rules of the one in force have anchors, because other versions have rules of
 /// the same names.
-fn version(policy: &Policy, is_in_force: bool) -> Markup {
+fn version(viewer: &Viewer, policy: &Policy, is_in_force: bool) -> Markup {
     html! {
         p.muted {
             "Version " b { (policy.version) } ", " (dates(policy)) ", amounts in " (policy.currency)
@@ -77,7 +77,9 @@ fn version(policy: &Policy, is_in_force: bool) -> Markup {
                 tbody {
                     @for rule in &policy.rules {
                         tr id=[is_in_force.then_some(&rule.id)] {
-                            td.nowrap { code { (rule.id) } }
+                            td.nowrap {
+                                a href=(viewer.href(list::PATH, &[("rule", &rule.id)])) { code { (rule.id) } }
+                            }
                             td { (rule.text) }
                             td { (demand(rule, policy)) }
                             td { @if let Some(role) = rule.exception { (role) } @else { span.muted { "nobody" } } }
