@@ -1,22 +1,18 @@
-//! What a person sees when a request of the page cannot be answered: what is wrong, and what to do.
+//! Why a request of the page cannot be answered: what is wrong, and what to do. The document that says
+//! so is written in `render`.
 
-use axum::Json;
-use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use maud::html;
 
-use crate::http::error::{Code, PROBLEM_JSON, Problem};
+use crate::http::error::{Code, Problem};
 use crate::ledger::LedgerError;
-use crate::page::{PageState, layout};
 
 /// A request of the page that cannot be answered.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
-    status: StatusCode,
-    title: String,
-    detail: String,
+    pub(super) status: StatusCode,
+    pub(super) title: String,
+    pub(super) detail: String,
 }
 
 impl Failure {
@@ -44,7 +40,7 @@ impl Failure {
 
     /// The framework refused the request before a view saw it. Such a response has a text without
     /// markup, or none.
-    fn of_framework(response: &Response) -> Option<Self> {
+    pub(super) fn of_framework(response: &Response) -> Option<Self> {
         let content_type = response.headers().get(header::CONTENT_TYPE);
         let is_text = content_type.is_none_or(|value| value == "text/plain; charset=utf-8");
         let status = response.status();
@@ -84,51 +80,10 @@ impl From<LedgerError> for Failure {
 }
 
 impl IntoResponse for Failure {
-    /// Only attaches the failure: the layer below writes the document, because it knows the assets.
+    /// Only attaches the failure: a layer in `render` writes the document, because it knows the assets.
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         response.extensions_mut().insert(self);
         response
     }
-}
-
-/// Writes failures out, those of the layers that the page shares with the API included. A request that
-/// is not for the page, such as one for `/`, gets the problem as JSON.
-pub(super) async fn render(
-    State(page): State<PageState>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let is_page = request.uri().path().starts_with("/ui");
-    let mut response = next.run(request).await;
-    let problem = response.extensions_mut().remove::<Problem>();
-    let failure = match problem {
-        Some(problem) if is_page => Some(problem.into()),
-        Some(problem) => {
-            let head = [(header::CONTENT_TYPE, PROBLEM_JSON)];
-            return (problem.code.status(), head, Json(problem)).into_response();
-        }
-        None => response.extensions_mut().remove::<Failure>(),
-    };
-    let failure = failure.or_else(|| is_page.then(|| Failure::of_framework(&response))?);
-    let Some(Failure {
-        status,
-        title,
-        detail,
-    }) = failure
-    else {
-        return response;
-    };
-    let content = html! {
-        main #content {
-            h1 { (title) }
-            p { (detail) }
-            p { a href="/ui/" { "Overview" } }
-        }
-    };
-    let mut rendered = (status, layout::bare(&page.assets, &title, &content)).into_response();
-    if let Some(allow) = response.headers_mut().remove(header::ALLOW) {
-        rendered.headers_mut().insert(header::ALLOW, allow);
-    }
-    rendered
 }

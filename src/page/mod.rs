@@ -23,6 +23,7 @@ mod overview;
 pub mod plot;
 mod policies;
 mod posting;
+mod render;
 mod resolve;
 mod review;
 mod rows;
@@ -44,7 +45,6 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::http::AppState;
 use crate::http::head;
 use crate::http::limits;
-use crate::http::render;
 use api::Api;
 use assets::Assets;
 use failure::Failure;
@@ -91,8 +91,8 @@ pub fn routes(app: &Arc<AppState>, api: Router, is_faultless: bool) -> Router {
     };
     let views = Router::new()
         .route(overview::PATH, get(overview::show))
-        .route(posting::EXPENSE_PATH, post(posting::expense))
-        .route(posting::DEMO_PATH, post(posting::demo))
+        .route(overview::EXPENSE_PATH, post(posting::expense))
+        .route(overview::DEMO_PATH, post(posting::demo))
         .route(list::PATH, get(list::show))
         .route(list::export::CSV_PATH, get(list::export::csv))
         .route(list::export::NDJSON_PATH, get(list::export::ndjson))
@@ -116,7 +116,7 @@ pub fn routes(app: &Arc<AppState>, api: Router, is_faultless: bool) -> Router {
         .route("/ui/assets/{name}", get(assets::serve))
         .merge(views)
         .layer(from_fn_with_state(Arc::clone(app), head::check))
-        .layer(from_fn_with_state(state.clone(), failure::render))
+        .layer(from_fn_with_state(state.clone(), render::write_failures))
         .layer(from_fn(with_headers))
         .layer(from_fn_with_state(
             Arc::clone(app),
@@ -134,7 +134,7 @@ async fn root(headers: HeaderMap) -> Response {
     });
     match accepts_html {
         true => Redirect::to("/ui/").into_response(),
-        false => render::no_such_route().await.into_response(),
+        false => crate::http::render::no_such_route().await.into_response(),
     }
 }
 

@@ -14,10 +14,14 @@ use crate::page::failure::Failure;
 use crate::page::form::FormFields;
 use crate::page::layout::document;
 use crate::page::viewer::Viewer;
-use crate::page::{PageState, figures, list, live, posting, rows};
+use crate::page::{PageState, figures, list, live, rows};
 
 /// The path of the view.
 pub(super) const PATH: &str = "/ui/";
+/// Where the form of one expense is sent.
+pub(super) const EXPENSE_PATH: &str = "/ui/expense";
+/// Where the button of the demo is sent.
+pub(super) const DEMO_PATH: &str = "/ui/demo";
 /// The latest decisions that are shown.
 const N_LATEST: u32 = 10;
 /// The flight of the README, which is denied.
@@ -100,7 +104,7 @@ fn expense_form(viewer: &Viewer, form: &FormFields, refusal: Option<&str>) -> Ma
         section.panel {
             h2 #try { "Try an expense" }
             @if let Some(refusal) = refusal { p.notice.failed role="alert" { (refusal) } }
-            form method="post" action=(viewer.href(posting::EXPENSE_PATH, &[])) data-once aria-labelledby="try" {
+            form method="post" action=(viewer.href(EXPENSE_PATH, &[])) data-once aria-labelledby="try" {
                 input type="hidden" name="key" value=(Uuid::new_v4());
                 div.fields {
                     label.wide {
@@ -138,7 +142,7 @@ fn demo(page: &PageState, viewer: &Viewer) -> Markup {
         section.panel {
             h2 #demo { "Demo" }
             p { "Forty expenses of a small company: most are approved, some are denied or wait for a person." }
-            form method="post" action=(viewer.href(posting::DEMO_PATH, &[])) data-once aria-labelledby="demo" {
+            form method="post" action=(viewer.href(DEMO_PATH, &[])) data-once aria-labelledby="demo" {
                 input type="hidden" name="key" value=(Uuid::new_v4());
                 button { "Post the forty of the demo" }
             }

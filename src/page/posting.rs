@@ -19,11 +19,6 @@ use crate::page::form::FormFields;
 use crate::page::viewer::Viewer;
 use crate::page::{PageState, list, overview};
 
-/// Where the form of one expense is sent.
-pub(super) const EXPENSE_PATH: &str = "/ui/expense";
-/// Where the button of the demo is sent.
-pub(super) const DEMO_PATH: &str = "/ui/demo";
-
 /// The fields of the form that become fields of the expense.
 const TEXTS: [&str; 8] = [
     "transaction",

@@ -8,8 +8,9 @@ use crate::ledger::StoredDecision;
 use crate::page::format;
 use crate::page::viewer::Viewer;
 
-/// Characters of a text in a row.
-const MAX_SHOWN_CHARS: usize = 100;
+/// Characters of an expense's text in a row, and of its merchant.
+const MAX_TEXT_CHARS: usize = 80;
+const MAX_MERCHANT_CHARS: usize = 40;
 
 /// A table of decisions. A decision in which a check failed for good has a red row, and says which.
 pub(super) fn table(viewer: &Viewer, decisions: &[StoredDecision]) -> Markup {
@@ -42,8 +43,8 @@ fn row(viewer: &Viewer, stored: &StoredDecision) -> Markup {
             td.received { (format::time(decision.received_at)) }
             td.employee { bdi { (expense.user_id) } }
             td.expense {
-                a href=(viewer.href(&path, &[])) { bdi { (beginning(&expense.transaction)) } }
-                @if let Some(merchant) = &expense.merchant { " " bdi.muted { (beginning(merchant)) } }
+                a href=(viewer.href(&path, &[])) { bdi { (beginning(&expense.transaction, MAX_TEXT_CHARS)) } }
+                @if let Some(merchant) = &expense.merchant { " " bdi.muted { (beginning(merchant, MAX_MERCHANT_CHARS)) } }
             }
             td.category { bdi { (stored.category().unwrap_or("none")) } }
             td.amount { (format::amount(expense.amount, expense.currency)) }
@@ -67,8 +68,8 @@ fn row(viewer: &Viewer, stored: &StoredDecision) -> Markup {
 }
 
 /// The beginning of a text that may have thousands of characters: the whole is in the decision's view.
-fn beginning(text: &str) -> String {
-    match text.char_indices().nth(MAX_SHOWN_CHARS) {
+fn beginning(text: &str, max_chars: usize) -> String {
+    match text.char_indices().nth(max_chars) {
         Some((n_bytes, _)) => format!("{}…", text[..n_bytes].trim_end()),
         None => text.to_owned(),
     }

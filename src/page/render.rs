@@ -1,0 +1,53 @@
+//! The layer that writes failures out, as documents of the page.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::header;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use maud::html;
+
+use crate::http::error::{PROBLEM_JSON, Problem};
+use crate::page::failure::Failure;
+use crate::page::{PageState, layout};
+
+/// Writes failures out, those of the layers that the page shares with the API included. A request that
+/// is not for the page, such as one for `/`, gets the problem as JSON.
+pub(super) async fn write_failures(
+    State(page): State<PageState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let is_page = request.uri().path().starts_with("/ui");
+    let mut response = next.run(request).await;
+    let problem = response.extensions_mut().remove::<Problem>();
+    let failure = match problem {
+        Some(problem) if is_page => Some(problem.into()),
+        Some(problem) => {
+            let head = [(header::CONTENT_TYPE, PROBLEM_JSON)];
+            return (problem.code.status(), head, Json(problem)).into_response();
+        }
+        None => response.extensions_mut().remove::<Failure>(),
+    };
+    let failure = failure.or_else(|| is_page.then(|| Failure::of_framework(&response))?);
+    let Some(Failure {
+        status,
+        title,
+        detail,
+    }) = failure
+    else {
+        return response;
+    };
+    let content = html! {
+        main #content {
+            h1 { (title) }
+            p { (detail) }
+            p { a href="/ui/" { "Overview" } }
+        }
+    };
+    let mut rendered = (status, layout::bare(&page.assets, &title, &content)).into_response();
+    if let Some(allow) = response.headers_mut().remove(header::ALLOW) {
+        rendered.headers_mut().insert(header::ALLOW, allow);
+    }
+    rendered
+}
