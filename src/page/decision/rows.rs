@@ -5,7 +5,13 @@ use crate::domain::decision::Decision;
 use crate::domain::milliseconds::Milliseconds;
 use crate::domain::step::{ModelCall, PromptRef, Step, StepReport};
 use crate::domain::validation::Validation;
+use crate::offline;
+use crate::telemetry::names;
+use crate::telemetry::names::attribute::Attribute;
 use crate::telemetry::spans::step::span_name;
+
+/// The kind of a span within this process, as OpenTelemetry names it.
+const INTERNAL: &str = "INTERNAL";
 
 /// One span.
 pub(super) struct Row<'a> {
@@ -21,7 +27,7 @@ pub(super) struct Row<'a> {
     pub(super) error: Option<&'a str>,
     /// The checks that were made in it, in order.
     pub(super) checks: Vec<&'a Validation>,
-    /// What else the record says about it: a name and a value.
+    /// The attributes that the record holds, by their keys.
     pub(super) facts: Vec<(&'static str, String)>,
     /// What is shown of it before it is opened.
     pub(super) gist: Vec<String>,
@@ -86,16 +92,14 @@ pub(super) fn rows(decision: &Decision) -> Vec<Row<'_>> {
     for report in &decision.steps {
         let row = step(decision, report);
         rows.push(row);
-        rows.extend(report.calls.iter().enumerate().map(|(index, call)| {
-            let attempt = index + 1;
-            chat(decision, report.prompt.as_ref(), call, attempt)
-        }));
+        let prompt = report.prompt.as_ref();
+        rows.extend(report.calls.iter().map(|call| chat(decision, prompt, call)));
     }
     rows.push(Row {
         depth: 2,
-        kind: "internal",
+        kind: INTERNAL,
         gist: cap_moved(decision),
-        ..named("record_decision")
+        ..named(span_name(Step::RecordDecision))
     });
     rows
 }
@@ -105,7 +109,7 @@ fn named<'a>(name: impl Into<String>) -> Row<'a> {
     Row {
         depth: 0,
         name: name.into(),
-        kind: "internal",
+        kind: INTERNAL,
         timing: None,
         error: None,
         checks: Vec::new(),
@@ -115,114 +119,96 @@ fn named<'a>(name: impl Into<String>) -> Row<'a> {
 }
 
 fn server(decision: &Decision) -> Row<'_> {
-    let expense = &decision.expense;
     let by = decision.submitted_by.as_ref();
     Row {
-        kind: "server",
+        kind: "SERVER",
         timing: Timing::around(decision, true),
         facts: facts([
-            ("tenant.id", Some(decision.tenant_id.clone())),
-            ("user.id", Some(expense.user_id.clone())),
-            ("api key", by.map(|by| by.api_key.clone())),
-            ("expense.id", Some(decision.id.to_string())),
-            ("trace id", Some(decision.trace_id.clone())),
-            (
-                "span id",
-                Some(decision.span_id.clone()).filter(|id| !id.is_empty()),
-            ),
+            (names::EXPENSE_ID, Some(decision.id.to_string())),
+            (names::TENANT_ID, Some(decision.tenant_id.clone())),
+            (names::USER_ID, Some(decision.expense.user_id.clone())),
+            (names::TENANT_API_KEY_ID, by.map(|by| by.api_key.clone())),
         ]),
         ..named("POST /v1/expenses")
     }
 }
 
 fn agent(decision: &Decision) -> Row<'_> {
+    let Decision {
+        input_tokens,
+        output_tokens,
+        ..
+    } = *decision;
+    let corroborated = decision.category_corroborated.to_string();
+    let policy_verdict = decision.policy_verdict.map(|ruling| ruling.to_string());
+    let model_decision = decision.model_decision.map(|ruling| ruling.to_string());
+    let supersedes = decision.supersedes.map(|id| id.to_string());
+    let cost = decision.cost_usd.map(|cost| cost.to_string());
     Row {
         depth: 1,
         timing: Timing::around(decision, false),
-        gist: vec![tokens(
-            Some(decision.input_tokens),
-            Some(decision.output_tokens),
-        )],
+        gist: vec![tokens(Some(input_tokens), Some(output_tokens))],
         facts: facts([
-            ("agent.outcome", Some(decision.agent_outcome.to_string())),
-            ("expense.outcome", Some(decision.outcome.to_string())),
-            ("expense.category", decision.category.clone()),
             (
-                "expense.policy_verdict",
-                decision.policy_verdict.map(|ruling| ruling.to_string()),
+                names::AGENT_OUTCOME,
+                Some(decision.agent_outcome.to_string()),
             ),
+            (names::EXPENSE_OUTCOME, Some(decision.outcome.to_string())),
+            (names::EXPENSE_CATEGORY, decision.category.clone()),
+            (names::EXPENSE_CATEGORY_CORROBORATED, Some(corroborated)),
+            (names::EXPENSE_POLICY_VERDICT, policy_verdict),
+            (names::EXPENSE_MODEL_DECISION, model_decision),
             (
-                "expense.model_decision",
-                decision.model_decision.map(|ruling| ruling.to_string()),
+                names::EXPENSE_OVERRIDE,
+                Some(decision.is_override.to_string()),
             ),
-            ("expense.override", Some(decision.is_override.to_string())),
-            (
-                "expense.category_corroborated",
-                Some(decision.category_corroborated.to_string()),
-            ),
-            (
-                "expense.supersedes",
-                decision.supersedes.map(|id| id.to_string()),
-            ),
-            ("cost", decision.cost_usd.map(|cost| format!("{cost} USD"))),
+            (names::EXPENSE_SUPERSEDES, supersedes),
+            (names::EXPENSE_COST_USD_TOTAL, cost),
         ]),
         ..named(span_name(Step::Agent))
     }
 }
 
 fn step<'a>(decision: &'a Decision, report: &'a StepReport) -> Row<'a> {
-    let policy = decision
-        .policy
-        .as_ref()
-        .filter(|_| report.step == Step::PolicyLookup);
-    let checks: Vec<&Validation> = decision
-        .validations
-        .iter()
-        .filter(|check| check.step == report.step)
-        .collect();
+    let is_lookup = report.step == Step::PolicyLookup;
+    let policy = decision.policy.as_ref().filter(|_| is_lookup);
+    let checks = decision.validations.iter();
+    let result = report.result.iter();
     Row {
         depth: 2,
         timing: Timing::of(report.started_ms, report.duration_ms),
         error: report.error.as_deref(),
-        gist: report
-            .result
-            .iter()
-            .map(|result| format!("→ {result}"))
-            .collect(),
+        gist: result.map(|result| format!("→ {result}")).collect(),
         facts: facts([
-            ("step.attempts", Some(report.attempts.to_string())),
-            ("step.result", report.result.clone()),
-            ("error", report.error.clone()),
-            ("prompt", report.prompt.as_ref().map(prompt_words)),
-            ("expense.policy.id", policy.map(|policy| policy.id.clone())),
+            (names::STEP_ATTEMPTS, Some(report.attempts.to_string())),
+            (names::STEP_RESULT, report.result.clone()),
             (
-                "expense.policy.version",
+                names::EXPENSE_POLICY_ID,
+                policy.map(|policy| policy.id.clone()),
+            ),
+            (
+                names::EXPENSE_POLICY_VERSION,
                 policy.map(|policy| policy.version.clone()),
             ),
             (
-                "expense.policy.hash",
+                names::EXPENSE_POLICY_HASH,
                 policy.map(|policy| policy.hash.clone()),
             ),
             (
-                "expense.policy.rules",
+                names::EXPENSE_POLICY_RULES,
                 policy.map(|policy| policy.rules.join(", ")),
             ),
         ]),
-        checks,
+        checks: checks.filter(|check| check.step == report.step).collect(),
         ..named(span_name(report.step))
     }
 }
 
-fn chat<'a>(
-    decision: &'a Decision,
-    prompt: Option<&PromptRef>,
-    call: &'a ModelCall,
-    attempt: usize,
-) -> Row<'a> {
+fn chat<'a>(decision: &'a Decision, prompt: Option<&PromptRef>, call: &'a ModelCall) -> Row<'a> {
     let cost = call.cost.as_ref();
     let mut gist = vec![tokens(call.input_tokens, call.output_tokens)];
     gist.extend(cost.map(|cost| format!("{} USD", cost.total)));
-    gist.extend(prompt.map(prompt_words));
+    gist.extend(prompt.map(|prompt| format!("prompt {} version {}", prompt.name, prompt.version)));
     gist.extend(call.finish_reason.clone());
     gist.extend(match call.retries {
         0 => None,
@@ -231,28 +217,55 @@ fn chat<'a>(
     });
     Row {
         depth: 3,
-        kind: "client",
+        // The offline model runs in this process.
+        kind: if decision.model == offline::MODEL {
+            INTERNAL
+        } else {
+            "CLIENT"
+        },
         timing: Timing::of(call.started_ms, call.duration_ms),
         error: call.error.as_deref(),
         gist,
         facts: facts([
-            ("attempt", Some(attempt.to_string())),
-            ("gen_ai.response.model", Some(call.model.clone())),
-            ("gen_ai.response.id", call.response_id.clone()),
-            ("finish reason", call.finish_reason.clone()),
-            ("prompt", prompt.map(prompt_words)),
-            ("input tokens", call.input_tokens.map(|n| n.to_string())),
-            ("output tokens", call.output_tokens.map(|n| n.to_string())),
+            (names::GEN_AI_RESPONSE_MODEL, Some(call.model.clone())),
+            (names::GEN_AI_RESPONSE_ID, call.response_id.clone()),
             (
-                "cost",
-                cost.map(|cost| {
-                    let (prompt, completion) = (cost.prompt, cost.completion);
-                    format!("{} USD: {prompt} in, {completion} out", cost.total)
-                }),
+                names::GEN_AI_RESPONSE_FINISH_REASONS,
+                call.finish_reason.clone(),
             ),
-            ("price", cost.map(|cost| cost.source.clone())),
-            ("retries", Some(call.retries.to_string())),
-            ("error", call.error.clone()),
+            (
+                names::GEN_AI_PROMPT_NAME,
+                prompt.map(|prompt| prompt.name.clone()),
+            ),
+            (
+                names::GEN_AI_PROMPT_VERSION,
+                prompt.map(|prompt| prompt.version.clone()),
+            ),
+            (
+                names::GEN_AI_USAGE_INPUT_TOKENS,
+                call.input_tokens.map(|n| n.to_string()),
+            ),
+            (
+                names::GEN_AI_USAGE_OUTPUT_TOKENS,
+                call.output_tokens.map(|n| n.to_string()),
+            ),
+            (
+                names::LLM_COST_TOTAL,
+                cost.map(|cost| cost.total.to_string()),
+            ),
+            (
+                names::LLM_COST_PROMPT,
+                cost.map(|cost| cost.prompt.to_string()),
+            ),
+            (
+                names::LLM_COST_COMPLETION,
+                cost.map(|cost| cost.completion.to_string()),
+            ),
+            (
+                names::EXPENSE_COST_SOURCE,
+                cost.map(|cost| cost.source.clone()),
+            ),
+            (names::LLM_RETRY_COUNT, Some(call.retries.to_string())),
         ]),
         ..named(format!("chat {}", decision.model))
     }
@@ -263,18 +276,12 @@ fn cap_moved(decision: &Decision) -> Vec<String> {
     Vec::from_iter(decision.cap_moved.then(|| moved.to_owned()))
 }
 
-/// The facts that the record holds.
-fn facts<const N: usize>(
-    facts: [(&'static str, Option<String>); N],
-) -> Vec<(&'static str, String)> {
+/// The attributes of which the record holds a value.
+fn facts<const N: usize>(facts: [(Attribute, Option<String>); N]) -> Vec<(&'static str, String)> {
     let known = facts.into_iter();
     known
-        .filter_map(|(name, value)| Some((name, value?)))
+        .filter_map(|(attribute, value)| Some((attribute.key, value?)))
         .collect()
-}
-
-fn prompt_words(prompt: &PromptRef) -> String {
-    format!("prompt {} version {}", prompt.name, prompt.version)
 }
 
 fn tokens(input: Option<u64>, output: Option<u64>) -> String {
