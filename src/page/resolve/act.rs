@@ -14,8 +14,10 @@ use crate::page::failure::Failure;
 use crate::page::form::FormFields;
 use crate::page::viewer::Viewer;
 
-/// The fields of a resolution, as the API names them.
-const FIELDS: [&str; 6] = ["action", "role", "actor", "reason", "amount", "category"];
+/// The fields of every resolution, as the API names them.
+const FIELDS: [&str; 4] = ["action", "role", "actor", "reason"];
+/// Those of an approval alone. The form has them whatever button is pressed.
+const OF_APPROVAL: [&str; 2] = ["amount", "category"];
 
 /// Why a click did nothing.
 #[derive(Clone, Debug)]
@@ -47,8 +49,11 @@ pub(in crate::page) async fn resolve(
             words: changed(&stored),
         }));
     }
+    let is_approval = fields.get("action") == Some("approve");
+    let of_approval = OF_APPROVAL.into_iter().filter(|_| is_approval);
     let body: Map<String, Value> = FIELDS
         .into_iter()
+        .chain(of_approval)
         .filter_map(|name| Some((name.to_owned(), fields.get(name)?.into())))
         .collect();
     let path = format!("/v1/expenses/{id}/resolution");

@@ -209,14 +209,29 @@ fn fields(offers: &Offers, form: &Form<'_>) -> Markup {
                 @if is_allowed(&offers.deny) { button name="action" value="deny" { "Deny" } " " }
                 @if is_allowed(&offers.withdraw) { button name="action" value="withdraw" { "Withdraw" } }
             }
-            @let refused = offers.categories.iter().filter_map(|(category, offer)| match offer {
-                Offer::Refused(refused) if is_allowed(&offers.deny) => Some((category, &refused.detail)),
-                _ => None,
-            });
-            ul.small.muted { @for (category, detail) in refused { li { "As " (category) ": " (detail) "." } } }
+            (refused_categories(offers))
             @if offers.can_approve() {
                 p.muted.small { "Approving pays the whole expense, or the amount that you write, which can be less." }
             }
+        }
+    }
+}
+
+/// Why an approval of all of it is refused in some categories.
+fn refused_categories(offers: &Offers) -> Markup {
+    let refused = offers
+        .categories
+        .iter()
+        .filter_map(|(category, offer)| match offer {
+            Offer::Refused(refused) if is_allowed(&offers.deny) => {
+                Some((category, &refused.detail))
+            }
+            _ => None,
+        });
+    let refused: Vec<_> = refused.collect();
+    html! {
+        @if !refused.is_empty() {
+            ul.small.muted { @for (category, detail) in refused { li { "As " (category) ": " (detail) "." } } }
         }
     }
 }
