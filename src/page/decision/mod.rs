@@ -19,8 +19,10 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::http::expenses::{DecisionBody, find};
+use crate::domain::decision::Decision;
+use crate::http::expenses::find;
 use crate::ledger::StoredDecision;
+use crate::ledger::related;
 use crate::page::PageState;
 use crate::page::failure::Failure;
 use crate::page::form::FormFields;
@@ -152,7 +154,6 @@ async fn render(
     let offers = Offers::of(page, viewer, &stored, actor).await?;
     let rulebooks = page.app.rulebooks.now();
     let policies = &rulebooks.value.rulebook(&decision.tenant_id).policies;
-    let trace_url = DecisionBody::new(&page.app, stored.clone()).trace_url;
     let content = html! {
         (head::head(&stored, viewer))
         (refusal(told.as_ref(), Sent::Resolution))
@@ -175,18 +176,37 @@ async fn render(
             (feedback::section(&stored, &given, viewer, policies, (actor, typed(told.as_ref(), Sent::Feedback))))
         }
         section { h2 #history { "History" } (history::section(&stored, &history, viewer)) }
-        section {
-            h2 #links { "Links" }
-            dl {
-                @if let Some(url) = &trace_url { dt { "Trace" } dd { a href=(url) rel="noreferrer" { (decision.trace_id) } } }
-                @else { dt { "Trace" } dd { code { (decision.trace_id) } } }
-                dt { "Record" } dd { a href=(head::path_below(viewer, decision.id, "json")) { "JSON" } }
-                dt { "Hash of the latest record" } dd { code { (state.record_hash.as_deref().unwrap_or("older than the hash chain")) } }
-            }
-        }
+        section { h2 #links { "Links" } (links(page, viewer, decision, &state)) }
     };
     let title = format!("{} {}", decision.outcome, decision.expense.amount);
     Ok(document(page, viewer, "/ui/decisions", &title, &content))
+}
+
+/// The decision in a trace viewer, as JSON, and in the hash chain.
+fn links(page: &PageState, viewer: &Viewer, decision: &Decision, state: &related::State) -> Markup {
+    let is_kept = page.app.sampling.keeps(decision);
+    let trace_url = page.app.config.trace_url.as_ref().filter(|_| is_kept);
+    html! {
+        dl {
+            dt { "Trace" }
+            dd {
+                @match trace_url {
+                    Some(url) => { a href=(url.of(&decision.trace_id)) { code { (decision.trace_id) } } }
+                    None => { code { (decision.trace_id) } }
+                }
+                @if !is_kept { span.muted { " (not kept: sampling left it out)" } }
+            }
+            dt { "Record" }
+            dd { a href=(head::path_below(viewer, decision.id, "json")) { "JSON" } }
+            dt { "Hash of the latest record" }
+            dd {
+                @match &state.record_hash {
+                    Some(hash) => { code { (hash) } }
+                    None => { span.muted { "none: the decision is older than the hash chain" } }
+                }
+            }
+        }
+    }
 }
 
 /// What is wrong with a form that was sent.

@@ -40,7 +40,15 @@ pub(in crate::page) async fn resolve(
 ) -> Result<Result<(), Refused>, Failure> {
     let ledger = &page.app.agent.ledger;
     let tenant_id = &viewer.identity.tenant_id;
-    let stored = find(&page.app, &viewer.identity, &id.to_string()).await?;
+    let stored = match find(&page.app, &viewer.identity, &id.to_string()).await {
+        Ok(stored) => stored,
+        Err(problem) => {
+            return Ok(Err(Refused {
+                status: problem.code.status(),
+                words: problem.detail,
+            }));
+        }
+    };
     let now = ledger.state(tenant_id, stored.decision.id).await?;
     // A click that is repeated finds the decision resolved by itself; the API answers it as before.
     if stored.resolution.is_none() && now.to_string() != seen {
@@ -54,7 +62,11 @@ pub(in crate::page) async fn resolve(
     let body: Map<String, Value> = FIELDS
         .into_iter()
         .chain(of_approval)
-        .filter_map(|name| Some((name.to_owned(), fields.get(name)?.into())))
+        .filter_map(|name| {
+            // Browsers send every line break as two characters, and count it as one.
+            let value = fields.get(name)?.replace("\r\n", "\n");
+            Some((name.to_owned(), value.into()))
+        })
         .collect();
     let path = format!("/v1/expenses/{id}/resolution");
     let answer = page

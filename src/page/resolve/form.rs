@@ -113,6 +113,15 @@ impl Offers {
         allowed.unwrap_or_default()
     }
 
+    /// The lowest role of the person that may approve it, if a lower one may only deny it.
+    fn lowest_approver(&self) -> Option<String> {
+        let Offer::Allowed(roles) = &self.approve else {
+            return None;
+        };
+        let lowest = roles.iter().flatten().next()?;
+        (self.roles().first() != Some(lowest)).then(|| lowest.to_string())
+    }
+
     /// Whether the person withdraws it without a role: it is their own.
     fn is_own(&self) -> bool {
         matches!(&self.withdraw, Offer::Allowed(roles) if roles.first() == Some(&None))
@@ -189,13 +198,14 @@ fn no_key(viewer: &Viewer) -> Markup {
 fn fields(offers: &Offers, form: &Form<'_>) -> Markup {
     let typed = |name: &'static str| form.typed.and_then(|typed| typed.get(name));
     let expense = &form.stored.decision.expense;
+    let approver = offers.lowest_approver();
     html! {
         form.resolve data-once method="post" action=(form.action) {
             input type="hidden" name="item" value=(form.stored.decision.id);
             input type="hidden" name="state" value=(form.state);
             div.fields {
                 @if offers.names_actor { (actor_field(typed("actor").or(form.actor))) }
-                @if !offers.is_own() { (role_field(&offers.roles(), typed("role"))) }
+                @if !offers.is_own() { (role_field(&offers.roles(), typed("role").or(approver.as_deref()))) }
                 @if offers.can_approve() {
                     label { "Amount in " (expense.currency)
                         input.number name="amount" inputmode="decimal" size="10" placeholder=(expense.amount) value=[typed("amount")];
@@ -209,6 +219,7 @@ fn fields(offers: &Offers, form: &Form<'_>) -> Markup {
                 @if is_allowed(&offers.deny) { button name="action" value="deny" { "Deny" } " " }
                 @if is_allowed(&offers.withdraw) { button name="action" value="withdraw" { "Withdraw" } }
             }
+            @if let Some(role) = &approver { p.small { "Approving all of it takes the role " b { (role) } " or a higher one." } }
             (refused_categories(offers))
             @if offers.can_approve() {
                 p.muted.small { "Approving pays the whole expense, or the amount that you write, which can be less." }
@@ -263,7 +274,7 @@ fn category_field(offers: &Offers, form: &Form<'_>, typed: Option<&str>) -> Mark
     let chosen = typed.or(decided);
     html! {
         label { "Category"
-            select name="category" required {
+            select name="category" {
                 @if chosen.is_none() { option value="" { "choose" } }
                 @for (category, offer) in &offers.categories {
                     option value=(category) selected[chosen == Some(category)] {

@@ -169,8 +169,7 @@ async fn resolve_each(
     let mut resolved = Vec::new();
     let mut refused = Vec::new();
     for (item, seen) in picked {
-        let stored = find(&page.app, &viewer.identity, &item).await?;
-        let id = stored.decision.id;
+        let id = uuid(&item).ok_or_else(|| Failure::not_found("There is no such decision"))?;
         match act::resolve(page, viewer, peer, id, &seen, fields).await? {
             Ok(()) => resolved.push(id),
             Err(why) => refused.push((id, why)),
