@@ -81,6 +81,8 @@ pub(crate) struct Browser {
     driver: WebDriver,
     /// The origins from which the test opened pages.
     origins: Mutex<BTreeSet<String>>,
+    /// What the browser has reported and the test has read.
+    reported: Mutex<Vec<String>>,
     /// Parts of the errors that the test provokes.
     provoked: Mutex<Vec<String>>,
     _chromedriver: Child,
@@ -121,6 +123,7 @@ impl Browser {
         Self {
             driver,
             origins: Mutex::default(),
+            reported: Mutex::default(),
             provoked: Mutex::default(),
             _chromedriver: chromedriver,
             _profile: profile,
@@ -133,10 +136,10 @@ impl Browser {
         self.driver.goto(format!("{service}{path}")).await.unwrap();
     }
 
-    /// The one visible element that a CSS selector matches, as soon as there is one.
+    /// The first visible element that a CSS selector matches, as soon as there is one.
     pub(crate) async fn see(&self, selector: &str) -> WebElement {
         let query = self.query(By::Css(selector)).and_displayed();
-        let found = query.wait(TIMEOUT, PERIOD).single().await;
+        let found = query.wait(TIMEOUT, PERIOD).first().await;
         match found {
             Ok(found) => found,
             Err(error) => panic!(
@@ -165,6 +168,20 @@ impl Browser {
         let query = self.query(By::XPath(xpath)).and_displayed();
         let found = query.wait(TIMEOUT, PERIOD).first().await;
         found.unwrap().click().await.unwrap();
+    }
+
+    /// Does something, and waits until another document has taken the place of this one.
+    pub(crate) async fn leave(&self, act: impl Future<Output = ()>) {
+        self.evaluate("window.isLeft = true").await;
+        act.await;
+        self.until("window.isLeft === undefined && document.readyState === 'complete'")
+            .await;
+    }
+
+    /// Presses keys, wherever the focus is.
+    pub(crate) async fn keys(&self, keys: &str) {
+        let chain = self.action_chain().send_keys(keys);
+        chain.perform().await.unwrap();
     }
 
     /// Replaces the text of a field.
@@ -243,9 +260,25 @@ impl Browser {
         self.provoked.lock().unwrap().push(report.to_owned());
     }
 
+    /// Waits until the browser reports an error that contains this text.
+    pub(crate) async fn until_reported(&self, text: &str) {
+        poll::until(TIMEOUT, text, async || {
+            // The log is emptied by reading it.
+            let new = self.reports().await;
+            let mut reported = self.reported.lock().unwrap();
+            reported.extend(new);
+            match reported.iter().any(|report| report.contains(text)) {
+                true => Ok(()),
+                false => Err(reported.clone()),
+            }
+        })
+        .await;
+    }
+
     /// Ends the session, and fails if the browser reported a fault.
     async fn finish(self) {
-        let mut faults = self.reports().await;
+        let mut faults = self.reported.lock().unwrap().clone();
+        faults.extend(self.reports().await);
         faults.extend(self.strange_requests().await);
         let provoked = self.provoked.lock().unwrap().clone();
         for report in &provoked {
@@ -261,12 +294,11 @@ impl Browser {
         self.driver.quit().await.unwrap();
     }
 
-    /// What the browser wrote to its console: errors of scripts, violations of the policy, failed
+    /// Warnings and errors that the browser wrote to its console: errors of scripts, violations of the policy, failed
     /// requests.
     async fn reports(&self) -> Vec<String> {
         let log = self.browser_log().await.unwrap();
-        let severe = log.into_iter().filter(|entry| entry.level != "INFO");
-        severe.map(|entry| entry.message).collect()
+        log.into_iter().map(|entry| entry.message).collect()
     }
 
     /// Requests to origins that the test did not open.
@@ -304,10 +336,11 @@ fn capabilities(profile: &TempDir) -> ChromeCapabilities {
         .add_arg(&format!("--user-data-dir={folder}"))
         .unwrap();
     capabilities.add_arg("--window-size=1200,900").unwrap();
-    for log in ["browser", "performance"] {
-        capabilities
-            .set_logging_prefs(log, LoggingPrefsLogLevel::All)
-            .unwrap();
+    for (log, level) in [
+        ("browser", LoggingPrefsLogLevel::Warning),
+        ("performance", LoggingPrefsLogLevel::All),
+    ] {
+        capabilities.set_logging_prefs(log, level).unwrap();
     }
     capabilities
 }
