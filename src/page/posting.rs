@@ -3,6 +3,7 @@
 //! effect, and the browser is sent on to what came of it, so that reloading sends nothing.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Extension, State};
 use axum::http::HeaderValue;
@@ -78,7 +79,14 @@ pub(super) async fn demo(
     let patience = page.app.config.deadline / 2;
     let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
     let api = page.api.clone();
-    let posting = async move { post_demo(&api, &viewer, peer, run(&form)).await };
+    let app = Arc::clone(&page.app);
+    let posting = async move {
+        tokio::select! {
+            posted = post_demo(&api, &viewer, peer, run(&form)) => posted,
+            // The decision in progress is finished; the others would hold the drain.
+            () = app.stopping.cancelled() => Ok(()),
+        }
+    };
     let posting = page.app.decisions.spawn(posting);
     if let Ok(posted) = timeout(patience, posting).await {
         posted.map_err(|_| Failure::internal())??;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{ids, view};
 use crate::harness::TestApp;
 use crate::harness::expenses::{flight, meal, numbered_ride, of_user, ride};
+use crate::harness::store::on_each_store;
 
 /// The rows of a CSV file, by its header.
 async fn rows(app: &TestApp, path: &str) -> Vec<csv::StringRecord> {
@@ -24,7 +25,15 @@ async fn rows(app: &TestApp, path: &str) -> Vec<csv::StringRecord> {
 
 #[tokio::test]
 async fn both_files_hold_exactly_the_list() {
-    let app = TestApp::spawn().await;
+    on_each_store(async |store| {
+        let app = TestApp::on(&store).await;
+        assert_files_hold_the_list(&app).await;
+        app.stop().await;
+    })
+    .await;
+}
+
+async fn assert_files_hold_the_list(app: &TestApp) {
     for expense in [ride(), flight(), meal("90.00"), of_user(ride(), "ben")] {
         app.decide(expense).await;
     }
@@ -36,8 +45,8 @@ async fn both_files_hold_exactly_the_list() {
         "text=chicago",
         "text=nothing",
     ] {
-        let shown = ids(&view(&app, &format!("/ui/decisions?{query}")).await);
-        let table = rows(&app, &format!("/ui/decisions.csv?{query}")).await;
+        let shown = ids(&view(app, &format!("/ui/decisions?{query}")).await);
+        let table = rows(app, &format!("/ui/decisions.csv?{query}")).await;
         let in_table: Vec<&str> = table.iter().map(|row| &row[0]).collect();
         assert_eq!(in_table, shown, "{query}");
         let lines = app.get(&format!("/ui/decisions.ndjson?{query}")).await;
