@@ -206,7 +206,7 @@ ANSWER=$(load ask "$AGENT/v1/expenses" '{"transaction": "Flight to Chicago, $650
 [[ $ANSWER == 201* ]] || fail "a decision" "$ANSWER"
 TRACE=$(sed 's/.*"trace_id": *"\([0-9a-f]*\)".*/\1/' <<<"$ANSWER")
 read -r N_SPANS ATTRIBUTES <<<"$(load resource "$JAEGER" "$TRACE")"
-[ "$N_SPANS" -ge 7 ] || fail "its trace" "has $N_SPANS spans"
+[ "$N_SPANS" -ge 8 ] || fail "its trace" "has $N_SPANS spans"
 for key in k8s.pod.name k8s.pod.uid k8s.namespace.name k8s.node.name k8s.deployment.name; do
   [[ $ATTRIBUTES == *$key=* ]] || fail "its trace" "lacks $key: $ATTRIBUTES"
 done

@@ -15,7 +15,7 @@ use crate::harness::expenses::numbered_ride;
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::replies::{advice, category};
-use crate::harness::{TestApp, config, http_config, openai, poll};
+use crate::harness::{SPANS_OF_A_DECISION, TestApp, config, http_config, openai, poll};
 
 const NDJSON: (&str, &str) = ("content-type", "application/x-ndjson");
 
@@ -125,7 +125,7 @@ async fn every_line_has_a_trace_of_its_own_that_links_to_the_span_of_the_batch()
             .iter()
             .find(|span| span.name == "POST /v1/expenses")
             .unwrap();
-        assert_eq!(line.len(), 7);
+        assert_eq!(line.len(), SPANS_OF_A_DECISION);
         let link = &root.links.links[0].span_context;
         assert_eq!(
             (link.trace_id(), link.span_id()),

@@ -15,10 +15,7 @@ use crate::harness::server::UnusedPort;
 use crate::harness::skip::skip;
 use crate::harness::store::TestStore;
 use crate::harness::trace_tree::{self, TreeSpan};
-use crate::harness::{assert_golden, telemetry_settings};
-
-/// Spans of one decision.
-const N_SPANS: usize = 7;
+use crate::harness::{SPANS_OF_A_DECISION, assert_golden, telemetry_settings};
 
 /// The tree as the golden files have it: the attributes of this test's HTTP client are left
 /// out.
@@ -53,7 +50,7 @@ async fn spans_arrive(protocol: &str, filter: &str) {
         .into_iter()
         .filter(|span| span.trace_id == trace_id)
         .collect();
-    assert_eq!(spans.len(), N_SPANS, "{log}");
+    assert_eq!(spans.len(), SPANS_OF_A_DECISION, "{log}");
     for span in &spans {
         assert_eq!(span.resource["service.name"], "expenses");
         assert_eq!(span.resource["service.version"], env!("CARGO_PKG_VERSION"));
@@ -198,7 +195,7 @@ async fn a_real_jaeger_shows_the_tree() {
         let trace_id = decision["trace_id"].as_str().unwrap();
         // While the service runs: a person does not stop it to see a trace.
         let spans = jaeger
-            .wait_for_trace(trace_id, N_SPANS, Duration::from_secs(30))
+            .wait_for_trace(trace_id, SPANS_OF_A_DECISION, Duration::from_secs(30))
             .await;
         assert_golden("denied_flight_offline", &tree(spans));
         assert!(service.stop().await.0.success());
@@ -236,7 +233,7 @@ async fn invalid_variables_are_ignored_with_a_warning() {
             "{name}: {log}"
         );
     }
-    assert!(receiver.spans().len() >= N_SPANS);
+    assert!(receiver.spans().len() >= SPANS_OF_A_DECISION);
 }
 
 #[test]
@@ -353,7 +350,7 @@ async fn a_caller_can_switch_a_trace_off_only_if_the_name_of_the_sampler_is_exac
             .count();
         assert_eq!(
             n_spans,
-            if is_known { 0 } else { N_SPANS },
+            if is_known { 0 } else { SPANS_OF_A_DECISION },
             "{sampler}: {log}"
         );
         assert_eq!(

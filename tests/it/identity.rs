@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use opentelemetry_sdk::trace::SpanData;
 use serde_json::{Value, json};
 
-use crate::harness::TestApp;
 use crate::harness::expenses::taxi;
+use crate::harness::{SPANS_OF_A_DECISION, TestApp};
 
 fn attribute(span: &SpanData, key: &str) -> Option<String> {
     span.attributes
@@ -45,7 +45,7 @@ async fn baggage_never_crosses_requests() {
         .collect();
     assert_eq!(users.len(), 400);
     let spans = app.ended_spans();
-    assert_eq!(spans.len(), 400 * 7, "seven spans a decision");
+    assert_eq!(spans.len(), 400 * SPANS_OF_A_DECISION);
     for span in &spans {
         let n = users[&span.span_context.trace_id().to_string()];
         assert_eq!(
@@ -200,7 +200,7 @@ async fn a_callers_trace_continues_even_when_it_was_not_sampled() {
     let reply = app.post_with(taxi(), &[("traceparent", traceparent)]).await;
     assert_eq!(reply.body["trace_id"], "0af7651916cd43dd8448eb211c80319c");
     let spans = app.trace(&reply.body["trace_id"]);
-    assert_eq!(spans.len(), 7);
+    assert_eq!(spans.len(), SPANS_OF_A_DECISION);
     let server = spans
         .iter()
         .find(|span| span.name == "POST /v1/expenses")

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::harness::SPANS_OF_A_DECISION;
 use crate::harness::binary::Service;
 use crate::harness::expenses::expense;
 use crate::harness::fake_openai::FakeOpenAi;
@@ -14,9 +15,6 @@ use crate::harness::replies::{advice, category};
 use crate::harness::skip::skip;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// Spans of one decision.
-const N_SPANS: usize = 8;
-
 /// Waits until Phoenix has all spans of a decision, and returns them by name: of the two model
 /// calls, which share a name, the later one.
 async fn spans(phoenix: &str, project: &str) -> BTreeMap<String, Value> {
@@ -34,7 +32,7 @@ async fn spans(phoenix: &str, project: &str) -> BTreeMap<String, Value> {
         let named: Vec<_> = of_decision
             .map(|span| (span["name"].as_str().unwrap().to_owned(), span))
             .collect();
-        if named.len() == N_SPANS {
+        if named.len() == SPANS_OF_A_DECISION {
             Ok(named.into_iter().collect())
         } else {
             Err(found)

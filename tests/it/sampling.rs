@@ -20,7 +20,9 @@ use crate::harness::expenses::{flight, path_of, ride};
 use crate::harness::fake_openai::FakeOpenAi;
 use crate::harness::otlp_receiver::OtlpReceiver;
 use crate::harness::replies::{advice, category};
-use crate::harness::{TestApp, config, openai, pseudonyms, telemetry_settings};
+use crate::harness::{
+    SPANS_OF_A_DECISION, TestApp, config, openai, pseudonyms, telemetry_settings,
+};
 
 /// Keeps only traces with a reason; no request counts as slow or costly.
 fn only_with_reason() -> Sampling {
@@ -165,9 +167,9 @@ async fn only_the_first_decision_of_a_rule_is_kept() {
     assert_eq!(
         counts,
         SpanCounts {
-            started: 21,
-            exported: 7,
-            sampled_out: 14,
+            started: 3 * SPANS_OF_A_DECISION as u64,
+            exported: SPANS_OF_A_DECISION as u64,
+            sampled_out: 2 * SPANS_OF_A_DECISION as u64,
             ..SpanCounts::default()
         }
     );

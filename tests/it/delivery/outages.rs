@@ -17,10 +17,7 @@ use crate::harness::expenses::ride;
 use crate::harness::otlp_receiver::Behaviour;
 use crate::harness::receiver_process::ReceiverProcess;
 use crate::harness::restartable_receiver::RestartableReceiver;
-use crate::harness::{TestApp, config, poll, telemetry_settings};
-
-/// Spans of one decision.
-const N_SPANS: usize = 7;
+use crate::harness::{SPANS_OF_A_DECISION, TestApp, config, poll, telemetry_settings};
 
 /// A receiver in a process of its own is killed twice with SIGKILL while decisions are made, each
 /// time before it has answered a request.
@@ -70,10 +67,10 @@ async fn killed_twice_under_load(protocol: &str) {
             .keys()
             .filter(|(of_trace, _)| of_trace == trace_id)
             .count();
-        assert_eq!(n_spans, N_SPANS, "{trace_id}: {log}");
+        assert_eq!(n_spans, SPANS_OF_A_DECISION, "{trace_id}: {log}");
     }
     // The start of the service is a span as well.
-    let n_started = trace_ids.len() * N_SPANS + 1;
+    let n_started = trace_ids.len() * SPANS_OF_A_DECISION + 1;
     assert_eq!(received.len(), n_started);
     let expected = json!({
         "started": n_started, "exported": n_started, "sampled_out": 0, "dropped": 0, "in_flight": 0,
@@ -138,7 +135,7 @@ async fn without_a_receiver_decisions_go_on_within_a_bound_and_the_loss_is_exact
     receiver.start().await;
     let counts = settled(&queue).await;
     let n_received = span_ids(&receiver.spans()).len() as u64;
-    assert_eq!(counts.started, 50 * N_SPANS as u64);
+    assert_eq!(counts.started, 50 * SPANS_OF_A_DECISION as u64);
     assert_eq!(counts.exported, n_received);
     assert_eq!(counts.dropped, counts.started - n_received);
     app.stop().await;

@@ -65,6 +65,9 @@ use store::TestStore;
 /// A model that has a price in the shipped price table.
 pub(crate) const MODEL: &str = "gpt-4o-mini";
 
+/// Spans of a decision: of the request, the agent, three steps, two calls of the model, and the record.
+pub(crate) const SPANS_OF_A_DECISION: usize = 8;
+
 /// The path of a file or folder of the project.
 pub(crate) fn project_path(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)

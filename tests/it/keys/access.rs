@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::harness::expenses::{id_of, path_of, taxi};
 use crate::harness::key_file::{KeyFile, entry};
-use crate::harness::{TestApp, config};
+use crate::harness::{SPANS_OF_A_DECISION, TestApp, config};
 
 #[tokio::test]
 async fn a_key_is_valid_through_its_whole_last_day_in_utc() {
@@ -206,7 +206,7 @@ async fn the_key_alone_decides_the_tenant() {
     );
     let trace_id = &reply.body["trace_id"];
     let tenants = attributes(&app, trace_id, "tenant.id");
-    assert_eq!(tenants.len(), 7, "once on every span");
+    assert_eq!(tenants.len(), SPANS_OF_A_DECISION, "once on every span");
     assert!(
         tenants.iter().all(|(_, tenant)| tenant == "Acme & Sons"),
         "{tenants:?}"
