@@ -302,6 +302,7 @@ fn every_variable_that_the_sources_name_is_known_here() {
     let sources = [
         "src/config/mod.rs",
         "src/config/model.rs",
+        "src/config/notify.rs",
         "src/config/storage.rs",
         "src/telemetry/settings/parse.rs",
         "src/telemetry/settings/exporter.rs",
@@ -310,7 +311,8 @@ fn every_variable_that_the_sources_name_is_known_here() {
         .iter()
         .map(|path| fs::read_to_string(project_path(path)).unwrap())
         .collect();
-    let variables = Regex::new(r#""((?:DATABASE|OPENAI|OTEL|RUST)_[A-Z_]*[A-Z])""#).unwrap();
+    let variables =
+        Regex::new(r#""((?:DATABASE|EXPENSE_AGENT|OPENAI|OTEL|RUST)_[A-Z_]*[A-Z])""#).unwrap();
     let named: Vec<_> = variables
         .captures_iter(&sources)
         .map(|found| found.get(1).unwrap().as_str())
