@@ -44,6 +44,7 @@ impl Agent {
             cost_usd: None,
             trace_id: case.trace_id.clone(),
             span_id: case.span_id.clone(),
+            agent_span_id: case.agent_span_id.clone(),
             tenant_id: case.judged.tenant_id.clone(),
             submitted_by: case.submitted_by.clone(),
             received_at: case.received_at,

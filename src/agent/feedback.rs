@@ -135,7 +135,7 @@ fn feedback_of(request: &Request, author: String, source: FeedbackSource) -> Fee
         id: Uuid::now_v7(),
         expense_id: request.stored.decision.id,
         name: request.name,
-        removed: label.is_none() && comment.is_none(),
+        taken_back: label.is_none() && comment.is_none(),
         label,
         comment,
         author,

@@ -33,7 +33,7 @@ use crate::domain::step::Step;
 use crate::ledger::{KeyClaim, Ledger, StoredDecision};
 use crate::llm::ChatModel;
 use crate::rulebook::Rulebook;
-use crate::telemetry::spans::step::step;
+use crate::telemetry::spans::step::{span_id, step};
 use classify::classify;
 use decide::decide;
 use lookup::lookup;
@@ -86,6 +86,8 @@ pub struct Case {
     pub trace_id: String,
     /// The request's own span in that trace: 16 hex digits.
     pub span_id: String,
+    /// The span of the agent's run in that trace: 16 hex digits. Known once the run has begun.
+    pub agent_span_id: Option<String>,
     /// By when the model must have answered, repairs included.
     pub model_deadline: Instant,
     /// The request's claim of its idempotency key, if it sent one.
@@ -117,11 +119,13 @@ impl Agent {
     /// # Errors
     /// When the ledger fails, the model has too many calls waiting, or the old decision cannot be
     /// superseded; then there is no new one.
-    pub async fn run(&self, case: &Case) -> Result<Recorded, RunError> {
+    pub async fn run(&self, case: &mut Case) -> Result<Recorded, RunError> {
         if let Some(old) = &case.supersedes {
             supersede::check(old)?;
         }
         step(Step::Agent, async {
+            case.agent_span_id = span_id();
+            let case = &*case;
             if let Some(purchase) = &case.refunds {
                 let write = self.record_credit(case, purchase);
                 return Ok(self.recording(Step::RecordDecision, write).await?);

@@ -153,6 +153,10 @@ pub struct Decision {
     /// The request's own span in that trace: 16 hex digits.
     #[serde(default)]
     pub span_id: String,
+    /// The span of the agent's run in that trace, to which feedback links: 16 hex digits. Absent in
+    /// records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_span_id: Option<String>,
     /// The tenant that the decision belongs to.
     pub tenant_id: String,
     /// Who handed the expense in; absent when the service required no API key, and in records of

@@ -98,7 +98,7 @@ pub struct Feedback {
     pub expense_id: Uuid,
     /// What it is about.
     pub name: FeedbackName,
-    /// The label; absent from a note, and when the feedback was removed.
+    /// The label; absent from a note, and when the author takes feedback back.
     pub label: Option<String>,
     /// Why, in the person's words.
     pub comment: Option<String>,
@@ -108,8 +108,8 @@ pub struct Feedback {
     pub api_key: String,
     /// Who that is, in relation to the expense.
     pub source: FeedbackSource,
-    /// Whether the author removed what they had said under this name.
-    pub removed: bool,
+    /// Whether the author takes back what they had said under this name.
+    pub taken_back: bool,
     /// The tenant that the decision belongs to.
     pub tenant_id: String,
     /// The trace of the request: 32 hex digits.
@@ -127,7 +127,8 @@ impl Feedback {
 
     /// Whether it says the same as another one.
     pub fn says_the_same_as(&self, other: &Self) -> bool {
-        (self.removed, &self.label, &self.comment) == (other.removed, &other.label, &other.comment)
+        (self.taken_back, &self.label, &self.comment)
+            == (other.taken_back, &other.label, &other.comment)
     }
 
     /// 1 if it speaks for the decision, 0 if it speaks against it, absent if it says neither.
@@ -187,13 +188,13 @@ fn label(fields: &mut Fields, name: FeedbackName) -> Option<Option<String>> {
 }
 
 /// What holds of the records of a decision, which come in the order of the hash chain: the latest of
-/// each author under each name, in that order, without what was removed.
+/// each author under each name, in that order, without what was taken back.
 pub fn standing(records: Vec<Feedback>) -> Vec<Feedback> {
     let mut standing: Vec<Feedback> = Vec::new();
     for record in records {
         standing.retain(|earlier| !record.replaces(earlier));
         standing.push(record);
     }
-    standing.retain(|feedback| !feedback.removed);
+    standing.retain(|feedback| !feedback.taken_back);
     standing
 }

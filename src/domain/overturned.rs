@@ -88,7 +88,7 @@ pub fn derived(decision: &Decision, resolution: &Resolution) -> Vec<Feedback> {
         author: resolution.actor.clone(),
         api_key: resolution.api_key.clone(),
         source: FeedbackSource::Resolution,
-        removed: false,
+        taken_back: false,
         tenant_id: resolution.tenant_id.clone(),
         trace_id: resolution.trace_id.clone(),
         given_at: resolution.resolved_at,

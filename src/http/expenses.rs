@@ -167,6 +167,7 @@ pub async fn create(
         submitted_by,
         trace_id: trace.trace_id,
         span_id: trace.span_id,
+        agent_span_id: None,
         model_deadline: arrived.0 + model_time(&app),
         idempotency,
         judged: JudgedExpense {

@@ -19,6 +19,7 @@ use crate::http::error::{Code, Problem};
 use crate::http::expenses::find;
 use crate::http::idempotency::REPLAYED;
 use crate::http::limits::JsonBytes;
+use crate::http::resolutions::no_key;
 use crate::keys::identity::Identity;
 use crate::ledger::StoredDecision;
 use crate::redact::redact;
@@ -181,11 +182,7 @@ async fn record(
     stored: StoredDecision,
     (name, wanted): (FeedbackName, FeedbackRequest),
 ) -> Result<Given, Problem> {
-    let api_key = identity.api_key.ok_or_else(|| {
-        let detail = "a person gives feedback with an API key, and this service has none; name a file of keys with \
-                      --api-keys";
-        Problem::new(Code::RoleMissing, detail)
-    })?;
+    let api_key = identity.api_key.ok_or_else(|| no_key(&app.access))?;
     let actor = api_key.user_id.clone().or_else(|| wanted.actor.clone());
     let actor = actor.unwrap_or(identity.user_id);
     trace.set_employee(&actor);

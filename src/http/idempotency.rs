@@ -96,7 +96,7 @@ pub async fn decide(
             }
         }
     }
-    match agent.run(&case).await {
+    match agent.run(&mut case).await {
         Ok(recorded) => Ok(Answer {
             stored: StoredDecision {
                 decision: recorded.decision,

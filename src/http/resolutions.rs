@@ -75,7 +75,7 @@ pub async fn create(
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     let api_key = identity.api_key.clone();
-    let api_key = api_key.ok_or_else(|| no_roles(&app.access))?;
+    let api_key = api_key.ok_or_else(|| no_key(&app.access))?;
     let stored = find(&app, &identity, &id).await?;
     let mut wanted = resolution::parse(&body, stored.decision.expense.currency)
         .map_err(|error| Problem::body(error, Code::InvalidResolution))?;
@@ -111,15 +111,16 @@ pub async fn create(
     Ok(created(&app, resolved))
 }
 
-fn no_roles(access: &Access) -> Problem {
+/// The caller has no key, so it is not known who acts and in which role.
+pub(super) fn no_key(access: &Access) -> Problem {
     let detail = match access.local_key() {
         Some(_) => {
-            "roles come from keys; send the local key, which the service prints when it starts, as \
+            "the key says who acts, and in which role; send the local key, which the service prints when it starts, as \
              `Authorization: Bearer KEY`"
         }
         None => {
-            "roles come from API keys, and this service has none; name a file of keys with --api-keys, or have it \
-             make a key with --local-key"
+            "the key says who acts, and in which role, and this service has none; name a file of keys with --api-keys, \
+             or have it make a key with --local-key"
         }
     };
     Problem::new(Code::RoleMissing, detail)

@@ -23,7 +23,7 @@ const MAX_RECORDS: i64 = 1_000;
 
 impl Ledger {
     /// The feedback on a decision that holds: what its resolution implies, then what people said,
-    /// the earliest first. What an author replaced or removed is left out.
+    /// the earliest first. What an author replaced or took back is left out.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -43,8 +43,8 @@ impl Ledger {
         Ok(feedback)
     }
 
-    /// Records feedback, or that its author removed it. Returns what holds afterwards, and the hash
-    /// of its record; no hash if that held before, so nothing was recorded. Removing feedback that
+    /// Records feedback, or that its author took it back. Returns what holds afterwards, and the hash
+    /// of its record; no hash if that held before, so nothing was recorded. Taking back what
     /// does not hold records nothing either.
     ///
     /// # Errors
@@ -79,7 +79,7 @@ impl LedgerWrite for RecordFeedback {
             .filter(|earlier| given.replaces(earlier));
         match earlier.next() {
             Some(latest) if given.says_the_same_as(&latest) => return Ok((latest, None)),
-            None if given.removed => return Ok((given.clone(), None)),
+            None if given.taken_back => return Ok((given.clone(), None)),
             _ => {}
         }
         // Made here, where the tenant is locked, so that the ids of a decision's records are in the

@@ -122,6 +122,7 @@ fn full_decision() -> Decision {
         cost_usd: Some(Decimal::ONE),
         trace_id: text(),
         span_id: text(),
+        agent_span_id: Some(text()),
         tenant_id: text(),
         submitted_by: Some(Submitter {
             api_key: text(),
@@ -198,7 +199,7 @@ fn full_feedback() -> Feedback {
         author: text(),
         api_key: text(),
         source: FeedbackSource::Person,
-        removed: true,
+        taken_back: true,
         tenant_id: text(),
         trace_id: text(),
         given_at: Timestamp::UNIX_EPOCH,
@@ -250,8 +251,9 @@ fn unhashed(mut record: Value, kind: &RecordKind) -> Vec<String> {
 /// The texts of a decision that are not personal and stay when an employee's texts are erased: ids,
 /// amounts, dates, names that operators or this program gave, and texts made of these alone. A field
 /// that a person or a model fills freely belongs in the `personal` texts of its kind instead.
-const IMPERSONAL_OF_A_DECISION: [&str; 67] = [
+const IMPERSONAL_OF_A_DECISION: [&str; 68] = [
     "agent_outcome",
+    "agent_span_id",
     "amount",
     "approver",
     "caps.*.limit",

@@ -87,7 +87,7 @@ fn note(decision: &Value) -> Feedback {
         author: "ben".to_owned(),
         api_key: "keys".to_owned(),
         source: FeedbackSource::Person,
-        removed: false,
+        taken_back: false,
         tenant_id: "default".to_owned(),
         trace_id: String::new(),
         given_at: Timestamp::UNIX_EPOCH,

@@ -24,6 +24,9 @@ REFERENCES = {
     # one that the tenant has a policy for; the actor is required with the key of a program, and the role
     # unless people withdraw an expense of their own.
     "invalid_resolution": {"amount", "category", "actor", "role"},
+    # The name in the path says which labels there are, and whether there is a comment; a category is one that the
+    # tenant has a policy for; the actor is required with the key of a program.
+    "invalid_feedback": {"label", "comment", "actor"},
     # The cursor has to name a decision.
     "unknown_cursor": set(),
 }

@@ -116,14 +116,14 @@ attributes! {
     /// What the feedback is about: `decision`, `category`, `reason` or `note`.
     EXPENSE_FEEDBACK_NAME = "expense.feedback.name", String, on [Feedback], Ours, Low;
     /// `right` or `wrong` of a decision, the category that the expense should have had, `useful` or
-    /// `not_useful` of a reason. Absent from a note, and when the feedback was removed.
+    /// `not_useful` of a reason. Absent from a note, and when the person took it back.
     EXPENSE_FEEDBACK_LABEL = "expense.feedback.label", String, on [Feedback], Ours, Low;
     /// `resolution` if a resolution implies the feedback, `employee` if it is from the employee or
     /// a person who handed the expense in, else `person`.
     EXPENSE_FEEDBACK_SOURCE = "expense.feedback.source", String,
         on [Feedback, Evaluation, FeedbackEvent], Ours, Low;
-    /// True if the person removed their feedback. Absent otherwise.
-    EXPENSE_FEEDBACK_REMOVED = "expense.feedback.removed", Boolean, on [Feedback], Ours, Low;
+    /// True if the person took their feedback back. Absent otherwise.
+    EXPENSE_FEEDBACK_TAKEN_BACK = "expense.feedback.taken_back", Boolean, on [Feedback], Ours, Low;
     /// `failed` if a check failed for good, else `passed`. Absent if nothing was checked.
     VALIDATION_STATUS = "validation.status", String,
         on [InvokeAgent, Classify, ExecuteTool, Decide], Ours, Low;

@@ -35,14 +35,19 @@ impl StepResult for Given {
         attributes.extend(label.map(|label| names::EXPENSE_FEEDBACK_LABEL.with(label)));
         attributes.extend(
             feedback
-                .removed
-                .then(|| names::EXPENSE_FEEDBACK_REMOVED.with(true)),
+                .taken_back
+                .then(|| names::EXPENSE_FEEDBACK_TAKEN_BACK.with(true)),
         );
         let hash = record_hash.clone();
         attributes.extend(hash.map(|hash| names::EXPENSE_RECORD_HASH.with(hash)));
-        let judged = linked(&decision.trace_id, &decision.span_id);
+        // Earlier versions recorded only the span of the request.
+        let agent_span_id = decision.agent_span_id.as_ref();
+        let judged = linked(
+            &decision.trace_id,
+            agent_span_id.unwrap_or(&decision.span_id),
+        );
         // Saying the same again is no new evaluation.
-        let is_evaluation = *is_new && !feedback.removed;
+        let is_evaluation = *is_new && !feedback.taken_back;
         let events = is_evaluation.then(|| Event {
             name: names::EVENT_EVALUATION_RESULT,
             at: None,

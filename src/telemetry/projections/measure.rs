@@ -97,7 +97,7 @@ impl Metrics {
     /// Counts feedback that was given. Saying the same again is not counted, nor is taking feedback
     /// back.
     pub(super) fn feedback_given(&self, given: &Given, ended: &Ended<'_>) {
-        if given.is_new && !given.feedback.removed {
+        if given.is_new && !given.feedback.taken_back {
             let feedback = &self.instruments.feedback;
             feedback.add(1, &self.series(feedback, ended));
         }

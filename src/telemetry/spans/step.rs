@@ -1,11 +1,11 @@
-//! The only item of telemetry that the agent imports: `step` runs a step of the agent inside a
-//! span. What is written on the span and measured comes from the step's result, through `StepResult`,
+//! All of telemetry that the agent imports: `step` runs a step of the agent inside a span, and
+//! `span_id` names that span, so that a record can. What is written on the span and measured comes from the step's result, through `StepResult`,
 //! so that no code reports success or failure by hand and `?` cannot lose a failure. The
 //! implementations of `StepResult` are in `projections::steps`.
 
-use opentelemetry::KeyValue;
 use opentelemetry::context::FutureExt;
-use opentelemetry::trace::SpanKind;
+use opentelemetry::trace::{SpanKind, TraceContextExt};
+use opentelemetry::{Context, KeyValue};
 
 use crate::domain::feedback::FeedbackName;
 use crate::domain::step::Step;
@@ -47,6 +47,13 @@ where
         );
         output
     }
+}
+
+/// The id of the span of the step in progress, 16 hex digits; `None` outside a traced request.
+pub(crate) fn span_id() -> Option<String> {
+    let context = Context::current();
+    let span = context.span().span_context().clone();
+    span.is_valid().then(|| span.span_id().to_string())
 }
 
 /// The name of a step's span.

@@ -230,7 +230,7 @@ async fn hostile_text_comes_back_as_it_was_written_unless_the_ledger_redacts() {
     let comments = [
         "<script>alert(1)</script>",
         "'; DROP TABLE feedback; --",
-        "{\"removed\": true}",
+        "{\"taken_back\": true}",
         "\u{202e}right-to-left",
         "=HYPERLINK(\"x\")",
         "line\r\nline",

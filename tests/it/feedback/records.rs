@@ -55,7 +55,7 @@ async fn every_change_is_a_record_of_the_chain_and_the_same_again_is_none() {
         let changes: Vec<Value> = documents(&store)
             .await
             .iter()
-            .map(|one| json!([one["label"], one["comment"], one["removed"]]))
+            .map(|one| json!([one["label"], one["comment"], one["taken_back"]]))
             .collect();
         let expected = json!([
             ["wrong", "Hm.", false],
@@ -222,7 +222,7 @@ async fn a_document_that_cannot_be_read_fails_the_list_and_nothing_else() {
     assert_eq!(get(&format!("{path}/feedback")).await, 503);
 }
 
-/// One record of a model test: who says what under which name; without a label, it is removed.
+/// One record of a model test: who says what under which name; without a label, it is taken back.
 fn record(author: u8, name: u8, label: Option<u8>) -> Feedback {
     let names = [FeedbackName::Decision, FeedbackName::Reason];
     Feedback {
@@ -234,7 +234,7 @@ fn record(author: u8, name: u8, label: Option<u8>) -> Feedback {
         author: author.to_string(),
         api_key: String::new(),
         source: FeedbackSource::Person,
-        removed: label.is_none(),
+        taken_back: label.is_none(),
         tenant_id: String::new(),
         trace_id: String::new(),
         given_at: Timestamp::UNIX_EPOCH,
