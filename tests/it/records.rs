@@ -34,15 +34,18 @@ async fn column(store: &TestStore, sql: String) -> Vec<String> {
 async fn every_table_with_documents_is_declared_with_the_columns_it_has() {
     on_each_store(async |store| {
         Ledger::open(&store.store).await.unwrap().close().await;
+        // The documents of figures are counted from the records, and empty of personal texts.
         let tables = match store.store {
             Store::Sqlite(_) => {
                 "SELECT tables.name FROM sqlite_master AS tables
                  JOIN pragma_table_info(tables.name) AS columns
-                 WHERE tables.type = 'table' AND columns.name = 'document' ORDER BY 1"
+                 WHERE tables.type = 'table' AND columns.name = 'document'
+                 AND tables.name <> 'figures' ORDER BY 1"
             }
             Store::Postgres(_) => {
                 "SELECT table_name::text FROM information_schema.columns
-                 WHERE table_schema = 'public' AND column_name = 'document' ORDER BY 1"
+                 WHERE table_schema = 'public' AND column_name = 'document'
+                 AND table_name <> 'figures' ORDER BY 1"
             }
         };
         let declared: BTreeSet<_> = RECORDS.iter().map(|kind| kind.table.to_owned()).collect();
