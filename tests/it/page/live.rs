@@ -178,6 +178,45 @@ async fn an_open_stream_does_not_hold_the_drain() {
 }
 
 #[tokio::test]
+async fn a_ledger_that_does_not_answer_holds_neither_a_view_nor_the_drain() {
+    on_each_store(async |store| {
+        if store.postgres_url().is_none() {
+            // SQLite refuses a statement that would have to wait.
+            return;
+        }
+        let app = TestApp::with(Config {
+            store: store.store.clone(),
+            http: HttpConfig {
+                deadline: Duration::from_secs(1),
+                ..http_config()
+            },
+            ..config()
+        })
+        .await;
+        let _stream = Stream::of(&app, "/ui/decisions").await;
+        let past = store.connect().await;
+        let mut lock = past.begin().await.unwrap();
+        sqlx::raw_sql("LOCK TABLE decision, chain_head IN ACCESS EXCLUSIVE MODE")
+            .execute(&mut *lock)
+            .await
+            .unwrap();
+        let reply = app.get("/ui/decisions").await;
+        assert_eq!(reply.status, 503);
+        assert!(
+            reply
+                .body
+                .as_str()
+                .unwrap()
+                .contains("not answered in time")
+        );
+        timeout(Duration::from_secs(5), app.stop()).await.unwrap();
+        lock.rollback().await.unwrap();
+        past.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn streams_beyond_the_bound_are_refused_until_one_closes() {
     let app = TestApp::spawn().await;
     let mut streams = Vec::new();
