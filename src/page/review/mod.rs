@@ -217,7 +217,7 @@ async fn render(
         h1 { "Review" }
         (outcomes(viewer, &resolved, told.as_ref()))
         (queue.tabs(viewer, &address))
-        div.review {
+        div.review .chosen[address.item.is_some()] {
             (queue.list(page, viewer, &address, shown))
             @match &item {
                 Some(stored) => { (item::show(page, viewer, &address, stored, &queue, told.as_ref()).await?) }

@@ -168,3 +168,39 @@ async fn resolve(
     let reply = office.app.resolve(key, decision, body).await;
     (reply.status, reply.body)
 }
+
+#[tokio::test]
+async fn an_exception_is_announced_with_the_role_that_may_grant_it() {
+    let office = Office::open().await;
+    let mut lunch = expense("Team lunch", "90.00");
+    lunch["merchant"] = "Thai Restaurant".into();
+    lunch["mcc"] = "4511".into();
+    lunch["receipt"] = true.into();
+    let decision = decide(&office, "ea_feed", &lunch).await;
+    assert_eq!(decision["category"], "meals", "{decision:#}");
+    let path = format!("{}?actor=zoe", view_of(&decision));
+    let of_manager = office.person("ea_manager").get(&path).await.html;
+    let offered = Offered(&of_manager);
+    let why = offered.refusal("approve").unwrap();
+    let role = Some("manager");
+    let (_, problem) = resolve(
+        &office,
+        &decision,
+        "ea_manager",
+        Some("zoe"),
+        "approve",
+        role,
+    )
+    .await;
+    assert_eq!(problem["code"], "exception_needed");
+    assert!(why.contains(problem["detail"].as_str().unwrap()), "{why}");
+    assert!(why.contains("director"), "whose exception it takes: {why}");
+    // Less of it, or another category, can still be approved.
+    assert!(of_manager.contains("value=\"approve\""), "{of_manager}");
+    let of_vp = office.person("ea_vp").get(&path).await.html;
+    assert!(
+        of_vp.contains("Approving all of it takes the role <b>vp</b> or a higher one."),
+        "{of_vp}"
+    );
+    assert!(of_vp.contains("<option selected>vp</option>"), "{of_vp}");
+}
