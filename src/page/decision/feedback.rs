@@ -43,24 +43,38 @@ pub(super) fn section(
     let action = head::path_below(viewer, stored.decision.id, "feedback");
     html! {
         @if feedback.is_empty() { p.muted { "None yet." } }
-        ul.events {
-            @for given in feedback {
-                li {
-                    (format::time(given.given_at)) " " b { (given.author) }
-                    @match given.source {
-                        FeedbackSource::Resolution => { span.muted { " (by the resolution)" } }
-                        FeedbackSource::Employee => { span.muted { " (the employee, or who handed it in)" } }
-                        _ => {}
-                    }
-                    ": " (words(given))
-                    @if let Some(comment) = &given.comment { " “" (comment) "”" }
-                    @if can_take_back(given, viewer.identity.api_key.as_deref(), actor) { " " (take_back(given, &action)) }
-                }
-            }
-        }
+        (list(feedback, |given| {
+            can_take_back(given, viewer.identity.api_key.as_deref(), actor).then(|| take_back(given, &action))
+        }))
         @match &viewer.identity.api_key {
             Some(key) => { (form(stored, &action, key, policies, (actor, typed))) }
             None => { p.muted.small { "To say something takes a key." } }
+        }
+    }
+}
+
+/// What people said, each with what its author can do with it.
+pub(in crate::page) fn list(
+    feedback: &[Feedback],
+    act: impl Fn(&Feedback) -> Option<Markup>,
+) -> Markup {
+    html! {
+        @if !feedback.is_empty() {
+            ul.events {
+                @for given in feedback {
+                    li {
+                        (format::time(given.given_at)) " " b { (given.author) }
+                        @match given.source {
+                            FeedbackSource::Resolution => { span.muted { " (by the resolution)" } }
+                            FeedbackSource::Employee => { span.muted { " (the employee, or who handed it in)" } }
+                            FeedbackSource::Person => {}
+                        }
+                        ": " (words(given))
+                        @if let Some(comment) = &given.comment { " “" (comment) "”" }
+                        @if let Some(act) = act(given) { " " (act) }
+                    }
+                }
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //! history. An open decision can be resolved here; `resolve` has the form.
 
 pub(super) mod evidence;
-mod feedback;
+pub(super) mod feedback;
 pub(super) mod head;
 pub(super) mod history;
 pub(super) mod policy;

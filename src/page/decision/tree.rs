@@ -30,7 +30,8 @@ pub(in crate::page) fn tree(decision: &Decision) -> Markup {
                 1 => { ", " span.failed { "1 failed" } }
                 n => { ", " span.failed { (n) " failed" } }
             }
-            @if total.is_none() { ". The record of an earlier version holds no times." }
+            // A credit follows its purchase: it has no steps.
+            @if total.is_none() && !decision.steps.is_empty() { ". The record of an earlier version holds no times." }
         }
         div.tree {
             @if let Some(total) = total { (ruler(total)) }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::ledger::StoredDecision;
 use crate::page::PageState;
-use crate::page::decision::{evidence, head, history, policy, tree};
+use crate::page::decision::{evidence, feedback, head, history, policy, tree};
 use crate::page::failure::Failure;
 use crate::page::resolve::form::{Form, Offers, form};
 use crate::page::review::queue::{Queue, age};
@@ -26,6 +26,7 @@ pub(super) async fn show(
         .ledger
         .state(&decision.tenant_id, decision.id)
         .await?;
+    let given = page.app.agent.ledger.feedback(stored).await?;
     let offers = Offers::of(page, viewer, stored, address.actor.as_deref()).await?;
     let rulebooks = page.app.rulebooks.now();
     let policies = &rulebooks.value.rulebook(&decision.tenant_id).policies;
@@ -52,6 +53,7 @@ pub(super) async fn show(
                 }, viewer))
             }
             (head::facts(stored))
+            @if !given.is_empty() { h3 { "Feedback" } (feedback::list(&given, |_| None)) }
             (evidence::section(decision, policies))
             (policy::section(decision, policies))
             (history::duplicates(decision, viewer))
