@@ -82,3 +82,9 @@ pub(crate) fn check<'a>(decision: &'a Value, validation_type: &str) -> &'a Value
         _ => panic!("not one check {validation_type}: {checks:#?}"),
     }
 }
+
+/// A decision without the link to its page, which names the port of the service that answered.
+pub(crate) fn without_page(mut decision: Value) -> Value {
+    decision.as_object_mut().unwrap().remove("page_url");
+    decision
+}

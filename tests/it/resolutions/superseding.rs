@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Office, by, odd_meal};
 use crate::harness::binary::{run, text};
-use crate::harness::expenses::{expense, id_of, laptop, meal, of_user, path_of};
+use crate::harness::expenses::{expense, id_of, laptop, meal, of_user, path_of, without_page};
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::openai;
 use crate::harness::replies::category;
@@ -52,12 +52,6 @@ async fn listed(office: &Office, query: &str) -> Vec<Value> {
     let page = office.get(&format!("/v1/expenses?{query}")).await;
     let decisions = page["decisions"].as_array().unwrap();
     decisions.iter().map(|one| one["id"].clone()).collect()
-}
-
-/// A decision without the link to its page, which names the port of the service that answered.
-fn without_page(mut decision: Value) -> Value {
-    decision.as_object_mut().unwrap().remove("page_url");
-    decision
 }
 
 #[tokio::test]
