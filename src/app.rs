@@ -34,6 +34,7 @@ use crate::notify::worker::Workers;
 use crate::offline::Offline;
 use crate::offline::fault::Faults;
 use crate::page;
+use crate::redact::pseudonym::Pseudonyms;
 use crate::reload::{ReloadRequests, Reloaded};
 use crate::rulebook::Rulebooks;
 use crate::rulebook::files::FolderFiles;
@@ -75,6 +76,8 @@ pub struct App {
     router: Router,
     reloads: ReloadRequests,
     notifications: Workers,
+    /// Whether the model is the offline one, without injected faults.
+    is_faultless: bool,
 }
 
 impl App {
@@ -123,20 +126,29 @@ impl App {
         let connections = Arc::new(Connections::default());
         instruments.watch_connections(&connections);
         let api = router(state.clone(), instruments.clone());
-        let is_faultless =
-            matches!(&config.model, ModelConfig::Offline { faults, .. } if faults.is_empty());
-        let router = match state.config.has_page {
-            true => page::routes(&state, api.clone(), is_faultless).merge(api),
-            false => api,
-        };
         Ok(Self {
             state,
             instruments,
             connections,
-            router,
+            router: api,
             reloads,
             notifications,
+            is_faultless: matches!(&config.model, ModelConfig::Offline { faults, .. } if faults.is_empty()),
         })
+    }
+
+    /// The service with its page, unless the settings leave it out. The key of the pseudonyms also signs the
+    /// page's sessions.
+    pub fn with_page(self, pseudonyms: &Pseudonyms) -> Self {
+        if !self.state.config.has_page {
+            return self;
+        }
+        let api = self.router;
+        let pages = page::routes(&self.state, api.clone(), pseudonyms, self.is_faultless);
+        Self {
+            router: pages.merge(api),
+            ..self
+        }
     }
 
     /// A handle that makes the service check policies and API keys for changes at once.

@@ -34,15 +34,16 @@ const BLOCKING_WORK_TIMEOUT: Duration = Duration::from_secs(1);
 pub fn run(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
     let stored = pseudonym::load(config)?;
     let is_stored = stored.is_some();
-    let telemetry = start_telemetry(config, stored.map_or_else(Pseudonyms::with_random_key, Ok)?)?;
+    let pseudonyms = stored.map_or_else(Pseudonyms::with_random_key, Ok)?;
+    let telemetry = start_telemetry(config, pseudonyms.clone())?;
     if !is_stored {
         tracing::warn!(
             "without EXPENSE_AGENT_PSEUDONYM_KEY, user ids that are personal data get other \
-             pseudonyms with every start and in every replica; set it to 32 random characters"
+             pseudonyms, and sessions of the page end, with every start and in every replica; set it to 32 random characters"
         );
     }
     let runtime = runtime()?;
-    let served = runtime.block_on(serve(config, &telemetry, out));
+    let served = runtime.block_on(serve(config, &telemetry, &pseudonyms, out));
     runtime.shutdown_timeout(BLOCKING_WORK_TIMEOUT);
     // Last, because the spans of the last requests are still in the queue, and off the runtime,
     // because it blocks.
@@ -94,9 +95,15 @@ pub fn with_telemetry(
     done
 }
 
-async fn serve(config: &Config, telemetry: &Telemetry, out: &mut dyn Write) -> anyhow::Result<()> {
+async fn serve(
+    config: &Config,
+    telemetry: &Telemetry,
+    pseudonyms: &Pseudonyms,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     let building = App::build(config, Clock::system(), telemetry.instruments());
     let app = building.instrument(tracing::info_span!("start")).await?;
+    let app = app.with_page(pseudonyms);
     let listen = config.http.listen;
     let listener = TcpListener::bind(listen).await.with_context(|| {
         format!("cannot listen on {listen}; choose another address with --listen")

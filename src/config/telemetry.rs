@@ -65,8 +65,8 @@ pub struct TelemetryFlags {
     #[arg(value_parser = BoolishValueParser::new())]
     pub compatibility_keys: bool,
 
-    /// Secret key of the pseudonyms that replace personal user ids in traces, the same for all
-    /// replicas; prefer the variable to the flag [default: generated once and kept in the data
+    /// Secret key of the pseudonyms that replace personal user ids in traces, and of the signatures of
+    /// the page's sessions, the same for all replicas; prefer the variable to the flag [default: generated once and kept in the data
     /// folder]
     #[arg(long, global = true, env = "EXPENSE_AGENT_PSEUDONYM_KEY")]
     #[arg(value_name = "KEY", hide_env_values = true, value_parser = secret)]

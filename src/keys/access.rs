@@ -64,6 +64,23 @@ impl Access {
         }
     }
 
+    /// The entry of a key that is valid now. Takes the same time for every text of a length.
+    pub fn valid_key(&self, text: &str) -> Option<Arc<ApiKey>> {
+        self.find(text).filter(|key| self.is_valid(key))
+    }
+
+    /// The entry of this id, if the key is valid now.
+    pub fn valid_key_by_id(&self, id: &str) -> Option<Arc<ApiKey>> {
+        let entry = match self {
+            Self::Keyed { keys, .. } => keys.now().value.0.iter().find(|key| key.id == id).cloned(),
+            Self::Anonymous { local_key } => {
+                let local = local_key.as_ref().map(|key| Arc::clone(&key.entry));
+                local.filter(|key| key.id == id)
+            }
+        };
+        entry.filter(|key| self.is_valid(key))
+    }
+
     fn is_valid(&self, key: &ApiKey) -> bool {
         match self {
             Self::Keyed { clock, .. } => key.is_valid(clock.today()),

@@ -6,8 +6,8 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
+use crate::http::render;
 use crate::page::PageState;
-use crate::page::failure::Failure;
 
 const SCRIPT: &str = include_str!("page.js");
 const STYLE: &str = include_str!("page.css");
@@ -47,7 +47,7 @@ pub(super) async fn serve(State(page): State<PageState>, Path(name): Path<String
     } else if name == page.assets.style {
         ("text/css; charset=utf-8", STYLE)
     } else {
-        return Failure::not_found("There is no such file").into_response();
+        return render::no_such_route().await.into_response();
     };
     let head = [
         (header::CONTENT_TYPE, content_type),

@@ -1,10 +1,11 @@
 //! What surrounds every view: the head of the document, the navigation, and who is logged in.
 
-use maud::{DOCTYPE, Markup, html};
+use maud::{Markup, html};
 
 use crate::domain::body::MAX_ID_CHARS;
 use crate::page::PageState;
-use crate::page::assets::Assets;
+use crate::page::document::document as whole;
+use crate::page::login;
 use crate::page::viewer::Viewer;
 
 /// The views in the navigation: path and name.
@@ -31,34 +32,15 @@ pub(super) fn document(
                     a href=(viewer.href(view, &[])) aria-current=[(view == path).then_some("page")] { (name) }
                 }
             }
-            (who(viewer, path))
+            (who(page, viewer, path))
         }
         main #content { (content) }
     };
-    bare(&page.assets, title, &body)
+    whole(&page.assets, title, &body)
 }
 
-/// A document without navigation, for somebody who is not known yet.
-pub(super) fn bare(assets: &Assets, title: &str, body: &Markup) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (title) " · expense-agent" }
-                link rel="stylesheet" href=(assets.style_path());
-                link rel="icon" href="data:,";
-                script type="module" src=(assets.script_path()) {}
-            }
-            body { (body) }
-        }
-    }
-}
-
-/// The tenant, and whom the key belongs to. Where no key decides the tenant, the reader chooses it.
-fn who(viewer: &Viewer, path: &str) -> Markup {
+/// The tenant, the key, and the way in or out. Where no key decides the tenant, the reader chooses it.
+fn who(page: &PageState, viewer: &Viewer, path: &str) -> Markup {
     let tenant_id = &viewer.identity.tenant_id;
     html! {
         div.who {
@@ -71,7 +53,12 @@ fn who(viewer: &Viewer, path: &str) -> Markup {
                 span { "Tenant " b { (tenant_id) } }
             }
             @if let Some(key) = &viewer.identity.api_key {
-                span { "Key " b { (key.id) } }
+                form.inline method="post" action=(login::LOGOUT_PATH) {
+                    "Key " b { (key.id) } " " button { "Log out" }
+                }
+            } @else if page.app.access.local_key().is_some() {
+                // The script looks for the mark before it takes a key from the address.
+                a href=(viewer.href(login::PATH, &[("next", &viewer.href(path, &[]))])) data-takes-key { "Log in" }
             }
         }
     }

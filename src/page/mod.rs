@@ -6,12 +6,14 @@
 //!
 //! Requests for the page are not traced, like those of probes: they would outnumber the decisions.
 //!
-//! Read in this order: `viewer` says who looks, `layout` draws what surrounds every view, and then one
+//! Read in this order: `session` says who asks, and `login` who that may become; `viewer` is the person as
+//! the views know them, `layout` draws what surrounds every view, and then one
 //! file or folder per view. The script and the style sheet are in `assets`.
 
 mod api;
 mod assets;
 mod decision;
+mod document;
 mod failure;
 mod figures;
 mod form;
@@ -19,6 +21,7 @@ mod format;
 mod layout;
 mod list;
 mod live;
+mod login;
 mod overview;
 pub mod plot;
 mod policies;
@@ -29,6 +32,7 @@ mod review;
 mod rows;
 mod same_origin;
 mod search;
+mod session;
 mod viewer;
 
 use std::sync::Arc;
@@ -42,12 +46,15 @@ use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::config::public_url::PublicUrl;
 use crate::http::AppState;
 use crate::http::head;
 use crate::http::limits;
+use crate::redact::pseudonym::Pseudonyms;
 use api::Api;
 use assets::Assets;
 use failure::Failure;
+use session::Sessions;
 
 /// Only what this service serves itself is loaded, and nothing inline runs. No other site may show the
 /// page in a frame.
@@ -58,7 +65,9 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 const HEADERS: [(HeaderName, &str); 4] = [
     (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"),
+    // No other site learns where a reader comes from. With `no-referrer` browsers would send our own forms
+    // with `Origin: null`, which is the origin of a form on another site too.
+    (header::REFERRER_POLICY, "same-origin"),
     (header::X_FRAME_OPTIONS, "DENY"),
 ];
 
@@ -71,6 +80,8 @@ pub(crate) struct PageState {
     pub(crate) api: Api,
     /// Script and style sheet.
     pub(crate) assets: Arc<Assets>,
+    /// The sessions of browsers.
+    pub(crate) sessions: Arc<Sessions>,
     /// One permit for each live stream.
     pub(crate) live: Arc<Semaphore>,
     /// The permit to count figures in the background.
@@ -80,11 +91,22 @@ pub(crate) struct PageState {
 }
 
 /// The routes of the page, in addition to those of the API.
-pub fn routes(app: &Arc<AppState>, api: Router, is_faultless: bool) -> Router {
+pub fn routes(
+    app: &Arc<AppState>,
+    api: Router,
+    pseudonyms: &Pseudonyms,
+    is_faultless: bool,
+) -> Router {
+    let is_secure = app
+        .config
+        .public_url
+        .as_ref()
+        .is_some_and(PublicUrl::is_https);
     let state = PageState {
         app: Arc::clone(app),
         api: Api::new(api),
         assets: Arc::new(Assets::new()),
+        sessions: Arc::new(Sessions::new(pseudonyms, is_secure)),
         live: Arc::new(Semaphore::new(live::MAX_STREAMS)),
         counting: Arc::new(Semaphore::new(1)),
         is_faultless,
@@ -105,11 +127,14 @@ pub fn routes(app: &Arc<AppState>, api: Router, is_faultless: bool) -> Router {
         .route("/ui/review/picked", post(review::resolve_picked))
         .route(policies::PATH, get(policies::show))
         .route("/ui/{*rest}", get(no_such_view))
+        .layer(from_fn_with_state(state.clone(), session::authenticate))
+        .route(login::PATH, get(login::show).post(login::begin))
+        .route(login::LOGOUT_PATH, post(login::end))
         .method_not_allowed_fallback(async || Failure::no_such_method())
         .layer(DefaultBodyLimit::max(limits::MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::clone(app), limits::within_deadline))
-        .layer(from_fn(same_origin::check));
+        .layer(from_fn_with_state(state.clone(), same_origin::check));
     Router::new()
         .route("/", get(root))
         .route("/ui", get(|| async { Redirect::permanent("/ui/") }))

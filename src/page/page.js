@@ -41,6 +41,27 @@ addEventListener("pageshow", () => {
   disabledHere.clear();
 });
 
+// ---- Log in with the key of the address -----------------------------------------------------------
+
+// The link that the service prints has the local key in its fragment, which browsers do not send.
+const key = /^#key=(\w+)$/.exec(location.hash)?.[1];
+
+function logIn(fields) {
+  const form = Object.assign(document.createElement("form"), { method: "post", action: "/ui/login" });
+  for (const [name, value] of Object.entries(fields)) {
+    form.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
+  }
+  document.body.append(form);
+  form.submit();
+}
+
+if (key !== undefined) {
+  const view = location.pathname + location.search;
+  history.replaceState(history.state, "", view);
+  // With API keys there is no such link: a stranger's could log a reader in with the stranger's key.
+  if (document.querySelector("[data-takes-key]") !== null) logIn({ key, next: view });
+}
+
 // ---- Live rows ------------------------------------------------------------------------------------
 
 const live = document.querySelector("[data-live]");

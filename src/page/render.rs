@@ -8,8 +8,9 @@ use axum::response::{IntoResponse, Response};
 use maud::html;
 
 use crate::http::error::{PROBLEM_JSON, Problem};
+use crate::page::PageState;
+use crate::page::document::document;
 use crate::page::failure::Failure;
-use crate::page::{PageState, layout};
 
 /// Writes failures out, those of the layers that the page shares with the API included. A request that
 /// is not for the page, such as one for `/`, gets the problem as JSON.
@@ -45,7 +46,7 @@ pub(super) async fn write_failures(
             p { a href="/ui/" { "Overview" } }
         }
     };
-    let mut rendered = (status, layout::bare(&page.assets, &title, &content)).into_response();
+    let mut rendered = (status, document(&page.assets, &title, &content)).into_response();
     if let Some(allow) = response.headers_mut().remove(header::ALLOW) {
         rendered.headers_mut().insert(header::ALLOW, allow);
     }

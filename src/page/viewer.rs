@@ -1,13 +1,15 @@
 //! Who looks at the page, and as which tenant. Without API keys everyone may read, and the parameter
-//! `tenant` of the URL chooses the tenant.
+//! `tenant` of the URL chooses the tenant. `session` decides who the caller is.
 
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Query};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
+use crate::domain::tenant::{self, TENANT};
 use crate::keys::access::Caller;
 use crate::keys::identity::{Claimed, Identity};
 use crate::page::PageState;
@@ -55,15 +57,35 @@ impl Viewer {
     }
 }
 
+/// The tenant that the URL names, if any.
+fn tenant_in_url(parts: &Parts) -> Result<Option<String>, Failure> {
+    let chosen = Query::<ChosenTenant>::try_from_uri(&parts.uri).ok();
+    let chosen = chosen.and_then(|Query(chosen)| chosen.tenant);
+    let Some(chosen) = chosen.filter(|chosen| !chosen.is_empty()) else {
+        return Ok(None);
+    };
+    match tenant::parse_tenant(&chosen) {
+        Some(_) => Ok(Some(chosen)),
+        None => {
+            let detail = format!("Write {TENANT}.");
+            let title = "There cannot be such a tenant";
+            Err(Failure::new(StatusCode::BAD_REQUEST, title, detail))
+        }
+    }
+}
+
 impl FromRequestParts<PageState> for Viewer {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, page: &PageState) -> Result<Self, Failure> {
-        let caller = page.app.access.caller(&parts.headers);
-        let chosen = Query::<ChosenTenant>::try_from_uri(&parts.uri);
-        let tenant_in_url = chosen.ok().and_then(|Query(chosen)| chosen.tenant);
+        let caller = parts.extensions.get::<Caller>().cloned();
+        let caller = caller.ok_or_else(Failure::internal)?;
+        let tenant_in_url = match &caller {
+            Caller::Holder(key) if key.tenant_id.is_some() => None,
+            _ => tenant_in_url(parts)?,
+        };
         let claimed = Claimed {
-            tenant_id: tenant_in_url.as_deref().filter(|tenant| !tenant.is_empty()),
+            tenant_id: tenant_in_url.as_deref(),
             user_id: None,
         };
         let identity = Identity::of(&caller, claimed).ok_or_else(Failure::internal)?;

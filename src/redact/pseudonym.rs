@@ -46,14 +46,28 @@ impl Pseudonyms {
         new_key().map(Self)
     }
 
+    /// A key for another purpose, from which this one cannot be found. Whoever shares the key of the
+    /// pseudonyms, as replicas do, gets the same one.
+    pub fn key_for(&self, purpose: &str) -> [u8; 32] {
+        let mut hash = self.keyed_hash();
+        // No id of a person that is hashed as a pseudonym begins with a control character.
+        hash.update(b"\0");
+        hash.update(purpose.as_bytes());
+        hash.finalize().into_bytes().into()
+    }
+
+    fn keyed_hash(&self) -> Hmac<Sha256> {
+        Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes())
+            .expect("HMAC takes keys of any length")
+    }
+
     /// The id in telemetry: the id itself, or if it is personal data, `role` and a keyed hash
     /// (HMAC-SHA-256).
     pub fn name<'a>(&self, role: &str, id: &'a str) -> Cow<'a, str> {
         if redact(id) == id {
             return id.into();
         }
-        let mut hash = Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes())
-            .expect("HMAC takes keys of any length");
+        let mut hash = self.keyed_hash();
         // A person is one person in every spelling. Other ids have one already, or none.
         hash.update(
             match role {

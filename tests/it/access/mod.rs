@@ -1,8 +1,10 @@
 //! Who can do what, with each set-up: `start` tests what the program prints and which settings it
-//! accepts, `local_key` the key of a service without API keys. What API keys admit and show is tested in
-//! `crate::keys`.
+//! accepts, `local_key` the key of a service without API keys, `sessions` how a browser logs in and out, and
+//! `same_origin` that no other site acts for it. What API keys admit and show is tested in `crate::keys`.
 
 mod local_key;
+mod same_origin;
+mod sessions;
 mod start;
 
 use clap::Parser;
@@ -14,4 +16,10 @@ use expense_agent::telemetry::settings::Variables;
 fn built(flags: &[&str]) -> Result<Config, ConfigErrors> {
     let cli = Cli::try_parse_from([&["expense-agent"], flags].concat()).unwrap();
     Config::build(cli.settings, &Variables::new())
+}
+
+/// A client that shows redirects instead of following them.
+fn browser() -> reqwest::Client {
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    client.build().unwrap()
 }

@@ -253,9 +253,8 @@ impl TestApp {
         if let Some(folder) = &folder {
             config.store = Store::Sqlite(folder.path().to_owned());
         }
-        let app = App::build(&config, clock, telemetry.instruments())
-            .await
-            .unwrap();
+        let app = App::build(&config, clock, telemetry.instruments()).await;
+        let app = app.unwrap().with_page(&pseudonyms());
         let local_key = app.local_key().map(|key| key.expose_secret().to_owned());
         let listener = TcpListener::bind(config.http.listen).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
