@@ -43,23 +43,20 @@ addEventListener("pageshow", () => {
 
 // ---- Log in with the key of the address -----------------------------------------------------------
 
-// The link that the service prints has the local key in its fragment, which browsers do not send.
+// The link that the service prints has the local key in its fragment, which browsers do not send. With
+// API keys there is no such link: a stranger's would log the reader in with the stranger's key.
 const key = /^#key=(\w+)$/.exec(location.hash)?.[1];
-
-function logIn(fields) {
-  const form = Object.assign(document.createElement("form"), { method: "post", action: "/ui/login" });
-  for (const [name, value] of Object.entries(fields)) {
-    form.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
-  }
-  document.body.append(form);
-  form.submit();
-}
-
 if (key !== undefined) {
-  const view = location.pathname + location.search;
-  history.replaceState(history.state, "", view);
-  // With API keys there is no such link: a stranger's could log a reader in with the stranger's key.
-  if (document.querySelector("[data-takes-key]") !== null) logIn({ key, next: view });
+  const next = location.pathname + location.search;
+  history.replaceState(null, "", next);
+  if (document.querySelector("[data-takes-key]") !== null) {
+    const form = Object.assign(document.createElement("form"), { method: "post", action: "/ui/login", hidden: true });
+    for (const [name, value] of Object.entries({ key, next })) {
+      form.append(Object.assign(document.createElement("input"), { name, value }));
+    }
+    document.body.append(form);
+    form.submit();
+  }
 }
 
 // ---- Live rows ------------------------------------------------------------------------------------
