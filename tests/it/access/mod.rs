@@ -1,10 +1,11 @@
 //! Who can do what, with each set-up: `start` tests what the program prints and which settings it
-//! accepts, `local_key` the key of a service without API keys, `sessions` how a browser logs in and out, and
-//! `same_origin` that no other site acts for it. What API keys admit and show is tested in `crate::keys`.
+//! accepts, `local_key` the key of a service without API keys, `sessions` how a browser logs in and out,
+//! `same_origin` that no other site acts for it, and `setups` the defaults of every way to run the service. What API keys admit and show is tested in `crate::keys`.
 
 mod local_key;
 mod same_origin;
 mod sessions;
+mod setups;
 mod start;
 
 use clap::Parser;
