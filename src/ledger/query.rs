@@ -15,7 +15,7 @@ use crate::domain::ruling::{Outcome, Role};
 use crate::domain::validation::ValidationType;
 use crate::ledger::Ledger;
 use crate::ledger::error::LedgerError;
-use crate::ledger::statement::query;
+use crate::ledger::statement::{Columns, query};
 use crate::ledger::visibility;
 use crate::spelling;
 
@@ -149,13 +149,26 @@ impl Ledger {
         filter: &Filter,
         page: PageRequest,
     ) -> Result<Page, LedgerError> {
-        let (sql, values) = select(tenant_id, seen_by, filter, page);
+        let rows: Vec<Row> = self.rows(SELECT, tenant_id, seen_by, filter, page).await?;
+        let decisions = rows.into_iter().map(stored_decision);
+        Ok(Page::of(decisions.collect::<Result<_, _>>()?, page.limit))
+    }
+
+    /// The rows of a page, and one more if there is a next page, as this head of the statement reads
+    /// them.
+    pub(super) async fn rows<T: Columns>(
+        &self,
+        head: &str,
+        tenant_id: &str,
+        seen_by: Option<&str>,
+        filter: &Filter,
+        page: PageRequest,
+    ) -> Result<Vec<T>, LedgerError> {
+        let (sql, values) = select(head, tenant_id, seen_by, filter, page);
         let query = values
             .iter()
             .fold(query(AssertSqlSafe(sql)), |query, value| query.bind(value));
-        let rows: Vec<Row> = query.fetch_all(&mut self.pool.acquire().await?).await?;
-        let decisions = rows.into_iter().map(stored_decision);
-        Ok(Page::of(decisions.collect::<Result<_, _>>()?, page.limit))
+        Ok(query.fetch_all(&mut self.pool.acquire().await?).await?)
     }
 
     /// What waits for each role, over all tenants. Roles for which nothing waits are absent.
@@ -188,6 +201,7 @@ fn received_at(id: Uuid) -> Option<Timestamp> {
 /// With each filter alone an index finds the page, however many decisions there are. Only a pair of
 /// filters that hardly ever match together reads more.
 fn select(
+    head: &str,
     tenant_id: &str,
     seen_by: Option<&str>,
     filter: &Filter,
@@ -196,7 +210,7 @@ fn select(
     let columns = column_filters(filter);
     let is_unfiltered = seen_by.is_none() && columns.iter().all(|(_, _, value)| value.is_none());
     let mut sql =
-        format!("{SELECT} WHERE decision.tenant_id = $1 AND decision.superseded_by IS NULL");
+        format!("{head} WHERE decision.tenant_id = $1 AND decision.superseded_by IS NULL");
     let mut values = vec![tenant_id.to_owned()];
     for (column, suffix, value) in columns {
         let Some(value) = value else { continue };

@@ -4,6 +4,8 @@
 //! there. The filters that an index answers are in `query` and narrow down what is read.
 
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::domain::credit::Payment;
@@ -13,11 +15,11 @@ use crate::domain::step::PromptRef;
 use crate::domain::validation::Validation;
 use crate::ledger::Ledger;
 use crate::ledger::error::LedgerError;
-use crate::ledger::query::{Filter, PageRequest, StoredDecision};
+use crate::ledger::query::{Filter, PageRequest, SELECT, StoredDecision, read, stored_decision};
 use crate::spelling;
 
-/// The most decisions that one search compares.
-pub const MAX_COMPARED: u32 = 2_000;
+/// The most decisions that one search compares: some 30 ms.
+pub const MAX_COMPARED: u32 = 1_000;
 /// Decisions that are read at a time. Other tasks run between two reads.
 const BATCH: u32 = 250;
 
@@ -107,64 +109,128 @@ impl Ledger {
                 stopped: None,
             });
         }
+        let head = SELECT.replacen("SELECT", "SELECT decision.id,", 1);
         let wanted = Wanted::new(&search.content);
         let n_asked = usize::try_from(page.limit).unwrap_or(usize::MAX);
-        let mut found = Found {
-            decisions: Vec::new(),
-            next: None,
-            stopped: None,
-        };
+        let mut decisions = Vec::new();
         let mut after = page.after;
         let mut n_compared = 0;
         loop {
             let limit = BATCH.min(MAX_COMPARED - n_compared);
             let batch = PageRequest { after, limit };
-            let read = self.list(tenant_id, seen_by, &search.filter, batch).await?;
-            let mut unread = read.decisions.into_iter();
-            while found.decisions.len() < n_asked
-                && let Some(stored) = unread.next()
-            {
-                n_compared += 1;
-                let last = &stored.decision;
-                (after, found.stopped) = (
-                    Some(last.id),
-                    Some(Stopped {
-                        n_compared,
-                        received_at: last.received_at,
-                    }),
-                );
-                if wanted.matches(&stored) {
-                    found.decisions.push(stored);
+            let filter = &search.filter;
+            let rows: Vec<FoundRow> = self.rows(&head, tenant_id, seen_by, filter, batch).await?;
+            let n_rows = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+            let mut n_of_batch = 0;
+            let mut last = String::new();
+            for (id, document, resolution, superseded_by) in rows {
+                if n_of_batch == limit || decisions.len() == n_asked {
+                    break;
                 }
+                n_of_batch += 1;
+                after = id.parse().ok();
+                if wanted.may_match(&document, resolution.as_deref())? {
+                    let stored = stored_decision((document.clone(), resolution, superseded_by))?;
+                    decisions.extend(wanted.matches(&stored).then_some(stored));
+                }
+                last = document;
             }
-            let has_more = unread.next().is_some() || read.next.is_some();
-            let is_full = found.decisions.len() == n_asked;
+            n_compared += n_of_batch;
+            let has_more = n_of_batch < n_rows;
+            let is_full = decisions.len() == n_asked;
             if is_full || !has_more || n_compared == MAX_COMPARED {
-                found.next = after.filter(|_| has_more);
-                found.stopped = found.stopped.filter(|_| has_more && !is_full);
-                return Ok(found);
+                let stopped = match has_more && !is_full {
+                    true => Some(Stopped {
+                        n_compared,
+                        received_at: read::<Decision>(&last)?.received_at,
+                    }),
+                    false => None,
+                };
+                return Ok(Found {
+                    decisions,
+                    next: after.filter(|_| has_more),
+                    stopped,
+                });
             }
             tokio::task::yield_now().await;
         }
     }
 }
 
+/// The id of a decision, and its [`Row`](crate::ledger::query::Row).
+type FoundRow = (String, String, Option<String>, Option<String>);
+
 /// The conditions on documents, prepared for comparing many.
 struct Wanted<'a> {
     content: &'a Content,
     words: Vec<String>,
+    /// What the text of every document that passes contains.
+    excerpts: Vec<String>,
+}
+
+/// The texts of a document that are searched for words.
+#[derive(Deserialize)]
+struct Texts {
+    reason: String,
+    transaction: String,
+    user_id: String,
+    merchant: Option<String>,
+    category_hint: Option<String>,
 }
 
 impl<'a> Wanted<'a> {
     fn new(content: &'a Content) -> Self {
         let text = content.text.as_deref().unwrap_or_default();
+        let member = |name: &str, value: Value| format!("\"{name}\":{value}");
+        let names = [
+            &content.rule,
+            &content.model,
+            &content.prompt,
+            &content.prompt_version,
+        ];
+        let names = names
+            .into_iter()
+            .flatten()
+            .map(|name| json!(name).to_string());
+        let excerpts = [
+            content
+                .agent_outcome
+                .map(|outcome| member("agent_outcome", json!(outcome))),
+            content
+                .is_override
+                .map(|is_override| member("override", json!(is_override))),
+            (content.has_failed_check == Some(true)).then(|| member("passed", json!(false))),
+        ];
         Self {
             content,
             words: spelling::words(text),
+            excerpts: names.chain(excerpts.into_iter().flatten()).collect(),
         }
     }
 
-    /// Whether a decision passes all conditions.
+    /// Whether a decision may pass all conditions, as far as can be told without decoding it, which
+    /// takes longer than everything else. Documents are written without blanks, and a text in them
+    /// cannot contain a quotation mark, so a member is where it seems to be.
+    fn may_match(&self, document: &str, resolution: Option<&str>) -> Result<bool, LedgerError> {
+        let wanted = self.content;
+        let needs_resolution = [wanted.is_resolved, wanted.is_judged, wanted.is_overturned];
+        let lacks_resolution = resolution.is_none() && needs_resolution.contains(&Some(true));
+        if lacks_resolution
+            || !self
+                .excerpts
+                .iter()
+                .all(|excerpt| document.contains(excerpt))
+        {
+            return Ok(false);
+        }
+        if self.words.is_empty() {
+            return Ok(true);
+        }
+        let texts: Texts = read(document)?;
+        Ok(self.has_words(&texts))
+    }
+
+    /// Whether a decision that may match passes all conditions.
     fn matches(&self, stored: &StoredDecision) -> bool {
         let wanted = self.content;
         let decision = &stored.decision;
@@ -195,7 +261,6 @@ impl<'a> Wanted<'a> {
                 .is_none_or(|rule| findings.any(|finding| finding.rule == *rule))
             && is(wanted.model.as_deref().map(Some), || decision.asked_model())
             && self.uses_prompt(decision)
-            && self.has_words(decision)
     }
 
     fn uses_prompt(&self, decision: &Decision) -> bool {
@@ -218,23 +283,17 @@ impl<'a> Wanted<'a> {
         is_any || prompts.any(is_wanted)
     }
 
-    fn has_words(&self, decision: &Decision) -> bool {
-        if self.words.is_empty() {
-            return true;
-        }
-        let expense = &decision.expense;
-        let texts = [
-            Some(&decision.reason),
-            Some(&expense.transaction),
-            Some(&expense.user_id),
-        ];
-        let texts = texts
-            .into_iter()
-            .chain([expense.merchant.as_ref(), expense.category_hint.as_ref()]);
-        let words: Vec<String> = texts
-            .flatten()
-            .flat_map(|text| spelling::words(text))
-            .collect();
+    fn has_words(&self, texts: &Texts) -> bool {
+        let Texts {
+            reason,
+            transaction,
+            user_id,
+            merchant,
+            category_hint,
+        } = texts;
+        let required = [reason, transaction, user_id].into_iter();
+        let all = required.chain(merchant).chain(category_hint);
+        let words: Vec<String> = all.flat_map(|text| spelling::words(text)).collect();
         let is_there = |wanted: &String| words.iter().any(|word| word.starts_with(wanted));
         self.words.iter().all(is_there)
     }
