@@ -206,10 +206,10 @@ impl Durations {
     }
 }
 
-/// A span of time that ends now. It consists of whole hours or days in UTC, of which the last one has
+/// A time range that ends now. It consists of whole hours or days in UTC, of which the last one has
 /// not ended yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, VariantArray, VariantNames)]
-pub enum Span {
+pub enum TimeRange {
     /// 24 hours.
     #[strum(to_string = "24h")]
     Day,
@@ -229,7 +229,7 @@ pub fn hour_of(moment: Timestamp) -> i64 {
     moment.as_second().div_euclid(HOUR)
 }
 
-impl Span {
+impl TimeRange {
     /// How many hours each of its parts has, and how many parts there are.
     fn parts(self) -> (i64, usize) {
         match self {
@@ -240,11 +240,11 @@ impl Span {
     }
 }
 
-/// The figures of a span, part by part.
+/// The figures of a time range, part by part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Series {
-    /// Which span.
-    pub span: Span,
+    /// Which time range.
+    pub range: TimeRange,
     /// The hour that it begins with, in hours since 1970.
     pub first_hour: i64,
     /// The figures of its hours or days, the oldest first.
@@ -254,13 +254,13 @@ pub struct Series {
 }
 
 impl Series {
-    /// An empty series of the span that ends now.
-    pub fn new(span: Span, now: Timestamp) -> Self {
-        let (hours, n_parts) = span.parts();
+    /// An empty series of a time range that ends now.
+    pub fn new(range: TimeRange, now: Timestamp) -> Self {
+        let (hours, n_parts) = range.parts();
         let last_part = hour_of(now).div_euclid(hours) * hours;
         let n_before = i64::try_from(n_parts - 1).unwrap_or_default();
         Self {
-            span,
+            range,
             first_hour: last_part - n_before * hours,
             parts: vec![Figures::default(); n_parts],
             total: Figures::default(),
@@ -270,7 +270,7 @@ impl Series {
     /// Adds the figures of an hour. Those of an hour that has not begun belong to the last part: the
     /// clock of another replica may be ahead.
     pub fn add(&mut self, hour: i64, figures: &Figures) {
-        let (hours, n_parts) = self.span.parts();
+        let (hours, n_parts) = self.range.parts();
         let part = (hour - self.first_hour).div_euclid(hours);
         let Ok(part) = usize::try_from(part) else {
             return;
@@ -279,14 +279,14 @@ impl Series {
         self.total.add(figures);
     }
 
-    /// When the span began.
+    /// When the time range began.
     pub fn from(&self) -> Timestamp {
         begin_of(self.first_hour)
     }
 
     /// When each part began.
     pub fn begins(&self) -> impl Iterator<Item = Timestamp> {
-        let (hours, _) = self.span.parts();
+        let (hours, _) = self.range.parts();
         let first_hours = (self.first_hour..).step_by(usize::try_from(hours).unwrap_or(1));
         first_hours.map(begin_of).take(self.parts.len())
     }

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::domain::decision::Decision;
-use crate::domain::figures::{Figures, Series, Span, hour_of};
+use crate::domain::figures::{Figures, Series, TimeRange, hour_of};
 use crate::domain::resolution::Resolution;
 use crate::ledger::Ledger;
 use crate::ledger::error::{LedgerError, RecordError};
@@ -47,17 +47,17 @@ impl Counted {
 }
 
 impl Ledger {
-    /// The figures of a tenant over a span that ends now, as far as they are counted.
+    /// The figures of a tenant over a time range that ends now, as far as they are counted.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn figures(
         &self,
         tenant_id: &str,
-        span: Span,
+        range: TimeRange,
         now: Timestamp,
     ) -> Result<Series, LedgerError> {
-        let mut series = Series::new(span, now);
+        let mut series = Series::new(range, now);
         let rows: Vec<(i64, String)> =
             query("SELECT hour, document FROM figures WHERE tenant_id = $1 AND hour >= $2")
                 .bind(tenant_id)

@@ -34,8 +34,8 @@ const FLIGHT: [(&str, &str); 3] = [
 /// The parameters of the URL.
 #[derive(Deserialize)]
 pub(super) struct Chosen {
-    /// The span of the figures.
-    span: Option<String>,
+    /// The time range of the figures.
+    range: Option<String>,
 }
 
 /// `GET /ui/`
@@ -46,18 +46,19 @@ pub(super) async fn show(
 ) -> Result<Markup, Failure> {
     let flight = FLIGHT.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let form = FormFields(flight.to_vec());
-    draw(&page, &viewer, &form, None, chosen.span.as_deref()).await
+    draw(&page, &viewer, &form, None, chosen.range.as_deref()).await
 }
 
-/// The view with these values in the form, with what is wrong with them, and with the figures of a span.
+/// The view with these values in the form, with what is wrong with them, and with the figures of a
+/// time range.
 pub(super) async fn draw(
     page: &PageState,
     viewer: &Viewer,
     form: &FormFields,
     refusal: Option<&str>,
-    span: Option<&str>,
+    range: Option<&str>,
 ) -> Result<Markup, Failure> {
-    let figures = figures::section(page, viewer, span).await?;
+    let figures = figures::section(page, viewer, range).await?;
     let identity = &viewer.identity;
     let ledger = &page.app.agent.ledger;
     let n_known = ledger.chain_length(&identity.tenant_id).await?;

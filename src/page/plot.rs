@@ -1,6 +1,6 @@
-//! Plots as SVG: a bar for each part of a span, stacked of the values of several series. The script
-//! draws nothing. Colours are classes of the style sheet, because the page allows no inline style;
-//! each bar says its values when it is pointed at, and `figures` has them as a table.
+//! Plots as SVG: a bar for each part of a time range, of the values of several series. The script draws
+//! nothing. Colours are classes of the style sheet, because the page allows no inline style; each bar
+//! says its values when it is pointed at, and `figures` has them as a table.
 //!
 //! The drawing stretches to the width that there is, so it has no text: words stand beside it.
 
@@ -31,6 +31,9 @@ pub struct Plot<'a> {
     pub parts: &'a [String],
     /// The series, from the bottom of a bar to its top.
     pub series: Vec<Series<'a>>,
+    /// Whether the values of a bar add up. Otherwise each begins at the line, and the later ones are
+    /// drawn over the earlier ones.
+    pub is_stacked: bool,
     /// How a value is written.
     pub written: fn(i64) -> String,
 }
@@ -38,7 +41,7 @@ pub struct Plot<'a> {
 impl Plot<'_> {
     /// The plot with its title, legend and axes.
     pub fn draw(&self) -> Markup {
-        let scale = Scale::of(&self.series);
+        let scale = self.scale();
         let width = STEP * i64::try_from(self.parts.len()).unwrap_or_default();
         let largest = (self.written)(scale.top);
         html! {
@@ -72,8 +75,8 @@ impl Plot<'_> {
         for series in &self.series {
             let value = series.values[part];
             let end = if value < 0 { &mut below } else { &mut above };
-            let begin = *end;
-            *end += value;
+            let begin = if self.is_stacked { *end } else { 0 };
+            *end = begin + value;
             let (top, bottom) = (scale.y(begin.max(*end)), scale.y(begin.min(*end)));
             if value != 0 {
                 // A value that is too small for the scale is still seen.
@@ -88,6 +91,23 @@ impl Plot<'_> {
                 title { (self.words(part)) }
                 @for (class, y, height) in boxes { rect.(class) x=(x) y=(y) width=(STEP - GAP) height=(height) {} }
             }
+        }
+    }
+
+    fn scale(&self) -> Scale {
+        let ends = |is_wanted: fn(i64) -> bool| {
+            (0..self.parts.len()).flat_map(move |part| {
+                let values = self.series.iter().map(move |series| series.values[part]);
+                let values = values.filter(move |value| is_wanted(*value));
+                match self.is_stacked {
+                    true => vec![values.sum()],
+                    false => values.collect(),
+                }
+            })
+        };
+        Scale {
+            bottom: ends(|value| value < 0).min().unwrap_or_default(),
+            top: ends(|value| value > 0).max().unwrap_or_default(),
         }
     }
 
@@ -108,20 +128,6 @@ struct Scale {
 }
 
 impl Scale {
-    fn of(series: &[Series<'_>]) -> Self {
-        let n_parts = series.first().map_or(0, |series| series.values.len());
-        let sums = |is_wanted: fn(i64) -> bool| {
-            (0..n_parts).map(move |part| {
-                let values = series.iter().map(|series| series.values[part]);
-                values.filter(|value| is_wanted(*value)).sum::<i64>()
-            })
-        };
-        Self {
-            bottom: sums(|value| value < 0).min().unwrap_or_default(),
-            top: sums(|value| value > 0).max().unwrap_or_default(),
-        }
-    }
-
     /// How far below the upper edge a value is.
     fn y(&self, value: i64) -> i64 {
         let height = i128::from(self.top) - i128::from(self.bottom);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use maud::{Markup, html};
 use strum::VariantArray;
 
-use crate::domain::figures::{Figures, Series, Span};
+use crate::domain::figures::{Figures, Series, TimeRange};
 use crate::domain::money::{Currency, to_minor};
 use crate::domain::ruling::Outcome;
 use crate::error_chain::error_chain;
@@ -27,31 +27,33 @@ const TIMES_BEFORE_ANSWER: usize = 2;
 /// Currencies of which the payments are drawn.
 const DRAWN_CURRENCIES: usize = 3;
 
-/// The figures of the span that the parameter `span` of the URL names.
+/// The figures of the time range that the parameter `range` of the URL names.
 ///
 /// # Errors
 /// When the ledger cannot be read.
 pub(super) async fn section(
     page: &PageState,
     viewer: &Viewer,
-    span: Option<&str>,
+    range: Option<&str>,
 ) -> Result<Markup, Failure> {
     if viewer.identity.own_only().is_some() {
         return Ok(html! {});
     }
-    let span = span.and_then(|span| span.parse().ok()).unwrap_or(Span::Day);
+    let range = range
+        .and_then(|range| range.parse().ok())
+        .unwrap_or(TimeRange::Day);
     let tenant_id = &viewer.identity.tenant_id;
     let counted = count(page, tenant_id).await?;
     let ledger = &page.app.agent.ledger;
     let series = ledger
-        .figures(tenant_id, span, page.app.clock.now())
+        .figures(tenant_id, range, page.app.clock.now())
         .await?;
     let waiting = tiles::waiting(ledger, viewer).await?;
     Ok(html! {
         section.figures aria-labelledby="figures" {
             div.bar {
-                h2 #figures { "Decisions of the last " (words(span)) }
-                nav aria-label="Span" { (spans(viewer, span)) }
+                h2 #figures { "Decisions of the last " (words(range)) }
+                nav aria-label="Time range" { (ranges(viewer, range)) }
             }
             (age(&series, counted))
             (tiles::all(viewer, &series))
@@ -63,19 +65,19 @@ pub(super) async fn section(
     })
 }
 
-fn words(span: Span) -> &'static str {
-    match span {
-        Span::Day => "24 hours",
-        Span::Week => "7 days",
-        Span::Month => "30 days",
+fn words(range: TimeRange) -> &'static str {
+    match range {
+        TimeRange::Day => "24 hours",
+        TimeRange::Week => "7 days",
+        TimeRange::Month => "30 days",
     }
 }
 
-fn spans(viewer: &Viewer, chosen: Span) -> Markup {
+fn ranges(viewer: &Viewer, chosen: TimeRange) -> Markup {
     html! {
-        @for span in Span::VARIANTS {
-            a href=(viewer.href("/ui/", &[("span", &span.to_string())]))
-                aria-current=[(*span == chosen).then_some("true")] { (words(*span)) }
+        @for range in TimeRange::VARIANTS {
+            a href=(viewer.href("/ui/", &[("range", &range.to_string())]))
+                aria-current=[(*range == chosen).then_some("true")] { (words(*range)) }
         }
     }
 }
@@ -128,6 +130,7 @@ fn age(series: &Series, counted: Counted) -> Markup {
     html! {
         p.muted.small {
             "Received since " (format::time(series.from())) ", whenever they were resolved. "
+            "Hours and days are in UTC. "
             @if counted.n_behind() <= 0 { "Counted just now." }
             @else {
                 "Counted up to "
@@ -140,9 +143,9 @@ fn age(series: &Series, counted: Counted) -> Markup {
 
 /// The names of the parts of a series.
 fn parts(series: &Series) -> Vec<String> {
-    let pattern = match series.span {
-        Span::Day => "%H:%M",
-        Span::Week | Span::Month => "%b %-d",
+    let pattern = match series.range {
+        TimeRange::Day => "%H:%M",
+        TimeRange::Week | TimeRange::Month => "%b %-d",
     };
     series
         .begins()
@@ -153,9 +156,9 @@ fn parts(series: &Series) -> Vec<String> {
 fn plots(series: &Series) -> Markup {
     let names = parts(series);
     let values = |value: &dyn Fn(&Figures) -> i64| series.parts.iter().map(value).collect();
-    let part = match series.span {
-        Span::Day => "hour",
-        Span::Week | Span::Month => "day",
+    let part = match series.range {
+        TimeRange::Day => "hour",
+        TimeRange::Week | TimeRange::Month => "day",
     };
     let outcomes = [
         (Outcome::Approved, "approved"),
@@ -180,8 +183,8 @@ fn plots(series: &Series) -> Markup {
     let error_title = format!("Semantic errors per {part}, share of the decisions");
     html! {
         div.plots {
-            (Plot { title: &title, parts: &names, series: by_outcome.into(), written: |n| n.to_string() }.draw())
-            (Plot { title: &error_title, parts: &names, series: vec![failed], written: format::per_mille }.draw())
+            (Plot { title: &title, parts: &names, series: by_outcome.into(), is_stacked: true, written: |n| n.to_string() }.draw())
+            (Plot { title: &error_title, parts: &names, series: vec![failed], is_stacked: true, written: format::per_mille }.draw())
             @for code in drawn_currencies(series) { (paid(series, &names, part, code)) }
         }
     }
@@ -217,6 +220,7 @@ fn paid(series: &Series, names: &[String], part: &str, code: &str) -> Markup {
         title: &title,
         parts: names,
         series: vec![series],
+        is_stacked: true,
         written: |n| n.to_string(),
     }
     .draw()

@@ -17,7 +17,7 @@ use crate::page::format;
 use crate::page::plot::{self, Plot};
 use crate::page::viewer::Viewer;
 
-/// The tiles of a span.
+/// The tiles of a time range.
 pub(super) fn all(viewer: &Viewer, series: &Series) -> Markup {
     let total = &series.total;
     let from = series.from().to_string();
@@ -83,7 +83,7 @@ fn open(figures: &Figures) -> i64 {
 fn by_outcome(total: &Figures, list: &dyn Fn(Option<(&str, &str)>) -> String) -> Markup {
     html! {
         @for (outcome, n) in &total.outcomes {
-            a href=(list(Some(("outcome", outcome.into())))) { (n) " " (format::outcome(outcome.into())) } " "
+            span.line { a href=(list(Some(("outcome", outcome.into())))) { (format::outcome(outcome.into())) " " (n) } }
         }
     }
 }
@@ -100,7 +100,7 @@ pub(super) fn amounts(by_code: &BTreeMap<String, Decimal>) -> Markup {
     }
 }
 
-/// How long the steps took, with the 95th percentile of each part of the span.
+/// How long the steps took, over the whole time range and part by part.
 pub(super) fn steps(viewer: &Viewer, series: &Series) -> Markup {
     let from = series.from().to_string();
     let names = super::parts(series);
@@ -114,12 +114,11 @@ pub(super) fn steps(viewer: &Viewer, series: &Series) -> Markup {
             div.plots {
                 @for (step, durations) in &series.total.durations {
                     div {
+                        (latency(series, &names, *step))
                         p.small {
-                            b { (step.to_string().replace('_', " ")) }
-                            ": half within " b { (percentile(durations, 50)) } ", 95 % within " b { (percentile(durations, 95)) }
+                            "Half within " b { (written(durations, 50)) } ", 95 % within " b { (written(durations, 95)) }
                             ", of " a href=(list(step)) { (durations.len()) }
                         }
-                        (latency(series, &names, *step))
                     }
                 }
             }
@@ -127,43 +126,42 @@ pub(super) fn steps(viewer: &Viewer, series: &Series) -> Markup {
     }
 }
 
-fn percentile(durations: &Durations, per_cent: u8) -> String {
-    let micros = durations
-        .percentile(per_cent)
-        .and_then(|micros| i64::try_from(micros).ok());
-    format::micros(micros.unwrap_or_default())
+fn written(durations: &Durations, per_cent: u8) -> String {
+    format::micros(percentile(durations, per_cent))
+}
+
+fn percentile(durations: &Durations, per_cent: u8) -> i64 {
+    let micros = durations.percentile(per_cent);
+    micros
+        .and_then(|micros| i64::try_from(micros).ok())
+        .unwrap_or_default()
 }
 
 /// The percentiles of a step, part by part.
 fn latency(series: &Series, names: &[String], step: Step) -> Markup {
-    let percentile = |figures: &Figures, per_cent| {
-        let durations = figures.durations.get(&step);
-        let micros = durations.and_then(|durations| durations.percentile(per_cent));
-        micros
-            .and_then(|micros| i64::try_from(micros).ok())
-            .unwrap_or_default()
+    let values = |per_cent| {
+        let parts = series
+            .parts
+            .iter()
+            .map(|figures| figures.durations.get(&step));
+        parts.map(move |durations| durations.map_or(0, |durations| percentile(durations, per_cent)))
     };
-    let halves = series.parts.iter().map(|figures| percentile(figures, 50));
-    // The upper percentile is drawn on top of the lower one, so that it ends at its own height.
-    let rest = series
-        .parts
-        .iter()
-        .map(|figures| percentile(figures, 95) - percentile(figures, 50));
     Plot {
-        title: "",
+        title: &step.to_string().replace('_', " "),
         parts: names,
         series: vec![
             plot::Series {
-                name: "p50",
-                class: "p50",
-                values: halves.collect(),
+                name: "95 % within",
+                class: "p95",
+                values: values(95).collect(),
             },
             plot::Series {
-                name: "p95 above it",
-                class: "p95",
-                values: rest.collect(),
+                name: "half within",
+                class: "p50",
+                values: values(50).collect(),
             },
         ],
+        is_stacked: false,
         written: format::micros,
     }
     .draw()
@@ -198,7 +196,7 @@ pub(super) async fn waiting(ledger: &Ledger, viewer: &Viewer) -> Result<Markup, 
         h3 { "Waiting for a person" }
         @if rows.is_empty() { p.muted { "Nothing waits." } }
         @else {
-            table {
+            div.scroll { table {
                 thead { tr { th { "Role, at least" } th.number { "Decisions" } th { "The oldest was received" } } }
                 tbody {
                     @for (role, n, oldest) in rows {
@@ -211,7 +209,7 @@ pub(super) async fn waiting(ledger: &Ledger, viewer: &Viewer) -> Result<Markup, 
                         }
                     }
                 }
-            }
+            } }
         }
     })
 }

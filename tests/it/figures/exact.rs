@@ -1,8 +1,10 @@
 //! Each figure is the size of the list that it links to, and decisions that lists leave out, or that no
 //! chain holds, are in none.
 
+use expense_agent::config::Config;
 use expense_agent::config::model::ModelConfig;
-use expense_agent::domain::figures::{Figures, Series, Span};
+use expense_agent::domain::figures::{Figures, Series, TimeRange};
+use expense_agent::domain::ruling::Outcome;
 use expense_agent::domain::step::Step;
 use expense_agent::ledger::search::{Content, Search};
 use expense_agent::ledger::{Filter, Ledger, PageRequest};
@@ -16,7 +18,6 @@ use crate::harness::expenses::{expense, flight, laptop, meal, numbered_ride, pat
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::store::{TestStore, on_each_store};
 use crate::harness::{TestApp, config};
-use expense_agent::config::Config;
 
 /// Decisions of every outcome, some with failures and overrides, some of them resolved.
 async fn decide_and_resolve(store: &TestStore) {
@@ -90,7 +91,7 @@ async fn every_figure_is_the_size_of_the_list_that_it_links_to() {
         let ledger = Ledger::open(&store.store).await.unwrap();
         let series = counted(&ledger, "default").await;
         let total = &series.total;
-        for outcome in expense_agent::domain::ruling::Outcome::VARIANTS {
+        for outcome in Outcome::VARIANTS {
             let outcome = outcome.parse().unwrap();
             let filter = Filter {
                 outcome: Some(outcome),
@@ -199,10 +200,10 @@ async fn decisions_from_before_the_chain_are_in_no_figure_even_when_they_are_sup
 }
 
 #[test]
-fn a_span_begins_with_a_whole_hour_or_day_and_holds_what_was_received_in_it() {
+fn a_time_range_begins_with_a_whole_hour_or_day_and_holds_what_was_received_in_it() {
     let now: Timestamp = "2026-03-14T09:26:53Z".parse().unwrap();
-    let begins = |span| {
-        let series = Series::new(span, now);
+    let begins = |range| {
+        let series = Series::new(range, now);
         let last = series.begins().last().unwrap();
         (
             series.from().to_string(),
@@ -212,17 +213,17 @@ fn a_span_begins_with_a_whole_hour_or_day_and_holds_what_was_received_in_it() {
     };
     let expected = |from: &str, n_parts, last: &str| (from.to_owned(), n_parts, last.to_owned());
     let hours = expected("2026-03-13T10:00:00Z", 24, "2026-03-14T09:00:00Z");
-    assert_eq!(begins(Span::Day), hours);
+    assert_eq!(begins(TimeRange::Day), hours);
     let days = expected("2026-03-08T00:00:00Z", 7, "2026-03-14T00:00:00Z");
-    assert_eq!(begins(Span::Week), days);
+    assert_eq!(begins(TimeRange::Week), days);
     let days = expected("2026-02-13T00:00:00Z", 30, "2026-03-14T00:00:00Z");
-    assert_eq!(begins(Span::Month), days);
+    assert_eq!(begins(TimeRange::Month), days);
 
     let one = Figures {
         n_failed: 1,
         ..Figures::default()
     };
-    let mut series = Series::new(Span::Day, now);
+    let mut series = Series::new(TimeRange::Day, now);
     let first = series.first_hour;
     for hour in [first - 1, first, first + 23, first + 30] {
         series.add(hour, &one);

@@ -6,7 +6,7 @@ mod exact;
 mod plots;
 mod view;
 
-use expense_agent::domain::figures::{Figures, Series, Span};
+use expense_agent::domain::figures::{Figures, Series, TimeRange, hour_of};
 use expense_agent::ledger::{Filter, Ledger, PageRequest, StoredDecision};
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -14,20 +14,20 @@ use uuid::Uuid;
 /// Counts all records of a tenant, and returns the figures of 30 days.
 async fn counted(ledger: &Ledger, tenant_id: &str) -> Series {
     while ledger.count(tenant_id, 200).await.unwrap().n_behind() > 0 {}
-    let span = Span::Month;
-    let figures = ledger.figures(tenant_id, span, Timestamp::now()).await;
+    let range = TimeRange::Month;
+    let figures = ledger.figures(tenant_id, range, Timestamp::now()).await;
     figures.unwrap()
 }
 
 /// The same figures, from the decisions that the list shows.
 async fn recounted(ledger: &Ledger, tenant_id: &str) -> Series {
-    let mut series = Series::new(Span::Month, Timestamp::now());
+    let mut series = Series::new(TimeRange::Month, Timestamp::now());
     for stored in listed(ledger, tenant_id).await {
         let mut figures = Figures::of_decision(&stored.decision);
         if let Some(resolution) = &stored.resolution {
             figures.add(&Figures::of_resolution(&stored.decision, resolution));
         }
-        let hour = expense_agent::domain::figures::hour_of(id_time(stored.decision.id));
+        let hour = hour_of(id_time(stored.decision.id));
         series.add(hour, &figures);
     }
     series

@@ -16,6 +16,7 @@ fn plot<'a>(parts: &'a [String], series: &[(&'a str, Vec<i64>)]) -> Plot<'a> {
         title: "Decisions <per> hour",
         parts,
         series: series.collect(),
+        is_stacked: true,
         written: |n| n.to_string(),
     }
 }
@@ -48,6 +49,14 @@ fn values_below_zero_hang_from_the_line() {
 }
 
 #[test]
+fn values_that_do_not_add_up_begin_at_the_line() {
+    let parts = names(2);
+    let mut plot = plot(&parts, &[("p95", vec![40, 9]), ("p50", vec![10, 9])]);
+    plot.is_stacked = false;
+    assert_golden("plot_of_percentiles", &lines(&plot));
+}
+
+#[test]
 fn a_plot_of_nothing_is_an_empty_axis() {
     let parts = names(2);
     let drawn = lines(&plot(&parts, &[("paid", vec![0, 0])]));
@@ -57,13 +66,16 @@ fn a_plot_of_nothing_is_an_empty_axis() {
 proptest! {
     #[test]
     fn every_bar_lies_within_the_drawing(
-        values in prop::collection::vec((any::<i32>(), any::<i32>()), 1..8)
+        values in prop::collection::vec((any::<i32>(), any::<i32>()), 1..8),
+        is_stacked: bool,
     ) {
         let parts = names(values.len());
         let (one, other): (Vec<i32>, Vec<i32>) = values.into_iter().unzip();
         let series = [one, other].map(|values| values.into_iter().map(i64::from).collect());
         let [one, other] = series;
-        let drawn = lines(&plot(&parts, &[("a", one), ("b", other)]));
+        let mut plot = plot(&parts, &[("a", one), ("b", other)]);
+        plot.is_stacked = is_stacked;
+        let drawn = lines(&plot);
         let number = |line: &str, name: &str| -> i64 {
             let (_, rest) = line.split_once(&format!(" {name}=\"")).unwrap();
             rest.split_once('"').unwrap().0.parse().unwrap()

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use expense_agent::config::Config;
+use expense_agent::config::model::ModelConfig;
+use regex::Regex;
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
-use crate::harness::expenses::{flight, id_of, laptop, meal, ride};
+use crate::harness::expenses::{flight, id_of, laptop, meal, numbered_ride, ride};
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::store::{TestStore, on_each_store};
 use crate::harness::{TestApp, config, poll};
-use expense_agent::config::Config;
 
 /// The overview as HTML.
 async fn overview(app: &TestApp, query: &str) -> String {
@@ -37,7 +39,7 @@ async fn the_overview_shows_the_figures_of_the_decisions_so_far() {
         for body in [ride(), flight(), laptop("900.00"), meal("10.00")] {
             app.decide(body).await;
         }
-        for query in ["", "span=24h", "span=7d", "span=30d", "span=nonsense"] {
+        for query in ["", "range=24h", "range=7d", "range=30d", "range=nonsense"] {
             let page = overview(&app, query).await;
             let decisions = tile(&page, "Decisions");
             assert!(
@@ -55,10 +57,71 @@ async fn the_overview_shows_the_figures_of_the_decisions_so_far() {
     .await;
 }
 
+/// The links of a page to lists of decisions, with their texts.
+fn links(page: &str) -> Vec<(String, String)> {
+    let links = page.split("<a href=\"/ui/decisions?").skip(1).map(|rest| {
+        let (query, rest) = rest.split_once("\">").unwrap();
+        let (text, _) = rest.split_once("</a>").unwrap();
+        let tag = Regex::new("<[^>]*>").unwrap();
+        (
+            query.replace("&amp;", "&"),
+            tag.replace_all(text, " ").into_owned(),
+        )
+    });
+    links.collect()
+}
+
+#[tokio::test]
+async fn every_number_that_is_a_link_leads_to_a_list_of_that_size() {
+    let faults = ["misclassify:0.3", "approve_everything:0.3"];
+    let app = TestApp::with(Config {
+        model: ModelConfig::Offline {
+            faults: faults.map(|fault| fault.parse().unwrap()).to_vec(),
+            fault_seed: 5,
+        },
+        ..config()
+    })
+    .await;
+    for n in 0..24 {
+        let body = match n % 4 {
+            0 => numbered_ride(n),
+            1 => flight(),
+            2 => laptop("900.00"),
+            _ => meal("10.00"),
+        };
+        app.decide(body).await;
+    }
+    let page = overview(&app, "").await;
+    let (_, figures) = page.split_once("<section class=\"figures\"").unwrap();
+    let (figures, _) = figures.split_once("</section>").unwrap();
+    let mut n_links = 0;
+    for (query, text) in links(figures) {
+        let numbers = text
+            .split_whitespace()
+            .filter_map(|word| word.parse::<usize>().ok());
+        let Some(number) = numbers.last() else {
+            continue;
+        };
+        let list = format!("{}/ui/decisions?{query}&limit=200", app.url);
+        let list = app
+            .client
+            .get(list)
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
+        assert_eq!(list.matches("data-id=").count(), number, "{query}: {text}");
+        n_links += 1;
+    }
+    assert!(n_links >= 10, "{figures}");
+}
+
 /// Adds copies of a decision, in the chain, as if they were decided now.
 async fn add_chained_copies(store: &TestStore, decision: &Value, n_copies: u32) {
     let id = id_of(decision);
-    let copy = format!("SUBSTR(id, 1, 24) || CAST(100000000000 + n AS TEXT)");
+    let copy = "SUBSTR(id, 1, 24) || CAST(100000000000 + n AS TEXT)";
     let numbered = format!(
         "WITH RECURSIVE numbered (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbered WHERE n < {n_copies})"
     );
