@@ -1,13 +1,14 @@
-//! How long requests take with few and many decisions in the ledger. Every ledger is filled by SQL
-//! with copies of four decisions that a service made; the hashes and shares of the copies are
-//! invented, because no request reads them. Then services on ledgers of all sizes take turns, request
-//! by request.
+//! How long requests take with few and many decisions in the ledger, those for the page included. Every
+//! ledger is filled by SQL with copies of four decisions that a service made, spread over 29 days; the
+//! hashes and shares of the copies are invented, because no request reads them. Then services on
+//! ledgers of all sizes take turns, request by request.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::ensure;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::Bench;
@@ -50,9 +51,40 @@ const LISTS: [(&str, &str); 10] = [
     ),
 ];
 
+/// The views of the page that are measured: name and path. Searches by what no index holds compare a
+/// bounded number of decisions; those that find nothing compare all of these.
+const VIEWS: [(&str, &str); 13] = [
+    ("page: overview, 24 hours", "/ui/?"),
+    ("page: overview, 30 days", "/ui/?range=30d"),
+    ("page: list", "/ui/decisions?"),
+    ("page: by outcome", "/ui/decisions?outcome=approved"),
+    (
+        "page: by check that failed, none",
+        "/ui/decisions?failed=true",
+    ),
+    (
+        "page: by agent outcome, none",
+        "/ui/decisions?agent_outcome=error",
+    ),
+    ("page: by override", "/ui/decisions?override=true"),
+    ("page: by rule", "/ui/decisions?rule=travel-trip-cap"),
+    ("page: by model, none", "/ui/decisions?model=another"),
+    (
+        "page: by prompt version, none",
+        "/ui/decisions?prompt=decide&prompt_version=0",
+    ),
+    ("page: by text", "/ui/decisions?text=lunch"),
+    ("page: by text, none", "/ui/decisions?text=zebra"),
+    ("page: review", "/ui/review?"),
+];
+
+/// The time over which the decisions of a ledger are spread.
+const SPREAD_MS: u64 = 29 * 24 * 3_600_000;
+
 /// A service on a ledger of one size.
 struct FilledLedger {
     n_rows: u64,
+    ids: Ids,
     process: Process,
     meals: Meals,
     client: Client,
@@ -81,7 +113,10 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
             })
             .await?,
             row("GET by id", &ledgers, |ledger, n| {
-                ledger.get(&format!("/{}", id(n * 7_919 % ledger.n_rows + 1)))
+                ledger.get(&format!(
+                    "/{}",
+                    ledger.ids.get(n * 7_919 % ledger.n_rows + 1)
+                ))
             })
             .await?,
         ];
@@ -89,10 +124,14 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
             let list = |ledger: &FilledLedger, _| {
                 ledger.get(&format!(
                     "?{}",
-                    query.replace("MIDDLE", &id(ledger.n_rows / 2))
+                    query.replace("MIDDLE", &ledger.ids.get(ledger.n_rows / 2))
                 ))
             };
             rows.push(row(name, &ledgers, list).await?);
+        }
+        for (name, path) in VIEWS {
+            let view = |ledger: &FilledLedger, _| ledger.view(path);
+            rows.push(row(name, &ledgers, view).await?);
         }
         for FilledLedger { process, store, .. } in ledgers {
             process.stop().await?;
@@ -107,7 +146,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
                 .map(|n_rows| format!("{n_rows} decisions")),
         );
         let title = format!(
-            "## {kind}: median of one request at a time in milliseconds, by decisions in the ledger"
+            "## {kind}: one request at a time in milliseconds, median / 95th percentile, by decisions in the ledger"
         );
         tables.push(Table {
             title,
@@ -118,7 +157,7 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
     Ok(tables)
 }
 
-/// The medians of one kind of request, by size.
+/// The median and the 95th percentile of one kind of request, by size.
 async fn row(
     name: &str,
     ledgers: &[FilledLedger],
@@ -147,7 +186,12 @@ async fn row(
     }
     let medians = times.iter_mut().map(|times| {
         times.sort();
-        format!("{:.2}", times[times.len() / 2].as_secs_f64() * 1_000.0)
+        let millis = |n: usize| times[n].as_secs_f64() * 1_000.0;
+        format!(
+            "{:.2} / {:.2}",
+            millis(times.len() / 2),
+            millis(times.len() * 95 / 100)
+        )
     });
     Ok(std::iter::once(name.to_owned()).chain(medians).collect())
 }
@@ -185,7 +229,8 @@ impl FilledLedger {
             );
         }
         process.stop().await?;
-        execute(&store.url, filling_sql(kind, n_rows)).await?;
+        let ids = Ids::new(n_rows)?;
+        execute(&store.url, filling_sql(kind, n_rows, ids)).await?;
         let tidying = if kind == StoreKind::Postgres {
             "VACUUM ANALYZE"
         } else {
@@ -194,13 +239,33 @@ impl FilledLedger {
         execute(&store.url, tidying.to_owned()).await?;
         let process = start().await?;
         let meals = Meals::new(&process.url, PEOPLE)?;
-        Ok(Self {
+        let ledger = Self {
             n_rows,
+            ids,
             process,
             meals,
             client,
             store,
-        })
+        };
+        ledger.count_figures().await?;
+        Ok(ledger)
+    }
+
+    /// Waits until the figures of the page are counted, which a look at them begins.
+    async fn count_figures(&self) -> anyhow::Result<()> {
+        loop {
+            let page = self.view("/ui/?").send().await?.text().await?;
+            if page.contains("Counted just now") {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// A request for a view; its path ends with parameters.
+    fn view(&self, path: &str) -> RequestBuilder {
+        self.client
+            .get(format!("{}{path}&tenant=tenant-0", self.process.url))
     }
 
     fn get(&self, rest: &str) -> RequestBuilder {
@@ -210,26 +275,54 @@ impl FilledLedger {
     }
 }
 
-/// The id of a copy; it sorts before any that a service generates.
-fn id(n: u64) -> String {
-    format!("00000000-0000-7000-8000-{n:012x}")
+/// The ids of the copies. They sort before any that a service generates later.
+#[derive(Clone, Copy)]
+struct Ids {
+    begin_ms: u64,
+    step_ms: u64,
+}
+
+impl Ids {
+    fn new(n_rows: u64) -> anyhow::Result<Self> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+        Ok(Self {
+            begin_ms: u64::try_from(now.as_millis())? - SPREAD_MS,
+            step_ms: SPREAD_MS / (n_rows + 1),
+        })
+    }
+
+    fn get(self, n: u64) -> String {
+        let millis = format!("{:012x}", self.begin_ms + n * self.step_ms);
+        format!("{}-{}-7000-8000-{n:012x}", &millis[..8], &millis[8..])
+    }
+
+    /// The id of the copy `i` in SQL.
+    fn sql(self, kind: StoreKind) -> String {
+        let hex = |number: &str| match kind {
+            StoreKind::Postgres => format!("lpad(to_hex({number}), 12, '0')"),
+            StoreKind::Memory | StoreKind::Sqlite => format!("printf('%012x', {number})"),
+        };
+        let millis = hex(&format!("{} + i::bigint * {}", self.begin_ms, self.step_ms));
+        let millis = match kind {
+            StoreKind::Postgres => millis,
+            StoreKind::Memory | StoreKind::Sqlite => millis.replace("::bigint", ""),
+        };
+        let n = hex("i");
+        format!("substr({millis}, 1, 8) || '-' || substr({millis}, 9, 4) || '-7000-8000-' || {n}")
+    }
 }
 
 /// SQL that copies the decisions of the tenant `default` to another tenant until there are `n_rows`,
 /// with the rows of all tables that later requests read: failed checks, hash chain, cap usage,
 /// purchases and idempotency keys.
-fn filling_sql(kind: StoreKind, n_rows: u64) -> String {
-    let (hex, date) = match kind {
-        StoreKind::Postgres => (
-            "lpad(to_hex(i), 12, '0')",
-            "(date '2020-01-01' + i / 10000)::text",
-        ),
-        StoreKind::Memory | StoreKind::Sqlite => (
-            "printf('%012x', i)",
-            "date('2020-01-01', '+' || (i / 10000) || ' days')",
-        ),
+fn filling_sql(kind: StoreKind, n_rows: u64, ids: Ids) -> String {
+    let date = match kind {
+        StoreKind::Postgres => "(date '2020-01-01' + i / 10000)::text",
+        StoreKind::Memory | StoreKind::Sqlite => {
+            "date('2020-01-01', '+' || (i / 10000) || ' days')"
+        }
     };
-    let id = format!("'00000000-0000-7000-8000-' || {hex}");
+    let id = ids.sql(kind);
     let numbers = format!(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {n_rows})"
     );
