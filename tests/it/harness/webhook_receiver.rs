@@ -141,7 +141,8 @@ impl WebhookReceiver {
     pub(crate) fn config(&self) -> NotifyConfig {
         NotifyConfig {
             receivers: vec![receiver(None, &self.url())],
-            timeout: Duration::from_secs(5),
+            // Far above what an answer takes, because a second attempt would be one too many.
+            timeout: Duration::from_secs(30),
         }
     }
 }

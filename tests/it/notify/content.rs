@@ -14,14 +14,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use sha2::Sha256;
 
-use super::{approve, keys, notifying, outbox, waiting};
+use super::{approve, keys, notifying, outbox, until_delivered, waiting};
 use crate::harness::expenses::{expense, flight, id_of, laptop, ride};
 use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::replies::{advice, category};
 use crate::harness::store::on_each_store;
 use crate::harness::webhook_receiver::{SECRET, WebhookReceiver, receiver};
-use crate::harness::{TestApp, config, openai, poll};
+use crate::harness::{TestApp, config, openai};
 
 #[tokio::test]
 async fn a_receiver_is_told_who_can_resolve_what_waits_and_how_it_was_resolved() {
@@ -60,11 +60,8 @@ async fn a_receiver_is_told_who_can_resolve_what_waits_and_how_it_was_resolved()
         }
         assert_eq!(received.len(), 2);
         assert!(open["page_url"].is_string(), "{open:#}");
-        poll::until(super::TIMEOUT, "empty outbox", async || match outbox(&store).await {
-            rows if rows.is_empty() => Ok(()),
-            rows => Err(rows),
-        })
-        .await;
+        until_delivered(&store).await;
+        assert_eq!(outbox(&store).await, []);
         app.stop().await;
     })
     .await;
@@ -122,6 +119,7 @@ async fn what_waits_for_a_day_is_notified_once() {
         let (resolved, open) = (waiting(&app).await, waiting(&app).await);
         approve(&app, &resolved).await;
         receiver.wait_for(3).await;
+        until_delivered(&store).await;
         app.stop().await;
         // A day later, and two days later.
         let app = at(24).await;
@@ -135,10 +133,12 @@ async fn what_waits_for_a_day_is_notified_once() {
             ),
             (&json!("expense.overdue"), &open["id"], &json!("manager"))
         );
+        until_delivered(&store).await;
         app.stop().await;
         let app = at(48).await;
         waiting(&app).await;
         receiver.wait_for(5).await;
+        until_delivered(&store).await;
         app.stop().await;
         let mut kinds = receiver.kinds();
         assert_eq!(kinds.split_off(3), ["expense.overdue", "expense.waiting"]);

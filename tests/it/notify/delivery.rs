@@ -8,27 +8,12 @@ use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::{TIMEOUT, approve, keys, notifying, outbox, waiting};
+use super::{TIMEOUT, approve, keys, notifying, outbox, until_delivered, waiting};
 use crate::harness::binary::Service;
 use crate::harness::expenses::{id_of, laptop, of_user};
 use crate::harness::store::{TestStore, on_each_store};
 use crate::harness::webhook_receiver::{Answer, Received, SECRET, WebhookReceiver};
 use crate::harness::{TestApp, poll};
-
-/// Waits until nothing is left to be delivered; what becomes overdue some day stays.
-async fn until_delivered(store: &TestStore) {
-    poll::until(TIMEOUT, "outbox without anything due", async || {
-        let rows = outbox(store).await;
-        let is_undue =
-            |(kind, n_attempts): &(String, i64)| kind == "expense.overdue" && *n_attempts == 0;
-        if rows.iter().all(is_undue) {
-            Ok(())
-        } else {
-            Err(rows)
-        }
-    })
-    .await;
-}
 
 /// How many attempts were made with each result.
 async fn results(app: &TestApp) -> BTreeMap<String, f64> {
@@ -78,7 +63,9 @@ async fn expect_attempts(answer: Answer, n_attempts: usize) {
     let (store, receiver, keys) = (TestStore::sqlite(), WebhookReceiver::spawn().await, keys());
     receiver.script([answer]);
     let mut config = notifying(&receiver, &store, &keys);
-    config.notify.timeout = Duration::from_secs(2);
+    if matches!(answer, Answer::Hang) {
+        config.notify.timeout = Duration::from_secs(1);
+    }
     let app = TestApp::with(config).await;
     waiting(&app).await;
     let received = receiver.wait_for(n_attempts).await;
@@ -163,6 +150,17 @@ async fn after_three_days_a_notification_is_given_up_and_the_next_of_the_expense
             results => Err(results),
         }
     })
+    .await;
+    // The ledger follows the attempts.
+    let left = [("expense.overdue".to_owned(), 1)];
+    poll::until(
+        TIMEOUT,
+        "outbox without what expired",
+        async || match outbox(&store).await {
+            rows if rows == left => Ok(()),
+            rows => Err(rows),
+        },
+    )
     .await;
     approve(&app, &open).await;
     app.stop().await;

@@ -14,12 +14,11 @@ use expense_agent::config::Config;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::TestApp;
-use crate::harness::config;
 use crate::harness::expenses::{laptop, of_user};
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::store::TestStore;
 use crate::harness::webhook_receiver::WebhookReceiver;
+use crate::harness::{TestApp, config, poll};
 
 /// How long a delivery may take before a test fails.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -71,4 +70,19 @@ async fn outbox(store: &TestStore) -> Vec<(String, i64)> {
         .unwrap();
     pool.close().await;
     rows
+}
+
+/// Waits until nothing is left to be delivered; what becomes overdue some day stays.
+async fn until_delivered(store: &TestStore) {
+    poll::until(TIMEOUT, "outbox without anything due", async || {
+        let rows = outbox(store).await;
+        let is_undue =
+            |(kind, n_attempts): &(String, i64)| kind == "expense.overdue" && *n_attempts == 0;
+        if rows.iter().all(is_undue) {
+            Ok(())
+        } else {
+            Err(rows)
+        }
+    })
+    .await;
 }
