@@ -24,7 +24,7 @@ const OF_APPROVAL: [&str; 2] = ["amount", "category"];
 pub(in crate::page) struct Refused {
     /// The status of the answer.
     pub(in crate::page) status: StatusCode,
-    /// What happened, in a sentence or two.
+    /// What happened, without a final stop.
     pub(in crate::page) words: String,
 }
 
@@ -95,7 +95,7 @@ fn changed(stored: &StoredDecision) -> String {
              you still want to"
         }
     };
-    format!("Nothing was recorded. This decision changed since you opened it: {what}.")
+    format!("Nothing was recorded. This decision changed since you opened it: {what}")
 }
 
 /// A resolution in a sentence without its final stop.

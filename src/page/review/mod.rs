@@ -242,7 +242,8 @@ async fn resolved(
         .take(usize::try_from(PER_PAGE).unwrap_or(usize::MAX))
     {
         let stored = find(&page.app, &viewer.identity, &id.to_string()).await;
-        resolved.extend(stored.ok());
+        let stored = stored.ok();
+        resolved.extend(stored.filter(|stored| stored.resolution.is_some()));
     }
     Ok(resolved)
 }
@@ -264,7 +265,7 @@ fn outcomes(viewer: &Viewer, resolved: &[StoredDecision], told: Option<&Told<'_>
         @if let Some(told) = told {
             ul.notice.failed role="alert" {
                 @for (id, why) in &told.refused {
-                    li { b { "Refused " } (head::link(viewer, *id)) ": " (why.words) }
+                    li { b { "Refused " } (head::link(viewer, *id)) ": " (why.words) "." }
                 }
             }
         }
