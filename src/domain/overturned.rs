@@ -1,7 +1,7 @@
-//! Whether a person resolved a decision otherwise than the machine proposed, and the feedback that the
-//! resolution implies. The rate of such
-//! decisions among those that a person judged tells how good the proposals are. It is another number
-//! than `override`, by which policy code overrules the model before any person sees the expense.
+//! Whether a person resolved a decision otherwise than the machine proposed, and the feedback that
+//! the resolution implies. The rate of such decisions among those that a person judged tells how good
+//! the proposals are. It is another number than `override`, by which policy code overrules the model
+//! before any person sees the expense.
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, IntoStaticStr, VariantArray};
