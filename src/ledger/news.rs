@@ -24,8 +24,8 @@ impl Ledger {
         Ok(head.map_or(0, |(seq,)| seq))
     }
 
-    /// The ids of the records that follow the first `n_known` of a tenant's hash chain: the newest 500
-    /// at most, in no order.
+    /// The ids of the records that follow the first `n_known` of a tenant's hash chain, the newest first
+    /// and 500 at most.
     ///
     /// # Errors
     /// When the database cannot be read.

@@ -19,13 +19,13 @@ const LIMIT: Duration = Duration::from_secs(20);
 const MAX_STREAMS: usize = 256;
 
 /// An open stream.
-struct Stream {
+pub(super) struct Stream {
     response: Response,
     unread: String,
 }
 
 impl Stream {
-    async fn open(app: &TestApp, path: &str, headers: &[(&str, &str)]) -> Self {
+    pub(super) async fn open(app: &TestApp, path: &str, headers: &[(&str, &str)]) -> Self {
         let request = app.request(reqwest::Method::GET, path, headers);
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200, "{path}");
@@ -42,7 +42,7 @@ impl Stream {
     }
 
     /// The next event or comment; `None` at the end of the stream.
-    async fn next(&mut self) -> Option<String> {
+    pub(super) async fn next(&mut self) -> Option<String> {
         loop {
             if let Some((event, rest)) = self.unread.split_once("\n\n") {
                 let event = event.to_owned();

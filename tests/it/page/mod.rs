@@ -7,6 +7,7 @@ mod list;
 mod live;
 mod overview;
 mod safety;
+mod visibility;
 
 use std::collections::BTreeMap;
 
