@@ -5,6 +5,7 @@ use std::time::Duration;
 use expense_agent::config::Config;
 use expense_agent::config::model::ModelConfig;
 use regex::Regex;
+use reqwest::redirect::Policy;
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
@@ -204,15 +205,25 @@ async fn a_key_that_sees_only_its_own_decisions_sees_no_figures() {
     })
     .await;
     app.post_as("ea_ana", ride()).await;
+    let browser = reqwest::Client::builder()
+        .redirect(Policy::none())
+        .build()
+        .unwrap();
     for (key, sees) in [("ea_ana", false), ("ea_boss", true)] {
-        let response = app
-            .client
-            .get(format!("{}/ui/", app.url))
-            .header("authorization", format!("Bearer {key}"))
+        let login = browser
+            .post(format!("{}/ui/login", app.url))
+            .header("sec-fetch-site", "same-origin")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(format!("key={key}"))
             .send()
             .await
             .unwrap();
-        let page = response.text().await.unwrap();
+        let cookie = login.headers()["set-cookie"].clone();
+        let overview = browser
+            .get(format!("{}/ui/", app.url))
+            .header("cookie", cookie);
+        let page = overview.send().await.unwrap().text().await.unwrap();
+        assert!(page.contains("Log out"), "{key}: {page}");
         assert_eq!(page.contains("<dt>Decisions</dt>"), sees, "{key}: {page}");
     }
 }
