@@ -193,7 +193,7 @@ async fn another_method_is_a_405_in_words_that_names_those_that_exist() {
 async fn a_request_that_no_view_can_read_is_refused_in_words() {
     let app = TestApp::spawn().await;
     for path in [
-        "/ui/?span=day&span=week",
+        "/ui/?range=24h&range=7d",
         "/ui/decisions/%ff",
         "/ui/assets/%ff",
     ] {
