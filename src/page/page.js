@@ -45,19 +45,23 @@ addEventListener("pageshow", () => {
 
 // The link that the service prints has the local key in its fragment, which browsers do not send. With
 // API keys there is no such link: a stranger's would log the reader in with the stranger's key.
-const key = /^#key=(\w+)$/.exec(location.hash)?.[1];
-if (key !== undefined) {
+function takeKey() {
+  const key = /^#key=(\w+)$/.exec(location.hash)?.[1];
+  if (key === undefined) return;
   const next = location.pathname + location.search;
   history.replaceState(null, "", next);
-  if (document.querySelector("[data-takes-key]") !== null) {
-    const form = Object.assign(document.createElement("form"), { method: "post", action: "/ui/login", hidden: true });
-    for (const [name, value] of Object.entries({ key, next })) {
-      form.append(Object.assign(document.createElement("input"), { name, value }));
-    }
-    document.body.append(form);
-    form.submit();
+  if (document.querySelector("[data-takes-key]") === null) return;
+  const form = Object.assign(document.createElement("form"), { method: "post", action: "/ui/login", hidden: true });
+  for (const [name, value] of Object.entries({ key, next })) {
+    form.append(Object.assign(document.createElement("input"), { name, value }));
   }
+  document.body.append(form);
+  form.submit();
 }
+
+takeKey();
+// The link may be opened in a tab that shows the page already.
+addEventListener("hashchange", takeKey);
 
 // ---- Live rows ------------------------------------------------------------------------------------
 
