@@ -1,5 +1,7 @@
 //! Where evidence stands in a text: the words that a view marks are the words that the agent saw.
 
+use std::sync::{Arc, LazyLock};
+
 use expense_agent::policy::Policies;
 use expense_agent::policy::evidence::EvidenceSource;
 use expense_agent::rulebook::Rulebooks;
@@ -8,14 +10,15 @@ use proptest::prelude::*;
 
 use crate::harness::shipped_policies;
 
-fn shipped() -> Policies {
+/// The shipped policies, read once for all cases.
+static SHIPPED: LazyLock<Arc<Policies>> = LazyLock::new(|| {
     let rulebooks = Rulebooks::load(&shipped_policies()).unwrap();
-    (*rulebooks.shared.policies).clone()
-}
+    rulebooks.shared.policies
+});
 
 #[test]
 fn a_phrase_is_marked_where_it_is_written_however_it_is_written() {
-    let policies = shipped();
+    let policies = &*SHIPPED;
     for (text, marked) in [
         ("Taxi to the airport", "Taxi"),
         ("A FLIGHT, and back", "FLIGHT"),
@@ -78,7 +81,7 @@ proptest! {
 
     #[test]
     fn the_marked_categories_are_those_of_the_evidence(text in texts(), merchant in texts()) {
-        let policies = shipped();
+        let policies = &*SHIPPED;
         let evidence = policies.evidence(None, Some(&merchant), &text, None);
         let mut marked: Vec<(EvidenceSource, String)> = Vec::new();
         for pointer in policies.pointers(None, Some(&merchant), &text, None) {
