@@ -201,7 +201,7 @@ fn entry(
                     span.what {
                         (expense.user_id)
                         @if let Some(role) = decision.pending() { " · " (role) }
-                        @for kind in failed { " · " span.failed { (kind) " failed" } }
+                        @for kind in failed { " · " span.failed { "failed: " (kind) } }
                     }
                     span.nowrap title=(decision.received_at) { (age(decision.received_at, now)) }
                 }
