@@ -7,6 +7,7 @@ mod faults;
 mod first_minute;
 mod layout;
 mod live;
+mod pictures;
 mod review;
 
 use expense_agent::config::Config;
