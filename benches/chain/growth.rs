@@ -137,14 +137,9 @@ pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Table>> {
             process.stop().await?;
             store.remove().await?;
         }
-        let mut columns = vec![String::new()];
-        columns.extend(
-            bench
-                .arguments
-                .rows
-                .iter()
-                .map(|n_rows| format!("{n_rows} decisions")),
-        );
+        let sizes = bench.arguments.rows.iter();
+        let sizes = sizes.map(|n_rows| format!("{n_rows} decisions"));
+        let columns = std::iter::once(String::new()).chain(sizes).collect();
         let title = format!(
             "## {kind}: one request at a time in milliseconds, median / 95th percentile, by decisions in the ledger"
         );

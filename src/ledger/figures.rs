@@ -121,7 +121,9 @@ impl Ledger {
                    LEFT JOIN resolution ON resolution.id = chain.record_id
                    LEFT JOIN decision AS resolved ON resolved.id = resolution.decision_id
                    WHERE chain.tenant_id = $1 AND chain.seq > $2 ORDER BY chain.seq LIMIT $3";
-        let rows: Vec<(i64, Option<String>, Option<String>, Option<String>)> = query(sql)
+        /// Place, decision, resolution, and the decision that it resolves.
+        type Row = (i64, Option<String>, Option<String>, Option<String>);
+        let rows: Vec<Row> = query(sql)
             .bind(tenant_id)
             .bind(first)
             .bind(i64::from(limit))

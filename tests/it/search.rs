@@ -144,7 +144,7 @@ fn cases() -> Vec<(Content, IsWanted)> {
         ));
         cases.push(case(
             |content| content.is_resolved = Some(wanted),
-            move |decision| !decision["resolution"].is_null() == wanted,
+            move |decision| decision["resolution"].is_null() != wanted,
         ));
     }
     for outcome in ["success", "corrected", "escalated", "error"] {

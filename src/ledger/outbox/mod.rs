@@ -19,7 +19,7 @@
 //!
 //! `claim` has the part of the sender.
 
-pub mod claim;
+pub(super) mod claim;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

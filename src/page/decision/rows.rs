@@ -226,49 +226,54 @@ fn chat<'a>(decision: &'a Decision, prompt: Option<&PromptRef>, call: &'a ModelC
         timing: Timing::of(call.started_ms, call.duration_ms),
         error: call.error.as_deref(),
         gist,
-        facts: facts([
-            (names::GEN_AI_RESPONSE_MODEL, Some(call.model.clone())),
-            (names::GEN_AI_RESPONSE_ID, call.response_id.clone()),
-            (
-                names::GEN_AI_RESPONSE_FINISH_REASONS,
-                call.finish_reason.clone(),
-            ),
-            (
-                names::GEN_AI_PROMPT_NAME,
-                prompt.map(|prompt| prompt.name.clone()),
-            ),
-            (
-                names::GEN_AI_PROMPT_VERSION,
-                prompt.map(|prompt| prompt.version.clone()),
-            ),
-            (
-                names::GEN_AI_USAGE_INPUT_TOKENS,
-                call.input_tokens.map(|n| n.to_string()),
-            ),
-            (
-                names::GEN_AI_USAGE_OUTPUT_TOKENS,
-                call.output_tokens.map(|n| n.to_string()),
-            ),
-            (
-                names::LLM_COST_TOTAL,
-                cost.map(|cost| cost.total.to_string()),
-            ),
-            (
-                names::LLM_COST_PROMPT,
-                cost.map(|cost| cost.prompt.to_string()),
-            ),
-            (
-                names::LLM_COST_COMPLETION,
-                cost.map(|cost| cost.completion.to_string()),
-            ),
-            (
-                names::EXPENSE_COST_SOURCE,
-                cost.map(|cost| cost.source.clone()),
-            ),
-            (names::LLM_RETRY_COUNT, Some(call.retries.to_string())),
-        ]),
+        facts: chat_facts(prompt, call),
         ..named(format!("chat {}", decision.model))
     }
+}
+
+fn chat_facts(prompt: Option<&PromptRef>, call: &ModelCall) -> Vec<(&'static str, String)> {
+    let cost = call.cost.as_ref();
+    facts([
+        (names::GEN_AI_RESPONSE_MODEL, Some(call.model.clone())),
+        (names::GEN_AI_RESPONSE_ID, call.response_id.clone()),
+        (
+            names::GEN_AI_RESPONSE_FINISH_REASONS,
+            call.finish_reason.clone(),
+        ),
+        (
+            names::GEN_AI_PROMPT_NAME,
+            prompt.map(|prompt| prompt.name.clone()),
+        ),
+        (
+            names::GEN_AI_PROMPT_VERSION,
+            prompt.map(|prompt| prompt.version.clone()),
+        ),
+        (
+            names::GEN_AI_USAGE_INPUT_TOKENS,
+            call.input_tokens.map(|n| n.to_string()),
+        ),
+        (
+            names::GEN_AI_USAGE_OUTPUT_TOKENS,
+            call.output_tokens.map(|n| n.to_string()),
+        ),
+        (
+            names::LLM_COST_TOTAL,
+            cost.map(|cost| cost.total.to_string()),
+        ),
+        (
+            names::LLM_COST_PROMPT,
+            cost.map(|cost| cost.prompt.to_string()),
+        ),
+        (
+            names::LLM_COST_COMPLETION,
+            cost.map(|cost| cost.completion.to_string()),
+        ),
+        (
+            names::EXPENSE_COST_SOURCE,
+            cost.map(|cost| cost.source.clone()),
+        ),
+        (names::LLM_RETRY_COUNT, Some(call.retries.to_string())),
+    ])
 }
 
 fn cap_moved(decision: &Decision) -> Vec<String> {

@@ -28,7 +28,7 @@ pub(super) fn all(viewer: &Viewer, series: &Series) -> Markup {
     let n = total.n_decisions();
     html! {
         dl.tiles {
-            (tile("Decisions", &list(None), &number(n), &by_outcome(total, &list)))
+            (tile("Decisions", &list(None), &number(n), &by_outcome(total, list)))
             (tile("Semantic errors", &list(Some(("failed", "true"))), &number(total.n_failed),
                 &html! { "with a check that failed for good, of " (share(total.n_failed, n)) }))
             (tile("Overrides", &list(Some(("override", "true"))), &number(total.n_overrides),
@@ -80,7 +80,7 @@ fn open(figures: &Figures) -> i64 {
     figures.n_of(Outcome::NeedsApproval) + figures.n_of(Outcome::NeedsReview)
 }
 
-fn by_outcome(total: &Figures, list: &dyn Fn(Option<(&str, &str)>) -> String) -> Markup {
+fn by_outcome(total: &Figures, list: impl Fn(Option<(&str, &str)>) -> String) -> Markup {
     html! {
         @for (outcome, n) in &total.outcomes {
             span.line { a href=(list(Some(("outcome", outcome.into())))) { (format::outcome(outcome.into())) " " (n) } }

@@ -50,7 +50,7 @@ const MORE: [&str; 10] = [
 
 const YES_OR_NO: [(&str, &str); 2] = [("true", "yes"), ("false", "no")];
 
-fn name_of<'a>(filter: &'a str) -> &'a str {
+fn name_of(filter: &str) -> &str {
     let known = NAMES.iter().find(|(name, _)| *name == filter);
     known.map_or(filter, |(_, shown)| *shown)
 }

@@ -97,10 +97,10 @@ async fn every_number_that_is_a_link_leads_to_a_list_of_that_size() {
     let (figures, _) = figures.split_once("</section>").unwrap();
     let mut n_links = 0;
     for (query, text) in links(figures) {
-        let numbers = text
+        let mut numbers = text
             .split_whitespace()
             .filter_map(|word| word.parse::<usize>().ok());
-        let (Some(number), false) = (numbers.last(), text.contains("USD")) else {
+        let (Some(number), false) = (numbers.next_back(), text.contains("USD")) else {
             continue;
         };
         let list = format!("{}/ui/decisions?{query}&limit=200", app.url);

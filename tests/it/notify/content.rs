@@ -76,7 +76,7 @@ async fn the_signature_covers_id_time_and_body() {
     };
     let secret = Secret::parse(SECRET).unwrap();
     assert_eq!(
-        message.signatures(1_614_265_330, &[secret.clone()]),
+        message.signatures(1_614_265_330, std::slice::from_ref(&secret)),
         "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
     );
     let receiver = WebhookReceiver::spawn().await;
