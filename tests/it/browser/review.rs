@@ -47,18 +47,21 @@ async fn decisions_are_resolved_by_keyboard_alone() {
         let (app, open) = with_two_managers(&["600.00", "700.00", "800.00"]).await;
         browser.open(&app.url, "/ui/review").await;
         log_in(browser, "ea_mia").await;
-        let shown = async || browser.text(".item h1").await;
-        assert!(shown().await.contains("600.00"), "the oldest first");
-        browser.leave(browser.keys("j")).await;
-        assert!(shown().await.contains("700.00"));
-        browser.leave(browser.keys("k")).await;
-        assert!(shown().await.contains("600.00"));
-        browser.keys("?").await;
+        let assert_shown = async |price: &str| {
+            let shown = browser.text(".item h1").await;
+            assert!(shown.contains(price), "{price} instead of {shown}");
+        };
+        assert_shown("600.00").await;
+        browser.leave(browser.key("j")).await;
+        assert_shown("700.00").await;
+        browser.leave(browser.key("k")).await;
+        assert_shown("600.00").await;
+        browser.key("?").await;
         browser.see("#keys dl").await;
 
         // The first key leads to the reason, where letters are letters.
-        browser.keys("a").await;
-        browser.keys("ad hoc, just as it came").await;
+        browser.key("a").await;
+        browser.type_text("ad hoc, just as it came").await;
         browser.leave(send_with_keyboard(browser)).await;
         assert!(
             browser
@@ -66,10 +69,10 @@ async fn decisions_are_resolved_by_keyboard_alone() {
                 .await
                 .contains("approved by mia")
         );
-        assert!(shown().await.contains("700.00"), "the next one follows");
+        assert_shown("700.00").await;
 
-        browser.keys("d").await;
-        browser.keys("Not needed").await;
+        browser.key("d").await;
+        browser.type_text("Not needed").await;
         browser.leave(send_with_keyboard(browser)).await;
         assert!(
             browser
@@ -77,7 +80,7 @@ async fn decisions_are_resolved_by_keyboard_alone() {
                 .await
                 .contains("denied by mia")
         );
-        assert!(shown().await.contains("800.00"));
+        assert_shown("800.00").await;
         let [first, second, third] = [&open[0], &open[1], &open[2]];
         let first = resolution(&app, first).await;
         assert_eq!(first["action"], "approve");

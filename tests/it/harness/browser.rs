@@ -178,9 +178,19 @@ impl Browser {
             .await;
     }
 
-    /// Presses keys, wherever the focus is.
-    pub(crate) async fn keys(&self, keys: &str) {
-        let chain = self.action_chain().send_keys(keys);
+    /// Presses one key, wherever the focus is. Chromedriver repeats an action of WebDriver that a
+    /// navigation interrupts, and a key that opens another view would open the one after it.
+    pub(crate) async fn key(&self, key: &str) {
+        for event in ["keyDown", "keyUp"] {
+            let text = if event == "keyDown" { key } else { "" };
+            let pressed = json!({"type": event, "key": key, "text": text});
+            self.devtools("Input.dispatchKeyEvent", pressed).await;
+        }
+    }
+
+    /// Types a text, wherever the focus is.
+    pub(crate) async fn type_text(&self, text: &str) {
+        let chain = self.action_chain().send_keys(text);
         chain.perform().await.unwrap();
     }
 
