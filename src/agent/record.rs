@@ -30,7 +30,7 @@ impl Agent {
     ///
     /// # Errors
     /// Those of the write.
-    pub(super) async fn recording<T: Send>(
+    pub async fn recording<T: Send>(
         &self,
         part: Step,
         write: impl Future<Output = Result<T, RecordError>> + Send,

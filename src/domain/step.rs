@@ -28,7 +28,11 @@ pub enum Step {
     /// A person says what they think of a decision. No part of a run, so no record names it.
     #[serde(skip)]
     Feedback(FeedbackName),
-    /// The decision is written to the ledger. No record names this step either, nor the next two.
+    /// The idempotency key of a request is claimed, before the run. No record names this step either,
+    /// nor the next three.
+    #[serde(skip)]
+    ClaimIdempotencyKey,
+    /// The decision is written to the ledger.
     #[serde(skip)]
     RecordDecision,
     /// The resolution is written to the ledger.

@@ -15,8 +15,9 @@ use tokio::time::Instant;
 use crate::agent::supersede::{RunError, SupersedeRefusal};
 use crate::agent::{Agent, Case};
 use crate::clock::Clock;
+use crate::domain::step::Step;
 use crate::http::error::{Code, Problem};
-use crate::ledger::{KeyClaim, KeyState, StoredDecision};
+use crate::ledger::{KeyClaim, KeyState, LedgerError, RecordError, StoredDecision};
 
 /// The request header that carries the key.
 pub const KEY: &str = "idempotency-key";
@@ -73,9 +74,12 @@ pub async fn decide(
     deadline: Instant,
     model_time: Duration,
 ) -> Result<Answer, Problem> {
-    while let Some(claim) = &case.idempotency {
-        match agent.ledger.claim(claim, clock.now()).await? {
-            KeyState::Claimed => break,
+    if let Some(key) = case.idempotency.clone() {
+        let claim = claim(agent, clock, &key, deadline);
+        let claimed = agent.recording(Step::ClaimIdempotencyKey, claim).await;
+        let (state, has_waited) = claimed.map_err(LedgerError::from)?;
+        match state {
+            KeyState::Claimed => {}
             KeyState::Decided(stored) => {
                 return Ok(Answer {
                     stored: *stored,
@@ -83,17 +87,14 @@ pub async fn decide(
                 });
             }
             KeyState::OtherBody => return Err(other_body()),
-            KeyState::UnderWay if Instant::now() >= deadline => {
-                return Err(Problem::deadline_exceeded());
-            }
-            KeyState::UnderWay => {
-                tokio::time::sleep(POLL).await;
-                // The wait must not use up the model's time: without the model the decision would
-                // be a review, and stay under the key for good. The wait ends at the deadline and
-                // the lease lasts twice as long, so the decision is made within the lease. It may
-                // come too late for this attempt of the client, and is then kept for the next one.
-                case.model_deadline = Instant::now() + model_time;
-            }
+            KeyState::UnderWay => return Err(Problem::deadline_exceeded()),
+        }
+        if has_waited {
+            // The wait must not use up the model's time: without the model the decision would be a
+            // review, and stay under the key for good. The wait ends at the deadline and the lease
+            // lasts twice as long, so the decision is made within the lease. It may come too late
+            // for this attempt of the client, and is then kept for the next one.
+            case.model_deadline = Instant::now() + model_time;
         }
     }
     match agent.run(&mut case).await {
@@ -110,6 +111,26 @@ pub async fn decide(
                 release(agent, claim).await;
             }
             Err(error.into())
+        }
+    }
+}
+
+/// Claims a key. While another request holds it, asks again, until the deadline. Returns whether it
+/// had to wait.
+async fn claim(
+    agent: &Agent,
+    clock: &Clock,
+    key: &KeyClaim,
+    deadline: Instant,
+) -> Result<(KeyState, bool), RecordError> {
+    let mut has_waited = false;
+    loop {
+        match agent.ledger.claim(key, clock.now()).await? {
+            KeyState::UnderWay if Instant::now() < deadline => {
+                tokio::time::sleep(POLL).await;
+                has_waited = true;
+            }
+            state => return Ok((state, has_waited)),
         }
     }
 }

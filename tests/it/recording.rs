@@ -78,6 +78,26 @@ async fn decisions_credits_and_resolutions_have_a_span_of_their_write() {
 }
 
 #[tokio::test]
+async fn claiming_an_idempotency_key_has_a_span_before_the_run() {
+    on_each_store(async |store| {
+        let app = TestApp::on(&store).await;
+        let key = [("idempotency-key", "lunch-1")];
+        let first = app.post_with(meal("5.00"), &key).await;
+        let trace = app.trace(&first.body["trace_id"]);
+        assert_recorded(&trace, "claim_idempotency_key", "POST /v1/expenses", &store);
+        let run = span(&trace, "invoke_agent expense_agent");
+        assert!(span(&trace, "claim_idempotency_key").end_time <= run.start_time);
+
+        let again = app.post_with(meal("5.00"), &key).await;
+        let trace = app.trace(&json!(again.headers["x-trace-id"].to_str().unwrap()));
+        let mut names: Vec<_> = trace.iter().map(|span| &*span.name).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["POST /v1/expenses", "claim_idempotency_key"]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_cap_that_moved_is_an_event_of_the_recording_and_no_error() {
     let fake = FakeOpenAi::spawn().await;
     let gate = Arc::new(Notify::new());

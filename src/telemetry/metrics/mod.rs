@@ -52,6 +52,7 @@ impl Metrics {
             | Step::Decide
             | Step::Resolve
             | Step::Feedback(_)
+            | Step::ClaimIdempotencyKey
             | Step::RecordDecision
             | Step::RecordResolution
             | Step::RecordFeedback => return,

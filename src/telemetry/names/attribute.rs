@@ -90,6 +90,8 @@ pub enum Place {
     ResolveExpense,
     /// The span of what a person says of a decision.
     Feedback,
+    /// The span of claiming an idempotency key.
+    ClaimIdempotencyKey,
     /// The span of writing a decision to the ledger.
     RecordDecision,
     /// The span of writing a resolution to the ledger.

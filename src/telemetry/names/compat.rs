@@ -11,7 +11,7 @@ attributes! {
     /// Kind of the span: `AGENT`, `CHAIN`, `EVALUATOR`, `LLM` or `TOOL`.
     OPENINFERENCE_SPAN_KIND = "openinference.span.kind", String,
         on [Server, InvokeAgent, Classify, ExecuteTool, Decide, Chat, ResolveExpense, Feedback,
-            RecordDecision, RecordResolution, RecordFeedback]
+            ClaimIdempotencyKey, RecordDecision, RecordResolution, RecordFeedback]
         with CompatibilityKeys, OpenInference, Low;
     /// The model that was asked.
     LLM_MODEL_NAME = "llm.model_name", String,

@@ -97,7 +97,7 @@ attributes! {
     EXPENSE_RECORD_DURATION = "expense.record.duration", Seconds, on [InvokeAgent], Ours, High;
     /// The database of the ledger: `sqlite` or `postgresql`.
     DB_SYSTEM_NAME = "db.system.name", String,
-        on [RecordDecision, RecordResolution, RecordFeedback], Core, Low;
+        on [ClaimIdempotencyKey, RecordDecision, RecordResolution, RecordFeedback], Core, Low;
     /// Hash of the ledger's record. It depends on all records before it, and
     /// `ledger verify --head` looks it up.
     EXPENSE_RECORD_HASH = "expense.record.hash", String,
@@ -139,7 +139,7 @@ attributes! {
 
     /// Name of the step: `classify`, `decide`, `resolve`, or that of its span.
     STEP_NAME = "step.name", String,
-        on [Classify, Decide, ResolveExpense, RecordDecision, RecordResolution, RecordFeedback],
+        on [Classify, Decide, ResolveExpense, ClaimIdempotencyKey, RecordDecision, RecordResolution, RecordFeedback],
         Ours, Low;
     /// Number of answers that the step asked for: 2 if the first needed a repair.
     STEP_ATTEMPTS = "step.attempts", Int, on [Classify, Decide], Ours, Low;

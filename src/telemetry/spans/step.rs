@@ -68,7 +68,10 @@ pub(crate) fn span_name(step: Step) -> &'static str {
         Step::Feedback(FeedbackName::Category) => "feedback category",
         Step::Feedback(FeedbackName::Reason) => "feedback reason",
         Step::Feedback(FeedbackName::Note) => "feedback note",
-        Step::RecordDecision | Step::RecordResolution | Step::RecordFeedback => step.into(),
+        Step::ClaimIdempotencyKey
+        | Step::RecordDecision
+        | Step::RecordResolution
+        | Step::RecordFeedback => step.into(),
     }
 }
 
@@ -92,6 +95,7 @@ fn known_at_start(step: Step) -> Vec<KeyValue> {
         Step::Classify
         | Step::Decide
         | Step::Resolve
+        | Step::ClaimIdempotencyKey
         | Step::RecordDecision
         | Step::RecordResolution
         | Step::RecordFeedback => {

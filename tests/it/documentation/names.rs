@@ -129,6 +129,7 @@ fn span_of(line: &str) -> Option<Place> {
         Place::Chat,
         Place::ResolveExpense,
         Place::Feedback,
+        Place::ClaimIdempotencyKey,
         Place::RecordDecision,
         Place::RecordResolution,
         Place::RecordFeedback,
