@@ -318,6 +318,10 @@ fn filling_sql(kind: StoreKind, n_rows: u64, ids: Ids) -> String {
         }
     };
     let id = ids.sql(kind);
+    // The views read the records of a decision by the tenant that its document names.
+    let document = format!(
+        r#"replace(replace(document, id, {id}), '"tenant_id":"default"', '"tenant_id":"tenant-0"')"#
+    );
     let numbers = format!(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {n_rows})"
     );
@@ -328,7 +332,7 @@ fn filling_sql(kind: StoreKind, n_rows: u64, ids: Ids) -> String {
          INSERT INTO decision (id, tenant_id, user_id, outcome, category, trace_id, document, amount_minor, currency,
            expense_date, standing, pending_role, share_minor)
            {numbers} SELECT {id}, 'tenant-0', 'user-' || (i % 10000), outcome, category, trace_id,
-           replace(document, id, {id}), 500 + (i % 9973) * 7, currency, {date}, standing, pending_role, share_minor
+           {document}, 500 + (i % 9973) * 7, currency, {date}, standing, pending_role, share_minor
            FROM n JOIN template ON k = i % 4;
          INSERT INTO failed_validation (tenant_id, type, decision_id)
            {numbers} SELECT 'tenant-0', failed_validation.type, {id} FROM n JOIN template ON k = i % 4
