@@ -2,7 +2,7 @@
 //! together. What counts as overturned is in `overturned`; the ledger keeps figures by the hour, in
 //! `ledger::figures`.
 //!
-//! All figures of a period are about the decisions that were received in it, whenever they were
+//! All figures of a time range are about the decisions that were received in it, whenever they were
 //! resolved, so that each of them is the size of a list. Superseded decisions are left out, as they are
 //! from lists.
 
@@ -48,7 +48,7 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// The figures of one decision that nobody has resolved.
+    /// The figures of one decision, without its resolution.
     pub fn of_decision(decision: &Decision) -> Self {
         let mut figures = Self {
             outcomes: BTreeMap::from([(decision.outcome, 1)]),
@@ -155,7 +155,7 @@ impl Figures {
     }
 }
 
-/// How long something took, how often: a sparse histogram. A duration is kept with its five highest
+/// How often something took how long: a sparse histogram. A duration is kept with its five highest
 /// binary digits, so a percentile is at most 6 % too low, and the histogram of a step has some dozens
 /// of entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -190,7 +190,8 @@ impl Durations {
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        // Not by their number: what one decision adds and another takes out may cancel in it.
+        self.by_micros.is_empty()
     }
 
     /// The duration, in microseconds, that this share of them does not exceed, rounded down; absent

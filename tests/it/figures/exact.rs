@@ -200,6 +200,22 @@ async fn decisions_from_before_the_chain_are_in_no_figure_even_when_they_are_sup
 }
 
 #[test]
+fn the_time_of_a_new_decision_takes_the_place_of_that_of_the_superseded_one() {
+    let took = |micros: &str| -> Figures {
+        let durations = json!({ "classify": { micros: 1 } });
+        serde_json::from_value(json!({ "durations": durations })).unwrap()
+    };
+    // Both decisions are of one hour, and the old one was counted in an earlier page.
+    let mut page = took("1024");
+    page.subtract(&took("2048"));
+    let mut hour = took("2048");
+    hour.add(&page);
+    assert_eq!(hour, took("1024"));
+    hour.subtract(&took("1024"));
+    assert_eq!(hour, Figures::default());
+}
+
+#[test]
 fn a_time_range_begins_with_a_whole_hour_or_day_and_holds_what_was_received_in_it() {
     let now: Timestamp = "2026-03-14T09:26:53Z".parse().unwrap();
     let begins = |range| {
