@@ -123,8 +123,8 @@ pub struct HttpSettings {
     #[arg(value_name = "URL", hide_env_values = true)]
     pub trace_url: Option<String>,
 
-    /// Redact the text of transactions and merchants before it is recorded; answers then show the
-    /// redacted text as well
+    /// Redact what people write (expenses, reasons of resolutions, comments) before it is recorded;
+    /// answers then show the redacted text as well
     #[arg(long, global = true, env = "EXPENSE_AGENT_REDACT_LEDGER")]
     #[arg(value_parser = BoolishValueParser::new())]
     pub redact_ledger: bool,
@@ -163,7 +163,7 @@ pub struct HttpConfig {
     pub drain_timeout: Duration,
     /// Template of the links to a trace UI.
     pub trace_url: Option<TraceUrl>,
-    /// Whether the free text of an expense is redacted before it is recorded.
+    /// Whether what people write is redacted before it is recorded.
     pub redacts_ledger: bool,
 }
 
@@ -264,7 +264,7 @@ impl HttpSettings {
         hosts
     }
 
-    /// An empty URL counts as none, as below.
+    /// An empty URL counts as none, as in `trace_url`.
     fn public_url(&self, errors: &mut Vec<String>) -> Option<PublicUrl> {
         let text = self.public_url.as_deref().filter(|text| !text.is_empty())?;
         let url = PublicUrl::parse(text);
