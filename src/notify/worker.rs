@@ -32,11 +32,12 @@ use crate::telemetry::spans::delivery::{Delivery, delivery};
 const MAX_AT_ONCE: usize = 8;
 /// How often the outbox is read for entries that became due, or that another replica wrote.
 const PERIOD: Duration = Duration::from_secs(1);
-/// The first pause after a failure. Each further one is twice as long.
+/// The first pause after a failure. Each further one is twice as long. Jitter makes a pause longer, by
+/// at most as much again.
 const MIN_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause of a receiver of which every attempt failed.
+/// The longest pause of a receiver of which every attempt failed, without jitter.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
-/// The longest pause of a notification.
+/// The longest pause of a notification, without jitter.
 const MAX_BACKOFF: Duration = Duration::from_secs(3600);
 /// The longest wait that a receiver may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
