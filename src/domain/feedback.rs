@@ -1,6 +1,6 @@
 //! What people say of a decision: the body of the request, and the record that is kept. Records are
 //! only added: the latest of one author under one name holds. What a resolution says of the decision
-//! is derived when feedback is read, in `overturned`, so that no person states it twice. Who may give
+//! is derived when feedback is read, in `overturned`, so that it is stored once. Who may give
 //! feedback is in `agent::feedback`.
 
 use jiff::Timestamp;
@@ -133,11 +133,11 @@ impl Feedback {
 
     /// 1 if it speaks for the decision, 0 if it speaks against it, absent if it says neither.
     pub fn score(&self) -> Option<u8> {
-        let label = self.label.as_deref()?;
-        let scored = self.name.labels().iter();
-        scored
-            .copied()
-            .find_map(|(name, score)| (name == label).then_some(score))
+        let given = self.label.as_deref()?;
+        let mut labels = self.name.labels().iter();
+        labels
+            .find(|(label, _)| *label == given)
+            .map(|(_, score)| *score)
     }
 }
 
@@ -166,7 +166,6 @@ pub fn parse(body: &[u8], name: FeedbackName) -> Result<FeedbackRequest, BodyErr
 }
 
 fn label(fields: &mut Fields, name: FeedbackName) -> Option<Option<String>> {
-    let labels = name.labels();
     match name {
         FeedbackName::Category => {
             let category = |raw: &str| line(raw, MAX_ID_CHARS);
@@ -178,7 +177,7 @@ fn label(fields: &mut Fields, name: FeedbackName) -> Option<Option<String>> {
             fields.optional("label", accepted, |_| None)
         }
         FeedbackName::Decision | FeedbackName::Reason => {
-            let names: Vec<&str> = labels.iter().map(|(label, _)| *label).collect();
+            let names: Vec<&str> = name.labels().iter().map(|(label, _)| *label).collect();
             let accepted = format!("write one of {}", names.join(", "));
             let one_of =
                 |raw: &str| line(raw, MAX_ID_CHARS).filter(|label| names.contains(&label.as_str()));
@@ -187,8 +186,8 @@ fn label(fields: &mut Fields, name: FeedbackName) -> Option<Option<String>> {
     }
 }
 
-/// What holds of the records of a decision, which come in the order of the hash chain: the latest of
-/// each author under each name, in that order, without what was taken back.
+/// The feedback that holds, from the records of a decision in the order of the hash chain: the latest
+/// of each author under each name, in that order, without what was taken back.
 pub fn standing(records: Vec<Feedback>) -> Vec<Feedback> {
     let mut standing: Vec<Feedback> = Vec::new();
     for record in records {

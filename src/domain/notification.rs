@@ -1,5 +1,4 @@
-//! What somebody outside can be notified of: the events in the life of an expense that waits for a
-//! person. How a notification is stored until it is sent is in `ledger::outbox`, what it says and how
+//! The events of which a receiver is notified: what happens to an expense that waits for a person. How a notification is stored until it is sent is in `ledger::outbox`, what it says and how
 //! it is sent in `notify`.
 
 use jiff::{SignedDuration, Timestamp};

@@ -1,6 +1,6 @@
 //! Whom a request is for: a tenant and an employee. With API keys the key decides the tenant, and
-//! nothing the caller says can change it; the local key alone leaves the tenant to the caller. A key that belongs to a person makes that person the
-//! employee of an expense that names none.
+//! nothing the caller says can change it; the local key alone leaves the tenant to the caller. A key
+//! that belongs to a person makes that person the employee of an expense that names none.
 
 use std::sync::Arc;
 
@@ -51,6 +51,7 @@ impl Identity {
             api_key,
         })
     }
+
     /// The only person whose decisions the caller sees: the user of a key without a role. Such a key
     /// sees what its user handed in or is the employee of; every other caller sees all decisions of
     /// the tenant.

@@ -1,6 +1,6 @@
 //! The local key: without a file of keys, the person who started the service gets a key made for the
-//! life of the process. It has every role and acts for every tenant, but names no person, so whoever
-//! resolves with it says who acts.
+//! life of the process. It has every role and acts for every tenant, but belongs to no person, so
+//! a request to resolve an expense with it has to name who acts.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What has been recorded for a tenant since somebody looked. Read from the hash chain, whose order is
+//! What has been recorded for a tenant since a view was drawn. It is read from the hash chain, whose order is
 //! that of recording: the id of a decision tells when its request came in, and a decision that took
 //! long is recorded after younger ones.
 
@@ -8,7 +8,7 @@ use crate::ledger::Ledger;
 use crate::ledger::error::LedgerError;
 use crate::ledger::statement::query;
 
-/// The most records that are named at once.
+/// The most records that are returned at once.
 const MAX_RECORDS: i64 = 500;
 
 impl Ledger {
@@ -24,8 +24,8 @@ impl Ledger {
         Ok(head.map_or(0, |(seq,)| seq))
     }
 
-    /// The ids of the records that follow the first `n_known` of a tenant's hash chain, the newest first
-    /// and 500 at most.
+    /// The ids of the records that follow the first `n_known` of a tenant's hash chain, the newest
+    /// first: at most 500.
     ///
     /// # Errors
     /// When the database cannot be read.

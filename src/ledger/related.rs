@@ -1,5 +1,5 @@
-//! What else the ledger knows about one decision: which of its employee's other decisions have to do
-//! with it, and the state that a person saw who acts on it.
+//! What else the ledger knows about one decision: the other decisions of its employee that have to do
+//! with it, and its state, from which a form tells whether the decision changed since it was shown.
 
 use std::fmt;
 

@@ -209,8 +209,8 @@ impl<'a> Wanted<'a> {
     }
 
     /// Whether a decision may pass all conditions, as far as can be told without decoding it, which
-    /// takes longer than everything else. Documents are written without blanks, and a text in them
-    /// cannot contain a quotation mark, so a member is where it seems to be.
+    /// takes longer than everything else. Documents are written without blanks between
+    /// members, and a quotation mark in a text is escaped, so a text cannot look like a member.
     fn may_match(&self, document: &str, resolution: Option<&str>) -> Result<bool, LedgerError> {
         let wanted = self.content;
         let needs_resolution = [wanted.is_resolved, wanted.is_judged, wanted.is_overturned];

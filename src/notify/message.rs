@@ -23,7 +23,7 @@ use crate::ledger::StoredDecision;
 /// What every secret begins with.
 const SECRET_PREFIX: &str = "whsec_";
 
-/// A key of signatures.
+/// A secret with which notifications are signed.
 #[derive(Clone)]
 pub struct Secret(SecretSlice<u8>);
 

@@ -1,5 +1,5 @@
-//! Notifications: somebody outside learns that an expense begins to wait for a person, has waited for
-//! a day, or waits no longer. They are webhooks, signed as [Standard Webhooks](https://www.standardwebhooks.com)
+//! Notifications tell a receiver that an expense begins to wait for a person, has waited for a day, or
+//! waits no longer. They are webhooks, signed as [Standard Webhooks](https://www.standardwebhooks.com)
 //! defines, and sent at least once, those of one expense in order.
 //!
 //! `message` is what a notification says, `attempt` is one request to a receiver, and `worker` decides

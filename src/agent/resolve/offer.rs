@@ -133,7 +133,7 @@ fn request(asking: &Asking, action: Action, role: Option<Role>, category: Option
         wanted: ResolutionRequest {
             action,
             role,
-            // Nobody has an empty name.
+            // The empty name is that of no person.
             actor: asking
                 .actor
                 .clone()

@@ -13,11 +13,11 @@
 //! acceptance and the deletion.
 //!
 //! Of one expense, an entry can be claimed only while no earlier one is left, so its notifications
-//! arrive in order. An expense that begins to wait gets the entry that it is overdue at once, due a day
-//! later. Until then that entry holds up no other one, and a person who resolves the expense deletes
-//! it.
+//! arrive in order. When an expense begins to wait, its entry for being overdue is written too, due a
+//! day later. Until then that entry holds up no other, and it is deleted when the expense is resolved
+//! or superseded.
 //!
-//! `claim` has the part of the sender.
+//! The sender's part is in `claim`.
 
 pub(super) mod claim;
 
@@ -113,8 +113,8 @@ pub(super) async fn begin(
     Ok(())
 }
 
-/// Writes the entry of a decision that waits no longer. That it would be overdue one day is deleted,
-/// unless somebody has begun to send it.
+/// Writes the entry of a decision that waits no longer. Its entry for being overdue is deleted, unless a
+/// replica has begun to send that one.
 pub(super) async fn end(
     transaction: &mut Connection,
     tenant_id: &str,
