@@ -13,8 +13,8 @@ use crate::domain::validation::ValidationType;
 use crate::page::PageState;
 use crate::page::viewer::Viewer;
 
-/// The names of the filters, as people read them.
-const NAMES: [(&str, &str); 17] = [
+/// The filters that the form has a field for, with the names that people read.
+const NAMES: [(&str, &str); 16] = [
     ("text", "Words"),
     ("outcome", "Outcome"),
     ("category", "Category"),
@@ -31,7 +31,15 @@ const NAMES: [(&str, &str); 17] = [
     ("model", "Model"),
     ("prompt", "Prompt"),
     ("prompt_version", "Prompt version"),
-    ("tenant", "Tenant"),
+];
+
+/// The filters that only links set, such as those of the figures, with the names that people read.
+const SET_BY_LINKS: [(&str, &str); 5] = [
+    ("judged", "Approved or denied by a person"),
+    ("overturned", "Overturned"),
+    ("paid", "Paid"),
+    ("priced", "Known model cost"),
+    ("timed_step", "Known time of"),
 ];
 
 /// The filters behind "More filters".
@@ -51,7 +59,8 @@ const MORE: [&str; 10] = [
 const YES_OR_NO: [(&str, &str); 2] = [("true", "yes"), ("false", "no")];
 
 fn name_of(filter: &str) -> &str {
-    let known = NAMES.iter().find(|(name, _)| *name == filter);
+    let mut names = NAMES.iter().chain(&SET_BY_LINKS);
+    let known = names.find(|(name, _)| *name == filter);
     known.map_or(filter, |(_, shown)| *shown)
 }
 
@@ -60,11 +69,13 @@ pub(super) fn form(page: &PageState, viewer: &Viewer, parameters: &Parameters) -
     let rulebooks = page.app.rulebooks.now().value;
     let policies = &rulebooks.rulebook(&viewer.identity.tenant_id).policies;
     let categories: Vec<&str> = policies.categories().collect();
-    let mut rules: Vec<&str> = policies
-        .iter()
-        .flat_map(|policy| policy.rules.iter().map(|rule| rule.id.as_str()))
-        .collect();
-    rules.dedup();
+    let mut rules: Vec<&str> = Vec::new();
+    for rule in policies.iter().flat_map(|policy| &policy.rules) {
+        // The versions of a policy have rules of the same names.
+        if !rules.contains(&rule.id.as_str()) {
+            rules.push(&rule.id);
+        }
+    }
     let choice = |name, values: &[&str]| choice(name, &in_words(values), parameters);
     let yes_or_no = |name| {
         let values = YES_OR_NO.map(|(value, shown)| (value.to_owned(), shown.to_owned()));
@@ -75,6 +86,10 @@ pub(super) fn form(page: &PageState, viewer: &Viewer, parameters: &Parameters) -
         form.filters method="get" action=(PATH) data-tidy {
             @if let Some(tenant) = viewer.tenant_in_url() {
                 input type="hidden" name="tenant" value=(tenant);
+            }
+            // Another filter is added to those of the link, so these stay in force.
+            @for (name, _) in SET_BY_LINKS {
+                @if let Some(value) = parameters.get(name) { input type="hidden" name=(name) value=(value); }
             }
             div.fields {
                 (line("text", Some("wide"), parameters))
