@@ -1,10 +1,8 @@
 //! Requests to the API, made in this process on behalf of the person at the page. They pass every layer
 //! of a request from outside, except that the caller is known already.
 
-use std::net::SocketAddr;
-
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -58,13 +56,11 @@ impl Api {
     pub(crate) async fn send(
         &self,
         viewer: &Viewer,
-        peer: Option<SocketAddr>,
         method: Method,
         path: &str,
         body: &Value,
     ) -> Result<Answer, Failure> {
-        let request = request(method, path, "application/json", body.to_string())?;
-        self.json(viewer, peer, request).await
+        self.answer(viewer, request(method, path, body)?).await
     }
 
     /// Sends one expense as the viewer. With the same idempotency key it has no second effect.
@@ -74,33 +70,15 @@ impl Api {
     pub(crate) async fn send_expense(
         &self,
         viewer: &Viewer,
-        peer: Option<SocketAddr>,
         key: HeaderValue,
         expense: &Value,
     ) -> Result<Answer, Failure> {
-        let (path, body) = ("/v1/expenses", expense.to_string());
-        let mut request = request(Method::POST, path, "application/json", body)?;
+        let mut request = request(Method::POST, "/v1/expenses", expense)?;
         request.headers_mut().insert(idempotency::KEY, key);
-        self.json(viewer, peer, request).await
+        self.answer(viewer, request).await
     }
 
-    async fn json(
-        &self,
-        viewer: &Viewer,
-        peer: Option<SocketAddr>,
-        request: Request,
-    ) -> Result<Answer, Failure> {
-        let (status, bytes) = self.answer(viewer, peer, request).await?;
-        let body = serde_json::from_slice(&bytes).unwrap_or_default();
-        Ok(Answer { status, body })
-    }
-
-    async fn answer(
-        &self,
-        viewer: &Viewer,
-        peer: Option<SocketAddr>,
-        mut request: Request,
-    ) -> Result<(StatusCode, Bytes), Failure> {
+    async fn answer(&self, viewer: &Viewer, mut request: Request) -> Result<Answer, Failure> {
         let headers = request.headers_mut();
         headers.insert(header::HOST, HeaderValue::from_static("localhost"));
         let encoded = utf8_percent_encode(&viewer.identity.tenant_id, NON_ALPHANUMERIC);
@@ -108,7 +86,7 @@ impl Api {
             headers.insert("baggage", baggage);
         }
         request.extensions_mut().insert(viewer.caller.clone());
-        if let Some(peer) = peer {
+        if let Some(peer) = viewer.peer {
             request.extensions_mut().insert(ConnectInfo(peer));
         }
         let response = self.0.clone().oneshot(request).await;
@@ -116,20 +94,16 @@ impl Api {
         let status = response.status();
         let bytes = to_bytes(response.into_body(), MAX_ANSWER_BYTES).await;
         let bytes = bytes.map_err(|_| Failure::internal())?;
-        Ok((status, bytes))
+        let body = serde_json::from_slice(&bytes).unwrap_or_default();
+        Ok(Answer { status, body })
     }
 }
 
-fn request(
-    method: Method,
-    path: &str,
-    content_type: &'static str,
-    body: String,
-) -> Result<Request, Failure> {
+fn request(method: Method, path: &str, body: &Value) -> Result<Request, Failure> {
     Request::builder()
         .method(method)
         .uri(path)
-        .header(header::CONTENT_TYPE, content_type)
-        .body(Body::from(body))
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from(body.to_string()))
         .map_err(|_| Failure::internal())
 }

@@ -7,8 +7,8 @@
 //! list, with the same filters as the reader's, and counts which of it is new. Without an open stream
 //! nothing is asked.
 //!
-//! A task of its own follows the ledger for each stream and puts events into a short queue, which the
-//! response is sent from. A reader that does not take them fills the queue, and its task ends; the task
+//! A task of its own follows the ledger for each stream and puts events into a short queue, from which
+//! the response takes them. A reader that does not take them fills the queue, and its task ends; the task
 //! also ends when the reader goes away, and as soon as the service begins to stop, so that no stream
 //! holds the drain. The permit of the stream is the task's.
 
@@ -35,6 +35,8 @@ use crate::page::failure::Failure;
 use crate::page::viewer::Viewer;
 use crate::page::{PageState, search};
 
+/// The path of a stream.
+pub(super) const PATH: &str = "/ui/live";
 /// The most streams that are open at once.
 pub(super) const MAX_STREAMS: usize = 256;
 /// How often a stream looks for new decisions.
@@ -53,7 +55,7 @@ pub(super) fn announcement(viewer: &Viewer, filters: &[(&str, &str)], n_known: i
     let mut parameters = filters.to_vec();
     parameters.push(("after", &after));
     html! {
-        p.live role="status" data-live=(viewer.href("/ui/live", &parameters)) { }
+        p.live role="status" data-live=(viewer.href(PATH, &parameters)) { }
     }
 }
 

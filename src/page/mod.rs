@@ -6,9 +6,9 @@
 //!
 //! Requests for the page are not traced, like those of probes: they would outnumber the decisions.
 //!
-//! Read in this order: `session` says who asks, and `login` who that may become; `viewer` is the person as
-//! the views know them, `layout` draws what surrounds every view, and then one
-//! file or folder per view. The script and the style sheet are in `assets`.
+//! Read in this order: `login` begins and ends sessions, and `session` finds the one that a request
+//! belongs to; `viewer` is the person as the views know them; `layout` draws what surrounds every view;
+//! then comes one file or folder per view. The script and the style sheet are in `assets`.
 
 mod api;
 mod assets;
@@ -118,13 +118,13 @@ pub fn routes(
         .route(list::PATH, get(list::show))
         .route(list::export::CSV_PATH, get(list::export::csv))
         .route(list::export::NDJSON_PATH, get(list::export::ndjson))
-        .route("/ui/live", get(live::follow))
+        .route(live::PATH, get(live::follow))
         .route("/ui/decisions/{id}", get(decision::show))
         .route("/ui/decisions/{id}/json", get(decision::json))
         .route("/ui/decisions/{id}/resolution", post(decision::resolve))
         .route("/ui/decisions/{id}/feedback", post(decision::give_feedback))
-        .route("/ui/review", get(review::show).post(review::resolve))
-        .route("/ui/review/picked", post(review::resolve_picked))
+        .route(review::PATH, get(review::show).post(review::resolve))
+        .route(review::PICKED_PATH, post(review::resolve_picked))
         .route(policies::PATH, get(policies::show))
         .route("/ui/{*rest}", get(no_such_view))
         .layer(from_fn_with_state(state.clone(), session::authenticate))

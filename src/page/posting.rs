@@ -2,10 +2,9 @@
 //! requests to the API. The forms hold an idempotency key, so that a form that is sent twice has one
 //! effect, and the browser is sent on to what came of it, so that reloading sends nothing.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Extension, State};
+use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Map, Value, json};
@@ -32,13 +31,10 @@ const TEXTS: [&str; 8] = [
     "user_id",
 ];
 
-type Peer = Option<Extension<ConnectInfo<SocketAddr>>>;
-
 /// `POST /ui/expense`: decides an expense and opens its tree.
 pub(super) async fn expense(
     State(page): State<PageState>,
     viewer: Viewer,
-    peer: Peer,
     form: FormFields,
 ) -> Result<Response, Failure> {
     let mut expense: Map<String, Value> = TEXTS
@@ -49,11 +45,7 @@ pub(super) async fn expense(
         expense.insert("receipt".to_owned(), true.into());
     }
     let key = idempotency_key("try", run(&form));
-    let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
-    let answer = page
-        .api
-        .send_expense(&viewer, peer, key, &expense.into())
-        .await?;
+    let answer = page.api.send_expense(&viewer, key, &expense.into()).await?;
     if let Some(id) = answer.body["id"]
         .as_str()
         .filter(|_| answer.status.is_success())
@@ -67,46 +59,39 @@ pub(super) async fn expense(
 
 /// `POST /ui/demo`: posts the transactions of the demo, with employees of their own, because those of
 /// an earlier run have used up their caps. They are posted one after the other, so that the faults of
-/// the offline model hit the same ones in every run. A slow model takes longer than a browser waits;
-/// the rest is then posted in the background, and the live list announces it.
+/// the offline model hit the same ones in every run. With a slow model this takes longer than a
+/// browser waits; the rest is then posted in the background, and the live list announces it.
 pub(super) async fn demo(
     State(page): State<PageState>,
     viewer: Viewer,
-    peer: Peer,
     form: FormFields,
 ) -> Result<Response, Failure> {
     let list = viewer.href(list::PATH, &[]);
-    let patience = page.app.config.deadline / 2;
-    let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
+    let wait = page.app.config.deadline / 2;
     let api = page.api.clone();
     let app = Arc::clone(&page.app);
     let posting = async move {
         tokio::select! {
-            posted = post_demo(&api, &viewer, peer, run(&form)) => posted,
+            posted = post_demo(&api, &viewer, run(&form)) => posted,
             // The decision in progress is finished; the others would hold the drain.
             () = app.stopping.cancelled() => Ok(()),
         }
     };
     let posting = page.app.decisions.spawn(posting);
-    if let Ok(posted) = timeout(patience, posting).await {
+    if let Ok(posted) = timeout(wait, posting).await {
         posted.map_err(|_| Failure::internal())??;
     }
     Ok(Redirect::to(&list).into_response())
 }
 
 /// Posts the transactions of the demo until one is refused.
-async fn post_demo(
-    api: &Api,
-    viewer: &Viewer,
-    peer: Option<SocketAddr>,
-    run: Uuid,
-) -> Result<(), Failure> {
+async fn post_demo(api: &Api, viewer: &Viewer, run: Uuid) -> Result<(), Failure> {
     let run_id = run.simple().to_string();
     let submissions = transactions(Some(&run_id[..8])).map_err(|_| Failure::internal())?;
     for (n_decided, submission) in submissions.iter().enumerate() {
         let key = idempotency_key(&format!("demo-{n_decided}"), run);
         let expense = json!(submission);
-        let answer = api.send_expense(viewer, peer, key, &expense).await?;
+        let answer = api.send_expense(viewer, key, &expense).await?;
         if !answer.status.is_success() {
             let n_refused = submissions.len() - n_decided;
             let detail = format!(

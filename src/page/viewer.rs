@@ -1,9 +1,9 @@
 //! Who looks at the page, and as which tenant. Without API keys everyone may read, and the parameter
 //! `tenant` of the URL chooses the tenant. `session` decides who the caller is.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
 
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{ConnectInfo, FromRequestParts, Query};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -20,6 +20,8 @@ use crate::page::failure::Failure;
 pub(crate) struct Viewer {
     /// As whom the API is asked.
     pub(crate) caller: Caller,
+    /// The address from which this person connects, for the spans of requests to the API.
+    pub(crate) peer: Option<SocketAddr>,
     /// The tenant, the person, and the API key with its roles.
     pub(crate) identity: Identity,
     /// The tenant that the URL names, which every link repeats.
@@ -54,6 +56,18 @@ impl Viewer {
             true => path.to_owned(),
             false => format!("{path}?{}", query.join("&")),
         }
+    }
+
+    /// Whether this person chooses the tenant by the URL: no key decides it.
+    pub(crate) fn chooses_tenant(&self) -> bool {
+        let key = self.identity.api_key.as_ref();
+        key.is_none_or(|key| key.tenant_id.is_none())
+    }
+
+    /// Whether this person can resolve anything.
+    pub(crate) fn has_roles(&self) -> bool {
+        let key = self.identity.api_key.as_ref();
+        key.is_some_and(|key| !key.roles.is_empty())
     }
 }
 
@@ -95,22 +109,9 @@ impl FromRequestParts<PageState> for Viewer {
                 tenant_id: tenants.name_of(&identity.tenant_id),
                 ..identity
             },
+            peer: parts.extensions.get().map(|ConnectInfo(peer)| *peer),
             caller,
             tenant_in_url,
         })
-    }
-}
-
-impl Viewer {
-    /// Whether this person chooses the tenant by the URL: no key decides it.
-    pub(crate) fn chooses_tenant(&self) -> bool {
-        let key = self.identity.api_key.as_ref();
-        key.is_none_or(|key| key.tenant_id.is_none())
-    }
-
-    /// Whether this person can resolve anything.
-    pub(crate) fn has_roles(&self) -> bool {
-        let key = self.identity.api_key.as_ref();
-        key.is_some_and(|key: &Arc<_>| !key.roles.is_empty())
     }
 }

@@ -1,8 +1,6 @@
 //! Feedback on a decision: what people said of it, and the form to say something. A resolution is
 //! feedback too, and is listed with it.
 
-use std::net::SocketAddr;
-
 use axum::http::Method;
 use maud::{Markup, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -145,7 +143,6 @@ fn form(
 pub(super) async fn give(
     page: &PageState,
     viewer: &Viewer,
-    peer: Option<SocketAddr>,
     stored: &StoredDecision,
     fields: &FormFields,
 ) -> Result<Result<(), Refused>, Failure> {
@@ -160,20 +157,15 @@ pub(super) async fn give(
         encode(name)
     );
     // The person of a key acts under their own name, in whatever spelling the form has.
-    let belongs_to_one = |key: &ApiKey| key.user_id.is_some();
-    let is_known = viewer
-        .identity
-        .api_key
-        .as_deref()
-        .is_some_and(belongs_to_one);
-    let actor = fields.get("actor").filter(|_| !is_known);
-    let is_taken_back = fields.get("take_back").is_some();
-    let answer = if is_taken_back {
+    let key = viewer.identity.api_key.as_deref();
+    let names_person = key.is_some_and(|key| key.user_id.is_some());
+    let actor = fields.get("actor").filter(|_| !names_person);
+    let answer = if fields.get("take_back").is_some() {
         if let Some(actor) = actor {
             path.push_str(&format!("?actor={}", encode(actor)));
         }
         page.api
-            .send(viewer, peer, Method::DELETE, &path, &Value::Null)
+            .send(viewer, Method::DELETE, &path, &Value::Null)
             .await?
     } else {
         let given = [
@@ -186,7 +178,7 @@ pub(super) async fn give(
             .filter_map(|(name, value)| Some((name.to_owned(), value?.into())))
             .collect();
         page.api
-            .send(viewer, peer, Method::PUT, &path, &body.into())
+            .send(viewer, Method::PUT, &path, &body.into())
             .await?
     };
     Ok(match answer.status.is_success() {

@@ -4,9 +4,9 @@
 use maud::{Markup, html};
 
 use crate::domain::decision::Decision;
+use crate::ledger::StoredDecision;
 use crate::ledger::related::{N_NEIGHBOURS, Related, Relation};
-use crate::ledger::{Ledger, LedgerError, StoredDecision};
-use crate::page::decision::head::link;
+use crate::page::decision::head::{link, path};
 use crate::page::format;
 use crate::page::resolve::act::resolved_words;
 use crate::page::viewer::Viewer;
@@ -14,31 +14,12 @@ use crate::page::viewer::Viewer;
 /// The most duplicates that are shown.
 const MAX_DUPLICATES: usize = 5;
 
-/// What a decision has to do with others.
-pub(super) struct History {
-    related: Vec<Related>,
-}
-
-impl History {
-    /// Reads what has to do with a decision.
-    pub(super) async fn of(
-        ledger: &Ledger,
-        viewer: &Viewer,
-        stored: &StoredDecision,
-    ) -> Result<Self, LedgerError> {
-        let seen_by = viewer.identity.own_only();
-        Ok(Self {
-            related: ledger.related(&stored.decision, seen_by).await?,
-        })
-    }
-}
-
-/// The history of a decision.
-pub(super) fn section(stored: &StoredDecision, history: &History, viewer: &Viewer) -> Markup {
+/// The history of a decision, and the decisions that are related to it.
+pub(super) fn section(stored: &StoredDecision, related: &[Related], viewer: &Viewer) -> Markup {
     let decision = &stored.decision;
     let of = |relation| {
-        let other = history.related.iter();
-        other
+        related
+            .iter()
             .filter(|other| other.relation(decision) == Some(relation))
             .collect::<Vec<_>>()
     };
@@ -83,7 +64,7 @@ fn others(title: &str, others: &[&Related], viewer: &Viewer) -> Markup {
                     tbody {
                         @for other in others {
                             tr {
-                                td { a href=(super::head::path(viewer, other.id, &[])) { (other.transaction) } }
+                                td { a href=(path(viewer, other.id, &[])) { (other.transaction) } }
                                 td { (format::outcome(other.outcome.into())) }
                                 td { (other.category.as_deref().unwrap_or("–")) }
                                 td.amount { (format::amount(other.amount, other.currency)) }

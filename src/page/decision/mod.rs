@@ -9,12 +9,10 @@ pub(super) mod policy;
 mod rows;
 pub(super) mod tree;
 
-use std::net::SocketAddr;
-
-use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::Json;
+use axum::extract::{Path, Query, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::{Extension, Json};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
@@ -23,17 +21,16 @@ use crate::domain::decision::Decision;
 use crate::http::expenses::find;
 use crate::ledger::StoredDecision;
 use crate::ledger::related;
-use crate::page::PageState;
 use crate::page::failure::Failure;
 use crate::page::form::FormFields;
 use crate::page::layout::document;
 use crate::page::resolve::act::{self, Refused};
 use crate::page::resolve::form::{Form, Offers, form};
 use crate::page::viewer::Viewer;
-use history::History;
+use crate::page::{PageState, list};
 
 /// The parameters of the view.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Deserialize)]
 pub(super) struct Parameters {
     /// The person who acts, where the key belongs to no single person.
     actor: Option<String>,
@@ -67,15 +64,13 @@ pub(super) async fn show(
 pub(super) async fn json(
     State(page): State<PageState>,
     viewer: Viewer,
-    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<Value>), Failure> {
-    let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
     let id = find(&page.app, &viewer.identity, &id).await?.decision.id;
     let path = format!("/v1/expenses/{id}");
     let answer = page
         .api
-        .send(&viewer, peer, Method::GET, &path, &Value::Null)
+        .send(&viewer, Method::GET, &path, &Value::Null)
         .await?;
     Ok((answer.status, Json(answer.body)))
 }
@@ -84,14 +79,12 @@ pub(super) async fn json(
 pub(super) async fn resolve(
     State(page): State<PageState>,
     viewer: Viewer,
-    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     Path(id): Path<String>,
     fields: FormFields,
 ) -> Result<Response, Failure> {
-    let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
     let stored = find(&page.app, &viewer.identity, &id).await?;
     let seen = fields.get("state").unwrap_or_default();
-    let result = act::resolve(&page, &viewer, peer, stored.decision.id, seen, &fields).await?;
+    let result = act::resolve(&page, &viewer, stored.decision.id, seen, &fields).await?;
     answer(&page, &viewer, &stored, Sent::Resolution, result, &fields).await
 }
 
@@ -99,13 +92,11 @@ pub(super) async fn resolve(
 pub(super) async fn give_feedback(
     State(page): State<PageState>,
     viewer: Viewer,
-    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     Path(id): Path<String>,
     fields: FormFields,
 ) -> Result<Response, Failure> {
-    let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
     let stored = find(&page.app, &viewer.identity, &id).await?;
-    let result = feedback::give(&page, &viewer, peer, &stored, &fields).await?;
+    let result = feedback::give(&page, &viewer, &stored, &fields).await?;
     answer(&page, &viewer, &stored, Sent::Feedback, result, &fields).await
 }
 
@@ -149,7 +140,7 @@ async fn render(
     let stored = find(&page.app, &viewer.identity, id).await?;
     let decision = &stored.decision;
     let state = ledger.state(&decision.tenant_id, decision.id).await?;
-    let history = History::of(ledger, viewer, &stored).await?;
+    let related = ledger.related(decision, viewer.identity.own_only()).await?;
     let given = ledger.feedback(&stored).await?;
     let offers = Offers::of(page, viewer, &stored, actor).await?;
     let rulebooks = page.app.rulebooks.now();
@@ -175,11 +166,11 @@ async fn render(
             (refusal(told.as_ref(), Sent::Feedback))
             (feedback::section(&stored, &given, viewer, policies, (actor, typed(told.as_ref(), Sent::Feedback))))
         }
-        section { h2 #history { "History" } (history::section(&stored, &history, viewer)) }
+        section { h2 #history { "History" } (history::section(&stored, &related, viewer)) }
         section { h2 #links { "Links" } (links(page, viewer, decision, &state)) }
     };
     let title = format!("{} {}", decision.outcome, decision.expense.amount);
-    Ok(document(page, viewer, "/ui/decisions", &title, &content))
+    Ok(document(page, viewer, list::PATH, &title, &content))
 }
 
 /// The decision in a trace viewer, as JSON, and in the hash chain.

@@ -1,17 +1,16 @@
-//! A click: the form becomes a request to the API, unless the decision changed since the person saw it.
-
-use std::net::SocketAddr;
+//! Sending the form: it becomes a request to the API, unless the decision changed since the person saw it.
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::domain::resolution::{Action, Resolution};
+use crate::domain::resolution::Resolution;
 use crate::http::expenses::find;
 use crate::ledger::StoredDecision;
 use crate::page::PageState;
 use crate::page::failure::Failure;
 use crate::page::form::FormFields;
+use crate::page::format;
 use crate::page::viewer::Viewer;
 
 /// The fields of every resolution, as the API names them.
@@ -19,7 +18,7 @@ const FIELDS: [&str; 4] = ["action", "role", "actor", "reason"];
 /// Those of an approval alone. The form has them whatever button is pressed.
 const OF_APPROVAL: [&str; 2] = ["amount", "category"];
 
-/// Why a click did nothing.
+/// Why a form that was sent had no effect.
 #[derive(Clone, Debug)]
 pub(in crate::page) struct Refused {
     /// The status of the answer.
@@ -33,7 +32,6 @@ pub(in crate::page) struct Refused {
 pub(in crate::page) async fn resolve(
     page: &PageState,
     viewer: &Viewer,
-    peer: Option<SocketAddr>,
     id: Uuid,
     seen: &str,
     fields: &FormFields,
@@ -50,7 +48,7 @@ pub(in crate::page) async fn resolve(
         }
     };
     let now = ledger.state(tenant_id, stored.decision.id).await?;
-    // A click that is repeated finds the decision resolved by itself; the API answers it as before.
+    // A form that is sent twice finds the decision that it resolved itself; the API repeats its answer.
     if stored.resolution.is_none() && now.to_string() != seen {
         return Ok(Err(Refused {
             status: StatusCode::CONFLICT,
@@ -71,7 +69,7 @@ pub(in crate::page) async fn resolve(
     let path = format!("/v1/expenses/{id}/resolution");
     let answer = page
         .api
-        .send(viewer, peer, Method::POST, &path, &body.into())
+        .send(viewer, Method::POST, &path, &body.into())
         .await?;
     if answer.status.is_success() {
         return Ok(Ok(()));
@@ -100,14 +98,10 @@ fn changed(stored: &StoredDecision) -> String {
 
 /// A resolution in a sentence without its final stop.
 pub(in crate::page) fn resolved_words(resolution: &Resolution) -> String {
-    let done = match resolution.action {
-        Action::Approve => "approved",
-        Action::Deny => "denied",
-        Action::Withdraw => "withdrawn",
-    };
     let role = resolution.role.map(|role| format!(", as {role}"));
     format!(
-        "{done} by {}{} at {}",
+        "{} by {}{} at {}",
+        format::resolved(resolution.action),
         resolution.actor,
         role.unwrap_or_default(),
         resolution.resolved_at.strftime("%Y-%m-%d %H:%M UTC")

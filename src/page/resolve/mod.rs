@@ -1,5 +1,5 @@
-//! Resolving an open decision on the page: what a person may do is told before the click (`form`), and
-//! the click is a request to the API (`act`). Both views that resolve use it: the decision and the
+//! Resolving an open decision on the page: `form` says what a person may do, and `act` sends it
+//! to the API. Both views that resolve use it: the decision and the
 //! review queue.
 
 pub(super) mod act;

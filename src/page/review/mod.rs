@@ -5,10 +5,7 @@
 mod item;
 mod queue;
 
-use std::net::SocketAddr;
-
-use axum::Extension;
-use axum::extract::{ConnectInfo, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
@@ -17,7 +14,7 @@ use uuid::Uuid;
 use crate::domain::body::uuid;
 use crate::domain::ruling::Role;
 use crate::http::expenses::find;
-use crate::ledger::{PageRequest, StoredDecision};
+use crate::ledger::StoredDecision;
 use crate::page::PageState;
 use crate::page::decision::head;
 use crate::page::failure::Failure;
@@ -29,9 +26,11 @@ use crate::page::viewer::Viewer;
 use queue::Queue;
 
 /// The path of the view.
-const PATH: &str = "/ui/review";
-/// Open decisions on one page.
-const PER_PAGE: u32 = 25;
+pub(super) const PATH: &str = "/ui/review";
+/// Where the form for several decisions is sent.
+pub(super) const PICKED_PATH: &str = "/ui/review/picked";
+/// Open decisions on one page, and the most whose resolution is told.
+const PER_PAGE: u8 = 25;
 
 /// The state of the view, as its address holds it.
 #[derive(Clone, Debug, Default)]
@@ -66,8 +65,13 @@ impl Address {
         address
     }
 
-    /// The address as a link in this person's page.
+    /// The URL of the view with this state.
     fn href(&self, viewer: &Viewer) -> String {
+        self.href_of(PATH, viewer)
+    }
+
+    /// The URL of a path with this state.
+    fn href_of(&self, path: &str, viewer: &Viewer) -> String {
         let text = |id: Option<Uuid>| id.map(|id| id.to_string());
         let values = [
             ("role", self.role.map(|role| role.to_string())),
@@ -88,7 +92,7 @@ impl Address {
             .iter()
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
-        viewer.href(PATH, &borrowed)
+        viewer.href(path, &borrowed)
     }
 
     /// The same view with another decision beside the queue.
@@ -101,7 +105,7 @@ impl Address {
     }
 }
 
-/// What clicks led to, where some did nothing.
+/// What a form led to, where some decisions were not resolved.
 struct Told<'a> {
     /// The refusals, each with its decision.
     refused: Vec<(Uuid, Refused)>,
@@ -118,32 +122,31 @@ pub(super) async fn show(
     render(&page, &viewer, Address::parse(&parameters), None).await
 }
 
-/// `POST /ui/review`: resolves one decision, and shows the next one.
+/// `POST /ui/review`: resolves one decision, and shows the oldest one that still waits.
 pub(super) async fn resolve(
     State(page): State<PageState>,
     viewer: Viewer,
-    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     Query(parameters): Query<Vec<(String, String)>>,
     fields: FormFields,
 ) -> Result<Response, Failure> {
     let item = fields.get("item").unwrap_or_default();
     let seen = fields.get("state").unwrap_or_default();
-    let picked = vec![(item.to_owned(), seen.to_owned())];
-    resolve_each(&page, &viewer, peer, &parameters, &fields, picked).await
+    let id = uuid(item).ok_or_else(|| Failure::not_found("There is no such decision"))?;
+    let picked = vec![(id, seen.to_owned())];
+    resolve_each(&page, &viewer, &parameters, &fields, picked).await
 }
 
 /// `POST /ui/review/picked`: resolves every decision that was picked.
 pub(super) async fn resolve_picked(
     State(page): State<PageState>,
     viewer: Viewer,
-    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     Query(parameters): Query<Vec<(String, String)>>,
     fields: FormFields,
 ) -> Result<Response, Failure> {
-    let picked: Vec<(String, String)> = fields
+    let picked: Vec<(Uuid, String)> = fields
         .all("picked")
         .filter_map(|picked| picked.split_once(':'))
-        .map(|(item, seen)| (item.to_owned(), seen.to_owned()))
+        .filter_map(|(id, seen)| Some((uuid(id)?, seen.to_owned())))
         .collect();
     if picked.is_empty() {
         let detail = "Tick at least one decision of the queue, then send the form again.";
@@ -154,36 +157,29 @@ pub(super) async fn resolve_picked(
             detail,
         ));
     }
-    resolve_each(&page, &viewer, peer, &parameters, &fields, picked).await
+    resolve_each(&page, &viewer, &parameters, &fields, picked).await
 }
 
 async fn resolve_each(
     page: &PageState,
     viewer: &Viewer,
-    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     parameters: &[(String, String)],
     fields: &FormFields,
-    picked: Vec<(String, String)>,
+    picked: Vec<(Uuid, String)>,
 ) -> Result<Response, Failure> {
-    let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
     let mut resolved = Vec::new();
     let mut refused = Vec::new();
-    for (item, seen) in picked {
-        let id = uuid(&item).ok_or_else(|| Failure::not_found("There is no such decision"))?;
-        match act::resolve(page, viewer, peer, id, &seen, fields).await? {
+    for (id, seen) in picked {
+        match act::resolve(page, viewer, id, &seen, fields).await? {
             Ok(()) => resolved.push(id),
             Err(why) => refused.push((id, why)),
         }
     }
-    let address = Address::parse(parameters);
-    let mut address = Address {
-        actor: fields
-            .get("actor")
-            .map(str::to_owned)
-            .or(address.actor.clone()),
-        resolved,
-        ..address
-    };
+    let mut address = Address::parse(parameters);
+    address.resolved = resolved;
+    if let Some(actor) = fields.get("actor") {
+        address.actor = Some(actor.to_owned());
+    }
     let Some((first, why)) = refused.first() else {
         address.item = None;
         return Ok(Redirect::to(&address.href(viewer)).into_response());
@@ -236,11 +232,7 @@ async fn resolved(
     address: &Address,
 ) -> Result<Vec<StoredDecision>, Failure> {
     let mut resolved = Vec::new();
-    for id in address
-        .resolved
-        .iter()
-        .take(usize::try_from(PER_PAGE).unwrap_or(usize::MAX))
-    {
+    for id in address.resolved.iter().take(PER_PAGE.into()) {
         let stored = find(&page.app, &viewer.identity, &id.to_string()).await;
         let stored = stored.ok();
         resolved.extend(stored.filter(|stored| stored.resolution.is_some()));
@@ -248,7 +240,7 @@ async fn resolved(
     Ok(resolved)
 }
 
-/// What the last click did, decision by decision.
+/// What the last form did, decision by decision.
 fn outcomes(viewer: &Viewer, resolved: &[StoredDecision], told: Option<&Told<'_>>) -> Markup {
     html! {
         @if !resolved.is_empty() {
@@ -272,7 +264,7 @@ fn outcomes(viewer: &Viewer, resolved: &[StoredDecision], told: Option<&Told<'_>
     }
 }
 
-/// The keys, for who opens this or presses `?`.
+/// The keys, for a reader who opens this or presses `?`.
 fn keys() -> Markup {
     let keys = [
         ("j", "the next decision"),
@@ -291,13 +283,5 @@ fn keys() -> Markup {
             summary { "Keys" }
             dl { @for (key, does) in keys { dt { kbd { (key) } } dd { (does) } } }
         }
-    }
-}
-
-/// A page request of the queue.
-fn page_request(after: Option<Uuid>) -> PageRequest {
-    PageRequest {
-        after,
-        limit: PER_PAGE,
     }
 }

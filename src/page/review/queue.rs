@@ -11,11 +11,11 @@ use uuid::Uuid;
 use crate::domain::body::MAX_TEXT_CHARS;
 use crate::domain::ruling::Role;
 use crate::ledger::review_queue::MAX_COUNTED;
-use crate::ledger::{LedgerError, Page, StoredDecision};
+use crate::ledger::{LedgerError, Page, PageRequest, StoredDecision};
 use crate::page::PageState;
 use crate::page::format;
 use crate::page::resolve::form::{actor_field, role_field};
-use crate::page::review::{Address, page_request};
+use crate::page::review::{Address, PER_PAGE, PICKED_PATH};
 use crate::page::viewer::Viewer;
 
 /// A page of the queue.
@@ -40,7 +40,10 @@ impl Queue {
             Some(role) => vec![role],
             None => roles_of(viewer),
         };
-        let request = page_request(address.after);
+        let request = PageRequest {
+            after: address.after,
+            limit: PER_PAGE.into(),
+        };
         let page = ledger.waiting(tenant_id, seen_by, &roles, request).await?;
         let mut states = Vec::new();
         for stored in &page.decisions {
@@ -50,7 +53,7 @@ impl Queue {
         Ok(Self {
             page,
             states,
-            // Who sees only their own decisions does not learn how many others there are.
+            // A person who sees only their own decisions does not learn how many others there are.
             counts: match seen_by {
                 None => ledger.waiting_by_role(tenant_id).await?,
                 Some(_) => BTreeMap::new(),
@@ -116,10 +119,7 @@ impl Queue {
         shown: Option<Uuid>,
     ) -> Markup {
         let now = page.app.clock.now();
-        let action = address
-            .at(shown)
-            .href(viewer)
-            .replacen("/ui/review", "/ui/review/picked", 1);
+        let action = address.at(shown).href_of(PICKED_PATH, viewer);
         let key = viewer.identity.api_key.as_ref();
         html! {
             section.queue aria-label="Queue" {
@@ -160,8 +160,8 @@ impl Queue {
     }
 }
 
-/// The roles for which somebody's queue holds decisions: every role up to the highest of the key, or
-/// all of them for who only reads.
+/// The roles whose decisions a viewer's queue holds: every role up to the highest of the key, or all of
+/// them for a viewer without a role.
 fn roles_of(viewer: &Viewer) -> Vec<Role> {
     let key = viewer.identity.api_key.as_ref();
     let highest = key.and_then(|key| key.roles.iter().max());
