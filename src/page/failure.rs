@@ -13,6 +13,8 @@ pub(crate) struct Failure {
     pub(super) status: StatusCode,
     pub(super) title: String,
     pub(super) detail: String,
+    /// What failed in the service; it is logged, and not shown.
+    pub(super) cause: Option<String>,
 }
 
 impl Failure {
@@ -21,6 +23,7 @@ impl Failure {
             status,
             title: title.to_owned(),
             detail: detail.into(),
+            cause: None,
         }
     }
 
@@ -69,7 +72,10 @@ impl From<Problem> for Failure {
             Code::LedgerUnavailable => "The ledger cannot be read",
             _ => "This request cannot be answered",
         };
-        Self::new(problem.code.status(), title, problem.detail)
+        Self {
+            cause: problem.cause,
+            ..Self::new(problem.code.status(), title, problem.detail)
+        }
     }
 }
 

@@ -3,12 +3,11 @@
 use maud::{Markup, html};
 
 use crate::domain::body::MAX_ID_CHARS;
-use crate::page::PageState;
 use crate::page::document::document as whole;
-use crate::page::login;
 use crate::page::viewer::Viewer;
+use crate::page::{PageState, login};
 
-/// The views in the navigation: path and name.
+/// The views in the navigation: path and name. The views import this file, so it cannot import their paths.
 const VIEWS: [(&str, &str); 4] = [
     ("/ui/", "Overview"),
     ("/ui/decisions", "Decisions"),
@@ -39,7 +38,7 @@ pub(super) fn document(
     whole(&page.assets, title, &body)
 }
 
-/// The tenant, the key, and the way in or out. Where no key decides the tenant, the reader chooses it.
+/// The tenant, the key, and how to log in or out. Where no key decides the tenant, the reader chooses it.
 fn who(page: &PageState, viewer: &Viewer, path: &str) -> Markup {
     let tenant_id = &viewer.identity.tenant_id;
     html! {

@@ -1,6 +1,6 @@
 //! Logging in and out. The form takes an API key once and begins a session; the key itself is not kept in
-//! the browser. With the link that the service prints when it starts, the script of the page fills the form
-//! in.
+//! the browser. If the page is opened by the link that the service prints when it starts, the script of
+//! the page sends the form.
 
 use std::net::IpAddr;
 
@@ -29,10 +29,8 @@ const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-s
 
 /// The link to the form for somebody who wants to see a view.
 pub(super) fn href(view: &str) -> String {
-    format!(
-        "{PATH}?next={}",
-        utf8_percent_encode(view, NON_ALPHANUMERIC)
-    )
+    let next = utf8_percent_encode(view, NON_ALPHANUMERIC);
+    format!("{PATH}?next={next}")
 }
 
 #[derive(Default, Deserialize)]
@@ -126,8 +124,8 @@ fn followed(next: Option<&str>) -> String {
     }
 }
 
-/// That a key in the request is not sent over a network in clear: the browser is on this machine, or the
-/// public URL says that a proxy terminates TLS.
+/// Proof that a key in the request is not sent over a network in clear: the browser runs beside the
+/// service, or the public URL says that a proxy terminates TLS.
 pub(super) struct Confidential;
 
 impl FromRequestParts<PageState> for Confidential {
@@ -136,7 +134,7 @@ impl FromRequestParts<PageState> for Confidential {
     async fn from_request_parts(parts: &mut Parts, page: &PageState) -> Result<Self, Failure> {
         let public_url = page.app.config.public_url.as_ref();
         let has_tls = public_url.is_some_and(|url| url.is_https());
-        if has_tls || host(parts).is_some_and(is_this_machine) {
+        if has_tls || host(parts).is_some_and(is_loopback) {
             return Ok(Self);
         }
         let detail = "Your key would be sent over the network in clear. Open the page as localhost on the machine \
@@ -146,8 +144,8 @@ impl FromRequestParts<PageState> for Confidential {
     }
 }
 
-/// Whether a host, as a browser names it, is on the same machine as the browser.
-fn is_this_machine(host: &str) -> bool {
+/// Whether a host, as a browser names it, is the one on which the browser runs.
+fn is_loopback(host: &str) -> bool {
     let Ok(authority) = host.parse::<Authority>() else {
         return false;
     };

@@ -62,13 +62,18 @@ pub(super) async fn draw(
     let identity = &viewer.identity;
     let ledger = &page.app.agent.ledger;
     let n_known = ledger.chain_length(&identity.tenant_id).await?;
-    let range = PageRequest {
+    let newest = PageRequest {
         after: None,
         limit: N_LATEST,
     };
     let everything = Search::default();
     let latest = ledger
-        .search(&identity.tenant_id, identity.own_only(), &everything, range)
+        .search(
+            &identity.tenant_id,
+            identity.own_only(),
+            &everything,
+            newest,
+        )
         .await?;
     let content = html! {
         h1 { "Overview" }
@@ -79,7 +84,10 @@ pub(super) async fn draw(
         (figures)
         div.bar {
             h2 { "Latest decisions" }
-            (live::announcement(viewer, &[("limit", &N_LATEST.to_string())], n_known))
+            // The answer to a form has no address from which the script could draw it again.
+            @if refusal.is_none() {
+                (live::announcement(viewer, &[("limit", &N_LATEST.to_string())], n_known))
+            }
         }
         div #rows {
             @if latest.decisions.is_empty() { (rows::none("There are no decisions yet.")) }

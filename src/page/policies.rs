@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use crate::page::failure::Failure;
 use crate::page::layout::document;
 use crate::page::viewer::Viewer;
-use crate::page::{PageState, list};
+use crate::page::{PageState, format, list};
 use crate::policy::rule::{Rule, RuleKind};
 use crate::policy::{Policies, Policy};
 
@@ -62,8 +62,8 @@ fn in_category(viewer: &Viewer, policies: &Policies, category: &str, today: Date
     }
 }
 
-/// One version, each of its rules a link to the decisions in which it has a finding. Only the rules of the one in force have anchors, because other versions have rules of
-/// the same names.
+/// One version, each of its rules a link to the decisions in which it has a finding. Only the rules of
+/// the version in force have anchors, because other versions have rules of the same names.
 fn version(viewer: &Viewer, policy: &Policy, is_in_force: bool) -> Markup {
     html! {
         p.muted {
@@ -132,7 +132,7 @@ fn demand(rule: &Rule, policy: &Policy) -> Markup {
 }
 
 fn amount(amount: Decimal, policy: &Policy) -> Markup {
-    crate::page::format::amount(amount, policy.currency)
+    format::amount(amount, policy.currency)
 }
 
 fn joined<T: ToString>(values: &[T]) -> String {

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::demo::transactions;
 use crate::domain::body::uuid;
 use crate::page::api::Api;
+use crate::page::decision::head;
 use crate::page::failure::Failure;
 use crate::page::form::FormFields;
 use crate::page::viewer::Viewer;
@@ -46,12 +47,10 @@ pub(super) async fn expense(
     }
     let key = idempotency_key("try", run(&form));
     let answer = page.api.send_expense(&viewer, key, &expense.into()).await?;
-    if let Some(id) = answer.body["id"]
-        .as_str()
-        .filter(|_| answer.status.is_success())
+    if let Some(id) = answer.body["id"].as_str().and_then(uuid)
+        && answer.status.is_success()
     {
-        let decision = viewer.href(&format!("/ui/decisions/{id}"), &[]);
-        return Ok(Redirect::to(&decision).into_response());
+        return Ok(Redirect::to(&head::path(&viewer, id, &[])).into_response());
     }
     let view = overview::draw(&page, &viewer, &form, Some(&answer.problem()), None).await?;
     Ok((answer.status, view).into_response())

@@ -1,4 +1,4 @@
-//! The layer that writes failures out, as documents of the page.
+//! The layer that writes failures out, as documents of the page, and logs those of the service.
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -12,8 +12,8 @@ use crate::page::PageState;
 use crate::page::document::document;
 use crate::page::failure::Failure;
 
-/// Writes failures out, those of the layers that the page shares with the API included. A request that
-/// is not for the page, such as one for `/`, gets the problem as JSON.
+/// Writes failures out, those of the layers that the page shares with the API included, and logs their
+/// causes, which are logged nowhere else. A request that is not for the page, such as one for `/`, gets the problem as JSON.
 pub(super) async fn write_failures(
     State(page): State<PageState>,
     request: Request,
@@ -30,15 +30,23 @@ pub(super) async fn write_failures(
         }
         None => response.extensions_mut().remove::<Failure>(),
     };
-    let failure = failure.or_else(|| is_page.then(|| Failure::of_framework(&response))?);
+    let failure = failure.or_else(|| Failure::of_framework(&response).filter(|_| is_page));
     let Some(Failure {
         status,
         title,
         detail,
+        cause,
     }) = failure
     else {
         return response;
     };
+    if let Some(cause) = cause {
+        tracing::error!(
+            status = status.as_u16(),
+            cause,
+            "a request for the page failed"
+        );
+    }
     let content = html! {
         main #content {
             h1 { (title) }

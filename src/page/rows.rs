@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use crate::domain::resolution::Resolution;
 use crate::domain::ruling::Outcome;
 use crate::ledger::StoredDecision;
+use crate::page::decision::head;
 use crate::page::format;
 use crate::page::viewer::Viewer;
 
@@ -36,14 +37,13 @@ pub(super) fn table(viewer: &Viewer, decisions: &[StoredDecision]) -> Markup {
 fn row(viewer: &Viewer, stored: &StoredDecision) -> Markup {
     let decision = &stored.decision;
     let expense = &decision.expense;
-    let path = format!("/ui/decisions/{}", decision.id);
     let failed = decision.failed_types();
     html! {
         tr class=[(!failed.is_empty()).then_some("failed")] data-id=(decision.id) {
             td.received { (format::time(decision.received_at)) }
             td.employee { bdi { (expense.user_id) } }
             td.expense {
-                a href=(viewer.href(&path, &[])) { bdi { (beginning(&expense.transaction, MAX_TEXT_CHARS)) } }
+                a href=(head::path(viewer, decision.id, &[])) { bdi { (beginning(&expense.transaction, MAX_TEXT_CHARS)) } }
                 @if let Some(merchant) = &expense.merchant { " " bdi.muted { (beginning(merchant, MAX_MERCHANT_CHARS)) } }
             }
             td.category { bdi { (stored.category().unwrap_or("none")) } }
@@ -82,7 +82,7 @@ fn resolved(resolution: &Resolution) -> Markup {
     }
 }
 
-/// What there is instead of a table without rows.
+/// What is shown instead of a table without rows.
 pub(super) fn none(text: &str) -> Markup {
     html! { p.muted { (text) } }
 }

@@ -1,5 +1,5 @@
 //! The parameters of the list: those of `GET /v1/expenses`, and the further conditions of a search. An
-//! empty parameter is one that a form was sent without. How a search is done is in `ledger::search`.
+//! empty parameter is a field that was left alone. How a search is done is in `ledger::search`.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -11,7 +11,7 @@ use crate::ledger::PageRequest;
 use crate::ledger::search::Search;
 
 /// Characters of the words to search for.
-const MAX_TEXT_CHARS: usize = 200;
+const MAX_WORDS_CHARS: usize = 200;
 /// What is accepted as one end of a period.
 const MOMENT: &str = "write a date such as 2026-03-14, or a timestamp such as 2026-03-14T09:30:00Z";
 
@@ -24,8 +24,8 @@ pub(super) fn parse(parameters: &[(String, String)]) -> Result<(Search, PageRequ
     let mut search = Search::default();
     let mut of_api = Vec::new();
     let (mut from, mut until) = (None, None);
-    let given = parameters.iter().filter(|(_, value)| !value.is_empty());
-    for (name, value) in given {
+    let filled_in = parameters.iter().filter(|(_, value)| !value.is_empty());
+    for (name, value) in filled_in {
         let given = Parameter { name, value };
         let content = &mut search.content;
         match name.as_str() {
@@ -75,11 +75,10 @@ impl Parameter<'_> {
             .ok_or_else(|| self.refused(MOMENT))
     }
 
-    /// Words to search for.
     fn words(&self) -> Result<String, Problem> {
-        match self.value.chars().count() <= MAX_TEXT_CHARS {
+        match self.value.chars().count() <= MAX_WORDS_CHARS {
             true => Ok(self.value.to_owned()),
-            false => Err(self.refused(&format!("write at most {MAX_TEXT_CHARS} characters"))),
+            false => Err(self.refused(&format!("write at most {MAX_WORDS_CHARS} characters"))),
         }
     }
 }

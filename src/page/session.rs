@@ -35,7 +35,7 @@ const PURPOSE: &str = "session of the page";
 pub(crate) struct Sessions {
     /// Replicas share it, because they share the key of the pseudonyms.
     signing_key: [u8; 32],
-    /// Whether browsers may send the cookie over TLS only.
+    /// Whether browsers send the cookie over TLS only.
     is_secure: bool,
 }
 
@@ -94,7 +94,7 @@ impl Sessions {
         let ends: i64 = ends.parse().ok()?;
         let signature = hex::decode(signature).ok()?;
         let key = access.valid_key_by_id(id)?;
-        // In constant time.
+        // `verify_slice` compares in constant time.
         let is_ours = self.signature(&key, ends).verify_slice(&signature).is_ok();
         (is_ours && now.as_second() < ends).then_some(key)
     }
@@ -102,7 +102,7 @@ impl Sessions {
     fn signature(&self, key: &ApiKey, ends: i64) -> Hmac<Sha256> {
         let hash = Hmac::<Sha256>::new_from_slice(&self.signing_key);
         let mut hash = hash.expect("HMAC takes keys of any length");
-        // The id of a key contains no point.
+        // The id of a key contains no dot, so no two of these texts are equal.
         hash.update(format!("{}.{ends}.{}", key.id, key.digest).as_bytes());
         hash
     }

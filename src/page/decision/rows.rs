@@ -28,7 +28,7 @@ pub(super) struct Row<'a> {
     /// The checks that were made in it, in order.
     pub(super) checks: Vec<&'a Validation>,
     /// The attributes that the record holds, by their keys.
-    pub(super) facts: Vec<(&'static str, String)>,
+    pub(super) attributes: Vec<(&'static str, String)>,
     /// What is shown of it before it is opened.
     pub(super) gist: Vec<String>,
 }
@@ -113,7 +113,7 @@ fn named<'a>(name: impl Into<String>) -> Row<'a> {
         timing: None,
         error: None,
         checks: Vec::new(),
-        facts: Vec::new(),
+        attributes: Vec::new(),
         gist: Vec::new(),
     }
 }
@@ -123,7 +123,7 @@ fn server(decision: &Decision) -> Row<'_> {
     Row {
         kind: "SERVER",
         timing: Timing::around(decision, true),
-        facts: facts([
+        attributes: known([
             (names::EXPENSE_ID, Some(decision.id.to_string())),
             (names::TENANT_ID, Some(decision.tenant_id.clone())),
             (names::USER_ID, Some(decision.expense.user_id.clone())),
@@ -148,7 +148,7 @@ fn agent(decision: &Decision) -> Row<'_> {
         depth: 1,
         timing: Timing::around(decision, false),
         gist: vec![tokens(Some(input_tokens), Some(output_tokens))],
-        facts: facts([
+        attributes: known([
             (
                 names::AGENT_OUTCOME,
                 Some(decision.agent_outcome.to_string()),
@@ -179,7 +179,7 @@ fn step<'a>(decision: &'a Decision, report: &'a StepReport) -> Row<'a> {
         timing: Timing::of(report.started_ms, report.duration_ms),
         error: report.error.as_deref(),
         gist: result.map(|result| format!("→ {result}")).collect(),
-        facts: facts([
+        attributes: known([
             (names::STEP_ATTEMPTS, Some(report.attempts.to_string())),
             (names::STEP_RESULT, report.result.clone()),
             (
@@ -226,14 +226,14 @@ fn chat<'a>(decision: &'a Decision, prompt: Option<&PromptRef>, call: &'a ModelC
         timing: Timing::of(call.started_ms, call.duration_ms),
         error: call.error.as_deref(),
         gist,
-        facts: chat_facts(prompt, call),
+        attributes: chat_attributes(prompt, call),
         ..named(format!("chat {}", decision.model))
     }
 }
 
-fn chat_facts(prompt: Option<&PromptRef>, call: &ModelCall) -> Vec<(&'static str, String)> {
+fn chat_attributes(prompt: Option<&PromptRef>, call: &ModelCall) -> Vec<(&'static str, String)> {
     let cost = call.cost.as_ref();
-    facts([
+    known([
         (names::GEN_AI_RESPONSE_MODEL, Some(call.model.clone())),
         (names::GEN_AI_RESPONSE_ID, call.response_id.clone()),
         (
@@ -282,9 +282,11 @@ fn cap_moved(decision: &Decision) -> Vec<String> {
 }
 
 /// The attributes of which the record holds a value.
-fn facts<const N: usize>(facts: [(Attribute, Option<String>); N]) -> Vec<(&'static str, String)> {
-    let known = facts.into_iter();
-    known
+fn known<const N: usize>(
+    attributes: [(Attribute, Option<String>); N],
+) -> Vec<(&'static str, String)> {
+    attributes
+        .into_iter()
         .filter_map(|(attribute, value)| Some((attribute.key, value?)))
         .collect()
 }

@@ -77,10 +77,10 @@ fn span(row: &Row<'_>, total: Option<u64>) -> Markup {
             div.inside data-depth=(row.depth) {
                 @if let Some(error) = row.error { p.failed { (error) } }
                 @if !row.checks.is_empty() { (checks(&row.checks)) }
-                @if !row.facts.is_empty() {
-                    dl.facts { @for (name, value) in &row.facts { dt { (name) } dd { (value) } } }
+                @if !row.attributes.is_empty() {
+                    dl.facts { @for (name, value) in &row.attributes { dt { (name) } dd { (value) } } }
                 }
-                @if row.facts.is_empty() && row.checks.is_empty() {
+                @if row.attributes.is_empty() && row.checks.is_empty() {
                     p.muted.small { "The record says nothing more about this span; its trace may." }
                 }
             }

@@ -18,7 +18,7 @@ use crate::ledger::{Counted, LedgerError};
 use crate::page::failure::Failure;
 use crate::page::plot::{self, Plot};
 use crate::page::viewer::Viewer;
-use crate::page::{PageState, format};
+use crate::page::{PageState, format, list};
 
 /// Records that are counted at a time: decoding them takes a few milliseconds.
 const RECORDS_AT_ONCE: u32 = 200;
@@ -101,9 +101,9 @@ async fn count(page: &PageState, tenant_id: &str) -> Result<Counted, LedgerError
     ledger.counted(tenant_id).await
 }
 
-/// Counts the rest, unless a task counts already: one at a time leaves most of the machine to the
-/// decisions. It ends when everything is counted, when the ledger
-/// fails, or when the service stops; whoever looks next continues.
+/// Counts the rest, unless a task counts already: one at a time leaves most of the processors to the
+/// decisions. The task ends when everything is counted, when the ledger fails, or when the service
+/// stops; the next look at the figures continues.
 fn count_in_background(page: PageState, tenant_id: String) {
     let Ok(permit) = Arc::clone(&page.counting).try_acquire_owned() else {
         return;
@@ -190,8 +190,8 @@ fn plots(series: &Series) -> Markup {
     }
 }
 
-/// The currencies in which the most expenses were paid cannot be compared by amount, so the first ones
-/// by code are drawn; the tiles have all of them.
+/// Amounts in different currencies cannot be compared, so the first currencies by code are drawn; the
+/// tile shows all of them.
 fn drawn_currencies(series: &Series) -> impl Iterator<Item = &String> {
     let paid = series
         .total
@@ -234,7 +234,7 @@ fn table(viewer: &Viewer, series: &Series) -> Markup {
         let until = begins.get(part + 1).map(ToString::to_string);
         let mut period = vec![("from", &*from)];
         period.extend(until.as_deref().map(|until| ("until", until)));
-        viewer.href("/ui/decisions", &period)
+        viewer.href(list::PATH, &period)
     };
     html! {
         details {

@@ -13,37 +13,38 @@ use crate::domain::share::{Percent, Share};
 use crate::domain::step::Step;
 use crate::ledger::review_queue::MAX_COUNTED;
 use crate::ledger::{Ledger, LedgerError, PageRequest};
-use crate::page::format;
+use crate::page::decision::head;
 use crate::page::plot::{self, Plot};
 use crate::page::viewer::Viewer;
+use crate::page::{format, list};
 
 /// The tiles of a time range.
 pub(super) fn all(viewer: &Viewer, series: &Series) -> Markup {
     let total = &series.total;
     let from = series.from().to_string();
-    let list = |parameter: Option<(&str, &str)>| {
+    let href = |parameter: Option<(&str, &str)>| {
         let parameters: Vec<_> = parameter.into_iter().chain([("from", &*from)]).collect();
-        viewer.href("/ui/decisions", &parameters)
+        viewer.href(list::PATH, &parameters)
     };
     let n = total.n_decisions();
     html! {
         dl.tiles {
-            (tile("Decisions", &list(None), &number(n), &by_outcome(total, list)))
-            (tile("Semantic errors", &list(Some(("failed", "true"))), &number(total.n_failed),
+            (tile("Decisions", &href(None), &number(n), &by_outcome(total, href)))
+            (tile("Semantic errors", &href(Some(("failed", "true"))), &number(total.n_failed),
                 &html! { "with a check that failed for good, of " (share(total.n_failed, n)) }))
-            (tile("Overrides", &list(Some(("override", "true"))), &number(total.n_overrides),
+            (tile("Overrides", &href(Some(("override", "true"))), &number(total.n_overrides),
                 &html! { "in which policy code overruled the model, of " (share(total.n_overrides, n)) }))
-            (tile("Resolved", &list(Some(("resolved", "true"))), &number(total.n_resolved),
+            (tile("Resolved", &href(Some(("resolved", "true"))), &number(total.n_resolved),
                 &html! { "of " (open(total)) " that asked for a person" }))
-            (tile("Overturned", &list(Some(("overturned", "true"))), &number(total.n_overturned),
+            (tile("Overturned", &href(Some(("overturned", "true"))), &number(total.n_overturned),
                 &html! {
                     "by a person, of the "
-                    a href=(list(Some(("judged", "true")))) { (share(total.n_overturned, total.n_judged)) }
+                    a href=(href(Some(("judged", "true")))) { (share(total.n_overturned, total.n_judged)) }
                     " approved or denied"
                 }))
-            (tile("Paid", &list(Some(("paid", "true"))), &amounts(&total.paid),
+            (tile("Paid", &href(Some(("paid", "true"))), &amounts(&total.paid),
                 &html! { "by " (total.n_paid) " approved expenses and credits" }))
-            (tile("Model cost", &list(Some(("priced", "true"))),
+            (tile("Model cost", &href(Some(("priced", "true"))),
                 &format::amount(total.cost_usd, Currency::USD),
                 &html! { "of " (total.n_priced) " decisions with a known cost" }))
         }
@@ -63,7 +64,8 @@ fn number(n: i64) -> Markup {
     html! { span.number { (n) } }
 }
 
-/// How many there are, and the share of these with its interval, if there are enough.
+/// How many decisions there are in all, and if they are enough, which share of them `n` is, with its
+/// interval.
 fn share(n: i64, of: i64) -> String {
     let share = Share {
         n: u64::try_from(n).unwrap_or_default(),
@@ -80,10 +82,10 @@ fn open(figures: &Figures) -> i64 {
     figures.n_of(Outcome::NeedsApproval) + figures.n_of(Outcome::NeedsReview)
 }
 
-fn by_outcome(total: &Figures, list: impl Fn(Option<(&str, &str)>) -> String) -> Markup {
+fn by_outcome(total: &Figures, href: impl Fn(Option<(&str, &str)>) -> String) -> Markup {
     html! {
         @for (outcome, n) in &total.outcomes {
-            span.line { a href=(list(Some(("outcome", outcome.into())))) { (format::outcome(outcome.into())) " " (n) } }
+            span.line { a href=(href(Some(("outcome", outcome.into())))) { (format::outcome(outcome.into())) " " (n) } }
         }
     }
 }
@@ -104,9 +106,9 @@ pub(super) fn amounts(by_code: &BTreeMap<String, Decimal>) -> Markup {
 pub(super) fn steps(viewer: &Viewer, series: &Series) -> Markup {
     let from = series.from().to_string();
     let names = super::parts(series);
-    let list = |step: &Step| {
+    let href = |step: &Step| {
         let step = step.to_string();
-        viewer.href("/ui/decisions", &[("timed_step", &step), ("from", &from)])
+        viewer.href(list::PATH, &[("timed_step", &step), ("from", &from)])
     };
     html! {
         @if !series.total.durations.is_empty() {
@@ -117,7 +119,7 @@ pub(super) fn steps(viewer: &Viewer, series: &Series) -> Markup {
                         (latency(series, &names, *step))
                         p.small {
                             "Half within " b { (written(durations, 50)) } ", 95 % within " b { (written(durations, 95)) }
-                            ", of " a href=(list(step)) { (durations.len()) }
+                            ", of " a href=(href(step)) { (durations.len()) }
                         }
                     }
                 }
@@ -201,10 +203,10 @@ pub(super) async fn waiting(ledger: &Ledger, viewer: &Viewer) -> Result<Markup, 
                 tbody {
                     @for (role, n, oldest) in rows {
                         tr {
-                            td { a href=(viewer.href("/ui/decisions", &[("pending", &role)])) { (role) } }
+                            td { a href=(viewer.href(list::PATH, &[("pending", &role)])) { (role) } }
                             td.number { @if n > MAX_COUNTED { "more than " (MAX_COUNTED) } @else { (n) } }
                             td {
-                                a href=(viewer.href(&format!("/ui/decisions/{}", oldest.id), &[])) { (format::time(oldest.received_at)) }
+                                a href=(head::path(viewer, oldest.id, &[])) { (format::time(oldest.received_at)) }
                             }
                         }
                     }

@@ -72,7 +72,7 @@ async fn file(
         place: Place::Beginning,
     };
     // The first page is read before the response begins, so that a ledger that cannot be read is
-    // answered in words.
+    // answered with a document.
     let (first, reading) = reading.next().await?;
     let first = stream::once(async { Ok(first) });
     let body = Body::from_stream(stream::StreamExt::chain(first, reading.rest()));

@@ -18,7 +18,7 @@ use crate::page::{PageState, format, live, rows, search};
 /// The path of the view.
 pub(super) const PATH: &str = "/ui/decisions";
 
-/// The most decisions on a page, which keep it small.
+/// The most decisions on a page, so that it stays small.
 const MAX_ROWS: u32 = 50;
 
 /// The parameters that say which page of the list is shown; the others are filters.

@@ -11,16 +11,16 @@ use crate::domain::body::{MAX_ID_CHARS, MAX_TEXT_CHARS};
 use crate::domain::resolution::Action;
 use crate::domain::ruling::{Outcome, Role};
 use crate::ledger::{LedgerError, StoredDecision};
-use crate::page::PageState;
 use crate::page::form::FormFields;
 use crate::page::viewer::Viewer;
+use crate::page::{PageState, login};
 
 /// What one person may do with one decision.
 pub(in crate::page) struct Offers {
     /// Whether the person has a key. Without one nothing can be resolved, whatever it is.
     has_key: bool,
-    /// Whether the key belongs to one person, so that no actor has to be named.
-    names_actor: bool,
+    /// Whether the key belongs to no single person, so that the form asks who acts.
+    asks_for_actor: bool,
     /// An approval as it was decided, or in the category of the agent.
     approve: Offer,
     deny: Offer,
@@ -66,7 +66,7 @@ impl Offers {
         }
         Ok(Some(Self {
             has_key: true,
-            names_actor: api_key.user_id.is_none(),
+            asks_for_actor: api_key.user_id.is_none(),
             approve: agent.offer(&asking, Action::Approve, None).await?,
             deny: agent.offer(&asking, Action::Deny, None).await?,
             withdraw: agent.offer(&asking, Action::Withdraw, None).await?,
@@ -81,7 +81,7 @@ impl Offers {
         });
         Self {
             has_key: false,
-            names_actor: false,
+            asks_for_actor: false,
             approve: refused.clone(),
             deny: refused.clone(),
             withdraw: refused,
@@ -91,7 +91,7 @@ impl Offers {
 
     /// Whether some approval can be asked for: of all of it, of less, or in another category.
     fn can_approve(&self) -> bool {
-        let depends = |offer: &Offer| match offer {
+        let may_be_asked_for = |offer: &Offer| match offer {
             Offer::Allowed(_) => true,
             Offer::Refused(refused) => {
                 matches!(
@@ -100,7 +100,11 @@ impl Offers {
                 ) && is_allowed(&self.deny)
             }
         };
-        depends(&self.approve) || self.categories.iter().any(|(_, offer)| depends(offer))
+        may_be_asked_for(&self.approve)
+            || self
+                .categories
+                .iter()
+                .any(|(_, offer)| may_be_asked_for(offer))
     }
 
     /// The roles in which the person may act on it, the lowest first.
@@ -189,7 +193,7 @@ fn no_key(viewer: &Viewer) -> Markup {
     html! {
         p.notice {
             "Reading needs no key, resolving does. "
-            a href=(viewer.href("/ui/login", &[])) { "Log in" } " with an API key that has a role, or open the page by the \
+            a href=(viewer.href(login::PATH, &[])) { "Log in" } " with an API key that has a role, or open the page by the \
             link that the service printed when it started."
         }
     }
@@ -204,7 +208,7 @@ fn fields(offers: &Offers, form: &Form<'_>) -> Markup {
             input type="hidden" name="item" value=(form.stored.decision.id);
             input type="hidden" name="state" value=(form.state);
             div.fields {
-                @if offers.names_actor { (actor_field(typed("actor").or(form.actor))) }
+                @if offers.asks_for_actor { (actor_field(typed("actor").or(form.actor))) }
                 @if !offers.is_own() { (role_field(&offers.roles(), typed("role").or(approver.as_deref()))) }
                 @if offers.can_approve() {
                     label { "Amount in " (expense.currency)
@@ -271,7 +275,14 @@ pub(in crate::page) fn role_field(roles: &[Role], typed: Option<&str>) -> Markup
 /// The categories to file an expense in review under, each with what stands against it.
 fn category_field(offers: &Offers, form: &Form<'_>, typed: Option<&str>) -> Markup {
     let decided = form.stored.decision.category.as_deref();
-    let chosen = typed.or(decided);
+    // Without this the browser would choose the first category in place of one that is not loaded any more.
+    let is_offered = |chosen: &&str| {
+        offers
+            .categories
+            .iter()
+            .any(|(offered, _)| offered == chosen)
+    };
+    let chosen = typed.or(decided).filter(is_offered);
     html! {
         label { "Category"
             select name="category" {

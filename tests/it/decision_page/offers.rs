@@ -1,10 +1,14 @@
 //! What the page offers before the click is what the API accepts, and what it says a person may not do
 //! is what the API refuses, in the same words. Every person of the office, every kind of open decision.
 
+use expense_agent::config::Config;
 use serde_json::{Value, json};
 
 use super::{Office, view_of};
-use crate::harness::expenses::{expense, laptop, of_user};
+use crate::harness::expenses::{expense, laptop, meal, of_user};
+use crate::harness::key_file::{KeyFile, entry};
+use crate::harness::store::TestStore;
+use crate::harness::{TestApp, config, policy_folder};
 
 const ACTIONS: [&str; 3] = ["approve", "deny", "withdraw"];
 const ROLES: [&str; 4] = ["manager", "director", "vp", "cfo"];
@@ -203,4 +207,43 @@ async fn an_exception_is_announced_with_the_role_that_may_grant_it() {
         "{of_vp}"
     );
     assert!(of_vp.contains("<option selected>vp</option>"), "{of_vp}");
+}
+
+#[tokio::test]
+async fn a_category_that_is_not_loaded_any_more_is_not_replaced_by_another_unasked() {
+    let store = TestStore::sqlite();
+    let mut body = meal("30.00");
+    body["mcc"] = "4511".into();
+    let before = TestApp::with(Config {
+        store: store.store.clone(),
+        ..config()
+    })
+    .await;
+    let decision = before.decide(body).await;
+    assert_eq!(
+        (&decision["outcome"], &decision["category"]),
+        (&json!("needs_review"), &json!("travel"))
+    );
+    before.stop().await;
+    let folder = tempfile::tempdir().unwrap();
+    policy_folder::copy_shipped(folder.path());
+    std::fs::remove_file(folder.path().join("travel.toml")).unwrap();
+    let keys = KeyFile::new(&[entry(
+        "boss",
+        "default",
+        "ea_boss",
+        "roles = [\"manager\", \"cfo\"]",
+    )]);
+    let app = TestApp::with(Config {
+        store: store.store.clone(),
+        policies: folder.path().to_owned(),
+        http: keys.http_config(),
+        ..config()
+    })
+    .await;
+    let headers = [("authorization", "Bearer ea_boss")];
+    let reply = app.get_with(&view_of(&decision), &headers).await;
+    let html = reply.body.as_str().unwrap();
+    let choice = "<select name=\"category\"><option value=\"\">choose</option>";
+    assert!(html.contains(choice), "{html}");
 }

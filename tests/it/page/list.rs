@@ -106,6 +106,24 @@ async fn the_filters_of_the_url_are_in_the_form_and_in_every_link_of_the_list() 
 }
 
 #[tokio::test]
+async fn a_filter_that_only_a_link_sets_is_named_and_stays_when_the_form_is_sent() {
+    let app = TestApp::spawn().await;
+    for (filter, value, shown) in [
+        ("judged", "true", "Approved or denied by a person"),
+        ("overturned", "true", "Overturned"),
+        ("paid", "true", "Paid"),
+        ("priced", "true", "Known model cost"),
+        ("timed_step", "classify", "Known time of"),
+    ] {
+        let html = view(&app, &format!("/ui/decisions?{filter}={value}")).await;
+        let field = format!("<input type=\"hidden\" name=\"{filter}\" value=\"{value}\">");
+        assert!(html.contains(&field), "{html}");
+        let chip = format!("{shown}: </span><bdi>{value}</bdi>");
+        assert!(html.contains(&chip), "{html}");
+    }
+}
+
+#[tokio::test]
 async fn the_tenant_of_the_url_is_in_every_link_to_a_view() {
     let app = TestApp::spawn().await;
     let baggage = [("baggage", "tenant.id=acme")];

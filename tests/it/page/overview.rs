@@ -90,6 +90,10 @@ async fn a_field_that_is_not_accepted_is_told_and_the_others_are_kept() {
     assert!(html.contains("amount: write up to"), "{html}");
     assert!(html.contains("value=\"Taxi to the fair\""), "{html}");
     assert!(html.contains("value=\"4,50\""), "{html}");
+    assert!(
+        !html.contains("data-live"),
+        "no address shows this view again: {html}"
+    );
 }
 
 #[tokio::test]
@@ -204,4 +208,7 @@ async fn a_later_version_of_a_policy_is_shown_apart_from_the_one_in_force() {
         "{html}"
     );
     assert_eq!(html.matches("<tr id=\"travel-trip-cap\">").count(), 1);
+    let list = view(&app, "/ui/decisions").await;
+    let choice = "<option value=\"travel-trip-cap\">";
+    assert_eq!(list.matches(choice).count(), 1, "{list}");
 }

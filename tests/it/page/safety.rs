@@ -1,6 +1,9 @@
 //! What holds of every view: its headers and its weight, that no text becomes markup, and how methods,
 //! paths and a ledger that cannot be read are answered.
 
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
 use expense_agent::config::Config;
 use regex::Regex;
 use serde_json::json;
@@ -273,4 +276,52 @@ async fn a_ledger_that_cannot_be_read_is_told_in_words() {
     assert_eq!(response.status(), 503);
     let html = response.text().await.unwrap();
     assert!(html.contains("40 of 40 were not decided"), "{html}");
+}
+
+#[tokio::test]
+async fn why_a_view_cannot_be_shown_is_logged_and_not_shown() {
+    let store = TestStore::sqlite();
+    let app = TestApp::with(Config {
+        store: store.store.clone(),
+        ..config()
+    })
+    .await;
+    store.execute("ALTER TABLE chain_head RENAME TO gone").await;
+    let log = Log::default();
+    let to_log = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || to_log.clone());
+    // The service runs on the thread of this test.
+    let guard = tracing::subscriber::set_default(subscriber.finish());
+    let reply = app.get("/ui/decisions").await;
+    drop(guard);
+    let cause = "no such table: chain_head";
+    assert_eq!(reply.status, 503);
+    assert!(!reply.body.as_str().unwrap().contains(cause));
+    let log = log.text();
+    assert!(
+        log.contains("a request for the page failed") && log.contains(cause),
+        "{log}"
+    );
+}
+
+/// Log lines, kept in memory.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
