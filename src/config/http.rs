@@ -68,7 +68,7 @@ pub struct HttpSettings {
     #[arg(value_parser = BoolishValueParser::new())]
     pub no_page: bool,
 
-    /// URL by which people reach the service, without a path, such as "https://expenses.example.com";
+    /// URL by which people reach the service, without a path, such as `https://expenses.example.com`;
     /// links to the page begin with it, its host is allowed, and `https` says that a proxy in front
     /// terminates TLS
     #[arg(long, global = true, env = "EXPENSE_AGENT_PUBLIC_URL")]

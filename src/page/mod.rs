@@ -121,8 +121,14 @@ pub fn routes(
         .route(live::PATH, get(live::follow))
         .route("/ui/decisions/{id}", get(decision::show))
         .route("/ui/decisions/{id}/json", get(decision::json))
-        .route("/ui/decisions/{id}/resolution", post(decision::resolve))
-        .route("/ui/decisions/{id}/feedback", post(decision::give_feedback))
+        .route(
+            "/ui/decisions/{id}/resolution",
+            get(decision::back).post(decision::resolve),
+        )
+        .route(
+            "/ui/decisions/{id}/feedback",
+            get(decision::back).post(decision::give_feedback),
+        )
         .route(review::PATH, get(review::show).post(review::resolve))
         .route(review::PICKED_PATH, post(review::resolve_picked))
         .route(policies::PATH, get(policies::show))

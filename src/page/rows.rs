@@ -46,7 +46,13 @@ fn row(viewer: &Viewer, stored: &StoredDecision) -> Markup {
                 a href=(head::path(viewer, decision.id, &[])) { bdi { (beginning(&expense.transaction, MAX_TEXT_CHARS)) } }
                 @if let Some(merchant) = &expense.merchant { " " bdi.muted { (beginning(merchant, MAX_MERCHANT_CHARS)) } }
             }
-            td.category { bdi { (stored.category().unwrap_or("none")) } }
+            td.category {
+                @let decided = decision.category.as_deref();
+                bdi { (decided.unwrap_or("none")) }
+                @if let Some(chosen) = stored.category().filter(|chosen| decided != Some(*chosen)) {
+                    " " span.note { "filed under " bdi { (chosen) } }
+                }
+            }
             td.amount { (format::amount(expense.amount, expense.currency)) }
             td.verdict {
                 (format::outcome(decision.outcome.into()))

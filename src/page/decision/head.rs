@@ -78,7 +78,12 @@ pub(in crate::page) fn facts(stored: &StoredDecision) -> Markup {
                 }))
             }
             @if let Some(reimbursable) = decision.reimbursable {
-                (fact("May be paid under the policy", &format::amount(reimbursable, decision.policy_amount().1)))
+                @let meaning = match decision.outcome {
+                    // Nothing is paid of a denied expense; a new one could ask for this much.
+                    Outcome::Denied => "Allowed in a new expense",
+                    _ => "May be paid under the policy",
+                };
+                (fact(meaning, &format::amount(reimbursable, decision.policy_amount().1)))
             }
         }
     }

@@ -17,6 +17,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::domain::body::uuid;
 use crate::domain::decision::Decision;
 use crate::http::expenses::find;
 use crate::ledger::StoredDecision;
@@ -73,6 +74,12 @@ pub(super) async fn json(
         .send(&viewer, Method::GET, &path, &Value::Null)
         .await?;
     Ok((answer.status, Json(answer.body)))
+}
+
+/// `GET` of an address that a form was sent to, for a person who reloads or opens it: the decision.
+pub(super) async fn back(viewer: Viewer, Path(id): Path<String>) -> Result<Redirect, Failure> {
+    let id = uuid(&id).ok_or_else(|| Failure::not_found("There is no such decision"))?;
+    Ok(Redirect::to(&head::path(&viewer, id, &[])))
 }
 
 /// `POST /ui/decisions/{id}/resolution`

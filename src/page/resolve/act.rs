@@ -99,8 +99,12 @@ fn changed(stored: &StoredDecision) -> String {
 /// A resolution in a sentence without its final stop.
 pub(in crate::page) fn resolved_words(resolution: &Resolution) -> String {
     let role = resolution.role.map(|role| format!(", as {role}"));
+    let exceptions = match resolution.exceptions.as_slice() {
+        [] => String::new(),
+        rules => format!(", setting aside {}", rules.join(", ")),
+    };
     format!(
-        "{} by {}{} at {}",
+        "{} by {}{}{exceptions} at {}",
         format::resolved(resolution.action),
         resolution.actor,
         role.unwrap_or_default(),

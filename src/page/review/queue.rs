@@ -145,7 +145,8 @@ impl Queue {
                             legend { "With the ticked ones" }
                             div.fields {
                                 @if key.user_id.is_none() { (actor_field(address.actor.as_deref())) }
-                                (role_field(&roles, None))
+                                // The lowest, so that nothing is set aside unless the person asks for it.
+                                (role_field(&roles, roles.last().map(|role| role.to_string()).as_deref()))
                             }
                             label { "Reason for all of them" textarea name="reason" rows="2" required maxlength=(MAX_TEXT_CHARS) {} }
                             p.actions {
