@@ -295,6 +295,9 @@ async fn both_reports(decided: &Decided, jaeger: &Jaeger) -> [Value; 2] {
         (found["source"].take(), kept["source"].take()),
         ("jaeger".into(), "ledger".into())
     );
+    // A resolution is a trace of its own, so only the ledger knows what people overturned.
+    assert!(found["overturned"].take().is_null());
+    assert!(kept["overturned"].take().is_object());
     [found, kept]
 }
 
