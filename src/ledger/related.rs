@@ -148,19 +148,19 @@ impl Ledger {
     pub async fn state(&self, tenant_id: &str, id: Uuid) -> Result<State, LedgerError> {
         let records = RECORDS.map(|kind| {
             let (id, table, owner) = (kind.id_column, kind.table, kind.owner_column);
-            format!("SELECT {id} FROM {table} WHERE {owner} = $1")
+            format!("SELECT {id} FROM {table} WHERE {owner} = $2")
         });
         // Only the decision is compared with the tenant, whose its records are too. With the tenant in
         // every condition, SQLite would walk all of the tenant's chain and feedback.
         let sql = format!(
             "SELECT (SELECT hash FROM chain WHERE record_id IN ({}) ORDER BY seq DESC LIMIT 1),
                COALESCE(credited_minor, 0), superseded_by
-             FROM decision WHERE id = $1 AND tenant_id = $2",
+             FROM decision WHERE tenant_id = $1 AND id = $2",
             records.join(" UNION ALL ")
         );
         let (record_hash, credited_minor, superseded_by) = query(AssertSqlSafe(sql))
-            .bind(id.to_string())
             .bind(tenant_id)
+            .bind(id.to_string())
             .fetch_one(&mut self.pool.acquire().await?)
             .await?;
         Ok(State {

@@ -33,13 +33,12 @@ impl Ledger {
     ) -> Result<Page, LedgerError> {
         // One statement for each role: the index holds the open decisions of one role in the order of
         // their ids. `IN` would read and sort the whole queue.
-        let (only, limit) = match seen_by {
-            Some(_) => (visibility::condition(4), "$5"),
-            None => (String::new(), "$4"),
-        };
+        let only = seen_by
+            .map(|_| visibility::condition(5))
+            .unwrap_or_default();
         let sql = format!(
             "{SELECT} WHERE decision.tenant_id = $1 AND decision.pending_role = $2 AND decision.id > $3{only}
-             ORDER BY decision.id LIMIT {limit}"
+             ORDER BY decision.id LIMIT $4"
         );
         let after = page.after.unwrap_or(Uuid::nil()).to_string();
         let mut rows = Vec::new();
@@ -47,11 +46,11 @@ impl Ledger {
             let mut query = query(AssertSqlSafe(sql.clone()))
                 .bind(tenant_id)
                 .bind(role.to_string())
-                .bind(&after);
+                .bind(&after)
+                .bind(i64::from(page.limit) + 1);
             if let Some(person) = seen_by {
                 query = query.bind(spelling::person(person).into_owned());
             }
-            let query = query.bind(i64::from(page.limit) + 1);
             let of_role: Vec<Row> = query.fetch_all(&mut self.pool.acquire().await?).await?;
             rows.extend(of_role);
         }

@@ -6,8 +6,8 @@
 
 use std::borrow::Cow;
 
-use rusqlite::params_from_iter;
 use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Connection as SqliteConnection};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Arguments as _, SqlSafeStr, SqlStr};
 
@@ -107,10 +107,7 @@ impl<'a> Query<'a> {
     pub(super) async fn execute(self, db: &mut Connection) -> Result<u64, DbError> {
         match db {
             Connection::Sqlite(connection) => {
-                let n_rows = connection
-                    .get()
-                    .prepare_cached(self.sql.as_str())?
-                    .execute(params_from_iter(&self.values))?;
+                let n_rows = self.prepare(connection.get())?.raw_execute()?;
                 Ok(n_rows.try_into().unwrap_or(u64::MAX))
             }
             Connection::Postgres(connection) => {
@@ -130,9 +127,8 @@ impl<'a> Query<'a> {
     ) -> Result<Vec<T>, DbError> {
         match db {
             Connection::Sqlite(connection) => {
-                let mut statement = connection.get().prepare_cached(self.sql.as_str())?;
-                let rows =
-                    statement.query_map(params_from_iter(&self.values), |row| T::try_from(row))?;
+                let mut statement = self.prepare(connection.get())?;
+                let rows = statement.raw_query().mapped(|row| T::try_from(row));
                 Ok(rows.collect::<Result<_, _>>()?)
             }
             Connection::Postgres(connection) => {
@@ -159,6 +155,26 @@ impl<'a> Query<'a> {
         self.fetch_optional(db)
             .await?
             .ok_or_else(|| sqlx::Error::RowNotFound.into())
+    }
+
+    /// The statement for SQLite, with its values. To SQLite, `$2` is a name and not a number: it would
+    /// give the first value to the parameter that stands first.
+    fn prepare<'db>(&self, db: &'db SqliteConnection) -> Result<CachedStatement<'db>, DbError> {
+        let mut statement = db.prepare_cached(self.sql.as_str())?;
+        let (n_values, n_parameters) = (self.values.len(), statement.parameter_count());
+        let mismatch = || rusqlite::Error::InvalidParameterCount(n_values, n_parameters);
+        if n_values != n_parameters {
+            return Err(mismatch().into());
+        }
+        for place in 1..=n_parameters {
+            let name = statement.parameter_name(place).unwrap_or_default();
+            let number = name
+                .strip_prefix('$')
+                .and_then(|number| number.parse().ok());
+            let value = number.and_then(|number: usize| self.values.get(number.checked_sub(1)?));
+            statement.raw_bind_parameter(place, value.ok_or_else(mismatch)?)?;
+        }
+        Ok(statement)
     }
 
     fn arguments(&self) -> Result<PgArguments, DbError> {

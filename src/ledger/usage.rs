@@ -258,7 +258,6 @@ async fn add(
     minor: i64,
 ) -> Result<(), DbError> {
     let windows = windows(expense);
-    // Numbered in the order of binding: SQLite numbers parameters by their first occurrence.
     let row = |n: usize| format!("($1, $2, $3, $4, $5, $5, ${}, ${})", n * 2 + 6, n * 2 + 7);
     let rows = (0..windows.len()).map(row).collect::<Vec<_>>().join(", ");
     let sql = format!(

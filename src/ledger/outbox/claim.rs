@@ -110,7 +110,6 @@ impl Ledger {
         now: Timestamp,
         n_entries: usize,
     ) -> Result<Vec<String>, LedgerError> {
-        // SQLite numbers parameters by their first occurrence, so the time comes first.
         let sql = AssertSqlSafe(format!(
             "SELECT outbox.tenant_id FROM outbox WHERE {} AND {} ORDER BY outbox.due_at LIMIT {n_entries}",
             is_claimable("$1"),
