@@ -32,7 +32,6 @@ use crate::keys::identity::Identity;
 use crate::ledger::{KeyClaim, LedgerError, StoredDecision};
 use crate::spelling::is_same_person;
 use crate::telemetry::projections::server::{Decided, RequestTrace};
-use crate::telemetry::spans::baggage::as_user;
 
 /// A decision, and where to see its trace.
 #[derive(Debug, Serialize, ToSchema)]
@@ -173,7 +172,7 @@ pub async fn create(
         judged: JudgedExpense {
             arrived: arrived.0,
             today: day_of(received_at),
-            rulebook: app.rulebooks.now().value.rulebook(&tenant_id).clone(),
+            rulebook: app.rulebook(&tenant_id),
             tenant_id,
             expense,
         },
@@ -220,8 +219,7 @@ fn model_time(app: &AppState) -> Duration {
     app.config.deadline * 9 / 10
 }
 
-/// Decides in a task of its own, which holds the permit until the decision is recorded: a client
-/// that disconnects must not stop a decision that was accepted.
+/// Decides, and holds the permit until the decision is recorded, even if the client disconnects.
 async fn decide(
     app: &Arc<AppState>,
     case: Case,
@@ -230,16 +228,15 @@ async fn decide(
 ) -> Result<Answer, Problem> {
     let shared = Arc::clone(app);
     let user_id = case.judged.expense.user_id.clone();
-    let work = app.decisions.spawn(as_user(&user_id, async move {
+    let work = async move {
         let deadline = arrived.0 + shared.config.deadline;
         let model_time = model_time(&shared);
         let answer =
             idempotency::decide(&shared.agent, &shared.clock, case, deadline, model_time).await;
         drop(permit);
         answer
-    }));
-    work.await
-        .map_err(|error| Problem::internal(error.to_string()))?
+    };
+    app.detached(&user_id, work).await?
 }
 
 fn created(app: &AppState, answer: Answer) -> Response {

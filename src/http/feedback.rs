@@ -7,6 +7,7 @@ use axum::extract::{Extension, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use strum::VariantNames;
 use utoipa::ToSchema;
 
 use crate::agent::feedback::{FeedbackError, Given, Request};
@@ -24,7 +25,6 @@ use crate::keys::identity::Identity;
 use crate::ledger::StoredDecision;
 use crate::redact::redact;
 use crate::telemetry::projections::server::RequestTrace;
-use crate::telemetry::spans::baggage::as_user;
 
 /// What people said of a decision.
 #[derive(Debug, Serialize, ToSchema)]
@@ -173,8 +173,7 @@ pub async fn take_back(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Records what a person says, in a task of its own, as decisions are: a client that disconnects does
-/// not stop it half-way.
+/// Records what a person says.
 async fn record(
     app: &AppState,
     trace: RequestTrace,
@@ -182,34 +181,29 @@ async fn record(
     stored: StoredDecision,
     (name, wanted): (FeedbackName, FeedbackRequest),
 ) -> Result<Given, Problem> {
-    let api_key = identity.api_key.ok_or_else(|| no_key(&app.access))?;
-    let actor = api_key.user_id.clone().or_else(|| wanted.actor.clone());
-    let actor = actor.unwrap_or(identity.user_id);
+    let api_key = identity.api_key.clone();
+    let api_key = api_key.ok_or_else(|| no_key(&app.access))?;
+    let actor = identity.actor(wanted.actor.as_deref()).to_owned();
     trace.set_employee(&actor);
-    let rulebooks = app.rulebooks.now();
     let request = Request {
         stored,
         name,
         wanted,
         api_key,
-        rulebook: rulebooks.value.rulebook(&identity.tenant_id).clone(),
+        rulebook: app.rulebook(&identity.tenant_id),
         trace_id: trace.trace_id,
         received_at: app.clock.now(),
     };
     let agent = app.agent.clone();
-    let work = app.decisions.spawn(as_user(&actor, async move {
-        agent.give_feedback(&request).await
-    }));
-    let given = work
-        .await
-        .map_err(|error| Problem::internal(error.to_string()))?;
-    Ok(given?)
+    let work = async move { agent.give_feedback(&request).await };
+    Ok(app.detached(&actor, work).await??)
 }
 
 /// The name in a path. Another one is a path that does not exist.
 fn parse_name(text: &str) -> Result<FeedbackName, Problem> {
     text.parse().map_err(|_| {
-        let detail = "feedback has another name; write one of decision, category, reason and note";
+        let names = FeedbackName::VARIANTS.join(", ");
+        let detail = format!("feedback has no such name; write one of {names}");
         Problem::new(Code::NoSuchRoute, detail)
     })
 }

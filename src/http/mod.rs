@@ -42,11 +42,13 @@ use crate::keys::identity::DEFAULT_TENANT;
 use crate::llm::breaker::Breaker;
 use crate::llm::health::EndpointHealth;
 use crate::reload::Reloaded;
-use crate::rulebook::Rulebooks;
+use crate::rulebook::{Rulebook, Rulebooks};
 use crate::telemetry::Instruments;
 use crate::telemetry::projections::server;
 use crate::telemetry::sampling::Sampling;
+use crate::telemetry::spans::baggage::as_user;
 use batch::{MAX_AT_ONCE, SingleRoute};
+use error::Problem;
 
 /// What handlers share.
 pub struct AppState {
@@ -83,6 +85,26 @@ impl AppState {
     /// Whether the service has begun to stop.
     pub fn is_draining(&self) -> bool {
         self.stopping.is_cancelled()
+    }
+
+    /// The policies, rates and prices of a tenant, as they are loaded now.
+    pub fn rulebook(&self, tenant_id: &str) -> Rulebook {
+        self.rulebooks.now().value.rulebook(tenant_id).clone()
+    }
+
+    /// Runs what a person began in a task of its own: a client that disconnects must not stop it
+    /// half-way.
+    ///
+    /// # Errors
+    /// When the work panics.
+    async fn detached<T: Send + 'static>(
+        &self,
+        user_id: &str,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let task = self.decisions.spawn(as_user(user_id, work));
+        task.await
+            .map_err(|error| Problem::internal(error.to_string()))
     }
 
     /// The link to a decision on the page, if the page has a known address.

@@ -38,8 +38,7 @@ pub async fn list(
     State(app): State<Arc<AppState>>,
     Extension(identity): Extension<Identity>,
 ) -> Json<PolicyList> {
-    let rulebooks = app.rulebooks.now().value;
-    let policies = &rulebooks.rulebook(&identity.tenant_id).policies;
+    let policies = app.rulebook(&identity.tenant_id).policies;
     Json(PolicyList {
         policies: policies.iter().cloned().collect(),
     })

@@ -21,7 +21,6 @@ use crate::keys::identity::Identity;
 use crate::ledger::StoredDecision;
 use crate::redact::redact;
 use crate::telemetry::projections::server::{RequestTrace, Settled};
-use crate::telemetry::spans::baggage::as_user;
 
 /// `POST /v1/expenses/{id}/resolution`.
 struct Create;
@@ -82,32 +81,19 @@ pub async fn create(
     if app.config.redacts_ledger {
         wanted.reason = redact(&wanted.reason).into_owned();
     }
-    let actor = api_key.user_id.clone().or_else(|| wanted.actor.clone());
-    let actor = actor.unwrap_or(identity.user_id);
+    let actor = identity.actor(wanted.actor.as_deref()).to_owned();
     trace.set_employee(&actor);
-    let rulebook = app
-        .rulebooks
-        .now()
-        .value
-        .rulebook(&identity.tenant_id)
-        .clone();
     let request = Request {
         stored,
         wanted,
         api_key,
-        rulebook,
+        rulebook: app.rulebook(&identity.tenant_id),
         trace_id: trace.trace_id,
         received_at: app.clock.now(),
     };
-    // In a task of its own, as decisions are: a client that disconnects does not stop it half-way.
     let agent = app.agent.clone();
-    let work = app.decisions.spawn(as_user(
-        &actor,
-        async move { agent.resolve(&request).await },
-    ));
-    let resolved = work
-        .await
-        .map_err(|error| Problem::internal(error.to_string()))??;
+    let work = async move { agent.resolve(&request).await };
+    let resolved = app.detached(&actor, work).await??;
     Ok(created(&app, resolved))
 }
 

@@ -34,6 +34,13 @@ pub struct Claimed<'a> {
 }
 
 impl Identity {
+    /// The person who acts, as a trace names them: that of the key, else the one who is named, else
+    /// the employee of the request.
+    pub fn actor<'a>(&'a self, named: Option<&'a str>) -> &'a str {
+        let holder = self.api_key.as_ref().and_then(|key| key.user_id.as_deref());
+        holder.or(named).unwrap_or(&self.user_id)
+    }
+
     /// The identity of a caller; `None` for a refused one, regardless of its claims.
     pub fn of(caller: &Caller, claimed: Claimed<'_>) -> Option<Self> {
         let api_key = match caller {

@@ -68,12 +68,11 @@ pub(super) async fn note_submitters(
     transaction: &mut Connection,
     decision: &Decision,
 ) -> Result<(), DbError> {
-    let employee = spelling::person(&decision.expense.user_id);
     let submitters = decision.submitted_by.iter();
     let people: BTreeSet<_> = submitters
         .flat_map(|submitter| submitter.people())
+        .filter(|person| !is_same_person(person, &decision.expense.user_id))
         .map(spelling::person)
-        .filter(|person| *person != employee)
         .collect();
     for person in people {
         query("INSERT INTO submitter (tenant_id, person, decision_id) VALUES ($1, $2, $3)")

@@ -17,8 +17,7 @@ pub(super) const PATH: &str = "/ui/policies";
 
 /// `GET /ui/policies`
 pub(super) async fn show(State(page): State<PageState>, viewer: Viewer) -> Result<Markup, Failure> {
-    let rulebooks = page.app.rulebooks.now().value;
-    let policies = &rulebooks.rulebook(&viewer.identity.tenant_id).policies;
+    let policies = &page.app.rulebook(&viewer.identity.tenant_id).policies;
     let today = page.app.clock.today();
     let content = html! {
         h1 { "Policies" }

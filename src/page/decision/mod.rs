@@ -150,8 +150,7 @@ async fn render(
     let related = ledger.related(decision, viewer.identity.own_only()).await?;
     let given = ledger.feedback(&stored).await?;
     let offers = Offers::of(page, viewer, &stored, actor).await?;
-    let rulebooks = page.app.rulebooks.now();
-    let policies = &rulebooks.value.rulebook(&decision.tenant_id).policies;
+    let policies = &page.app.rulebook(&decision.tenant_id).policies;
     let content = html! {
         (head::head(&stored, viewer))
         (refusal(told.as_ref(), Sent::Resolution))

@@ -66,8 +66,7 @@ fn name_of(filter: &str) -> &str {
 
 /// The form.
 pub(super) fn form(page: &PageState, viewer: &Viewer, parameters: &Parameters) -> Markup {
-    let rulebooks = page.app.rulebooks.now().value;
-    let policies = &rulebooks.rulebook(&viewer.identity.tenant_id).policies;
+    let policies = &page.app.rulebook(&viewer.identity.tenant_id).policies;
     let categories: Vec<&str> = policies.categories().collect();
     let mut rules: Vec<&str> = Vec::new();
     for rule in policies.iter().flat_map(|policy| &policy.rules) {

@@ -45,8 +45,7 @@ impl Offers {
         let Some(api_key) = &viewer.identity.api_key else {
             return Ok(Some(Self::without_key()));
         };
-        let rulebooks = page.app.rulebooks.now();
-        let rulebook = rulebooks.value.rulebook(&decision.tenant_id).clone();
+        let rulebook = page.app.rulebook(&decision.tenant_id);
         let policies = Arc::clone(&rulebook.policies);
         let asking = Asking {
             stored: stored.clone(),

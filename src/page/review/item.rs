@@ -28,8 +28,7 @@ pub(super) async fn show(
         .await?;
     let given = page.app.agent.ledger.feedback(stored).await?;
     let offers = Offers::of(page, viewer, stored, address.actor.as_deref()).await?;
-    let rulebooks = page.app.rulebooks.now();
-    let policies = &rulebooks.value.rulebook(&decision.tenant_id).policies;
+    let policies = &page.app.rulebook(&decision.tenant_id).policies;
     let (previous, next) = queue.neighbours(decision.id);
     let typed = told
         .filter(|told| told.refused.len() == 1)
