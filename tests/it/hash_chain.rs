@@ -104,12 +104,7 @@ async fn every_change_that_bypasses_the_service_is_found_and_named() {
 async fn an_approval_that_is_moved_to_another_expense_is_found_and_named() {
     on_each_store(async |store| {
         let keys = KeyFile::new(&[entry("keys", "default", "ea_keys", "roles = [\"manager\"]")]);
-        let app = TestApp::with(Config {
-            store: store.store.clone(),
-            http: keys.http_config(),
-            ..config()
-        })
-        .await;
+        let app = keys.app_on(&store).await;
         let mut pending = Vec::new();
         for amount in ["510.00", "900.00"] {
             pending.push(app.post_as("ea_keys", laptop(amount)).await.body);

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use expense_agent::config::Config;
 use expense_agent::ledger::Store;
 use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry_sdk::trace::SpanData;
@@ -15,7 +14,7 @@ use crate::harness::fake_openai::{FakeOpenAi, Reply};
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::replies::{advice, category};
 use crate::harness::store::{TestStore, on_each_store};
-use crate::harness::{TestApp, assert_golden, config};
+use crate::harness::{TestApp, assert_golden};
 
 /// The span of a trace with this name.
 fn span<'a>(trace: &'a [SpanData], name: &str) -> &'a SpanData {
@@ -51,12 +50,7 @@ fn assert_recorded(trace: &[SpanData], name: &str, step: &str, store: &TestStore
 async fn decisions_credits_and_resolutions_have_a_span_of_their_write() {
     on_each_store(async |store| {
         let keys = KeyFile::new(&[entry("keys", "default", "ea_keys", "roles = [\"manager\"]")]);
-        let app = TestApp::with(Config {
-            store: store.store.clone(),
-            http: keys.http_config(),
-            ..config()
-        })
-        .await;
+        let app = keys.app_on(&store).await;
         let agent = "invoke_agent expense_agent";
         let laptop = app.post_as("ea_keys", laptop("510.00")).await.body;
         let trace = app.trace(&laptop["trace_id"]);

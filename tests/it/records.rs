@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use expense_agent::config::Config;
 use expense_agent::domain::feedback::{Feedback, FeedbackName, FeedbackSource};
 use expense_agent::ledger::records::{RECORDS, RecordKind, vacuum_statement};
 use expense_agent::ledger::{Ledger, Period, Store};
@@ -15,7 +14,6 @@ use uuid::Uuid;
 use crate::harness::expenses::id_of;
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::store::{TestStore, on_each_store};
-use crate::harness::{TestApp, config};
 
 const CANARY: &str = "canary";
 
@@ -106,12 +104,7 @@ async fn every_kind_of_record_is_chained_exported_erased_and_vacuumed() {
             "ea_keys",
             "roles = [\"manager\"]",
         )]);
-        let app = TestApp::with(Config {
-            store: store.store.clone(),
-            http: keys.http_config(),
-            ..config()
-        })
-        .await;
+        let app = keys.app_on(&store).await;
         // One decision with a record of every other kind.
         let laptop = json!({"transaction": "Laptop canary", "amount": "510.00", "user_id": "ana"});
         let pending = app.post_as("ea_keys", laptop).await.body;

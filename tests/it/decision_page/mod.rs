@@ -41,9 +41,7 @@ impl Office {
     }
 
     async fn decide(&self, body: Value) -> Value {
-        let reply = self.app.post_as("ea_feed", body).await;
-        assert_eq!(reply.status, 201, "{:#}", reply.body);
-        reply.body
+        self.app.decide_as("ea_feed", body).await
     }
 }
 

@@ -9,14 +9,13 @@ mod people;
 mod records;
 mod telemetry;
 
-use expense_agent::config::Config;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::expenses::{feedback_on, path_of};
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::store::TestStore;
-use crate::harness::{Reply, TestApp, config};
+use crate::harness::{Reply, TestApp};
 
 /// Keys of one tenant: a program without roles, two employees, and a program of managers; and a key
 /// of another tenant.
@@ -44,37 +43,27 @@ fn keys() -> KeyFile {
 struct Office {
     app: TestApp,
     _keys: KeyFile,
-    _store: Option<TestStore>,
 }
 
 impl Office {
     async fn on(store: &TestStore) -> Self {
         let keys = keys();
-        let app = TestApp::with(Config {
-            http: keys.http_config(),
-            store: store.store.clone(),
-            ..config()
-        });
         Self {
-            app: app.await,
+            app: keys.app_on(store).await,
             _keys: keys,
-            _store: None,
         }
     }
 
     async fn on_sqlite() -> Self {
-        let store = TestStore::sqlite();
-        let office = Self::on(&store).await;
+        let keys = keys();
         Self {
-            _store: Some(store),
-            ..office
+            app: keys.app().await,
+            _keys: keys,
         }
     }
 
     async fn decide(&self, body: Value) -> Value {
-        let reply = self.app.post_as("ea_feed", body).await;
-        assert_eq!(reply.status, 201, "{:#}", reply.body);
-        reply.body
+        self.app.decide_as("ea_feed", body).await
     }
 
     /// Gives feedback that is accepted.

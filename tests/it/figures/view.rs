@@ -198,12 +198,7 @@ async fn a_key_that_sees_only_its_own_decisions_sees_no_figures() {
             "user = \"ben\"\nroles = [\"manager\"]",
         ),
     ]);
-    let app = TestApp::with(Config {
-        http: keys.http_config(),
-        store: store.store.clone(),
-        ..config()
-    })
-    .await;
+    let app = keys.app_on(&store).await;
     app.post_as("ea_ana", ride()).await;
     let browser = reqwest::Client::builder()
         .redirect(Policy::none())

@@ -7,6 +7,7 @@ use expense_agent::config::http::HttpConfig;
 use expense_agent::keys::{Digest, parse};
 use tempfile::TempDir;
 
+use super::store::TestStore;
 use super::{TestApp, config, http_config};
 
 /// The entry of a key, followed by the lines `more`.
@@ -53,6 +54,16 @@ impl KeyFile {
             api_keys: Some(self.path.clone()),
             ..http_config()
         }
+    }
+
+    /// A service that accepts these keys, on a ledger that outlives it.
+    pub(crate) async fn app_on(&self, store: &TestStore) -> TestApp {
+        TestApp::with(Config {
+            http: self.http_config(),
+            store: store.store.clone(),
+            ..config()
+        })
+        .await
     }
 
     /// A service that accepts these keys.

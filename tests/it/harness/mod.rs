@@ -328,6 +328,13 @@ impl TestApp {
             .await
     }
 
+    /// The decision about an expense that is posted with an API key.
+    pub(crate) async fn decide_as(&self, key: &str, body: impl Into<Value>) -> Value {
+        let reply = self.post_as(key, body).await;
+        assert_eq!(reply.status, 201, "{:#}", reply.body);
+        reply.body
+    }
+
     /// Posts a body as it is.
     pub(crate) async fn post_raw(
         &self,

@@ -39,7 +39,6 @@ fn keys() -> KeyFile {
 struct Office {
     app: TestApp,
     _keys: KeyFile,
-    _store: Option<TestStore>,
 }
 
 impl Office {
@@ -58,23 +57,19 @@ impl Office {
         Self {
             app: TestApp::with(config).await,
             _keys: keys,
-            _store: None,
         }
     }
 
     async fn on_sqlite() -> Self {
-        let store = TestStore::sqlite();
-        let office = Self::on(&store).await;
+        let keys = keys();
         Self {
-            _store: Some(store),
-            ..office
+            app: keys.app().await,
+            _keys: keys,
         }
     }
 
     async fn decide(&self, body: Value) -> Value {
-        let reply = self.app.post_as("ea_feed", body).await;
-        assert_eq!(reply.status, 201, "{:#}", reply.body);
-        reply.body
+        self.app.decide_as("ea_feed", body).await
     }
 
     async fn resolve(&self, key: &str, decision: &Value, body: Value) -> Reply {
