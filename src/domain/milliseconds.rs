@@ -29,11 +29,6 @@ impl Milliseconds {
     pub fn micros(self) -> u64 {
         self.micros
     }
-
-    /// The span as a number of milliseconds, without zeros at its end.
-    fn to_decimal(self) -> Decimal {
-        Decimal::from_i128_with_scale(self.micros.into(), 3).normalize()
-    }
 }
 
 /// Rounded down to whole microseconds; a longer span than [`Milliseconds::MAX`] counts as that.
@@ -46,9 +41,16 @@ impl From<Duration> for Milliseconds {
     }
 }
 
+/// Without zeros at its end.
 impl fmt::Display for Milliseconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.to_decimal().fmt(f)
+        let (whole, micros) = (self.micros / 1_000, self.micros % 1_000);
+        match micros {
+            0 => write!(f, "{whole}"),
+            _ if micros % 100 == 0 => write!(f, "{whole}.{}", micros / 100),
+            _ if micros % 10 == 0 => write!(f, "{whole}.{:02}", micros / 10),
+            _ => write!(f, "{whole}.{micros:03}"),
+        }
     }
 }
 

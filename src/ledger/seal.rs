@@ -3,9 +3,7 @@
 //! Texts that may be personal enter it by a salted hash of their own, so that they can be erased
 //! while the chain stays valid. Sealing is here; walking a chain is in `verify`, erasing in `erase`.
 
-use std::collections::BTreeMap;
-
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -53,7 +51,7 @@ pub(super) async fn append(
     let head = &slot.heads()[tenant_id];
     let next = Head {
         seq: head.seq + 1,
-        hash: hash_of(head.seq + 1, &head.hash, &record),
+        hash: hash_of(head.seq + 1, &head.hash, &mut record),
     };
     query("INSERT INTO chain (tenant_id, seq, record_id, salt, hash) VALUES ($1, $2, $3, $4, $5)")
         .bind(tenant_id)
@@ -114,7 +112,7 @@ fn hash_below(value: &mut Value, path: &[&str], salt: &str, pointer: &mut String
 }
 
 /// The hash of a sealed record at its place in a chain.
-pub(super) fn hash_of(seq: i64, previous: &str, sealed: &Value) -> String {
+pub(super) fn hash_of(seq: i64, previous: &str, sealed: &mut Value) -> String {
     hex_digits(&Sha256::digest(canonical(seq, previous, sealed)))
 }
 
@@ -128,43 +126,20 @@ fn hex_digits(bytes: &[u8]) -> String {
 
 /// The bytes that are hashed: the canonical JSON of a record and its place. Written by serde_json,
 /// which writes texts and the numbers of records as RFC 8785 asks, several times faster than a crate
-/// made for it; a test compares the two.
-pub fn canonical(seq: i64, previous: &str, record: &Value) -> Vec<u8> {
+/// made for it; a test compares the two. The members of objects are sorted first, which does nothing
+/// unless a crate of the build switches on serde_json's feature `preserve_order`.
+pub fn canonical(seq: i64, previous: &str, record: &mut Value) -> Vec<u8> {
     #[derive(Serialize)]
     struct Sealed<'a> {
         previous: &'a str,
-        record: Sorted<'a>,
+        record: &'a Value,
         seq: i64,
     }
+    record.sort_all_objects();
     serde_json::to_vec(&Sealed {
         previous,
-        record: Sorted(record),
+        record,
         seq,
     })
     .expect("a JSON value can be written")
-}
-
-/// A JSON value that is written with the members of each object in the order of their names.
-/// serde_json keeps them in that order, unless any crate of the build switches its feature
-/// `preserve_order` on: no hash may depend on that.
-struct Sorted<'a>(&'a Value);
-
-impl Serialize for Sorted<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Value::Array(items) => serializer.collect_seq(items.iter().map(Sorted)),
-            Value::Object(members) if members.keys().is_sorted() => {
-                serializer.collect_map(members.iter().map(|(name, value)| (name, Sorted(value))))
-            }
-            Value::Object(members) => {
-                let members: BTreeMap<_, _> = members.iter().collect();
-                serializer.collect_map(
-                    members
-                        .into_iter()
-                        .map(|(name, value)| (name, Sorted(value))),
-                )
-            }
-            value => value.serialize(serializer),
-        }
-    }
 }

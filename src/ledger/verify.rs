@@ -326,7 +326,7 @@ impl Link {
         if let Some(salt) = &self.salt {
             hash_personal_texts(&mut record, &kind, salt);
         }
-        if hash_of(seq, previous, &record) != self.hash {
+        if hash_of(seq, previous, &mut record) != self.hash {
             return Err("its document was changed, or a record before it was");
         }
         Ok(superseded_in(&record))
