@@ -38,20 +38,32 @@ async fn try_the_flight(browser: &Browser) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_minute_of_the_readme_shows_a_denied_flight_and_red_decisions() {
     browse(async |browser| {
-        let app = with_mistakes().await;
+        let app = TestApp::spawn().await;
         browser.open(&app.url, "/").await;
         let path = browser.current_url().await.unwrap().path().to_owned();
         assert_eq!(path, "/ui/", "a browser is sent on to the page");
         try_the_flight(browser).await;
 
         browser.leave(browser.press("Overview")).await;
+        let hint = "--model-fault misclassify:0.12";
+        assert!(browser.text("main").await.contains(hint));
+        let app = with_mistakes().await;
+        browser.open(&app.url, "/ui/").await;
         browser
             .leave(browser.press("Post the forty of the demo"))
             .await;
         let all = app.get("/v1/expenses?limit=200").await.body;
-        assert_eq!(all["decisions"].as_array().unwrap().len(), 41);
+        assert_eq!(all["decisions"].as_array().unwrap().len(), 40);
         let red = browser.find_all(By::Css("#rows tr.failed")).await.unwrap();
-        assert!(!red.is_empty());
+        assert_eq!(red.len(), 5, "one in eight");
+        browser
+            .leave(browser.press("Ferry to the island site"))
+            .await;
+        let why = browser.text("details.span.failed[open]").await;
+        assert!(
+            why.contains("the merchant category code points to travel, but the model chose meals"),
+            "{why}"
+        );
     })
     .await;
 }
