@@ -33,7 +33,7 @@ impl Failure {
     }
 
     pub(super) fn no_such_method() -> Self {
-        let detail = "This address does not take a request of this kind: a form is sent from its page, and a page is opened.";
+        let detail = "This address does not accept this method. Open a page by its link, and send a form from its page.";
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "This request was refused",

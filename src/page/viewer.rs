@@ -82,7 +82,7 @@ fn tenant_in_url(parts: &Parts) -> Result<Option<String>, Failure> {
         Some(_) => Ok(Some(chosen)),
         None => {
             let detail = format!("Write {TENANT}.");
-            let title = "There cannot be such a tenant";
+            let title = "This is not the name of a tenant";
             Err(Failure::new(StatusCode::BAD_REQUEST, title, detail))
         }
     }

@@ -46,7 +46,7 @@ pub(super) fn section(
         }))
         @match &viewer.identity.api_key {
             Some(key) => { (form(stored, &action, key, policies, (actor, typed))) }
-            None => { p.muted.small { "To say something takes a key." } }
+            None => { p.muted.small { "To give feedback, log in with a key." } }
         }
     }
 }

@@ -48,11 +48,11 @@ fn standing(stored: &StoredDecision, viewer: &Viewer) -> Markup {
 /// What a person is asked.
 fn question(decision: &Decision) -> &'static str {
     if decision.missing.contains(&Missing::Receipt) {
-        return "Is it paid although its receipt is missing?";
+        return "Should it be paid without a receipt?";
     }
     match decision.outcome {
-        Outcome::NeedsReview => "Can it be paid, and in which category?",
-        _ => "Is it paid?",
+        Outcome::NeedsReview => "Should it be paid, and in which category?",
+        _ => "Should it be paid?",
     }
 }
 

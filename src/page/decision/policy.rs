@@ -75,9 +75,9 @@ fn which(used: &PolicyRef, shown: Option<&Shown<'_>>) -> Markup {
         p {
             b { (used.id) } " version " b { (used.version) } ", file " code { (used.hash) } ". "
             @match shown {
-                Some(Shown { is_original: true, .. }) => { "It is loaded as it was." }
+                Some(Shown { is_original: true, .. }) => { "The same file is loaded now." }
                 Some(Shown { policy, .. }) => {
-                    "It was changed since: the rules below are those of version " b { (policy.version) } ", file "
+                    "The file was changed since; the rules below are those of version " b { (policy.version) } ", file "
                     code { (policy.hash) } ". The findings are those of the decision."
                 }
                 None => { "It is no longer loaded; only its findings are known." }

@@ -38,8 +38,8 @@ pub(in crate::page) fn tree(decision: &Decision) -> Markup {
             @for row in &rows { (span(row, total)) }
         }
         @if total.is_some() {
-            p.muted.small { "The record is sealed while the last span runs, so it holds no time of that one, and "
-                "of the spans around it only the least that they took." }
+            p.muted.small { "The record is sealed inside the last span, so it holds no duration of that span, and "
+                "only a lower bound for the spans around it." }
         }
     }
 }
@@ -126,7 +126,7 @@ fn checks(checks: &[&Validation]) -> Markup {
             table.checks {
                 thead { tr {
                     th scope="col" { "Check" }
-                    th scope="col" { "Came" }
+                    th scope="col" { "Actual" }
                     th scope="col" { "Expected" }
                     th scope="col" { "Result" }
                 } }

@@ -90,7 +90,7 @@ pub(super) async fn show(
 /// Why the list is empty.
 fn nothing(parameters: &Parameters, found: &Found) -> &'static str {
     if found.next.is_some() {
-        "No decision so far matches."
+        "None of the decisions compared so far matches."
     } else if parameters.0.is_empty() {
         "There are no decisions yet. Post an expense on the overview."
     } else {

@@ -191,7 +191,7 @@ pub(in crate::page) fn form(offers: &Offers, form: &Form<'_>, viewer: &Viewer) -
 fn no_key(viewer: &Viewer) -> Markup {
     html! {
         p.notice {
-            "Reading needs no key, resolving does. "
+            "You can read without a key, but not resolve. "
             a href=(viewer.href(login::PATH, &[])) { "Log in" } " with an API key that has a role, or open the page by the \
             link that the service printed when it started."
         }

@@ -216,7 +216,7 @@ async fn the_session_of_a_local_key_shows_the_tenant_of_the_url_and_that_of_an_a
     ] {
         let (status, page) = shown(&app, &cookie, tenant).await;
         assert_eq!(status, 400, "{tenant}");
-        assert!(page.contains("There cannot be such a tenant"), "{page}");
+        assert!(page.contains("This is not the name of a tenant"), "{page}");
     }
     let file = KeyFile::new(&entries());
     let app = file.app().await;

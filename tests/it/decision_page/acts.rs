@@ -222,7 +222,8 @@ async fn without_a_key_the_page_shows_everything_and_resolves_nothing() {
     };
     let view = reader.get(&view_of(&pending)).await;
     assert!(
-        view.html.contains("Reading needs no key, resolving does."),
+        view.html
+            .contains("You can read without a key, but not resolve."),
         "{}",
         view.html
     );
