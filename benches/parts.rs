@@ -12,6 +12,8 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::post;
 use divan::{AllocProfiler, Bencher};
 use expense_agent::agent::prompts::{CLASSIFY, Schema};
+use expense_agent::domain::facts::NO_FACTS;
+use expense_agent::domain::receipt::Receipt;
 use expense_agent::domain::step::Step;
 use expense_agent::domain::tokens::TokenUsage;
 use expense_agent::http::admission;
@@ -45,12 +47,13 @@ static RULEBOOK: LazyLock<Rulebook> = LazyLock::new(|| {
 /// A meal within its cap.
 const MEAL: Subject<'_> = Subject {
     amount: Decimal::from_parts(2_450, 0, 0, false, 2),
-    receipt: true,
+    receipt: Receipt::Attached,
     date: date(2026, 3, 14),
     today: date(2026, 3, 15),
     mcc: Some("5812"),
     merchant: Some("Caffe Nero"),
     transaction: "Lunch with the team",
+    facts: &NO_FACTS,
 };
 
 fn main() {

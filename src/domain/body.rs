@@ -269,8 +269,12 @@ pub fn is_line(text: &str, max_chars: usize) -> bool {
 }
 
 pub(super) fn free_text(raw: &str) -> Option<String> {
+    string(raw).filter(|text| is_text(text, MAX_TEXT_CHARS))
+}
+
+/// Whether a text can be a free text: not too long, not invisible, and without control characters
+/// other than line breaks.
+pub fn is_text(text: &str, max_chars: usize) -> bool {
     let is_refused = |c: char| c.is_control() && c != '\n' && c != '\r';
-    string(raw).filter(|text| {
-        text.chars().count() <= MAX_TEXT_CHARS && is_visible(text) && !text.contains(is_refused)
-    })
+    text.chars().count() <= max_chars && is_visible(text) && !text.contains(is_refused)
 }

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::domain::facts::Facts;
 use crate::domain::money::{self, Currency};
+use crate::domain::receipt::{Receipt, receipt_schema};
 use crate::redact::redact;
 
 /// The employee of an expense if neither its body, nor the baggage, nor the API key names one.
@@ -66,13 +68,18 @@ pub struct Expense {
     pub date: Date,
     /// Expenses with the same trip id share the trip's cap.
     pub trip_id: Option<String>,
-    /// Whether a receipt is attached.
-    pub receipt: bool,
+    /// Which receipt is attached.
+    #[schema(schema_with = receipt_schema)]
+    pub receipt: Receipt,
     /// The employee (`user.id` in traces).
     pub user_id: String,
     /// The purchase that this credit returns money of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refunds: Option<Uuid>,
+    /// What else is known of it.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub facts: Facts,
 }
 
 impl Expense {
@@ -84,6 +91,7 @@ impl Expense {
             transaction: redacted(self.transaction),
             merchant: self.merchant.map(redacted),
             category_hint: self.category_hint.map(redacted),
+            facts: self.facts.redacted(),
             ..self
         }
     }

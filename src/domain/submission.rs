@@ -14,7 +14,9 @@ use crate::domain::body::{
     BodyError, Fields, ID, MAX_ID_CHARS, TEXT, free_text, line, string, uuid, value,
 };
 use crate::domain::expense::{Expense, calendar_date};
+use crate::domain::facts::Facts;
 use crate::domain::money::Currency;
+use crate::domain::receipt::{Receipt, receipt_schema};
 
 /// Characters that a merchant's name may have.
 pub const MAX_MERCHANT_CHARS: usize = 200;
@@ -31,6 +33,8 @@ const CURRENCY: &str = "write an ISO 4217 code in capitals such as \"USD\"";
 const MCC: &str = "write a string of four digits such as \"5812\"";
 /// What is accepted as a date.
 const DATE: &str = "write a calendar date such as \"2026-03-14\"";
+/// What is accepted as a receipt.
+const RECEIPT: &str = "write true, false or \"itemized\"";
 /// What is accepted as the purchase that a credit refunds.
 const PURCHASE: &str = "write the id of the purchase's decision";
 /// What is accepted as the decision that an expense supersedes.
@@ -85,9 +89,10 @@ pub struct Submission {
     /// Expenses with the same trip id share the trip's cap: 1 to 128 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trip_id: Option<String>,
-    /// Whether a receipt is attached. Default: `false`.
+    /// Whether a receipt is attached, and `"itemized"` if it lists every item. Default: `false`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub receipt: Option<bool>,
+    #[schema(schema_with = receipt_schema)]
+    pub receipt: Option<Receipt>,
     /// The employee: 1 to 128 characters. Default: the baggage member `user.id`, else the user of
     /// the API key, else `anonymous`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -175,7 +180,7 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
     });
     let date = fields.optional("date", DATE, |raw| calendar_date(&string(raw)?));
     let trip_id = fields.optional("trip_id", ID, |raw| line(raw, MAX_ID_CHARS));
-    let receipt = fields.optional("receipt", "write true or false", value::<bool>);
+    let receipt = fields.optional("receipt", RECEIPT, value::<Receipt>);
     let user_id = fields.optional("user_id", ID, |raw| line(raw, MAX_ID_CHARS));
     let refunds = fields.optional("refunds", PURCHASE, decision_id);
     let supersedes = fields.optional("supersedes", SUPERSEDED, decision_id);
@@ -195,9 +200,10 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
             category_hint: category_hint.flatten(),
             date: given_date.unwrap_or(defaults.date),
             trip_id: trip_id.flatten(),
-            receipt: receipt.flatten().unwrap_or(false),
+            receipt: receipt.flatten().unwrap_or_default(),
             user_id: user_id.flatten().unwrap_or(defaults.user_id),
             refunds: refunds.flatten(),
+            facts: Facts::default(),
         });
     Ok(Submitted {
         expense: fields.finish(expense)?,

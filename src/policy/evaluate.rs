@@ -5,6 +5,8 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::facts::Facts;
+use crate::domain::receipt::Receipt;
 use crate::domain::ruling::{Finding, Missing, Role, Ruling, Window};
 use crate::policy::phrase::Readings;
 use crate::policy::rule::{Rule, RuleKind};
@@ -14,8 +16,8 @@ use crate::policy::rule::{Rule, RuleKind};
 pub struct Subject<'a> {
     /// The amount in the policy's currency.
     pub amount: Decimal,
-    /// Whether a receipt is attached.
-    pub receipt: bool,
+    /// Which receipt is attached.
+    pub receipt: Receipt,
     /// The day of the purchase.
     pub date: Date,
     /// The day on which this service received the expense, UTC.
@@ -26,6 +28,8 @@ pub struct Subject<'a> {
     pub merchant: Option<&'a str>,
     /// What the employee wrote.
     pub transaction: &'a str,
+    /// What else is known.
+    pub facts: &'a Facts,
 }
 
 /// What is already used of the caps of an employee, by window: earlier expenses that were approved
@@ -239,7 +243,7 @@ pub fn evaluate(rules: &[RuleFacts], subject: &Subject<'_>) -> Verdict {
             // A single purchase is not split, however large its amount.
             RuleKind::Split { .. } if facts.used.is_zero() => continue,
             RuleKind::Split { role, .. } => Some(role),
-            RuleKind::Receipt { .. } if subject.receipt => continue,
+            RuleKind::Receipt { .. } if subject.receipt != Receipt::Absent => continue,
             RuleKind::Receipt { .. } => Some(Role::Manager),
             RuleKind::Cap { .. }
             | RuleKind::MaxAge { .. }

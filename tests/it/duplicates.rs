@@ -2,7 +2,9 @@
 //! a new decision lists as duplicates.
 
 use expense_agent::domain::expense::Expense;
+use expense_agent::domain::facts::Facts;
 use expense_agent::domain::money::Currency;
+use expense_agent::domain::receipt::Receipt;
 use expense_agent::policy::duplicate::similarity;
 use jiff::civil::{Date, date};
 use rust_decimal::Decimal;
@@ -24,7 +26,8 @@ fn expense(transaction: &str, merchant: Option<&str>, day: Date) -> Expense {
         category_hint: None,
         date: day,
         trip_id: None,
-        receipt: true,
+        receipt: Receipt::Attached,
+        facts: Facts::default(),
         user_id: "ana".to_owned(),
         refunds: None,
     }

@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
+use expense_agent::domain::facts::NO_FACTS;
+use expense_agent::domain::receipt::Receipt;
 use expense_agent::domain::ruling::{Finding, Missing, Role, Ruling, Window};
 use expense_agent::policy::evaluate::{CapUsage, RuleFacts, Subject, Verdict, evaluate};
 use expense_agent::policy::rule::{Rule, RuleKind};
@@ -50,7 +52,11 @@ fn verdict(category: &str, amount: &str, usage: CapUsage, has_receipt: bool) -> 
     evaluate(
         &rules,
         &Subject {
-            receipt: has_receipt,
+            receipt: if has_receipt {
+                Receipt::Attached
+            } else {
+                Receipt::Absent
+            },
             ..expense(amount)
         },
     )
@@ -61,7 +67,8 @@ pub(crate) fn expense(amount: &str) -> Subject<'static> {
     let day = date(2026, 3, 14);
     Subject {
         amount: dec(amount),
-        receipt: true,
+        receipt: Receipt::Attached,
+        facts: &NO_FACTS,
         date: day,
         today: day,
         mcc: None,

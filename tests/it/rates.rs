@@ -5,7 +5,9 @@ use std::path::Path;
 
 use expense_agent::config::Config;
 use expense_agent::domain::expense::Expense;
+use expense_agent::domain::facts::Facts;
 use expense_agent::domain::money::{self, Currency};
+use expense_agent::domain::receipt::Receipt;
 use expense_agent::rulebook::prices::Prices;
 use expense_agent::rulebook::rates::{ConversionError, Rates};
 use jiff::civil::{Date, date};
@@ -34,7 +36,8 @@ fn taxi(amount: &str, code: &str, day: Date) -> Expense {
         category_hint: None,
         date: day,
         trip_id: None,
-        receipt: true,
+        receipt: Receipt::Attached,
+        facts: Facts::default(),
         user_id: "ana".to_owned(),
         refunds: None,
     }

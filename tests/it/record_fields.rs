@@ -6,9 +6,11 @@ use std::collections::BTreeSet;
 use expense_agent::domain::cap::Cap;
 use expense_agent::domain::decision::{AgentOutcome, Decision, Duplicate, PolicyRef, Submitter};
 use expense_agent::domain::expense::{ConvertedAmount, Expense};
+use expense_agent::domain::facts::Facts;
 use expense_agent::domain::feedback::{Feedback, FeedbackName, FeedbackSource};
 use expense_agent::domain::milliseconds::Milliseconds;
 use expense_agent::domain::money::Currency;
+use expense_agent::domain::receipt::Receipt;
 use expense_agent::domain::resolution::{Action, Resolution};
 use expense_agent::domain::ruling::{Finding, Missing, Outcome, Role, Ruling, Window};
 use expense_agent::domain::step::{Cost, ModelCall, PromptRef, Step, StepReport};
@@ -139,7 +141,8 @@ fn full_decision() -> Decision {
             category_hint: Some(text()),
             date: date(2026, 3, 14),
             trip_id: Some(text()),
-            receipt: true,
+            receipt: Receipt::Attached,
+            facts: Facts::default(),
             user_id: text(),
             refunds: Some(Uuid::nil()),
         },

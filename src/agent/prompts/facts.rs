@@ -6,7 +6,9 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::expense::{ConvertedAmount, Expense};
+use crate::domain::facts::Facts;
 use crate::domain::money::Currency;
+use crate::domain::receipt::Receipt;
 use crate::policy::evaluate::{RuleFacts, Subject};
 
 /// What the model sees of an expense: neither the employee nor the trip.
@@ -29,8 +31,11 @@ pub struct ExpenseFacts {
     pub category_hint: Option<String>,
     /// The day of the purchase.
     pub date: Date,
-    /// Whether a receipt is attached.
-    pub receipt: bool,
+    /// Which receipt is attached.
+    pub receipt: Receipt,
+    /// What else is known.
+    #[serde(flatten)]
+    pub facts: Facts,
 }
 
 impl From<&Expense> for ExpenseFacts {
@@ -44,6 +49,7 @@ impl From<&Expense> for ExpenseFacts {
             category_hint: expense.category_hint.clone(),
             date: expense.date,
             receipt: expense.receipt,
+            facts: expense.facts.clone(),
         }
     }
 }
@@ -109,6 +115,7 @@ impl DecideFacts {
             mcc: expense.mcc.as_deref(),
             merchant: expense.merchant.as_deref(),
             transaction: &expense.transaction,
+            facts: &expense.facts,
         }
     }
 }

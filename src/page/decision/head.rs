@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use crate::domain::decision::{Decision, Submitter};
+use crate::domain::receipt::Receipt;
 use crate::domain::ruling::{Missing, Outcome};
 use crate::ledger::StoredDecision;
 use crate::page::format;
@@ -69,7 +70,7 @@ pub(in crate::page) fn facts(stored: &StoredDecision) -> Markup {
             @if let Some(by) = &decision.submitted_by { (fact("Handed in by", &submitter(by))) }
             (fact("Date", &html! { (expense.date) }))
             @if let Some(trip) = &expense.trip_id { (fact("Trip", &html! { (trip) })) }
-            (fact("Receipt", &html! { @if expense.receipt { "attached" } @else { "none" } }))
+            (fact("Receipt", &html! { (receipt_in_words(expense.receipt)) }))
             (fact("Received", &format::time(decision.received_at)))
             @if let Some(converted) = &decision.converted_amount {
                 (fact("In the policy's currency", &html! {
@@ -91,6 +92,14 @@ pub(in crate::page) fn facts(stored: &StoredDecision) -> Markup {
 
 fn fact(name: &str, value: &Markup) -> Markup {
     html! { div { dt { (name) } dd { (value) } } }
+}
+
+fn receipt_in_words(receipt: Receipt) -> &'static str {
+    match receipt {
+        Receipt::Absent => "none",
+        Receipt::Attached => "attached",
+        Receipt::Itemized => "attached, itemized",
+    }
 }
 
 /// The people who handed the expense in, and the key.
