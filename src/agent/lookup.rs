@@ -15,7 +15,7 @@ use crate::domain::decision::PolicyRef;
 use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::domain::ruling::{Role, Ruling};
 use crate::domain::step::Step;
-use crate::ledger::{Ledger, LedgerError, Reservation};
+use crate::ledger::{Ledger, LedgerError, Reservation, ReservedCap};
 use crate::policy::Policy;
 use crate::policy::evaluate::{CapUsage, RuleFacts, Verdict, evaluate};
 use crate::policy::stated::Stated;
@@ -96,16 +96,11 @@ impl Found {
         };
         let subject = facts.subject();
         let verdict = evaluate(&facts.policy.rules, &subject);
-        let caps = facts.policy.rules.iter().filter(|facts| facts.is_cap());
-        let caps = caps.map(|facts| {
-            let found = facts.assess(&subject);
-            Cap::new(
-                found.rule,
-                found.window,
-                &judged.expense,
-                found.limit,
-                found.used,
-            )
+        let caps = facts.policy.rules.iter().filter_map(|rule| {
+            let counter = rule.counter()?;
+            let found = rule.assess(&subject);
+            let (limit, used) = (found.limit, found.used);
+            Some(Cap::new(found.rule, counter, &judged.expense, limit, used))
         });
         Self {
             policy: PolicyRef {
@@ -120,7 +115,14 @@ impl Found {
                 category: policy.category.clone(),
                 amount: facts.subject().amount,
                 currency: policy.currency,
-                caps: policy.caps().collect(),
+                caps: policy
+                    .caps()
+                    .map(|(rule, counter, max)| ReservedCap {
+                        rule: rule.to_owned(),
+                        counter: counter.clone(),
+                        max,
+                    })
+                    .collect(),
                 // A split rule that has a finding already asks its role for approval, so a purchase
                 // recorded in the meantime changes nothing.
                 splits: policy

@@ -5,6 +5,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::domain::counter::Counter;
 use crate::domain::expense::Expense;
 use crate::domain::ruling::Window;
 
@@ -15,9 +16,13 @@ pub struct Cap {
     pub rule: String,
     /// What the cap adds up over.
     pub window: Window,
-    /// Which one of these windows: the day, the year, or the id of the trip. Absent for a cap on one
-    /// expense, and if the expense names no trip.
+    /// Which one of these windows: `2026-03-14`, `2026-W11`, `2026-03`, `2026-Q1`, `2026`, the first
+    /// day of a year that does not begin on the first of January, or the id of the trip. Absent for a
+    /// cap on one expense, and if the expense names no trip.
     pub window_key: Option<String>,
+    /// The categories that the cap adds up; absent for a cap on its own category alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub over: Vec<String>,
     /// The most that the window may hold, whether or not the expense fits.
     #[schema(example = "500.00")]
     pub limit: Decimal,
@@ -30,21 +35,16 @@ impl Cap {
     /// The cap of a rule, as an expense found it.
     pub fn new(
         rule: String,
-        window: Window,
+        counter: &Counter,
         expense: &Expense,
         limit: Decimal,
         used: Decimal,
     ) -> Self {
-        let window_key = match window {
-            Window::Day => Some(expense.date.to_string()),
-            Window::Trip => expense.trip_id.clone(),
-            Window::Year => Some(format!("{:04}", expense.date.year())),
-            Window::Expense | Window::Merchant => None,
-        };
         Self {
             rule,
-            window,
-            window_key,
+            window: counter.per,
+            window_key: counter.key(expense),
+            over: counter.over.clone(),
             limit,
             used,
         }

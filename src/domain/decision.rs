@@ -13,7 +13,7 @@ use crate::domain::cap::Cap;
 use crate::domain::credit::Returned;
 use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::domain::money::Currency;
-use crate::domain::ruling::{Finding, Missing, Outcome, Role, Ruling, Window};
+use crate::domain::ruling::{Finding, Missing, Outcome, Role, Ruling};
 use crate::domain::step::StepReport;
 use crate::domain::validation::{Validation, ValidationType, failed_types};
 
@@ -185,11 +185,11 @@ impl Decision {
         }
     }
 
-    /// Sets what is used of the caps, by window, to what the ledger holds while it adds the share of
-    /// this expense: others may have taken theirs since the verdict.
-    pub fn set_used(&mut self, used: impl Fn(Window) -> Decimal) {
-        for cap in &mut self.caps {
-            cap.set_used(used(cap.window));
+    /// Sets what is used of the cap of a rule to what the ledger holds while it adds the share of this
+    /// expense: others may have taken theirs since the verdict.
+    pub fn set_used(&mut self, rule: &str, used: Decimal) {
+        if let Some(cap) = self.caps.iter_mut().find(|cap| cap.rule == rule) {
+            cap.set_used(used);
         }
     }
 

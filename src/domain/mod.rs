@@ -4,6 +4,7 @@
 
 pub mod body;
 pub mod cap;
+pub mod counter;
 pub mod credit;
 pub mod decision;
 pub mod expense;

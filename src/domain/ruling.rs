@@ -82,9 +82,15 @@ pub enum Window {
     Expense,
     /// One calendar day.
     Day,
+    /// One ISO week, Monday to Sunday.
+    Week,
+    /// One calendar month.
+    Month,
+    /// One quarter of a calendar year.
+    Quarter,
     /// All expenses with the same trip id.
     Trip,
-    /// One calendar year.
+    /// One year: the calendar year, or one that begins on the day that the rule names.
     Year,
     /// Purchases at the same merchant, within the days that the rule names.
     Merchant,

@@ -85,7 +85,9 @@ impl LedgerWrite for RecordDecision<'_> {
         };
         if let Some(reservation) = taken {
             let usage = usage::check(transaction, decision, reservation).await?;
-            decision.set_used(|window| usage.of(window));
+            for cap in &reservation.caps {
+                decision.set_used(&cap.rule, usage.of(&cap.counter));
+            }
         }
         if let Some(claim) = self.idempotency {
             idempotency::bind(transaction, claim, decision).await?;

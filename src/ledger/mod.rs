@@ -60,8 +60,8 @@ use std::sync::atomic::AtomicBool;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
+use crate::domain::counter::Counter;
 use crate::domain::money::Currency;
-use crate::domain::ruling::Window;
 use crate::spelling;
 use db::Pool;
 use group_commit::GroupCommit;
@@ -86,11 +86,22 @@ pub struct Reservation {
     pub amount: Decimal,
     /// The currency of the policy.
     pub currency: Currency,
-    /// The windows that are capped, each with the largest amount it may hold.
-    pub caps: Vec<(Window, Decimal)>,
+    /// The caps that have to hold the expense.
+    pub caps: Vec<ReservedCap>,
     /// The rules on split purchases that do not ask for approval yet: the days whose purchases count
     /// together, and the threshold.
     pub splits: Vec<(u16, Decimal)>,
+}
+
+/// A cap that an expense takes its share of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReservedCap {
+    /// The rule's id.
+    pub rule: String,
+    /// What the cap adds up.
+    pub counter: Counter,
+    /// The most that the counter may hold with this expense.
+    pub max: Decimal,
 }
 
 /// What recording a decision or a resolution does to the caps.

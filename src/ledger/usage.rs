@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
+use crate::domain::counter::{Counter, Period};
 use crate::domain::decision::Decision;
 use crate::domain::expense::Expense;
 use crate::domain::money::{self, Currency};
@@ -15,8 +16,8 @@ use crate::domain::ruling::{Outcome, Window};
 use crate::ledger::db::{Connection, DbError};
 use crate::ledger::error::{LedgerError, RecordError};
 use crate::ledger::query::StoredDecision;
-use crate::ledger::statement::{Query, query};
-use crate::ledger::{Ledger, Reservation};
+use crate::ledger::statement::{Query, Value, query};
+use crate::ledger::{Ledger, Reservation, ReservedCap};
 use crate::policy::Policy;
 use crate::policy::evaluate::{CapUsage, Purchase};
 use crate::policy::phrase::merchant_key;
@@ -69,15 +70,9 @@ impl Ledger {
             currency: policy.currency,
         };
         let days = policy.splits().map(|(_, days, _)| days).max();
+        let counters: Vec<&Counter> = policy.caps().map(|(_, counter, _)| counter).collect();
         let mut db = self.pool.acquire().await?;
-        Ok(used(
-            &mut db,
-            &scope,
-            expense,
-            policy.caps().next().is_some(),
-            days,
-        )
-        .await?)
+        Ok(used(&mut db, &scope, expense, &counters, days).await?)
     }
 }
 
@@ -111,69 +106,129 @@ impl<'a> CapScope<'a> {
     }
 }
 
-/// One statement, because Postgres takes a new snapshot for each. A missing trip or merchant is
-/// bound as NULL, which equals no row.
-const USED: &str = "
-        SELECT time_window, '', used_minor FROM cap_usage WHERE tenant_id = $1 AND user_id = $2 AND category = $3
-          AND currency = $4 AND time_window = 'day' AND window_key = $5
-        UNION ALL
-        SELECT time_window, '', used_minor FROM cap_usage WHERE tenant_id = $1 AND user_id = $2 AND category = $3
-          AND currency = $4 AND time_window = 'year' AND window_key = $6
-        UNION ALL
-        SELECT time_window, '', used_minor FROM cap_usage WHERE tenant_id = $1 AND user_id = $2 AND category = $3
-          AND currency = $4 AND time_window = 'trip' AND window_key = $7
-        UNION ALL
-        SELECT 'merchant', expense_date, amount_minor FROM merchant_usage WHERE tenant_id = $1 AND user_id = $2
-          AND category = $3 AND currency = $4 AND merchant = $8 AND expense_date BETWEEN $9 AND $10";
+/// The rows of one employee that a counter adds up.
+struct Range {
+    /// The kind of row. Every expense counts in a row of its day, so the rows of days have what any
+    /// period holds.
+    window: Window,
+    /// The keys of the rows, from the first to the last.
+    keys: (String, String),
+}
 
-/// What is used of the windows that an expense counts in, if a cap asks for it, and what was bought
-/// at its merchant within `days` days before and after, if a rule on split purchases does.
+impl Range {
+    /// The rows that an expense counts in; `None` if no other expense counts there.
+    fn of(counter: &Counter, expense: &Expense) -> Option<Self> {
+        let one = |window, key: String| Self {
+            window,
+            keys: (key.clone(), key),
+        };
+        match counter.per {
+            Window::Trip => {
+                let trip_id = expense.trip_id.as_deref()?;
+                return Some(one(Window::Trip, trip_key(trip_id)));
+            }
+            Window::Year if counter.begins.is_none() => {
+                return Some(one(Window::Year, year_key(expense.date)));
+            }
+            _ => {}
+        }
+        let Period { first, last, .. } = counter.period(expense.date)?;
+        Some(Self {
+            window: Window::Day,
+            keys: (day_key(first), day_key(last)),
+        })
+    }
+}
+
+/// What is used of some counters, and what was bought at the merchant of an expense within `days`
+/// days before and after, if a rule on split purchases asks for it. One statement, because Postgres
+/// takes a new snapshot for each.
 async fn used(
     db: &mut Connection,
     scope: &CapScope<'_>,
     expense: &Expense,
-    is_capped: bool,
+    counters: &[&Counter],
     days: Option<u16>,
 ) -> Result<CapUsage, DbError> {
-    if !is_capped && days.is_none() {
+    let mut selects = Vec::new();
+    let mut values = Values(vec![
+        scope.tenant_id.into(),
+        (*scope.person).into(),
+        scope.currency.code().into(),
+    ]);
+    for (n, counter) in counters.iter().enumerate() {
+        // Several caps may ask for one counter.
+        let is_read = counters[..n].contains(counter);
+        let Some(Range { window, keys }) = Range::of(counter, expense).filter(|_| !is_read) else {
+            continue;
+        };
+        let own = [scope.category.to_owned()];
+        let categories = match counter.over.is_empty() {
+            true => &own[..],
+            false => &counter.over,
+        };
+        let [first, last] = [values.add(keys.0), values.add(keys.1)];
+        // A select for each category, because each is a range of the primary key.
+        for category in categories {
+            let category = values.add(category.clone());
+            selects.push(format!(
+                "SELECT CAST({n} AS BIGINT), '', CAST(COALESCE(SUM(used_minor), 0) AS BIGINT) FROM cap_usage
+                 WHERE tenant_id = $1 AND user_id = $2 AND category = {category} AND currency = $3
+                 AND time_window = '{window}' AND window_key BETWEEN {first} AND {last}"
+            ));
+        }
+    }
+    if let Some((days, merchant)) = days.zip(expense.merchant.as_deref().and_then(merchant_key)) {
+        let span = i64::from(days).days();
+        let [merchant, category] = [values.add(merchant), values.add(scope.category.to_owned())];
+        let first = values.add(day_key(expense.date.saturating_sub(span)));
+        let last = values.add(day_key(expense.date.saturating_add(span)));
+        selects.push(format!(
+            "SELECT CAST(-1 AS BIGINT), expense_date, amount_minor FROM merchant_usage WHERE tenant_id = $1
+             AND user_id = $2 AND category = {category} AND currency = $3 AND merchant = {merchant}
+             AND expense_date BETWEEN {first} AND {last}"
+        ));
+    }
+    if selects.is_empty() {
         return Ok(CapUsage::default());
     }
-    let span = i64::from(days.unwrap_or_default()).days();
-    let merchant = days.and(expense.merchant.as_deref()).and_then(merchant_key);
-    let rows: Vec<(String, String, i64)> = scope
-        .query(USED)
-        .bind(day_key(expense.date))
-        .bind(year_key(expense.date))
-        .bind(expense.trip_id.as_deref().map(trip_key))
-        .bind(merchant)
-        .bind(expense.date.saturating_sub(span).to_string())
-        .bind(expense.date.saturating_add(span).to_string())
-        .fetch_all(db)
-        .await?;
+    let sql = AssertSqlSafe(selects.join(" UNION ALL "));
+    let rows: Vec<(i64, String, i64)> = values.bind_to(query(sql)).fetch_all(db).await?;
     let mut usage = CapUsage::default();
-    for (window, date, minor) in rows {
+    for (n, date, minor) in rows {
         let amount = money::from_minor(minor, scope.currency);
-        match window
-            .parse()
-            .map_err(|error| sqlx::Error::Decode(Box::new(error)))?
-        {
-            Window::Day => usage.day = amount,
-            Window::Trip => usage.trip = amount,
-            Window::Year => usage.year = amount,
-            Window::Merchant => {
-                let date: Date = date
-                    .parse()
-                    .map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-                let n_days_apart = (date - expense.date).get_days().unsigned_abs();
-                usage.purchases.push(Purchase {
-                    n_days_apart,
-                    amount,
-                });
-            }
-            Window::Expense => {}
+        match usize::try_from(n).ok().and_then(|n| counters.get(n)) {
+            Some(counter) => usage.add(counter, amount),
+            None => usage.purchases.push(purchase(&date, expense, amount)?),
         }
     }
     Ok(usage)
+}
+
+/// Another purchase at the merchant of an expense.
+fn purchase(date: &str, expense: &Expense, amount: Decimal) -> Result<Purchase, DbError> {
+    let date: Date = date
+        .parse()
+        .map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    Ok(Purchase {
+        n_days_apart: (date - expense.date).get_days().unsigned_abs(),
+        amount,
+    })
+}
+
+/// The values of a statement that is put together from parts.
+struct Values<'a>(Vec<Value<'a>>);
+
+impl<'a> Values<'a> {
+    /// Adds a value. Returns its parameter.
+    fn add(&mut self, value: String) -> String {
+        self.0.push(value.into());
+        format!("${}", self.0.len())
+    }
+
+    fn bind_to(self, query: Query<'a>) -> Query<'a> {
+        self.0.into_iter().fold(query, Query::bind)
+    }
 }
 
 /// Binds windows and their keys to the next parameters of a statement.
@@ -202,16 +257,12 @@ pub(super) async fn check(
     } = reservation;
     let days = splits.iter().map(|(days, _)| *days).max();
     let scope = CapScope::of(decision, reservation);
-    let usage = used(transaction, &scope, expense, !caps.is_empty(), days).await?;
+    let counters: Vec<&Counter> = caps.iter().map(|cap| &cap.counter).collect();
+    let usage = used(transaction, &scope, expense, &counters, days).await?;
     // A cap on one expense does not depend on others, so it cannot have moved; and an expense
     // without a trip shares its trip with no other.
-    let counts_in = |window: Window| match window {
-        Window::Day | Window::Year => true,
-        Window::Trip => expense.trip_id.is_some(),
-        Window::Expense | Window::Merchant => false,
-    };
-    let holds = |(window, max): &(Window, Decimal)| {
-        !counts_in(*window) || usage.of(*window) + amount <= *max
+    let holds = |cap: &ReservedCap| {
+        Range::of(&cap.counter, expense).is_none() || usage.of(&cap.counter) + amount <= cap.max
     };
     let is_split = |(days, limit): &(u16, Decimal)| {
         let used = usage.at_merchant(*days, *limit);

@@ -111,7 +111,11 @@ fn demand(rule: &Rule, policy: &Policy) -> Markup {
     };
     html! {
         @match &rule.kind {
-            RuleKind::Cap { per, max } => { "at most " (amount(*max, policy)) " for one " (per) }
+            RuleKind::Cap { counter, max } => {
+                "at most " (amount(*max, policy)) " for one " (counter.per)
+                @if let Some(start) = counter.begins { " that begins on " (start) }
+                @if !counter.over.is_empty() { ", over " (joined(&counter.over)) }
+            }
             RuleKind::Approval { above, role } => { "above " (amount(*above, policy)) ", approval by a " (role) }
             RuleKind::ApprovalAlways { role } => { "always approval by a " (role) }
             RuleKind::Receipt { above } => { "above " (amount(*above, policy)) ", a receipt" }

@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::counter::Counter;
 use crate::domain::facts::Facts;
 use crate::domain::receipt::Receipt;
 use crate::domain::ruling::{Finding, Missing, Role, Ruling, Window};
@@ -32,16 +33,12 @@ pub struct Subject<'a> {
     pub facts: &'a Facts,
 }
 
-/// What is already used of the caps of an employee, by window: earlier expenses that were approved
-/// or are pending approval. Amounts are in the policy's currency.
+/// What is already used of the caps of a policy: earlier expenses that were approved or are pending
+/// approval. Amounts are in the policy's currency.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CapUsage {
-    /// On the day of the expense.
-    pub day: Decimal,
-    /// On the trip of the expense; zero when the expense names no trip.
-    pub trip: Decimal,
-    /// In the calendar year of the expense.
-    pub year: Decimal,
+    /// What each counter holds. One that is not here holds nothing.
+    pub counted: Vec<(Counter, Decimal)>,
     /// At the merchant of the expense; empty when the expense names no merchant, or when no rule
     /// looks at earlier purchases.
     pub purchases: Vec<Purchase>,
@@ -57,14 +54,18 @@ pub struct Purchase {
 }
 
 impl CapUsage {
-    /// What is used in a window. A single expense is a window that contains nothing else, and what
-    /// counts at a merchant depends on the rule: see [`Self::at_merchant`].
-    pub fn of(&self, window: Window) -> Decimal {
-        match window {
-            Window::Expense | Window::Merchant => Decimal::ZERO,
-            Window::Day => self.day,
-            Window::Trip => self.trip,
-            Window::Year => self.year,
+    /// What a counter holds. A single expense is a window that contains nothing else, and what counts
+    /// at a merchant depends on the rule: see [`Self::at_merchant`].
+    pub fn of(&self, counter: &Counter) -> Decimal {
+        let counted = self.counted.iter().find(|(known, _)| known == counter);
+        counted.map_or(Decimal::ZERO, |(_, used)| *used)
+    }
+
+    /// Adds to what a counter holds.
+    pub fn add(&mut self, counter: &Counter, amount: Decimal) {
+        match self.counted.iter_mut().find(|(known, _)| known == counter) {
+            Some((_, used)) => *used += amount,
+            None => self.counted.push((counter.clone(), amount)),
         }
     }
 
@@ -95,9 +96,9 @@ pub struct RuleFacts {
 impl RuleFacts {
     /// Combines a rule with the usage of its window.
     pub fn new(rule: &Rule, usage: &CapUsage) -> Self {
-        let used = match rule.kind {
-            RuleKind::Cap { per, .. } => usage.of(per),
-            RuleKind::Split { days, limit, .. } => usage.at_merchant(days, limit),
+        let used = match &rule.kind {
+            RuleKind::Cap { counter, .. } => usage.of(counter),
+            RuleKind::Split { days, limit, .. } => usage.at_merchant(*days, *limit),
             _ => Decimal::ZERO,
         };
         // The model must not know who could grant an exception.
@@ -110,9 +111,12 @@ impl RuleFacts {
         }
     }
 
-    /// Whether the rule is a cap.
-    pub fn is_cap(&self) -> bool {
-        matches!(self.rule.kind, RuleKind::Cap { .. })
+    /// What the rule adds up, if it is a cap.
+    pub fn counter(&self) -> Option<&Counter> {
+        match &self.rule.kind {
+            RuleKind::Cap { counter, .. } => Some(counter),
+            _ => None,
+        }
     }
 
     /// The limit of this rule, the window that the limit is for, and the ruling above the limit.
@@ -128,7 +132,7 @@ impl RuleFacts {
             (limit, Window::Expense, Ruling::Denied)
         };
         match &self.rule.kind {
-            RuleKind::Cap { per, max } => (*max, *per, Ruling::Denied),
+            RuleKind::Cap { counter, max } => (*max, counter.per, Ruling::Denied),
             RuleKind::Approval { above, .. } | RuleKind::Receipt { above } => {
                 (*above, Window::Expense, Ruling::NeedsApproval)
             }

@@ -7,6 +7,7 @@ pub mod evaluate;
 pub mod evidence;
 pub mod mcc;
 pub mod parse;
+mod parse_counter;
 pub mod phrase;
 pub mod rule;
 mod schema;
@@ -21,8 +22,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use crate::domain::counter::Counter;
 use crate::domain::money::Currency;
-use crate::domain::ruling::{Role, Window};
+use crate::domain::ruling::Role;
 use evidence::{Evidence, EvidenceIndex, FoundEvidence, Pointer};
 use rule::{Rule, RuleKind};
 use stated::Stated;
@@ -80,10 +82,10 @@ impl Policy {
             .filter_map(|rule| Some((rule.id.clone(), rule.exception?)))
     }
 
-    /// The window and the amount of each cap.
-    pub fn caps(&self) -> impl Iterator<Item = (Window, Decimal)> {
-        self.rules.iter().filter_map(|rule| match rule.kind {
-            RuleKind::Cap { per, max } => Some((per, max)),
+    /// The id of each cap, what it adds up, and its amount.
+    pub fn caps(&self) -> impl Iterator<Item = (&str, &Counter, Decimal)> {
+        self.rules.iter().filter_map(|rule| match &rule.kind {
+            RuleKind::Cap { counter, max } => Some((rule.id.as_str(), counter, *max)),
             _ => None,
         })
     }

@@ -8,10 +8,11 @@ use strum::VariantNames;
 use toml::de::{DeTable, DeValue};
 
 use crate::domain::money::Currency;
-use crate::domain::ruling::{Role, Window};
+use crate::domain::ruling::Role;
 use crate::domain::short_hash::short_hash;
 use crate::policy::evidence::Evidence;
 use crate::policy::mcc::Codes;
+use crate::policy::parse_counter::{Head, Loaded, parse_counter};
 use crate::policy::phrase::Phrase;
 use crate::policy::rule::{KindName, Rule, RuleKind};
 use crate::policy::stated::Stated;
@@ -23,8 +24,6 @@ use crate::toml_reader::table::{Table, filled_list, list, values};
 use crate::toml_reader::values::{DATE, TEXT, currency, date, filled_text, name, one_of};
 
 const NAME: &str = "lower-case letters, digits, `-` and `_`, such as \"travel\"";
-/// The windows of caps; [`Window::Merchant`] is for split purchases only.
-const CAPPED: [Window; 4] = [Window::Expense, Window::Day, Window::Trip, Window::Year];
 const CURRENCY: &str = "an ISO 4217 code such as \"USD\"";
 const DAYS: &str = "a number of days from 0 to 9999, without quotes";
 const CODES: &str = "four digits or a range such as \"3000-3999\"";
@@ -47,9 +46,14 @@ pub fn parse(dir: &Path, sources: &[(&Path, &str)]) -> Result<Policies, Diagnost
         });
     }
     let mut claims = Claims::default();
-    for (file, text) in sources {
+    let heads: Vec<Option<Head>> = sources.iter().map(|(_, text)| Head::of(text)).collect();
+    for ((file, text), own) in sources.iter().zip(&heads) {
         let mut source = Source::new(file, text, &mut diagnostics);
-        if let Some(policy) = parse_file(&mut source, &mut claims) {
+        let loaded = Loaded {
+            all: &heads,
+            own: own.as_ref(),
+        };
+        if let Some(policy) = parse_file(&mut source, &mut claims, loaded) {
             policies.push(policy);
         }
     }
@@ -76,7 +80,7 @@ pub fn category(text: &str) -> Option<String> {
     )
 }
 
-fn parse_file(source: &mut Source<'_>, claims: &mut Claims) -> Option<Policy> {
+fn parse_file(source: &mut Source<'_>, claims: &mut Claims, loaded: Loaded<'_>) -> Option<Policy> {
     let document = source.document()?;
     let mut table = Table::new(document.get_ref(), 0);
     let [from_at, to_at, catch_all_at] =
@@ -93,7 +97,7 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims) -> Option<Policy> {
     let catch_all = table.optional(source, "catch_all", "true or false", DeValue::as_bool);
     let text_for_people = table.required(source, "text", TEXT, filled_text);
     let owner = category.clone().unwrap_or_default();
-    let rules = parse_rules(source, &mut table, unit, |source, at, id| {
+    let rules = parse_rules(source, &mut table, unit, loaded, |source, at, id| {
         claims.claim(source, at, &format!("the rule id `{id}`"), &owner);
     });
     let evidence = parse_evidence(source, &mut table, |source, at, thing| {
@@ -143,11 +147,12 @@ fn parse_rules(
     source: &mut Source<'_>,
     table: &mut Table<'_, '_>,
     currency: Currency,
+    loaded: Loaded<'_>,
     mut claim_id: impl FnMut(&mut Source<'_>, usize, &str),
 ) -> Option<Vec<Rule>> {
     table.tables(source, "rule", |source, table, at| {
         let id = table.required(source, "id", NAME, |value| name(value.as_str()?));
-        let kind = parse_kind(source, table, currency);
+        let kind = parse_kind(source, table, currency, loaded);
         let text = table.required(source, "text", TEXT, filled_text);
         let exception = table.optional(source, "exception", &one_of(Role::VARIANTS), role);
         if let Some(id) = &id {
@@ -175,6 +180,7 @@ fn parse_kind(
     source: &mut Source<'_>,
     table: &mut Table<'_, '_>,
     currency: Currency,
+    loaded: Loaded<'_>,
 ) -> Option<RuleKind> {
     let kind = table.required(source, "kind", &one_of(KindName::VARIANTS), |value| {
         value.as_str()?.parse::<KindName>().ok()
@@ -185,10 +191,10 @@ fn parse_kind(
     // Every key is read before the first `?`, so that one wrong key does not hide another.
     Some(match kind? {
         KindName::Cap => {
-            let per = table.required(source, "per", &one_of(&CAPPED.map(<&str>::from)), window);
+            let counter = parse_counter(source, table, loaded);
             let max = table.amount(source, "max", currency);
             RuleKind::Cap {
-                per: per?,
+                counter: counter?,
                 max: max?,
             }
         }
@@ -281,11 +287,6 @@ fn parse_evidence(
 
 fn role(value: &DeValue<'_>) -> Option<Role> {
     value.as_str()?.parse().ok()
-}
-
-fn window(value: &DeValue<'_>) -> Option<Window> {
-    let window = value.as_str()?.parse().ok()?;
-    CAPPED.contains(&window).then_some(window)
 }
 
 fn days(value: &DeValue<'_>) -> Option<u16> {

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumDiscriminants, EnumString, VariantNames};
 use utoipa::ToSchema;
 
-use crate::domain::ruling::{Role, Window};
+use crate::domain::counter::Counter;
+use crate::domain::ruling::Role;
 use crate::policy::mcc::Codes;
 use crate::policy::phrase::Phrase;
 
@@ -37,8 +38,9 @@ pub struct Rule {
 pub enum RuleKind {
     /// No more than `max` in a window; `max` itself is allowed.
     Cap {
-        /// The window of the cap.
-        per: Window,
+        /// What it adds up.
+        #[serde(flatten)]
+        counter: Counter,
         /// The most that is allowed.
         max: Decimal,
     },

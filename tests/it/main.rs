@@ -96,3 +96,4 @@ mod trace_headers;
 mod traces;
 mod urls;
 mod versions;
+mod windows;

@@ -33,6 +33,18 @@ pub(crate) fn amounts_of(finding: &Finding) -> [String; 5] {
     amounts.map(|amount| amount.to_string())
 }
 
+/// The windows of the shipped caps.
+const SHIPPED_WINDOWS: [Window; 3] = [Window::Day, Window::Trip, Window::Year];
+
+/// What is used of some windows of the policy's own category.
+pub(crate) fn used<const N: usize>(windows: [(Window, &str); N]) -> CapUsage {
+    let mut usage = CapUsage::default();
+    for (window, amount) in windows {
+        usage.add(&window.into(), dec(amount));
+    }
+    usage
+}
+
 /// Loaded once, because the properties below use them a thousand times.
 static SHIPPED: LazyLock<Arc<Policies>> = LazyLock::new(|| {
     Rulebooks::load(&shipped_policies())
@@ -121,10 +133,7 @@ fn a_meal_above_the_receipt_threshold_without_a_receipt_needs_the_manager() {
 
 #[test]
 fn a_finding_says_what_is_used_allowed_and_exceeded() {
-    let usage = CapUsage {
-        day: dec("60.00"),
-        ..CapUsage::default()
-    };
+    let usage = used([(Window::Day, "60.00")]);
     let verdict = verdict("meals", "20.00", usage, true);
     let finding = &verdict.findings[0];
     assert_eq!(
@@ -139,10 +148,7 @@ fn a_finding_says_what_is_used_allowed_and_exceeded() {
 
 #[test]
 fn a_cap_that_was_lowered_below_its_use_allows_nothing_more() {
-    let usage = CapUsage {
-        day: dec("90.00"),
-        ..CapUsage::default()
-    };
+    let usage = used([(Window::Day, "90.00")]);
     let verdict = verdict("meals", "1.00", usage, true);
     assert_eq!(verdict.findings[0].allowable, Decimal::ZERO);
     assert_eq!(verdict.findings[0].exceeded, dec("1.00"));
@@ -151,12 +157,7 @@ fn a_cap_that_was_lowered_below_its_use_allows_nothing_more() {
 #[test]
 fn the_amount_that_an_exceeded_cap_still_allows_can_be_paid() {
     let reimbursable = |category: &str, amount: &str, used: &str| {
-        let usage = CapUsage {
-            day: dec(used),
-            trip: dec(used),
-            year: dec(used),
-            ..CapUsage::default()
-        };
+        let usage = crate::policy::used(SHIPPED_WINDOWS.map(|window| (window, used)));
         verdict(category, amount, usage, false)
             .reimbursable(dec(amount))
             .to_string()
@@ -183,17 +184,14 @@ fn the_tighter_of_two_exceeded_caps_limits_what_can_be_paid() {
     let cap = |id: &str, per: Window, max: &str| {
         let rule = Rule {
             id: id.to_owned(),
-            kind: RuleKind::Cap { per, max: dec(max) },
+            kind: RuleKind::Cap {
+                counter: per.into(),
+                max: dec(max),
+            },
             text: id.to_owned(),
             exception: None,
         };
-        RuleFacts::new(
-            &rule,
-            &CapUsage {
-                day: dec("30.00"),
-                ..CapUsage::default()
-            },
-        )
+        RuleFacts::new(&rule, &used([(Window::Day, "30.00")]))
     };
     let rules = [
         cap("single", Window::Expense, "60.00"),
@@ -226,10 +224,11 @@ proptest! {
     #[test]
     fn no_approval_exceeds_a_cap(amount in 1_i64..1_000_000, used in 0_i64..1_000_000) {
         let cents = |minor| Decimal::new(minor, 2);
-        let usage = CapUsage { day: cents(used), trip: cents(used), year: cents(used), ..CapUsage::default() };
+        let used = cents(used).to_string();
+        let usage = crate::policy::used(SHIPPED_WINDOWS.map(|window| (window, used.as_str())));
         for (category, cap) in [("travel", "500.00"), ("meals", "75.00"), ("office", "2500.00")] {
             let verdict = verdict(category, &cents(amount).to_string(), usage.clone(), true);
-            prop_assert_eq!(verdict.ruling == Ruling::Denied, cents(amount) + cents(used) > dec(cap));
+            prop_assert_eq!(verdict.ruling == Ruling::Denied, cents(amount) + dec(&used) > dec(cap));
             let reimbursable = verdict.reimbursable(cents(amount));
             prop_assert!(reimbursable >= Decimal::ZERO && reimbursable <= cents(amount));
             prop_assert_eq!(reimbursable < cents(amount), verdict.ruling == Ruling::Denied);

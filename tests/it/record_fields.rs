@@ -73,6 +73,7 @@ fn full_decision() -> Decision {
             rule: text(),
             window: Window::Day,
             window_key: Some(text()),
+            over: vec![text()],
             limit: Decimal::ONE,
             used: Decimal::ONE,
         }],
@@ -254,12 +255,13 @@ fn unhashed(mut record: Value, kind: &RecordKind) -> Vec<String> {
 /// The texts of a decision that are not personal and stay when an employee's texts are erased: ids,
 /// amounts, dates, names that operators or this program gave, and texts made of these alone. A field
 /// that a person or a model fills freely belongs in the `personal` texts of its kind instead.
-const IMPERSONAL_OF_A_DECISION: [&str; 68] = [
+const IMPERSONAL_OF_A_DECISION: [&str; 69] = [
     "agent_outcome",
     "agent_span_id",
     "amount",
     "approver",
     "caps.*.limit",
+    "caps.*.over.*",
     "caps.*.rule",
     "caps.*.used",
     "caps.*.window",

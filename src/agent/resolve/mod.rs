@@ -196,11 +196,9 @@ impl Agent {
             // The ledger checks the caps again when it records, so a cap that is set aside must not be
             // among them.
             let mut reservation = found.reservation.clone();
-            reservation.caps.retain(|(window, max)| {
-                !set_aside
-                    .iter()
-                    .any(|finding| finding.window == *window && finding.limit == *max)
-            });
+            reservation
+                .caps
+                .retain(|cap| !set_aside.iter().any(|finding| finding.rule == cap.rule));
             let approval = Approval {
                 amount: Some(amount),
                 converted_amount: found.facts.converted_amount.clone(),

@@ -157,10 +157,13 @@ fn finding_bar(finding: &Finding, currency: Currency) -> Markup {
 }
 
 fn cap_bar(cap: &Cap, amount: Decimal, currency: Currency) -> Markup {
-    let window = match &cap.window_key {
+    let mut window = match &cap.window_key {
         Some(key) => format!("{} {key}", cap.window),
         None => cap.window.to_string(),
     };
+    if !cap.over.is_empty() {
+        window = format!("{window} over {}", cap.over.join(", "));
+    }
     bar(cap.limit, cap.used, amount, currency, Some(&window))
 }
 

@@ -1,0 +1,164 @@
+//! Parses what a cap adds up: the keys `per`, `begins` and `over` of a rule. The rest of a rule is
+//! parsed in `parse`.
+
+use std::collections::BTreeSet;
+
+use jiff::civil::Date;
+use toml::de::{DeTable, DeValue};
+
+use crate::domain::counter::{Counter, YearStart};
+use crate::domain::money::Currency;
+use crate::domain::ruling::Window;
+use crate::toml_reader::Source;
+use crate::toml_reader::table::Table;
+use crate::toml_reader::values::{currency, date, name, one_of};
+
+/// The windows of caps; [`Window::Merchant`] is for split purchases only.
+const CAPPED: [Window; 7] = [
+    Window::Expense,
+    Window::Day,
+    Window::Week,
+    Window::Month,
+    Window::Quarter,
+    Window::Trip,
+    Window::Year,
+];
+const YEAR_START: &str = "month and day, such as \"04-06\", but not \"02-29\"";
+
+/// The head of a policy file, which other files need to know.
+pub(super) struct Head {
+    pub(super) category: String,
+    currency: Currency,
+    effective_from: Date,
+    effective_to: Option<Date>,
+}
+
+impl Head {
+    /// The head of a file, if that much of it can be parsed.
+    pub(super) fn of(text: &str) -> Option<Self> {
+        let document = DeTable::parse(text).ok()?;
+        let value = |key: &str| document.get_ref().get(key).map(|value| value.get_ref());
+        let effective_to = match value("effective_to") {
+            Some(last) => Some(date(last)?),
+            None => None,
+        };
+        Some(Self {
+            category: name(value("category")?.as_str()?)?,
+            currency: currency(value("currency")?)?,
+            effective_from: date(value("effective_from")?)?,
+            effective_to,
+        })
+    }
+
+    /// Whether two files are in force on the same day at some time.
+    fn overlaps(&self, other: &Self) -> bool {
+        let ends_before = |one: &Self, other: &Self| {
+            one.effective_to
+                .is_some_and(|last| last < other.effective_from)
+        };
+        !ends_before(self, other) && !ends_before(other, self)
+    }
+}
+
+/// The policies that are loaded together, and which of them is being parsed.
+#[derive(Clone, Copy)]
+pub(super) struct Loaded<'a> {
+    pub(super) all: &'a [Option<Head>],
+    /// The head of the file; `None` if it has mistakes, which are then reported.
+    pub(super) own: Option<&'a Head>,
+}
+
+impl Loaded<'_> {
+    fn heads(&self) -> impl Iterator<Item = &Head> {
+        self.all.iter().flatten()
+    }
+
+    fn categories(&self) -> BTreeSet<&str> {
+        self.heads().map(|head| head.category.as_str()).collect()
+    }
+}
+
+pub(super) fn parse_counter(
+    source: &mut Source<'_>,
+    table: &mut Table<'_, '_>,
+    loaded: Loaded<'_>,
+) -> Option<Counter> {
+    let [begins_at, over_at] = ["begins", "over"].map(|key| table.at(key));
+    let per = table.required(source, "per", &one_of(&CAPPED.map(<&str>::from)), window);
+    let begins = table.optional(source, "begins", YEAR_START, |value| {
+        value.as_str()?.parse::<YearStart>().ok()
+    });
+    let over = parse_over(source, table, loaded);
+    let (per, begins, over) = (per?, begins?, over?);
+    if begins.is_some() && per != Window::Year {
+        let message = "`begins` is for `per = \"year\"` only; remove it".to_owned();
+        source.report(begins_at, message);
+    }
+    if !over.is_empty() && per == Window::Expense {
+        let message =
+            "`over` adds up several expenses, and `per` is \"expense\"; remove `over`, or \
+                       write another window"
+                .to_owned();
+        source.report(over_at, message);
+    }
+    Some(Counter {
+        per,
+        begins: begins.filter(|start| !start.is_new_year()),
+        over,
+    })
+}
+
+fn window(value: &DeValue<'_>) -> Option<Window> {
+    let window = value.as_str()?.parse().ok()?;
+    CAPPED.contains(&window).then_some(window)
+}
+
+/// The categories of `over`; empty if that is the category of the file alone.
+fn parse_over(
+    source: &mut Source<'_>,
+    table: &mut Table<'_, '_>,
+    loaded: Loaded<'_>,
+) -> Option<Vec<String>> {
+    let at = table.at("over");
+    let known: Vec<&str> = loaded.categories().into_iter().collect();
+    let accepted = format!(
+        "\"all\", or a list with some of \"{}\"",
+        known.join("\", \"")
+    );
+    let categories = table.optional(source, "over", &accepted, |value| {
+        if value.as_str() == Some("all") {
+            return Some(known.iter().map(|&name| name.to_owned()).collect());
+        }
+        let names = value.as_array().filter(|names| !names.is_empty())?;
+        let names = names.iter().map(|name| {
+            let name = name.get_ref().as_str()?;
+            known.contains(&name).then(|| name.to_owned())
+        });
+        names.collect::<Option<BTreeSet<String>>>()
+    })?;
+    let (Some(mut categories), Some(own)) = (categories, loaded.own) else {
+        return Some(Vec::new());
+    };
+    if !categories.contains(&own.category) {
+        let message = format!(
+            "`over` leaves out `{}`, the category of this file; add it",
+            own.category
+        );
+        source.report(at, message);
+    }
+    let foreign = loaded.heads().find(|head| {
+        categories.contains(&head.category) && head.currency != own.currency && head.overlaps(own)
+    });
+    if let Some(foreign) = foreign {
+        let message = format!(
+            "`over` adds up `{}`, whose amounts are in {}, while those of this file are in {}; \
+             list only categories in {}",
+            foreign.category, foreign.currency, own.currency, own.currency
+        );
+        source.report(at, message);
+    }
+    if categories.len() == 1 {
+        categories.clear();
+    }
+    Some(categories.into_iter().collect())
+}
