@@ -1,6 +1,8 @@
 //! The program: parses the command line, runs the subcommand, prints an error with its causes, and
 //! chooses the exit code.
 
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use expense_agent::cli::audit::AboveLimit;
@@ -36,9 +38,7 @@ fn main() -> ExitCode {
     let mut out = anstream::stdout().lock();
     let result = match command {
         Command::Healthcheck => healthcheck::run(settings.http.listen, &mut out),
-        Command::Policies {
-            command: PoliciesCommand::Check { dir },
-        } => policies::check(dir.as_ref().unwrap_or(&settings.storage.policies), &mut out),
+        Command::Policies { command } => on_policies(command, &settings.storage.policies, &mut out),
         Command::Keys {
             command: KeysCommand::New(wanted),
         } => keys::new(&wanted, &mut out),
@@ -78,6 +78,21 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         }
+    }
+}
+
+fn on_policies(
+    command: PoliciesCommand,
+    shipped: &Path,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    match command {
+        PoliciesCommand::Check { dir } => policies::check(dir.as_deref().unwrap_or(shipped), out),
+        PoliciesCommand::Test { dir } => {
+            policies::test::test(dir.as_deref().unwrap_or(shipped), out)
+        }
+        PoliciesCommand::Explain(wanted) => policies::explain::explain(&wanted, shipped, out),
+        PoliciesCommand::New(wanted) => policies::new::new(&wanted, out),
     }
 }
 

@@ -185,6 +185,20 @@ pub async fn lookup(
     })
 }
 
+/// Judges an expense under the policy of a category, with the cap usage handed in instead of read from
+/// the ledger: what a policy says of an expense can be tried without a service.
+///
+/// # Errors
+/// Why no policy can judge it.
+pub fn judge(
+    judged: &JudgedExpense,
+    category: &str,
+    usage: impl FnOnce(&Policy) -> CapUsage,
+) -> Result<Found, String> {
+    let (policy, converted_amount) = usable_policy(&judged.rulebook, category, &judged.expense)?;
+    Ok(Found::new(policy, judged, converted_amount, &usage(policy)))
+}
+
 /// Compares the verdict with those of the rivals. A rival that has no policy to judge the expense
 /// counts as stricter, because a person would have to review it.
 async fn ambiguity(
@@ -206,7 +220,7 @@ async fn ambiguity(
                     .await?;
                 let other = Found::new(policy, judged, converted_amount, &usage).verdict;
                 approver = approver.max(other.approver);
-                (other.ruling, other.approver) > (found.verdict.ruling, found.verdict.approver)
+                other.is_stricter_than(&found.verdict)
             }
             Err(_) => true,
         };

@@ -45,7 +45,7 @@ pub enum Command {
     Serve,
     /// Ask the service at `--listen` whether it is ready; exit code 0 if it is, else 1
     Healthcheck,
-    /// Check policy files
+    /// Check, test or explain policy files
     Policies {
         /// The subcommand
         #[command(subcommand)]
@@ -109,6 +109,16 @@ pub enum PoliciesCommand {
         /// The folder of policies [default: the folder of `--policies`]
         dir: Option<PathBuf>,
     },
+    /// Judge the cases beside the policies, such as those of meals.test.toml, and compare each verdict
+    /// with the expected one; exit code 1 if one differs
+    Test {
+        /// The folder of policies [default: the folder of `--policies`]
+        dir: Option<PathBuf>,
+    },
+    /// Say what each rule says of one expense, and the verdict that follows
+    Explain(policies::explain::Explain),
+    /// Copy example policies, with their cases, into a folder
+    New(policies::new::New),
 }
 
 /// Reads the URL of a service or of a Jaeger, below which paths are requested.

@@ -201,6 +201,11 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Whether it asks for more than another verdict: a stricter ruling, or the same from a higher role.
+    pub fn is_stricter_than(&self, other: &Self) -> bool {
+        (self.ruling, self.approver) > (other.ruling, other.approver)
+    }
+
     /// Whether a rule is among the findings.
     pub fn has_found(&self, rule: &str) -> bool {
         self.findings.iter().any(|finding| finding.rule == rule)

@@ -7,6 +7,9 @@
 //! tables/prices.toml        prices of models
 //! ```
 //!
+//! Cases that test a policy stand beside it in files such as `meals.test.toml`. They are no part of the
+//! policies, so they are not read here: [`case_files`] lists them for `policies test`.
+//!
 //! Names that begin with a dot are skipped: a mounted ConfigMap keeps its versions under such names,
 //! and editors keep their lock files there. Other names that look like one of the above, such as
 //! `meals.TOML` or `meals.toml~`, are not read either, but reported: a policy that is passed over in
@@ -20,6 +23,9 @@ use std::path::{Path, PathBuf};
 use crate::domain::tenant::{self, TENANT};
 use crate::toml_reader::diagnostic::{Diagnostic, Diagnostics};
 use crate::toml_reader::read;
+
+/// The end of the name of a file of cases.
+pub const CASES: &str = ".test.toml";
 
 /// The paths and texts of some files, sorted by path.
 pub type Texts = Vec<(PathBuf, String)>;
@@ -125,7 +131,7 @@ impl FolderFiles {
     fn policies(&mut self, entries: Vec<PathBuf>) -> Texts {
         let (policies, others): (Vec<_>, Vec<_>) = entries
             .into_iter()
-            .filter(|path| !path.is_dir())
+            .filter(|path| !path.is_dir() && !has_cases(path))
             .partition(|path| {
                 path.extension()
                     .is_some_and(|extension| extension == "toml")
@@ -192,6 +198,27 @@ impl FolderFiles {
             message: message.to_owned(),
         });
     }
+}
+
+/// The files of cases in a policies folder, sorted, each with the tenant whose policies it tests; no
+/// tenant for those beside the shared policies.
+pub fn case_files(dir: &Path) -> Vec<(Option<String>, PathBuf)> {
+    let cases_in = |dir: &Path| names_in(dir).into_iter().filter(|path| has_cases(path));
+    let mut files: Vec<_> = cases_in(dir).map(|path| (None, path)).collect();
+    for folder in names_in(&dir.join("tenants")) {
+        let tenant = folder.file_name().and_then(|name| name.to_str());
+        if let Some(tenant) = tenant.and_then(tenant::parse_tenant) {
+            files.extend(cases_in(&folder).map(|path| (Some(tenant.clone()), path)));
+        }
+    }
+    files
+}
+
+/// Whether a file holds cases instead of a policy.
+fn has_cases(path: &Path) -> bool {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .is_some_and(|name| name.ends_with(CASES) && !name.starts_with('.'))
 }
 
 /// Whether a name has the extension of a policy in any case and at any place, such as that of a

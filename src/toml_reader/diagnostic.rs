@@ -47,6 +47,8 @@ impl Diagnostics {
     /// order in which they were found.
     pub(crate) fn none_in(mut found: Vec<Diagnostic>) -> Result<(), Self> {
         found.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+        // A value that several tables share is read with each of them.
+        found.dedup();
         if found.is_empty() {
             Ok(())
         } else {

@@ -38,6 +38,11 @@ impl<'a, 'i> Table<'a, 'i> {
         self.entries.get(key).map_or(self.start, |(at, _)| *at)
     }
 
+    /// Whether a key is there that was not taken yet.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
     /// The value of a key: `Some(None)` when the key is absent; `None`, and a diagnostic, when its
     /// value is not accepted.
     pub(crate) fn optional<T>(
@@ -147,6 +152,20 @@ impl<'a, 'i> Table<'a, 'i> {
             table.finish(source);
         }
         Some(parsed)
+    }
+
+    /// Like [`Self::tables`]; an absent list is empty.
+    pub(crate) fn optional_tables<T>(
+        &mut self,
+        source: &mut Source<'_>,
+        key: &'static str,
+        parse: impl FnMut(&mut Source<'_>, &mut Table<'_, '_>, usize) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        if self.has(key) {
+            return self.tables(source, key, parse);
+        }
+        self.known.push(key);
+        Some(Vec::new())
     }
 
     /// Reports every key that was not taken.

@@ -67,6 +67,7 @@ mod panics;
 mod permits;
 mod phoenix;
 mod policy;
+mod policy_tools;
 mod prompt_variants;
 mod prompts;
 mod queue;

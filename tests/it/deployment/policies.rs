@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use expense_agent::rulebook::files::CASES;
+
 use super::manifest::{object, pods};
 use super::{Files, MANIFEST, SHIPPED, assert_check, list, text};
 use crate::harness::project_path;
@@ -13,12 +15,15 @@ use crate::harness::project_path;
 const CONFIG_MAP: &str = "expense-agent-policies";
 
 /// The texts of the TOML files below a folder, by their paths inside the folder. The service reads
-/// only TOML files, so the folder's README is left out.
+/// only TOML files, so the folder's README is left out, and so are cases and examples.
 fn files_below(folder: &Path) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if name == "examples" || name.ends_with(CASES) {
+            continue;
+        }
         if path.is_dir() {
             files.extend(
                 files_below(&path)

@@ -1,5 +1,11 @@
 //! `policies check`: reads the policy files as the service would, so that a change can be checked
-//! before it is rolled out.
+//! before it is rolled out. The other subcommands of `policies` have a file each.
+
+mod cases;
+pub mod explain;
+mod judging;
+pub mod new;
+pub mod test;
 
 use std::io::Write;
 use std::path::Path;

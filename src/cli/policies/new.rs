@@ -1,0 +1,84 @@
+//! `policies new`: copies one of the example policies into a folder, as the beginning of policies of
+//! one's own. The examples are those of `policies/examples`, embedded, because the program is
+//! installed without its source.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
+/// The table of prices, which every folder of policies needs.
+const PRICES: (&str, &str) = (
+    "tables/prices.toml",
+    include_str!("../../../policies/tables/prices.toml"),
+);
+
+/// The arguments of `policies new`.
+#[derive(Debug, Args)]
+pub struct New {
+    /// The example
+    #[arg(value_parser = PossibleValuesParser::new(EXAMPLES.iter().map(|example| example.name)))]
+    pub name: String,
+
+    /// The folder to write, which must not exist or be empty [default: the name of the example]
+    pub dir: Option<PathBuf>,
+}
+
+/// An example: a whole folder of policies.
+struct Example {
+    name: &'static str,
+    files: &'static [(&'static str, &'static str)],
+}
+
+/// Files of an example, with their paths below its folder.
+macro_rules! example {
+    ($name:literal: $($file:literal),+ $(,)?) => {
+        Example {
+            name: $name,
+            files: &[$((
+                $file,
+                include_str!(concat!("../../../policies/examples/", $name, "/", $file)),
+            )),+],
+        }
+    };
+}
+
+const EXAMPLES: [Example; 1] = [example!("small-company": "meals.toml", "meals.test.toml")];
+
+/// Writes the files of an example.
+///
+/// # Errors
+/// When the folder is not empty or cannot be written.
+pub fn new(wanted: &New, out: &mut dyn Write) -> anyhow::Result<()> {
+    let dir = wanted
+        .dir
+        .clone()
+        .unwrap_or_else(|| wanted.name.clone().into());
+    if std::fs::read_dir(&dir).is_ok_and(|mut entries| entries.next().is_some()) {
+        bail!("{} is not empty; name a new folder", dir.display());
+    }
+    let files = EXAMPLES
+        .iter()
+        .filter(|example| example.name == wanted.name)
+        .flat_map(|example| example.files)
+        .chain([&PRICES]);
+    for (file, text) in files {
+        write_file(&dir.join(file), text)?;
+        writeln!(out, "wrote {}", dir.join(file).display())?;
+    }
+    let dir = dir.display();
+    writeln!(out, "next: expense-agent policies test {dir}")?;
+    Ok(())
+}
+
+fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
+    let write = || {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(path, text)
+    };
+    write().with_context(|| format!("{} cannot be written", path.display()))
+}
