@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::counter::Counter;
+use crate::domain::counter::{By, Counter};
 use crate::domain::expense::Expense;
 use crate::domain::ruling::Window;
 
@@ -18,11 +18,14 @@ pub struct Cap {
     pub window: Window,
     /// Which one of these windows: `2026-03-14`, `2026-W11`, `2026-03`, `2026-Q1`, `2026`, the first
     /// day of a year that does not begin on the first of January, or the id of the trip. Absent for a
-    /// cap on one expense, and if the expense names no trip.
+    /// cap on one expense, and if the expense names no trip or not what the cap counts by.
     pub window_key: Option<String>,
     /// The categories that the cap adds up; absent for a cap on its own category alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub over: Vec<String>,
+    /// The fact by which it adds up expenses; absent for a cap on what one employee gets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<By>,
     /// The most that the window may hold, whether or not the expense fits.
     #[schema(example = "500.00")]
     pub limit: Decimal,
@@ -45,6 +48,7 @@ impl Cap {
             window: counter.per,
             window_key: counter.key(expense),
             over: counter.over.clone(),
+            by: counter.by,
             limit,
             used,
         }

@@ -1,4 +1,4 @@
-//! Which expenses a cap adds up: its window and the categories that it spans. Pure
+//! Which expenses a cap adds up: its window, the categories that it spans, and whose they are. Pure
 //! calendar arithmetic; what is used of a counter is kept in `ledger`, and whether a cap allows an
 //! expense is decided in `policy`.
 
@@ -8,9 +8,11 @@ use std::str::FromStr;
 use jiff::ToSpan;
 use jiff::civil::{Date, Weekday};
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumIter, EnumString, IntoEnumIterator as _, VariantNames};
 use utoipa::ToSchema;
 
 use crate::domain::expense::{Expense, calendar_date};
+use crate::domain::facts::FactName;
 use crate::domain::ruling::Window;
 
 /// The expenses that count together.
@@ -26,6 +28,43 @@ pub struct Counter {
     /// policy's own category.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub over: Vec<String>,
+    /// The fact whose expenses count together, whoever handed them in; absent for those of one
+    /// employee.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<By>,
+}
+
+/// What expenses count together by, other than the employee.
+#[derive(Serialize, Deserialize, ToSchema, Display, EnumString, EnumIter, VariantNames)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The department.
+    Department,
+    /// The cost centre.
+    CostCenter,
+    /// The project.
+    Project,
+    /// The recipient of a gift.
+    Recipient,
+}
+
+impl By {
+    /// The fact of an expense that says it.
+    pub fn fact(self) -> FactName {
+        match self {
+            Self::Department => FactName::Department,
+            Self::CostCenter => FactName::CostCenter,
+            Self::Project => FactName::Project,
+            Self::Recipient => FactName::Recipient,
+        }
+    }
+
+    /// Everything that expenses can count together by.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::iter()
+    }
 }
 
 /// The days of a window, and its name.
@@ -47,6 +86,7 @@ impl Counter {
             per: window,
             begins: None,
             over: Vec::new(),
+            by: None,
         }
     }
 
@@ -99,9 +139,10 @@ impl Counter {
     }
 
     /// The name of the window of an expense; `None` for a window of one expense, and if the expense
-    /// names no trip.
+    /// does not say which one it is in.
     pub fn key(&self, expense: &Expense) -> Option<String> {
         match self.per {
+            _ if self.by.is_some_and(|by| !expense.facts.has(by.fact())) => None,
             Window::Trip => expense.trip_id.clone(),
             _ => self.period(expense.date).map(|period| period.key),
         }

@@ -176,6 +176,9 @@ impl ErasePage<'_> {
         for statement in [
             // Holds the names of merchants, to find split purchases by.
             "DELETE FROM merchant_usage WHERE tenant_id = $1 AND user_id = $2",
+            // Says what a decision counts by, in hashes whose salt stays.
+            "DELETE FROM share_key WHERE tenant_id = $1
+             AND decision_id IN (SELECT id FROM decision WHERE tenant_id = $1 AND person = $2)",
             // A fingerprint is an unsalted hash, and a short text can be guessed from it and the
             // fields that stay.
             "UPDATE idempotency SET fingerprint = '' WHERE tenant_id = $1 AND fingerprint <> ''

@@ -76,6 +76,11 @@ const LATER: &[(i64, &str, &str)] = &[
         "submitters",
         include_str!("migrations/0018_submitters.sql"),
     ),
+    (
+        21,
+        "keyed usage",
+        include_str!("migrations/0021_keyed_usage.sql"),
+    ),
 ];
 
 /// The lists of migrations, in order, of an SQLite file.

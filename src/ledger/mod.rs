@@ -7,7 +7,8 @@
 //! Read in this order:
 //! 1. `records`: the kinds of record.
 //! 2. `decisions`, `resolutions`, `feedback`, `idempotency`, `erase`, `probe`: the writes, each a
-//!    struct that implements `write::LedgerWrite`; `usage`: the shares of caps that they change;
+//!    struct that implements `write::LedgerWrite`; `usage`, `counted`, `keyed`, `cap_scope`: the
+//!    shares of caps that they change;
 //!    `credits`: what credits take off their purchases; `superseding`: deciding an expense anew;
 //!    `outbox`: notifications to be sent.
 //! 3. `group_commit`: how writes share a transaction; `transaction`, `statement`, `db`, `sqlite`:
@@ -18,6 +19,8 @@
 //! 6. `store`, `read_only`, `database_url`, `migrations`, `respell`: opening a ledger, and bringing its
 //!    tables up to date.
 
+mod cap_scope;
+mod counted;
 mod credits;
 pub mod database_url;
 mod db;
@@ -30,6 +33,7 @@ mod feedback;
 mod figures;
 mod group_commit;
 mod idempotency;
+mod keyed;
 mod migrations;
 mod news;
 mod outbox;

@@ -1,25 +1,24 @@
-//! What employees have used of the windows that caps count over: reading it, checking a cap against
-//! it, and taking and freeing shares. Whether a cap allows an expense is decided in `policy`.
+//! The shares that expenses hold of the windows that caps count over: checking that a cap can hold
+//! one, taking it and freeing it. How a counter is read is in `counted`, what counts by another key
+//! than the employee in `keyed`. Whether a cap allows an expense is decided in `policy`.
 
-use std::borrow::Cow;
-
-use jiff::ToSpan;
-use jiff::civil::Date;
 use rust_decimal::Decimal;
-use sqlx::{AssertSqlSafe, SqlSafeStr};
+use sqlx::AssertSqlSafe;
 
-use crate::domain::counter::{Counter, Period};
+use crate::domain::counter::Counter;
 use crate::domain::decision::Decision;
 use crate::domain::expense::Expense;
-use crate::domain::money::{self, Currency};
+use crate::domain::money;
 use crate::domain::ruling::{Outcome, Window};
+use crate::ledger::cap_scope::{CapScope, day_key, trip_key, year_key};
+use crate::ledger::counted::{counts_with_others, used};
 use crate::ledger::db::{Connection, DbError};
-use crate::ledger::error::{LedgerError, RecordError};
+use crate::ledger::error::RecordError;
+use crate::ledger::keyed;
 use crate::ledger::query::StoredDecision;
-use crate::ledger::statement::{Query, Value, query};
-use crate::ledger::{Ledger, Reservation, ReservedCap};
-use crate::policy::Policy;
-use crate::policy::evaluate::{CapUsage, Purchase};
+use crate::ledger::statement::{Query, query};
+use crate::ledger::{Reservation, ReservedCap};
+use crate::policy::evaluate::CapUsage;
 use crate::policy::phrase::merchant_key;
 use crate::spelling;
 
@@ -37,198 +36,6 @@ fn windows(expense: &Expense) -> Vec<(Window, String)> {
             .map(|trip_id| (Window::Trip, trip_key(trip_id))),
     );
     windows
-}
-
-fn day_key(date: Date) -> String {
-    date.to_string()
-}
-
-fn trip_key(trip_id: &str) -> String {
-    spelling::trip(trip_id).into_owned()
-}
-
-fn year_key(date: Date) -> String {
-    format!("{:04}", date.year())
-}
-
-impl Ledger {
-    /// What the employee of an expense already has approved, or pending approval, in the windows of
-    /// the policy's category, in the policy's currency.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn usage(
-        &self,
-        tenant_id: &str,
-        policy: &Policy,
-        expense: &Expense,
-    ) -> Result<CapUsage, LedgerError> {
-        let scope = CapScope {
-            tenant_id,
-            person: spelling::person(&expense.user_id),
-            category: &policy.category,
-            currency: policy.currency,
-        };
-        let days = policy.splits().map(|(_, days, _)| days).max();
-        let counters: Vec<&Counter> = policy.caps().map(|(_, counter, _)| counter).collect();
-        let mut db = self.pool.acquire().await?;
-        Ok(used(&mut db, &scope, expense, &counters, days).await?)
-    }
-}
-
-/// What the windows of caps belong to. Shares in different scopes never count together.
-struct CapScope<'a> {
-    tenant_id: &'a str,
-    /// The employee, as people are compared. The column is called `user_id`.
-    person: Cow<'a, str>,
-    category: &'a str,
-    currency: Currency,
-}
-
-impl<'a> CapScope<'a> {
-    /// The scope of a reservation.
-    fn of(decision: &'a Decision, reservation: &'a Reservation) -> Self {
-        Self {
-            tenant_id: &decision.tenant_id,
-            person: spelling::person(&decision.expense.user_id),
-            category: &reservation.category,
-            currency: reservation.currency,
-        }
-    }
-
-    /// A statement with the scope bound to its first four parameters.
-    fn query(&self, sql: impl SqlSafeStr) -> Query<'_> {
-        let query = query(sql)
-            .bind(self.tenant_id)
-            .bind(&*self.person)
-            .bind(self.category);
-        query.bind(self.currency.code())
-    }
-}
-
-/// The rows of one employee that a counter adds up.
-struct Range {
-    /// The kind of row. Every expense counts in a row of its day, so the rows of days have what any
-    /// period holds.
-    window: Window,
-    /// The keys of the rows, from the first to the last.
-    keys: (String, String),
-}
-
-impl Range {
-    /// The rows that an expense counts in; `None` if no other expense counts there.
-    fn of(counter: &Counter, expense: &Expense) -> Option<Self> {
-        let one = |window, key: String| Self {
-            window,
-            keys: (key.clone(), key),
-        };
-        match counter.per {
-            Window::Trip => {
-                let trip_id = expense.trip_id.as_deref()?;
-                return Some(one(Window::Trip, trip_key(trip_id)));
-            }
-            Window::Year if counter.begins.is_none() => {
-                return Some(one(Window::Year, year_key(expense.date)));
-            }
-            _ => {}
-        }
-        let Period { first, last, .. } = counter.period(expense.date)?;
-        Some(Self {
-            window: Window::Day,
-            keys: (day_key(first), day_key(last)),
-        })
-    }
-}
-
-/// What is used of some counters, and what was bought at the merchant of an expense within `days`
-/// days before and after, if a rule on split purchases asks for it. One statement, because Postgres
-/// takes a new snapshot for each.
-async fn used(
-    db: &mut Connection,
-    scope: &CapScope<'_>,
-    expense: &Expense,
-    counters: &[&Counter],
-    days: Option<u16>,
-) -> Result<CapUsage, DbError> {
-    let mut selects = Vec::new();
-    let mut values = Values(vec![
-        scope.tenant_id.into(),
-        (*scope.person).into(),
-        scope.currency.code().into(),
-    ]);
-    for (n, counter) in counters.iter().enumerate() {
-        // Several caps may ask for one counter.
-        let is_read = counters[..n].contains(counter);
-        let Some(Range { window, keys }) = Range::of(counter, expense).filter(|_| !is_read) else {
-            continue;
-        };
-        let own = [scope.category.to_owned()];
-        let categories = match counter.over.is_empty() {
-            true => &own[..],
-            false => &counter.over,
-        };
-        let [first, last] = [values.add(keys.0), values.add(keys.1)];
-        // A select for each category, because each is a range of the primary key.
-        for category in categories {
-            let category = values.add(category.clone());
-            selects.push(format!(
-                "SELECT CAST({n} AS BIGINT), '', CAST(COALESCE(SUM(used_minor), 0) AS BIGINT) FROM cap_usage
-                 WHERE tenant_id = $1 AND user_id = $2 AND category = {category} AND currency = $3
-                 AND time_window = '{window}' AND window_key BETWEEN {first} AND {last}"
-            ));
-        }
-    }
-    if let Some((days, merchant)) = days.zip(expense.merchant.as_deref().and_then(merchant_key)) {
-        let span = i64::from(days).days();
-        let [merchant, category] = [values.add(merchant), values.add(scope.category.to_owned())];
-        let first = values.add(day_key(expense.date.saturating_sub(span)));
-        let last = values.add(day_key(expense.date.saturating_add(span)));
-        selects.push(format!(
-            "SELECT CAST(-1 AS BIGINT), expense_date, amount_minor FROM merchant_usage WHERE tenant_id = $1
-             AND user_id = $2 AND category = {category} AND currency = $3 AND merchant = {merchant}
-             AND expense_date BETWEEN {first} AND {last}"
-        ));
-    }
-    if selects.is_empty() {
-        return Ok(CapUsage::default());
-    }
-    let sql = AssertSqlSafe(selects.join(" UNION ALL "));
-    let rows: Vec<(i64, String, i64)> = values.bind_to(query(sql)).fetch_all(db).await?;
-    let mut usage = CapUsage::default();
-    for (n, date, minor) in rows {
-        let amount = money::from_minor(minor, scope.currency);
-        match usize::try_from(n).ok().and_then(|n| counters.get(n)) {
-            Some(counter) => usage.add(counter, amount),
-            None => usage.purchases.push(purchase(&date, expense, amount)?),
-        }
-    }
-    Ok(usage)
-}
-
-/// Another purchase at the merchant of an expense.
-fn purchase(date: &str, expense: &Expense, amount: Decimal) -> Result<Purchase, DbError> {
-    let date: Date = date
-        .parse()
-        .map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-    Ok(Purchase {
-        n_days_apart: (date - expense.date).get_days().unsigned_abs(),
-        amount,
-    })
-}
-
-/// The values of a statement that is put together from parts.
-struct Values<'a>(Vec<Value<'a>>);
-
-impl<'a> Values<'a> {
-    /// Adds a value. Returns its parameter.
-    fn add(&mut self, value: String) -> String {
-        self.0.push(value.into());
-        format!("${}", self.0.len())
-    }
-
-    fn bind_to(self, query: Query<'a>) -> Query<'a> {
-        self.0.into_iter().fold(query, Query::bind)
-    }
 }
 
 /// Binds windows and their keys to the next parameters of a statement.
@@ -259,10 +66,9 @@ pub(super) async fn check(
     let scope = CapScope::of(decision, reservation);
     let counters: Vec<&Counter> = caps.iter().map(|cap| &cap.counter).collect();
     let usage = used(transaction, &scope, expense, &counters, days).await?;
-    // A cap on one expense does not depend on others, so it cannot have moved; and an expense
-    // without a trip shares its trip with no other.
+    // A cap on one expense does not depend on others, so it cannot have moved.
     let holds = |cap: &ReservedCap| {
-        Range::of(&cap.counter, expense).is_none() || usage.of(&cap.counter) + amount <= cap.max
+        !counts_with_others(&cap.counter, expense) || usage.of(&cap.counter) + amount <= cap.max
     };
     let is_split = |(days, limit): &(u16, Decimal)| {
         let used = usage.at_merchant(*days, *limit);
@@ -284,6 +90,7 @@ pub(super) async fn take(
     let scope = CapScope::of(decision, reservation);
     let share_minor = money::to_minor(reservation.amount, reservation.currency);
     add(transaction, &scope, &decision.expense, share_minor).await?;
+    keyed::take(transaction, &scope, decision, share_minor).await?;
     if let Some(merchant) = decision.expense.merchant.as_deref().and_then(merchant_key) {
         let sql =
             "INSERT INTO merchant_usage (tenant_id, user_id, category, currency, merchant, expense_date, decision_id,
@@ -383,6 +190,7 @@ pub(super) async fn free(
             .map_or(expense.currency, |converted| converted.currency),
     };
     add(transaction, &scope, expense, -freed_minor).await?;
+    keyed::free(transaction, &scope, decision, freed_minor).await?;
     if let Some(merchant) = expense.merchant.as_deref().and_then(merchant_key) {
         // Changes no row when the employee's texts were erased: that deleted the row.
         query(

@@ -114,6 +114,7 @@ fn demand(rule: &Rule, policy: &Policy) -> Markup {
             RuleKind::Cap { counter, max } => {
                 "at most " (amount(*max, policy)) " for one " (counter.per)
                 @if let Some(start) = counter.begins { " that begins on " (start) }
+                @if let Some(by) = counter.by { " and " (by) }
                 @if !counter.over.is_empty() { ", over " (joined(&counter.over)) }
             }
             RuleKind::Approval { above, role } => { "above " (amount(*above, policy)) ", approval by a " (role) }

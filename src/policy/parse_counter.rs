@@ -1,12 +1,13 @@
-//! Parses what a cap adds up: the keys `per`, `begins` and `over` of a rule. The rest of a rule is
+//! Parses what a cap adds up: the keys `per`, `begins`, `over` and `by` of a rule. The rest of a rule is
 //! parsed in `parse`.
 
 use std::collections::BTreeSet;
 
 use jiff::civil::Date;
+use strum::VariantNames as _;
 use toml::de::{DeTable, DeValue};
 
-use crate::domain::counter::{Counter, YearStart};
+use crate::domain::counter::{By, Counter, YearStart};
 use crate::domain::money::Currency;
 use crate::domain::ruling::Window;
 use crate::toml_reader::Source;
@@ -23,6 +24,8 @@ const CAPPED: [Window; 7] = [
     Window::Trip,
     Window::Year,
 ];
+/// The default of `by`.
+const EMPLOYEE: &str = "employee";
 const YEAR_START: &str = "month and day, such as \"04-06\", but not \"02-29\"";
 
 /// The head of a policy file, which other files need to know.
@@ -83,13 +86,25 @@ pub(super) fn parse_counter(
     table: &mut Table<'_, '_>,
     loaded: Loaded<'_>,
 ) -> Option<Counter> {
-    let [begins_at, over_at] = ["begins", "over"].map(|key| table.at(key));
+    let [begins_at, over_at, by_at] = ["begins", "over", "by"].map(|key| table.at(key));
     let per = table.required(source, "per", &one_of(&CAPPED.map(<&str>::from)), window);
     let begins = table.optional(source, "begins", YEAR_START, |value| {
         value.as_str()?.parse::<YearStart>().ok()
     });
     let over = parse_over(source, table, loaded);
-    let (per, begins, over) = (per?, begins?, over?);
+    let accepted = format!("\"{EMPLOYEE}\", or {}", one_of(By::VARIANTS));
+    let by = table.optional(source, "by", &accepted, |value| match value.as_str()? {
+        EMPLOYEE => Some(None),
+        other => other.parse::<By>().ok().map(Some),
+    });
+    let (per, begins, over, by) = (per?, begins?, over?, by?.flatten());
+    if by.is_some() && matches!(per, Window::Expense | Window::Trip) {
+        let message = format!(
+            "`by` adds up the expenses of several people, and `per` is \"{per}\"; remove `by`, or write \
+             another window"
+        );
+        source.report(by_at, message);
+    }
     if begins.is_some() && per != Window::Year {
         let message = "`begins` is for `per = \"year\"` only; remove it".to_owned();
         source.report(begins_at, message);
@@ -105,6 +120,7 @@ pub(super) fn parse_counter(
         per,
         begins: begins.filter(|start| !start.is_new_year()),
         over,
+        by,
     })
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use expense_agent::domain::cap::Cap;
+use expense_agent::domain::counter::By;
 use expense_agent::domain::decision::{AgentOutcome, Decision, Duplicate, PolicyRef, Submitter};
 use expense_agent::domain::expense::{ConvertedAmount, Expense};
 use expense_agent::domain::facts::Facts;
@@ -74,6 +75,7 @@ fn full_decision() -> Decision {
             window: Window::Day,
             window_key: Some(text()),
             over: vec![text()],
+            by: Some(By::Project),
             limit: Decimal::ONE,
             used: Decimal::ONE,
         }],
@@ -255,11 +257,12 @@ fn unhashed(mut record: Value, kind: &RecordKind) -> Vec<String> {
 /// The texts of a decision that are not personal and stay when an employee's texts are erased: ids,
 /// amounts, dates, names that operators or this program gave, and texts made of these alone. A field
 /// that a person or a model fills freely belongs in the `personal` texts of its kind instead.
-const IMPERSONAL_OF_A_DECISION: [&str; 69] = [
+const IMPERSONAL_OF_A_DECISION: [&str; 70] = [
     "agent_outcome",
     "agent_span_id",
     "amount",
     "approver",
+    "caps.*.by",
     "caps.*.limit",
     "caps.*.over.*",
     "caps.*.rule",

@@ -161,6 +161,9 @@ fn cap_bar(cap: &Cap, amount: Decimal, currency: Currency) -> Markup {
         Some(key) => format!("{} {key}", cap.window),
         None => cap.window.to_string(),
     };
+    if let Some(by) = cap.by {
+        window = format!("{window} by {by}");
+    }
     if !cap.over.is_empty() {
         window = format!("{window} over {}", cap.over.join(", "));
     }
