@@ -1,6 +1,8 @@
 //! Step 1: the model names the category. The category has to exist, and the evidence has to agree
 //! with it.
 
+use std::collections::BTreeSet;
+
 use jiff::civil::Date;
 
 use crate::agent::ask::{Asked, Question, StepRun, ask};
@@ -48,7 +50,7 @@ pub async fn classify(agent: &Agent, case: &Case, shown: &ExpenseFacts) -> Class
     let categories: Vec<&str> = policies.categories().collect();
     let facts = ClassifyFacts {
         categories: category_facts(policies, expense.date),
-        expense: shown.clone(),
+        expense: shown.clone().with_facts(&BTreeSet::new()),
     };
     let question = Question {
         prompt: &prompts::CLASSIFY,

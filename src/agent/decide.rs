@@ -61,7 +61,7 @@ fn discredits(kind: ValidationType) -> bool {
 pub async fn decide(agent: &Agent, case: &Case, found: &Found, shown: &ExpenseFacts) -> Advice {
     let run = StepRun::begin(Step::Decide, case.judged.arrived);
     let facts = DecideFacts {
-        expense: shown.clone(),
+        expense: shown.clone().with_facts(&found.facts_read),
         ..found.facts.clone()
     };
     let question = Question {

@@ -1,6 +1,7 @@
 //! Step 2: the policy in force, its cap usage, and the policy code's own verdict. No model takes part
 //! in it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rust_decimal::Decimal;
@@ -13,6 +14,7 @@ use crate::agent::validate::{self, AnswerRef};
 use crate::domain::cap::Cap;
 use crate::domain::decision::PolicyRef;
 use crate::domain::expense::{ConvertedAmount, Expense};
+use crate::domain::facts::FactName;
 use crate::domain::ruling::{Role, Ruling};
 use crate::domain::step::Step;
 use crate::ledger::{Ledger, LedgerError, Reservation, ReservedCap};
@@ -60,6 +62,8 @@ pub struct Found {
     pub reservation: Reservation,
     /// The rules that may be set aside for one expense, each with the lowest role that may do so.
     pub exceptions: Vec<(String, Role)>,
+    /// The facts that the policy's rules look at.
+    pub facts_read: Arc<BTreeSet<FactName>>,
     /// The JSON Schema of the advice.
     pub decision_schema: Arc<RawValue>,
     /// The numbers that the policy's texts state.
@@ -78,12 +82,7 @@ impl Found {
         converted_amount: Option<ConvertedAmount>,
         usage: &CapUsage,
     ) -> Self {
-        let rules = policy
-            .rules
-            .iter()
-            .map(|rule| RuleFacts::new(rule, usage))
-            .collect();
-        let facts = DecideFacts {
+        let mut facts = DecideFacts {
             category: policy.category.clone(),
             today: judged.today,
             expense: (&judged.expense).into(),
@@ -91,9 +90,12 @@ impl Found {
             policy: PolicyFacts {
                 text: policy.text.clone(),
                 currency: policy.currency,
-                rules,
+                rules: Vec::new(),
             },
         };
+        let rules = policy.rules_for(&facts.subject());
+        let with_usage = rules.iter().map(|rule| RuleFacts::new(rule, usage));
+        facts.policy.rules = with_usage.collect();
         let subject = facts.subject();
         let verdict = evaluate(&facts.policy.rules, &subject);
         let caps = facts.policy.rules.iter().filter_map(|rule| {
@@ -107,7 +109,7 @@ impl Found {
                 id: policy.category.clone(),
                 version: policy.version.clone(),
                 hash: policy.hash.clone(),
-                rules: policy.rules.iter().map(|rule| rule.id.clone()).collect(),
+                rules: rules.iter().map(|rule| rule.id.clone()).collect(),
             },
             uncorroborated_limit: policy.uncorroborated_limit,
             caps: caps.collect(),
@@ -115,8 +117,9 @@ impl Found {
                 category: policy.category.clone(),
                 amount: facts.subject().amount,
                 currency: policy.currency,
-                caps: policy
-                    .caps()
+                caps: rules
+                    .iter()
+                    .filter_map(|rule| rule.cap())
                     .map(|(rule, counter, max)| ReservedCap {
                         rule: rule.to_owned(),
                         counter: counter.clone(),
@@ -125,14 +128,19 @@ impl Found {
                     .collect(),
                 // A split rule that has a finding already asks its role for approval, so a purchase
                 // recorded in the meantime changes nothing.
-                splits: policy
-                    .splits()
+                splits: rules
+                    .iter()
+                    .filter_map(|rule| rule.split())
                     .filter(|(id, ..)| !verdict.has_found(id))
                     .map(|(_, days, limit)| (days, limit))
                     .collect(),
             },
             verdict,
-            exceptions: policy.exceptions().collect(),
+            exceptions: rules
+                .iter()
+                .filter_map(|rule| Some((rule.id.clone(), rule.exception?)))
+                .collect(),
+            facts_read: Arc::clone(&policy.facts),
             decision_schema: Arc::clone(&policy.decision_schema),
             stated: Arc::clone(&policy.stated),
             facts,

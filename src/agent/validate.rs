@@ -295,6 +295,9 @@ pub fn amount_grounding(
         for text in texts.into_iter().flatten() {
             given.add_text(text);
         }
+        for (_, value) in facts.expense.facts.iter() {
+            given.add_text(&value.to_string());
+        }
         given
     });
     let invented = amounts::named_amounts(reason)

@@ -2,10 +2,16 @@
 //! comes to a ruling is in `policy::evaluate`; how a ruling becomes an outcome is in
 //! `agent::combine`.
 
+use std::fmt;
+
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumIter, EnumString, IntoStaticStr, VariantNames};
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::domain::facts::FactName;
 
 /// What becomes of an expense.
 #[derive(Serialize, Deserialize, ToSchema, Display, EnumString, IntoStaticStr, VariantNames)]
@@ -64,12 +70,69 @@ pub enum Role {
     Cfo,
 }
 
-/// What has to be submitted before an expense can be approved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+/// What has to be submitted before an expense can be approved. In JSON one word: `receipt`,
+/// `itemized_receipt`, `merchant`, `mcc`, or the name of a fact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum Missing {
-    /// The receipt.
+    /// A receipt.
     Receipt,
+    /// A receipt that lists every item.
+    ItemizedReceipt,
+    /// The merchant's name.
+    Merchant,
+    /// The merchant category code.
+    Mcc,
+    /// A fact.
+    Fact(FactName),
+}
+
+impl PartialSchema for Missing {
+    fn schema() -> RefOr<Schema> {
+        let others = ["receipt", "itemized_receipt", "merchant", "mcc"];
+        let words = others.iter().chain(FactName::VARIANTS).copied();
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some(
+                "What has to be submitted before an expense can be approved.",
+            ))
+            .enum_values(Some(words))
+            .into()
+    }
+}
+
+impl ToSchema for Missing {}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Receipt => f.write_str("receipt"),
+            Self::ItemizedReceipt => f.write_str("itemized_receipt"),
+            Self::Merchant => f.write_str("merchant"),
+            Self::Mcc => f.write_str("mcc"),
+            Self::Fact(name) => name.fmt(f),
+        }
+    }
+}
+
+impl From<Missing> for String {
+    fn from(missing: Missing) -> Self {
+        missing.to_string()
+    }
+}
+
+impl TryFrom<String> for Missing {
+    type Error = strum::ParseError;
+
+    fn try_from(word: String) -> Result<Self, strum::ParseError> {
+        Ok(match word.as_str() {
+            "receipt" => Self::Receipt,
+            "itemized_receipt" => Self::ItemizedReceipt,
+            "merchant" => Self::Merchant,
+            "mcc" => Self::Mcc,
+            _ => Self::Fact(word.parse()?),
+        })
+    }
 }
 
 /// What a limit adds up over.

@@ -9,7 +9,8 @@ use crate::page::failure::Failure;
 use crate::page::layout::document;
 use crate::page::viewer::Viewer;
 use crate::page::{PageState, format, list};
-use crate::policy::rule::{Rule, RuleKind};
+use crate::policy::condition::{Conditions, Lists};
+use crate::policy::rule::{ReceiptForm, Rule, RuleKind};
 use crate::policy::{Policies, Policy};
 
 /// The path of the view.
@@ -80,7 +81,7 @@ fn version(viewer: &Viewer, policy: &Policy, is_in_force: bool) -> Markup {
                                 a href=(viewer.href(list::PATH, &[("rule", &rule.id)])) { code { (rule.id) } }
                             }
                             td { (rule.text) }
-                            td { (demand(rule, policy)) }
+                            td { (demand(rule, policy)) (conditions(&rule.conditions)) }
                             td { @if let Some(role) = rule.exception { (role) } @else { span.muted { "nobody" } } }
                         }
                     }
@@ -119,19 +120,48 @@ fn demand(rule: &Rule, policy: &Policy) -> Markup {
             }
             RuleKind::Approval { above, role } => { "above " (amount(*above, policy)) ", approval by a " (role) }
             RuleKind::ApprovalAlways { role } => { "always approval by a " (role) }
-            RuleKind::Receipt { above } => { "above " (amount(*above, policy)) ", a receipt" }
+            RuleKind::Receipt { above, form, .. } => {
+                "above " (amount(*above, policy))
+                @match form { ReceiptForm::Any => ", a receipt", ReceiptForm::Itemized => ", an itemized receipt" }
+            }
+            RuleKind::Required { facts, above, .. } => {
+                "above " (amount(*above, policy)) ", these facts: " (joined(facts))
+            }
             RuleKind::Split { days: n, limit, role } => {
                 "purchases at one merchant within " (days(*n)) ", together above " (amount(*limit, policy))
                 ", approval by a " (role)
             }
-            RuleKind::MaxAge { days: n } => { "not older than " (days(*n)) }
+            RuleKind::MaxAge { days: n, .. } => { "not older than " (days(*n)) }
             RuleKind::Future { days: n } => { "not dated after today"
                 @if *n > 0 { ", with a tolerance of " (days(*n)) } }
             RuleKind::BlockedMcc { mcc } => {
                 "none of the merchant categories " (joined(mcc))
             }
             RuleKind::BlockedMerchant { merchant } => { "none of the merchants " (joined(merchant)) }
+            RuleKind::BlockedWords { words, but, .. } => {
+                "none of the words " (joined(words))
+                @if !but.is_empty() { ", but " (joined(but)) " are allowed" }
+            }
+            RuleKind::AllowedMcc { mcc } => { "only the merchant categories " (joined(mcc)) }
+            RuleKind::AllowedMerchant { merchant } => { "only the merchants " (joined(merchant)) }
+            RuleKind::Advance { days: n, role } => {
+                "booked at least " (days(*n)) " before the journey, else approval by a " (role)
+            }
         }
+    }
+}
+
+/// For which expenses a rule holds.
+fn conditions(conditions: &Conditions) -> Markup {
+    let in_words = |lists: &Lists| {
+        let lists = lists
+            .iter()
+            .map(|(aspect, listed)| format!("{aspect} is {listed}"));
+        lists.collect::<Vec<_>>().join(" and ")
+    };
+    html! {
+        @if !conditions.when.is_empty() { "; only if " (in_words(&conditions.when)) }
+        @if !conditions.unless.is_empty() { "; not if " (in_words(&conditions.unless)) }
     }
 }
 

@@ -6,32 +6,14 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::counter::Counter;
-use crate::domain::facts::Facts;
+use crate::domain::facts::FactName;
 use crate::domain::receipt::Receipt;
 use crate::domain::ruling::{Finding, Missing, Role, Ruling, Window};
-use crate::policy::phrase::Readings;
-use crate::policy::rule::{Rule, RuleKind};
-
-/// The facts of an expense that rules look at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Subject<'a> {
-    /// The amount in the policy's currency.
-    pub amount: Decimal,
-    /// Which receipt is attached.
-    pub receipt: Receipt,
-    /// The day of the purchase.
-    pub date: Date,
-    /// The day on which this service received the expense, UTC.
-    pub today: Date,
-    /// The merchant category code, if known.
-    pub mcc: Option<&'a str>,
-    /// The merchant's name, if known.
-    pub merchant: Option<&'a str>,
-    /// What the employee wrote.
-    pub transaction: &'a str,
-    /// What else is known.
-    pub facts: &'a Facts,
-}
+use crate::policy::condition::Conditions;
+use crate::policy::effect::Effect;
+use crate::policy::phrase::{Readings, Words};
+use crate::policy::rule::{ReceiptForm, Rule, RuleKind};
+use crate::policy::subject::Subject;
 
 /// What is already used of the caps of a policy: earlier expenses that were approved or are pending
 /// approval. Amounts are in the policy's currency.
@@ -101,10 +83,11 @@ impl RuleFacts {
             RuleKind::Split { days, limit, .. } => usage.at_merchant(*days, *limit),
             _ => Decimal::ZERO,
         };
-        // The model must not know who could grant an exception.
+        // The model must not know who could grant an exception, and sees only rules that hold.
         Self {
             rule: Rule {
                 exception: None,
+                conditions: Conditions::default(),
                 ..rule.clone()
             },
             used,
@@ -119,8 +102,16 @@ impl RuleFacts {
         }
     }
 
-    /// The limit of this rule, the window that the limit is for, and the ruling above the limit.
-    fn terms(&self, subject: &Subject<'_>) -> (Decimal, Window, Ruling) {
+    /// How this rule applies to an expense.
+    fn terms(&self, subject: &Subject<'_>) -> Terms {
+        let effect = self.rule.kind.effect();
+        let terms = |limit: Decimal, window: Window| Terms {
+            limit,
+            window,
+            effect,
+            missing: Vec::new(),
+            phrase: None,
+        };
         // A rule without an amount allows the whole expense or nothing of it, so that its findings
         // have the same form as those of other rules.
         let forbidden_if = |is_forbidden: bool| {
@@ -129,56 +120,133 @@ impl RuleFacts {
             } else {
                 subject.amount
             };
-            (limit, Window::Expense, Ruling::Denied)
+            terms(limit, Window::Expense)
+        };
+        // What a rule cannot judge for want of a fact is asked of a person.
+        let lacking = |missing: Missing, effect: Effect| Terms {
+            effect,
+            missing: vec![missing],
+            ..forbidden_if(true)
+        };
+        // What has to be submitted only above an amount.
+        let due_above = |above: Decimal, missing: Vec<Missing>| Terms {
+            missing,
+            ..terms(above, Window::Expense)
         };
         match &self.rule.kind {
-            RuleKind::Cap { counter, max } => (*max, counter.per, Ruling::Denied),
-            RuleKind::Approval { above, .. } | RuleKind::Receipt { above } => {
-                (*above, Window::Expense, Ruling::NeedsApproval)
+            RuleKind::Cap { counter, max } => terms(*max, counter.per),
+            RuleKind::Approval { above, .. } => terms(*above, Window::Expense),
+            RuleKind::ApprovalAlways { .. } => forbidden_if(true),
+            RuleKind::Receipt { above, form, .. } => {
+                due_above(*above, lacking_receipt(*form, subject.receipt))
             }
-            RuleKind::ApprovalAlways { .. } => {
-                (Decimal::ZERO, Window::Expense, Ruling::NeedsApproval)
+            RuleKind::Required { facts, above, .. } => {
+                let missing = facts.iter().filter(|fact| !subject.facts.has(**fact));
+                due_above(*above, missing.copied().map(Missing::Fact).collect())
             }
-            RuleKind::Split { limit, .. } => (*limit, Window::Merchant, Ruling::NeedsApproval),
-            RuleKind::MaxAge { days } => {
+            RuleKind::Split { limit, .. } => terms(*limit, Window::Merchant),
+            RuleKind::MaxAge { days, .. } => {
                 forbidden_if(n_days(subject.date, subject.today) > i32::from(*days))
             }
             RuleKind::Future { days } => {
                 forbidden_if(n_days(subject.today, subject.date) > i32::from(*days))
             }
-            RuleKind::BlockedMcc { mcc } => forbidden_if(
-                subject
-                    .mcc
-                    .is_some_and(|code| mcc.iter().any(|codes| codes.contains(code))),
-            ),
+            RuleKind::BlockedMcc { mcc } => {
+                let is_listed = |code| mcc.iter().any(|codes| codes.contains(code));
+                forbidden_if(subject.mcc.is_some_and(is_listed))
+            }
             RuleKind::BlockedMerchant { merchant } => {
                 let name = Readings::of(subject.merchant.unwrap_or(subject.transaction));
                 forbidden_if(merchant.iter().any(|phrase| phrase.is_hidden_in(&name)))
             }
+            RuleKind::BlockedWords { words, but, .. } => {
+                let mut texts = subject.merchant.into_iter().chain([subject.transaction]);
+                let phrase = texts.find_map(|text| Readings::of(text).first_of(words, but));
+                Terms {
+                    phrase: phrase.map(ToString::to_string),
+                    ..forbidden_if(phrase.is_some())
+                }
+            }
+            RuleKind::AllowedMcc { mcc } => match subject.mcc {
+                None => lacking(Missing::Mcc, RuleKind::LACKING),
+                Some(code) => forbidden_if(!mcc.iter().any(|codes| codes.contains(code))),
+            },
+            RuleKind::AllowedMerchant { merchant } => match subject.merchant {
+                None => lacking(Missing::Merchant, RuleKind::LACKING),
+                Some(name) => {
+                    let name = Words::of(name);
+                    forbidden_if(!merchant.iter().any(|phrase| phrase.occurs_in(&name)))
+                }
+            },
+            RuleKind::Advance { days, .. } => match subject.facts.date(FactName::TravelDate) {
+                None => lacking(Missing::Fact(FactName::TravelDate), effect),
+                Some(travel_date) => {
+                    forbidden_if(n_days(subject.date, travel_date) < i32::from(*days))
+                }
+            },
         }
     }
 
     /// Applies this rule to an expense. An expense that complies with the rule gets a finding too,
     /// in which nothing is exceeded.
     pub fn assess(&self, subject: &Subject<'_>) -> Finding {
+        self.finding(subject, &self.terms(subject))
+    }
+
+    fn finding(&self, subject: &Subject<'_>, terms: &Terms) -> Finding {
         let amount = subject.amount;
-        let (limit, window, effect) = self.terms(subject);
         // A sum has the larger scale of its operands. Adding a zero with the scale of the amount
         // therefore shows every number with as many decimals as the amount.
         let zero = Decimal::new(0, amount.scale());
-        let allowable = (limit - self.used).max(zero) + zero;
+        let allowable = (terms.limit - self.used).max(zero) + zero;
         let exceeded = (amount - allowable).max(zero);
+        let message = match &terms.phrase {
+            Some(phrase) => format!("{} It says \"{phrase}\".", self.rule.text),
+            None => self.rule.text.clone(),
+        };
         Finding {
             rule: self.rule.id.clone(),
-            effect,
-            window,
-            limit: limit + zero,
+            effect: terms.effect.ruling(),
+            window: terms.window,
+            limit: terms.limit + zero,
             used: self.used + zero,
             amount,
             allowable,
             exceeded,
-            message: self.rule.text.clone(),
+            message,
         }
+    }
+
+    /// Whether the rule does not apply although the amount is above its limit.
+    fn is_settled(&self, terms: &Terms) -> bool {
+        match self.rule.kind {
+            // A single purchase is not split, however large its amount.
+            RuleKind::Split { .. } => self.used.is_zero(),
+            RuleKind::Receipt { .. } | RuleKind::Required { .. } => terms.missing.is_empty(),
+            _ => false,
+        }
+    }
+}
+
+/// How a rule applies to one expense.
+struct Terms {
+    limit: Decimal,
+    /// What the limit adds up over.
+    window: Window,
+    /// What an amount above the limit leads to.
+    effect: Effect,
+    /// What would have to be submitted.
+    missing: Vec<Missing>,
+    /// The phrase of the rule that occurs in the expense.
+    phrase: Option<String>,
+}
+
+/// What is missing from a receipt.
+fn lacking_receipt(form: ReceiptForm, receipt: Receipt) -> Vec<Missing> {
+    match (form, receipt) {
+        (_, Receipt::Itemized) | (ReceiptForm::Any, Receipt::Attached) => Vec::new(),
+        (ReceiptForm::Any, Receipt::Absent) => vec![Missing::Receipt],
+        (ReceiptForm::Itemized, _) => vec![Missing::ItemizedReceipt],
     }
 }
 
@@ -246,27 +314,13 @@ pub fn evaluate(rules: &[RuleFacts], subject: &Subject<'_>) -> Verdict {
     let mut approver = None;
     let mut missing = Vec::new();
     for facts in rules {
-        let finding = facts.assess(subject);
-        let rule_approver = match facts.rule.kind {
-            RuleKind::Approval { role, .. } | RuleKind::ApprovalAlways { role } => Some(role),
-            // A single purchase is not split, however large its amount.
-            RuleKind::Split { .. } if facts.used.is_zero() => continue,
-            RuleKind::Split { role, .. } => Some(role),
-            RuleKind::Receipt { .. } if subject.receipt != Receipt::Absent => continue,
-            RuleKind::Receipt { .. } => Some(Role::Manager),
-            RuleKind::Cap { .. }
-            | RuleKind::MaxAge { .. }
-            | RuleKind::Future { .. }
-            | RuleKind::BlockedMcc { .. }
-            | RuleKind::BlockedMerchant { .. } => None,
-        };
-        if finding.exceeded.is_zero() {
+        let terms = facts.terms(subject);
+        let finding = facts.finding(subject, &terms);
+        if finding.exceeded.is_zero() || facts.is_settled(&terms) {
             continue;
         }
-        if matches!(facts.rule.kind, RuleKind::Receipt { .. }) {
-            missing.push(Missing::Receipt);
-        }
-        approver = approver.max(rule_approver);
+        approver = approver.max(terms.effect.approver());
+        missing.extend(terms.missing);
         findings.push(finding);
     }
     // A stable sort: findings with the same effect keep the order of the file.
@@ -274,6 +328,8 @@ pub fn evaluate(rules: &[RuleFacts], subject: &Subject<'_>) -> Verdict {
     let ruling = findings
         .first()
         .map_or(Ruling::Approved, |finding| finding.effect);
+    missing.sort_unstable();
+    missing.dedup();
     Verdict {
         ruling,
         findings,

@@ -2,18 +2,20 @@
 //! category, and the verdict of a policy on an expense. Everything here is pure and independent of
 //! the model. Exchange rates and prices are in `rulebook`.
 
+pub mod condition;
 pub mod duplicate;
+pub mod effect;
 pub mod evaluate;
 pub mod evidence;
 pub mod mcc;
 pub mod parse;
-mod parse_counter;
 pub mod phrase;
 pub mod rule;
 mod schema;
 pub mod stated;
+pub mod subject;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -23,11 +25,12 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::domain::counter::Counter;
+use crate::domain::facts::FactName;
 use crate::domain::money::Currency;
-use crate::domain::ruling::Role;
 use evidence::{Evidence, EvidenceIndex, FoundEvidence, Pointer};
-use rule::{Rule, RuleKind};
+use rule::Rule;
 use stated::Stated;
+use subject::Subject;
 
 /// One version of the policy of one category, from one file.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -61,6 +64,9 @@ pub struct Policy {
     /// The JSON Schema of an answer that decides under it.
     #[serde(skip)]
     pub decision_schema: Arc<RawValue>,
+    /// The facts that its rules look at. A model is shown no others.
+    #[serde(skip)]
+    pub facts: Arc<BTreeSet<FactName>>,
     /// The numbers that its texts state.
     #[serde(skip)]
     pub stated: Arc<Stated>,
@@ -69,25 +75,18 @@ pub struct Policy {
 impl Policy {
     /// The id, the days and the limit of each rule on split purchases.
     pub fn splits(&self) -> impl Iterator<Item = (&str, u16, Decimal)> {
-        self.rules.iter().filter_map(|rule| match rule.kind {
-            RuleKind::Split { days, limit, .. } => Some((rule.id.as_str(), days, limit)),
-            _ => None,
-        })
-    }
-
-    /// The id of each rule with an exception, and the role that may grant it.
-    pub fn exceptions(&self) -> impl Iterator<Item = (String, Role)> {
-        self.rules
-            .iter()
-            .filter_map(|rule| Some((rule.id.clone(), rule.exception?)))
+        self.rules.iter().filter_map(Rule::split)
     }
 
     /// The id of each cap, what it adds up, and its amount.
     pub fn caps(&self) -> impl Iterator<Item = (&str, &Counter, Decimal)> {
-        self.rules.iter().filter_map(|rule| match &rule.kind {
-            RuleKind::Cap { counter, max } => Some((rule.id.as_str(), counter, *max)),
-            _ => None,
-        })
+        self.rules.iter().filter_map(Rule::cap)
+    }
+
+    /// The rules that hold for an expense.
+    pub fn rules_for(&self, subject: &Subject<'_>) -> Vec<&Rule> {
+        let holds = |rule: &&Rule| rule.conditions.hold(subject);
+        self.rules.iter().filter(holds).collect()
     }
 }
 

@@ -51,6 +51,50 @@ impl Readings {
     pub fn of(text: &str) -> Self {
         Self(readings(text).into_iter().map(Words).collect())
     }
+
+    /// The first of some phrases that occurs in a reading. Where several phrases match at one place,
+    /// the most specific takes its words; if it is one of `but`, nothing is found there.
+    pub fn first_of<'a>(&self, phrases: &'a [Phrase], but: &'a [Phrase]) -> Option<&'a Phrase> {
+        let Self(readings) = self;
+        let spelled = |phrase: &'a Phrase| (phrase, phrase.look_alike());
+        let (phrases, but): (Vec<_>, Vec<_>) = (
+            phrases.iter().map(spelled).collect(),
+            but.iter().map(spelled).collect(),
+        );
+        readings
+            .iter()
+            .find_map(|words| first_in(words.as_slice(), &phrases, &but))
+    }
+}
+
+/// A phrase as it is listed, and with look-alike letters replaced.
+type Spelled<'a> = (&'a Phrase, Phrase);
+
+fn first_in<'a>(
+    words: &[String],
+    phrases: &[Spelled<'a>],
+    but: &[Spelled<'a>],
+) -> Option<&'a Phrase> {
+    let mut rest = words;
+    while !rest.is_empty() {
+        let longest = |phrases: &[Spelled<'a>]| {
+            let matching = phrases
+                .iter()
+                .filter(|(phrase, look_alike)| phrase.begins(rest) || look_alike.begins(rest));
+            matching
+                .map(|(phrase, _)| *phrase)
+                .max_by_key(|phrase| phrase.specificity())
+        };
+        let allowed = longest(but);
+        let blocked = longest(phrases).filter(|blocked| {
+            allowed.is_none_or(|allowed| allowed.specificity() < blocked.specificity())
+        });
+        if blocked.is_some() {
+            return blocked;
+        }
+        rest = &rest[allowed.map_or(1, Phrase::n_words)..];
+    }
+    None
 }
 
 /// Consecutive words, as a policy file writes them: `"uber eats"`, or `"flight*"` for every word
@@ -101,14 +145,19 @@ impl Phrase {
     /// Whether the phrase occurs in a reading of a text, in the letters of the policy file or in
     /// letters that look like them.
     pub fn is_hidden_in(&self, text: &Readings) -> bool {
-        let look_alike = Self {
-            words: look_alike_words(&self.words.join(" ")),
-            is_prefix: self.is_prefix,
-        };
+        let look_alike = self.look_alike();
         let Readings(readings) = text;
         readings
             .iter()
             .any(|words| self.occurs_in(words) || look_alike.occurs_in(words))
+    }
+
+    /// The phrase with look-alike letters replaced.
+    fn look_alike(&self) -> Self {
+        Self {
+            words: look_alike_words(&self.words.join(" ")),
+            is_prefix: self.is_prefix,
+        }
     }
 
     /// Whether these words begin with the phrase.

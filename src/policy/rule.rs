@@ -1,13 +1,18 @@
 //! The rules of a policy and their kinds, as policy files and prompts write them. How a rule is
 //! applied is in `evaluate`.
 
+use std::collections::BTreeSet;
+
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use strum::{EnumDiscriminants, EnumString, VariantNames};
 use utoipa::ToSchema;
 
 use crate::domain::counter::Counter;
+use crate::domain::facts::FactName;
 use crate::domain::ruling::Role;
+use crate::policy::condition::Conditions;
+use crate::policy::effect::{ChosenEffect, Effect};
 use crate::policy::mcc::Codes;
 use crate::policy::phrase::Phrase;
 
@@ -25,6 +30,84 @@ pub struct Rule {
     /// are not possible. Only for rules that deny.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exception: Option<Role>,
+    /// For which expenses the rule holds. A model is shown only rules that hold.
+    #[serde(flatten, skip_deserializing)]
+    #[schema(ignore)]
+    pub conditions: Conditions,
+}
+
+impl Rule {
+    /// The id, what is added up, and the amount of a cap.
+    pub fn cap(&self) -> Option<(&str, &Counter, Decimal)> {
+        match &self.kind {
+            RuleKind::Cap { counter, max } => Some((&self.id, counter, *max)),
+            _ => None,
+        }
+    }
+
+    /// The id, the days and the limit of a rule on split purchases.
+    pub fn split(&self) -> Option<(&str, u16, Decimal)> {
+        match self.kind {
+            RuleKind::Split { days, limit, .. } => Some((&self.id, days, limit)),
+            _ => None,
+        }
+    }
+
+    /// The facts that the rule looks at.
+    pub fn facts(&self) -> BTreeSet<FactName> {
+        let mut facts: BTreeSet<FactName> = self.conditions.facts().collect();
+        match &self.kind {
+            RuleKind::Required {
+                facts: required, ..
+            } => facts.extend(required),
+            RuleKind::Advance { .. } => {
+                facts.insert(FactName::TravelDate);
+            }
+            RuleKind::Cap { .. }
+            | RuleKind::Approval { .. }
+            | RuleKind::ApprovalAlways { .. }
+            | RuleKind::Receipt { .. }
+            | RuleKind::Split { .. }
+            | RuleKind::MaxAge { .. }
+            | RuleKind::Future { .. }
+            | RuleKind::BlockedMcc { .. }
+            | RuleKind::BlockedMerchant { .. }
+            | RuleKind::BlockedWords { .. }
+            | RuleKind::AllowedMcc { .. }
+            | RuleKind::AllowedMerchant { .. } => {}
+        }
+        facts
+    }
+}
+
+/// Which receipts a rule accepts.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    EnumString,
+    VariantNames,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum ReceiptForm {
+    /// Any receipt.
+    #[default]
+    Any,
+    /// One that lists every item.
+    Itemized,
+}
+
+impl ReceiptForm {
+    fn is_any(&self) -> bool {
+        *self == Self::Any
+    }
 }
 
 /// What a rule demands. Amounts are in the policy's currency.
@@ -56,10 +139,26 @@ pub enum RuleKind {
         /// The role that approves.
         role: Role,
     },
-    /// An expense above an amount needs a receipt.
+    /// An expense above an amount needs a receipt; without one, a manager must approve.
     Receipt {
         /// The most that needs no receipt.
         above: Decimal,
+        /// Which receipts are accepted.
+        #[serde(default, skip_serializing_if = "ReceiptForm::is_any")]
+        form: ReceiptForm,
+        /// What an expense without such a receipt leads to.
+        #[serde(flatten)]
+        effect: ChosenEffect,
+    },
+    /// An expense above an amount must state some facts; without them, a manager must approve.
+    Required {
+        /// The facts.
+        facts: Vec<FactName>,
+        /// The most that needs none of them.
+        above: Decimal,
+        /// What an expense without one of them leads to.
+        #[serde(flatten)]
+        effect: ChosenEffect,
     },
     /// A role must approve a purchase that exceeds a limit together with other purchases at the same
     /// merchant, none of which exceeded the limit on its own. Does not apply to an expense that
@@ -76,6 +175,9 @@ pub enum RuleKind {
     MaxAge {
         /// The most days from the purchase to the day on which the expense is received, UTC.
         days: u16,
+        /// What an older expense leads to.
+        #[serde(flatten)]
+        effect: ChosenEffect,
     },
     /// An expense must not be dated in the future.
     Future {
@@ -96,21 +198,66 @@ pub enum RuleKind {
         #[schema(value_type = Vec<String>, example = json!(["casino*"]))]
         merchant: Vec<Phrase>,
     },
+    /// Expenses with some words in the merchant's name or in the text of the transaction are denied.
+    BlockedWords {
+        /// The phrases. Where several match at one place, only the longest counts.
+        #[schema(value_type = Vec<String>, example = json!(["gift card*"]))]
+        words: Vec<Phrase>,
+        /// Phrases that are allowed although shorter ones in them are not.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[schema(value_type = Vec<String>, example = json!(["gift card holder*"]))]
+        but: Vec<Phrase>,
+        /// What an expense with such words leads to.
+        #[serde(flatten)]
+        effect: ChosenEffect,
+    },
+    /// Only purchases in some merchant categories are allowed. A manager must approve an expense
+    /// without a merchant category code.
+    AllowedMcc {
+        /// The codes, ISO 18245.
+        #[schema(value_type = Vec<String>, example = json!(["3000-3350"]))]
+        mcc: Vec<Codes>,
+    },
+    /// Only purchases at some merchants are allowed. A manager must approve an expense that names no
+    /// merchant.
+    AllowedMerchant {
+        /// Phrases that occur in their names.
+        #[schema(value_type = Vec<String>, example = json!(["navan*"]))]
+        merchant: Vec<Phrase>,
+    },
+    /// A role must approve a journey that is booked less than a number of days ahead.
+    Advance {
+        /// The fewest days from the purchase to the day of the journey.
+        days: u16,
+        /// The role that approves.
+        role: Role,
+    },
 }
 
 impl RuleKind {
-    /// Whether a violation denies the expense; otherwise a role must approve it.
-    pub fn denies(&self) -> bool {
+    /// What a violation leads to. Rules that ask for an approval when a fact is not known, and deny
+    /// when it is wrong, have the effect of the latter.
+    pub fn effect(&self) -> Effect {
         match self {
+            Self::Receipt { effect, .. } | Self::Required { effect, .. } => {
+                effect.or(Self::LACKING)
+            }
+            Self::MaxAge { effect, .. } | Self::BlockedWords { effect, .. } => {
+                effect.or(Effect::Denied)
+            }
             Self::Cap { .. }
-            | Self::MaxAge { .. }
             | Self::Future { .. }
             | Self::BlockedMcc { .. }
-            | Self::BlockedMerchant { .. } => true,
-            Self::Approval { .. }
-            | Self::ApprovalAlways { .. }
-            | Self::Receipt { .. }
-            | Self::Split { .. } => false,
+            | Self::BlockedMerchant { .. }
+            | Self::AllowedMcc { .. }
+            | Self::AllowedMerchant { .. } => Effect::Denied,
+            Self::Approval { role, .. }
+            | Self::ApprovalAlways { role }
+            | Self::Split { role, .. }
+            | Self::Advance { role, .. } => Effect::Asks(*role),
         }
     }
+
+    /// What an expense leads to that does not state what a rule needs, unless the rule says more.
+    pub const LACKING: Effect = Effect::Asks(Role::Manager);
 }

@@ -106,7 +106,7 @@ impl<'a> Source<'a> {
     }
 
     /// The source text of a value, shortened for a message, unless values are hidden.
-    fn excerpt(&self, value: &Spanned<DeValue<'_>>) -> String {
+    pub(crate) fn excerpt(&self, value: &Spanned<DeValue<'_>>) -> String {
         if !self.repeats_values {
             return "an invalid value".to_owned();
         }

@@ -33,6 +33,11 @@ impl<'a, 'i> Table<'a, 'i> {
         self.entries.remove(key)
     }
 
+    /// Names a key that is accepted and was not written.
+    pub(crate) fn know(&mut self, key: &'static str) {
+        self.known.push(key);
+    }
+
     /// The offset of a key that was not taken yet; the start of the table when it is absent.
     pub(crate) fn at(&self, key: &str) -> usize {
         self.entries.get(key).map_or(self.start, |(at, _)| *at)
@@ -87,11 +92,21 @@ impl<'a, 'i> Table<'a, 'i> {
         key: &'static str,
         currency: Currency,
     ) -> Option<Decimal> {
-        let accepted = format!(
-            "a decimal such as \"{}\"",
-            money::from_minor(7500, currency)
-        );
+        let accepted = example_amount(currency);
         self.decimal(source, key, currency.minor_digits(), &accepted)
+    }
+
+    /// An amount in a currency that may be absent: `Some(None)` when it is.
+    pub(crate) fn optional_amount(
+        &mut self,
+        source: &mut Source<'_>,
+        key: &'static str,
+        currency: Currency,
+    ) -> Option<Option<Decimal>> {
+        let (decimals, accepted) = (currency.minor_digits(), example_amount(currency));
+        self.optional(source, key, &accepted, |value| {
+            money::parse_amount(value.as_str()?, decimals).ok()
+        })
     }
 
     /// A decimal without sign and with at most `max_decimals` decimals. It is written in quotes, so
@@ -180,6 +195,11 @@ impl<'a, 'i> Table<'a, 'i> {
             );
         }
     }
+}
+
+fn example_amount(currency: Currency) -> String {
+    let example = money::from_minor(7500, currency);
+    format!("a decimal such as \"{example}\"")
 }
 
 /// The values of a [`list`], without their offsets.

@@ -84,6 +84,7 @@ mod reload_policies;
 mod request_head;
 mod resolutions;
 mod respelling;
+mod rule_language;
 mod rules;
 mod sampling;
 mod schemathesis;

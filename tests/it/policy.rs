@@ -7,8 +7,10 @@ use std::sync::{Arc, LazyLock};
 use expense_agent::domain::facts::NO_FACTS;
 use expense_agent::domain::receipt::Receipt;
 use expense_agent::domain::ruling::{Finding, Missing, Role, Ruling, Window};
-use expense_agent::policy::evaluate::{CapUsage, RuleFacts, Subject, Verdict, evaluate};
+use expense_agent::policy::condition::Conditions;
+use expense_agent::policy::evaluate::{CapUsage, RuleFacts, Verdict, evaluate};
 use expense_agent::policy::rule::{Rule, RuleKind};
+use expense_agent::policy::subject::Subject;
 use expense_agent::policy::{Policies, parse};
 use expense_agent::rulebook::Rulebooks;
 use jiff::civil::date;
@@ -190,6 +192,7 @@ fn the_tighter_of_two_exceeded_caps_limits_what_can_be_paid() {
             },
             text: id.to_owned(),
             exception: None,
+            conditions: Conditions::default(),
         };
         RuleFacts::new(&rule, &used([(Window::Day, "30.00")]))
     };

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use expense_agent::config::Config;
 use expense_agent::domain::ruling::{Ruling, Window};
-use expense_agent::policy::evaluate::{CapUsage, RuleFacts, Subject, Verdict, evaluate};
+use expense_agent::policy::evaluate::{CapUsage, RuleFacts, Verdict, evaluate};
 use expense_agent::policy::parse;
 use expense_agent::policy::rule::{Rule, RuleKind};
+use expense_agent::policy::subject::Subject;
 use jiff::ToSpan;
 use jiff::civil::{Date, date};
 use proptest::prelude::*;
@@ -18,7 +19,7 @@ use crate::harness::{TestApp, config, policies_with, shipped_policies};
 use crate::policy::{MEALS, amounts_of, dec, expense};
 
 /// A rule parsed from these lines of a policy file.
-fn parsed(lines: &str) -> Rule {
+pub(crate) fn parsed(lines: &str) -> Rule {
     let rule = format!("[[rule]]\nid = \"it\"\ntext = \"Not paid.\"\n{lines}\n\n[evidence]");
     let text = MEALS.replace("[evidence]", &rule);
     let policies =
@@ -258,7 +259,7 @@ text = "Gift cards are not paid."
 proptest! {
     #[test]
     fn an_older_expense_is_never_judged_more_leniently(age in 0_i32..400, more in 0_i32..400, limit in 0_u16..400) {
-        let rule = Rule { id: "age".to_owned(), kind: RuleKind::MaxAge { days: limit }, text: "Not too old.".to_owned(), exception: None };
+        let rule = Rule { id: "age".to_owned(), kind: RuleKind::MaxAge { days: limit, effect: Default::default() }, text: "Not too old.".to_owned(), exception: None, conditions: Default::default() };
         let rules = [RuleFacts::new(&rule, &CapUsage::default())];
         let ruling_at = |age: i32| {
             let day = date(2026, 3, 14).checked_sub(age.days()).unwrap();

@@ -4,6 +4,7 @@
 use expense_agent::config::Config;
 use expense_agent::domain::ruling::{Role, Ruling, Window};
 use expense_agent::ledger::Store;
+use expense_agent::policy::condition::Conditions;
 use expense_agent::policy::evaluate::{CapUsage, Purchase, RuleFacts, Verdict, evaluate};
 use expense_agent::policy::rule::{Rule, RuleKind};
 use proptest::prelude::*;
@@ -34,6 +35,7 @@ fn verdict(purchases: &[(u32, &str)], amount: &str) -> Verdict {
         kind,
         text: "Not split.".to_owned(),
         exception: None,
+        conditions: Conditions::default(),
     };
     evaluate(&[RuleFacts::new(&rule, &usage)], &expense(amount))
 }

@@ -1,15 +1,18 @@
 //! What the model is shown of one expense, as JSON beside the instructions. The facts can be
 //! deserialized as well, because the offline model reads the same prompts as any other model.
 
+use std::collections::BTreeSet;
+
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::expense::{ConvertedAmount, Expense};
-use crate::domain::facts::Facts;
+use crate::domain::facts::{FactName, FactValue, Facts};
 use crate::domain::money::Currency;
 use crate::domain::receipt::Receipt;
-use crate::policy::evaluate::{RuleFacts, Subject};
+use crate::policy::evaluate::RuleFacts;
+use crate::policy::subject::Subject;
 
 /// What the model sees of an expense: neither the employee nor the trip.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -51,6 +54,18 @@ impl From<&Expense> for ExpenseFacts {
             receipt: expense.receipt,
             facts: expense.facts.clone(),
         }
+    }
+}
+
+impl ExpenseFacts {
+    /// The expense with only these facts. Of a recipient the model learns that one is named.
+    pub fn with_facts(mut self, names: &BTreeSet<FactName>) -> Self {
+        self.facts = self.facts.only(names);
+        if self.facts.remove(FactName::Recipient).is_some() {
+            let named = FactValue::Text("(named)".to_owned());
+            self.facts.set(FactName::Recipient, named);
+        }
+        self
     }
 }
 

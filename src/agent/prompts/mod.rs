@@ -16,7 +16,7 @@ pub static CLASSIFY: LazyLock<Prompt> =
 
 /// Instructions of the step decide.
 pub static DECIDE: LazyLock<Prompt> =
-    LazyLock::new(|| Prompt::new("decide", "6", include_str!("decide.md")));
+    LazyLock::new(|| Prompt::new("decide", "7", include_str!("decide.md")));
 
 /// The two forms an answer can have, by the names of their schemas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]

@@ -193,6 +193,18 @@ impl FactName {
     }
 }
 
+impl FactName {
+    /// Whether a condition of a policy can compare it with a list. The name of a person cannot: rules
+    /// are about kinds of expenses.
+    pub fn is_comparable(self) -> bool {
+        let is_text = matches!(
+            self.declaration().form,
+            Form::Choice(_) | Form::Country | Form::Line { .. }
+        );
+        is_text && self != Self::Recipient
+    }
+}
+
 /// The value of a fact. Its form is that of the fact's declaration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]

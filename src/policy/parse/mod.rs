@@ -1,31 +1,32 @@
 //! Parses policy files, from TOML text to [`Policies`]. One run reports the mistakes of all files;
 //! `toml_reader` explains how. `rulebook` decides which files are parsed.
 
+mod conditions;
+mod counter;
+mod rules;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use strum::VariantNames;
 use toml::de::{DeTable, DeValue};
 
 use crate::domain::money::Currency;
-use crate::domain::ruling::Role;
 use crate::domain::short_hash::short_hash;
 use crate::policy::evidence::Evidence;
 use crate::policy::mcc::Codes;
-use crate::policy::parse_counter::{Head, Loaded, parse_counter};
+use crate::policy::parse::counter::{Head, Loaded};
 use crate::policy::phrase::Phrase;
-use crate::policy::rule::{KindName, Rule, RuleKind};
+use crate::policy::rule::Rule;
 use crate::policy::stated::Stated;
 use crate::policy::{Policies, Policy, schema};
 use crate::toml_reader::Source;
 use crate::toml_reader::claims::Claims;
 use crate::toml_reader::diagnostic::{Diagnostic, Diagnostics};
-use crate::toml_reader::table::{Table, filled_list, list, values};
-use crate::toml_reader::values::{DATE, TEXT, currency, date, filled_text, name, one_of};
+use crate::toml_reader::table::{Table, list, values};
+use crate::toml_reader::values::{DATE, TEXT, currency, date, filled_text, name};
 
 const NAME: &str = "lower-case letters, digits, `-` and `_`, such as \"travel\"";
 const CURRENCY: &str = "an ISO 4217 code such as \"USD\"";
-const DAYS: &str = "a number of days from 0 to 9999, without quotes";
 const CODES: &str = "four digits or a range such as \"3000-3999\"";
 const PHRASE: &str = "words such as \"uber eats\", or the beginning of a word such as \"flight*\"";
 
@@ -97,7 +98,7 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims, loaded: Loaded<'_>) 
     let catch_all = table.optional(source, "catch_all", "true or false", DeValue::as_bool);
     let text_for_people = table.required(source, "text", TEXT, filled_text);
     let owner = category.clone().unwrap_or_default();
-    let rules = parse_rules(source, &mut table, unit, loaded, |source, at, id| {
+    let rules = rules::parse(source, &mut table, unit, loaded, |source, at, id| {
         claims.claim(source, at, &format!("the rule id `{id}`"), &owner);
     });
     let evidence = parse_evidence(source, &mut table, |source, at, thing| {
@@ -136,105 +137,15 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims, loaded: Loaded<'_>) 
         uncorroborated_limit: uncorroborated_limit?,
         catch_all: catch_all?.unwrap_or(false),
         decision_schema: schema::decision(&rules).into(),
+        facts: rules
+            .iter()
+            .flat_map(Rule::facts)
+            .collect::<BTreeSet<_>>()
+            .into(),
         stated: Stated::of(&text, &rules).into(),
         text,
         rules,
         evidence: evidence?,
-    })
-}
-
-fn parse_rules(
-    source: &mut Source<'_>,
-    table: &mut Table<'_, '_>,
-    currency: Currency,
-    loaded: Loaded<'_>,
-    mut claim_id: impl FnMut(&mut Source<'_>, usize, &str),
-) -> Option<Vec<Rule>> {
-    table.tables(source, "rule", |source, table, at| {
-        let id = table.required(source, "id", NAME, |value| name(value.as_str()?));
-        let kind = parse_kind(source, table, currency, loaded);
-        let text = table.required(source, "text", TEXT, filled_text);
-        let exception = table.optional(source, "exception", &one_of(Role::VARIANTS), role);
-        if let Some(id) = &id {
-            claim_id(source, at, id);
-        }
-        if exception.is_some_and(|role| role.is_some())
-            && kind.as_ref().is_some_and(|kind| !kind.denies())
-        {
-            source.report(
-                at,
-                "`exception` is for rules that deny; this rule already asks a role to approve, so remove it"
-                    .to_owned(),
-            );
-        }
-        Some(Rule {
-            id: id?,
-            kind: kind?,
-            text: text?,
-            exception: exception?,
-        })
-    })
-}
-
-fn parse_kind(
-    source: &mut Source<'_>,
-    table: &mut Table<'_, '_>,
-    currency: Currency,
-    loaded: Loaded<'_>,
-) -> Option<RuleKind> {
-    let kind = table.required(source, "kind", &one_of(KindName::VARIANTS), |value| {
-        value.as_str()?.parse::<KindName>().ok()
-    });
-    let approver = |source: &mut Source<'_>, table: &mut Table<'_, '_>| {
-        table.required(source, "role", &one_of(Role::VARIANTS), role)
-    };
-    // Every key is read before the first `?`, so that one wrong key does not hide another.
-    Some(match kind? {
-        KindName::Cap => {
-            let counter = parse_counter(source, table, loaded);
-            let max = table.amount(source, "max", currency);
-            RuleKind::Cap {
-                counter: counter?,
-                max: max?,
-            }
-        }
-        KindName::Approval => {
-            let above = table.amount(source, "above", currency);
-            RuleKind::Approval {
-                role: approver(source, table)?,
-                above: above?,
-            }
-        }
-        KindName::ApprovalAlways => RuleKind::ApprovalAlways {
-            role: approver(source, table)?,
-        },
-        KindName::Receipt => RuleKind::Receipt {
-            above: table.amount(source, "above", currency)?,
-        },
-        KindName::Split => {
-            let days = table.required(source, "days", DAYS, days);
-            let limit = table.amount(source, "limit", currency);
-            RuleKind::Split {
-                role: approver(source, table)?,
-                days: days?,
-                limit: limit?,
-            }
-        }
-        KindName::MaxAge => RuleKind::MaxAge {
-            days: table.required(source, "days", DAYS, days)?,
-        },
-        KindName::Future => {
-            let days = table.optional(source, "days", DAYS, days)?;
-            RuleKind::Future {
-                days: days.unwrap_or_default(),
-            }
-        }
-        KindName::BlockedMcc => RuleKind::BlockedMcc {
-            mcc: filled_list(source, table, "mcc", CODES, Codes::parse)?,
-        },
-        KindName::BlockedMerchant => RuleKind::BlockedMerchant {
-            merchant: filled_list(source, table, "merchant", PHRASE, Phrase::parse)?,
-        },
     })
 }
 
@@ -283,17 +194,4 @@ fn parse_evidence(
         transaction: values(transaction),
         but: values(but),
     })
-}
-
-fn role(value: &DeValue<'_>) -> Option<Role> {
-    value.as_str()?.parse().ok()
-}
-
-fn days(value: &DeValue<'_>) -> Option<u16> {
-    value
-        .as_integer()?
-        .to_string()
-        .parse()
-        .ok()
-        .filter(|days| *days <= 9999)
 }

@@ -1,0 +1,211 @@
+//! The rules of a policy file: their kinds with the keys of each, their effects and exceptions.
+
+use strum::VariantNames;
+use toml::de::DeValue;
+
+use crate::domain::facts::FactName;
+use crate::domain::money::Currency;
+use crate::domain::ruling::{Role, Ruling};
+use crate::policy::effect::{ChosenEffect, Effect};
+use crate::policy::mcc::Codes;
+use crate::policy::parse::counter::{Loaded, parse_counter};
+use crate::policy::parse::{CODES, NAME, PHRASE, conditions};
+use crate::policy::phrase::Phrase;
+use crate::policy::rule::{KindName, ReceiptForm, Rule, RuleKind};
+use crate::toml_reader::Source;
+use crate::toml_reader::table::{Table, filled_list, list, values};
+use crate::toml_reader::values::{TEXT, filled_text, name, one_of};
+
+/// What a broken rule may lead to.
+const EFFECTS: [&str; 2] = ["denied", "needs_approval"];
+const DAYS: &str = "a number of days from 0 to 9999, without quotes";
+
+/// Parses the rules; `claim_id` is told each id, to find one that occurs twice.
+pub(super) fn parse(
+    source: &mut Source<'_>,
+    table: &mut Table<'_, '_>,
+    currency: Currency,
+    loaded: Loaded<'_>,
+    mut claim_id: impl FnMut(&mut Source<'_>, usize, &str),
+) -> Option<Vec<Rule>> {
+    table.tables(source, "rule", |source, table, at| {
+        let id = table.required(source, "id", NAME, |value| name(value.as_str()?));
+        let kind = parse_kind(source, table, currency, loaded);
+        let text = table.required(source, "text", TEXT, filled_text);
+        let exception = table.optional(source, "exception", &one_of(Role::VARIANTS), role);
+        let conditions = conditions::parse(source, table);
+        if let Some(id) = &id {
+            claim_id(source, at, id);
+        }
+        if exception.is_some_and(|role| role.is_some())
+            && kind.as_ref().is_some_and(|kind| kind.effect() != Effect::Denied)
+        {
+            source.report(
+                at,
+                "`exception` is for rules that deny; this rule already asks a role to approve, so remove it"
+                    .to_owned(),
+            );
+        }
+        Some(Rule {
+            id: id?,
+            kind: kind?,
+            text: text?,
+            exception: exception?,
+            conditions: conditions?,
+        })
+    })
+}
+
+fn parse_kind(
+    source: &mut Source<'_>,
+    table: &mut Table<'_, '_>,
+    currency: Currency,
+    loaded: Loaded<'_>,
+) -> Option<RuleKind> {
+    let kind = table.required(source, "kind", &one_of(KindName::VARIANTS), |value| {
+        value.as_str()?.parse::<KindName>().ok()
+    });
+    let approver = |source: &mut Source<'_>, table: &mut Table<'_, '_>| {
+        table.required(source, "role", &one_of(Role::VARIANTS), role)
+    };
+    // Every key is read before the first `?`, so that one wrong key does not hide another.
+    Some(match kind? {
+        KindName::Cap => {
+            let counter = parse_counter(source, table, loaded);
+            let max = table.amount(source, "max", currency);
+            RuleKind::Cap {
+                counter: counter?,
+                max: max?,
+            }
+        }
+        KindName::Approval => {
+            let above = table.amount(source, "above", currency);
+            RuleKind::Approval {
+                role: approver(source, table)?,
+                above: above?,
+            }
+        }
+        KindName::ApprovalAlways => RuleKind::ApprovalAlways {
+            role: approver(source, table)?,
+        },
+        KindName::Receipt => {
+            let above = table.amount(source, "above", currency);
+            let forms = one_of(ReceiptForm::VARIANTS);
+            let form = table.optional(source, "form", &forms, |form| form.as_str()?.parse().ok());
+            RuleKind::Receipt {
+                effect: effect(source, table, RuleKind::LACKING)?,
+                above: above?,
+                form: form?.unwrap_or_default(),
+            }
+        }
+        KindName::Required => {
+            let facts = filled_list(
+                source,
+                table,
+                "facts",
+                &one_of(FactName::VARIANTS),
+                |fact| fact.parse().ok(),
+            );
+            let above = table.optional_amount(source, "above", currency);
+            RuleKind::Required {
+                effect: effect(source, table, RuleKind::LACKING)?,
+                facts: facts?,
+                above: above?.unwrap_or_default(),
+            }
+        }
+        KindName::Split => {
+            let days = table.required(source, "days", DAYS, days);
+            let limit = table.amount(source, "limit", currency);
+            RuleKind::Split {
+                role: approver(source, table)?,
+                days: days?,
+                limit: limit?,
+            }
+        }
+        KindName::MaxAge => {
+            let days = table.required(source, "days", DAYS, days);
+            RuleKind::MaxAge {
+                effect: effect(source, table, Effect::Denied)?,
+                days: days?,
+            }
+        }
+        KindName::Future => {
+            let days = table.optional(source, "days", DAYS, days)?;
+            RuleKind::Future {
+                days: days.unwrap_or_default(),
+            }
+        }
+        KindName::BlockedMcc => RuleKind::BlockedMcc {
+            mcc: filled_list(source, table, "mcc", CODES, Codes::parse)?,
+        },
+        KindName::BlockedMerchant => RuleKind::BlockedMerchant {
+            merchant: filled_list(source, table, "merchant", PHRASE, Phrase::parse)?,
+        },
+        KindName::BlockedWords => {
+            let words = filled_list(source, table, "words", PHRASE, Phrase::parse);
+            let but = values(list(source, table, "but", PHRASE, Phrase::parse));
+            RuleKind::BlockedWords {
+                effect: effect(source, table, Effect::Denied)?,
+                words: words?,
+                but,
+            }
+        }
+        KindName::AllowedMcc => RuleKind::AllowedMcc {
+            mcc: filled_list(source, table, "mcc", CODES, Codes::parse)?,
+        },
+        KindName::AllowedMerchant => RuleKind::AllowedMerchant {
+            merchant: filled_list(source, table, "merchant", PHRASE, Phrase::parse)?,
+        },
+        KindName::Advance => {
+            let days = table.required(source, "days", DAYS, days);
+            RuleKind::Advance {
+                role: approver(source, table)?,
+                days: days?,
+            }
+        }
+    })
+}
+
+/// What the file says of the effect of a rule whose kind has an effect of its own: `effect`, `role`
+/// or both. A role alone is asked.
+fn effect(source: &mut Source<'_>, table: &mut Table<'_, '_>, own: Effect) -> Option<ChosenEffect> {
+    let (effect_at, role_at) = (table.at("effect"), table.at("role"));
+    let ruling = table.optional(source, "effect", &one_of(&EFFECTS), |effect| {
+        let effect = effect.as_str()?;
+        EFFECTS.contains(&effect).then(|| effect.parse().ok())?
+    });
+    let role = table.optional(source, "role", &one_of(Role::VARIANTS), role);
+    let chosen = match (ruling?, role?) {
+        (Some(Ruling::Denied), Some(_)) => {
+            let message = "`role` is for a rule that asks; this rule denies, so remove `role`, or write `exception` \
+                           for the role that may set the rule aside";
+            source.report(role_at, message.to_owned());
+            return None;
+        }
+        (Some(Ruling::Denied), None) => Effect::Denied,
+        (_, Some(role)) => Effect::Asks(role),
+        (Some(_), None) if own == Effect::Denied => {
+            let roles = one_of(Role::VARIANTS);
+            source.report(
+                effect_at,
+                format!("`role` is missing: who has to approve? write {roles}"),
+            );
+            return None;
+        }
+        (_, None) => own,
+    };
+    Some(ChosenEffect::new(chosen, own))
+}
+
+fn role(value: &DeValue<'_>) -> Option<Role> {
+    value.as_str()?.parse().ok()
+}
+
+fn days(value: &DeValue<'_>) -> Option<u16> {
+    value
+        .as_integer()?
+        .to_string()
+        .parse()
+        .ok()
+        .filter(|days| *days <= 9999)
+}
