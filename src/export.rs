@@ -9,9 +9,11 @@ use clap::ValueEnum;
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::Value;
+use strum::{IntoEnumIterator, VariantNames};
 use uuid::Uuid;
 
 use crate::domain::decision::Decision;
+use crate::domain::facts::{FactName, FactValue};
 use crate::ledger::{Exported, StoredDecision};
 
 /// The formats of a line.
@@ -50,7 +52,7 @@ impl<W: Write> Lines<W> {
     pub fn begin(format: Format, out: W) -> io::Result<Self> {
         let mut lines = Self::resume(format, out);
         if let Self::Csv(table) = &mut lines {
-            table.write_record(HEADER)?;
+            table.write_record(HEADER.iter().chain(FactName::VARIANTS))?;
         }
         Ok(lines)
     }
@@ -69,7 +71,7 @@ impl<W: Write> Lines<W> {
     /// When the output cannot be written.
     pub fn write(&mut self, exported: &Exported) -> io::Result<()> {
         match self {
-            Self::Csv(table) => table.write_record(row(exported))?,
+            Self::Csv(table) => table.write_record(row(exported).chain(facts(exported)))?,
             Self::Ndjson(out) => {
                 let line = Line {
                     decision: &exported.stored.decision,
@@ -96,7 +98,7 @@ impl<W: Write> Lines<W> {
     }
 }
 
-/// The columns of the table; `row` fills them in this order.
+/// The columns of the table before those of the facts; `row` fills them in this order.
 const HEADER: [&str; 31] = [
     "id",
     "received_at",
@@ -131,8 +133,8 @@ const HEADER: [&str; 31] = [
     "submitted_by_key",
 ];
 
-/// The line of one decision.
-fn row(exported: &Exported) -> [String; 31] {
+/// The line of one decision, without the facts of its expense.
+fn row(exported: &Exported) -> impl Iterator<Item = String> {
     let StoredDecision {
         decision,
         resolution,
@@ -145,7 +147,7 @@ fn row(exported: &Exported) -> [String; 31] {
         |amount: Option<Decimal>| amount.map(|amount| amount.to_string()).unwrap_or_default();
     let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     let text = |text: Option<&str>| text.map(harmless).unwrap_or_default();
-    [
+    let cells: [String; HEADER.len()] = [
         decision.id.to_string(),
         decision.received_at.to_string(),
         harmless(&decision.tenant_id),
@@ -187,7 +189,19 @@ fn row(exported: &Exported) -> [String; 31] {
         exported.record_hash.clone().unwrap_or_default(),
         text(submitter.and_then(|submitter| submitter.people().next())),
         text(submitter.map(|submitter| submitter.api_key.as_str())),
-    ]
+    ];
+    cells.into_iter()
+}
+
+/// The facts of the expense, written as `decide` reads them.
+fn facts(exported: &Exported) -> impl Iterator<Item = String> {
+    let facts = &exported.stored.decision.expense.facts;
+    FactName::iter().map(|name| match facts.get(name) {
+        Some(FactValue::Text(text)) => harmless(text),
+        Some(FactValue::Words(words)) => words.join(";"),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    })
 }
 
 /// A text that a spreadsheet does not evaluate: one that looks like a formula gets a quote in front.

@@ -164,6 +164,12 @@ impl Fields {
         self.raw_member(name).filter(|text| *text != "null")
     }
 
+    /// The names of the fields that have a value, in the order given.
+    pub(super) fn given(&self) -> impl Iterator<Item = &str> {
+        let members = self.members.iter().filter(|(_, raw)| raw.get() != "null");
+        members.map(|(name, _)| name.as_str())
+    }
+
     /// Parses a field that may be absent: `Some(None)` when it is, `None` when its value is wrong.
     /// The error is then reported.
     pub(super) fn optional<T>(

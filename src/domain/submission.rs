@@ -6,6 +6,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use strum::VariantNames;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use crate::domain::body::{
     BodyError, Fields, ID, MAX_ID_CHARS, TEXT, free_text, line, string, uuid, value,
 };
 use crate::domain::expense::{Expense, calendar_date};
-use crate::domain::facts::Facts;
+use crate::domain::facts::{FactName, Facts};
 use crate::domain::money::Currency;
 use crate::domain::receipt::{Receipt, receipt_schema};
 
@@ -43,8 +44,8 @@ const SUPERSEDED: &str = "write the id of the decision to supersede";
 const SUPERSEDING_CREDIT: &str =
     "a credit needs no model, so it supersedes no decision; omit this field";
 
-/// The fields that a submission may have.
-pub const FIELDS: [&str; 12] = [
+/// The fields of every submission; the facts come beside them.
+const OWN_FIELDS: [&str; 12] = [
     "transaction",
     "amount",
     "currency",
@@ -58,6 +59,15 @@ pub const FIELDS: [&str; 12] = [
     "refunds",
     "supersedes",
 ];
+
+/// The fields that a submission may have: its own, followed by the facts.
+pub const FIELDS: [&str; OWN_FIELDS.len() + FactName::VARIANTS.len()] = {
+    let mut fields = [""; OWN_FIELDS.len() + FactName::VARIANTS.len()];
+    let (own, facts) = fields.split_at_mut(OWN_FIELDS.len());
+    own.copy_from_slice(&OWN_FIELDS);
+    facts.copy_from_slice(FactName::VARIANTS);
+    fields
+};
 
 /// The body of `POST /v1/expenses`, as a client writes it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -188,6 +198,7 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
         fields.report("supersedes", SUPERSEDING_CREDIT.to_owned());
     }
     check_sign(&mut fields, amount, refunds);
+    let facts = facts(&mut fields);
     let given_date = date.flatten();
     let expense = transaction
         .zip(amount.flatten())
@@ -203,13 +214,38 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
             receipt: receipt.flatten().unwrap_or_default(),
             user_id: user_id.flatten().unwrap_or(defaults.user_id),
             refunds: refunds.flatten(),
-            facts: Facts::default(),
+            facts,
         });
     Ok(Submitted {
         expense: fields.finish(expense)?,
         supersedes: supersedes.flatten(),
         has_date: given_date.is_some(),
     })
+}
+
+/// The facts that a body states. A distance and its unit say nothing without each other.
+fn facts(fields: &mut Fields) -> Facts {
+    let given: Vec<FactName> = fields
+        .given()
+        .filter_map(|name| name.parse().ok())
+        .collect();
+    let mut facts = Facts::default();
+    for name in &given {
+        let form = name.declaration().form;
+        let fact = fields.optional(name.into(), &form.accepted(), |raw| form.of_raw_json(raw));
+        if let Some(Some(value)) = fact {
+            facts.set(*name, value);
+        }
+    }
+    let pair = [FactName::Distance, FactName::DistanceUnit];
+    for (stated, absent) in [(pair[0], pair[1]), (pair[1], pair[0])] {
+        if given.contains(&stated) && !given.contains(&absent) {
+            let accepted = absent.declaration().form.accepted();
+            let message = format!("`{stated}` says nothing without this field; {accepted}");
+            fields.report(absent.into(), message);
+        }
+    }
+    facts
 }
 
 /// A merchant category code: a string of four digits.

@@ -11,18 +11,12 @@
 use serde_json::{Map, Value, json};
 
 use crate::domain::body::{MAX_ID_CHARS, MAX_TEXT_CHARS};
+use crate::domain::facts::FactName;
 use crate::domain::money::Currency;
 use crate::domain::submission::{MAX_HINT_CHARS, MAX_MERCHANT_CHARS};
+use crate::http::fact_bounds;
 use crate::http::idempotency::{MAX_BATCH_KEY_CHARS, MAX_KEY_CHARS};
-
-/// Control characters, in the notation that regular expressions of JavaScript, Python and Rust share.
-const CONTROL: &str = r"\u0000-\u001f\u007f-\u009f";
-/// White space that is not a control character.
-const BLANK: &str = r" \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000";
-/// The characters that `spelling::is_invisible` finds, and the Braille blank. Characters above
-/// U+FFFF are missing, because the notation has only four digits; the service still refuses a text
-/// that consists of them alone.
-const INVISIBLE: &str = r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb";
+use crate::http::text_bounds::{line, text};
 
 /// Adds the bounds to a description.
 pub(super) fn add(contract: &mut Value) {
@@ -32,6 +26,13 @@ pub(super) fn add(contract: &mut Value) {
         &format!("{schemas}/Submission"),
         &submission_rules(),
     );
+    for (schema, facts) in [
+        ("Submission", fact_bounds::of_requests()),
+        ("Expense", fact_bounds::of_answers()),
+    ] {
+        let properties = format!("{schemas}/{schema}/properties");
+        merge(contract, &properties, &facts.into());
+    }
     for (field, bounds) in submission_fields() {
         merge(
             contract,
@@ -131,7 +132,7 @@ fn submission_fields() -> Map<String, Value> {
         {"type": "number", "exclusiveMaximum": 0, "exclusiveMinimum": -1_000_000_000_000_i64},
     ]);
     fields(json!({
-        "transaction": text(json!("string")),
+        "transaction": text(json!("string"), 1, MAX_TEXT_CHARS),
         "amount": {"oneOf": amounts},
         "currency": {"enum": currencies(|_| true).chain([Value::Null]).collect::<Vec<_>>()},
         "merchant": line(nullable(), MAX_MERCHANT_CHARS),
@@ -146,7 +147,7 @@ fn submission_fields() -> Map<String, Value> {
 }
 
 /// A credit is below zero and supersedes nothing; everything else is above zero. A text has at most the
-/// decimals of its currency.
+/// decimals of its currency. A distance has a unit.
 fn submission_rules() -> Value {
     let sign = json!({
         "if": {"properties": {"refunds": {"type": "string"}}, "required": ["refunds"]},
@@ -162,7 +163,11 @@ fn submission_rules() -> Value {
             {"type": "number", "exclusiveMinimum": 0},
         ]}}},
     });
-    json!({"allOf": [sign, decimals(0), decimals(2), decimals(3)]})
+    let pair = [FactName::Distance, FactName::DistanceUnit];
+    json!({"allOf": [
+        sign, decimals(0), decimals(2), decimals(3),
+        fact_bounds::pair(pair[0], pair[1]), fact_bounds::pair(pair[1], pair[0]),
+    ]})
 }
 
 /// The amount of an expense whose currency has this many decimals; an expense that names no
@@ -209,7 +214,7 @@ fn resolution_fields() -> Map<String, Value> {
     ]);
     fields(json!({
         "actor": line(nullable(), MAX_ID_CHARS),
-        "reason": text(json!("string")),
+        "reason": text(json!("string"), 1, MAX_TEXT_CHARS),
         "amount": {"type": ["string", "number", "null"], "oneOf": amounts},
         "category": line(nullable(), MAX_ID_CHARS),
     }))
@@ -229,7 +234,7 @@ fn feedback_fields() -> Map<String, Value> {
     let nullable = || json!(["string", "null"]);
     fields(json!({
         "label": line(nullable(), MAX_ID_CHARS),
-        "comment": text(nullable()),
+        "comment": text(nullable(), 1, MAX_TEXT_CHARS),
         "actor": line(nullable(), MAX_ID_CHARS),
     }))
 }
@@ -259,21 +264,4 @@ fn fields(object: Value) -> Map<String, Value> {
         Value::Object(fields) => fields,
         _ => Map::new(),
     }
-}
-
-/// A name or an id: see `domain::body::is_line`.
-fn line(types: Value, max_chars: usize) -> Value {
-    let visible = format!("[^{CONTROL}{BLANK}{INVISIBLE}]");
-    let rest = format!("(?:[^{CONTROL}]*[^{CONTROL}{BLANK}])?");
-    let pattern = format!("^(?:[{INVISIBLE}][{INVISIBLE}{BLANK}]*)?{visible}{rest}$");
-    json!({"type": types, "minLength": 1, "maxLength": max_chars, "pattern": pattern})
-}
-
-/// A free text: it has no control characters other than line breaks, and at least one visible
-/// character.
-fn text(types: Value) -> Value {
-    let accepted = r"[^\u0000-\u0009\u000b\u000c\u000e-\u001f\u007f-\u009f]*";
-    let visible = format!("[^{CONTROL}{BLANK}{INVISIBLE}]");
-    let pattern = format!("^{accepted}{visible}{accepted}$");
-    json!({"type": types, "minLength": 1, "maxLength": MAX_TEXT_CHARS, "pattern": pattern})
 }

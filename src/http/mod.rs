@@ -8,6 +8,7 @@ mod bounds;
 pub mod docs;
 pub mod error;
 pub mod expenses;
+mod fact_bounds;
 pub mod feedback;
 pub mod head;
 pub mod health;
@@ -18,6 +19,7 @@ pub mod metrics;
 pub mod policies;
 pub mod render;
 pub mod resolutions;
+mod text_bounds;
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};

@@ -32,6 +32,9 @@ pub struct RecordKind {
     /// salted hash, so that they can be erased. Taking a path out, or adding one that old records
     /// have, breaks the chains of existing ledgers.
     pub personal: &'static [&'static [&'static str]],
+    /// Whether the document has the facts of an expense as members. Those that
+    /// [are personal](crate::domain::facts::Declaration::personal) count as personal texts too.
+    pub holds_facts: bool,
     /// Whether there may be records from before the hash chain was introduced, which no chain
     /// holds.
     pub predates_chain: bool,
@@ -53,6 +56,7 @@ pub(super) const DECISION: RecordKind = RecordKind {
         &["validations", "*", "message"],
         &["steps", "*", "error"],
     ],
+    holds_facts: true,
     predates_chain: true,
 };
 
@@ -64,6 +68,7 @@ pub(super) const RESOLUTION: RecordKind = RecordKind {
     author_column: None,
     repeatable: false,
     personal: &[&["reason"]],
+    holds_facts: false,
     predates_chain: false,
 };
 
@@ -75,6 +80,7 @@ pub(super) const FEEDBACK: RecordKind = RecordKind {
     author_column: Some("author"),
     repeatable: true,
     personal: &[&["comment"]],
+    holds_facts: false,
     predates_chain: false,
 };
 

@@ -6,7 +6,9 @@
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use strum::IntoEnumIterator;
 
+use crate::domain::facts::FactName;
 use crate::ledger::db::DbError;
 use crate::ledger::group_commit::{Head, Slot};
 use crate::ledger::records::RecordKind;
@@ -76,6 +78,11 @@ pub(super) async fn append(
 pub fn hash_personal_texts(record: &mut Value, kind: &RecordKind, salt: &str) {
     for path in kind.personal {
         hash_at(record, path, salt, &mut String::new());
+    }
+    if kind.holds_facts {
+        for name in FactName::iter().filter(|name| name.declaration().personal) {
+            hash_at(record, &[name.into()], salt, &mut String::new());
+        }
     }
 }
 

@@ -47,6 +47,7 @@ mod error_chain;
 mod evidence;
 mod evidence_places;
 mod export;
+mod facts;
 mod feedback;
 mod figures;
 mod harness;

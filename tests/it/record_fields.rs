@@ -7,7 +7,7 @@ use expense_agent::domain::cap::Cap;
 use expense_agent::domain::counter::By;
 use expense_agent::domain::decision::{AgentOutcome, Decision, Duplicate, PolicyRef, Submitter};
 use expense_agent::domain::expense::{ConvertedAmount, Expense};
-use expense_agent::domain::facts::Facts;
+use expense_agent::domain::facts::{FactName, Facts};
 use expense_agent::domain::feedback::{Feedback, FeedbackName, FeedbackSource};
 use expense_agent::domain::milliseconds::Milliseconds;
 use expense_agent::domain::money::Currency;
@@ -23,7 +23,10 @@ use jiff::civil::date;
 use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use strum::IntoEnumIterator;
 use uuid::Uuid;
+
+use crate::harness::facts::stated;
 
 const CANARY: &str = "canary";
 
@@ -145,12 +148,21 @@ fn full_decision() -> Decision {
             date: date(2026, 3, 14),
             trip_id: Some(text()),
             receipt: Receipt::Attached,
-            facts: Facts::default(),
+            facts: all_facts(),
             user_id: text(),
             refunds: Some(Uuid::nil()),
         },
         converted_amount: Some(converted()),
     }
+}
+
+/// Every fact, with a value of its form.
+fn all_facts() -> Facts {
+    let facts = FactName::iter().map(|name| {
+        let form = name.declaration().form;
+        (name, form.of_json(&stated(name)).unwrap())
+    });
+    facts.collect()
 }
 
 fn full_call() -> ModelCall {
@@ -257,7 +269,7 @@ fn unhashed(mut record: Value, kind: &RecordKind) -> Vec<String> {
 /// The texts of a decision that are not personal and stay when an employee's texts are erased: ids,
 /// amounts, dates, names that operators or this program gave, and texts made of these alone. A field
 /// that a person or a model fills freely belongs in the `personal` texts of its kind instead.
-const IMPERSONAL_OF_A_DECISION: [&str; 70] = [
+const IMPERSONAL_OF_A_DECISION: &[&str] = &[
     "agent_outcome",
     "agent_span_id",
     "amount",
@@ -270,13 +282,18 @@ const IMPERSONAL_OF_A_DECISION: [&str; 70] = [
     "caps.*.window",
     "caps.*.window_key",
     "category",
+    "class",
     "converted_amount.amount",
     "converted_amount.currency",
     "converted_amount.rate",
     "converted_amount.rate_date",
     "cost_usd",
+    "country",
     "currency",
     "date",
+    "day",
+    "distance",
+    "distance_unit",
     "duplicates.*.id",
     "duplicates.*.score",
     "findings.*.allowable",
@@ -290,16 +307,20 @@ const IMPERSONAL_OF_A_DECISION: [&str; 70] = [
     "findings.*.window",
     "id",
     "mcc",
+    "meal",
+    "meals_provided.*",
     "missing.*",
     "model",
     "model_decision",
     "outcome",
+    "paid_by",
     "policy.hash",
     "policy.id",
     "policy.rules.*",
     "policy.version",
     "policy_verdict",
     "received_at",
+    "recurring",
     "refunds",
     "reimbursable",
     "reviewer",
@@ -322,6 +343,7 @@ const IMPERSONAL_OF_A_DECISION: [&str; 70] = [
     "supersedes",
     "tenant_id",
     "trace_id",
+    "travel_date",
     "trip_id",
     "user_id",
     "validations.*.expected.*",

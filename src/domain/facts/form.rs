@@ -1,8 +1,10 @@
 //! The forms that the values of facts have, and how each is read: from JSON, and from the text of a
 //! table's cell.
 
+use std::sync::LazyLock;
+
 use iso_currency::Country;
-use reqwest::Url;
+use regex::Regex;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
@@ -12,7 +14,11 @@ use crate::domain::facts::FactValue;
 use crate::domain::money;
 
 /// Characters that an address may have.
-const MAX_URL_CHARS: usize = 2_000;
+pub const MAX_URL_CHARS: usize = 2_000;
+/// What an address looks like: HTTPS, a plain host, and no name or password before it. The service
+/// never opens it, so what is behind it does not matter; but a person is shown it as a link.
+pub const HTTPS_URL: &str =
+    r"^https://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?([/?#][!-~]*)?$";
 
 /// What the values of a fact look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,17 +84,30 @@ impl Form {
             ),
             Self::Date => "write a calendar date such as \"2026-03-14\"".to_owned(),
             Self::Url => format!(
-                "write an address that begins with https://, of at most {MAX_URL_CHARS} characters and without a password"
+                "write an address such as \"https://receipts.example/17\", in ASCII, of at most \
+                 {MAX_URL_CHARS} characters and without a user name"
             ),
         }
+    }
+
+    /// A value from the text of a JSON value; `None` if it has another form. A number is read from its
+    /// digits, so that it never passes through a binary float.
+    pub fn of_raw_json(self, raw: &str) -> Option<FactValue> {
+        match serde_json::from_str(raw).ok()? {
+            Value::Number(_) if self.is_number() => self.of_text(raw),
+            value => self.of_json(&value),
+        }
+    }
+
+    /// Whether its values are numbers.
+    pub const fn is_number(self) -> bool {
+        matches!(self, Self::Count { .. } | Self::Distance)
     }
 
     /// A value from JSON; `None` if it has another form.
     pub fn of_json(self, value: &Value) -> Option<FactValue> {
         match (self, value) {
-            (Self::Count { .. } | Self::Distance, Value::Number(number)) => {
-                self.of_text(&number.to_string())
-            }
+            (_, Value::Number(number)) if self.is_number() => self.of_text(&number.to_string()),
             // A number in quotes is a distance, as it is an amount, but not a count.
             (Self::Count { .. }, _) => None,
             (Self::Choices(known), Value::Array(given)) => {
@@ -149,7 +168,13 @@ fn choices(known: &'static [&'static str], given: &[&str]) -> Option<FactValue> 
 }
 
 fn is_https(text: &str) -> bool {
-    is_line(text, MAX_URL_CHARS)
-        && Url::parse(text)
-            .is_ok_and(|url| url.scheme() == "https" && url.has_host() && url.password().is_none())
+    static ADDRESS: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(HTTPS_URL).expect("the pattern is constant"));
+    text.len() <= MAX_URL_CHARS && ADDRESS.is_match(text)
+}
+
+/// The codes of all countries, in alphabetical order.
+pub fn countries() -> impl Iterator<Item = String> {
+    let pairs = ('A'..='Z').flat_map(|one| ('A'..='Z').map(move |other| format!("{one}{other}")));
+    pairs.filter(|code| code.parse::<Country>().is_ok())
 }

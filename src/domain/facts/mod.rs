@@ -6,7 +6,7 @@
 //! record, exports, prompts, policy files and the page read that declaration, so that a new fact
 //! needs a variant and its declaration, and nothing else.
 
-mod form;
+pub mod form;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -19,7 +19,7 @@ use strum::{Display, EnumIter, EnumString, IntoStaticStr, VariantNames};
 use utoipa::ToSchema;
 
 use crate::redact::redact;
-pub use form::Form;
+use form::Form;
 
 /// A fact by its name: the field of a request, the column of a file, the key of a policy file.
 #[derive(Serialize, Deserialize, ToSchema, Display, EnumIter, EnumString, IntoStaticStr)]
@@ -331,7 +331,8 @@ impl FromIterator<(FactName, FactValue)> for Facts {
     }
 }
 
-/// Takes the members that are facts from an object that has others too.
+/// Takes the members that are facts from a stored object that has others too. What a request states is
+/// read by `submission`, which checks the form of every fact.
 impl<'de> Deserialize<'de> for Facts {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Members;
@@ -353,9 +354,14 @@ impl<'de> Deserialize<'de> for Facts {
                     if value.is_null() {
                         continue;
                     }
-                    let value = name.declaration().form.of_json(&value).ok_or_else(|| {
-                        serde::de::Error::custom(format!("`{name}` has another form"))
-                    })?;
+                    let Declaration { form, personal, .. } = name.declaration();
+                    let value = match value {
+                        // A text that was redacted or erased may have another form.
+                        serde_json::Value::String(text) if personal => FactValue::Text(text),
+                        value => form.of_json(&value).ok_or_else(|| {
+                            serde::de::Error::custom(format!("`{name}` has another form"))
+                        })?,
+                    };
                     facts.set(name, value);
                 }
                 Ok(facts)

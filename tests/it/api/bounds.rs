@@ -14,94 +14,13 @@ use serde_json::{Value, json};
 use strum::VariantArray as _;
 
 use crate::harness::TestApp;
+use crate::harness::schema::admits;
 
 const ID: &str = "00000000-0000-7000-8000-000000000000";
 
 async fn schemas() -> Value {
     let contract = TestApp::spawn().await.get("/openapi.json").await.body;
     contract["components"]["schemas"].clone()
-}
-
-/// Whether a schema admits a value. Supports only the part of JSON Schema that the bounds use; a crate
-/// for all of it would be larger than the service.
-fn admits(schemas: &Value, schema: &Value, value: &Value) -> bool {
-    if let Some(name) = schema["$ref"].as_str() {
-        return admits(schemas, &schemas[name.rsplit('/').next().unwrap()], value);
-    }
-    let each = |key: &str| schema[key].as_array().into_iter().flatten();
-    let admitted = |key: &str| {
-        each(key)
-            .filter(|part| admits(schemas, part, value))
-            .count()
-    };
-    let has = |key: &str| schema.get(key).is_some();
-    let types: Vec<&str> = match &schema["type"] {
-        Value::String(only) => vec![only],
-        some => some
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect(),
-    };
-    let own_type = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(number) if !number.is_f64() && types.contains(&"integer") => "integer",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
-    let n_chars = |key: &str, or: u64| schema[key].as_u64().unwrap_or(or);
-    let fits = |text: &str| {
-        let n = u64::try_from(text.chars().count()).unwrap();
-        let is_form = |form: &str| match form {
-            "uuid" => text.len() == 36 && text.parse::<uuid::Uuid>().is_ok(),
-            "date" => text.parse::<jiff::civil::Date>().is_ok(),
-            _ => true,
-        };
-        (n_chars("minLength", 0)..=n_chars("maxLength", u64::MAX)).contains(&n)
-            && schema["pattern"]
-                .as_str()
-                .is_none_or(|p| Regex::new(p).unwrap().is_match(text))
-            && schema["format"].as_str().is_none_or(is_form)
-    };
-    let condition = match (
-        has("if"),
-        has("if") && admits(schemas, &schema["if"], value),
-    ) {
-        (false, _) => &Value::Null,
-        (true, true) => &schema["then"],
-        (true, false) => &schema["else"],
-    };
-    (types.is_empty() || types.contains(&own_type))
-        && value.as_str().is_none_or(fits)
-        && value.as_f64().is_none_or(|number| {
-            schema["exclusiveMinimum"]
-                .as_f64()
-                .is_none_or(|least| number > least)
-                && schema["exclusiveMaximum"]
-                    .as_f64()
-                    .is_none_or(|most| number < most)
-        })
-        && (!has("const") || schema["const"] == *value)
-        && (!has("enum") || each("enum").any(|known| known == value))
-        && (!has("oneOf") || admitted("oneOf") == 1)
-        && (!has("anyOf") || admitted("anyOf") > 0)
-        && admitted("allOf") == each("allOf").count()
-        && value.as_object().is_none_or(|object| {
-            let required = each("required").all(|name| object.contains_key(name.as_str().unwrap()));
-            let properties =
-                object
-                    .iter()
-                    .all(|(name, value)| match schema["properties"].get(name) {
-                        Some(schema) => admits(schemas, schema, value),
-                        None => schema["additionalProperties"] != false,
-                    });
-            required && properties
-        })
-        && (condition.is_null() || admits(schemas, condition, value))
 }
 
 fn accepts_expense(body: &Value) -> bool {

@@ -4,6 +4,7 @@
 mod codes;
 mod endpoints;
 mod excerpts;
+mod facts;
 mod links;
 mod names;
 mod reference;
@@ -19,6 +20,7 @@ use crate::harness::project_path;
 
 use codes::codes_table;
 use endpoints::endpoints_table;
+use facts::facts_table;
 use names::{events_table, metrics_table, names_table};
 use settings::settings_table;
 
@@ -97,6 +99,7 @@ fn the_tables_of_the_documents_are_those_of_the_code() {
     let mut stale = Vec::new();
     let blocks = [
         ("docs/api.md", "codes", codes_table()),
+        ("docs/api.md", "facts", facts_table()),
         ("docs/configuration.md", "settings", settings_table()),
         ("docs/configuration.md", "endpoints", endpoints_table()),
         (TELEMETRY, "names", names_table()),
