@@ -19,7 +19,7 @@ use strum::{Display, EnumIter, EnumString, IntoStaticStr, VariantNames};
 use utoipa::ToSchema;
 
 use crate::redact::redact;
-use form::Form;
+pub use form::Form;
 
 /// A fact by its name: the field of a request, the column of a file, the key of a policy file.
 #[derive(Serialize, Deserialize, ToSchema, Display, EnumIter, EnumString, IntoStaticStr)]
