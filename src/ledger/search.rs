@@ -18,8 +18,8 @@ use crate::ledger::error::LedgerError;
 use crate::ledger::query::{Filter, PageRequest, SELECT, StoredDecision, read, stored_decision};
 use crate::spelling;
 
-/// The most decisions that one search compares: some 30 ms.
-pub const MAX_COMPARED: u32 = 1_000;
+/// The most decisions that one search compares: some 30 ms on Postgres, if all of them are decoded.
+pub const MAX_COMPARED: u32 = 500;
 /// Decisions that are read at a time. Other tasks run between two reads.
 const BATCH: u32 = 250;
 
@@ -164,7 +164,7 @@ type FoundRow = (String, String, Option<String>, Option<String>);
 struct Wanted<'a> {
     content: &'a Content,
     words: Vec<String>,
-    /// What the text of every document that passes contains.
+    /// The members, such as `"override":true`, that every document that passes contains.
     excerpts: Vec<String>,
 }
 
@@ -181,30 +181,30 @@ struct Texts {
 impl<'a> Wanted<'a> {
     fn new(content: &'a Content) -> Self {
         let text = content.text.as_deref().unwrap_or_default();
-        let member = |name: &str, value: Value| format!("\"{name}\":{value}");
-        let names = [
-            &content.rule,
-            &content.model,
-            &content.prompt,
-            &content.prompt_version,
+        let text_of = |name: &Option<String>| name.clone().map(Value::from);
+        let failed = content.has_failed_check.filter(|has_failed| *has_failed);
+        let unpriced = content.is_priced.filter(|is_priced| !is_priced);
+        let members = [
+            (
+                "agent_outcome",
+                content.agent_outcome.map(|outcome| json!(outcome)),
+            ),
+            ("override", content.is_override.map(Value::from)),
+            ("passed", failed.map(|_| false.into())),
+            ("cost_usd", unpriced.map(|_| Value::Null)),
+            ("rule", text_of(&content.rule)),
+            ("model", text_of(&content.model)),
+            ("name", text_of(&content.prompt)),
+            ("version", text_of(&content.prompt_version)),
+            ("step", text_of(&content.timed_step)),
         ];
-        let names = names
+        let excerpts = members
             .into_iter()
-            .flatten()
-            .map(|name| json!(name).to_string());
-        let excerpts = [
-            content
-                .agent_outcome
-                .map(|outcome| member("agent_outcome", json!(outcome))),
-            content
-                .is_override
-                .map(|is_override| member("override", json!(is_override))),
-            (content.has_failed_check == Some(true)).then(|| member("passed", json!(false))),
-        ];
+            .filter_map(|(name, value)| Some(format!("\"{name}\":{}", value?)));
         Self {
             content,
             words: spelling::words(text),
-            excerpts: names.chain(excerpts.into_iter().flatten()).collect(),
+            excerpts: excerpts.collect(),
         }
     }
 
