@@ -80,6 +80,18 @@ fn has_prompt(decision: &Value, name: Option<&str>, version: Option<&str>) -> bo
     })
 }
 
+fn has_timed_step(decision: &Value, name: &str) -> bool {
+    let mut steps = decision["steps"].as_array().unwrap().iter();
+    steps.any(|step| step["step"] == name && !step["duration_ms"].is_null())
+}
+
+fn has_failed(decision: &Value, kind: &str) -> bool {
+    let mut checks = decision["validations"].as_array().unwrap().iter();
+    checks.any(|check| {
+        check["type"] == kind && check["passed"] == false && check["repaired"] == false
+    })
+}
+
 fn cases() -> Vec<(Content, IsWanted)> {
     let transaction_has = |word: &'static str| {
         move |decision: &Value| decision["transaction"].as_str().unwrap().contains(word)
@@ -120,6 +132,14 @@ fn cases() -> Vec<(Content, IsWanted)> {
             |_| false,
         ),
         case(
+            |content| content.timed_step = Some("decide".to_owned()),
+            |decision| has_timed_step(decision, "decide"),
+        ),
+        case(
+            |content| content.timed_step = Some("dec".to_owned()),
+            |_| false,
+        ),
+        case(
             |content| content.text = Some("UBER cli".to_owned()),
             transaction_has("Uber"),
         ),
@@ -141,6 +161,10 @@ fn cases() -> Vec<(Content, IsWanted)> {
         cases.push(case(
             |content| content.has_failed_check = Some(wanted),
             move |decision| has_failed_check(decision) == wanted,
+        ));
+        cases.push(case(
+            |content| content.is_priced = Some(wanted),
+            move |decision| decision["cost_usd"].is_null() != wanted,
         ));
         cases.push(case(
             |content| content.is_resolved = Some(wanted),
@@ -189,6 +213,85 @@ async fn every_condition_finds_exactly_the_decisions_that_it_names() {
                 assert_eq!((found.next, found.stopped), (None, None), "{search:?}");
             }
         }
+        ledger.close().await;
+    })
+    .await;
+}
+
+/// A filter by one column, and whether a decision passes it.
+fn column_cases() -> Vec<(Filter, IsWanted)> {
+    let filter = Filter::default;
+    let mut cases: Vec<(Filter, IsWanted)> = Vec::new();
+    for outcome in ["approved", "needs_approval", "needs_review", "denied"] {
+        let outcome_filter = Some(outcome.parse().unwrap());
+        cases.push((
+            Filter {
+                outcome: outcome_filter,
+                ..filter()
+            },
+            Box::new(move |decision| decision["outcome"] == outcome),
+        ));
+    }
+    for category in ["travel", "meals", "office", "other"] {
+        cases.push((
+            Filter {
+                category: Some(category.to_owned()),
+                ..filter()
+            },
+            Box::new(move |decision| decision["category"] == category),
+        ));
+    }
+    for role in ["manager", "director", "cfo"] {
+        cases.push((
+            Filter {
+                pending: Some(role.parse().unwrap()),
+                ..filter()
+            },
+            Box::new(move |decision| decision["approver"] == role || decision["reviewer"] == role),
+        ));
+    }
+    for user in ["ana", "anonymous"] {
+        cases.push((
+            Filter {
+                user_id: Some(user.to_owned()),
+                ..filter()
+            },
+            Box::new(move |decision| decision["user_id"] == user),
+        ));
+    }
+    cases
+}
+
+#[tokio::test]
+async fn a_failed_check_can_be_combined_with_every_other_filter() {
+    on_each_store(async |store| {
+        let all = decide_many(&store).await;
+        let ledger = Ledger::open(&store.store).await.unwrap();
+        let mut n_listed = 0;
+        for kind in ["category_evidence", "decision_consistency", "tool_result"] {
+            for (mut filter, is_wanted) in column_cases() {
+                filter.failed_validation = Some(kind.parse().unwrap());
+                for seen_by in [None, Some("ana")] {
+                    let expected: Vec<&str> = all
+                        .iter()
+                        .filter(|decision| has_failed(decision, kind) && is_wanted(decision))
+                        .filter(|decision| seen_by.is_none_or(|user| decision["user_id"] == user))
+                        .map(id_of)
+                        .collect();
+                    let page = ledger
+                        .list("default", seen_by, &filter, FIRST)
+                        .await
+                        .unwrap();
+                    let listed = page
+                        .decisions
+                        .iter()
+                        .map(|stored| stored.decision.id.to_string());
+                    assert_eq!(listed.collect::<Vec<_>>(), expected, "{filter:?}");
+                    n_listed += expected.len();
+                }
+            }
+        }
+        assert!(n_listed > 0);
         ledger.close().await;
     })
     .await;
@@ -331,16 +434,7 @@ async fn a_period_includes_its_first_moment_and_excludes_its_end() {
             let expected: Vec<&str> = all
                 .iter()
                 .filter(|decision| (older..newer).contains(&id_time(id_of(decision))))
-                .filter(|decision| {
-                    let mut checks = decision["validations"].as_array().unwrap().iter();
-                    failed.is_none_or(|kind| {
-                        checks.any(|check| {
-                            check["type"] == kind
-                                && check["passed"] == false
-                                && check["repaired"] == false
-                        })
-                    })
-                })
+                .filter(|decision| failed.is_none_or(|kind| has_failed(decision, kind)))
                 .map(id_of)
                 .collect();
             assert_eq!(listed, expected, "{failed:?}");
