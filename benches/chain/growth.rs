@@ -29,7 +29,7 @@ const PEOPLE: People = People {
 
 /// The lists that are measured: name and query. Pages are small, so that the time is that of the
 /// database query, not of writing the response.
-const LISTS: [(&str, &str); 10] = [
+const LISTS: [(&str, &str); 11] = [
     ("list, first page", "limit=10"),
     ("list, from the middle on", "limit=10&cursor=MIDDLE"),
     ("by outcome", "limit=10&outcome=approved"),
@@ -49,11 +49,15 @@ const LISTS: [(&str, &str); 10] = [
         "by outcome and category, none",
         "limit=10&outcome=denied&category=meals",
     ),
+    (
+        "by outcome and failed check, none",
+        "limit=10&outcome=approved&failed_validation=amount_grounding",
+    ),
 ];
 
 /// The views of the page that are measured: name and path. Searches by what no index holds compare a
 /// bounded number of decisions; those that find nothing compare all of these.
-const VIEWS: [(&str, &str); 13] = [
+const VIEWS: [(&str, &str); 14] = [
     ("page: overview, 24 hours", "/ui/?"),
     ("page: overview, 30 days", "/ui/?range=30d"),
     ("page: list", "/ui/decisions?"),
@@ -72,6 +76,10 @@ const VIEWS: [(&str, &str); 13] = [
     (
         "page: by prompt version, none",
         "/ui/decisions?prompt=decide&prompt_version=0",
+    ),
+    (
+        "page: unpriced and not judged, none",
+        "/ui/decisions?priced=false&judged=false",
     ),
     ("page: by text", "/ui/decisions?text=lunch"),
     ("page: by text, none", "/ui/decisions?text=zebra"),
