@@ -74,9 +74,11 @@ pub(in crate::page) async fn resolve(
     if answer.status.is_success() {
         return Ok(Ok(()));
     }
-    let resolved = stored.resolution.as_ref();
-    let words = resolved.map_or(answer.problem(), |resolution| {
-        format!("{}: {}", answer.problem(), resolved_words(resolution))
+    // Read again: another person may have resolved it between the check above and this answer.
+    let now = find(&page.app, &viewer.identity, &id.to_string()).await;
+    let resolution = now.ok().and_then(|stored| stored.resolution);
+    let words = resolution.map_or(answer.problem(), |resolution| {
+        format!("{}: {}", answer.problem(), resolved_words(&resolution))
     });
     Ok(Err(Refused {
         status: answer.status,
