@@ -81,6 +81,16 @@ impl Access {
         entry.filter(|key| self.is_valid(key))
     }
 
+    /// Whether the caller of an earlier request would still be the same caller: the entry of its key has
+    /// not changed, and the key is valid now.
+    pub fn still_admits(&self, caller: &Caller) -> bool {
+        match caller {
+            Caller::Anonymous => !self.requires_key(),
+            Caller::Holder(key) => self.valid_key_by_id(&key.id).as_ref() == Some(key),
+            Caller::Refused(_) => false,
+        }
+    }
+
     fn is_valid(&self, key: &ApiKey) -> bool {
         match self {
             Self::Keyed { clock, .. } => key.is_valid(clock.today()),

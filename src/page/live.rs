@@ -7,6 +7,9 @@
 //! list, with the same filters as the reader's, and counts which of it is new. Without an open stream
 //! nothing is asked.
 //!
+//! Before each look the stream asks whether the reader's key is still valid, so one that is revoked or
+//! changed reads nothing more: the browser connects again, and is then treated as what it is.
+//!
 //! A task of its own follows the ledger for each stream and puts events into a short queue, from which
 //! the response takes them. A reader that does not take them fills the queue, and its task ends; the task
 //! also ends when the reader goes away, and as soon as the service begins to stop, so that no stream
@@ -28,6 +31,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use uuid::Uuid;
 
 use crate::http::AppState;
+use crate::keys::access::Caller;
 use crate::keys::identity::Identity;
 use crate::ledger::search::Search;
 use crate::ledger::{LedgerError, PageRequest};
@@ -45,7 +49,8 @@ const POLL_EVERY: Duration = Duration::from_secs(2);
 const COMMENT_EVERY: Duration = Duration::from_secs(20);
 /// Events that may wait for their reader.
 const MAX_UNREAD: usize = 4;
-/// The longest life of a stream. The browser opens the next one, which checks anew who reads.
+/// The longest life of a stream. The browser opens the next one, which checks anew whether the reader's
+/// session goes on.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
 /// The place in a view where new decisions are announced. `n_known` is the length of the hash chain
@@ -89,6 +94,7 @@ pub(super) async fn follow(
     let (events, mut unread) = mpsc::channel(MAX_UNREAD);
     let follower = Follower {
         app: Arc::clone(&page.app),
+        caller: viewer.caller,
         identity: viewer.identity,
         wanted,
         range,
@@ -120,6 +126,7 @@ type Delivery = Result<Event, Infallible>;
 /// Follows the ledger for one stream.
 struct Follower {
     app: Arc<AppState>,
+    caller: Caller,
     identity: Identity,
     wanted: Search,
     range: PageRequest,
@@ -127,8 +134,8 @@ struct Follower {
 }
 
 impl Follower {
-    /// Follows until the reader goes away or falls behind, the service begins to stop, or the stream is
-    /// old.
+    /// Follows until the reader goes away, falls behind or may not read any more, the service begins to
+    /// stop, or the stream is old.
     async fn run(mut self, events: mpsc::Sender<Delivery>, _permit: OwnedSemaphorePermit) {
         let app = Arc::clone(&self.app);
         let followed = timeout(MAX_AGE, self.follow(&events));
@@ -147,6 +154,9 @@ impl Follower {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            if !self.app.access.still_admits(&self.caller) {
+                return Ok(());
+            }
             let is_behind = match self.news().await? {
                 Some(event) => events.try_send(Ok(event)).is_err(),
                 None => false,

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{attributes, view};
 use crate::harness::expenses::{flight, of_user, ride};
+use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::poll::until;
 use crate::harness::store::on_each_store;
 use crate::harness::{TestApp, config, http_config};
@@ -127,6 +128,26 @@ async fn another_tenant_is_told_nothing() {
     app.post_with(ride(), &baggage).await;
     let event = stream.next().await.unwrap();
     assert_eq!(event, "id: 1\nevent: decisions\ndata: 1");
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_key_is_revoked() {
+    let of_ana = |more: &str| {
+        [
+            entry("ana", "acme", "ea_ana", more),
+            entry("erp", "acme", "ea_erp", ""),
+        ]
+    };
+    let keys = KeyFile::new(&of_ana(""));
+    let app = keys.app().await;
+    let headers = [("authorization", "Bearer ea_ana")];
+    let mut stream = Stream::open(&app, "/ui/live?after=0", &headers).await;
+    app.decide_as("ea_erp", ride()).await;
+    let event = stream.next().await.unwrap();
+    assert!(event.ends_with("data: 1"), "{event}");
+    keys.replace(&of_ana("revoked = true"));
+    let ended = timeout(3 * LIMIT, async { while stream.next().await.is_some() {} });
+    ended.await.expect("the stream ends");
 }
 
 #[tokio::test]
