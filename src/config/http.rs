@@ -266,7 +266,8 @@ impl HttpSettings {
 
     /// An empty URL counts as none, as in `trace_url`.
     fn public_url(&self, errors: &mut Vec<String>) -> Option<PublicUrl> {
-        let text = self.public_url.as_deref().filter(|text| !text.is_empty())?;
+        let text = self.public_url.as_deref().map(str::trim);
+        let text = text.filter(|text| !text.is_empty())?;
         let url = PublicUrl::parse(text);
         if url.is_none() {
             errors.push(
@@ -280,7 +281,8 @@ impl HttpSettings {
 
     /// An empty URL counts as none: Compose files pass a variable on even when it is unset.
     fn trace_url(&self, errors: &mut Vec<String>) -> Option<TraceUrl> {
-        let text = self.trace_url.as_deref().filter(|text| !text.is_empty())?;
+        let text = self.trace_url.as_deref().map(str::trim);
+        let text = text.filter(|text| !text.is_empty())?;
         let url = TraceUrl::parse(text);
         if url.is_none() {
             errors.push(format!(

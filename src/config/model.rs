@@ -171,6 +171,7 @@ impl ModelSettings {
     ) -> Option<ModelConfig> {
         self.check_ranges(errors);
         let api_key = secret::read("OPENAI_API_KEY", "OPENAI_API_KEY_FILE", variables, errors);
+        let api_key = api_key.map(|found| found.secret);
         let has_endpoint = api_key.is_some() || variable(variables, "OPENAI_BASE_URL").is_some();
         let name = self.model.as_deref().filter(|name| !name.is_empty());
         let is_offline = match name {

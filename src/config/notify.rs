@@ -31,11 +31,7 @@ pub struct NotifySettings {
     /// longer: TENANT=URL for one tenant, a URL for all others; needs `EXPENSE_AGENT_NOTIFY_SECRET`
     /// or `EXPENSE_AGENT_NOTIFY_SECRET_FILE`; repeatable
     #[arg(long, global = true, env = "EXPENSE_AGENT_NOTIFY")]
-    #[arg(
-        value_name = "[TENANT=]URL",
-        value_delimiter = ',',
-        hide_env_values = true
-    )]
+    #[arg(value_name = "[TENANT=]URL", hide_env_values = true)]
     pub notify: Vec<String>,
 
     /// Time limit of one attempt to deliver a notification
@@ -49,7 +45,7 @@ impl NotifySettings {
     /// a secret.
     pub(super) fn build(&self, variables: &Variables, errors: &mut Vec<String>) -> NotifyConfig {
         check_limit("--notify-timeout", self.notify_timeout, errors);
-        let texts = self.notify.iter().map(|text| text.trim());
+        let texts = self.notify.iter().flat_map(|text| receiver_texts(text));
         let texts: Vec<&str> = texts.filter(|text| !text.is_empty()).collect();
         let mut config = NotifyConfig {
             receivers: Vec::new(),
@@ -74,6 +70,30 @@ impl NotifySettings {
         }
         config
     }
+}
+
+/// The receivers of a text with several of them, each without blanks around it. A comma separates two
+/// only if another receiver begins behind it: a URL may contain commas too.
+fn receiver_texts(text: &str) -> Vec<&str> {
+    let begins_receiver = |rest: &str| {
+        let until_scheme = rest.split("://").next().unwrap_or_default();
+        let (tenant, scheme) = until_scheme.rsplit_once('=').unwrap_or(("", until_scheme));
+        !tenant.contains(['/', '?', ',']) && matches!(scheme.trim(), "http" | "https")
+    };
+    let mut texts = Vec::new();
+    let mut rest = text;
+    let commas = text.match_indices(',').map(|(index, _)| index);
+    for index in commas
+        .filter(|index| begins_receiver(&text[index + 1..]))
+        .rev()
+    {
+        let (before, after) = rest.split_at(index);
+        texts.push(after[1..].trim());
+        rest = before;
+    }
+    texts.push(rest.trim());
+    texts.reverse();
+    texts
 }
 
 fn has_receiver(config: &NotifyConfig, new: &Receiver) -> bool {
@@ -124,10 +144,11 @@ type Secrets = BTreeMap<Option<String>, Vec<Secret>>;
 
 fn secrets(variables: &Variables, errors: &mut Vec<String>) -> Secrets {
     let mut secrets = Secrets::new();
-    let Some(text) = secret::read(SECRETS, SECRETS_FILE, variables, errors) else {
+    let Some(found) = secret::read(SECRETS, SECRETS_FILE, variables, errors) else {
         return secrets;
     };
-    for part in text.expose_secret().split(',').map(str::trim) {
+    let variable = found.variable;
+    for part in found.secret.expose_secret().split(',').map(str::trim) {
         let (tenant, secret) = match part.split_once('=') {
             Some((tenant, secret)) if !part.starts_with("whsec_") => {
                 (Some(tenant.trim()), secret.trim())
@@ -140,7 +161,7 @@ fn secrets(variables: &Variables, errors: &mut Vec<String>) -> Secrets {
                 secrets.entry(tenant_id).or_default().push(secret);
             }
             _ => errors.push(format!(
-                "{SECRETS} holds something that is no secret; {SECRET}"
+                "{variable} holds something that is no secret; {SECRET}"
             )),
         }
     }

@@ -7,16 +7,25 @@ use secrecy::SecretString;
 
 use crate::telemetry::settings::{Variables, variable};
 
+/// A secret, and the variable that it or its file comes from, for messages.
+pub(super) struct Found<'a> {
+    pub(super) secret: SecretString,
+    pub(super) variable: &'a str,
+}
+
 /// The secret in the variable `name`, or else in the first line of the file that the variable
 /// `file_name` names. No message repeats the secret.
-pub(super) fn read(
-    name: &str,
-    file_name: &str,
+pub(super) fn read<'a>(
+    name: &'a str,
+    file_name: &'a str,
     variables: &Variables,
     errors: &mut Vec<String>,
-) -> Option<SecretString> {
+) -> Option<Found<'a>> {
     if let Some(secret) = variable(variables, name) {
-        return Some(secret.into());
+        return Some(Found {
+            secret: secret.into(),
+            variable: name,
+        });
     }
     let file = Path::new(variable(variables, file_name)?);
     let shown = file.display();
@@ -27,7 +36,10 @@ pub(super) fn read(
                 errors.push(format!("{file_name} {shown} has nothing in its first line"));
                 return None;
             }
-            Some(secret.into())
+            Some(Found {
+                secret: secret.into(),
+                variable: file_name,
+            })
         }
         Err(error) => {
             errors.push(format!("{file_name} {shown} cannot be read: {error}"));

@@ -103,7 +103,7 @@ fn a_local_key_does_not_open_a_service_to_the_network() {
 
 #[test]
 fn links_begin_with_the_public_url_or_on_loopback_with_the_address() {
-    let public = ["--public-url", "https://Expenses.Example.com:443/"];
+    let public = ["--public-url", " https://Expenses.Example.com:443/ "];
     for (address, flags, expected) in [
         ("127.0.0.1:8000", &[][..], Some("http://127.0.0.1:8000")),
         ("[::1]:8000", &[], Some("http://[::1]:8000")),
@@ -121,7 +121,7 @@ fn links_begin_with_the_public_url_or_on_loopback_with_the_address() {
         ),
         (
             "127.0.0.1:8000",
-            &["--public-url", ""],
+            &["--public-url", " "],
             Some("http://127.0.0.1:8000"),
         ),
         ("127.0.0.1:8000", &["--no-page"], None),
@@ -132,6 +132,15 @@ fn links_begin_with_the_public_url_or_on_loopback_with_the_address() {
             .page_origin(address.parse().unwrap());
         assert_eq!(origin.as_deref(), expected, "{address} {flags:?}");
     }
+}
+
+#[test]
+fn blanks_around_a_trace_url_do_not_belong_to_it() {
+    for text in [" http://h/{trace_id}\n", "http://h/{trace_id}"] {
+        let config = built(&["--trace-url", text]).unwrap();
+        assert_eq!(config.http.trace_url.unwrap().of("abc"), "http://h/abc");
+    }
+    assert_eq!(built(&["--trace-url", " "]).unwrap().http.trace_url, None);
 }
 
 #[test]

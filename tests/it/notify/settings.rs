@@ -90,6 +90,49 @@ fn the_secret_is_read_from_a_file_too() {
 }
 
 #[test]
+fn a_secret_that_cannot_be_read_is_told_by_the_variable_that_it_comes_from() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "T0KEN\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    for (name, value) in [
+        ("EXPENSE_AGENT_NOTIFY_SECRET", "T0KEN"),
+        ("EXPENSE_AGENT_NOTIFY_SECRET_FILE", path),
+    ] {
+        let errors = built(&["--notify", "https://hooks.example"], &[(name, value)]).unwrap_err();
+        let expected = format!("{name} holds something that is no secret");
+        let errors = errors.0;
+        assert!(
+            errors.iter().any(|error| error.starts_with(&expected)),
+            "{errors:?}"
+        );
+    }
+}
+
+#[test]
+fn a_comma_separates_receivers_only_where_another_one_begins() {
+    for (text, urls) in [
+        (
+            "https://a.example/x?tags=b,c",
+            &["https://a.example/x?tags=b,c"][..],
+        ),
+        (
+            " https://a.example/1,2 , acme = http://b.example/3,4,beta=https://c.example ",
+            &[
+                "https://a.example/1,2",
+                "http://b.example/3,4",
+                "https://c.example/",
+            ],
+        ),
+        (",https://a.example,", &["https://a.example/"]),
+    ] {
+        let notify = with_secret(&["--notify", text], SECRET).unwrap().notify;
+        let receivers = notify.receivers.iter();
+        let read: Vec<_> = receivers.map(|receiver| receiver.url.as_str()).collect();
+        assert_eq!(read, urls, "{text}");
+    }
+}
+
+#[test]
 fn a_message_says_what_is_wrong_and_repeats_neither_url_nor_secret() {
     let secret_of = |n_bytes: usize| {
         use base64::Engine;
