@@ -2,13 +2,14 @@
 //! waits no longer. They are webhooks, signed as [Standard Webhooks](https://www.standardwebhooks.com)
 //! defines, and sent at least once, those of one expense in order.
 //!
-//! `message` is what a notification says, `attempt` is one request to a receiver, and `worker` decides
-//! what is sent when. What is still to be sent is in `ledger::outbox`, so nothing is lost when the
+//! `message` is what a notification says, `attempt` is one request to a receiver, `worker` decides what is
+//! sent when, and `unclaimed` deletes what has no receiver. What is still to be sent is in `ledger::outbox`, so nothing is lost when the
 //! process dies. A receiver that is slow, hostile or gone delays nothing but its own notifications: the
 //! workers hold a handful of them in memory and read nothing of a response but its head.
 
 pub mod attempt;
 pub mod message;
+mod unclaimed;
 pub mod worker;
 
 use std::collections::BTreeSet;

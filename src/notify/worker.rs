@@ -24,6 +24,7 @@ use crate::error_chain::error_chain;
 use crate::ledger::{Claimed, EntriesOf, Ledger, LedgerError};
 use crate::notify::attempt::{Attempt, AttemptResult, Failure, attempt, client};
 use crate::notify::message::Message;
+use crate::notify::unclaimed::Unclaimed;
 use crate::notify::{NotifyConfig, Receiver};
 use crate::telemetry::Instruments;
 use crate::telemetry::spans::delivery::{Delivery, delivery};
@@ -42,7 +43,7 @@ const MAX_BACKOFF: Duration = Duration::from_secs(3600);
 /// The longest wait that a receiver may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// How long after its event a notification is tried again.
-const MAX_AGE: SignedDuration = SignedDuration::from_hours(3 * 24);
+pub(super) const MAX_AGE: SignedDuration = SignedDuration::from_hours(3 * 24);
 /// A lease outlasts an attempt by far, so that it ends only if the process has died.
 const LEASE_OF_TIMEOUTS: u32 = 3;
 
@@ -50,7 +51,10 @@ const LEASE_OF_TIMEOUTS: u32 = 3;
 pub type PageUrl = Arc<dyn Fn(&Decision) -> Option<String> + Send + Sync>;
 
 /// Delivers the notifications of every receiver.
-pub struct Workers(Vec<Worker>);
+pub struct Workers {
+    workers: Vec<Worker>,
+    unclaimed: Unclaimed,
+}
 
 impl Workers {
     /// Workers that have not started.
@@ -65,15 +69,23 @@ impl Workers {
         page_url: PageUrl,
     ) -> Result<Self, reqwest::Error> {
         let names_of = |tenant_id: &str| ledger.recorded_tenants.names_of(tenant_id);
+        let others = || EntriesOf::Others(config.named_tenants().flat_map(names_of).collect());
         let mut workers = Vec::new();
+        let mut receivers = config.receivers.iter();
+        let has_one_for_all = receivers.any(|receiver| receiver.tenant_id.is_none());
+        let unclaimed = Unclaimed {
+            entries: (!has_one_for_all).then(others),
+            ledger: ledger.clone(),
+            clock: clock.clone(),
+        };
         if config.receivers.is_empty() {
-            return Ok(Self(workers));
+            return Ok(Self { workers, unclaimed });
         }
         let client = client(config.timeout)?;
         for receiver in config.receivers.clone() {
             let entries = match &receiver.tenant_id {
                 Some(tenant_id) => EntriesOf::Tenant(names_of(tenant_id)),
-                None => EntriesOf::Others(config.named_tenants().flat_map(names_of).collect()),
+                None => others(),
             };
             workers.push(Worker {
                 receiver,
@@ -86,15 +98,14 @@ impl Workers {
                 page_url: Arc::clone(&page_url),
             });
         }
-        Ok(Self(workers))
+        Ok(Self { workers, unclaimed })
     }
 
     /// Delivers until it is asked to stop, and ends the attempts that are under way by then. One that is
     /// dropped before its end is made again when its lease ends.
     pub async fn run(&self, stop: &CancellationToken) {
-        join_all(self.0.iter().map(|worker| worker.run(stop))).await;
-        // Without receivers there is nothing to do.
-        stop.cancelled().await;
+        let deliver = join_all(self.workers.iter().map(|worker| worker.run(stop)));
+        tokio::join!(deliver, self.unclaimed.run(stop));
     }
 }
 
@@ -114,8 +125,11 @@ struct Worker {
 enum Round {
     /// Nothing was due.
     Idle,
-    /// At least one notification was delivered or given up.
-    Progress,
+    /// The receiver accepted or refused at least one notification.
+    Answered,
+    /// The receiver took none, and at least one entry is gone: it was too old, or has nothing to tell any
+    /// more. The next round follows at once, because those entries must not wait for the receiver.
+    GivenUp,
     /// Every attempt failed, or the ledger did. The receiver asked to wait this long, at least.
     Failed(Duration),
 }
@@ -138,7 +152,8 @@ impl Worker {
                     let added = timeout(PERIOD, added.changed());
                     let _stopped = stop.run_until_cancelled(added).await;
                 }
-                Round::Progress => pauses = self::pauses(MAX_PAUSE),
+                Round::Answered => pauses = self::pauses(MAX_PAUSE),
+                Round::GivenUp => {}
                 Round::Failed(wanted) => {
                     let pause = pauses.next().unwrap_or(MAX_PAUSE).max(wanted);
                     let _stopped = stop.run_until_cancelled(sleep(pause)).await;
@@ -161,24 +176,22 @@ impl Worker {
         // All of them end before an error is returned, or the others would be made twice.
         let attempts = join_all(claimed.iter().map(|entry| self.deliver(entry))).await;
         let attempts: Vec<Option<Attempt>> = attempts.into_iter().collect::<Result<_, _>>()?;
-        let failed = |attempt: &&Option<Attempt>| {
-            attempt
-                .as_ref()
-                .is_some_and(|attempt| attempt.result == AttemptResult::Failed)
+        let attempts: Vec<Attempt> = attempts.into_iter().flatten().collect();
+        let count = |wanted: AttemptResult| {
+            let results = attempts.iter().map(|attempt| attempt.result);
+            results.filter(|result| *result == wanted).count()
         };
-        let n_failed = attempts.iter().filter(failed).count();
-        let first = attempts
-            .iter()
-            .flatten()
-            .find_map(|attempt| attempt.failure);
-        self.log_outage(first, n_failed < attempts.len(), is_failing);
-        if n_failed < attempts.len() {
-            return Ok(Round::Progress);
+        let n_delivered = count(AttemptResult::Delivered);
+        let n_answered = n_delivered + count(AttemptResult::Refused);
+        let failure = attempts.iter().find_map(|attempt| attempt.failure);
+        self.log_outage(failure.filter(|_| n_answered == 0), n_delivered, is_failing);
+        if n_answered > 0 {
+            return Ok(Round::Answered);
         }
-        let waits = attempts
-            .iter()
-            .flatten()
-            .filter_map(|attempt| attempt.retry_after);
+        if count(AttemptResult::Failed) < claimed.len() {
+            return Ok(Round::GivenUp);
+        }
+        let waits = attempts.iter().filter_map(|attempt| attempt.retry_after);
         let wanted = waits.max().unwrap_or_default();
         Ok(Round::Failed(wanted.min(MAX_BACKOFF)))
     }
@@ -215,23 +228,19 @@ impl Worker {
         Ok(Some(attempt))
     }
 
-    /// Logs once that a receiver fails, and once that it works again.
-    fn log_outage(&self, failure: Option<Failure>, has_progress: bool, is_failing: &mut bool) {
+    /// Logs once that a receiver takes nothing, and once that it accepted a notification again.
+    fn log_outage(&self, failure: Option<Failure>, n_delivered: usize, is_failing: &mut bool) {
         let receiver = self.receiver.to_string();
-        match failure {
-            Some(failure) if !has_progress && !*is_failing => {
-                *is_failing = true;
-                tracing::warn!(
-                    receiver,
-                    error = %failure,
-                    "notifications cannot be delivered; each is tried again for three days. Decisions are not affected"
-                );
-            }
-            _ if has_progress && *is_failing => {
-                *is_failing = false;
-                tracing::info!(receiver, "notifications are delivered again");
-            }
-            _ => {}
+        if let Some(failure) = failure.filter(|_| !*is_failing) {
+            *is_failing = true;
+            tracing::warn!(
+                receiver,
+                error = %failure,
+                "notifications cannot be delivered; each is tried again for three days. Decisions are not affected"
+            );
+        } else if n_delivered > 0 && *is_failing {
+            *is_failing = false;
+            tracing::info!(receiver, "notifications are delivered again");
         }
     }
 

@@ -140,6 +140,31 @@ impl Ledger {
         Ok(self.writes.run(&entry.tenant_id, settle).await?)
     }
 
+    /// Deletes the entries whose events happened before a moment, and returns how many there were.
+    ///
+    /// # Errors
+    /// When the database fails. Entries that were not deleted by then stay.
+    pub async fn delete_entries_before(
+        &self,
+        of: &EntriesOf,
+        moment: Timestamp,
+    ) -> Result<u64, LedgerError> {
+        let sql = AssertSqlSafe(format!(
+            "SELECT DISTINCT outbox.tenant_id FROM outbox WHERE outbox.happens_at < $1 AND {}",
+            of.condition()
+        ));
+        let tenants: Vec<(String,)> = of
+            .bind(query(sql).bind(moment.as_millisecond()))
+            .fetch_all(&mut self.pool.acquire().await?)
+            .await?;
+        let mut n_deleted = 0;
+        for (tenant_id,) in &tenants {
+            let delete = DeleteBefore { tenant_id, moment };
+            n_deleted += self.writes.run(tenant_id, delete).await?;
+        }
+        Ok(n_deleted)
+    }
+
     /// Ends the lease of an entry, which is due again at a later time.
     ///
     /// # Errors
@@ -217,6 +242,26 @@ impl LedgerWrite for Claim<'_> {
                 })
             });
         Ok(claimed.collect())
+    }
+}
+
+/// Deletes the entries of a tenant whose events happened before a moment.
+struct DeleteBefore<'a> {
+    tenant_id: &'a str,
+    moment: Timestamp,
+}
+
+impl LedgerWrite for DeleteBefore<'_> {
+    type Output = u64;
+
+    async fn write(&mut self, slot: &mut Slot) -> Result<u64, RecordError> {
+        let sql = "DELETE FROM outbox WHERE tenant_id = $1 AND happens_at < $2";
+        let n_deleted = query(sql)
+            .bind(self.tenant_id)
+            .bind(self.moment.as_millisecond())
+            .execute(slot.transaction())
+            .await?;
+        Ok(n_deleted)
     }
 }
 

@@ -12,7 +12,7 @@ use super::{TIMEOUT, approve, keys, notifying, outbox, until_delivered, waiting}
 use crate::harness::binary::Service;
 use crate::harness::expenses::{id_of, laptop, of_user};
 use crate::harness::store::{TestStore, on_each_store};
-use crate::harness::webhook_receiver::{Answer, Received, SECRET, WebhookReceiver};
+use crate::harness::webhook_receiver::{Answer, Received, SECRET, WebhookReceiver, receiver};
 use crate::harness::{TestApp, poll};
 
 /// How many attempts were made with each result.
@@ -171,6 +171,54 @@ async fn after_three_days_a_notification_is_given_up_and_the_next_of_the_expense
     until_delivered(&store).await;
     app.stop().await;
     assert_eq!(back.kinds(), ["expense.resolved"]);
+}
+
+#[tokio::test]
+async fn what_has_no_receiver_any_more_is_deleted_after_three_days() {
+    on_each_store(async |store| {
+        let (gone, keys) = (WebhookReceiver::spawn().await, keys());
+        gone.always(Answer::Status(500));
+        let app = TestApp::with(notifying(&gone, &store, &keys)).await;
+        waiting(&app).await;
+        gone.wait_for(1).await;
+        app.stop().await;
+        for receivers in [vec![], vec![receiver(Some("beta"), &gone.url())]] {
+            let mut config = notifying(&gone, &store, &keys);
+            config.notify.receivers = receivers;
+            let later = Timestamp::now() + SignedDuration::from_hours(73);
+            let app = TestApp::with_clock(Clock::fixed(later), config).await;
+            // The event of waiting is three days old, the event of being overdue is two days old.
+            poll::until(
+                TIMEOUT,
+                "outbox without what is old",
+                async || match &*outbox(&store).await {
+                    [(kind, 0)] if kind == "expense.overdue" => Ok(()),
+                    rows => Err(rows.to_vec()),
+                },
+            )
+            .await;
+            app.stop().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_receiver_works_again_once_it_accepts_a_notification_and_not_before() {
+    for (second, works_again) in [(404, false), (204, true)] {
+        let (store, receiver) = (TestStore::sqlite(), WebhookReceiver::spawn().await);
+        receiver.script([Answer::Status(500), Answer::Status(second)]);
+        let url = receiver.url();
+        let flags = ["--notify", &url, "--data", store.folder()];
+        let service = Service::start(&flags, &[("EXPENSE_AGENT_NOTIFY_SECRET", SECRET)]).await;
+        service.post(laptop("600.00")).await;
+        receiver.wait_for(2).await;
+        until_delivered(&store).await;
+        let (_, log) = service.stop().await;
+        assert!(log.contains("notifications cannot be delivered"), "{log}");
+        let is_told = log.contains("notifications are delivered again");
+        assert_eq!(is_told, works_again, "{second}:\n{log}");
+    }
 }
 
 #[tokio::test]
