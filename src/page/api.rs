@@ -89,11 +89,10 @@ impl Api {
         if let Some(peer) = viewer.peer {
             request.extensions_mut().insert(ConnectInfo(peer));
         }
-        let response = self.0.clone().oneshot(request).await;
-        let response = response.map_err(|_| Failure::internal())?;
+        let Ok(response) = self.0.clone().oneshot(request).await;
         let status = response.status();
         let bytes = to_bytes(response.into_body(), MAX_ANSWER_BYTES).await;
-        let bytes = bytes.map_err(|_| Failure::internal())?;
+        let bytes = bytes.map_err(|error| Failure::of_error(&error))?;
         let body = serde_json::from_slice(&bytes).unwrap_or_default();
         Ok(Answer { status, body })
     }
@@ -105,5 +104,5 @@ fn request(method: Method, path: &str, body: &Value) -> Result<Request, Failure>
         .uri(path)
         .header(header::CONTENT_TYPE, "application/json")
         .body(Body::from(body.to_string()))
-        .map_err(|_| Failure::internal())
+        .map_err(|error| Failure::of_error(&error))
 }

@@ -1,9 +1,12 @@
 //! Why a request of the page cannot be answered: what is wrong, and what to do. The document that says
 //! so is written in `render`.
 
+use std::error::Error;
+
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use crate::error_chain::error_chain;
 use crate::http::error::{Code, Problem};
 use crate::ledger::LedgerError;
 
@@ -54,13 +57,21 @@ impl Failure {
         })
     }
 
-    pub(super) fn internal() -> Self {
+    /// What failed in the service is in its log.
+    pub(super) fn internal(cause: impl Into<String>) -> Self {
         let detail = "The log of the service says where. Reload the page to try again.";
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "The service failed",
-            detail,
-        )
+        Self {
+            cause: Some(cause.into()),
+            ..Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "The service failed",
+                detail,
+            )
+        }
+    }
+
+    pub(super) fn of_error(error: &dyn Error) -> Self {
+        Self::internal(error_chain(error))
     }
 }
 

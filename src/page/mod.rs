@@ -174,7 +174,8 @@ async fn no_such_view() -> Failure {
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
-    Failure::internal().into_response()
+    // The record of the panic itself comes before this one, and names the place in the code.
+    Failure::internal("a view panicked").into_response()
 }
 
 async fn with_headers(request: Request, next: Next) -> Response {

@@ -78,7 +78,7 @@ pub(super) async fn demo(
     };
     let posting = page.app.decisions.spawn(posting);
     if let Ok(posted) = timeout(wait, posting).await {
-        posted.map_err(|_| Failure::internal())??;
+        posted.map_err(|error| Failure::of_error(&error))??;
     }
     Ok(Redirect::to(&list).into_response())
 }
@@ -86,7 +86,8 @@ pub(super) async fn demo(
 /// Posts the transactions of the demo until one is refused.
 async fn post_demo(api: &Api, viewer: &Viewer, run: Uuid) -> Result<(), Failure> {
     let run_id = run.simple().to_string();
-    let submissions = transactions(Some(&run_id[..8])).map_err(|_| Failure::internal())?;
+    let submissions = transactions(Some(&run_id[..8]));
+    let submissions = submissions.map_err(|error| Failure::of_error(&error))?;
     for (n_decided, submission) in submissions.iter().enumerate() {
         let key = idempotency_key(&format!("demo-{n_decided}"), run);
         let expense = json!(submission);

@@ -93,7 +93,8 @@ impl FromRequestParts<PageState> for Viewer {
 
     async fn from_request_parts(parts: &mut Parts, page: &PageState) -> Result<Self, Failure> {
         let caller = parts.extensions.get::<Caller>().cloned();
-        let caller = caller.ok_or_else(Failure::internal)?;
+        let caller =
+            caller.ok_or_else(|| Failure::internal("the request was not authenticated"))?;
         let tenant_in_url = match &caller {
             Caller::Holder(key) if key.tenant_id.is_some() => None,
             _ => tenant_in_url(parts)?,
@@ -102,7 +103,8 @@ impl FromRequestParts<PageState> for Viewer {
             tenant_id: tenant_in_url.as_deref(),
             user_id: None,
         };
-        let identity = Identity::of(&caller, claimed).ok_or_else(Failure::internal)?;
+        let identity = Identity::of(&caller, claimed);
+        let identity = identity.ok_or_else(|| Failure::internal("the caller was refused"))?;
         let tenants = &page.app.agent.ledger.recorded_tenants;
         Ok(Self {
             identity: Identity {
