@@ -118,11 +118,8 @@ impl Offers {
 
     /// The lowest role of the person that may approve it, if a lower one may only deny it.
     fn lowest_approver(&self) -> Option<String> {
-        let Offer::Allowed(roles) = &self.approve else {
-            return None;
-        };
-        let lowest = roles.iter().flatten().next()?;
-        (self.roles().first() != Some(lowest)).then(|| lowest.to_string())
+        let lowest = lowest_role(&self.approve)?;
+        (self.roles().first() != Some(&lowest)).then(|| lowest.to_string())
     }
 
     /// Whether the person withdraws it without a role: it is their own.
@@ -223,7 +220,7 @@ fn fields(offers: &Offers, form: &Form<'_>) -> Markup {
                 @if is_allowed(&offers.withdraw) { button name="action" value="withdraw" { "Withdraw" } }
             }
             @if let Some(role) = &approver { p.small { "Approving all of it takes the role " b { (role) } " or a higher one." } }
-            (refused_categories(offers))
+            (other_categories(offers, form.stored.decision.category.as_deref()))
             @if offers.can_approve() {
                 p.muted.small { "Approving pays the whole expense, or the amount that you write, which can be less." }
             }
@@ -231,22 +228,37 @@ fn fields(offers: &Offers, form: &Form<'_>) -> Markup {
     }
 }
 
-/// Why an approval of all of it is refused in some categories.
-fn refused_categories(offers: &Offers) -> Markup {
-    let refused = offers
-        .categories
-        .iter()
-        .filter_map(|(category, offer)| match offer {
-            Offer::Refused(refused) if is_allowed(&offers.deny) => {
-                Some((category, &refused.detail))
+/// Why an approval of all of it is refused in some categories, and which role it takes in the others, if
+/// that is not the same one everywhere. The form says this of the decided category elsewhere.
+fn other_categories(offers: &Offers, decided: Option<&str>) -> Markup {
+    let least = offers.roles().first().copied();
+    let asks_for_more = |(_, offer): &(String, Offer)| {
+        matches!(offer, Offer::Allowed(_)) && lowest_role(offer) != least
+    };
+    let has_several_roles = offers.categories.iter().any(asks_for_more);
+    let notes = offers.categories.iter().filter_map(|(category, offer)| {
+        let note = match offer {
+            Offer::Refused(refused) if is_allowed(&offers.deny) => refused.detail.clone(),
+            Offer::Allowed(_) if has_several_roles && decided != Some(category) => {
+                format!("takes the role {} or a higher one", lowest_role(offer)?)
             }
-            _ => None,
-        });
-    let refused: Vec<_> = refused.collect();
+            _ => return None,
+        };
+        Some((category, note))
+    });
+    let notes: Vec<_> = notes.collect();
     html! {
-        @if !refused.is_empty() {
-            ul.small.muted { @for (category, detail) in refused { li { "As " (category) ": " (detail) "." } } }
+        @if !notes.is_empty() {
+            ul.small.muted { @for (category, note) in notes { li { "As " (category) ": " (note) "." } } }
         }
+    }
+}
+
+/// The lowest role in which the person may do what is offered.
+fn lowest_role(offer: &Offer) -> Option<Role> {
+    match offer {
+        Offer::Allowed(roles) => roles.iter().flatten().next().copied(),
+        Offer::Refused(_) => None,
     }
 }
 

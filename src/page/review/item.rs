@@ -8,7 +8,7 @@ use crate::page::decision::{evidence, feedback, head, history, policy, tree};
 use crate::page::failure::Failure;
 use crate::page::resolve::form::{Form, Offers, form};
 use crate::page::review::queue::{Queue, age};
-use crate::page::review::{Address, Told};
+use crate::page::review::{Address, Sent, Told};
 use crate::page::viewer::Viewer;
 
 pub(super) async fn show(
@@ -30,9 +30,7 @@ pub(super) async fn show(
     let offers = Offers::of(page, viewer, stored, address.actor.as_deref()).await?;
     let policies = &page.app.rulebook(&decision.tenant_id).policies;
     let (previous, next) = queue.neighbours(decision.id);
-    let typed = told
-        .filter(|told| told.refused.len() == 1)
-        .map(|told| told.typed);
+    let typed = told.and_then(|told| told.typed(Sent::One));
     Ok(html! {
         section.item aria-label="Decision" {
             p.small {

@@ -105,12 +105,33 @@ impl Address {
     }
 }
 
+/// The forms of the view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    /// The one for the decision that is shown.
+    One,
+    /// The one for the decisions that are ticked.
+    Picked,
+}
+
 /// What a form led to, where some decisions were not resolved.
 struct Told<'a> {
+    form: Sent,
     /// The refusals, each with its decision.
     refused: Vec<(Uuid, Refused)>,
     /// What was typed.
     typed: &'a FormFields,
+}
+
+impl Told<'_> {
+    /// What was typed into a form, if it is the one that was sent.
+    fn typed(&self, form: Sent) -> Option<&FormFields> {
+        (self.form == form).then_some(self.typed)
+    }
+
+    fn is_refused(&self, id: Uuid) -> bool {
+        self.refused.iter().any(|(refused, _)| *refused == id)
+    }
 }
 
 /// `GET /ui/review`
@@ -133,7 +154,7 @@ pub(super) async fn resolve(
     let seen = fields.get("state").unwrap_or_default();
     let id = uuid(item).ok_or_else(|| Failure::not_found("There is no such decision"))?;
     let picked = vec![(id, seen.to_owned())];
-    resolve_each(&page, &viewer, &parameters, &fields, picked).await
+    resolve_each(&page, &viewer, &parameters, (Sent::One, &fields), picked).await
 }
 
 /// `POST /ui/review/picked`: resolves every decision that was picked.
@@ -157,14 +178,14 @@ pub(super) async fn resolve_picked(
             detail,
         ));
     }
-    resolve_each(&page, &viewer, &parameters, &fields, picked).await
+    resolve_each(&page, &viewer, &parameters, (Sent::Picked, &fields), picked).await
 }
 
 async fn resolve_each(
     page: &PageState,
     viewer: &Viewer,
     parameters: &[(String, String)],
-    fields: &FormFields,
+    (form, fields): (Sent, &FormFields),
     picked: Vec<(Uuid, String)>,
 ) -> Result<Response, Failure> {
     let mut resolved = Vec::new();
@@ -187,6 +208,7 @@ async fn resolve_each(
     address.item = Some(*first);
     let status = why.status;
     let told = Told {
+        form,
         refused,
         typed: fields,
     };
@@ -214,7 +236,7 @@ async fn render(
         (outcomes(viewer, &resolved, told.as_ref()))
         (queue.tabs(viewer, &address))
         div.review .chosen[address.item.is_some()] {
-            (queue.list(page, viewer, &address, shown))
+            (queue.list(page, viewer, &address, shown, told.as_ref()))
             @match &item {
                 Some(stored) => { (item::show(page, viewer, &address, stored, &queue, told.as_ref()).await?) }
                 None => { section.item { p { "Nothing waits here." } } }

@@ -15,7 +15,7 @@ use crate::ledger::{LedgerError, Page, PageRequest, StoredDecision};
 use crate::page::PageState;
 use crate::page::format;
 use crate::page::resolve::form::{actor_field, role_field};
-use crate::page::review::{Address, PER_PAGE, PICKED_PATH};
+use crate::page::review::{Address, PER_PAGE, PICKED_PATH, Sent, Told};
 use crate::page::viewer::Viewer;
 
 /// A page of the queue.
@@ -110,14 +110,19 @@ impl Queue {
         }
     }
 
-    /// The page of the queue, with the form that resolves several at once.
+    /// The page of the queue, with the form that resolves several at once. If some were refused, these
+    /// stay ticked, and the form has what was typed.
     pub(super) fn list(
         &self,
         page: &PageState,
         viewer: &Viewer,
         address: &Address,
         shown: Option<Uuid>,
+        told: Option<&Told<'_>>,
     ) -> Markup {
+        let typed = told.and_then(|told| told.typed(Sent::Picked));
+        let is_picked = |id| typed.is_some() && told.is_some_and(|told| told.is_refused(id));
+        let typed = |name: &'static str| typed.and_then(|typed| typed.get(name));
         let now = page.app.clock.now();
         let action = address.at(shown).href_of(PICKED_PATH, viewer);
         let key = viewer.identity.api_key.as_ref();
@@ -126,7 +131,7 @@ impl Queue {
                 form data-once method="post" action=(action) {
                     ol.waiting {
                         @for (stored, state) in self.page.decisions.iter().zip(&self.states) {
-                            (entry(stored, state, viewer, address, shown, now))
+                            (entry(stored, (state, is_picked(stored.decision.id)), viewer, address, shown, now))
                         }
                     }
                     @if address.after.is_some() || self.page.next.is_some() {
@@ -141,14 +146,15 @@ impl Queue {
                     }
                     @if let Some(key) = key.filter(|key| !key.roles.is_empty() && !self.page.decisions.is_empty()) {
                         @let roles = highest_first(&key.roles);
+                        @let lowest = roles.last().map(|role| role.to_string());
                         fieldset {
                             legend { "With the ticked ones" }
                             div.fields {
                                 @if key.user_id.is_none() { (actor_field(address.actor.as_deref())) }
                                 // The lowest, so that nothing is set aside unless the person asks for it.
-                                (role_field(&roles, roles.last().map(|role| role.to_string()).as_deref()))
+                                (role_field(&roles, typed("role").or(lowest.as_deref())))
                             }
-                            label { "Reason for all of them" textarea name="reason" rows="2" required maxlength=(MAX_TEXT_CHARS) {} }
+                            label { "Reason for all of them" textarea name="reason" rows="2" required maxlength=(MAX_TEXT_CHARS) { (typed("reason").unwrap_or_default()) } }
                             p.actions {
                                 button name="action" value="approve" { "Approve them" } " "
                                 button name="action" value="deny" { "Deny them" }
@@ -179,7 +185,7 @@ fn highest_first(roles: &[Role]) -> Vec<Role> {
 
 fn entry(
     stored: &StoredDecision,
-    state: &str,
+    (state, is_picked): (&str, bool),
     viewer: &Viewer,
     address: &Address,
     shown: Option<Uuid>,
@@ -191,7 +197,7 @@ fn entry(
     let failed = decision.failed_types();
     html! {
         li .shown[is_shown] {
-            input type="checkbox" name="picked" value=(format!("{}:{state}", decision.id))
+            input type="checkbox" name="picked" value=(format!("{}:{state}", decision.id)) checked[is_picked]
                 aria-label=(format!("Pick {} {}", expense.amount, expense.currency));
             a href=(address.at(Some(decision.id)).href(viewer)) aria-current=[is_shown.then_some("true")] {
                 span.line {

@@ -207,6 +207,10 @@ async fn an_exception_is_announced_with_the_role_that_may_grant_it() {
         "{of_vp}"
     );
     assert!(of_vp.contains("<option selected>vp</option>"), "{of_vp}");
+    assert!(
+        of_vp.contains("As travel: takes the role manager or a higher one."),
+        "{of_vp}"
+    );
 }
 
 #[tokio::test]
