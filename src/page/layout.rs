@@ -57,7 +57,12 @@ fn who(page: &PageState, viewer: &Viewer, path: &str) -> Markup {
                 }
             } @else if page.app.access.local_key().is_some() {
                 // The script looks for the mark before it takes a key from the address.
-                a href=(viewer.href(login::PATH, &[("next", &viewer.href(path, &[]))])) data-takes-key { "Log in" }
+                @let form = viewer.href(login::PATH, &[("next", &viewer.href(path, &[]))]);
+                a href=(form) data-takes-key { "Log in" }
+                noscript {
+                    span { "Without JavaScript, the link with a key does not log you in: copy the key after "
+                        code { "#key=" } " into the form at " a href=(form) { (login::PATH) } "." }
+                }
             }
         }
     }

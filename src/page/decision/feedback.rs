@@ -38,7 +38,9 @@ pub(super) fn section(
     policies: &Policies,
     (actor, typed): (Option<&str>, Option<&FormFields>),
 ) -> Markup {
-    let action = head::path_below(viewer, stored.decision.id, "feedback");
+    // With the fragment, the browser stays at this section when the form is refused.
+    let path = head::path_below(viewer, stored.decision.id, "feedback");
+    let action = format!("{path}#feedback");
     html! {
         @if feedback.is_empty() { p.muted { "None yet." } }
         (list(feedback, |given| {

@@ -1,5 +1,6 @@
 //! What a click does: it resolves, it is refused in the words of the API, or it comes too late.
 
+use futures_util::future::join_all;
 use serde_json::json;
 
 use super::{Office, Person, hidden, view_of};
@@ -90,6 +91,39 @@ async fn a_click_on_a_decision_that_changed_meanwhile_does_nothing_until_it_is_r
 }
 
 #[tokio::test]
+async fn of_several_people_who_act_at_once_one_resolves_it_and_the_others_are_told_who() {
+    let office = Office::open().await;
+    let pending = office.decide(laptop("1000.00")).await;
+    let manager = office.person("ea_manager");
+    let state = hidden(&manager.get(&view_of(&pending)).await.html, "state").to_owned();
+    let path = format!("{}/resolution", view_of(&pending));
+    let clicks = (0..8).map(|n| {
+        let (manager, path, state) = (&manager, &path, &state);
+        async move {
+            let actor = format!("person-{n}");
+            let fields = [
+                ("state", &**state),
+                ("role", "manager"),
+                ("actor", &*actor),
+                ("reason", "Fine."),
+                ("action", "approve"),
+            ];
+            manager.post(path, &fields).await
+        }
+    });
+    let seen = join_all(clicks).await;
+    let (resolved, refused): (Vec<_>, Vec<_>) = seen.iter().partition(|seen| seen.status == 303);
+    assert_eq!(resolved.len(), 1);
+    let now = office.read(&pending).await;
+    let winner = now["resolution"]["actor"].as_str().unwrap();
+    for seen in refused {
+        assert_eq!(seen.status, 409, "{}", seen.html);
+        let told = format!("resolved: approved by {winner}, as manager at ");
+        assert!(seen.html.contains(&told), "{}", seen.html);
+    }
+}
+
+#[tokio::test]
 async fn several_decisions_are_resolved_with_one_reason_and_each_refusal_is_told() {
     let office = Office::open().await;
     let fine = office.decide(laptop("1000.00")).await;
@@ -132,6 +166,18 @@ async fn several_decisions_are_resolved_with_one_reason_and_each_refusal_is_told
             .contains("This decision changed since you opened it"),
         "the stale one: {}",
         told.html
+    );
+
+    // What was refused stays ticked, and the reason need not be typed again.
+    let form = told
+        .html
+        .split("action=\"/ui/review/picked")
+        .nth(1)
+        .unwrap();
+    assert!(form.contains(">Checked together.</textarea>"), "{form}");
+    assert!(
+        form.contains(&format!("value=\"{}\" checked", picks[1])),
+        "{form}"
     );
 
     let nothing = ben
@@ -203,6 +249,10 @@ async fn feedback_is_given_and_taken_back_by_its_author() {
     let view = ana.get(&view_of(&pending)).await.html;
     assert!(view.contains("None yet."), "{view}");
     // A note without a comment is refused, in words, and the rest of the page is still there.
+    assert!(
+        view.contains(&format!("action=\"{path}#feedback\"")),
+        "{view}"
+    );
     let empty = ana.post(&path, &[("say", "note:")]).await;
     assert_eq!(empty.status, 422);
     assert!(
@@ -228,6 +278,8 @@ async fn without_a_key_the_page_shows_everything_and_resolves_nothing() {
         view.html
     );
     assert!(!view.html.contains("<form class=\"resolve\""));
+    let (_, without_script) = view.html.split_once("<noscript>").unwrap();
+    assert!(without_script.contains(">/ui/login</a>"), "{}", view.html);
     let state = "any";
     let path = format!("{}/resolution", view_of(&pending));
     let fields = [
