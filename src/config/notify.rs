@@ -72,8 +72,8 @@ impl NotifySettings {
     }
 }
 
-/// The receivers of a text with several of them, each without blanks around it. A comma separates two
-/// only if another receiver begins behind it: a URL may contain commas too.
+/// The receivers of a text with several of them, each without blanks and commas around it. A comma
+/// separates two only if another receiver begins behind it: a URL may contain commas too.
 fn receiver_texts(text: &str) -> Vec<&str> {
     let begins_receiver = |rest: &str| {
         let until_scheme = rest.split("://").next().unwrap_or_default();
@@ -88,12 +88,13 @@ fn receiver_texts(text: &str) -> Vec<&str> {
         .rev()
     {
         let (before, after) = rest.split_at(index);
-        texts.push(after[1..].trim());
+        texts.push(after);
         rest = before;
     }
-    texts.push(rest.trim());
-    texts.reverse();
-    texts
+    texts.push(rest);
+    let is_around = |c: char| c == ',' || c.is_whitespace();
+    let trimmed = texts.into_iter().map(|text| text.trim_matches(is_around));
+    trimmed.rev().collect()
 }
 
 fn has_receiver(config: &NotifyConfig, new: &Receiver) -> bool {

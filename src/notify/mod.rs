@@ -17,10 +17,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use reqwest::Url;
 
 use crate::ledger::Notified;
 use crate::notify::message::Secret;
+
+/// How long after its event a notification is tried again.
+const MAX_AGE: SignedDuration = SignedDuration::from_hours(3 * 24);
 
 /// Who is notified, and how.
 #[derive(Clone, Debug, Default)]

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::error_chain::error_chain;
 use crate::ledger::{EntriesOf, Ledger};
-use crate::notify::worker::MAX_AGE;
+use crate::notify::MAX_AGE;
 
 /// How often such entries are looked for.
 const PERIOD: Duration = Duration::from_secs(3600);

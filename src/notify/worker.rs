@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::future::join_all;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +25,7 @@ use crate::ledger::{Claimed, EntriesOf, Ledger, LedgerError};
 use crate::notify::attempt::{Attempt, AttemptResult, Failure, attempt, client};
 use crate::notify::message::Message;
 use crate::notify::unclaimed::Unclaimed;
-use crate::notify::{NotifyConfig, Receiver};
+use crate::notify::{MAX_AGE, NotifyConfig, Receiver};
 use crate::telemetry::Instruments;
 use crate::telemetry::spans::delivery::{Delivery, delivery};
 
@@ -42,8 +42,6 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 const MAX_BACKOFF: Duration = Duration::from_secs(3600);
 /// The longest wait that a receiver may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
-/// How long after its event a notification is tried again.
-pub(super) const MAX_AGE: SignedDuration = SignedDuration::from_hours(3 * 24);
 /// A lease outlasts an attempt by far, so that it ends only if the process has died.
 const LEASE_OF_TIMEOUTS: u32 = 3;
 
