@@ -11,6 +11,7 @@ use crate::page::viewer::Viewer;
 use crate::page::{PageState, format, list};
 use crate::policy::condition::{Conditions, Lists};
 use crate::policy::rule::{ReceiptForm, Rule, RuleKind};
+use crate::policy::unit::PerUnit;
 use crate::policy::{Policies, Policy};
 
 /// The path of the view.
@@ -112,7 +113,11 @@ fn demand(rule: &Rule, policy: &Policy) -> Markup {
     };
     html! {
         @match &rule.kind {
-            RuleKind::Cap { counter, max } => {
+            RuleKind::Cap { max, per_unit: Some(PerUnit { unit, most }), .. } => {
+                "at most " (max) " " (policy.currency) " for each " (unit)
+                @if let Some(most) = most { ", at most " (most) " of them" }
+            }
+            RuleKind::Cap { counter, max, .. } => {
                 "at most " (amount(*max, policy)) " for one " (counter.per)
                 @if let Some(start) = counter.begins { " that begins on " (start) }
                 @if let Some(by) = counter.by { " and " (by) }

@@ -134,7 +134,15 @@ impl RuleFacts {
             ..terms(above, Window::Expense)
         };
         match &self.rule.kind {
-            RuleKind::Cap { counter, max } => terms(*max, counter.per),
+            RuleKind::Cap {
+                max,
+                per_unit: Some(per_unit),
+                ..
+            } => match per_unit.limit(*max, subject.facts, subject.amount.scale()) {
+                Ok(limit) => terms(limit, Window::Expense),
+                Err(missing) => lacking(missing, RuleKind::LACKING),
+            },
+            RuleKind::Cap { counter, max, .. } => terms(*max, counter.per),
             RuleKind::Approval { above, .. } => terms(*above, Window::Expense),
             RuleKind::ApprovalAlways { .. } => forbidden_if(true),
             RuleKind::Receipt { above, form, .. } => {

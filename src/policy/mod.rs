@@ -14,6 +14,7 @@ pub mod rule;
 mod schema;
 pub mod stated;
 pub mod subject;
+pub mod unit;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

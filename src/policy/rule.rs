@@ -15,6 +15,7 @@ use crate::policy::condition::Conditions;
 use crate::policy::effect::{ChosenEffect, Effect};
 use crate::policy::mcc::Codes;
 use crate::policy::phrase::Phrase;
+use crate::policy::unit::PerUnit;
 
 /// One rule of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -40,7 +41,7 @@ impl Rule {
     /// The id, what is added up, and the amount of a cap.
     pub fn cap(&self) -> Option<(&str, &Counter, Decimal)> {
         match &self.kind {
-            RuleKind::Cap { counter, max } => Some((&self.id, counter, *max)),
+            RuleKind::Cap { counter, max, .. } => Some((&self.id, counter, *max)),
             _ => None,
         }
     }
@@ -62,6 +63,15 @@ impl Rule {
             } => facts.extend(required),
             RuleKind::Advance { .. } => {
                 facts.insert(FactName::TravelDate);
+            }
+            RuleKind::Cap {
+                per_unit: Some(per_unit),
+                ..
+            } => {
+                facts.extend([per_unit.unit.fact()]);
+                if per_unit.unit.fact() == FactName::Distance {
+                    facts.insert(FactName::DistanceUnit);
+                }
             }
             RuleKind::Cap { .. }
             | RuleKind::Approval { .. }
@@ -126,6 +136,9 @@ pub enum RuleKind {
         counter: Counter,
         /// The most that is allowed.
         max: Decimal,
+        /// What `max` is multiplied by; absent if by nothing. Only for a cap on one expense.
+        #[serde(flatten)]
+        per_unit: Option<PerUnit>,
     },
     /// A role must approve an expense above an amount; the amount itself needs no approval.
     Approval {

@@ -189,6 +189,7 @@ fn the_tighter_of_two_exceeded_caps_limits_what_can_be_paid() {
             kind: RuleKind::Cap {
                 counter: per.into(),
                 max: dec(max),
+                per_unit: None,
             },
             text: id.to_owned(),
             exception: None,

@@ -372,3 +372,53 @@ fn the_shipped_effects_are_those_of_the_kinds() {
     let receipt = kind("kind = \"receipt\"\nabove = \"25.00\"");
     assert_eq!(receipt.approver(), Some(Role::Manager));
 }
+
+#[test]
+fn a_cap_grows_with_people_nights_and_distance_and_includes_its_limit() {
+    use FactName::{Attendees, Distance, DistanceUnit, Nights};
+    let head = "unit = \"attendee\"\nmax = \"50.00\"";
+    let night = "unit = \"night\"\nmax = \"150.00\"\nmost = 3";
+    let km = "unit = \"km\"\nmax = \"0.2985\"";
+    let driven = |far, unit| vec![(Distance, far), (DistanceUnit, unit)];
+    for (lines, amount, known, expected) in [
+        (head, "200.00", vec![(Attendees, "4")], "approved"),
+        (head, "200.01", vec![(Attendees, "4")], "denied"),
+        (
+            head,
+            "0.01",
+            vec![],
+            "needs_approval by manager, lacks attendees",
+        ),
+        (night, "450.00", vec![(Nights, "3")], "approved"),
+        (night, "450.01", vec![(Nights, "3")], "denied"),
+        (night, "450.00", vec![(Nights, "4")], "approved"),
+        (night, "450.01", vec![(Nights, "4")], "denied"),
+        // 12.5 km are 3.73125, which is rounded up to 3.74.
+        (km, "3.74", driven("12.5", "km"), "approved"),
+        (km, "3.75", driven("12.5", "km"), "denied"),
+        (
+            km,
+            "3.74",
+            driven("12.5", "mile"),
+            "needs_approval by manager, lacks distance",
+        ),
+        (
+            km,
+            "3.74",
+            vec![],
+            "needs_approval by manager, lacks distance",
+        ),
+    ] {
+        let facts = facts(&known);
+        let subject = Subject {
+            facts: &facts,
+            ..expense(amount)
+        };
+        let verdict = verdict_of(&format!("kind = \"cap\"\n{lines}"), &subject);
+        assert_eq!(
+            told(verdict.as_ref()),
+            expected,
+            "{lines} of {amount} with {known:?}"
+        );
+    }
+}

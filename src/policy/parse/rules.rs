@@ -3,15 +3,17 @@
 use strum::VariantNames;
 use toml::de::DeValue;
 
+use crate::domain::counter::Counter;
 use crate::domain::facts::FactName;
 use crate::domain::money::Currency;
-use crate::domain::ruling::{Role, Ruling};
+use crate::domain::ruling::{Role, Ruling, Window};
 use crate::policy::effect::{ChosenEffect, Effect};
 use crate::policy::mcc::Codes;
 use crate::policy::parse::counter::{Loaded, parse_counter};
 use crate::policy::parse::{CODES, NAME, PHRASE, conditions};
 use crate::policy::phrase::Phrase;
 use crate::policy::rule::{KindName, ReceiptForm, Rule, RuleKind};
+use crate::policy::unit::{PerUnit, Unit};
 use crate::toml_reader::Source;
 use crate::toml_reader::table::{Table, filled_list, list, values};
 use crate::toml_reader::values::{TEXT, filled_text, name, one_of};
@@ -71,11 +73,15 @@ fn parse_kind(
     // Every key is read before the first `?`, so that one wrong key does not hide another.
     Some(match kind? {
         KindName::Cap => {
+            if table.has("unit") {
+                return unit_cap(source, table, currency);
+            }
             let counter = parse_counter(source, table, loaded);
             let max = table.amount(source, "max", currency);
             RuleKind::Cap {
                 counter: counter?,
                 max: max?,
+                per_unit: None,
             }
         }
         KindName::Approval => {
@@ -163,6 +169,35 @@ fn parse_kind(
                 days: days?,
             }
         }
+    })
+}
+
+/// A cap for each person, night or distance. It is always a cap on one expense.
+fn unit_cap(
+    source: &mut Source<'_>,
+    table: &mut Table<'_, '_>,
+    currency: Currency,
+) -> Option<RuleKind> {
+    let unit = table.required(source, "unit", &one_of(Unit::VARIANTS), |unit| {
+        unit.as_str()?.parse::<Unit>().ok()
+    });
+    let decimals = unit.map_or(0, |unit| unit.decimals(currency.minor_digits()));
+    let accepted = format!("a decimal with at most {decimals} decimals, in quotes");
+    let max = table.decimal(source, "max", decimals, &accepted);
+    let most = table.optional(source, "most", "a whole number from 1 to 999", |most| {
+        days(most).filter(|most| (1..=999).contains(most))
+    });
+    let only = "\"expense\", or leave it out: a cap with `unit` is for one expense";
+    table.optional(source, "per", only, |per| {
+        (per.as_str()? == "expense").then_some(())
+    })?;
+    Some(RuleKind::Cap {
+        counter: Counter::per(Window::Expense),
+        max: max?,
+        per_unit: Some(PerUnit {
+            unit: unit?,
+            most: most?,
+        }),
     })
 }
 
