@@ -12,13 +12,15 @@ use crate::agent::ask::StepRun;
 use crate::agent::prompts::facts::{DecideFacts, PolicyFacts};
 use crate::agent::validate::{self, AnswerRef};
 use crate::domain::cap::Cap;
+use crate::domain::counter::Counter;
 use crate::domain::decision::PolicyRef;
 use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::domain::facts::FactName;
-use crate::domain::ruling::{Role, Ruling};
+use crate::domain::ruling::{Finding, Role, Ruling};
 use crate::domain::step::Step;
 use crate::ledger::{Ledger, LedgerError, Reservation, ReservedCap};
 use crate::policy::Policy;
+use crate::policy::allowance::UnknownPlace;
 use crate::policy::evaluate::{CapUsage, RuleFacts, Verdict, evaluate};
 use crate::policy::stated::Stated;
 use crate::rulebook::Rulebook;
@@ -81,7 +83,7 @@ impl Found {
         judged: &JudgedExpense,
         converted_amount: Option<ConvertedAmount>,
         usage: &CapUsage,
-    ) -> Self {
+    ) -> Result<Self, String> {
         let mut facts = DecideFacts {
             category: policy.category.clone(),
             today: judged.today,
@@ -94,17 +96,18 @@ impl Found {
             },
         };
         let rules = policy.rules_for(&facts.subject());
-        let with_usage = rules.iter().map(|rule| RuleFacts::new(rule, usage));
-        facts.policy.rules = with_usage.collect();
+        let with_usage = rules.iter().map(|rule| {
+            let rule = rule.at(&facts.subject())?;
+            Ok(RuleFacts::new(&rule, usage))
+        });
+        let with_usage: Result<_, UnknownPlace> = with_usage.collect();
+        facts.policy.rules = with_usage.map_err(|error| error.to_string())?;
         let subject = facts.subject();
         let verdict = evaluate(&facts.policy.rules, &subject);
-        let caps = facts.policy.rules.iter().filter_map(|rule| {
-            let counter = rule.counter()?;
-            let found = rule.assess(&subject);
-            let (limit, used) = (found.limit, found.used);
-            Some(Cap::new(found.rule, counter, &judged.expense, limit, used))
-        });
-        Self {
+        let rules_with_usage = facts.policy.rules.iter();
+        let caps = rules_with_usage.filter_map(|rule| rule.limit(&subject));
+        let caps: Vec<(&Counter, Finding)> = caps.collect();
+        Ok(Self {
             policy: PolicyRef {
                 id: policy.category.clone(),
                 version: policy.version.clone(),
@@ -112,18 +115,23 @@ impl Found {
                 rules: rules.iter().map(|rule| rule.id.clone()).collect(),
             },
             uncorroborated_limit: policy.uncorroborated_limit,
-            caps: caps.collect(),
+            caps: caps
+                .iter()
+                .map(|(counter, found)| {
+                    let (rule, limit, used) = (found.rule.clone(), found.limit, found.used);
+                    Cap::new(rule, counter, &judged.expense, limit, used)
+                })
+                .collect(),
             reservation: Reservation {
                 category: policy.category.clone(),
                 amount: facts.subject().amount,
                 currency: policy.currency,
-                caps: rules
-                    .iter()
-                    .filter_map(|rule| rule.cap())
-                    .map(|(rule, counter, max)| ReservedCap {
-                        rule: rule.to_owned(),
+                caps: caps
+                    .into_iter()
+                    .map(|(counter, found)| ReservedCap {
+                        rule: found.rule,
                         counter: counter.clone(),
-                        max,
+                        max: found.limit,
                     })
                     .collect(),
                 // A split rule that has a finding already asks its role for approval, so a purchase
@@ -144,7 +152,7 @@ impl Found {
             decision_schema: Arc::clone(&policy.decision_schema),
             stated: Arc::clone(&policy.stated),
             facts,
-        }
+        })
     }
 }
 
@@ -163,13 +171,21 @@ pub async fn lookup(
     let mut run = StepRun::begin(Step::PolicyLookup, judged.arrived);
     run.report.attempts = 1;
     let usable = usable_policy(&judged.rulebook, category, expense);
-    let found = match &usable {
+    let looked_up = match usable {
         Ok((policy, converted_amount)) => {
             let usage = ledger.usage(&judged.tenant_id, policy, expense).await?;
-            Some(Found::new(policy, judged, converted_amount.clone(), &usage))
+            Found::new(policy, judged, converted_amount, &usage)
         }
-        Err(_) => None,
+        Err(reason) => Err(reason),
     };
+    let result = match &looked_up {
+        Ok(found) => {
+            let PolicyRef { id, version, .. } = &found.policy;
+            Ok(format!("{id} version {version} is in force"))
+        }
+        Err(reason) => Err(reason.clone()),
+    };
+    let found = looked_up.ok();
     let ambiguity = match &found {
         Some(found) => ambiguity(ledger, judged, found, rivals).await?,
         None => None,
@@ -179,8 +195,6 @@ pub async fn lookup(
         attempt: 1,
         response_id: None,
     };
-    let result = usable
-        .map(|(policy, _)| format!("{} version {} is in force", policy.category, policy.version));
     run.report.error = result.as_ref().err().cloned();
     run.report.result = found.as_ref().map(|found| found.policy.id.clone());
     run.validations
@@ -204,7 +218,7 @@ pub fn judge(
     usage: impl FnOnce(&Policy) -> CapUsage,
 ) -> Result<Found, String> {
     let (policy, converted_amount) = usable_policy(&judged.rulebook, category, &judged.expense)?;
-    Ok(Found::new(policy, judged, converted_amount, &usage(policy)))
+    Found::new(policy, judged, converted_amount, &usage(policy))
 }
 
 /// Compares the verdict with those of the rivals. A rival that has no policy to judge the expense
@@ -221,14 +235,19 @@ async fn ambiguity(
     let mut categories = Vec::new();
     let mut approver = found.verdict.approver;
     for rival in rivals {
-        let is_stricter = match usable_policy(&judged.rulebook, rival, &judged.expense) {
+        let other = match usable_policy(&judged.rulebook, rival, &judged.expense) {
             Ok((policy, converted_amount)) => {
                 let usage = ledger
                     .usage(&judged.tenant_id, policy, &judged.expense)
                     .await?;
-                let other = Found::new(policy, judged, converted_amount, &usage).verdict;
-                approver = approver.max(other.approver);
-                other.is_stricter_than(&found.verdict)
+                Found::new(policy, judged, converted_amount, &usage)
+            }
+            Err(reason) => Err(reason),
+        };
+        let is_stricter = match other {
+            Ok(Found { verdict, .. }) => {
+                approver = approver.max(verdict.approver);
+                verdict.is_stricter_than(&found.verdict)
             }
             Err(_) => true,
         };

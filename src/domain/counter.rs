@@ -12,7 +12,7 @@ use strum::{Display, EnumIter, EnumString, IntoEnumIterator as _, VariantNames};
 use utoipa::ToSchema;
 
 use crate::domain::expense::{Expense, calendar_date};
-use crate::domain::facts::FactName;
+use crate::domain::facts::{FactName, Facts};
 use crate::domain::ruling::Window;
 
 /// The expenses that count together.
@@ -81,7 +81,7 @@ pub struct Period {
 
 impl Counter {
     /// The expenses of the policy's own category in a window.
-    pub fn per(window: Window) -> Self {
+    pub const fn per(window: Window) -> Self {
         Self {
             per: window,
             begins: None,
@@ -138,11 +138,16 @@ impl Counter {
         (first, last, first.to_string())
     }
 
+    /// The fact that it needs and that is not known.
+    pub fn lacks(&self, facts: &Facts) -> Option<FactName> {
+        self.by.map(By::fact).filter(|name| !facts.has(*name))
+    }
+
     /// The name of the window of an expense; `None` for a window of one expense, and if the expense
     /// does not say which one it is in.
     pub fn key(&self, expense: &Expense) -> Option<String> {
         match self.per {
-            _ if self.by.is_some_and(|by| !expense.facts.has(by.fact())) => None,
+            _ if self.lacks(&expense.facts).is_some() => None,
             Window::Trip => expense.trip_id.clone(),
             _ => self.period(expense.date).map(|period| period.key),
         }

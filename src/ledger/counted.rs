@@ -39,7 +39,7 @@ impl Ledger {
             currency: policy.currency,
         };
         let days = policy.splits().map(|(_, days, _)| days).max();
-        let counters: Vec<&Counter> = policy.caps().map(|(_, counter, _)| counter).collect();
+        let counters: Vec<&Counter> = policy.caps().map(|(_, counter)| counter).collect();
         let mut db = self.pool.acquire().await?;
         Ok(used(&mut db, &scope, expense, &counters, days).await?)
     }
@@ -66,7 +66,7 @@ impl Range {
             last: key,
         };
         match (counter.per, counter.by) {
-            (_, Some(by)) if !expense.facts.has(by.fact()) => None,
+            _ if counter.lacks(&expense.facts).is_some() => None,
             (Window::Trip, _) => {
                 let trip_id = expense.trip_id.as_deref()?;
                 Some(one(Window::Trip, trip_key(trip_id)))

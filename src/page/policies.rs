@@ -9,6 +9,7 @@ use crate::page::failure::Failure;
 use crate::page::layout::document;
 use crate::page::viewer::Viewer;
 use crate::page::{PageState, format, list};
+use crate::policy::allowance::Allowance;
 use crate::policy::condition::{Conditions, Lists};
 use crate::policy::rule::{ReceiptForm, Rule, RuleKind};
 use crate::policy::unit::PerUnit;
@@ -123,6 +124,7 @@ fn demand(rule: &Rule, policy: &Policy) -> Markup {
                 @if let Some(by) = counter.by { " and " (by) }
                 @if !counter.over.is_empty() { ", over " (joined(&counter.over)) }
             }
+            RuleKind::Allowance(allowance) => { (day_away(allowance, policy)) }
             RuleKind::Approval { above, role } => { "above " (amount(*above, policy)) ", approval by a " (role) }
             RuleKind::ApprovalAlways { role } => { "always approval by a " (role) }
             RuleKind::Receipt { above, form, .. } => {
@@ -167,6 +169,22 @@ fn conditions(conditions: &Conditions) -> Markup {
     html! {
         @if !conditions.when.is_empty() { "; only if " (in_words(&conditions.when)) }
         @if !conditions.unless.is_empty() { "; not if " (in_words(&conditions.unless)) }
+    }
+}
+
+fn day_away(allowance: &Allowance, policy: &Policy) -> Markup {
+    let meals = allowance.meals.iter();
+    let meals: Vec<String> = meals.map(|(meal, off)| format!("{meal} {off}")).collect();
+    html! {
+        @match (allowance.full, allowance.part, &allowance.table) {
+            (Some(full), Some(part), _) => {
+                "at most " (amount(full, policy)) " for a day away, " (amount(part, policy)) " for a part of one"
+            }
+            (_, _, table) => {
+                "at most what the table " @if let Some(table) = table { code { (table) } } " says of a day at a place"
+            }
+        }
+        @if !meals.is_empty() { ", less for meals that others paid for: " (meals.join(", ")) }
     }
 }
 

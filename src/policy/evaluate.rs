@@ -79,9 +79,10 @@ impl RuleFacts {
     /// Combines a rule with the usage of its window.
     pub fn new(rule: &Rule, usage: &CapUsage) -> Self {
         let used = match &rule.kind {
-            RuleKind::Cap { counter, .. } => usage.of(counter),
             RuleKind::Split { days, limit, .. } => usage.at_merchant(*days, *limit),
-            _ => Decimal::ZERO,
+            _ => rule
+                .counter()
+                .map_or(Decimal::ZERO, |counter| usage.of(counter)),
         };
         // The model must not know who could grant an exception, and sees only rules that hold.
         Self {
@@ -91,14 +92,6 @@ impl RuleFacts {
                 ..rule.clone()
             },
             used,
-        }
-    }
-
-    /// What the rule adds up, if it is a cap.
-    pub fn counter(&self) -> Option<&Counter> {
-        match &self.rule.kind {
-            RuleKind::Cap { counter, .. } => Some(counter),
-            _ => None,
         }
     }
 
@@ -123,9 +116,9 @@ impl RuleFacts {
             terms(limit, Window::Expense)
         };
         // What a rule cannot judge for want of a fact is asked of a person.
-        let lacking = |missing: Missing, effect: Effect| Terms {
+        let lacking = |missing: Vec<Missing>, effect: Effect| Terms {
             effect,
-            missing: vec![missing],
+            missing,
             ..forbidden_if(true)
         };
         // What has to be submitted only above an amount.
@@ -140,9 +133,19 @@ impl RuleFacts {
                 ..
             } => match per_unit.limit(*max, subject.facts, subject.amount.scale()) {
                 Ok(limit) => terms(limit, Window::Expense),
-                Err(missing) => lacking(missing, RuleKind::LACKING),
+                Err(missing) => lacking(vec![missing], RuleKind::LACKING),
             },
-            RuleKind::Cap { counter, max, .. } => terms(*max, counter.per),
+            RuleKind::Cap { counter, max, .. } => match counter.lacks(subject.facts) {
+                Some(fact) => lacking(vec![Missing::Fact(fact)], RuleKind::LACKING),
+                None => terms(*max, counter.per),
+            },
+            RuleKind::Allowance(allowance) => match allowance.limit(subject.facts) {
+                Ok(limit) => terms(limit, Window::Day),
+                Err(facts) => {
+                    let missing = facts.into_iter().map(Missing::Fact);
+                    lacking(missing.collect(), RuleKind::LACKING)
+                }
+            },
             RuleKind::Approval { above, .. } => terms(*above, Window::Expense),
             RuleKind::ApprovalAlways { .. } => forbidden_if(true),
             RuleKind::Receipt { above, form, .. } => {
@@ -176,18 +179,18 @@ impl RuleFacts {
                 }
             }
             RuleKind::AllowedMcc { mcc } => match subject.mcc {
-                None => lacking(Missing::Mcc, RuleKind::LACKING),
+                None => lacking(vec![Missing::Mcc], RuleKind::LACKING),
                 Some(code) => forbidden_if(!mcc.iter().any(|codes| codes.contains(code))),
             },
             RuleKind::AllowedMerchant { merchant } => match subject.merchant {
-                None => lacking(Missing::Merchant, RuleKind::LACKING),
+                None => lacking(vec![Missing::Merchant], RuleKind::LACKING),
                 Some(name) => {
                     let name = Words::of(name);
                     forbidden_if(!merchant.iter().any(|phrase| phrase.occurs_in(&name)))
                 }
             },
             RuleKind::Advance { days, .. } => match subject.facts.date(FactName::TravelDate) {
-                None => lacking(Missing::Fact(FactName::TravelDate), effect),
+                None => lacking(vec![Missing::Fact(FactName::TravelDate)], effect),
                 Some(travel_date) => {
                     forbidden_if(n_days(subject.date, travel_date) < i32::from(*days))
                 }
@@ -199,6 +202,16 @@ impl RuleFacts {
     /// in which nothing is exceeded.
     pub fn assess(&self, subject: &Subject<'_>) -> Finding {
         self.finding(subject, &self.terms(subject))
+    }
+
+    /// What this rule adds up, and the finding with its limit for an expense. `None` if it limits no
+    /// sum, or if the limit is not known for want of a fact: it then asks for an approval, whatever is
+    /// used.
+    pub fn limit(&self, subject: &Subject<'_>) -> Option<(&Counter, Finding)> {
+        let counter = self.rule.counter()?;
+        let terms = self.terms(subject);
+        let is_known = terms.missing.is_empty();
+        is_known.then(|| (counter, self.finding(subject, &terms)))
     }
 
     fn finding(&self, subject: &Subject<'_>, terms: &Terms) -> Finding {

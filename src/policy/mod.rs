@@ -2,6 +2,7 @@
 //! category, and the verdict of a policy on an expense. Everything here is pure and independent of
 //! the model. Exchange rates and prices are in `rulebook`.
 
+pub mod allowance;
 pub mod condition;
 pub mod duplicate;
 pub mod effect;
@@ -10,6 +11,7 @@ pub mod evidence;
 pub mod mcc;
 pub mod parse;
 pub mod phrase;
+pub mod places;
 pub mod rule;
 mod schema;
 pub mod stated;
@@ -79,9 +81,10 @@ impl Policy {
         self.rules.iter().filter_map(Rule::split)
     }
 
-    /// The id of each cap, what it adds up, and its amount.
-    pub fn caps(&self) -> impl Iterator<Item = (&str, &Counter, Decimal)> {
-        self.rules.iter().filter_map(Rule::cap)
+    /// The id of each rule that limits a sum, and what it adds up.
+    pub fn caps(&self) -> impl Iterator<Item = (&str, &Counter)> {
+        let caps = self.rules.iter();
+        caps.filter_map(|rule| Some((rule.id.as_str(), rule.counter()?)))
     }
 
     /// The rules that hold for an expense.

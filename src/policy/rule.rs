@@ -1,6 +1,7 @@
 //! The rules of a policy and their kinds, as policy files and prompts write them. How a rule is
 //! applied is in `evaluate`.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use rust_decimal::Decimal;
@@ -8,14 +9,19 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumDiscriminants, EnumString, VariantNames};
 use utoipa::ToSchema;
 
-use crate::domain::counter::Counter;
+use crate::domain::counter::{By, Counter};
 use crate::domain::facts::FactName;
-use crate::domain::ruling::Role;
+use crate::domain::ruling::{Role, Window};
+use crate::policy::allowance::{Allowance, UnknownPlace};
 use crate::policy::condition::Conditions;
 use crate::policy::effect::{ChosenEffect, Effect};
 use crate::policy::mcc::Codes;
 use crate::policy::phrase::Phrase;
+use crate::policy::subject::Subject;
 use crate::policy::unit::PerUnit;
+
+/// What allowances add up.
+static OF_THE_DAY: Counter = Counter::per(Window::Day);
 
 /// One rule of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -38,12 +44,28 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// The id, what is added up, and the amount of a cap.
-    pub fn cap(&self) -> Option<(&str, &Counter, Decimal)> {
+    /// What the rule adds up, if it limits a sum.
+    pub fn counter(&self) -> Option<&Counter> {
         match &self.kind {
-            RuleKind::Cap { counter, max, .. } => Some((&self.id, counter, *max)),
+            RuleKind::Cap { counter, .. } => Some(counter),
+            RuleKind::Allowance(_) => Some(&OF_THE_DAY),
             _ => None,
         }
+    }
+
+    /// The rule with what tables say about an expense.
+    ///
+    /// # Errors
+    /// When a table does not say it.
+    pub fn at(&self, subject: &Subject<'_>) -> Result<Cow<'_, Self>, UnknownPlace> {
+        let RuleKind::Allowance(allowance) = &self.kind else {
+            return Ok(Cow::Borrowed(self));
+        };
+        let allowance = allowance.at(subject.facts, subject.date)?;
+        Ok(Cow::Owned(Self {
+            kind: RuleKind::Allowance(allowance),
+            ..self.clone()
+        }))
     }
 
     /// The id, the days and the limit of a rule on split purchases.
@@ -73,8 +95,9 @@ impl Rule {
                     facts.insert(FactName::DistanceUnit);
                 }
             }
-            RuleKind::Cap { .. }
-            | RuleKind::Approval { .. }
+            RuleKind::Cap { counter, .. } => facts.extend(counter.by.map(By::fact)),
+            RuleKind::Allowance(allowance) => facts.extend(allowance.facts()),
+            RuleKind::Approval { .. }
             | RuleKind::ApprovalAlways { .. }
             | RuleKind::Receipt { .. }
             | RuleKind::Split { .. }
@@ -140,6 +163,8 @@ pub enum RuleKind {
         #[serde(flatten)]
         per_unit: Option<PerUnit>,
     },
+    /// No more for a day away than the day allows, limit included. What is used counts per day.
+    Allowance(Allowance),
     /// A role must approve an expense above an amount; the amount itself needs no approval.
     Approval {
         /// The most that needs no approval.
@@ -259,6 +284,7 @@ impl RuleKind {
                 effect.or(Effect::Denied)
             }
             Self::Cap { .. }
+            | Self::Allowance(_)
             | Self::Future { .. }
             | Self::BlockedMcc { .. }
             | Self::BlockedMerchant { .. }

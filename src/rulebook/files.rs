@@ -5,6 +5,7 @@
 //! tenants/TENANT/*.toml     policies of one tenant
 //! tables/rates.toml         exchange rates; optional
 //! tables/prices.toml        prices of models
+//! tables/NAME.toml          amounts by place, for the rules that name this table
 //! ```
 //!
 //! Cases that test a policy stand beside it in files such as `meals.test.toml`. They are no part of the
@@ -23,9 +24,13 @@ use std::path::{Path, PathBuf};
 use crate::domain::tenant::{self, TENANT};
 use crate::toml_reader::diagnostic::{Diagnostic, Diagnostics};
 use crate::toml_reader::read;
+use crate::toml_reader::values::name as name_of;
 
 /// The end of the name of a file of cases.
 pub const CASES: &str = ".test.toml";
+
+/// The tables with a meaning of their own.
+const NAMED_TABLES: [&str; 2] = ["rates.toml", "prices.toml"];
 
 /// The paths and texts of some files, sorted by path.
 pub type Texts = Vec<(PathBuf, String)>;
@@ -43,6 +48,8 @@ pub struct FolderFiles {
     pub rates: Option<(PathBuf, String)>,
     /// The table of prices, if it can be read.
     pub prices: Option<(PathBuf, String)>,
+    /// All other tables, by their names: amounts by place.
+    pub places: BTreeMap<String, (PathBuf, String)>,
     /// What cannot be read, or is in a place where it would be ignored.
     pub diagnostics: Vec<Diagnostic>,
     /// Files that are not read, although their names look like those of policies or tables.
@@ -60,7 +67,7 @@ impl FolderFiles {
         files.pass_over_folders(&entries, &["tenants", "tables"]);
         files.shared = files.policies(entries);
         files.read_tenants(&dir.join("tenants"));
-        files.pass_over_tables(&dir.join("tables"));
+        files.read_places(&dir.join("tables"));
         let rates = dir.join("tables").join("rates.toml");
         if rates.exists() {
             files.rates = files.text(rates, "remove it when there are no rates");
@@ -161,17 +168,30 @@ impl FolderFiles {
         }
     }
 
-    /// Reports files beside the tables that look like one of them.
-    fn pass_over_tables(&mut self, dir: &Path) {
-        for path in names_in(dir) {
-            let is_table = ["rates.toml", "prices.toml"]
-                .iter()
-                .any(|name| path.ends_with(name));
-            if !is_table && looks_like_toml(&path) {
-                self.pass_over(
+    /// Reads the tables whose names are for the author to choose. Reports files beside them that look
+    /// like a table.
+    fn read_places(&mut self, dir: &Path) {
+        for path in names_in(dir)
+            .into_iter()
+            .filter(|path| looks_like_toml(path))
+        {
+            if NAMED_TABLES.iter().any(|name| path.ends_with(name)) {
+                continue;
+            }
+            let name = path.file_name().and_then(|name| name.to_str());
+            let name = name
+                .and_then(|name| name.strip_suffix(".toml"))
+                .and_then(name_of);
+            match name {
+                Some(name) => {
+                    let text = self.text(path, "save it as UTF-8 text");
+                    self.places.extend(text.map(|text| (name, text)));
+                }
+                None => self.pass_over(
                     &path,
-                    "a table is named rates.toml or prices.toml; rename or remove it",
-                );
+                    "the name of a table is lower-case letters, digits, `-` and `_`, and ends in `.toml`; \
+                     rename or remove it",
+                ),
             }
         }
     }

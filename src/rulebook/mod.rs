@@ -6,11 +6,12 @@ pub mod files;
 pub mod prices;
 pub mod rates;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::policy::places::{PlaceTables, Places};
 use crate::policy::{Policies, parse};
 use crate::spelling;
 use crate::toml_reader::diagnostic::{Diagnostic, Diagnostics};
@@ -75,11 +76,12 @@ impl Rulebooks {
                 .as_ref()
                 .map(|(file, text)| Prices::parse(file, text)),
         );
-        let policies = found.value(Some(parse::parse(&files.dir, &shared)));
+        let (tables, unused) = tables(files, &mut found);
+        let policies = found.value(Some(parse::parse_with(&files.dir, &shared, &tables)));
         let mut policies_by_tenant = BTreeMap::new();
         for (tenant, own) in &files.by_tenant {
             let texts = texts_of_tenant(&shared, &categories, own);
-            let policies = found.value(Some(parse::parse(&files.dir, &texts)));
+            let policies = found.value(Some(parse::parse_with(&files.dir, &texts, &tables)));
             policies_by_tenant.insert(tenant.clone(), policies);
         }
         Diagnostics::none_in(found.0)?;
@@ -97,7 +99,7 @@ impl Rulebooks {
                 .into_iter()
                 .map(|(tenant, policies)| (tenant, of_tenant(policies)))
                 .collect(),
-            passed_over: files.passed_over.clone(),
+            passed_over: files.passed_over.iter().cloned().chain(unused).collect(),
             n_policies: files.shared.len() + files.by_tenant.values().map(Vec::len).sum::<usize>(),
             shared,
         })
@@ -108,6 +110,34 @@ impl Rulebooks {
         let tenant = spelling::tenant(tenant_id);
         self.by_tenant.get(&*tenant).unwrap_or(&self.shared)
     }
+}
+
+/// The tables of places that rules name, and a note about each one that no rule names.
+fn tables(files: &FolderFiles, found: &mut DiagnosticSet) -> (PlaceTables, Vec<Diagnostic>) {
+    let texts = files
+        .shared
+        .iter()
+        .chain(files.by_tenant.values().flatten());
+    let named: BTreeSet<String> = texts
+        .flat_map(|(_, text)| parse::table_names(text))
+        .collect();
+    let mut tables = PlaceTables::new();
+    let mut unused = Vec::new();
+    for (name, (file, text)) in &files.places {
+        if named.contains(name) {
+            let places = Places::parse(file, text).map(|places| Some(Arc::new(places)));
+            tables.insert(name.clone(), (*found.value(Some(places))).clone());
+        } else {
+            unused.push(Diagnostic {
+                file: file.clone(),
+                line: None,
+                message: format!(
+                    "is not read, because no rule has `table = \"{name}\"`; name it in a rule, or remove it"
+                ),
+            });
+        }
+    }
+    (tables, unused)
 }
 
 /// A summary for `/readyz?verbose`.

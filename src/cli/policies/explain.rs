@@ -169,14 +169,14 @@ fn rules(
 fn said(found: &Found, facts: &RuleFacts) -> String {
     let finding = facts.assess(&found.facts.subject());
     if !found.verdict.has_found(&facts.rule.id) {
-        return if facts.counter().is_some() {
+        return if facts.rule.counter().is_some() {
             format!("allows it; {}", used_of(&finding))
         } else {
             "allows it".to_owned()
         };
     }
     let effect = finding.effect;
-    if facts.counter().is_some() || !finding.used.is_zero() {
+    if facts.rule.counter().is_some() || !finding.used.is_zero() {
         let exceeded = finding.exceeded;
         return format!("{effect}, {exceeded} too much; {}", used_of(&finding));
     }

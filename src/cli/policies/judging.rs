@@ -133,7 +133,7 @@ impl Used {
             purchases: self.purchases.clone(),
             ..CapUsage::default()
         };
-        for (id, counter, _) in policy.caps() {
+        for (id, counter) in policy.caps() {
             let given = self.caps.iter();
             // The id says more than the window.
             let used = given
@@ -157,7 +157,7 @@ impl Used {
         let is_known = |key: &str| {
             policy
                 .caps()
-                .any(|(id, counter, _)| key == id || is_window(key, counter))
+                .any(|(id, counter)| key == id || is_window(key, counter))
         };
         let unknown = self.caps.iter().filter(|(key, _)| !is_known(key));
         unknown

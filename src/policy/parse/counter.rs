@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 use crate::domain::counter::{By, Counter, YearStart};
 use crate::domain::money::Currency;
 use crate::domain::ruling::Window;
+use crate::policy::places::PlaceTables;
 use crate::toml_reader::Source;
 use crate::toml_reader::table::Table;
 use crate::toml_reader::values::{currency, date, name, one_of};
@@ -69,6 +70,8 @@ pub(super) struct Loaded<'a> {
     pub(super) all: &'a [Option<Head>],
     /// The head of the file; `None` if it has mistakes, which are then reported.
     pub(super) own: Option<&'a Head>,
+    /// The tables that rules may name.
+    pub(super) tables: &'a PlaceTables,
 }
 
 impl Loaded<'_> {

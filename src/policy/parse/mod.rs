@@ -1,6 +1,7 @@
 //! Parses policy files, from TOML text to [`Policies`]. One run reports the mistakes of all files;
 //! `toml_reader` explains how. `rulebook` decides which files are parsed.
 
+mod allowance;
 mod conditions;
 mod counter;
 mod rules;
@@ -16,6 +17,7 @@ use crate::policy::evidence::Evidence;
 use crate::policy::mcc::Codes;
 use crate::policy::parse::counter::{Head, Loaded};
 use crate::policy::phrase::Phrase;
+use crate::policy::places::PlaceTables;
 use crate::policy::rule::Rule;
 use crate::policy::stated::Stated;
 use crate::policy::{Policies, Policy, schema};
@@ -30,12 +32,24 @@ const CURRENCY: &str = "an ISO 4217 code such as \"USD\"";
 const CODES: &str = "four digits or a range such as \"3000-3999\"";
 const PHRASE: &str = "words such as \"uber eats\", or the beginning of a word such as \"flight*\"";
 
+/// Parses the policies of one tenant from the texts of their files, without tables of places.
+///
+/// # Errors
+/// As [`parse_with`].
+pub fn parse(dir: &Path, sources: &[(&Path, &str)]) -> Result<Policies, Diagnostics> {
+    parse_with(dir, sources, &PlaceTables::new())
+}
+
 /// Parses the policies of one tenant from the texts of their files. Where two files contradict each
 /// other, the diagnostic is about the later one.
 ///
 /// # Errors
 /// With the diagnostics of all files, contradictions between files included.
-pub fn parse(dir: &Path, sources: &[(&Path, &str)]) -> Result<Policies, Diagnostics> {
+pub fn parse_with(
+    dir: &Path,
+    sources: &[(&Path, &str)],
+    tables: &PlaceTables,
+) -> Result<Policies, Diagnostics> {
     let mut diagnostics = Vec::new();
     let mut policies = Vec::new();
     if sources.is_empty() {
@@ -53,6 +67,7 @@ pub fn parse(dir: &Path, sources: &[(&Path, &str)]) -> Result<Policies, Diagnost
         let loaded = Loaded {
             all: &heads,
             own: own.as_ref(),
+            tables,
         };
         if let Some(policy) = parse_file(&mut source, &mut claims, loaded) {
             policies.push(policy);
@@ -79,6 +94,19 @@ pub fn category(text: &str) -> Option<String> {
             .get_ref()
             .as_str()?,
     )
+}
+
+/// The tables of places that the rules of a policy file name, as far as it can be parsed.
+pub fn table_names(text: &str) -> Vec<String> {
+    let Ok(document) = DeTable::parse(text) else {
+        return Vec::new();
+    };
+    let rules = document.get_ref().get("rule");
+    let rules = rules.and_then(|rules| rules.get_ref().as_array());
+    let names = rules.into_iter().flat_map(|rules| rules.iter());
+    let names =
+        names.filter_map(|rule| rule.get_ref().as_table()?.get("table")?.get_ref().as_str());
+    names.map(str::to_owned).collect()
 }
 
 fn parse_file(source: &mut Source<'_>, claims: &mut Claims, loaded: Loaded<'_>) -> Option<Policy> {

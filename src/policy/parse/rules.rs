@@ -9,6 +9,7 @@ use crate::domain::money::Currency;
 use crate::domain::ruling::{Role, Ruling, Window};
 use crate::policy::effect::{ChosenEffect, Effect};
 use crate::policy::mcc::Codes;
+use crate::policy::parse::allowance::parse_allowance;
 use crate::policy::parse::counter::{Loaded, parse_counter};
 use crate::policy::parse::{CODES, NAME, PHRASE, conditions};
 use crate::policy::phrase::Phrase;
@@ -83,6 +84,9 @@ fn parse_kind(
                 max: max?,
                 per_unit: None,
             }
+        }
+        KindName::Allowance => {
+            RuleKind::Allowance(parse_allowance(source, table, currency, loaded.tables)?)
         }
         KindName::Approval => {
             let above = table.amount(source, "above", currency);
