@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use strum::IntoEnumIterator;
 
 use crate::domain::facts::FactName;
-use crate::ledger::db::DbError;
+use crate::ledger::db::{Connection, DbError};
 use crate::ledger::group_commit::{Head, Slot};
 use crate::ledger::records::RecordKind;
 use crate::ledger::statement::query;
@@ -17,21 +17,31 @@ use crate::ledger::statement::query;
 /// The hash that the first record of a chain follows.
 pub(super) const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
+/// Room for the canonical JSON of most records, so that its buffer need not grow.
+const TYPICAL_BYTES: usize = 8 << 10;
+
 /// Locks a tenant until the end of the transaction, and reads the end of its chain. No other
 /// transaction writes for the tenant meanwhile.
 pub(super) async fn lock(slot: &mut Slot, tenant_id: &str) -> Result<(), DbError> {
     if slot.heads().contains_key(tenant_id) {
         return Ok(());
     }
-    // The update changes nothing, but it locks the row.
-    let (seq, hash) = query(
-        "INSERT INTO chain_head (tenant_id, seq, hash) VALUES ($1, 0, $2)
-         ON CONFLICT (tenant_id) DO UPDATE SET seq = chain_head.seq RETURNING seq, hash",
-    )
-    .bind(tenant_id)
-    .bind(GENESIS)
-    .fetch_one(slot.transaction())
-    .await?;
+    let transaction = slot.transaction();
+    let head = match transaction {
+        // `BEGIN IMMEDIATE` has locked all tenants.
+        Connection::Sqlite(_) => {
+            query("SELECT seq, hash FROM chain_head WHERE tenant_id = $1").bind(tenant_id)
+        }
+        // The update changes nothing, but it locks the row.
+        Connection::Postgres(_) => query(
+            "INSERT INTO chain_head (tenant_id, seq, hash) VALUES ($1, 0, $2)
+             ON CONFLICT (tenant_id) DO UPDATE SET seq = chain_head.seq RETURNING seq, hash",
+        )
+        .bind(tenant_id)
+        .bind(GENESIS),
+    };
+    let head: Option<(i64, String)> = head.fetch_optional(transaction).await?;
+    let (seq, hash) = head.unwrap_or_else(|| (0, GENESIS.to_owned()));
     slot.heads()
         .insert(tenant_id.to_owned(), Head { seq, hash });
     Ok(())
@@ -48,7 +58,7 @@ pub(super) async fn append(
 ) -> Result<String, DbError> {
     let mut salt = [0; 16];
     getrandom::fill(&mut salt).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
-    let salt = hex::encode(salt);
+    let salt = hex_digits("", &salt);
     hash_personal_texts(&mut record, kind, &salt);
     let head = &slot.heads()[tenant_id];
     let next = Head {
@@ -63,12 +73,15 @@ pub(super) async fn append(
         .bind(&next.hash)
         .execute(slot.transaction())
         .await?;
-    query("UPDATE chain_head SET seq = $1, hash = $2 WHERE tenant_id = $3")
-        .bind(next.seq)
-        .bind(&next.hash)
-        .bind(tenant_id)
-        .execute(slot.transaction())
-        .await?;
+    query(
+        "INSERT INTO chain_head (tenant_id, seq, hash) VALUES ($1, $2, $3)
+         ON CONFLICT (tenant_id) DO UPDATE SET seq = excluded.seq, hash = excluded.hash",
+    )
+    .bind(tenant_id)
+    .bind(next.seq)
+    .bind(&next.hash)
+    .execute(slot.transaction())
+    .await?;
     let hash = next.hash.clone();
     slot.heads().insert(tenant_id.to_owned(), next);
     Ok(hash)
@@ -94,7 +107,7 @@ fn hash_at(value: &mut Value, path: &[&str], salt: &str, pointer: &mut String) {
                 .into_iter()
                 .fold(Sha256::new(), Digest::chain_update)
                 .finalize();
-            *text = format!("sha256:{}", hex_digits(&hash));
+            *text = hex_digits("sha256:", &hash);
         }
         (["*", rest @ ..], Value::Array(items)) => {
             for (index, item) in items.iter_mut().enumerate() {
@@ -120,15 +133,17 @@ fn hash_below(value: &mut Value, path: &[&str], salt: &str, pointer: &mut String
 
 /// The hash of a sealed record at its place in a chain.
 pub(super) fn hash_of(seq: i64, previous: &str, sealed: &mut Value) -> String {
-    hex_digits(&Sha256::digest(canonical(seq, previous, sealed)))
+    hex_digits("", &Sha256::digest(canonical(seq, previous, sealed)))
 }
 
-/// Bytes as hex digits. Not `hex::encode`, which collects its digits one by one: a record has dozens
-/// of hashes.
-fn hex_digits(bytes: &[u8]) -> String {
-    let mut digits = vec![0; 2 * bytes.len()];
-    hex::encode_to_slice(bytes, &mut digits).expect("there are two digits for each byte");
-    String::from_utf8(digits).expect("hex digits are ASCII")
+/// Bytes as hex digits, after a prefix. Not `hex::encode`, which collects its digits one by one: a
+/// record has dozens of hashes.
+fn hex_digits(prefix: &str, bytes: &[u8]) -> String {
+    let mut digits = vec![0; prefix.len() + 2 * bytes.len()];
+    let (start, rest) = digits.split_at_mut(prefix.len());
+    start.copy_from_slice(prefix.as_bytes());
+    hex::encode_to_slice(bytes, rest).expect("there are two digits for each byte");
+    String::from_utf8(digits).expect("the prefix is text, and hex digits are ASCII")
 }
 
 /// The bytes that are hashed: the canonical JSON of a record and its place. Written by serde_json,
@@ -143,10 +158,12 @@ pub fn canonical(seq: i64, previous: &str, record: &mut Value) -> Vec<u8> {
         seq: i64,
     }
     record.sort_all_objects();
-    serde_json::to_vec(&Sealed {
+    let sealed = Sealed {
         previous,
         record,
         seq,
-    })
-    .expect("a JSON value can be written")
+    };
+    let mut bytes = Vec::with_capacity(TYPICAL_BYTES);
+    serde_json::to_writer(&mut bytes, &sealed).expect("a JSON value can be written");
+    bytes
 }
