@@ -92,7 +92,8 @@ pub(super) struct Query<'a> {
 pub(super) fn query<'a>(sql: impl SqlSafeStr) -> Query<'a> {
     Query {
         sql: sql.into_sql_str(),
-        values: Vec::new(),
+        // Room for the values of most statements.
+        values: Vec::with_capacity(16),
     }
 }
 
