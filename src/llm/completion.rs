@@ -207,9 +207,7 @@ pub(super) fn first_choice<'a>(top: &Members<'a>) -> Option<Members<'a>> {
     if !top.has("choices") || !top.raw("choices").is_none_or(may_hold_choices) {
         return None;
     }
-    let first = top.items("choices").into_iter().next();
-    let first = first.and_then(|raw| Members::parse(raw.get()));
-    Some(first.unwrap_or_default())
+    Some(top.first_object("choices").unwrap_or_default())
 }
 
 /// The refusal in a message. Some endpoints write a flag instead of the model's words; a number is

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -73,6 +73,17 @@ impl<'a> Members<'a> {
     /// A member that is an object.
     pub(super) fn object(&self, name: &str) -> Option<Self> {
         Self::parse(self.value(name)?)
+    }
+
+    /// The first item of a member that is a list, or the member itself, if that is an object.
+    pub(super) fn first_object(&self, name: &str) -> Option<Self> {
+        let value = self.value(name)?;
+        match begins(value, '[') {
+            true => serde_json::from_str(value)
+                .ok()
+                .map(|FirstItem(object)| object),
+            false => Self::parse(value),
+        }
     }
 
     /// The members that are objects.
@@ -144,5 +155,30 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
         }
 
         deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+/// The first item of a list of objects; no list of [`RawValue`] is made for the others.
+struct FirstItem<'a>(Members<'a>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for FirstItem<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ListVisitor;
+
+        impl<'de> Visitor<'de> for ListVisitor {
+            type Value = FirstItem<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of objects")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<FirstItem<'de>, A::Error> {
+                let first = list.next_element()?.unwrap_or_default();
+                while let Some(IgnoredAny) = list.next_element()? {}
+                Ok(FirstItem(first))
+            }
+        }
+
+        deserializer.deserialize_seq(ListVisitor)
     }
 }

@@ -12,7 +12,10 @@ pub fn mended(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let mut mended = String::new();
     let (mut n_copied, mut at, mut in_string) = (0, 0, false);
-    while let Some(byte) = bytes.get(at) {
+    let next = |at| bytes.get(at..)?.iter().position(may_matter);
+    while let Some(n_plain) = next(at) {
+        at += n_plain;
+        let byte = bytes[at];
         let (n_bytes, replacement) = match (in_string, byte) {
             (_, b'"') => {
                 in_string = !in_string;
@@ -47,6 +50,11 @@ pub fn mended(text: &str) -> Cow<'_, str> {
     }
     mended.push_str(&text[n_copied..]);
     Cow::Owned(mended)
+}
+
+/// Whether a byte may begin what is mended, or a string; every other byte is passed over.
+fn may_matter(byte: &u8) -> bool {
+    matches!(byte, 0..0x20 | b'"' | b'\\' | b'N' | b'I' | b'-')
 }
 
 /// The code unit of UTF-16 in an escape such as `\u00e9`.
