@@ -162,6 +162,7 @@ impl Telemetry {
             metrics: Arc::new(metrics),
             logger: sends_records.then(|| loggers.logger(SCOPE)),
             captures: settings.captures,
+            is_disabled: settings.is_disabled,
         };
         let instruments = Instruments {
             scope,

@@ -42,6 +42,8 @@ pub(crate) struct Scope {
     pub(crate) logger: Option<SdkLogger>,
     /// Where prompts and answers are captured.
     pub(crate) captures: Captures,
+    /// Whether nothing reads spans, metrics or log records, so that none need be made.
+    pub(crate) is_disabled: bool,
 }
 
 /// Everything that is written on a span when its work is done.
@@ -107,14 +109,18 @@ impl LiveSpan {
         kind: SpanKind,
         attributes: Vec<KeyValue>,
     ) -> Self {
-        let (began, known) = (Instant::now(), attributes.clone());
+        let began = Instant::now();
         let Some(scope) = parent.get::<Scope>() else {
             return Self {
                 context: parent,
-                known,
+                known: Vec::new(),
                 began,
                 is_open: false,
             };
+        };
+        let known = match scope.is_disabled {
+            true => Vec::new(),
+            false => attributes.clone(),
         };
         let builder = SpanBuilder::from_name(name)
             .with_kind(kind)
@@ -190,7 +196,8 @@ impl LiveSpan {
             return;
         }
         let now = Instant::now();
-        if let Some(scope) = self.context.get::<Scope>() {
+        let scope = self.context.get::<Scope>();
+        if let Some(scope) = scope.filter(|scope| !scope.is_disabled) {
             let projection = project(scope.captures);
             let ended = Ended {
                 took: now.saturating_duration_since(self.began),
