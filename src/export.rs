@@ -99,7 +99,7 @@ impl<W: Write> Lines<W> {
 }
 
 /// The columns of the table before those of the facts; `row` fills them in this order.
-const HEADER: [&str; 31] = [
+const HEADER: [&str; 33] = [
     "id",
     "received_at",
     "tenant_id",
@@ -131,15 +131,26 @@ const HEADER: [&str; 31] = [
     "record_hash",
     "submitted_by",
     "submitted_by_key",
+    "approvals",
+    "pending",
 ];
 
 /// The line of one decision, without the facts of its expense.
 fn row(exported: &Exported) -> impl Iterator<Item = String> {
     let StoredDecision {
         decision,
+        approvals,
         resolution,
         superseded_by,
     } = &exported.stored;
+    let approvals: Vec<String> = approvals
+        .iter()
+        .map(|approval| match approval.role {
+            Some(role) => format!("{} ({role})", approval.actor),
+            None => approval.actor.clone(),
+        })
+        .collect();
+    let pending = exported.stored.pending();
     let expense = &decision.expense;
     let submitter = decision.submitted_by.as_ref();
     let resolution = resolution.as_ref();
@@ -189,6 +200,8 @@ fn row(exported: &Exported) -> impl Iterator<Item = String> {
         exported.record_hash.clone().unwrap_or_default(),
         text(submitter.and_then(|submitter| submitter.people().next())),
         text(submitter.map(|submitter| submitter.api_key.as_str())),
+        harmless(&approvals.join("; ")),
+        pending.map(|role| role.to_string()).unwrap_or_default(),
     ];
     cells.into_iter()
 }

@@ -8,6 +8,7 @@ use crate::agent::ask::StepRun;
 use crate::agent::combine::{Combined, Steps, combine};
 use crate::agent::decide::Advice;
 use crate::agent::{Agent, Case};
+use crate::domain::approvers::Approvers;
 use crate::domain::decision::{AgentOutcome, Decision};
 use crate::domain::ruling::{Outcome, Role};
 use crate::domain::step::ModelCall;
@@ -23,6 +24,7 @@ impl Agent {
             reason,
             approver: None,
             reviewer: None,
+            approvers: Vec::new(),
             missing: Vec::new(),
             findings: Vec::new(),
             caps: Vec::new(),
@@ -63,22 +65,23 @@ impl Agent {
         } = combine(steps);
         let found = steps.found();
         let verdict = found.map(|found| &found.verdict);
-        let approver = verdict.and_then(|verdict| verdict.approver);
         let asks_for_approval = outcome == Outcome::NeedsApproval;
         let asks_for_review = outcome == Outcome::NeedsReview;
+        let approvers = approvers(steps, outcome);
+        let first = approvers.first().copied();
         let calls = || steps.runs().flat_map(|run| &run.report.calls);
         let tokens = |count: fn(&ModelCall) -> Option<u64>| {
             calls().filter_map(count).fold(0, u64::saturating_add)
         };
         Decision {
             category: steps.classification.category.clone(),
-            approver: approver.filter(|_| asks_for_approval),
-            // A review needs at least the role that the rules ask for, of each category that the
-            // evidence points to.
-            reviewer: asks_for_review.then(|| {
-                let other = steps.ambiguity().and_then(|ambiguity| ambiguity.approver);
-                approver.max(other).unwrap_or(Role::Manager)
-            }),
+            approver: first.filter(|_| asks_for_approval),
+            reviewer: asks_for_review.then(|| first.unwrap_or(Role::Manager)),
+            // One approver is named above.
+            approvers: match approvers.len() {
+                0 | 1 => Vec::new(),
+                _ => approvers,
+            },
             missing: verdict
                 .filter(|_| asks_for_approval)
                 .map(|verdict| verdict.missing.clone())
@@ -110,6 +113,22 @@ impl Agent {
             ..self.bare_decision(case, outcome, reason)
         }
     }
+}
+
+/// The roles that have to approve an expense with this outcome. A review needs those that the rules ask
+/// for, of each category that the evidence points to.
+fn approvers(steps: &Steps<'_>, outcome: Outcome) -> Vec<Role> {
+    let verdict = steps.found().map(|found| &found.verdict.approvers);
+    let all = match outcome {
+        Outcome::Approved | Outcome::Denied => None,
+        Outcome::NeedsApproval => verdict,
+        // Those of an ambiguity contain those of the verdict.
+        Outcome::NeedsReview => {
+            let ambiguity = steps.ambiguity();
+            ambiguity.map(|found| &found.approvers).or(verdict)
+        }
+    };
+    all.map(Approvers::roles).unwrap_or_default()
 }
 
 /// What the answered calls cost together; unknown if one of them has no price, or none was

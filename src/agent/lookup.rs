@@ -11,6 +11,7 @@ use crate::agent::JudgedExpense;
 use crate::agent::ask::StepRun;
 use crate::agent::prompts::facts::{DecideFacts, PolicyFacts};
 use crate::agent::validate::{self, AnswerRef};
+use crate::domain::approvers::Approvers;
 use crate::domain::cap::Cap;
 use crate::domain::counter::Counter;
 use crate::domain::decision::PolicyRef;
@@ -43,8 +44,8 @@ pub struct Lookup {
 pub struct Ambiguity {
     /// The category that was looked up and those that are stricter, in alphabetical order.
     pub categories: Vec<String>,
-    /// The highest role that has to approve the expense in one of them.
-    pub approver: Option<Role>,
+    /// The roles that have to approve the expense in all of them together.
+    pub approvers: Approvers,
 }
 
 /// A policy, and what it says about one expense.
@@ -233,7 +234,8 @@ async fn ambiguity(
         return Ok(None);
     }
     let mut categories = Vec::new();
-    let mut approver = found.verdict.approver;
+    let verdict = &found.verdict;
+    let mut approvers = verdict.approvers.clone();
     for rival in rivals {
         let other = match usable_policy(&judged.rulebook, rival, &judged.expense) {
             Ok((policy, converted_amount)) => {
@@ -245,9 +247,9 @@ async fn ambiguity(
             Err(reason) => Err(reason),
         };
         let is_stricter = match other {
-            Ok(Found { verdict, .. }) => {
-                approver = approver.max(verdict.approver);
-                verdict.is_stricter_than(&found.verdict)
+            Ok(Found { verdict: other, .. }) => {
+                approvers.extend(&other.approvers);
+                other.is_stricter_than(verdict)
             }
             Err(_) => true,
         };
@@ -262,7 +264,7 @@ async fn ambiguity(
     categories.sort();
     Ok(Some(Ambiguity {
         categories,
-        approver,
+        approvers,
     }))
 }
 

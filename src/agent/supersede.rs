@@ -16,7 +16,7 @@ use crate::llm::ModelError;
 #[strum(serialize_all = "snake_case")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SupersedeRefusal {
-    /// A person resolved it.
+    /// A person resolved it, or gave one of the approvals that it needs.
     AlreadySettled,
     /// Another decision superseded it.
     AlreadySuperseded,
@@ -65,7 +65,7 @@ pub(super) fn check(old: &StoredDecision) -> Result<(), RunError> {
     let holds_share = matches!(decision.outcome, Outcome::Approved | Outcome::NeedsApproval);
     let refusal = if old.superseded_by.is_some() {
         SupersedeRefusal::AlreadySuperseded
-    } else if old.resolution.is_some() {
+    } else if old.n_acts() > 0 {
         SupersedeRefusal::AlreadySettled
     } else if decision.agent_outcome != AgentOutcome::Error || holds_share {
         SupersedeRefusal::HasAdvice

@@ -9,6 +9,7 @@ use strum::{Display, EnumString, IntoStaticStr, VariantNames};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::domain::approvers::{ApprovedBy, Approvers};
 use crate::domain::cap::Cap;
 use crate::domain::credit::Returned;
 use crate::domain::expense::{ConvertedAmount, Expense};
@@ -90,11 +91,16 @@ pub struct Decision {
     pub category: Option<String>,
     /// One or two sentences for the employee.
     pub reason: String,
-    /// The lowest role that can approve it; absent unless it needs approval.
+    /// The lowest role that can approve it, the first of `approvers` if there are several; absent
+    /// unless it needs approval.
     pub approver: Option<Role>,
     /// The lowest role that can review it; absent unless it needs review.
     #[serde(default)]
     pub reviewer: Option<Role>,
+    /// The roles that have to approve it in a row, each by another person, from the lowest to the
+    /// highest; absent if one approval is enough.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvers: Vec<Role>,
     /// What has to be submitted before it can be approved.
     pub missing: Vec<Missing>,
     /// What the rules say against approving the expense as it is, the strictest first.
@@ -193,9 +199,21 @@ impl Decision {
         }
     }
 
-    /// The lowest role that can resolve the decision; absent if it is not open.
+    /// The lowest role that can act on the decision first; absent if it was never open. Approvals
+    /// change whom it waits for: see `StoredDecision::pending`.
     pub fn pending(&self) -> Option<Role> {
         self.approver.or(self.reviewer)
+    }
+
+    /// The roles that have to approve the decision, as far as they were known when it was made.
+    pub fn asked(&self) -> Approvers {
+        let mut approvers = Approvers::default();
+        match (self.approvers.as_slice(), self.pending()) {
+            ([], Some(role)) => approvers.ask(&ApprovedBy::Role(role)),
+            ([], None) => {}
+            (roles, _) => approvers.ask(&ApprovedBy::Roles(roles.to_vec())),
+        }
+        approvers
     }
 
     /// The expense's amount in the policy's currency, or in its own if it was not converted.

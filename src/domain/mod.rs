@@ -2,6 +2,7 @@
 //! There is no IO, no policy and no telemetry here. `policy` judges these values, and `agent` makes
 //! decisions from them.
 
+pub mod approvers;
 pub mod body;
 pub mod cap;
 pub mod counter;

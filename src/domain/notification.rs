@@ -8,7 +8,7 @@ use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 pub const OVERDUE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// An event in the life of an expense, in the order in which they happen. An expense has each at most
-/// once.
+/// once, unless several people approve it in a row: then it begins to wait again after each of them.
 #[derive(
     Display,
     EnumString,

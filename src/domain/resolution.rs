@@ -135,8 +135,8 @@ pub struct Resolution {
     pub api_key: String,
     /// Why, in the person's words.
     pub reason: String,
-    /// The amount that is paid, in the expense's currency: what was approved, less `credited`.
-    /// Absent unless it was approved.
+    /// The amount that is paid, in the expense's currency: what was approved, less `credited`; while
+    /// others still have to approve, what the person approved. Absent unless it was approved.
     #[schema(value_type = Option<String>, example = "400.00")]
     pub amount: Option<Decimal>,
     /// How much credits had taken off the expense while it waited, in the expense's currency.
@@ -151,6 +151,9 @@ pub struct Resolution {
     pub category: Option<String>,
     /// The rules that were set aside for it.
     pub exceptions: Vec<String>,
+    /// The roles that still have to approve after this approval; absent if it ended the matter.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub awaits: Vec<Role>,
     /// The tenant it belongs to.
     pub tenant_id: String,
     /// The trace of the request: 32 hex digits.
@@ -161,6 +164,11 @@ pub struct Resolution {
 }
 
 impl Resolution {
+    /// Whether nobody has to act any more. An approval that others have to follow resolves nothing.
+    pub fn is_final(&self) -> bool {
+        self.awaits.is_empty()
+    }
+
     /// What the person approved, before credits were taken off; absent unless it was approved.
     pub fn approved(&self) -> Option<Decimal> {
         let credited = self.credited.unwrap_or_default();

@@ -62,6 +62,8 @@ pub enum Code {
     NoSuchRoute,
     /// The path does not support the method.
     NoSuchMethod,
+    /// The person has approved the expense already; another person has to approve it too.
+    AlreadyApproved,
     /// The decision is not open.
     NotOpen,
     /// The decision has already been resolved in another way.
@@ -118,7 +120,8 @@ impl Code {
             | Self::ExceptionNeeded => StatusCode::FORBIDDEN,
             Self::NotFound | Self::NoSuchRoute => StatusCode::NOT_FOUND,
             Self::NoSuchMethod => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotOpen
+            Self::AlreadyApproved
+            | Self::NotOpen
             | Self::AlreadySettled
             | Self::AlreadySuperseded
             | Self::HasAdvice
@@ -152,6 +155,7 @@ impl From<Refusal> for Code {
             Refusal::RoleTooLow => Self::RoleTooLow,
             Refusal::OwnExpense => Self::OwnExpense,
             Refusal::ExceptionNeeded => Self::ExceptionNeeded,
+            Refusal::AlreadyApproved => Self::AlreadyApproved,
             Refusal::NotOpen => Self::NotOpen,
             Refusal::AlreadySettled => Self::AlreadySettled,
             Refusal::AlreadySuperseded => Self::AlreadySuperseded,

@@ -21,7 +21,7 @@ use crate::domain::body::uuid;
 use crate::domain::decision::{Decision, Submitter};
 use crate::domain::expense::{ANONYMOUS, Expense};
 use crate::domain::resolution::Resolution;
-use crate::domain::ruling::Outcome;
+use crate::domain::ruling::{Outcome, Role};
 use crate::domain::submission::{self, Defaults, Submission, Submitted};
 use crate::http::AppState;
 use crate::http::docs::{Problems, Route};
@@ -40,6 +40,12 @@ pub struct DecisionBody {
     #[serde(flatten)]
     #[schema(inline, value_type = Decision)]
     pub decision: Arc<Decision>,
+    /// The lowest role that can act on it next; absent once it waits for nobody.
+    pub pending: Option<Role>,
+    /// Of an expense that several roles approve in a row: the approvals so far, the earliest first,
+    /// without the one that ended it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<Resolution>,
     /// How a person resolved it; absent while it is open, or when no resolution is needed.
     pub resolution: Option<Resolution>,
     /// The decision that superseded it, when the expense was decided anew.
@@ -54,8 +60,10 @@ pub struct DecisionBody {
 impl DecisionBody {
     /// The body that shows a decision.
     pub fn new(app: &AppState, stored: StoredDecision) -> Self {
+        let pending = stored.pending();
         let StoredDecision {
             decision,
+            approvals,
             resolution,
             superseded_by,
         } = stored;
@@ -67,6 +75,8 @@ impl DecisionBody {
             page_url: app.page_url(&decision),
             trace_url: app.config.trace_url.as_ref().map(link),
             decision: Arc::new(decision),
+            pending,
+            approvals,
             resolution,
             superseded_by,
         }

@@ -99,11 +99,7 @@ pub async fn decide(
     }
     match agent.run(&mut case).await {
         Ok(recorded) => Ok(Answer {
-            stored: StoredDecision {
-                decision: recorded.decision,
-                resolution: None,
-                superseded_by: None,
-            },
+            stored: StoredDecision::new(recorded.decision),
             is_replay: false,
         }),
         Err(error) => {

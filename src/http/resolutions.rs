@@ -18,7 +18,6 @@ use crate::http::idempotency::REPLAYED;
 use crate::http::limits::JsonBytes;
 use crate::keys::access::Access;
 use crate::keys::identity::Identity;
-use crate::ledger::StoredDecision;
 use crate::redact::redact;
 use crate::telemetry::projections::server::{RequestTrace, Settled};
 
@@ -37,6 +36,7 @@ impl Route for Create {
         Code::AnotherActor,
         Code::ExceptionNeeded,
         Code::NotFound,
+        Code::AlreadyApproved,
         Code::NotOpen,
         Code::AlreadySettled,
         Code::AlreadySuperseded,
@@ -50,8 +50,9 @@ impl Route for Create {
 
 /// Resolve an expense that needs approval or review.
 ///
-/// The API key needs the role that the expense asks for, or a higher one. People cannot approve or
-/// deny an expense of their own, or one that they handed in, but they can withdraw it. Denying or
+/// The API key needs the role that the expense asks for, or a higher one. If the expense asks for
+/// several in a row, it stays open until each has approved, and no person approves twice; one denial
+/// ends it. People cannot approve or deny an expense of their own, or one that they handed in, but they can withdraw it. Denying or
 /// withdrawing an expense returns what it used of the caps. The same resolution sent again gets the
 /// same answer.
 #[utoipa::path(
@@ -119,16 +120,10 @@ fn created(app: &AppState, resolved: Resolved) -> Response {
         .record_hash
         .is_none()
         .then_some([(REPLAYED, "true")]);
-    let resolution = resolved.resolution;
-    let stored = StoredDecision {
-        decision: resolved.decision,
-        resolution: Some(resolution.clone()),
-        superseded_by: None,
-    };
-    let body = DecisionBody::new(app, stored);
+    let body = DecisionBody::new(app, resolved.stored);
     let settled = Settled {
         decision: Arc::clone(&body.decision),
-        resolution: Box::new(resolution),
+        resolution: Box::new(resolved.resolution),
     };
     (StatusCode::CREATED, replay, Extension(settled), Json(body)).into_response()
 }

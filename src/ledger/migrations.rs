@@ -81,6 +81,11 @@ const LATER: &[(i64, &str, &str)] = &[
         "keyed usage",
         include_str!("migrations/0021_keyed_usage.sql"),
     ),
+    (
+        22,
+        "approvals",
+        include_str!("migrations/0022_approvals.sql"),
+    ),
 ];
 
 /// The lists of migrations, in order, of an SQLite file.

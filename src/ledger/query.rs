@@ -38,12 +38,15 @@ pub struct Filter {
     pub received_until: Option<Timestamp>,
 }
 
-/// A decision as the ledger holds it, with what became of it: its resolution, or the decision that
+/// A decision as the ledger holds it, with what became of it: what people did, or the decision that
 /// superseded it.
 #[derive(Clone, Debug)]
 pub struct StoredDecision {
     /// The decision.
     pub decision: Decision,
+    /// The approvals that others have to follow, the earliest first: of several people who approve in
+    /// a row, all but the last.
+    pub approvals: Vec<Resolution>,
     /// How a person resolved it.
     pub resolution: Option<Resolution>,
     /// The decision that superseded it.
@@ -51,6 +54,52 @@ pub struct StoredDecision {
 }
 
 impl StoredDecision {
+    /// A decision that was just made.
+    pub fn new(decision: Decision) -> Self {
+        Self {
+            decision,
+            approvals: Vec::new(),
+            resolution: None,
+            superseded_by: None,
+        }
+    }
+
+    /// The decision once a person has done this.
+    pub fn after(&self, act: Resolution) -> Self {
+        let mut after = self.clone();
+        match act.is_final() {
+            true => after.resolution = Some(act),
+            false => after.approvals.push(act),
+        }
+        after
+    }
+
+    /// What people did with it, the earliest first: approvals in a row, then the resolution.
+    pub fn acts(&self) -> impl Iterator<Item = &Resolution> {
+        self.approvals.iter().chain(&self.resolution)
+    }
+
+    /// How often people acted on it.
+    pub fn n_acts(&self) -> usize {
+        self.acts().count()
+    }
+
+    /// The lowest role that can act on it next; absent once it waits for nobody.
+    pub fn pending(&self) -> Option<Role> {
+        let is_over = self.resolution.is_some() || self.superseded_by.is_some();
+        self.pending_after(self.approvals.len())
+            .filter(|_| !is_over)
+    }
+
+    /// The lowest role that could act on it next after its first `n_approvals` approvals.
+    pub fn pending_after(&self, n_approvals: usize) -> Option<Role> {
+        let latest = n_approvals.checked_sub(1);
+        match latest.and_then(|latest| self.approvals.get(latest)) {
+            Some(approval) => approval.awaits.first().copied(),
+            None => self.decision.pending(),
+        }
+    }
+
     /// The category it is filed under: the one that a person chose, else the decision's.
     pub fn category(&self) -> Option<&str> {
         let chosen = self
@@ -287,18 +336,23 @@ fn column_filters(filter: &Filter) -> [(&'static str, &'static str, Option<Strin
     ]
 }
 
-/// A decision's document, its resolution's, and the id of the decision that superseded it.
-pub(super) type Row = (String, Option<String>, Option<String>);
+/// A decision's document, its resolution's, the id of the decision that superseded it, and the documents
+/// of the approvals that others have to follow, separated by commas.
+pub(super) type Row = (String, Option<String>, Option<String>, Option<String>);
 pub(super) const SELECT: &str =
-    "SELECT decision.document, resolution.document, decision.superseded_by FROM decision
-     LEFT JOIN resolution ON resolution.decision_id = decision.id";
+    "SELECT decision.document, resolution.document, decision.superseded_by,
+     CASE WHEN decision.n_approvals > 0 THEN (SELECT string_agg(approval.document, ',' ORDER BY approval.ordinal)
+       FROM approval WHERE approval.decision_id = decision.id) END
+     FROM decision LEFT JOIN resolution ON resolution.decision_id = decision.id";
 
 /// Reads a row.
 pub(super) fn stored_decision(
-    (decision, resolution, superseded_by): Row,
+    (decision, resolution, superseded_by, approvals): Row,
 ) -> Result<StoredDecision, LedgerError> {
+    let approvals = approvals.map(|documents| read(&format!("[{documents}]")));
     Ok(StoredDecision {
         decision: read(&decision)?,
+        approvals: approvals.transpose()?.unwrap_or_default(),
         resolution: resolution.as_deref().map(read).transpose()?,
         superseded_by: superseded_by.and_then(|id| id.parse().ok()),
     })

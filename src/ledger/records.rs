@@ -72,6 +72,19 @@ pub(super) const RESOLUTION: RecordKind = RecordKind {
     predates_chain: false,
 };
 
+/// An approval that others have to follow: of several people who approve an expense in a row, all but
+/// the last.
+pub(super) const APPROVAL: RecordKind = RecordKind {
+    table: "approval",
+    id_column: "id",
+    owner_column: "decision_id",
+    author_column: None,
+    repeatable: true,
+    personal: &[&["reason"]],
+    holds_facts: false,
+    predates_chain: false,
+};
+
 /// What a person said of a decision.
 pub(super) const FEEDBACK: RecordKind = RecordKind {
     table: "feedback",
@@ -85,7 +98,7 @@ pub(super) const FEEDBACK: RecordKind = RecordKind {
 };
 
 /// All kinds of record; the decision comes first.
-pub const RECORDS: [RecordKind; 3] = [DECISION, RESOLUTION, FEEDBACK];
+pub const RECORDS: [RecordKind; 4] = [DECISION, APPROVAL, RESOLUTION, FEEDBACK];
 
 /// The kinds that belong to a decision without being one.
 pub(super) fn attached() -> impl Iterator<Item = RecordKind> {

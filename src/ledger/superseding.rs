@@ -11,7 +11,8 @@ use crate::domain::notification::NotificationType;
 use crate::ledger::db::{Connection, DbError};
 use crate::ledger::error::RecordError;
 use crate::ledger::outbox;
-use crate::ledger::resolutions::{is_resolved, superseded_by};
+use crate::ledger::outbox::Place;
+use crate::ledger::resolutions::{has_acts, superseded_by};
 use crate::ledger::statement::query;
 
 /// The value of the column `standing` of a superseded decision.
@@ -30,7 +31,7 @@ pub(super) async fn check(
     if superseded_by(transaction, tenant_id, old).await?.is_some() {
         return Err(RecordError::AlreadySuperseded);
     }
-    match is_resolved(transaction, old).await? {
+    match has_acts(transaction, old).await? {
         true => Err(RecordError::AlreadyResolved),
         false => Ok(()),
     }
@@ -52,7 +53,13 @@ pub(super) async fn notify(
         .await?;
     if waiting.is_some() {
         let kind = NotificationType::Superseded;
-        outbox::end(transaction, &new.tenant_id, old, kind, new.received_at).await?;
+        // A decision that a person approved cannot be superseded.
+        let at = Place {
+            tenant_id: &new.tenant_id,
+            decision_id: old,
+            n_approvals: 0,
+        };
+        outbox::end(transaction, at, kind, new.received_at).await?;
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use crate::domain::money::Currency;
 use crate::domain::notification::NotificationType;
 use crate::domain::resolution::{Action, Resolution};
 use crate::domain::ruling::{Outcome, Role};
-use crate::ledger::StoredDecision;
+use crate::ledger::{Claimed, StoredDecision};
 
 /// What every secret begins with.
 const SECRET_PREFIX: &str = "whsec_";
@@ -77,7 +77,7 @@ struct Data<'a> {
     tenant_id: &'a str,
     expense_id: Uuid,
     outcome: Outcome,
-    /// The lowest role that can resolve the expense.
+    /// The lowest role that can act on the expense next; when it is resolved, the last that could.
     role: Option<Role>,
     amount: Decimal,
     currency: Currency,
@@ -112,27 +112,25 @@ impl From<&Resolution> for ResolutionData {
 impl Message {
     /// The notification of an event in the life of an expense. `None` when there is nothing to say any
     /// more: that an expense is overdue is no news once it waits no longer.
-    pub fn of(
-        kind: NotificationType,
-        stored: &StoredDecision,
-        happened_at: Timestamp,
-        page_url: Option<String>,
-    ) -> Option<Self> {
+    pub fn of(entry: &Claimed, stored: &StoredDecision, page_url: Option<String>) -> Option<Self> {
         let decision = &stored.decision;
-        let has_ended = stored.resolution.is_some() || stored.superseded_by.is_some();
-        if kind == NotificationType::Overdue && has_ended {
+        let Claimed {
+            kind, n_approvals, ..
+        } = *entry;
+        let is_past = stored.pending().is_none() || stored.approvals.len() > n_approvals;
+        if kind == NotificationType::Overdue && is_past {
             return None;
         }
         let is_resolved = kind == NotificationType::Resolved;
         let is_superseded = kind == NotificationType::Superseded;
         let body = Body {
             kind: kind.into(),
-            timestamp: happened_at,
+            timestamp: entry.happened_at,
             data: Data {
                 tenant_id: &decision.tenant_id,
                 expense_id: decision.id,
                 outcome: decision.outcome,
-                role: decision.pending(),
+                role: stored.pending_after(n_approvals),
                 amount: decision.expense.amount,
                 currency: decision.expense.currency,
                 category: match is_resolved {
@@ -148,9 +146,14 @@ impl Message {
                 superseded_by: stored.superseded_by.filter(|_| is_superseded),
             },
         };
+        // An expense begins to wait again after each of several approvals.
+        let again = match n_approvals {
+            0 => String::new(),
+            n => format!("_{n}"),
+        };
         Some(Self {
             // A full stop would be ambiguous in the text that is signed.
-            id: format!("{}_{}", decision.id, body.kind.replace('.', "_")),
+            id: format!("{}_{}{again}", decision.id, body.kind.replace('.', "_")),
             body: serde_json::to_vec(&body).expect("a notification is texts and decimals"),
         })
     }

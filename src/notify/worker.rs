@@ -199,7 +199,7 @@ impl Worker {
         let stored = self.ledger.get(&entry.tenant_id, entry.decision_id).await?;
         let message = stored.as_ref().and_then(|stored| {
             let page_url = (self.page_url)(&stored.decision);
-            Message::of(entry.kind, stored, entry.happened_at, page_url)
+            Message::of(entry, stored, page_url)
         });
         let (Some(stored), Some(message)) = (stored, message) else {
             self.ledger.delete_entry(entry).await?;

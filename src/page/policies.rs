@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 
+use crate::domain::approvers::ApprovedBy;
 use crate::page::failure::Failure;
 use crate::page::layout::document;
 use crate::page::viewer::Viewer;
@@ -125,8 +126,8 @@ fn demand(rule: &Rule, policy: &Policy) -> Markup {
                 @if !counter.over.is_empty() { ", over " (joined(&counter.over)) }
             }
             RuleKind::Allowance(allowance) => { (day_away(allowance, policy)) }
-            RuleKind::Approval { above, role } => { "above " (amount(*above, policy)) ", approval by a " (role) }
-            RuleKind::ApprovalAlways { role } => { "always approval by a " (role) }
+            RuleKind::Approval { above, by } => { "above " (amount(*above, policy)) ", approval by " (approvers(by)) }
+            RuleKind::ApprovalAlways { by } => { "always approval by " (approvers(by)) }
             RuleKind::Receipt { above, form, .. } => {
                 "above " (amount(*above, policy))
                 @match form { ReceiptForm::Any => ", a receipt", ReceiptForm::Itemized => ", an itemized receipt" }
@@ -186,6 +187,16 @@ fn day_away(allowance: &Allowance, policy: &Policy) -> Markup {
         }
         @if !meals.is_empty() { ", less for meals that others paid for: " (meals.join(", ")) }
     }
+}
+
+/// Whom a rule asks: `a manager`, or `a manager, then a cfo`.
+fn approvers(by: &ApprovedBy) -> String {
+    let roles = match by {
+        ApprovedBy::Role(role) => std::slice::from_ref(role),
+        ApprovedBy::Roles(roles) => roles,
+    };
+    let roles: Vec<String> = roles.iter().map(|role| format!("a {role}")).collect();
+    roles.join(", then ")
 }
 
 fn amount(amount: Decimal, policy: &Policy) -> Markup {

@@ -57,7 +57,7 @@ fn row(viewer: &Viewer, stored: &StoredDecision) -> Markup {
             td.verdict {
                 (format::outcome(decision.outcome.into()))
                 @if let Some(resolution) = &stored.resolution { (resolved(resolution)) }
-                @else if let Some(role) = decision.pending() {
+                @else if let Some(role) = stored.pending() {
                     " " span.note { "waits for " (role) }
                 }
                 @for kind in &failed {

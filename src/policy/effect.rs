@@ -4,31 +4,32 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::domain::approvers::ApprovedBy;
 use crate::domain::ruling::{Role, Ruling};
 
 /// What a broken rule leads to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// The expense is denied.
     Denied,
-    /// This role has to approve.
-    Asks(Role),
+    /// These have to approve.
+    Asks(ApprovedBy),
 }
 
 impl Effect {
     /// The ruling on the expense.
-    pub fn ruling(self) -> Ruling {
+    pub fn ruling(&self) -> Ruling {
         match self {
             Self::Denied => Ruling::Denied,
             Self::Asks(_) => Ruling::NeedsApproval,
         }
     }
 
-    /// The role that has to approve.
-    pub fn approver(self) -> Option<Role> {
+    /// Who has to approve.
+    pub fn asks(&self) -> Option<&ApprovedBy> {
         match self {
             Self::Denied => None,
-            Self::Asks(role) => Some(role),
+            Self::Asks(by) => Some(by),
         }
     }
 }
@@ -46,13 +47,16 @@ pub struct ChosenEffect {
 
 impl ChosenEffect {
     /// The choice of an effect in a rule whose kind has another one.
-    pub fn new(chosen: Effect, own: Effect) -> Self {
+    pub fn new(chosen: &Effect, own: &Effect) -> Self {
         if chosen == own {
             return Self::default();
         }
         Self {
             effect: Some(chosen.ruling()),
-            role: chosen.approver(),
+            role: match chosen {
+                Effect::Asks(ApprovedBy::Role(role)) => Some(*role),
+                _ => None,
+            },
         }
     }
 
@@ -61,7 +65,7 @@ impl ChosenEffect {
         match (self.effect, self.role) {
             (None, _) => own,
             (Some(Ruling::Denied), _) | (_, None) => Effect::Denied,
-            (Some(_), Some(role)) => Effect::Asks(role),
+            (Some(_), Some(role)) => Effect::Asks(ApprovedBy::Role(role)),
         }
     }
 }

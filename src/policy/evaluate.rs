@@ -5,10 +5,11 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::approvers::Approvers;
 use crate::domain::counter::Counter;
 use crate::domain::facts::FactName;
 use crate::domain::receipt::Receipt;
-use crate::domain::ruling::{Finding, Missing, Role, Ruling, Window};
+use crate::domain::ruling::{Finding, Missing, Ruling, Window};
 use crate::policy::condition::Conditions;
 use crate::policy::effect::Effect;
 use crate::policy::phrase::{Readings, Words};
@@ -101,7 +102,7 @@ impl RuleFacts {
         let terms = |limit: Decimal, window: Window| Terms {
             limit,
             window,
-            effect,
+            effect: effect.clone(),
             missing: Vec::new(),
             phrase: None,
         };
@@ -190,7 +191,7 @@ impl RuleFacts {
                 }
             },
             RuleKind::Advance { days, .. } => match subject.facts.date(FactName::TravelDate) {
-                None => lacking(vec![Missing::Fact(FactName::TravelDate)], effect),
+                None => lacking(vec![Missing::Fact(FactName::TravelDate)], effect.clone()),
                 Some(travel_date) => {
                     forbidden_if(n_days(subject.date, travel_date) < i32::from(*days))
                 }
@@ -283,16 +284,18 @@ pub struct Verdict {
     pub ruling: Ruling,
     /// The findings with an exceeded amount, the strictest first.
     pub findings: Vec<Finding>,
-    /// The role that must approve, even when another rule denies and no approval is requested.
-    pub approver: Option<Role>,
+    /// The roles that must approve, even when another rule denies and no approval is requested.
+    pub approvers: Approvers,
     /// What the employee must still submit, even when another rule denies.
     pub missing: Vec<Missing>,
 }
 
 impl Verdict {
-    /// Whether it asks for more than another verdict: a stricter ruling, or the same from a higher role.
+    /// Whether it asks for more than another verdict: a stricter ruling, or the same with approvals that
+    /// the other one does not ask for.
     pub fn is_stricter_than(&self, other: &Self) -> bool {
-        (self.ruling, self.approver) > (other.ruling, other.approver)
+        let asks_more = other.approvers.lack(&self.approvers);
+        self.ruling > other.ruling || (self.ruling == other.ruling && asks_more)
     }
 
     /// Whether a rule is among the findings.
@@ -332,7 +335,7 @@ impl Verdict {
 /// Applies every rule to an expense.
 pub fn evaluate(rules: &[RuleFacts], subject: &Subject<'_>) -> Verdict {
     let mut findings = Vec::new();
-    let mut approver = None;
+    let mut approvers = Approvers::default();
     let mut missing = Vec::new();
     for facts in rules {
         let terms = facts.terms(subject);
@@ -340,7 +343,9 @@ pub fn evaluate(rules: &[RuleFacts], subject: &Subject<'_>) -> Verdict {
         if finding.exceeded.is_zero() || facts.is_settled(&terms) {
             continue;
         }
-        approver = approver.max(terms.effect.approver());
+        if let Some(by) = terms.effect.asks() {
+            approvers.ask(by);
+        }
         missing.extend(terms.missing);
         findings.push(finding);
     }
@@ -354,7 +359,7 @@ pub fn evaluate(rules: &[RuleFacts], subject: &Subject<'_>) -> Verdict {
     Verdict {
         ruling,
         findings,
-        approver,
+        approvers,
         missing,
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumDiscriminants, EnumString, VariantNames};
 use utoipa::ToSchema;
 
+use crate::domain::approvers::ApprovedBy;
 use crate::domain::counter::{By, Counter};
 use crate::domain::facts::FactName;
 use crate::domain::ruling::{Role, Window};
@@ -169,13 +170,15 @@ pub enum RuleKind {
     Approval {
         /// The most that needs no approval.
         above: Decimal,
-        /// The role that approves.
-        role: Role,
+        /// The role that approves, or several in a row.
+        #[serde(flatten)]
+        by: ApprovedBy,
     },
     /// A role must approve every expense.
     ApprovalAlways {
-        /// The role that approves.
-        role: Role,
+        /// The role that approves, or several in a row.
+        #[serde(flatten)]
+        by: ApprovedBy,
     },
     /// An expense above an amount needs a receipt; without one, a manager must approve.
     Receipt {
@@ -290,13 +293,13 @@ impl RuleKind {
             | Self::BlockedMerchant { .. }
             | Self::AllowedMcc { .. }
             | Self::AllowedMerchant { .. } => Effect::Denied,
-            Self::Approval { role, .. }
-            | Self::ApprovalAlways { role }
-            | Self::Split { role, .. }
-            | Self::Advance { role, .. } => Effect::Asks(*role),
+            Self::Approval { by, .. } | Self::ApprovalAlways { by } => Effect::Asks(by.clone()),
+            Self::Split { role, .. } | Self::Advance { role, .. } => {
+                Effect::Asks(ApprovedBy::Role(*role))
+            }
         }
     }
 
     /// What an expense leads to that does not state what a rule needs, unless the rule says more.
-    pub const LACKING: Effect = Effect::Asks(Role::Manager);
+    pub const LACKING: Effect = Effect::Asks(ApprovedBy::Role(Role::Manager));
 }

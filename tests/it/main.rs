@@ -15,6 +15,7 @@ mod access;
 mod alerts;
 mod amounts;
 mod api;
+mod approvers;
 mod architecture;
 mod audit;
 mod back_pressure;

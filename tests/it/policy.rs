@@ -120,7 +120,7 @@ fn a_meal_above_the_receipt_threshold_without_a_receipt_needs_the_manager() {
     let without = verdict("meals", "25.01", CapUsage::default(), false);
     assert_eq!(without.ruling, Ruling::NeedsApproval);
     assert_eq!(
-        (without.approver, without.missing),
+        (without.approvers.highest(), without.missing),
         (Some(Role::Manager), vec![Missing::Receipt])
     );
     assert_eq!(
@@ -210,7 +210,9 @@ fn the_tighter_of_two_exceeded_caps_limits_what_can_be_paid() {
 #[test]
 fn other_needs_a_vice_president_for_any_amount() {
     assert_eq!(
-        verdict("other", "0.01", CapUsage::default(), true).approver,
+        verdict("other", "0.01", CapUsage::default(), true)
+            .approvers
+            .highest(),
         Some(Role::Vp)
     );
 }
@@ -219,7 +221,7 @@ fn other_needs_a_vice_president_for_any_amount() {
 fn the_approver_is_reported_even_when_a_cap_denies() {
     let above_both = verdict("office", "2500.01", CapUsage::default(), true);
     assert_eq!(
-        (above_both.ruling, above_both.approver),
+        (above_both.ruling, above_both.approvers.highest()),
         (Ruling::Denied, Some(Role::Manager))
     );
 }

@@ -61,6 +61,7 @@ fn full_decision() -> Decision {
         reason: text(),
         approver: Some(Role::Manager),
         reviewer: Some(Role::Manager),
+        approvers: vec![Role::Manager, Role::Cfo],
         missing: vec![Missing::Receipt],
         findings: vec![Finding {
             rule: text(),
@@ -200,6 +201,7 @@ fn full_resolution() -> Resolution {
         converted_amount: Some(converted()),
         category: Some(text()),
         exceptions: vec![text()],
+        awaits: vec![Role::Cfo],
         tenant_id: text(),
         trace_id: text(),
         resolved_at: Timestamp::UNIX_EPOCH,
@@ -274,6 +276,7 @@ const IMPERSONAL_OF_A_DECISION: &[&str] = &[
     "agent_span_id",
     "amount",
     "approver",
+    "approvers.*",
     "caps.*.by",
     "caps.*.limit",
     "caps.*.over.*",
@@ -353,11 +356,12 @@ const IMPERSONAL_OF_A_DECISION: &[&str] = &[
 ];
 
 /// The same for a resolution. The ids of people are kept, because the record shows who approved what.
-const IMPERSONAL_OF_A_RESOLUTION: [&str; 17] = [
+const IMPERSONAL_OF_A_RESOLUTION: [&str; 18] = [
     "action",
     "actor",
     "amount",
     "api_key",
+    "awaits.*",
     "category",
     "converted_amount.amount",
     "converted_amount.currency",
@@ -395,6 +399,10 @@ fn only_the_listed_texts_of_a_record_are_left_unhashed() {
     );
     assert_eq!(
         unhashed(json!(full_resolution()), &kind("resolution")),
+        IMPERSONAL_OF_A_RESOLUTION
+    );
+    assert_eq!(
+        unhashed(json!(full_resolution()), &kind("approval")),
         IMPERSONAL_OF_A_RESOLUTION
     );
     assert_eq!(

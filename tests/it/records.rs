@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use expense_agent::config::Config;
 use expense_agent::domain::feedback::{Feedback, FeedbackName, FeedbackSource};
 use expense_agent::ledger::records::{RECORDS, RecordKind, vacuum_statement};
 use expense_agent::ledger::{Ledger, Period, Store};
@@ -14,8 +15,18 @@ use uuid::Uuid;
 use crate::harness::expenses::id_of;
 use crate::harness::key_file::{KeyFile, entry};
 use crate::harness::store::{TestStore, on_each_store};
+use crate::harness::{TestApp, config, policies_with};
 
 const CANARY: &str = "canary";
+
+/// A rule by which a person approves a laptop, and then another one.
+const TWO_SIGNATURES: &str = r#"
+[[rule]]
+id = "two-signatures"
+kind = "approval_always"
+roles = ["manager", "cfo"]
+text = "A manager approves, then the chief financial officer."
+"#;
 
 /// The first column of all rows.
 async fn column(store: &TestStore, sql: String) -> Vec<String> {
@@ -102,15 +113,24 @@ async fn every_kind_of_record_is_chained_exported_erased_and_vacuumed() {
             "keys",
             "default",
             "ea_keys",
-            "roles = [\"manager\"]",
+            "roles = [\"manager\", \"cfo\"]",
         )]);
-        let app = keys.app_on(&store).await;
+        let policies = policies_with("office.toml", TWO_SIGNATURES);
+        let app = TestApp::with(Config {
+            http: keys.http_config(),
+            store: store.store.clone(),
+            policies: policies.path().to_owned(),
+            ..config()
+        })
+        .await;
         // One decision with a record of every other kind.
         let laptop = json!({"transaction": "Laptop canary", "amount": "510.00", "user_id": "ana"});
         let pending = app.post_as("ea_keys", laptop).await.body;
-        let approve =
-            json!({"action": "approve", "role": "manager", "actor": "ben", "reason": "canary"});
-        assert_eq!(app.resolve("ea_keys", &pending, approve).await.status, 201);
+        for (actor, role) in [("ben", "manager"), ("eva", "cfo")] {
+            let approve =
+                json!({"action": "approve", "role": role, "actor": actor, "reason": "canary"});
+            assert_eq!(app.resolve("ea_keys", &pending, approve).await.status, 201);
+        }
         app.stop().await;
 
         let ledger = Ledger::open(&store.store).await.unwrap();

@@ -1,6 +1,7 @@
 //! Rules that look at facts: conditions, required facts, forms of receipts, words, lists of what is
 //! allowed, and effects that a policy file chooses. Each rule is written as a policy file writes it.
 
+use expense_agent::domain::approvers::ApprovedBy;
 use expense_agent::domain::facts::{FactName, Facts};
 use expense_agent::domain::receipt::Receipt;
 use expense_agent::domain::ruling::{Role, Ruling};
@@ -36,7 +37,7 @@ fn told(verdict: Option<&Verdict>) -> String {
         return "does not hold".to_owned();
     };
     let mut told = verdict.ruling.to_string();
-    if let Some(role) = verdict.approver {
+    if let Some(role) = verdict.approvers.highest() {
         told += &format!(" by {role}");
     }
     for missing in &verdict.missing {
@@ -370,7 +371,7 @@ fn the_shipped_effects_are_those_of_the_kinds() {
         Ruling::Denied
     );
     let receipt = kind("kind = \"receipt\"\nabove = \"25.00\"");
-    assert_eq!(receipt.approver(), Some(Role::Manager));
+    assert_eq!(receipt.asks(), Some(&ApprovedBy::Role(Role::Manager)));
 }
 
 #[test]

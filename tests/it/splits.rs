@@ -68,7 +68,7 @@ fn a_split_finding_says_what_counts_together() {
     let verdict = verdict(&[(1, "250.00"), (2, "200.00")], "80.00");
     let finding = &verdict.findings[0];
     assert_eq!(
-        (finding.window, verdict.approver),
+        (finding.window, verdict.approvers.highest()),
         (Window::Merchant, Some(Role::Director))
     );
     assert_eq!(

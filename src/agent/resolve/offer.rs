@@ -119,7 +119,7 @@ fn roles_to_try(asking: &Asking, action: Action) -> Vec<Option<Role>> {
     match action {
         Action::Withdraw => roles.insert(0, None),
         Action::Approve | Action::Deny if roles.is_empty() => {
-            let needed = asking.stored.decision.pending();
+            let needed = asking.stored.pending();
             roles.push(Some(needed.unwrap_or(Role::Manager)));
         }
         Action::Approve | Action::Deny => {}

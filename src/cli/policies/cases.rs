@@ -50,8 +50,8 @@ pub(super) struct Case {
 pub(super) struct Expected {
     /// `needs_review` if no verdict can be trusted.
     pub(super) verdict: Outcome,
-    /// The role that has to approve; `Some(None)` if none has to.
-    pub(super) approver: Option<Option<Role>>,
+    /// The roles that have to approve, in a row; empty if none has to.
+    pub(super) approvers: Option<Vec<Role>>,
     /// The rules with a finding, sorted.
     pub(super) findings: Option<Vec<String>>,
     /// What is missing, sorted.
@@ -108,7 +108,8 @@ fn parse_case(
         value.as_str()?.parse::<Outcome>().ok()
     });
     let roles = [Role::VARIANTS, &[NO_APPROVER]].concat();
-    let approver = table.optional(source, "approver", &one_of(&roles), approver);
+    let accepted = format!("{}, or a list of roles in a row", one_of(&roles));
+    let approvers = table.optional(source, "approver", &accepted, approvers);
     let findings = names(source, table, "findings", RULE);
     let missing = names(source, table, "missing", MISSING);
     let today = today?.or(head.today).or_else(|| purchase_date(&expense));
@@ -134,7 +135,7 @@ fn parse_case(
         },
         expected: Expected {
             verdict: verdict?,
-            approver: approver?,
+            approvers: approvers?,
             findings,
             missing,
         },
@@ -276,10 +277,12 @@ fn amount(value: &DeValue<'_>) -> Option<Decimal> {
     Some(amount.normalize())
 }
 
-fn approver(value: &DeValue<'_>) -> Option<Option<Role>> {
-    match value.as_str()? {
-        NO_APPROVER => Some(None),
-        role => role.parse().ok().map(Some),
+fn approvers(value: &DeValue<'_>) -> Option<Vec<Role>> {
+    let role = |value: &DeValue<'_>| value.as_str()?.parse().ok();
+    match (value.as_array(), value.as_str()) {
+        (Some(roles), _) => roles.iter().map(|value| role(value.get_ref())).collect(),
+        (None, Some(NO_APPROVER)) => Some(Vec::new()),
+        (None, _) => Some(vec![role(value)?]),
     }
 }
 

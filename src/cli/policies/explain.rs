@@ -199,8 +199,10 @@ fn used_of(finding: &Finding) -> String {
 /// Who has to approve, what is missing, what can be paid, and who may set a denying rule aside.
 fn conclusion(found: &Found, out: &mut dyn Write) -> anyhow::Result<()> {
     let verdict = &found.verdict;
-    if let Some(role) = verdict.approver {
-        writeln!(out, "approver  {role}")?;
+    let approvers = verdict.approvers.roles();
+    if !approvers.is_empty() {
+        let approvers: Vec<String> = approvers.iter().map(ToString::to_string).collect();
+        writeln!(out, "approver  {}", approvers.join(", then "))?;
     }
     if !verdict.missing.is_empty() {
         let missing: Vec<String> = verdict.missing.iter().map(json_name).collect();

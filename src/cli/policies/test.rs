@@ -11,7 +11,6 @@ use serde_json::Value;
 
 use super::cases::{self, Case};
 use super::judging::Judgement;
-use crate::domain::ruling::Role;
 use crate::rulebook::Rulebooks;
 use crate::rulebook::files::case_files;
 use crate::toml_reader::diagnostic::Diagnostics;
@@ -80,10 +79,10 @@ fn differences(case: &Case, judgement: &Judgement) -> Vec<String> {
         lines.push(format!("verdict   expected {verdict}, got {outcome}{why}"));
     }
     let verdict = judgement.found.as_ref().ok().map(|found| &found.verdict);
-    if let Some(expected) = expected.approver {
-        let found = verdict.and_then(|verdict| verdict.approver);
-        let name = |role: Option<Role>| role.map_or("none".to_owned(), |role| role.to_string());
-        lines.extend(difference("approver", &name(expected), &name(found)));
+    if let Some(expected) = &expected.approvers {
+        let found = verdict.map(|verdict| verdict.approvers.roles());
+        let found = found.unwrap_or_default();
+        lines.extend(difference("approver", &listed(expected), &listed(&found)));
     }
     if let Some(expected) = &expected.findings {
         let findings = verdict.into_iter().flat_map(|verdict| &verdict.findings);

@@ -9,7 +9,7 @@ use crate::domain::notification::NotificationType;
 use crate::ledger::Ledger;
 use crate::ledger::error::{LedgerError, RecordError};
 use crate::ledger::group_commit::Slot;
-use crate::ledger::outbox::ordinal;
+use crate::ledger::outbox::n_approvals;
 use crate::ledger::statement::{Query, query};
 use crate::ledger::write::LedgerWrite;
 
@@ -49,10 +49,14 @@ pub struct Claimed {
     pub decision_id: Uuid,
     /// What happened to the expense.
     pub kind: NotificationType,
+    /// How many people had approved it by then, while others still had to.
+    pub n_approvals: usize,
     /// When it happened.
     pub happened_at: Timestamp,
     /// How many attempts were made to send it, by any replica.
     pub n_attempts: u32,
+    /// Its place among the entries of the expense.
+    ordinal: i64,
     /// When the lease ends, which also identifies the lease.
     leased_until: Timestamp,
 }
@@ -218,29 +222,31 @@ impl LedgerWrite for Claim<'_> {
             "UPDATE outbox SET due_at = $1, n_attempts = n_attempts + 1 WHERE (decision_id, ordinal) IN (
              SELECT outbox.decision_id, outbox.ordinal FROM outbox
              WHERE outbox.tenant_id = $2 AND {} ORDER BY outbox.due_at LIMIT $4)
-             RETURNING decision_id, type, happens_at, n_attempts",
+             RETURNING decision_id, ordinal, type, happens_at, n_attempts",
             is_claimable("$3")
         );
-        let rows: Vec<(String, String, i64, i64)> = query(AssertSqlSafe(sql))
+        let rows: Vec<(String, i64, String, i64, i64)> = query(AssertSqlSafe(sql))
             .bind(self.leased_until.as_millisecond())
             .bind(self.tenant_id)
             .bind(self.now.as_millisecond())
             .bind(self.n_wanted)
             .fetch_all(slot.transaction())
             .await?;
-        let claimed = rows
-            .into_iter()
-            .filter_map(|(decision_id, kind, happens_at, n_attempts)| {
-                Some(Claimed {
-                    tenant_id: self.tenant_id.to_owned(),
-                    decision_id: decision_id.parse().ok()?,
-                    // A type that only a later version knows stays for that version.
-                    kind: kind.parse().ok()?,
-                    happened_at: moment(happens_at),
-                    n_attempts: u32::try_from(n_attempts).unwrap_or(u32::MAX),
-                    leased_until: self.leased_until,
-                })
-            });
+        let claimed =
+            rows.into_iter()
+                .filter_map(|(decision_id, ordinal, kind, happens_at, n_attempts)| {
+                    Some(Claimed {
+                        tenant_id: self.tenant_id.to_owned(),
+                        decision_id: decision_id.parse().ok()?,
+                        // A type that only a later version knows stays for that version.
+                        kind: kind.parse().ok()?,
+                        n_approvals: n_approvals(ordinal),
+                        happened_at: moment(happens_at),
+                        n_attempts: u32::try_from(n_attempts).unwrap_or(u32::MAX),
+                        ordinal,
+                        leased_until: self.leased_until,
+                    })
+                });
         Ok(claimed.collect())
     }
 }
@@ -278,7 +284,7 @@ impl LedgerWrite for Settle<'_> {
     async fn write(&mut self, slot: &mut Slot) -> Result<(), RecordError> {
         let Claimed {
             decision_id,
-            kind,
+            ordinal,
             leased_until,
             ..
         } = self.entry;
@@ -286,13 +292,13 @@ impl LedgerWrite for Settle<'_> {
             // Delivered is delivered, whoever holds the lease.
             None => query("DELETE FROM outbox WHERE decision_id = $1 AND ordinal = $2")
                 .bind(decision_id.to_string())
-                .bind(ordinal(*kind)),
+                .bind(*ordinal),
             Some(due_at) => query(
                 "UPDATE outbox SET due_at = $1 WHERE decision_id = $2 AND ordinal = $3 AND due_at = $4",
             )
             .bind(due_at.as_millisecond())
             .bind(decision_id.to_string())
-            .bind(ordinal(*kind))
+            .bind(*ordinal)
             .bind(leased_until.as_millisecond()),
         };
         statement.execute(slot.transaction()).await?;

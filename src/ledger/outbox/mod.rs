@@ -15,7 +15,7 @@
 //! Of one expense, an entry can be claimed only while no earlier one is left, so its notifications
 //! arrive in order. When an expense begins to wait, its entry for being overdue is written too, due a
 //! day later. Until then that entry holds up no other, and it is deleted when the expense is resolved
-//! or superseded.
+//! or superseded, or waits for the next of several roles, which begins the wait anew.
 //!
 //! The sender's part is in `claim`.
 
@@ -30,9 +30,9 @@ use uuid::Uuid;
 
 use crate::domain::decision::Decision;
 use crate::domain::notification::{NotificationType, overdue_at};
-use crate::ledger::Ledger;
 use crate::ledger::db::{Connection, DbError};
 use crate::ledger::statement::query;
+use crate::ledger::{Ledger, StoredDecision};
 use crate::spelling;
 
 /// Which tenants have entries written for them, and a channel that tells of new entries.
@@ -91,49 +91,92 @@ impl Ledger {
     }
 }
 
+/// Where a decision is while it waits.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    /// The tenant, by its name in the ledger.
+    pub(super) tenant_id: &'a str,
+    pub(super) decision_id: Uuid,
+    /// How many people have approved it, while others still have to.
+    pub(super) n_approvals: usize,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn of(stored: &'a StoredDecision) -> Self {
+        Self {
+            tenant_id: &stored.decision.tenant_id,
+            decision_id: stored.decision.id,
+            n_approvals: stored.approvals.len(),
+        }
+    }
+}
+
 /// Writes the entries of a decision that begins to wait.
 pub(super) async fn begin(
     transaction: &mut Connection,
     decision: &Decision,
 ) -> Result<(), DbError> {
-    let received_at = decision.received_at;
-    for (kind, happens_at) in [
-        (NotificationType::Waiting, received_at),
-        (NotificationType::Overdue, overdue_at(received_at)),
-    ] {
-        insert(
-            transaction,
-            &decision.tenant_id,
-            decision.id,
-            kind,
-            happens_at,
-        )
-        .await?;
-    }
-    Ok(())
+    let at = Place {
+        tenant_id: &decision.tenant_id,
+        decision_id: decision.id,
+        n_approvals: 0,
+    };
+    wait(transaction, at, decision.received_at).await
 }
 
-/// Writes the entry of a decision that waits no longer. Its entry for being overdue is deleted, unless a
-/// replica has begun to send that one.
+/// Writes the entries of a decision that waits for the next role, after an approval at this place.
+pub(super) async fn go_on(
+    transaction: &mut Connection,
+    at: Place<'_>,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    withdraw_overdue(transaction, at).await?;
+    let next = Place {
+        n_approvals: at.n_approvals + 1,
+        ..at
+    };
+    wait(transaction, next, now).await
+}
+
+/// Writes the entry of a decision that waits no longer.
 pub(super) async fn end(
     transaction: &mut Connection,
-    tenant_id: &str,
-    decision_id: Uuid,
+    at: Place<'_>,
     kind: NotificationType,
     now: Timestamp,
 ) -> Result<(), DbError> {
+    withdraw_overdue(transaction, at).await?;
+    insert(transaction, at, kind, now).await
+}
+
+async fn wait(
+    transaction: &mut Connection,
+    at: Place<'_>,
+    since: Timestamp,
+) -> Result<(), DbError> {
+    insert(transaction, at, NotificationType::Waiting, since).await?;
+    insert(
+        transaction,
+        at,
+        NotificationType::Overdue,
+        overdue_at(since),
+    )
+    .await
+}
+
+/// Deletes the entry of a decision for being overdue, unless a replica has begun to send it.
+async fn withdraw_overdue(transaction: &mut Connection, at: Place<'_>) -> Result<(), DbError> {
     query("DELETE FROM outbox WHERE decision_id = $1 AND ordinal = $2 AND n_attempts = 0")
-        .bind(decision_id.to_string())
-        .bind(ordinal(NotificationType::Overdue))
+        .bind(at.decision_id.to_string())
+        .bind(ordinal(NotificationType::Overdue, at.n_approvals))
         .execute(transaction)
         .await?;
-    insert(transaction, tenant_id, decision_id, kind, now).await
+    Ok(())
 }
 
 async fn insert(
     transaction: &mut Connection,
-    tenant_id: &str,
-    decision_id: Uuid,
+    at: Place<'_>,
     kind: NotificationType,
     happens_at: Timestamp,
 ) -> Result<(), DbError> {
@@ -141,9 +184,9 @@ async fn insert(
         "INSERT INTO outbox (tenant_id, decision_id, ordinal, type, happens_at, due_at, n_attempts)
          VALUES ($1, $2, $3, $4, $5, $5, 0)",
     )
-    .bind(tenant_id)
-    .bind(decision_id.to_string())
-    .bind(ordinal(kind))
+    .bind(at.tenant_id)
+    .bind(at.decision_id.to_string())
+    .bind(ordinal(kind, at.n_approvals))
     .bind(<&'static str>::from(kind))
     .bind(happens_at.as_millisecond())
     .execute(transaction)
@@ -151,12 +194,22 @@ async fn insert(
     Ok(())
 }
 
-/// The place of a type among those that one expense can have.
-fn ordinal(kind: NotificationType) -> i64 {
-    match kind {
+/// How far the ordinals of one approval and the next are apart.
+const PER_APPROVAL: i64 = 10;
+
+/// The place of an entry among those that one expense can have.
+fn ordinal(kind: NotificationType, n_approvals: usize) -> i64 {
+    let of_kind = match kind {
         NotificationType::Waiting => 1,
         NotificationType::Overdue => 2,
         NotificationType::Resolved => 3,
         NotificationType::Superseded => 4,
-    }
+    };
+    // There are four roles, so there are few approvals.
+    of_kind + PER_APPROVAL * i64::try_from(n_approvals).unwrap_or(0)
+}
+
+/// How many people had approved the expense at the time of an entry.
+fn n_approvals(ordinal: i64) -> usize {
+    usize::try_from(ordinal / PER_APPROVAL).unwrap_or(0)
 }

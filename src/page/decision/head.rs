@@ -40,9 +40,28 @@ fn standing(stored: &StoredDecision, viewer: &Viewer) -> Markup {
                 @if let Some(category) = &resolution.category { ", filed under " b { (category) } }
                 ". “" (resolution.reason) "”"
             }
-        } @else if let Some(role) = decision.pending() {
-            p.notice { b { "Open: " } (question(decision)) " The role " b { (role) } " or a higher one decides." }
+        } @else if let Some(role) = stored.pending() {
+            p.notice {
+                b { "Open: " } (question(decision)) " The role " b { (role) } " or a higher one " (acts(stored)) "."
+                @if let Some(approval) = stored.approvals.last() { " Last " (resolved_words(approval)) "." }
+            }
         }
+    }
+}
+
+/// What the person does who acts next, and who has to after that person.
+fn acts(stored: &StoredDecision) -> String {
+    let awaited = match stored.approvals.last() {
+        Some(latest) => &latest.awaits,
+        None => &stored.decision.approvers,
+    };
+    match awaited.split_first() {
+        Some((_, after)) if !after.is_empty() => {
+            let after: Vec<String> = after.iter().map(ToString::to_string).collect();
+            format!("approves or denies first, then {}", after.join(" and "))
+        }
+        _ if stored.approvals.is_empty() => "decides".to_owned(),
+        _ => "decides last".to_owned(),
     }
 }
 

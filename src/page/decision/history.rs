@@ -27,9 +27,9 @@ pub(super) fn section(stored: &StoredDecision, related: &[Related], viewer: &Vie
         ol.events {
             @if let Some(older) = decision.supersedes { li { "Supersedes " (link(viewer, older)) ", for which no model had answered." } }
             li { (format::time(decision.received_at)) " received and decided: " (format::outcome(decision.outcome.into())) }
-            @if let Some(resolution) = &stored.resolution {
-                li { (format::time(resolution.resolved_at)) " " (resolved_words(resolution)) ": “" (resolution.reason) "”"
-                    @if !resolution.exceptions.is_empty() { ". Set aside: " (resolution.exceptions.join(", ")) }
+            @for act in stored.acts() {
+                li { (format::time(act.resolved_at)) " " (resolved_words(act)) ": “" (act.reason) "”"
+                    @if !act.exceptions.is_empty() { ". Set aside: " (act.exceptions.join(", ")) }
                 }
             }
             @if let Some(newer) = stored.superseded_by { li { "Decided anew as " (link(viewer, newer)) "." } }

@@ -91,7 +91,7 @@ fn changed(stored: &StoredDecision) -> String {
     let what = match stored.superseded_by {
         Some(_) => "the expense was decided anew, so the newer decision is the one to resolve",
         None => {
-            "feedback was given, or a credit came; look at it as it is now, and send the form again if \
+            "another person approved it, feedback was given, or a credit came; look at it as it is now, and send the form again if \
              you still want to"
         }
     };
@@ -105,8 +105,12 @@ pub(in crate::page) fn resolved_words(resolution: &Resolution) -> String {
         [] => String::new(),
         rules => format!(", setting aside {}", rules.join(", ")),
     };
+    let awaits = match resolution.awaits.first() {
+        Some(role) => format!(", now waits for {role}"),
+        None => String::new(),
+    };
     format!(
-        "{} by {}{}{exceptions} at {}",
+        "{} by {}{}{exceptions} at {}{awaits}",
         format::resolved(resolution.action),
         resolution.actor,
         role.unwrap_or_default(),

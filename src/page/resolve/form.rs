@@ -38,8 +38,7 @@ impl Offers {
         actor: Option<&str>,
     ) -> Result<Option<Self>, LedgerError> {
         let decision = &stored.decision;
-        let is_settled = stored.resolution.is_some() || stored.superseded_by.is_some();
-        if is_settled || decision.pending().is_none() {
+        if stored.pending().is_none() {
             return Ok(None);
         }
         let Some(api_key) = &viewer.identity.api_key else {

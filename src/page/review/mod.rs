@@ -257,7 +257,7 @@ async fn resolved(
     for id in address.resolved.iter().take(PER_PAGE.into()) {
         let stored = find(&page.app, &viewer.identity, &id.to_string()).await;
         let stored = stored.ok();
-        resolved.extend(stored.filter(|stored| stored.resolution.is_some()));
+        resolved.extend(stored.filter(|stored| stored.n_acts() > 0));
     }
     Ok(resolved)
 }
@@ -271,7 +271,7 @@ fn outcomes(viewer: &Viewer, resolved: &[StoredDecision], told: Option<&Told<'_>
                     @let expense = &stored.decision.expense;
                     li {
                         a href=(head::path(viewer, stored.decision.id, &[])) { (format::amount(expense.amount, expense.currency)) " " (expense.transaction) }
-                        @if let Some(resolution) = &stored.resolution { ": " (resolved_words(resolution)) "." }
+                        @if let Some(act) = stored.acts().last() { ": " (resolved_words(act)) "." }
                     }
                 }
             }

@@ -207,7 +207,7 @@ fn entry(
                 span.line.small.muted {
                     span.what {
                         (expense.user_id)
-                        @if let Some(role) = decision.pending() { " · " (role) }
+                        @if let Some(role) = stored.pending() { " · " (role) }
                         @for kind in failed { " · " span.failed { "failed: " (kind) } }
                     }
                     span.nowrap title=(decision.received_at) { (age(decision.received_at, now)) }

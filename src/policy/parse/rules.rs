@@ -3,6 +3,7 @@
 use strum::VariantNames;
 use toml::de::DeValue;
 
+use crate::domain::approvers::ApprovedBy;
 use crate::domain::counter::Counter;
 use crate::domain::facts::FactName;
 use crate::domain::money::Currency;
@@ -21,6 +22,7 @@ use crate::toml_reader::values::{TEXT, filled_text, name, one_of};
 
 /// What a broken rule may lead to.
 const EFFECTS: [&str; 2] = ["denied", "needs_approval"];
+const ROLES: &str = "two or more of \"manager\", \"director\", \"vp\" and \"cfo\", each once, from the lowest to the highest";
 const DAYS: &str = "a number of days from 0 to 9999, without quotes";
 
 /// Parses the rules; `claim_id` is told each id, to find one that occurs twice.
@@ -91,12 +93,12 @@ fn parse_kind(
         KindName::Approval => {
             let above = table.amount(source, "above", currency);
             RuleKind::Approval {
-                role: approver(source, table)?,
+                by: approved_by(source, table)?,
                 above: above?,
             }
         }
         KindName::ApprovalAlways => RuleKind::ApprovalAlways {
-            role: approver(source, table)?,
+            by: approved_by(source, table)?,
         },
         KindName::Receipt => {
             let above = table.amount(source, "above", currency);
@@ -205,6 +207,23 @@ fn unit_cap(
     })
 }
 
+/// Whom a rule asks: `role`, or `roles` that approve in a row.
+fn approved_by(source: &mut Source<'_>, table: &mut Table<'_, '_>) -> Option<ApprovedBy> {
+    let at = table.at("roles");
+    let role = table.optional(source, "role", &one_of(Role::VARIANTS), role);
+    let roles = table.optional(source, "roles", ROLES, roles);
+    let message = match (role?, roles?) {
+        (Some(role), None) => return Some(ApprovedBy::Role(role)),
+        (None, Some(roles)) => return Some(ApprovedBy::Roles(roles)),
+        (None, None) => format!("`role` is missing; write {}", one_of(Role::VARIANTS)),
+        (Some(_), Some(_)) => {
+            "`role` and `roles` are both given; write `role` for one person, or `roles` for several in a row".to_owned()
+        }
+    };
+    source.report(at, message);
+    None
+}
+
 /// What the file says of the effect of a rule whose kind has an effect of its own: `effect`, `role`
 /// or both. A role alone is asked.
 fn effect(source: &mut Source<'_>, table: &mut Table<'_, '_>, own: Effect) -> Option<ChosenEffect> {
@@ -222,7 +241,7 @@ fn effect(source: &mut Source<'_>, table: &mut Table<'_, '_>, own: Effect) -> Op
             return None;
         }
         (Some(Ruling::Denied), None) => Effect::Denied,
-        (_, Some(role)) => Effect::Asks(role),
+        (_, Some(role)) => Effect::Asks(ApprovedBy::Role(role)),
         (Some(_), None) if own == Effect::Denied => {
             let roles = one_of(Role::VARIANTS);
             source.report(
@@ -231,13 +250,20 @@ fn effect(source: &mut Source<'_>, table: &mut Table<'_, '_>, own: Effect) -> Op
             );
             return None;
         }
-        (_, None) => own,
+        (_, None) => own.clone(),
     };
-    Some(ChosenEffect::new(chosen, own))
+    Some(ChosenEffect::new(&chosen, &own))
 }
 
 fn role(value: &DeValue<'_>) -> Option<Role> {
     value.as_str()?.parse().ok()
+}
+
+/// Two roles or more, from the lowest to the highest.
+fn roles(value: &DeValue<'_>) -> Option<Vec<Role>> {
+    let values = value.as_array()?.iter();
+    let roles: Option<Vec<Role>> = values.map(|value| role(value.get_ref())).collect();
+    roles.filter(|roles| roles.len() > 1 && roles.is_sorted_by(|lower, higher| lower < higher))
 }
 
 fn days(value: &DeValue<'_>) -> Option<u16> {

@@ -110,6 +110,9 @@ attributes! {
     /// Ids of the rules to which the person made an exception.
     EXPENSE_RESOLUTION_EXCEPTIONS = "expense.resolution.exceptions", Strings,
         on [ResolveExpense], Ours, Low;
+    /// The roles that still have to approve after the person. Absent if the person ended the matter.
+    EXPENSE_RESOLUTION_AWAITS = "expense.resolution.awaits", Strings,
+        on [ResolveExpense], Ours, Low;
     /// Code of the problem with which the resolution was refused.
     EXPENSE_RESOLUTION_REFUSED = "expense.resolution.refused", String,
         on [ResolveExpense], Ours, Low;

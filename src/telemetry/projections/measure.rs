@@ -68,16 +68,21 @@ impl Metrics {
     }
 
     /// Counts a decision that a person resolved. A repeated request gets the first resolution again
-    /// and is not counted: it has no record of its own.
+    /// and is not counted: it has no record of its own. Neither is an approval that others have to
+    /// follow.
     pub(super) fn resolved(&self, resolved: &Resolved, ended: &Ended<'_>) {
         let Resolved {
-            decision,
+            stored,
             resolution,
             record_hash: Some(_),
         } = resolved
         else {
             return;
         };
+        if !resolution.is_final() {
+            return;
+        }
+        let decision = &stored.decision;
         let resolutions = &self.instruments.resolutions;
         resolutions.add(1, &self.series(resolutions, ended));
         let waited = resolution.resolved_at.duration_since(decision.received_at);

@@ -179,10 +179,11 @@ impl StepResult for Result<Resolved, ResolveError> {
             Err(ResolveError::Field { .. }) => return refused(Refusal::InvalidResolution),
         };
         let Resolved {
-            decision,
+            stored,
             resolution,
             record_hash,
         } = resolved;
+        let decision = &stored.decision;
         let mut attributes = vec![
             names::EXPENSE_ID.with(decision.id.to_string()),
             names::EXPENSE_RESOLUTION_ACTION.with(<&'static str>::from(resolution.action)),
@@ -194,6 +195,10 @@ impl StepResult for Result<Resolved, ResolveError> {
                 names::EXPENSE_RESOLUTION_EXCEPTIONS
                     .with(strings(resolution.exceptions.iter().cloned())),
             );
+        }
+        if !resolution.is_final() {
+            let awaits = resolution.awaits.iter().map(ToString::to_string);
+            attributes.push(names::EXPENSE_RESOLUTION_AWAITS.with(strings(awaits)));
         }
         attributes.extend(
             record_hash

@@ -106,11 +106,7 @@ impl Replicas {
     }
 
     async fn resolve(&self, decision: &Decision, action: Action) {
-        let open = StoredDecision {
-            decision: decision.clone(),
-            resolution: None,
-            superseded_by: None,
-        };
+        let open = StoredDecision::new(decision.clone());
         let is_approved = action == Action::Approve;
         let mut resolution = Resolution {
             id: Uuid::now_v7(),
@@ -125,6 +121,7 @@ impl Replicas {
             converted_amount: None,
             category: decision.category.clone().filter(|_| is_approved),
             exceptions: Vec::new(),
+            awaits: Vec::new(),
             tenant_id: decision.tenant_id.clone(),
             trace_id: decision.trace_id.clone(),
             resolved_at: Timestamp::now(),

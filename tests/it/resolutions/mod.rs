@@ -1,10 +1,11 @@
 //! Resolutions. `permissions` tests who may resolve, `own` that people do not resolve their own
-//! expenses, `credits` what is paid of a purchase with credits, `effects` what a resolution does to
+//! expenses, `in_a_row` that several people approve one, `credits` what is paid of a purchase with credits, `effects` what a resolution does to
 //! caps and category, `superseding` how an expense is decided anew, and `open` which decisions are open
 //! and what happens when many people resolve the same one.
 
 mod credits;
 mod effects;
+mod in_a_row;
 mod open;
 mod own;
 mod permissions;

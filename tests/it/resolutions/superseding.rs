@@ -71,10 +71,13 @@ async fn a_decision_without_the_models_advice_is_superseded_and_only_the_new_one
             (&json!("needs_approval"), &old["id"], &json!([]))
         );
         assert_eq!(office.used(laptop("1.00")).await, "1000.00");
-        // The old decision is unchanged, except that it names the one that superseded it.
+        // The old decision is unchanged, except that it names the one that superseded it, and waits for
+        // nobody.
         let mut read = office.get(&path_of(&old)).await;
         assert_eq!(read["superseded_by"], new["id"]);
         read["superseded_by"] = Value::Null;
+        assert_eq!((read["pending"].take(), &old["pending"]), (Value::Null, &json!("manager")));
+        read["pending"] = "manager".into();
         assert_eq!(without_page(read), without_page(old.clone()));
         assert_eq!(office.get(&path_of(&new)).await, new);
         let mine = "user_id=ana&category=office&outcome=needs_approval";
