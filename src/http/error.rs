@@ -11,7 +11,7 @@ use serde::Serialize;
 use strum::{Display, EnumMessage, VariantArray};
 use utoipa::ToSchema;
 
-use crate::agent::resolve::Refusal;
+use crate::agent::resolve::refusal::Refusal;
 use crate::agent::supersede::SupersedeRefusal;
 use crate::domain::body::{BodyError, FieldError};
 use crate::error_chain::error_chain;

@@ -7,7 +7,8 @@ use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use crate::agent::resolve::{Request, ResolveError, Resolved};
+use crate::agent::resolve::refusal::ResolveError;
+use crate::agent::resolve::{Request, Resolved};
 use crate::domain::body::FieldError;
 use crate::domain::resolution::{self, ResolutionRequest};
 use crate::http::AppState;

@@ -10,9 +10,8 @@ use crate::agent::Agent;
 use crate::agent::lookup::lookup;
 use crate::agent::people::actor;
 use crate::agent::resolve::permission::may_resolve;
-use crate::agent::resolve::{
-    Refusal, Request, ResolveError, filed_under, judged, passes_the_rules,
-};
+use crate::agent::resolve::refusal::{Refusal, ResolveError};
+use crate::agent::resolve::{Request, filed_under, judged, passes_the_rules};
 use crate::domain::decision::Submitter;
 use crate::domain::resolution::{Action, ResolutionRequest};
 use crate::domain::ruling::{Outcome, Role};

@@ -5,8 +5,9 @@ use rust_decimal::Decimal;
 
 use crate::agent::lookup::Found;
 use crate::agent::people::is_own;
-use crate::agent::resolve::{
-    Refusal, Request, ResolveError, already_resolved, already_superseded, not_open,
+use crate::agent::resolve::Request;
+use crate::agent::resolve::refusal::{
+    Refusal, ResolveError, already_resolved, already_superseded, not_open,
 };
 use crate::domain::approvers::still_to_approve;
 use crate::domain::decision::Submitter;

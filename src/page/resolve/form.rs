@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
-use crate::agent::resolve::Refusal;
 use crate::agent::resolve::offer::{Asking, Offer};
+use crate::agent::resolve::refusal::Refusal;
 use crate::domain::body::{MAX_ID_CHARS, MAX_TEXT_CHARS};
 use crate::domain::resolution::Action;
 use crate::domain::ruling::{Outcome, Role};

@@ -1,6 +1,6 @@
 //! The table of problem codes, generated from the enum that defines them.
 
-use expense_agent::agent::resolve::Refusal;
+use expense_agent::agent::resolve::refusal::Refusal;
 use expense_agent::http::error::Code;
 use strum::VariantArray;
 
