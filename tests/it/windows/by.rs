@@ -39,7 +39,7 @@ async fn what_several_people_spend_for_one_project_counts_together() {
                 ("ben", "APOLLO", "40.01", "2026-03-31", "denied", "60.00"),
                 (
                     "ben",
-                    " apollo\u{200b}",
+                    "apollo\u{200b}",
                     "40.00",
                     "2026-03-31",
                     "approved",

@@ -33,7 +33,7 @@ const DAYS: [&str; 8] = [
     "2026-04-06",
 ];
 const PEOPLE: [&str; 3] = ["ana", "ANA", "ben"];
-const PROJECTS: [Option<&str>; 4] = [None, Some("Apollo"), Some("APOLLO "), Some("Zeus")];
+const PROJECTS: [Option<&str>; 4] = [None, Some("Apollo"), Some("APOLLO"), Some("Zeus")];
 
 /// A rule of the office policy, told in other words than the service's.
 struct Counted {
