@@ -31,6 +31,11 @@ pub struct NewKey {
     /// several people
     #[arg(long, value_name = "USER", value_parser = user_id)]
     pub user: Option<String>,
+
+    /// The group of employees that the person belongs to, or for a program, all whose expenses it hands
+    /// in
+    #[arg(long, value_name = "GROUP", value_parser = group)]
+    pub group: Option<String>,
 }
 
 fn tenant_id(text: &str) -> Result<String, String> {
@@ -39,6 +44,10 @@ fn tenant_id(text: &str) -> Result<String, String> {
 
 fn user_id(text: &str) -> Result<String, String> {
     tenant::parse_user(text).ok_or_else(|| format!("write {}", tenant::USER))
+}
+
+fn group(text: &str) -> Result<String, String> {
+    tenant::parse_group(text).ok_or_else(|| format!("write {}", tenant::GROUP))
 }
 
 fn key_id(text: &str) -> Result<String, String> {
@@ -62,6 +71,7 @@ pub fn new(wanted: &NewKey, out: &mut dyn Write) -> anyhow::Result<()> {
         Digest::of(key.expose_secret()),
         &wanted.role,
         wanted.user.as_deref(),
+        wanted.group.as_deref(),
     );
     writeln!(
         out,

@@ -25,6 +25,7 @@ use crate::domain::ruling::{Outcome, Role};
 use crate::domain::submission::{self, Defaults, Submission, Submitted};
 use crate::http::AppState;
 use crate::http::docs::{Problems, Route};
+use crate::http::employee_group;
 use crate::http::error::{Code, Problem};
 use crate::http::idempotency::{self, Answer, MAX_KEY_CHARS, REPLAYED};
 use crate::http::limits::{Arrived, JsonBytes};
@@ -164,6 +165,9 @@ pub async fn create(
         expires_at: received_at + app.config.key_retention,
     });
     let supersedes = superseded(&app, &identity, &mut submitted).await?;
+    let rulebook = app.rulebook(&tenant_id);
+    let people = rulebook.people.as_deref();
+    employee_group::settle(identity.api_key.as_deref(), people, &mut submitted.expense)?;
     let expense = match app.config.redacts_ledger {
         true => submitted.expense.redacted(),
         false => submitted.expense,
@@ -182,7 +186,7 @@ pub async fn create(
         judged: JudgedExpense {
             arrived: arrived.0,
             today: day_of(received_at),
-            rulebook: app.rulebook(&tenant_id),
+            rulebook,
             tenant_id,
             expense,
         },

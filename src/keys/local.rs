@@ -35,6 +35,7 @@ impl LocalKey {
             digest: Digest::of(text.expose_secret()),
             roles: Role::iter().collect(),
             user_id: None,
+            group: None,
             is_revoked: false,
             expires: None,
         };

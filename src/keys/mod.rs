@@ -79,6 +79,9 @@ pub struct ApiKey {
     /// The person who holds it, and is the actor of resolutions made with it; `None` when a program
     /// holds it for several people.
     pub user_id: Option<String>,
+    /// The group of employees that the person who holds it belongs to, or for a program, that of all
+    /// whose expenses it hands in.
+    pub group: Option<String>,
     /// Whether it was revoked.
     pub is_revoked: bool,
     /// The last day, in UTC, on which it is valid.

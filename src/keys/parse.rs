@@ -1,6 +1,6 @@
 //! The file of keys, from TOML text to [`ApiKeys`] and back. It has one `[[key]]` table for each
 //! key, with its `id`, its `tenant` and the `sha256` of the key, and optionally its `roles`, the
-//! `user` who holds it, `revoked = true` and the day it `expires`. A tenant or a user that is written
+//! `user` who holds it, the `group` of employees, `revoked = true` and the day it `expires`. A tenant or a user that is written
 //! in two ways is refused, because both would be the same one (see `spelling`). Diagnostics never
 //! repeat a value of this file: someone may have written the key itself in place of its hash.
 
@@ -13,7 +13,7 @@ use strum::VariantNames;
 use toml::de::DeValue;
 
 use crate::domain::ruling::Role;
-use crate::domain::tenant::{self, TENANT, USER};
+use crate::domain::tenant::{self, GROUP, TENANT, USER, parse_group};
 use crate::keys::{ApiKey, ApiKeys, Digest};
 use crate::spelling;
 use crate::toml_reader::claims::Claims;
@@ -57,6 +57,7 @@ fn parse_keys(source: &mut Source<'_>) -> Option<Vec<Arc<ApiKey>>> {
         let user_id = table.optional(source, "user", USER, |value| {
             tenant::parse_user(value.as_str()?)
         });
+        let group = table.optional(source, "group", GROUP, |value| parse_group(value.as_str()?));
         let is_revoked = table.optional(source, "revoked", "true or false", DeValue::as_bool);
         let expires = table.optional(source, "expires", DATE, date);
         if let Some(id) = &key_id {
@@ -85,6 +86,7 @@ fn parse_keys(source: &mut Source<'_>) -> Option<Vec<Arc<ApiKey>>> {
             digest: digest?,
             roles: values(roles),
             user_id: user_id?,
+            group: group?,
             is_revoked: is_revoked?.unwrap_or(false),
             expires: expires?,
         }))
@@ -137,6 +139,8 @@ struct Entry<'a> {
     roles: &'a [Role],
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -145,13 +149,21 @@ struct File<'a> {
 }
 
 /// The TOML text of a new key's entry, to be appended to a file.
-pub fn entry(id: &str, tenant: &str, digest: Digest, roles: &[Role], user: Option<&str>) -> String {
+pub fn entry(
+    id: &str,
+    tenant: &str,
+    digest: Digest,
+    roles: &[Role],
+    user: Option<&str>,
+    group: Option<&str>,
+) -> String {
     let key = [Entry {
         id,
         tenant,
         sha256: digest.to_string(),
         roles,
         user,
+        group,
     }];
     toml::to_string(&File { key }).expect("texts and lists of texts are TOML")
 }

@@ -6,6 +6,7 @@
 //! tables/rates.toml         exchange rates; optional
 //! tables/prices.toml        prices of models
 //! tables/NAME.toml          amounts by place, for the rules that name this table
+//! tables/people.toml        groups of employees; optional, also in the folder of a tenant
 //! ```
 //!
 //! Cases that test a policy stand beside it in files such as `meals.test.toml`. They are no part of the
@@ -30,7 +31,9 @@ use crate::toml_reader::values::name as name_of;
 pub const CASES: &str = ".test.toml";
 
 /// The tables with a meaning of their own.
-const NAMED_TABLES: [&str; 2] = ["rates.toml", "prices.toml"];
+const NAMED_TABLES: [&str; 3] = ["rates.toml", "prices.toml", PEOPLE];
+/// The name of the table of people.
+const PEOPLE: &str = "people.toml";
 
 /// The paths and texts of some files, sorted by path.
 pub type Texts = Vec<(PathBuf, String)>;
@@ -50,6 +53,10 @@ pub struct FolderFiles {
     pub prices: Option<(PathBuf, String)>,
     /// All other tables, by their names: amounts by place.
     pub places: BTreeMap<String, (PathBuf, String)>,
+    /// The table of people, if there is one.
+    pub people: Option<(PathBuf, String)>,
+    /// The tables of people that single tenants have, by tenant.
+    pub people_by_tenant: BTreeMap<String, (PathBuf, String)>,
     /// What cannot be read, or is in a place where it would be ignored.
     pub diagnostics: Vec<Diagnostic>,
     /// Files that are not read, although their names look like those of policies or tables.
@@ -68,6 +75,7 @@ impl FolderFiles {
         files.shared = files.policies(entries);
         files.read_tenants(&dir.join("tenants"));
         files.read_places(&dir.join("tables"));
+        files.people = files.people(dir);
         let rates = dir.join("tables").join("rates.toml");
         if rates.exists() {
             files.rates = files.text(rates, "remove it when there are no rates");
@@ -102,7 +110,10 @@ impl FolderFiles {
                 ),
                 Some(tenant) if path.is_dir() => {
                     let entries = self.list(&path, "make it a folder of policy files");
-                    self.pass_over_folders(&entries, &[]);
+                    self.pass_over_folders(&entries, &["tables"]);
+                    self.pass_over_tables(&path.join("tables"));
+                    let people = self.people(&path).map(|people| (tenant.clone(), people));
+                    self.people_by_tenant.extend(people);
                     let policies = self.policies(entries);
                     self.by_tenant.insert(tenant, policies);
                 }
@@ -194,6 +205,26 @@ impl FolderFiles {
                 ),
             }
         }
+    }
+
+    /// Reports files in the folder of a tenant's tables that look like one.
+    fn pass_over_tables(&mut self, dir: &Path) {
+        for path in names_in(dir) {
+            if looks_like_toml(&path) && !path.ends_with(PEOPLE) {
+                self.pass_over(
+                    &path,
+                    "the one table that a tenant has is people.toml; rename or remove it",
+                );
+            }
+        }
+    }
+
+    /// The table of people of all tenants or of one, from their folder.
+    fn people(&mut self, dir: &Path) -> Option<(PathBuf, String)> {
+        let people = dir.join("tables").join(PEOPLE);
+        people
+            .exists()
+            .then(|| self.text(people, "save it as UTF-8 text"))?
     }
 
     fn pass_over(&mut self, path: &Path, repair: &str) {

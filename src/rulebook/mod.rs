@@ -1,14 +1,16 @@
 //! A policies folder, parsed: one rulebook for each tenant. A tenant's rulebook is the shared one,
-//! except for the categories for which the tenant has policies of its own. `files` reads the files;
-//! `policy::parse`, `rates` and `prices` parse them.
+//! except for the categories for which the tenant has policies of its own, and for its table of
+//! people. `files` reads the files;
+//! `policy::parse`, `rates`, `prices` and `people` parse them.
 
 pub mod files;
+pub mod people;
 pub mod prices;
 pub mod rates;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::policy::places::{PlaceTables, Places};
@@ -16,6 +18,7 @@ use crate::policy::{Policies, parse};
 use crate::spelling;
 use crate::toml_reader::diagnostic::{Diagnostic, Diagnostics};
 use files::{FolderFiles, Texts};
+use people::People;
 use prices::Prices;
 use rates::Rates;
 
@@ -29,6 +32,8 @@ pub struct Rulebook {
     pub rates: Arc<Rates>,
     /// Prices of the tokens of models.
     pub prices: Arc<Prices>,
+    /// Which group of employees each person belongs to, if there is a table of that.
+    pub people: Option<Arc<People>>,
 }
 
 /// The rulebooks of all tenants.
@@ -76,6 +81,14 @@ impl Rulebooks {
                 .as_ref()
                 .map(|(file, text)| Prices::parse(file, text)),
         );
+        let mut people_in =
+            |(file, text): &(PathBuf, String)| found.value(Some(People::parse(file, text)));
+        let people = files.people.as_ref().map(&mut people_in);
+        let mut people_by_tenant: BTreeMap<_, _> = files
+            .people_by_tenant
+            .iter()
+            .map(|(tenant, table)| (tenant, people_in(table)))
+            .collect();
         let (tables, unused) = tables(files, &mut found);
         let policies = found.value(Some(parse::parse_with(&files.dir, &shared, &tables)));
         let mut policies_by_tenant = BTreeMap::new();
@@ -89,15 +102,22 @@ impl Rulebooks {
             policies,
             rates,
             prices,
+            people,
         };
-        let of_tenant = |policies| Rulebook {
+        let mut of_tenant = |tenant: &String, policies| Rulebook {
             policies,
+            people: people_by_tenant
+                .remove(tenant)
+                .or_else(|| shared.people.clone()),
             ..shared.clone()
         };
         Ok(Self {
             by_tenant: policies_by_tenant
                 .into_iter()
-                .map(|(tenant, policies)| (tenant, of_tenant(policies)))
+                .map(|(tenant, policies)| {
+                    let rulebook = of_tenant(&tenant, policies);
+                    (tenant, rulebook)
+                })
                 .collect(),
             passed_over: files.passed_over.iter().cloned().chain(unused).collect(),
             n_policies: files.shared.len() + files.by_tenant.values().map(Vec::len).sum::<usize>(),

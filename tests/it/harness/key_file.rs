@@ -14,7 +14,7 @@ use super::{TestApp, config, http_config};
 pub(crate) fn entry(id: &str, tenant: &str, key: &str, more: &str) -> String {
     format!(
         "{}{more}\n\n",
-        parse::entry(id, tenant, Digest::of(key), &[], None)
+        parse::entry(id, tenant, Digest::of(key), &[], None, None)
     )
 }
 
