@@ -6,9 +6,11 @@ use anyhow::bail;
 use csv::StringRecord;
 
 use crate::cli::decide::cells::AmountFormat;
+use crate::cli::decide::fact_columns::is_heading;
 use crate::cli::decide::options::TableOptions;
 use crate::cli::decide::quotes::{END, UNCLOSED};
 use crate::cli::decide::{Decide, InvalidCommand};
+use crate::domain::facts::FactName;
 use crate::domain::submission::FIELDS;
 use crate::spelling;
 
@@ -98,21 +100,27 @@ pub(super) fn check_text(header: &StringRecord, wanted: &Decide) -> anyhow::Resu
 
 /// The column of each field: the column that `--column` names, or else the column with the name of
 /// the field. Names are compared in one spelling, because the same accent or blank can be encoded
-/// in several ways.
+/// in several ways. A fact is found under other headings too, unless `--column` maps columns by hand:
+/// a column `Country` of a card statement need not hold codes.
 fn columns(header: &StringRecord, options: &TableOptions) -> anyhow::Result<Columns> {
     let mut columns = Vec::new();
     for field in FIELDS {
         let is_named = options.column.iter().any(|column| column.field == field);
         let name = options.column_of(field);
         let spelled = spelling::column(name);
+        let fact: Option<FactName> = field.parse().ok();
+        let fact = fact.filter(|_| options.column.is_empty());
+        let is_column = |column: &str| {
+            spelling::column(column) == spelled || fact.is_some_and(|fact| is_heading(fact, column))
+        };
         let mut places = header
             .iter()
             .enumerate()
-            .filter(|(_, column)| spelling::column(column) == spelled)
+            .filter(|(_, column)| is_column(column))
             .map(|(place, _)| place);
         match (places.next(), places.next()) {
             (Some(_), Some(_)) => {
-                bail!("two columns are called {name:?}; rename one of them")
+                bail!("two columns are called {name:?}, or nearly so; rename one of them")
             }
             (Some(_), None) if options.constant(field).is_some() => {
                 bail!("{field} is set by --set and also read from the column {name:?}; choose one")

@@ -6,6 +6,7 @@
 mod anew;
 mod batch_client;
 mod cells;
+mod fact_columns;
 mod header;
 mod input;
 mod layout;

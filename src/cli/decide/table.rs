@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::cli::decide::Decide;
 use crate::cli::decide::cells::{AmountFormat, DateFormat, is_zero};
+use crate::cli::decide::fact_columns;
 use crate::cli::decide::header::{Columns, check_options, check_text, read_header};
 use crate::cli::decide::input::Input;
 use crate::cli::decide::layout::{self, n_filled};
@@ -185,7 +186,7 @@ impl Table {
     }
 
     /// A row as JSON. Cells become strings; amounts and dates are written as the API reads them, and
-    /// `receipt` becomes a boolean. Every cell that cannot be read is reported.
+    /// `receipt` and facts become values of their own form. Every cell that cannot be read is reported.
     fn content(&self, cells: &ByteRecord) -> Content {
         let mut fields = Map::new();
         let mut errors = Vec::new();
@@ -248,7 +249,10 @@ impl Table {
             _ if text.is_empty() => return Ok(None),
             "amount" => Value::String(self.amounts.plain(text)?),
             "date" => Value::String(self.dates.day(text)?),
-            _ => json_value(field, text),
+            _ => match field.parse() {
+                Ok(fact) => fact_columns::value(fact, text, self.amounts, &self.dates)?,
+                Err(_) => json_value(field, text),
+            },
         }))
     }
 }
@@ -263,13 +267,17 @@ fn without_formula(cell: &str) -> &str {
         .map_or(text, str::trim)
 }
 
-/// A text as JSON: a boolean for `receipt`, which spreadsheets write in capitals, and the text
-/// itself for every other field.
+/// A text as JSON: a flag or a word for `receipt`, which spreadsheets write in capitals, the value of a
+/// fact, and the text itself for every other field.
 fn json_value(field: &str, text: &str) -> Value {
     match (field, text.to_ascii_lowercase().as_str()) {
         ("receipt", "true") => Value::Bool(true),
         ("receipt", "false") => Value::Bool(false),
-        _ => Value::String(text.to_owned()),
+        ("receipt", word) => Value::String(word.to_owned()),
+        _ => match field.parse() {
+            Ok(fact) => fact_columns::constant(fact, text),
+            Err(_) => Value::String(text.to_owned()),
+        },
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use iso_currency::Country;
 use regex::Regex;
 use rust_decimal::Decimal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::domain::body::{is_line, is_text};
 use crate::domain::expense::calendar_date;
@@ -97,6 +97,13 @@ impl Form {
             Value::Number(_) if self.is_number() => self.of_text(raw),
             value => self.of_json(&value),
         }
+    }
+
+    /// A text as a request writes the value in JSON. A text of another form stays a text, so that
+    /// whoever reads the request says what is wrong with it.
+    pub fn json_of_text(self, text: &str) -> Value {
+        self.of_text(text)
+            .map_or_else(|| text.into(), |value| json!(value))
     }
 
     /// Whether its values are numbers.
