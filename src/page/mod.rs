@@ -14,6 +14,7 @@ mod api;
 mod assets;
 mod decision;
 mod document;
+mod fact_fields;
 mod failure;
 mod figures;
 mod form;

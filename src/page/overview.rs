@@ -10,6 +10,7 @@ use crate::domain::body::{MAX_ID_CHARS, MAX_TEXT_CHARS};
 use crate::domain::submission::MAX_MERCHANT_CHARS;
 use crate::ledger::PageRequest;
 use crate::ledger::search::Search;
+use crate::page::fact_fields::{self, COMMON};
 use crate::page::failure::Failure;
 use crate::page::form::FormFields;
 use crate::page::layout::document;
@@ -24,6 +25,12 @@ pub(super) const EXPENSE_PATH: &str = "/ui/expense";
 pub(super) const DEMO_PATH: &str = "/ui/demo";
 /// The latest decisions that are shown.
 const N_LATEST: u32 = 10;
+/// The receipts that an expense can have, and how the form calls them.
+const RECEIPTS: [(&str, &str); 3] = [
+    ("", "none"),
+    ("true", "attached"),
+    ("itemized", "attached, lists every item"),
+];
 /// The flight of the README, which is denied.
 const FLIGHT: [(&str, &str); 3] = [
     ("transaction", "Flight to Chicago, $650"),
@@ -100,7 +107,11 @@ pub(super) async fn draw(
 
 fn expense_form(viewer: &Viewer, form: &FormFields, refusal: Option<&str>) -> Markup {
     let more = ["date", "trip_id", "user_id", "mcc", "receipt"];
-    let has_more = more.iter().any(|name| form.get(name).is_some());
+    let facts = COMMON.map(<&str>::from);
+    let has_more = more
+        .iter()
+        .chain(&facts)
+        .any(|name| form.get(name).is_some());
     let field = |label: &str, name: &str, class: Option<&str>, max_chars: usize| {
         html! {
             label class=[class] {
@@ -134,11 +145,16 @@ fn expense_form(viewer: &Viewer, form: &FormFields, refusal: Option<&str>) -> Ma
                         label { "Date" input type="date" name="date" value=[form.get("date")]; }
                         (field("Trip", "trip_id", None, MAX_ID_CHARS))
                         (field("Merchant category code", "mcc", None, 4))
-                        label.check {
-                            input type="checkbox" name="receipt" value="true" checked[form.get("receipt").is_some()];
-                            "Receipt attached"
+                        label {
+                            "Receipt"
+                            select name="receipt" {
+                                @for (value, words) in RECEIPTS {
+                                    option value=(value) selected[form.get("receipt") == Some(value)] { (words) }
+                                }
+                            }
                         }
                     }
+                    div.fields { @for name in COMMON { (fact_fields::field(name, form)) } }
                 }
             }
         }

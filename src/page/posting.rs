@@ -15,6 +15,7 @@ use crate::demo::transactions;
 use crate::domain::body::uuid;
 use crate::page::api::Api;
 use crate::page::decision::head;
+use crate::page::fact_fields;
 use crate::page::failure::Failure;
 use crate::page::form::FormFields;
 use crate::page::viewer::Viewer;
@@ -42,8 +43,18 @@ pub(super) async fn expense(
         .iter()
         .filter_map(|name| Some(((*name).to_owned(), form.get(name)?.into())))
         .collect();
-    if form.get("receipt").is_some() {
-        expense.insert("receipt".to_owned(), true.into());
+    if let Some(receipt) = form.get("receipt") {
+        let receipt = match receipt {
+            "true" => true.into(),
+            word => word.into(),
+        };
+        expense.insert("receipt".to_owned(), receipt);
+    }
+    for name in fact_fields::COMMON {
+        if let Some(text) = form.get(name.into()) {
+            let value = name.declaration().form.json_of_text(text);
+            expense.insert(name.to_string(), value);
+        }
     }
     let key = idempotency_key("try", run(&form));
     let answer = page.api.send_expense(&viewer, key, &expense.into()).await?;

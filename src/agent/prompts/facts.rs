@@ -58,12 +58,15 @@ impl From<&Expense> for ExpenseFacts {
 }
 
 impl ExpenseFacts {
-    /// The expense with only these facts. Of a recipient the model learns that one is named.
+    /// The expense with only these facts. Of a recipient and of a receipt's address the model learns that
+    /// there is one: the name is another person's, and the address may let its reader in.
     pub fn with_facts(mut self, names: &BTreeSet<FactName>) -> Self {
         self.facts = self.facts.only(names);
-        if self.facts.remove(FactName::Recipient).is_some() {
-            let named = FactValue::Text("(named)".to_owned());
-            self.facts.set(FactName::Recipient, named);
+        for withheld in [FactName::Recipient, FactName::ReceiptUrl] {
+            if self.facts.has(withheld) {
+                let given = FactValue::Text("(given)".to_owned());
+                self.facts.set(withheld, given);
+            }
         }
         self
     }

@@ -6,6 +6,7 @@ use crate::domain::decision::{Decision, Submitter};
 use crate::domain::receipt::Receipt;
 use crate::domain::ruling::{Missing, Outcome};
 use crate::ledger::StoredDecision;
+use crate::page::fact_fields;
 use crate::page::format;
 use crate::page::resolve::act::resolved_words;
 use crate::page::viewer::Viewer;
@@ -90,6 +91,9 @@ pub(in crate::page) fn facts(stored: &StoredDecision) -> Markup {
             (fact("Date", &html! { (expense.date) }))
             @if let Some(trip) = &expense.trip_id { (fact("Trip", &html! { (trip) })) }
             (fact("Receipt", &html! { (receipt_in_words(expense.receipt)) }))
+            @for (name, value) in expense.facts.iter() {
+                (fact(&fact_fields::label(name), &fact_fields::value(name, value)))
+            }
             (fact("Received", &format::time(decision.received_at)))
             @if let Some(converted) = &decision.converted_amount {
                 (fact("In the policy's currency", &html! {
