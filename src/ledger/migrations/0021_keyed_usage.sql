@@ -11,11 +11,11 @@ CREATE TABLE keyed_usage (
     PRIMARY KEY (tenant_id, fact, key_hash, category, currency, expense_date)
 );
 
--- The keys under which a decision holds its share, to find them again when it gives some of it back. A share is taken before
--- its decision is written.
+-- The keys under which a decision holds its share, to find them again when it gives some of it back. A share is taken before the
+-- decision is inserted, so it is not referenced.
 CREATE TABLE share_key (
     tenant_id     TEXT   NOT NULL,
-    decision_id   TEXT   NOT NULL REFERENCES decision (id) DEFERRABLE INITIALLY DEFERRED,
+    decision_id   TEXT   NOT NULL,
     fact          TEXT   NOT NULL,
     key_hash      TEXT   NOT NULL,
     PRIMARY KEY (tenant_id, decision_id, fact)

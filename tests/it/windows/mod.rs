@@ -1,10 +1,14 @@
 //! The windows of caps beside those of the shipped policies. `boundaries` tests where each begins and
-//! ends, `files` how policy files write them, `exact` that what is used of them is what the decisions
-//! say, also when requests compete.
+//! ends, `files` how policy files write them, `exact` that competing requests never exceed one, `recount`
+//! that what is used is what the decisions add up to, `by` what counts by another key than the employee,
+//! and `allowance` what a day away may cost.
 
+mod allowance;
 mod boundaries;
+mod by;
 mod exact;
 mod files;
+mod recount;
 
 use expense_agent::config::Config;
 use expense_agent::ledger::Store;
