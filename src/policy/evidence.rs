@@ -3,8 +3,9 @@
 //! these four sources names any number of categories, or none. Sources that agree do not outvote one
 //! that disagrees: see [`FoundEvidence::objection`].
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::policy::Policy;
 use crate::policy::mcc::Codes;
@@ -24,6 +25,9 @@ pub struct Evidence {
     pub transaction: Vec<Phrase>,
     /// Phrases that point to no category, although shorter ones in them do.
     pub but: Vec<Phrase>,
+    /// The category whose evidence supports this one too. For a category by purpose: clients are
+    /// invited to the same restaurants as colleagues.
+    pub same_as: Option<String>,
 }
 
 /// Where evidence comes from, the strongest source first.
@@ -70,6 +74,8 @@ pub struct Pointer {
 pub struct FoundEvidence {
     /// The sources that name a category, each with its categories in the order of the text.
     sources: Vec<(EvidenceSource, Vec<String>)>,
+    /// For each category, the one whose evidence supports it too.
+    same_as: Arc<BTreeMap<String, String>>,
 }
 
 impl FoundEvidence {
@@ -83,14 +89,23 @@ impl FoundEvidence {
         let objecting = self
             .sources
             .iter()
-            .find(|(_, named)| !named.iter().any(|name| name == category));
+            .find(|(_, named)| !self.supports(named, category));
         objecting.map(|(source, named)| (*source, named.as_slice()))
+    }
+
+    /// Whether a source that names these categories supports this one.
+    fn supports(&self, named: &[String], category: &str) -> bool {
+        let same_as = self.same_as.get(category);
+        named
+            .iter()
+            .any(|name| name == category || Some(name) == same_as)
     }
 
     /// The other categories that a source names beside this one, in alphabetical order. Such a source
     /// objects to none of them, so an employee could choose among them by the order of the words. A
     /// merchant category code names one category only, and is not the employee's to choose, so it
-    /// settles the question.
+    /// settles the question. A category that is supported by another one's evidence alone is only the
+    /// model's word for a purpose, so the other one is a rival.
     pub fn rivals(&self, category: &str) -> Vec<String> {
         let is_settled = self
             .sources
@@ -102,10 +117,12 @@ impl FoundEvidence {
         let undecided = self
             .sources
             .iter()
-            .filter(|(_, named)| named.iter().any(|name| name == category));
+            .filter(|(_, named)| self.supports(named, category));
+        let is_named = self.categories().any(|name| name == category);
+        let supporting = self.same_as.get(category).filter(|_| is_named);
         let rivals: BTreeSet<&String> = undecided
             .flat_map(|(_, named)| named)
-            .filter(|name| *name != category)
+            .filter(|name| *name != category && Some(*name) != supporting)
             .collect();
         rivals.into_iter().cloned().collect()
     }
@@ -140,12 +157,17 @@ pub struct EvidenceIndex {
     mcc: Vec<(Codes, String)>,
     merchant: Phrases,
     text: Phrases,
+    same_as: Arc<BTreeMap<String, String>>,
 }
 
 impl EvidenceIndex {
     /// Indexes the evidence of every policy.
     pub fn build(policies: &[Policy]) -> Self {
         let mut index = Self::default();
+        let same_as = policies
+            .iter()
+            .filter_map(|policy| Some((policy.category.clone(), policy.evidence.same_as.clone()?)));
+        index.same_as = Arc::new(same_as.collect());
         for policy in policies {
             let (category, evidence) = (&policy.category, &policy.evidence);
             let codes = evidence.mcc.iter().cloned();
@@ -187,7 +209,10 @@ impl EvidenceIndex {
             (EvidenceSource::CategoryHint, by_hint.unwrap_or_default()),
         ];
         sources.retain(|(_, named): &(_, Vec<String>)| !named.is_empty());
-        FoundEvidence { sources }
+        FoundEvidence {
+            sources,
+            same_as: Arc::clone(&self.same_as),
+        }
     }
 }
 

@@ -273,3 +273,44 @@ fn a_phrase_under_but_or_name_belongs_to_one_category() {
         assert!(errors.to_string().contains("\"salmon\""), "{errors}");
     }
 }
+
+#[test]
+fn a_category_by_purpose_is_supported_by_the_evidence_of_another_one() {
+    let meals = policy("meals", "mcc = [\"5812\"]\nmerchant = [\"pizza*\"]");
+    let clients = policy(
+        "clients",
+        "transaction = [\"client dinner*\"]\nsame_as = \"meals\"",
+    );
+    let sources = [
+        (Path::new("clients.toml"), &*clients),
+        (Path::new("meals.toml"), &*meals),
+    ];
+    let policies = parse::parse(Path::new("policies"), &sources).unwrap();
+    for (text, category, is_supported, rivals) in [
+        ("Pizza", "meals", true, vec![]),
+        // Nothing but the model says that there were clients.
+        ("Pizza", "clients", true, vec!["meals"]),
+        ("Client dinner", "clients", true, vec![]),
+        ("Client dinner", "meals", false, vec![]),
+    ] {
+        for mcc in [None, Some("5812")] {
+            let evidence = policies.evidence(mcc, Some("Pizza Express"), text, None);
+            let found = (
+                evidence.objection(category).is_none(),
+                evidence.rivals(category),
+            );
+            let rivals: Vec<String> = rivals.iter().map(ToString::to_string).collect();
+            assert_eq!(found, (is_supported, rivals), "{category}: {text} {mcc:?}");
+        }
+    }
+}
+
+#[test]
+fn a_category_shares_the_evidence_only_of_another_that_is_loaded() {
+    for same_as in ["meals", "nothing"] {
+        let meals = policy("meals", &format!("same_as = \"{same_as}\""));
+        let sources = [(Path::new("meals.toml"), &*meals)];
+        let errors = parse::parse(Path::new("policies"), &sources).unwrap_err();
+        assert!(errors.to_string().contains("`same_as`"), "{errors}");
+    }
+}

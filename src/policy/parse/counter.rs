@@ -79,7 +79,8 @@ impl Loaded<'_> {
         self.all.iter().flatten()
     }
 
-    fn categories(&self) -> BTreeSet<&str> {
+    /// Their categories.
+    pub(super) fn categories(&self) -> BTreeSet<&str> {
         self.heads().map(|head| head.category.as_str()).collect()
     }
 }

@@ -129,7 +129,10 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims, loaded: Loaded<'_>) 
     let rules = rules::parse(source, &mut table, unit, loaded, |source, at, id| {
         claims.claim(source, at, &format!("the rule id `{id}`"), &owner);
     });
-    let evidence = parse_evidence(source, &mut table, |source, at, thing| {
+    let mut others = loaded.categories();
+    others.remove(owner.as_str());
+    let others: Vec<&str> = others.into_iter().collect();
+    let evidence = parse_evidence(source, &mut table, &others, |source, at, thing| {
         claims.claim(source, at, thing, &owner);
     });
     table.finish(source);
@@ -177,9 +180,11 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims, loaded: Loaded<'_>) 
     })
 }
 
+/// `others` are the categories of the other files.
 fn parse_evidence(
     source: &mut Source<'_>,
     table: &mut Table<'_, '_>,
+    others: &[&str],
     mut claim: impl FnMut(&mut Source<'_>, usize, &str),
 ) -> Option<Evidence> {
     let Some((at, value)) = table.take("evidence") else {
@@ -195,6 +200,11 @@ fn parse_evidence(
     let name = list(source, &mut table, "name", PHRASE, Phrase::parse);
     let transaction = list(source, &mut table, "transaction", PHRASE, Phrase::parse);
     let but = list(source, &mut table, "but", PHRASE, Phrase::parse);
+    let accepted = format!("another category, one of \"{}\"", others.join("\", \""));
+    let same_as = table.optional(source, "same_as", &accepted, |value| {
+        let category = value.as_str()?;
+        others.contains(&category).then(|| category.to_owned())
+    });
     table.finish(source);
     for (at, codes) in &mcc {
         for code in codes.iter() {
@@ -221,5 +231,6 @@ fn parse_evidence(
         name: values(name),
         transaction: values(transaction),
         but: values(but),
+        same_as: same_as?,
     })
 }
