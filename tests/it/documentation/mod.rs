@@ -7,6 +7,7 @@ mod excerpts;
 mod facts;
 mod links;
 mod names;
+mod policy_rules;
 mod reference;
 mod settings;
 
