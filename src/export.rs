@@ -99,7 +99,7 @@ impl<W: Write> Lines<W> {
 }
 
 /// The columns of the table before those of the facts; `row` fills them in this order.
-const HEADER: [&str; 33] = [
+const HEADER: [&str; 36] = [
     "id",
     "received_at",
     "tenant_id",
@@ -133,6 +133,9 @@ const HEADER: [&str; 33] = [
     "submitted_by_key",
     "approvals",
     "pending",
+    "plan",
+    "under",
+    "fulfilled_by",
 ];
 
 /// The line of one decision, without the facts of its expense.
@@ -142,6 +145,7 @@ fn row(exported: &Exported) -> impl Iterator<Item = String> {
         approvals,
         resolution,
         superseded_by,
+        fulfilled_by,
     } = &exported.stored;
     let approvals: Vec<String> = approvals
         .iter()
@@ -202,6 +206,9 @@ fn row(exported: &Exported) -> impl Iterator<Item = String> {
         text(submitter.map(|submitter| submitter.api_key.as_str())),
         harmless(&approvals.join("; ")),
         pending.map(|role| role.to_string()).unwrap_or_default(),
+        expense.plan.to_string(),
+        id(expense.under),
+        id(*fulfilled_by),
     ];
     cells.into_iter()
 }

@@ -91,7 +91,8 @@ impl Agent {
                 .unwrap_or_default(),
             caps: found.map(|found| found.caps.clone()).unwrap_or_default(),
             reimbursable: found
-                .filter(|_| !asks_for_review)
+                // Nothing is paid for a plan.
+                .filter(|_| !asks_for_review && !case.judged.expense.plan)
                 .map(|found| found.verdict.reimbursable(found.amount())),
             validations: steps
                 .runs()

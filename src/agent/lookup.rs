@@ -19,7 +19,7 @@ use crate::domain::expense::{ConvertedAmount, Expense};
 use crate::domain::facts::FactName;
 use crate::domain::ruling::{Finding, Role, Ruling};
 use crate::domain::step::Step;
-use crate::ledger::{Ledger, LedgerError, Reservation, ReservedCap};
+use crate::ledger::{Ledger, LedgerError, Reservation, ReservedCap, StoredDecision};
 use crate::policy::Policy;
 use crate::policy::allowance::UnknownPlace;
 use crate::policy::evaluate::{CapUsage, RuleFacts, Verdict, evaluate};
@@ -96,10 +96,22 @@ impl Found {
                 rules: Vec::new(),
             },
         };
-        let rules = policy.rules_for(&facts.subject());
+        let mut rules = policy.rules_for(&facts.subject());
+        if judged.expense.plan {
+            rules.retain(|rule| rule.kind.holds_for_plans());
+        }
+        let plan = judged.plan_under(policy);
+        let planned = plan.and_then(|plan| plan.planned(&policy.category, policy.currency));
+        let settled = planned.and_then(|planned| {
+            let mut tolerances = rules.iter().filter_map(|rule| rule.tolerance());
+            Some(planned + tolerances.next()?)
+        });
         let with_usage = rules.iter().map(|rule| {
             let rule = rule.at(&facts.subject())?;
-            Ok(RuleFacts::new(&rule, usage))
+            Ok(match settled {
+                Some(settled) => RuleFacts::new(&rule.settled_up_to(settled), usage),
+                None => RuleFacts::new(&rule, usage),
+            })
         });
         let with_usage: Result<_, UnknownPlace> = with_usage.collect();
         facts.policy.rules = with_usage.map_err(|error| error.to_string())?;
@@ -135,6 +147,7 @@ impl Found {
                         max: found.limit,
                     })
                     .collect(),
+                plan: plan.map(|plan| plan.decision.id),
                 // A split rule that has a finding already asks its role for approval, so a purchase
                 // recorded in the meantime changes nothing.
                 splits: rules
@@ -157,6 +170,15 @@ impl Found {
     }
 }
 
+impl JudgedExpense {
+    /// The plan that the expense takes over if this policy judges it.
+    fn plan_under(&self, policy: &Policy) -> Option<&StoredDecision> {
+        let covers =
+            |plan: &&StoredDecision| plan.planned(&policy.category, policy.currency).is_some();
+        self.plan.as_deref().filter(covers)
+    }
+}
+
 /// Looks up the policy of a category and evaluates it. `rivals` are the categories that the evidence
 /// points to as well; their policies are evaluated only to find out whether one is stricter.
 ///
@@ -174,7 +196,10 @@ pub async fn lookup(
     let usable = usable_policy(&judged.rulebook, category, expense);
     let looked_up = match usable {
         Ok((policy, converted_amount)) => {
-            let usage = ledger.usage(&judged.tenant_id, policy, expense).await?;
+            let plan = judged.plan_under(policy);
+            let usage = ledger
+                .usage(&judged.tenant_id, policy, expense, plan)
+                .await?;
             Found::new(policy, judged, converted_amount, &usage)
         }
         Err(reason) => Err(reason),
@@ -240,7 +265,12 @@ async fn ambiguity(
         let other = match usable_policy(&judged.rulebook, rival, &judged.expense) {
             Ok((policy, converted_amount)) => {
                 let usage = ledger
-                    .usage(&judged.tenant_id, policy, &judged.expense)
+                    .usage(
+                        &judged.tenant_id,
+                        policy,
+                        &judged.expense,
+                        judged.plan_under(policy),
+                    )
                     .await?;
                 Found::new(policy, judged, converted_amount, &usage)
             }

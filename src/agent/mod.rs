@@ -71,6 +71,8 @@ pub struct JudgedExpense {
     pub rulebook: Rulebook,
     /// The expense.
     pub expense: Expense,
+    /// The plan that it is the purchase of.
+    pub plan: Option<Arc<StoredDecision>>,
 }
 
 /// One expense to decide, and the request that brought it.

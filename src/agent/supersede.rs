@@ -30,6 +30,9 @@ pub enum RunError {
     /// The decision that it should supersede cannot be superseded.
     #[error("the decision cannot be superseded")]
     NotSuperseded(SupersedeRefusal),
+    /// Another purchase took over the plan that it was to be made under.
+    #[error("another purchase took over the plan")]
+    PlanUsed,
     /// The model could not be asked in time, because other calls waited for it too. The expense can
     /// be sent again in a moment, so this is no reason for a review.
     #[error("{}", ModelError::Overloaded)]
@@ -46,6 +49,7 @@ impl From<RecordError> for RunError {
             RecordError::AlreadySuperseded => {
                 Self::NotSuperseded(SupersedeRefusal::AlreadySuperseded)
             }
+            RecordError::PlanUsed => Self::PlanUsed,
             error => Self::Ledger(error.into()),
         }
     }

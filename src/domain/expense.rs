@@ -76,6 +76,12 @@ pub struct Expense {
     /// The purchase that this credit returns money of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refunds: Option<Uuid>,
+    /// Whether it is a plan: no purchase yet, but one to agree on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub plan: bool,
+    /// The plan that this purchase was agreed on in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under: Option<Uuid>,
     /// What else is known of it.
     #[serde(flatten)]
     #[schema(ignore)]

@@ -58,7 +58,7 @@ impl Figures {
             cost_usd: decision.cost_usd.unwrap_or_default(),
             ..Self::default()
         };
-        if decision.outcome == Outcome::Approved {
+        if decision.outcome == Outcome::Approved && !decision.expense.plan {
             let (_, currency) = decision.policy_amount();
             figures.pay(currency.code(), decision.reimbursable.unwrap_or_default());
         }
@@ -80,9 +80,8 @@ impl Figures {
             n_overturned: i64::from(matches!(judgement, Some(Judgement::Overturned(_)))),
             ..Self::default()
         };
-        let own = resolution
-            .amount
-            .map(|amount| (decision.expense.currency, amount));
+        let paid = resolution.amount.filter(|_| !decision.expense.plan);
+        let own = paid.map(|amount| (decision.expense.currency, amount));
         let converted = resolution.converted_amount.as_ref();
         let converted = converted.map(|converted| (converted.currency, converted.amount));
         if let Some((currency, amount)) = own.map(|own| converted.unwrap_or(own)) {

@@ -40,12 +40,20 @@ const RECEIPT: &str = "write true, false or \"itemized\"";
 const PURCHASE: &str = "write the id of the purchase's decision";
 /// What is accepted as the decision that an expense supersedes.
 const SUPERSEDED: &str = "write the id of the decision to supersede";
+/// What is accepted where something is or is not.
+const BOOLEAN: &str = "write true or false";
+/// What is accepted as the plan of a purchase.
+const PLAN: &str = "write the id of the plan's decision";
+/// What is wrong with a credit or a plan that has a plan.
+const NOT_UNDER: &str = "only a purchase has a plan; omit this field";
+/// What is wrong with a plan that is a credit.
+const PLANNED_CREDIT: &str = "a credit is no plan; omit this field";
 /// What is wrong with a credit that supersedes a decision.
 const SUPERSEDING_CREDIT: &str =
     "a credit needs no model, so it supersedes no decision; omit this field";
 
 /// The fields of every submission; the facts come beside them.
-const OWN_FIELDS: [&str; 12] = [
+const OWN_FIELDS: [&str; 14] = [
     "transaction",
     "amount",
     "currency",
@@ -58,6 +66,8 @@ const OWN_FIELDS: [&str; 12] = [
     "user_id",
     "refunds",
     "supersedes",
+    "plan",
+    "under",
 ];
 
 /// The fields that a submission may have: its own, followed by the facts.
@@ -114,6 +124,12 @@ pub struct Submission {
     /// (`agent_outcome` is `error`): the expense is decided anew in its place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub supersedes: Option<String>,
+    /// Whether this is a plan: no purchase yet, but one to agree on. Default: `false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<bool>,
+    /// The id of a plan of this employee that a person approved: this is the purchase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub under: Option<String>,
 }
 
 /// OpenAPI has no type for "a decimal string or a number", so the schema combines the two.
@@ -197,6 +213,15 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
     if refunds.flatten().is_some() && supersedes.flatten().is_some() {
         fields.report("supersedes", SUPERSEDING_CREDIT.to_owned());
     }
+    let plan = fields.optional("plan", BOOLEAN, value::<bool>);
+    let under = fields.optional("under", PLAN, decision_id);
+    let (is_plan, is_credit) = (plan.flatten() == Some(true), refunds.flatten().is_some());
+    if is_plan && is_credit {
+        fields.report("plan", PLANNED_CREDIT.to_owned());
+    }
+    if under.flatten().is_some() && (is_plan || is_credit) {
+        fields.report("under", NOT_UNDER.to_owned());
+    }
     check_sign(&mut fields, amount, refunds);
     let facts = facts(&mut fields);
     let given_date = date.flatten();
@@ -214,6 +239,8 @@ pub fn parse(body: &[u8], defaults: Defaults) -> Result<Submitted, BodyError> {
             receipt: receipt.flatten().unwrap_or_default(),
             user_id: user_id.flatten().unwrap_or(defaults.user_id),
             refunds: refunds.flatten(),
+            plan: is_plan,
+            under: under.flatten(),
             facts,
         });
     Ok(Submitted {

@@ -143,10 +143,12 @@ fn submission_fields() -> Map<String, Value> {
         "user_id": line(nullable(), MAX_ID_CHARS),
         "refunds": {"format": "uuid"},
         "supersedes": {"format": "uuid"},
+        "under": {"format": "uuid"},
     }))
 }
 
-/// A credit is below zero and supersedes nothing; everything else is above zero. A text has at most the
+/// A credit is below zero, supersedes nothing and has no plan; everything else is above zero. A plan has
+/// no plan. A text has at most the
 /// decimals of its currency. A distance has a unit.
 fn submission_rules() -> Value {
     let sign = json!({
@@ -157,15 +159,21 @@ fn submission_rules() -> Value {
                 {"type": "number", "exclusiveMaximum": 0},
             ]},
             "supersedes": {"type": "null"},
+            "plan": {"enum": [false, null]},
+            "under": {"type": "null"},
         }},
         "else": {"properties": {"amount": {"anyOf": [
             {"type": "string", "pattern": "^[0-9]"},
             {"type": "number", "exclusiveMinimum": 0},
         ]}}},
     });
+    let plan = json!({
+        "if": {"properties": {"plan": {"const": true}}, "required": ["plan"]},
+        "then": {"properties": {"under": {"type": "null"}}},
+    });
     let pair = [FactName::Distance, FactName::DistanceUnit];
     json!({"allOf": [
-        sign, decimals(0), decimals(2), decimals(3),
+        sign, plan, decimals(0), decimals(2), decimals(3),
         fact_bounds::pair(pair[0], pair[1]), fact_bounds::pair(pair[1], pair[0]),
     ]})
 }

@@ -13,18 +13,18 @@ use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::agent::supersede::can_be_superseded;
 use crate::agent::{Case, JudgedExpense};
 use crate::clock::day_of;
 use crate::config::trace_url::TraceUrl;
 use crate::domain::body::uuid;
 use crate::domain::decision::{Decision, Submitter};
-use crate::domain::expense::{ANONYMOUS, Expense};
+use crate::domain::expense::ANONYMOUS;
 use crate::domain::resolution::Resolution;
-use crate::domain::ruling::{Outcome, Role};
-use crate::domain::submission::{self, Defaults, Submission, Submitted};
+use crate::domain::ruling::Role;
+use crate::domain::submission::{self, Defaults, Submission};
 use crate::http::AppState;
 use crate::http::docs::{Problems, Route};
+use crate::http::earlier::{plan_of, purchase_of, superseded};
 use crate::http::employee_group;
 use crate::http::error::{Code, Problem};
 use crate::http::idempotency::{self, Answer, MAX_KEY_CHARS, REPLAYED};
@@ -51,6 +51,9 @@ pub struct DecisionBody {
     pub resolution: Option<Resolution>,
     /// The decision that superseded it, when the expense was decided anew.
     pub superseded_by: Option<Uuid>,
+    /// Of a plan: the decision on its purchase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fulfilled_by: Option<Uuid>,
     /// Link to the trace when a trace UI is configured; to the decision itself when its trace is
     /// not kept.
     pub trace_url: Option<String>,
@@ -67,6 +70,7 @@ impl DecisionBody {
             approvals,
             resolution,
             superseded_by,
+            fulfilled_by,
         } = stored;
         let link = |url: &TraceUrl| match app.sampling.keeps(&decision) {
             true => url.of(&decision.trace_id),
@@ -80,6 +84,7 @@ impl DecisionBody {
             approvals,
             resolution,
             superseded_by,
+            fulfilled_by,
         }
     }
 }
@@ -173,6 +178,7 @@ pub async fn create(
         false => submitted.expense,
     };
     let refunds = purchase_of(&app, &identity, &expense).await?;
+    let plan = plan_of(&app, &identity, &expense).await?;
     let permit = permit(&app)?;
     let case = Case {
         id: Uuid::now_v7(),
@@ -189,6 +195,7 @@ pub async fn create(
             rulebook,
             tenant_id,
             expense,
+            plan,
         },
         refunds,
         supersedes,
@@ -267,70 +274,6 @@ fn created(app: &AppState, answer: Answer) -> Response {
     let replay = answer.is_replay.then_some([(REPLAYED, "true")]);
     let decided = Extension(Decided(Arc::clone(&body.decision)));
     (StatusCode::CREATED, head, replay, decided, json).into_response()
-}
-
-/// The purchase that a credit refunds; `None` when the expense is not a credit.
-async fn purchase_of(
-    app: &AppState,
-    identity: &Identity,
-    expense: &Expense,
-) -> Result<Option<Box<StoredDecision>>, Problem> {
-    let Some(id) = expense.refunds else {
-        return Ok(None);
-    };
-    let is_refundable = |stored: &StoredDecision| {
-        let purchase = &stored.decision.expense;
-        is_same_person(&purchase.user_id, &expense.user_id)
-            && (purchase.currency, purchase.refunds) == (expense.currency, None)
-    };
-    let stored = seen(app, identity, id).await?;
-    let message = match stored.filter(is_refundable) {
-        Some(stored) if stored.superseded_by.is_some() => {
-            "this purchase was decided anew; write the id in its `superseded_by`"
-        }
-        // Resolving the review would approve the whole amount, including the part refunded by then.
-        Some(stored) if is_in_review(&stored) => {
-            "this purchase waits for its review; have that resolved first, then send the credit"
-        }
-        // The new decision would not know of the credit.
-        Some(stored) if can_be_superseded(&stored) => {
-            "this purchase was decided while the model did not answer; have it decided anew with `supersedes`, \
-             then send the credit"
-        }
-        Some(stored) => return Ok(Some(Box::new(stored))),
-        None => {
-            "this employee has no such purchase in this currency; write the id that it was answered with"
-        }
-    };
-    Err(Problem::invalid_field("refunds", message))
-}
-
-/// The decision that an expense supersedes. An expense that gives no date keeps the date of that
-/// decision: it is the same expense, however late it is decided anew. Whether the decision can be
-/// superseded is checked only once the idempotency key is claimed, so that a repeated request gets
-/// its answer again.
-async fn superseded(
-    app: &AppState,
-    identity: &Identity,
-    submitted: &mut Submitted,
-) -> Result<Option<Arc<StoredDecision>>, Problem> {
-    let Some(id) = submitted.supersedes else {
-        return Ok(None);
-    };
-    let stored = seen(app, identity, id).await?;
-    let stored = stored.filter(|stored| {
-        is_same_person(&stored.decision.expense.user_id, &submitted.expense.user_id)
-    });
-    let Some(stored) = stored else {
-        let message = "this employee has no such decision; write the id that it was answered with";
-        return Err(Problem::invalid_field("supersedes", message));
-    };
-    submitted.set_default_date(stored.decision.expense.date);
-    Ok(Some(Arc::new(stored)))
-}
-
-fn is_in_review(stored: &StoredDecision) -> bool {
-    stored.decision.outcome == Outcome::NeedsReview && stored.resolution.is_none()
 }
 
 /// `GET /v1/expenses/{id}`.

@@ -16,6 +16,7 @@ use crate::agent::supersede::{RunError, SupersedeRefusal};
 use crate::agent::{Agent, Case};
 use crate::clock::Clock;
 use crate::domain::step::Step;
+use crate::http::earlier::PLAN_USED;
 use crate::http::error::{Code, Problem};
 use crate::ledger::{KeyClaim, KeyState, LedgerError, RecordError, StoredDecision};
 
@@ -157,6 +158,7 @@ impl From<RunError> for Problem {
             RunError::NotSuperseded(refusal) => refusal,
             RunError::Ledger(error) => return error.into(),
             RunError::Overloaded => return model_overloaded(),
+            RunError::PlanUsed => return Self::invalid_field("under", PLAN_USED),
         };
         let detail = match refusal {
             SupersedeRefusal::AlreadySettled => {

@@ -6,6 +6,7 @@ pub mod admission;
 pub mod batch;
 mod bounds;
 pub mod docs;
+mod earlier;
 mod employee_group;
 pub mod error;
 pub mod expenses;

@@ -5,16 +5,16 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 use sqlx::AssertSqlSafe;
 
-use crate::domain::counter::{Counter, Period};
+use crate::domain::counter::{By, Counter, Period};
 use crate::domain::expense::Expense;
 use crate::domain::money;
 use crate::domain::ruling::Window;
-use crate::ledger::Ledger;
 use crate::ledger::cap_scope::{CapScope, day_key, trip_key, year_key};
 use crate::ledger::db::{Connection, DbError};
 use crate::ledger::error::LedgerError;
 use crate::ledger::keyed::{self, Key};
 use crate::ledger::statement::{Query, Value, query};
+use crate::ledger::{Ledger, StoredDecision, plans};
 use crate::policy::Policy;
 use crate::policy::evaluate::{CapUsage, Purchase};
 use crate::policy::phrase::merchant_key;
@@ -22,7 +22,8 @@ use crate::spelling;
 
 impl Ledger {
     /// What the employee of an expense already has approved, or pending approval, in the windows of
-    /// the policy's category, in the policy's currency.
+    /// the policy's category, in the policy's currency. The plan that the expense takes over is left
+    /// out.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -31,6 +32,7 @@ impl Ledger {
         tenant_id: &str,
         policy: &Policy,
         expense: &Expense,
+        plan: Option<&StoredDecision>,
     ) -> Result<CapUsage, LedgerError> {
         let scope = CapScope {
             tenant_id,
@@ -41,7 +43,11 @@ impl Ledger {
         let days = policy.splits().map(|(_, days, _)| days).max();
         let counters: Vec<&Counter> = policy.caps().map(|(_, counter)| counter).collect();
         let mut db = self.pool.acquire().await?;
-        Ok(used(&mut db, &scope, expense, &counters, days).await?)
+        let mut usage = used(&mut db, &scope, expense, &counters, days).await?;
+        if let Some(plan) = plan {
+            plans::leave_out(&mut db, plan, &scope, expense, &counters, &mut usage).await?;
+        }
+        Ok(usage)
     }
 }
 
@@ -84,6 +90,36 @@ impl Range {
             }
         }
     }
+}
+
+/// Whether another expense of a category counts together with an expense in a counter of its scope.
+pub(super) fn counts_together(
+    counter: &Counter,
+    scope: &CapScope<'_>,
+    expense: &Expense,
+    (category, other): (&str, &Expense),
+) -> bool {
+    let Some(range) = Range::of(counter, expense) else {
+        return false;
+    };
+    let is_over = match counter.over.is_empty() {
+        true => scope.category == category,
+        false => counter.over.iter().any(|over| over == category),
+    };
+    let named = |expense: &Expense, by: By| {
+        let name = expense.facts.text(by.fact());
+        name.map(|name| spelling::person(name).into_owned())
+    };
+    let is_same = match counter.by {
+        None => spelling::is_same_person(&expense.user_id, &other.user_id),
+        Some(by) => named(expense, by) == named(other, by),
+    };
+    let key = match range.window {
+        Window::Trip => other.trip_id.as_deref().map(trip_key),
+        Window::Year => Some(year_key(other.date)),
+        _ => Some(day_key(other.date)),
+    };
+    is_over && is_same && key.is_some_and(|key| (range.first..=range.last).contains(&key))
 }
 
 /// Whether other expenses can count together with an expense.

@@ -22,6 +22,10 @@ use crate::spelling;
 impl StoredDecision {
     /// Whether money was paid for the expense.
     pub fn payment(&self) -> Payment {
+        // Nothing is paid for a plan.
+        if self.decision.expense.plan {
+            return Payment::Unpaid;
+        }
         match (&self.resolution, self.decision.outcome) {
             (Some(resolution), _) if resolution.action == Action::Approve => Payment::Paid,
             (None, Outcome::Approved) => Payment::Paid,

@@ -63,6 +63,10 @@ pub(super) async fn find(
     for (document,) in &documents {
         let earlier: Earlier = read(document)?;
         let id = earlier.id;
+        // The plan of a purchase is not the same purchase twice.
+        if expense.under == Some(id) {
+            continue;
+        }
         let score = similarity(expense, &earlier.into_expense(expense));
         duplicates.extend(score.map(|score| Duplicate { id, score }));
     }

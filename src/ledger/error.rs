@@ -83,6 +83,9 @@ pub enum RecordError {
     /// The decision, or the one that it should supersede, was superseded since it was read.
     #[error("the decision is already superseded")]
     AlreadySuperseded,
+    /// Another purchase took over the plan since the verdict.
+    #[error("another purchase took over the plan since the verdict")]
+    PlanUsed,
     /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -93,7 +96,9 @@ impl RecordError {
     /// be committed for the other writes.
     pub(super) fn is_refusal(&self) -> bool {
         match self {
-            Self::CapMoved | Self::AlreadyResolved | Self::AlreadySuperseded => true,
+            Self::CapMoved | Self::AlreadyResolved | Self::AlreadySuperseded | Self::PlanUsed => {
+                true
+            }
             Self::Ledger(error) => matches!(error, LedgerError::KeyLost),
         }
     }
@@ -122,7 +127,8 @@ impl From<RecordError> for LedgerError {
             RecordError::Ledger(error) => error,
             RecordError::CapMoved
             | RecordError::AlreadyResolved
-            | RecordError::AlreadySuperseded => Self::Contended,
+            | RecordError::AlreadySuperseded
+            | RecordError::PlanUsed => Self::Contended,
         }
     }
 }

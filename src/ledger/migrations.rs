@@ -86,6 +86,7 @@ const LATER: &[(i64, &str, &str)] = &[
         "approvals",
         include_str!("migrations/0022_approvals.sql"),
     ),
+    (24, "plans", include_str!("migrations/0024_plans.sql")),
 ];
 
 /// The lists of migrations, in order, of an SQLite file.

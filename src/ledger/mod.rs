@@ -9,7 +9,7 @@
 //! 2. `decisions`, `resolutions`, `feedback`, `idempotency`, `erase`, `probe`: the writes, each a
 //!    struct that implements `write::LedgerWrite`; `usage`, `counted`, `keyed`, `cap_scope`: the
 //!    shares of caps that they change;
-//!    `credits`: what credits take off their purchases; `superseding`: deciding an expense anew;
+//!    `credits`: what credits take off their purchases; `plans`: how a purchase takes over its plan; `superseding`: deciding an expense anew;
 //!    `outbox`: notifications to be sent.
 //! 3. `group_commit`: how writes share a transaction; `transaction`, `statement`, `db`, `sqlite`:
 //!    how they reach a database.
@@ -37,6 +37,7 @@ mod keyed;
 mod migrations;
 mod news;
 mod outbox;
+mod plans;
 mod probe;
 mod query;
 mod read_only;
@@ -63,6 +64,7 @@ use std::sync::atomic::AtomicBool;
 
 use rust_decimal::Decimal;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::domain::counter::Counter;
 use crate::domain::money::Currency;
@@ -92,6 +94,8 @@ pub struct Reservation {
     pub currency: Currency,
     /// The caps that have to hold the expense.
     pub caps: Vec<ReservedCap>,
+    /// The plan whose share the expense takes over.
+    pub plan: Option<Uuid>,
     /// The rules on split purchases that do not ask for approval yet: the days whose purchases count
     /// together, and the threshold.
     pub splits: Vec<(u16, Decimal)>,

@@ -51,6 +51,8 @@ pub struct StoredDecision {
     pub resolution: Option<Resolution>,
     /// The decision that superseded it.
     pub superseded_by: Option<Uuid>,
+    /// The purchase that took over its share, if it is a plan.
+    pub fulfilled_by: Option<Uuid>,
 }
 
 impl StoredDecision {
@@ -61,6 +63,7 @@ impl StoredDecision {
             approvals: Vec::new(),
             resolution: None,
             superseded_by: None,
+            fulfilled_by: None,
         }
     }
 
@@ -336,26 +339,39 @@ fn column_filters(filter: &Filter) -> [(&'static str, &'static str, Option<Strin
     ]
 }
 
-/// A decision's document, its resolution's, the id of the decision that superseded it, and the documents
-/// of the approvals that others have to follow, separated by commas.
-pub(super) type Row = (String, Option<String>, Option<String>, Option<String>);
+/// A decision's document, its resolution's, the ids of the decision that superseded it and of the purchase
+/// that took over a plan, and the documents of the approvals that others have to follow, separated by
+/// commas.
+pub(super) type Row = (
+    String,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+);
 pub(super) const SELECT: &str =
-    "SELECT decision.document, resolution.document, decision.superseded_by,
+    "SELECT decision.document, resolution.document, decision.superseded_by, decision.fulfilled_by,
      CASE WHEN decision.n_approvals > 0 THEN (SELECT string_agg(approval.document, ',' ORDER BY approval.ordinal)
        FROM approval WHERE approval.decision_id = decision.id) END
      FROM decision LEFT JOIN resolution ON resolution.decision_id = decision.id";
 
 /// Reads a row.
 pub(super) fn stored_decision(
-    (decision, resolution, superseded_by, approvals): Row,
+    (decision, resolution, superseded_by, fulfilled_by, approvals): Row,
 ) -> Result<StoredDecision, LedgerError> {
     let approvals = approvals.map(|documents| read(&format!("[{documents}]")));
     Ok(StoredDecision {
         decision: read(&decision)?,
         approvals: approvals.transpose()?.unwrap_or_default(),
         resolution: resolution.as_deref().map(read).transpose()?,
-        superseded_by: superseded_by.and_then(|id| id.parse().ok()),
+        superseded_by: id(superseded_by),
+        fulfilled_by: id(fulfilled_by),
     })
+}
+
+/// The id in a column that names another decision.
+fn id(column: Option<String>) -> Option<Uuid> {
+    column.and_then(|id| id.parse().ok())
 }
 
 /// Reads a document.

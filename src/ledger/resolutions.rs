@@ -10,7 +10,7 @@ use crate::domain::notification::NotificationType;
 use crate::domain::resolution::{Action, Resolution};
 use crate::domain::ruling::{Outcome, Role};
 use crate::ledger::db::{Connection, DbError};
-use crate::ledger::error::{LedgerError, RecordError};
+use crate::ledger::error::RecordError;
 use crate::ledger::group_commit::Slot;
 use crate::ledger::outbox::Place;
 use crate::ledger::query::StoredDecision;
@@ -194,7 +194,7 @@ impl RecordResolution<'_> {
         Ok(seal::append(slot, &APPROVAL, &decision.tenant_id, &id, record).await?)
     }
 
-    async fn change_share(&mut self, transaction: &mut Connection) -> Result<(), LedgerError> {
+    async fn change_share(&mut self, transaction: &mut Connection) -> Result<(), RecordError> {
         let decision = &self.open.decision;
         match self.change {
             CapChange::Take(reservation) => {

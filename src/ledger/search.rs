@@ -123,15 +123,20 @@ impl Ledger {
             let n_rows = u32::try_from(rows.len()).unwrap_or(u32::MAX);
             let mut n_of_batch = 0;
             let mut last = String::new();
-            for (id, document, resolution, superseded_by, approvals) in rows {
+            for (id, document, resolution, superseded_by, fulfilled_by, approvals) in rows {
                 if n_of_batch == limit || decisions.len() == n_asked {
                     break;
                 }
                 n_of_batch += 1;
                 after = id.parse().ok();
                 if wanted.may_match(&document, resolution.as_deref())? {
-                    let stored =
-                        stored_decision((document.clone(), resolution, superseded_by, approvals))?;
+                    let stored = stored_decision((
+                        document.clone(),
+                        resolution,
+                        superseded_by,
+                        fulfilled_by,
+                        approvals,
+                    ))?;
                     decisions.extend(wanted.matches(&stored).then_some(stored));
                 }
                 last = document;
@@ -162,6 +167,7 @@ impl Ledger {
 type FoundRow = (
     String,
     String,
+    Option<String>,
     Option<String>,
     Option<String>,
     Option<String>,

@@ -15,6 +15,7 @@ use crate::ledger::counted::{counts_with_others, used};
 use crate::ledger::db::{Connection, DbError};
 use crate::ledger::error::RecordError;
 use crate::ledger::keyed;
+use crate::ledger::plans;
 use crate::ledger::query::StoredDecision;
 use crate::ledger::statement::{Query, query};
 use crate::ledger::{Reservation, ReservedCap};
@@ -49,7 +50,8 @@ fn bind<'a>(query: Query<'a>, windows: &'a [(Window, String)]) -> Query<'a> {
 /// until the transaction ends, so what fits now can be taken.
 ///
 /// # Errors
-/// [`RecordError::CapMoved`] when a cap cannot hold it.
+/// [`RecordError::CapMoved`] when a cap cannot hold it, [`RecordError::PlanUsed`] when its plan was taken
+/// over.
 pub(super) async fn check(
     transaction: &mut Connection,
     decision: &Decision,
@@ -65,7 +67,11 @@ pub(super) async fn check(
     let days = splits.iter().map(|(days, _)| *days).max();
     let scope = CapScope::of(decision, reservation);
     let counters: Vec<&Counter> = caps.iter().map(|cap| &cap.counter).collect();
-    let usage = used(transaction, &scope, expense, &counters, days).await?;
+    let plan = plans::of(transaction, &decision.tenant_id, reservation).await?;
+    let mut usage = used(transaction, &scope, expense, &counters, days).await?;
+    if let Some(plan) = &plan {
+        plans::leave_out(transaction, plan, &scope, expense, &counters, &mut usage).await?;
+    }
     // A cap on one expense does not depend on others, so it cannot have moved.
     let holds = |cap: &ReservedCap| {
         !counts_with_others(&cap.counter, expense) || usage.of(&cap.counter) + amount <= cap.max
@@ -80,13 +86,16 @@ pub(super) async fn check(
     Ok(usage)
 }
 
-/// Adds an expense that passed [`check`] to its windows and to the purchases at its merchant. Returns
-/// its share in minor units.
+/// Adds an expense that passed [`check`] to its windows and to the purchases at its merchant, in place of
+/// its plan. Returns its share in minor units.
 pub(super) async fn take(
     transaction: &mut Connection,
     decision: &Decision,
     reservation: &Reservation,
-) -> Result<i64, DbError> {
+) -> Result<i64, RecordError> {
+    if let Some(plan) = plans::of(transaction, &decision.tenant_id, reservation).await? {
+        plans::fulfil(transaction, &plan, decision).await?;
+    }
     let scope = CapScope::of(decision, reservation);
     let share_minor = money::to_minor(reservation.amount, reservation.currency);
     add(transaction, &scope, &decision.expense, share_minor).await?;

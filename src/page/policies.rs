@@ -128,6 +128,10 @@ fn demand(rule: &Rule, policy: &Policy) -> Markup {
             RuleKind::Allowance(allowance) => { (day_away(allowance, policy)) }
             RuleKind::Approval { above, by } => { "above " (amount(*above, policy)) ", approval by " (approvers(by)) }
             RuleKind::ApprovalAlways { by } => { "always approval by " (approvers(by)) }
+            RuleKind::Preapproved { above, tolerance, by } => {
+                "above " (amount(*above, policy)) ", a plan approved by " (approvers(by))
+                @if !tolerance.is_zero() { ", or up to " (amount(*tolerance, policy)) " more than its amount" }
+            }
             RuleKind::Receipt { above, form, .. } => {
                 "above " (amount(*above, policy))
                 @match form { ReceiptForm::Any => ", a receipt", ReceiptForm::Itemized => ", an itemized receipt" }

@@ -147,7 +147,9 @@ impl RuleFacts {
                     lacking(missing.collect(), RuleKind::LACKING)
                 }
             },
-            RuleKind::Approval { above, .. } => terms(*above, Window::Expense),
+            RuleKind::Approval { above, .. } | RuleKind::Preapproved { above, .. } => {
+                terms(*above, Window::Expense)
+            }
             RuleKind::ApprovalAlways { .. } => forbidden_if(true),
             RuleKind::Receipt { above, form, .. } => {
                 due_above(*above, lacking_receipt(*form, subject.receipt))

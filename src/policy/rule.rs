@@ -69,6 +69,43 @@ impl Rule {
         }))
     }
 
+    /// How much more than its plan a purchase may cost, if this rule asks for a plan.
+    pub fn tolerance(&self) -> Option<Decimal> {
+        match self.kind {
+            RuleKind::Preapproved { tolerance, .. } => Some(tolerance),
+            _ => None,
+        }
+    }
+
+    /// The rule for a purchase that was agreed on up to an amount: what is above it is judged as if it
+    /// were alone, so thresholds for approvals are that much higher.
+    pub fn settled_up_to(&self, settled: Decimal) -> Cow<'_, Self> {
+        let kind = match &self.kind {
+            RuleKind::Approval { above, by } => RuleKind::Approval {
+                above: *above + settled,
+                by: by.clone(),
+            },
+            RuleKind::ApprovalAlways { by } => RuleKind::Approval {
+                above: settled,
+                by: by.clone(),
+            },
+            RuleKind::Preapproved {
+                above,
+                tolerance,
+                by,
+            } => RuleKind::Preapproved {
+                above: *above + settled,
+                tolerance: *tolerance,
+                by: by.clone(),
+            },
+            _ => return Cow::Borrowed(self),
+        };
+        Cow::Owned(Self {
+            kind,
+            ..self.clone()
+        })
+    }
+
     /// The id, the days and the limit of a rule on split purchases.
     pub fn split(&self) -> Option<(&str, u16, Decimal)> {
         match self.kind {
@@ -100,6 +137,7 @@ impl Rule {
             RuleKind::Allowance(allowance) => facts.extend(allowance.facts()),
             RuleKind::Approval { .. }
             | RuleKind::ApprovalAlways { .. }
+            | RuleKind::Preapproved { .. }
             | RuleKind::Receipt { .. }
             | RuleKind::Split { .. }
             | RuleKind::MaxAge { .. }
@@ -176,6 +214,17 @@ pub enum RuleKind {
     },
     /// A role must approve every expense.
     ApprovalAlways {
+        /// The role that approves, or several in a row.
+        #[serde(flatten)]
+        by: ApprovedBy,
+    },
+    /// A role must approve an expense above an amount before it is made: as a plan. A plan that a person
+    /// approved settles what the rules ask for up to its amount and the tolerance.
+    Preapproved {
+        /// The most that needs no plan.
+        above: Decimal,
+        /// How much more than its plan a purchase may cost.
+        tolerance: Decimal,
         /// The role that approves, or several in a row.
         #[serde(flatten)]
         by: ApprovedBy,
@@ -293,11 +342,18 @@ impl RuleKind {
             | Self::BlockedMerchant { .. }
             | Self::AllowedMcc { .. }
             | Self::AllowedMerchant { .. } => Effect::Denied,
-            Self::Approval { by, .. } | Self::ApprovalAlways { by } => Effect::Asks(by.clone()),
+            Self::Approval { by, .. }
+            | Self::ApprovalAlways { by }
+            | Self::Preapproved { by, .. } => Effect::Asks(by.clone()),
             Self::Split { role, .. } | Self::Advance { role, .. } => {
                 Effect::Asks(ApprovedBy::Role(*role))
             }
         }
+    }
+
+    /// Whether it judges plans too. A plan has no receipt yet, and its day may be in the future.
+    pub fn holds_for_plans(&self) -> bool {
+        !matches!(self, Self::Receipt { .. } | Self::Future { .. })
     }
 
     /// What an expense leads to that does not state what a rule needs, unless the rule says more.

@@ -30,6 +30,8 @@ fn expense(transaction: &str, merchant: Option<&str>, day: Date) -> Expense {
         facts: Facts::default(),
         user_id: "ana".to_owned(),
         refunds: None,
+        plan: false,
+        under: None,
     }
 }
 

@@ -68,6 +68,7 @@ mod page;
 mod panics;
 mod permits;
 mod phoenix;
+mod plans;
 mod policy;
 mod policy_tools;
 mod prompt_variants;

@@ -40,6 +40,8 @@ fn taxi(amount: &str, code: &str, day: Date) -> Expense {
         facts: Facts::default(),
         user_id: "ana".to_owned(),
         refunds: None,
+        plan: false,
+        under: None,
     }
 }
 

@@ -152,6 +152,8 @@ fn full_decision() -> Decision {
             facts: all_facts(),
             user_id: text(),
             refunds: Some(Uuid::nil()),
+            plan: true,
+            under: Some(Uuid::nil()),
         },
         converted_amount: Some(converted()),
     }
@@ -348,6 +350,7 @@ const IMPERSONAL_OF_A_DECISION: &[&str] = &[
     "trace_id",
     "travel_date",
     "trip_id",
+    "under",
     "user_id",
     "validations.*.expected.*",
     "validations.*.response_id",

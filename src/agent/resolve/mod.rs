@@ -63,22 +63,32 @@ pub struct Resolved {
     pub record_hash: Option<String>,
 }
 
-/// The expense of a decision, to be judged again with another amount.
-fn judged(decision: &Decision, rulebook: Rulebook, amount: Decimal) -> JudgedExpense {
-    JudgedExpense {
-        tenant_id: decision.tenant_id.clone(),
-        // The report of this lookup is not kept, so no time is counted from here.
-        arrived: Instant::now(),
-        today: day_of(decision.received_at),
-        rulebook,
-        expense: Expense {
-            amount,
-            ..decision.expense.clone()
-        },
-    }
-}
-
 impl Agent {
+    /// The expense of a decision, to be judged again with another amount.
+    async fn judged(
+        &self,
+        decision: &Decision,
+        rulebook: Rulebook,
+        amount: Decimal,
+    ) -> Result<JudgedExpense, LedgerError> {
+        let plan = match decision.expense.under {
+            Some(id) => self.ledger.get(&decision.tenant_id, id).await?,
+            None => None,
+        };
+        Ok(JudgedExpense {
+            tenant_id: decision.tenant_id.clone(),
+            // The report of this lookup is not kept, so no time is counted from here.
+            arrived: Instant::now(),
+            today: day_of(decision.received_at),
+            rulebook,
+            expense: Expense {
+                amount,
+                ..decision.expense.clone()
+            },
+            plan: plan.map(Arc::new),
+        })
+    }
+
     /// Resolves an expense, or approves it as one of several. What the person did is in the ledger when
     /// this returns.
     ///
@@ -179,8 +189,10 @@ impl Agent {
         amount: Decimal,
     ) -> Result<Resolved, ResolveError> {
         let category = filed_under(request)?;
-        let judged = judged(&request.stored.decision, request.rulebook.clone(), amount);
+        let decision = &request.stored.decision;
         for _ in 0..MAX_RECORD_ATTEMPTS {
+            let rulebook = request.rulebook.clone();
+            let judged = self.judged(decision, rulebook, amount).await?;
             let looked_up = lookup(&self.ledger, &judged, &category, &[]);
             let looked_up = step(Step::PolicyLookup, looked_up).await?;
             let Passed {
@@ -217,8 +229,8 @@ impl Agent {
                 .record_resolution(&request.stored, resolution, change)
                 .await
             {
-                // Another expense took a share of a cap since the lookup.
-                Err(RecordError::CapMoved) => {}
+                // Another expense took a share of a cap, or the plan, since the lookup.
+                Err(RecordError::CapMoved | RecordError::PlanUsed) => {}
                 result => return Ok(result?),
             }
         }

@@ -11,7 +11,7 @@ use crate::agent::lookup::lookup;
 use crate::agent::people::actor;
 use crate::agent::resolve::permission::may_resolve;
 use crate::agent::resolve::refusal::{Refusal, ResolveError};
-use crate::agent::resolve::{Request, filed_under, judged, passes_the_rules};
+use crate::agent::resolve::{Request, filed_under, passes_the_rules};
 use crate::domain::decision::Submitter;
 use crate::domain::resolution::{Action, ResolutionRequest};
 use crate::domain::ruling::{Outcome, Role};
@@ -92,7 +92,8 @@ impl Agent {
             let is_approval = request.wanted.action == Action::Approve;
             if is_approval && decision.outcome == Outcome::NeedsReview {
                 let category = filed_under(request)?;
-                let judged = judged(decision, request.rulebook.clone(), amount);
+                let rulebook = request.rulebook.clone();
+                let judged = self.judged(decision, rulebook, amount).await?;
                 let looked_up = lookup(&self.ledger, &judged, &category, &[]).await?;
                 passes_the_rules(request, looked_up)?;
             }

@@ -271,8 +271,8 @@ fn without_formula(cell: &str) -> &str {
 /// fact, and the text itself for every other field.
 fn json_value(field: &str, text: &str) -> Value {
     match (field, text.to_ascii_lowercase().as_str()) {
-        ("receipt", "true") => Value::Bool(true),
-        ("receipt", "false") => Value::Bool(false),
+        ("receipt" | "plan", "true") => Value::Bool(true),
+        ("receipt" | "plan", "false") => Value::Bool(false),
         ("receipt", word) => Value::String(word.to_owned()),
         _ => match field.parse() {
             Ok(fact) => fact_columns::constant(fact, text),

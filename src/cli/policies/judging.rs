@@ -83,6 +83,7 @@ impl Given {
             today: self.today,
             rulebook: rulebook.clone(),
             expense: self.expense.clone(),
+            plan: None,
         };
         let under = |category: &str| judge(&judged, category, |policy| self.used.of(policy));
         let unknown = |category: &str| {

@@ -36,7 +36,8 @@ fn standing(stored: &StoredDecision, viewer: &Viewer) -> Markup {
             p.notice {
                 b { "Resolved: " } (resolved_words(resolution))
                 @if let Some(amount) = resolution.amount {
-                    ", " (format::amount(amount, decision.expense.currency)) " is paid"
+                    ", " (format::amount(amount, decision.expense.currency))
+                    @if decision.expense.plan { " is agreed on" } @else { " is paid" }
                 }
                 @if let Some(category) = &resolution.category { ", filed under " b { (category) } }
                 ". “" (resolution.reason) "”"
@@ -83,6 +84,7 @@ pub(in crate::page) fn facts(stored: &StoredDecision) -> Markup {
     let expense = &decision.expense;
     html! {
         dl.expense {
+            @if expense.plan { (fact("Plan", &html! { "no purchase yet" })) }
             (fact("Transaction", &html! { (expense.transaction) }))
             @if let Some(merchant) = &expense.merchant { (fact("Merchant", &html! { (merchant) })) }
             @if let Some(mcc) = &expense.mcc { (fact("Merchant category code", &html! { code { (mcc) } })) }

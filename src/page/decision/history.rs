@@ -34,6 +34,8 @@ pub(super) fn section(stored: &StoredDecision, related: &[Related], viewer: &Vie
             }
             @if let Some(newer) = stored.superseded_by { li { "Decided anew as " (link(viewer, newer)) "." } }
         }
+        @if let Some(plan) = decision.expense.under { p { "Purchase under the plan " (link(viewer, plan)) "." } }
+        @if let Some(purchase) = stored.fulfilled_by { p { "Its purchase is " (link(viewer, purchase)) "." } }
         @if let Some(purchase) = decision.expense.refunds { p { "Credit of the purchase " (link(viewer, purchase)) "." } }
         (duplicates(decision, viewer))
         (others("Credits of this purchase", &of(Relation::Credit), viewer))

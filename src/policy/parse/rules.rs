@@ -100,6 +100,15 @@ fn parse_kind(
         KindName::ApprovalAlways => RuleKind::ApprovalAlways {
             by: approved_by(source, table)?,
         },
+        KindName::Preapproved => {
+            let above = table.optional_amount(source, "above", currency);
+            let tolerance = table.optional_amount(source, "tolerance", currency);
+            RuleKind::Preapproved {
+                by: approved_by(source, table)?,
+                above: above?.unwrap_or_default(),
+                tolerance: tolerance?.unwrap_or_default(),
+            }
+        }
         KindName::Receipt => {
             let above = table.amount(source, "above", currency);
             let forms = one_of(ReceiptForm::VARIANTS);

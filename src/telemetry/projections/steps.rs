@@ -111,7 +111,7 @@ impl StepResult for Result<Recorded, RunError> {
             Ok(recorded) => recorded,
             Err(RunError::Ledger(error)) => return ledger_failure(error),
             // Refused with a 4xx, which is no failure of the service.
-            Err(RunError::NotSuperseded(_)) => return Projection::default(),
+            Err(RunError::NotSuperseded(_) | RunError::PlanUsed) => return Projection::default(),
             Err(error @ RunError::Overloaded) => {
                 return failed(&ModelError::Overloaded.error_type(), error);
             }
@@ -157,7 +157,8 @@ impl<T> StepResult for Recording<T> {
             | Err(
                 RecordError::CapMoved
                 | RecordError::AlreadyResolved
-                | RecordError::AlreadySuperseded,
+                | RecordError::AlreadySuperseded
+                | RecordError::PlanUsed,
             ) => None,
         };
         Projection {
