@@ -74,7 +74,7 @@ fn every_rule_of_the_table_is_accepted() {
         }
     }
     let folder = policies_with("meals.toml", &text);
-    let places = "[[place]]\nplace = \"other\"\neffective_from = \"2010-01-01\"\nfull = \"28.00\"\npart = \"14.00\"\n";
+    let places = "currency = \"USD\"\n\n[[place]]\nplace = \"other\"\neffective_from = \"2010-01-01\"\nfull = \"28.00\"\npart = \"14.00\"\n";
     std::fs::write(folder.path().join("tables/places.toml"), places).unwrap();
     let loaded = Rulebooks::load(folder.path());
     assert!(loaded.is_ok(), "{}", loaded.err().unwrap());
