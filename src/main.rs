@@ -87,7 +87,9 @@ fn on_policies(
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     match command {
-        PoliciesCommand::Check { dir } => policies::check(dir.as_deref().unwrap_or(shipped), out),
+        PoliciesCommand::Check { dir } => {
+            policies::check::check(dir.as_deref().unwrap_or(shipped), out)
+        }
         PoliciesCommand::Test { dir } => {
             policies::test::test(dir.as_deref().unwrap_or(shipped), out)
         }

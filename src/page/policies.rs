@@ -11,7 +11,6 @@ use crate::page::layout::document;
 use crate::page::viewer::Viewer;
 use crate::page::{PageState, format, list};
 use crate::policy::allowance::Allowance;
-use crate::policy::condition::{Conditions, Lists};
 use crate::policy::rule::{ReceiptForm, Rule, RuleKind};
 use crate::policy::unit::PerUnit;
 use crate::policy::{Policies, Policy};
@@ -84,7 +83,7 @@ fn version(viewer: &Viewer, policy: &Policy, is_in_force: bool) -> Markup {
                                 a href=(viewer.href(list::PATH, &[("rule", &rule.id)])) { code { (rule.id) } }
                             }
                             td { (rule.text) }
-                            td { (demand(rule, policy)) (conditions(&rule.conditions)) }
+                            td { (demand(rule, policy)) (rule.conditions) }
                             td { @if let Some(role) = rule.exception { (role) } @else { span.muted { "nobody" } } }
                         }
                     }
@@ -160,20 +159,6 @@ fn demand(rule: &Rule, policy: &Policy) -> Markup {
                 "booked at least " (days(*n)) " before the journey, else approval by a " (role)
             }
         }
-    }
-}
-
-/// For which expenses a rule holds.
-fn conditions(conditions: &Conditions) -> Markup {
-    let in_words = |lists: &Lists| {
-        let lists = lists
-            .iter()
-            .map(|(aspect, listed)| format!("{aspect} is {listed}"));
-        lists.collect::<Vec<_>>().join(" and ")
-    };
-    html! {
-        @if !conditions.when.is_empty() { "; only if " (in_words(&conditions.when)) }
-        @if !conditions.unless.is_empty() { "; not if " (in_words(&conditions.unless)) }
     }
 }
 

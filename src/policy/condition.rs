@@ -121,6 +121,22 @@ impl Conditions {
     }
 }
 
+/// In words that follow those of a rule.
+impl fmt::Display for Conditions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (begin, lists) in [("only if", &self.when), ("not if", &self.unless)] {
+            let lists = lists
+                .iter()
+                .map(|(aspect, listed)| format!("{aspect} is {listed}"));
+            let lists: Vec<String> = lists.collect();
+            if !lists.is_empty() {
+                write!(f, "; {begin} {}", lists.join(" and "))?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Aspect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -8,6 +8,7 @@ pub mod duplicate;
 pub mod effect;
 pub mod evaluate;
 pub mod evidence;
+pub mod lint;
 pub mod mcc;
 pub mod parse;
 pub mod phrase;
@@ -76,6 +77,18 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Renews what is derived from the rules.
+    fn rules_changed(&mut self) {
+        self.decision_schema = schema::decision(&self.rules).into();
+        self.facts = self
+            .rules
+            .iter()
+            .flat_map(Rule::facts)
+            .collect::<BTreeSet<_>>()
+            .into();
+        self.stated = Stated::of(&self.text, &self.rules).into();
+    }
+
     /// The id, the days and the limit of each rule on split purchases.
     pub fn splits(&self) -> impl Iterator<Item = (&str, u16, Decimal)> {
         self.rules.iter().filter_map(Rule::split)

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! *.toml                    policies of every tenant
-//! tenants/TENANT/*.toml     policies of one tenant
+//! common.toml               rules of every category; optional
+//! tenants/TENANT/*.toml     policies of one tenant, and its common.toml
 //! tables/rates.toml         exchange rates; optional
 //! tables/prices.toml        prices of models
 //! tables/NAME.toml          amounts by place, for the rules that name this table

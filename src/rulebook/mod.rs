@@ -13,6 +13,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::policy::parse::common::is_common;
 use crate::policy::places::{PlaceTables, Places};
 use crate::policy::{Policies, parse};
 use crate::spelling;
@@ -111,6 +112,7 @@ impl Rulebooks {
                 .or_else(|| shared.people.clone()),
             ..shared.clone()
         };
+        let all_files = files.by_tenant.values().chain([&files.shared]);
         Ok(Self {
             by_tenant: policies_by_tenant
                 .into_iter()
@@ -120,7 +122,10 @@ impl Rulebooks {
                 })
                 .collect(),
             passed_over: files.passed_over.iter().cloned().chain(unused).collect(),
-            n_policies: files.shared.len() + files.by_tenant.values().map(Vec::len).sum::<usize>(),
+            n_policies: all_files
+                .flatten()
+                .filter(|(file, _)| !is_common(file))
+                .count(),
             shared,
         })
     }
@@ -168,7 +173,7 @@ impl fmt::Display for Rulebooks {
 }
 
 /// The policy files of one tenant: the shared files, except those of categories for which the tenant
-/// has files of its own, followed by the tenant's own files. In this order, contradictions are
+/// has files of its own and the common rules if the tenant has such rules of its own, followed by the tenant's own files. In this order, contradictions are
 /// reported in the tenant's files.
 fn texts_of_tenant<'a>(
     shared: &[(&'a Path, &'a str)],
@@ -178,11 +183,17 @@ fn texts_of_tenant<'a>(
     let replaced: HashSet<String> = borrowed(own)
         .filter_map(|(_, text)| parse::category(text))
         .collect();
-    let kept = shared.iter().zip(categories).filter(|(_, category)| {
-        category
-            .as_ref()
-            .is_none_or(|name| !replaced.contains(name))
-    });
+    let has_common = own.iter().any(|(file, _)| is_common(file));
+    let kept = shared
+        .iter()
+        .zip(categories)
+        .filter(|((file, _), category)| {
+            let is_replaced = match category {
+                Some(name) => replaced.contains(name),
+                None => has_common && is_common(file),
+            };
+            !is_replaced
+        });
     kept.map(|(file, _)| *file).chain(borrowed(own)).collect()
 }
 

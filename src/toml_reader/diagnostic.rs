@@ -47,8 +47,17 @@ impl Diagnostics {
     /// order in which they were found.
     pub(crate) fn none_in(mut found: Vec<Diagnostic>) -> Result<(), Self> {
         found.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
-        // A value that several tables share is read with each of them.
-        found.dedup();
+        // What several tables or files share is read, and reported, with each of them.
+        let all = std::mem::take(&mut found);
+        for diagnostic in all {
+            let line = |other: &Diagnostic| {
+                (&other.file, other.line) == (&diagnostic.file, diagnostic.line)
+            };
+            let known = found.iter().rev().take_while(|other| line(other));
+            if !known.into_iter().any(|other| *other == diagnostic) {
+                found.push(diagnostic);
+            }
+        }
         if found.is_empty() {
             Ok(())
         } else {

@@ -155,7 +155,7 @@ fn rules(
     for rule in all.into_iter().flat_map(|policy| &policy.rules) {
         let in_force = found.facts.policy.rules.iter();
         let said = match in_force.clone().find(|facts| facts.rule.id == rule.id) {
-            None => "does not apply to this expense".to_owned(),
+            None => format!("does not hold here{}", rule.conditions),
             Some(facts) => said(found, facts),
         };
         writeln!(out, "{}: {said}", rule.id)?;

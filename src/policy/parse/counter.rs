@@ -64,6 +64,54 @@ impl Head {
     }
 }
 
+/// What other files need to know of the common rules.
+#[derive(Debug, Default)]
+pub(super) struct CommonHead {
+    /// The ids of the rules: a policy may have a rule with such an id, which replaces the common one.
+    ids: BTreeSet<String>,
+    /// The categories in which the rules do not hold.
+    except: BTreeSet<String>,
+}
+
+impl CommonHead {
+    /// The head of a file, as far as it can be parsed.
+    pub(super) fn of(text: Option<&str>) -> Self {
+        let Some(document) = text.and_then(|text| DeTable::parse(text).ok()) else {
+            return Self::default();
+        };
+        let list = |key: &str| {
+            let entries = document.get_ref().get(key)?.get_ref().as_array()?;
+            Some(entries.iter().map(|entry| entry.get_ref()))
+        };
+        let id = |rule: &DeValue<'_>| {
+            rule.as_table()?
+                .get("id")?
+                .get_ref()
+                .as_str()
+                .map(str::to_owned)
+        };
+        let name = |entry: &DeValue<'_>| entry.as_str().map(str::to_owned);
+        Self {
+            ids: list("rule").into_iter().flatten().filter_map(id).collect(),
+            except: list("except")
+                .into_iter()
+                .flatten()
+                .filter_map(name)
+                .collect(),
+        }
+    }
+
+    /// Whether a common rule has this id.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.ids.contains(id)
+    }
+
+    /// Whether the common rules hold in a category.
+    pub(super) fn hold_in(&self, category: &str) -> bool {
+        !self.except.contains(category)
+    }
+}
+
 /// The policies that are loaded together, and which of them is being parsed.
 #[derive(Clone, Copy)]
 pub(super) struct Loaded<'a> {
@@ -72,6 +120,10 @@ pub(super) struct Loaded<'a> {
     pub(super) own: Option<&'a Head>,
     /// The tables that rules may name.
     pub(super) tables: &'a PlaceTables,
+    /// The common rules beside these policies.
+    pub(super) common: &'a CommonHead,
+    /// Whether it is the common rules that are being parsed, as rules of the policy.
+    pub(super) is_common: bool,
 }
 
 impl Loaded<'_> {
@@ -140,7 +192,9 @@ fn parse_over(
     loaded: Loaded<'_>,
 ) -> Option<Vec<String>> {
     let at = table.at("over");
-    let known: Vec<&str> = loaded.categories().into_iter().collect();
+    // Common rules do not count what they do not hold for.
+    let mut known: Vec<&str> = loaded.categories().into_iter().collect();
+    known.retain(|category| !loaded.is_common || loaded.common.hold_in(category));
     let accepted = format!(
         "\"all\", or a list with some of \"{}\"",
         known.join("\", \"")
@@ -159,7 +213,12 @@ fn parse_over(
     let (Some(mut categories), Some(own)) = (categories, loaded.own) else {
         return Some(Vec::new());
     };
-    if !categories.contains(&own.category) {
+    let is_own = categories.contains(&own.category);
+    if loaded.is_common && !is_own {
+        // The rule does not hold in this category.
+        return Some(categories.into_iter().collect());
+    }
+    if !is_own {
         let message = format!(
             "`over` leaves out `{}`, the category of this file; add it",
             own.category

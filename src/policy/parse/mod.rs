@@ -2,6 +2,7 @@
 //! `toml_reader` explains how. `rulebook` decides which files are parsed.
 
 mod allowance;
+pub mod common;
 mod conditions;
 mod counter;
 mod rules;
@@ -15,7 +16,8 @@ use crate::domain::money::Currency;
 use crate::domain::short_hash::short_hash;
 use crate::policy::evidence::Evidence;
 use crate::policy::mcc::Codes;
-use crate::policy::parse::counter::{Head, Loaded};
+use crate::policy::parse::common::{CommonFile, is_common};
+use crate::policy::parse::counter::{CommonHead, Head, Loaded};
 use crate::policy::phrase::Phrase;
 use crate::policy::places::PlaceTables;
 use crate::policy::rule::Rule;
@@ -52,6 +54,13 @@ pub fn parse_with(
 ) -> Result<Policies, Diagnostics> {
     let mut diagnostics = Vec::new();
     let mut policies = Vec::new();
+    let common = CommonFile::find(sources);
+    let common_head = CommonHead::of(common.as_ref().map(|common| common.text));
+    let sources: Vec<(&Path, &str)> = sources
+        .iter()
+        .filter(|(file, _)| !is_common(file))
+        .copied()
+        .collect();
     if sources.is_empty() {
         let message = "contains no policy; add files such as travel.toml".to_owned();
         diagnostics.push(Diagnostic {
@@ -68,10 +77,29 @@ pub fn parse_with(
             all: &heads,
             own: own.as_ref(),
             tables,
+            common: &common_head,
+            is_common: false,
         };
-        if let Some(policy) = parse_file(&mut source, &mut claims, loaded) {
+        if let Some(mut policy) = parse_file(&mut source, &mut claims, loaded) {
+            let loaded = Loaded {
+                is_common: true,
+                ..loaded
+            };
+            if let Some(common) = &common {
+                common.add_to(&mut policy, text, loaded, &mut diagnostics);
+            }
             policies.push(policy);
         }
+    }
+    if let (true, Some(common)) = (policies.is_empty(), &common) {
+        let loaded = Loaded {
+            all: &heads,
+            own: None,
+            tables,
+            common: &common_head,
+            is_common: true,
+        };
+        common.check(loaded, &mut diagnostics);
     }
     Diagnostics::none_in(diagnostics)?;
     let categories: BTreeSet<&str> = policies
@@ -127,7 +155,13 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims, loaded: Loaded<'_>) 
     let text_for_people = table.required(source, "text", TEXT, filled_text);
     let owner = category.clone().unwrap_or_default();
     let rules = rules::parse(source, &mut table, unit, loaded, |source, at, id| {
-        claims.claim(source, at, &format!("the rule id `{id}`"), &owner);
+        let thing = format!("the rule id `{id}`");
+        if loaded.common.has(id) {
+            // Each policy may replace a common rule by one of its own.
+            claims.claim_as(source, at, &format!("{thing} of `{owner}`"), &thing, &owner);
+        } else {
+            claims.claim(source, at, &thing, &owner);
+        }
     });
     let mut others = loaded.categories();
     others.remove(owner.as_str());
