@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::domain::approvers::ApprovedBy;
 use crate::domain::counter::Counter;
 use crate::domain::facts::FactName;
 use crate::domain::ruling::Window;
@@ -174,11 +175,14 @@ fn says_no_more(rule: &Rule, other: &Rule) -> Option<String> {
     })
 }
 
-/// Whether another rule leads to as much as a rule. Different roles do not replace each other, and a
-/// rule that denies may be set aside.
+/// Whether another rule leads to as much as a rule. A rule that denies may be set aside.
 fn is_no_weaker(other: &Rule, rule: &Rule) -> bool {
     match (other.kind.effect(), rule.kind.effect()) {
-        (Effect::Asks(role), Effect::Asks(of_rule)) => role == of_rule,
+        (Effect::Asks(ApprovedBy::Role(role)), Effect::Asks(ApprovedBy::Role(of_rule))) => {
+            of_rule <= role
+        }
+        // Roles in a row add up.
+        (Effect::Asks(roles), Effect::Asks(of_rule)) => of_rule == roles,
         (Effect::Asks(_), Effect::Denied) => false,
         (Effect::Denied, Effect::Asks(_)) => other.exception.is_none(),
         (Effect::Denied, Effect::Denied) => match (other.exception, rule.exception) {

@@ -75,7 +75,11 @@ fn a_rule_that_can_never_matter_is_named_with_the_rule_that_hides_it() {
         (cap("day", "75.00"), asks("74.99", "vp"), ""),
         (cap("year", "75.00"), receipt("80.00"), "b never asks"),
         // Approvals beside each other.
-        (asks("50.00", "director"), asks("80.00", "manager"), ""),
+        (
+            asks("50.00", "director"),
+            asks("80.00", "manager"),
+            "b changes nothing",
+        ),
         (asks("50.00", "manager"), asks("80.00", "director"), ""),
         (
             "kind = \"approval_always\"\nrole = \"vp\"".to_owned(),

@@ -45,7 +45,76 @@ macro_rules! example {
     };
 }
 
-const EXAMPLES: [Example; 1] = [example!("small-company": "meals.toml", "meals.test.toml")];
+const EXAMPLES: [Example; 5] = [
+    example!(
+        "consulting":
+        "client_meals.test.toml",
+        "client_meals.toml",
+        "common.toml",
+        "hotel.test.toml",
+        "hotel.toml",
+        "internal.test.toml",
+        "internal.toml",
+        "travel.test.toml",
+        "travel.toml",
+    ),
+    example!(
+        "federal-per-diem":
+        "common.toml",
+        "lodging.test.toml",
+        "lodging.toml",
+        "meals.test.toml",
+        "meals.toml",
+        "mileage.test.toml",
+        "mileage.toml",
+        "tables/places.toml",
+        "transport.test.toml",
+        "transport.toml",
+    ),
+    example!(
+        "german-travel":
+        "common.toml",
+        "hotel.test.toml",
+        "hotel.toml",
+        "incidental.test.toml",
+        "incidental.toml",
+        "own_car.test.toml",
+        "own_car.toml",
+        "per_diem.test.toml",
+        "per_diem.toml",
+        "tables/places.toml",
+        "transport.test.toml",
+        "transport.toml",
+    ),
+    example!(
+        "small-company":
+        "common.toml",
+        "meals.test.toml",
+        "meals.toml",
+        "other.test.toml",
+        "other.toml",
+        "supplies.test.toml",
+        "supplies.toml",
+        "travel.test.toml",
+        "travel.toml",
+    ),
+    example!(
+        "university":
+        "common.toml",
+        "gifts.test.toml",
+        "gifts.toml",
+        "hospitality.test.toml",
+        "hospitality.toml",
+        "lodging.test.toml",
+        "lodging.toml",
+        "mileage.test.toml",
+        "mileage.toml",
+        "other.test.toml",
+        "other.toml",
+        "travel.test.toml",
+        "travel.toml",
+    ),
+];
 
 /// Writes the files of an example.
 ///
