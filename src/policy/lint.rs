@@ -50,6 +50,21 @@ pub fn warnings(policy: &Policy) -> Vec<Warning> {
     warnings
 }
 
+/// The categories in `except` of a file of common rules that do not exist, with the line and why that
+/// is doubtful.
+pub fn unknown_excepted(text: &str, categories: &BTreeSet<&str>) -> Option<(usize, String)> {
+    let document = DeTable::parse(text).ok()?;
+    let excepted = document.get_ref().get("except")?.get_ref().as_array()?;
+    let is_unknown = |name: &&Spanned<DeValue<'_>>| {
+        let name = name.get_ref().as_str();
+        name.is_some_and(|name| !categories.contains(name))
+    };
+    let unknown = excepted.iter().find(is_unknown)?;
+    let name = unknown.get_ref().as_str()?;
+    let message = format!("`except` names `{name}`, which is no category; correct or remove it");
+    Some((line(text, unknown.span().start)?, message))
+}
+
 /// The line of a rule in a file of the policy, or of common rules; `None` if the file is another one or
 /// does not have the rule.
 pub fn line_of_rule(text: &str, policy: &Policy, id: &str) -> Option<usize> {
@@ -73,8 +88,12 @@ pub fn line_of_rule(text: &str, policy: &Policy, id: &str) -> Option<usize> {
         .as_array()?
         .iter()
         .find(has_id)?;
-    let before = text.get(..rule.span().start)?;
-    Some(1 + before.matches('\n').count())
+    line(text, rule.span().start)
+}
+
+/// The line of an offset, from 1.
+fn line(text: &str, offset: usize) -> Option<usize> {
+    Some(1 + text.get(..offset)?.matches('\n').count())
 }
 
 /// Why a rule never matters beside another one; `None` if it may.

@@ -71,6 +71,7 @@ mod permits;
 mod phoenix;
 mod plans;
 mod policy;
+mod policy_guide;
 mod policy_lint;
 mod policy_tools;
 mod prompt_variants;

@@ -225,6 +225,22 @@ fn a_warning_names_the_line_of_the_rule_and_is_no_error() {
 }
 
 #[test]
+fn an_exception_from_common_rules_for_no_category_is_named() {
+    let folder = PolicyFolder::shipped();
+    let common = "currency = \"USD\"\nexcept = [\"meals\", \"petty-cash\"]\n\n[[rule]]\n\
+                  id = \"old\"\nkind = \"max_age\"\ndays = 90\ntext = \"Not old.\"\n";
+    folder.write("common.toml", common);
+    let mut out = Vec::new();
+    check(folder.path(), &mut out).unwrap();
+    let said = String::from_utf8(out).unwrap();
+    assert!(
+        said.contains("common.toml:2: `except` names `petty-cash`"),
+        "{said}"
+    );
+    assert!(said.ends_with("no errors, one warning\n"), "{said}");
+}
+
+#[test]
 fn the_shipped_policies_have_no_doubtful_rule() {
     let mut out = Vec::new();
     check(&shipped_policies(), &mut out).unwrap();

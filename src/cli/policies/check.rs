@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 
+use crate::policy::parse::common::is_common;
 use crate::policy::{Policies, Policy, lint};
 use crate::rulebook::Rulebooks;
 use crate::rulebook::files::{FolderFiles, Texts};
@@ -35,6 +36,7 @@ pub fn check(dir: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
         let texts = [&texts[..], &[&files.shared]].concat();
         warnings.extend(doubts(&rulebook.policies, &texts));
     }
+    warnings.extend(unknown_excepted(&files, &rulebooks));
     // Tenants share policies, and so their doubts.
     let mut known = BTreeSet::new();
     warnings.retain(|warning| known.insert(warning.to_string()));
@@ -69,6 +71,23 @@ fn doubts(policies: &Policies, files: &[&Texts]) -> Vec<Diagnostic> {
         }
     }
     found
+}
+
+/// The exceptions from common rules that concern no category of any tenant.
+fn unknown_excepted(files: &FolderFiles, rulebooks: &Rulebooks) -> Vec<Diagnostic> {
+    let books = rulebooks.by_tenant.values().chain([&rulebooks.shared]);
+    let categories: BTreeSet<&str> = books.flat_map(|book| book.policies.categories()).collect();
+    let texts = files.by_tenant.values().chain([&files.shared]).flatten();
+    let common = texts.filter(|(file, _)| is_common(file));
+    let unknown = common.filter_map(|(file, text)| {
+        let (line, message) = lint::unknown_excepted(text, &categories)?;
+        Some(Diagnostic {
+            file: file.clone(),
+            line: Some(line),
+            message,
+        })
+    });
+    unknown.collect()
 }
 
 fn show(policy: &Policy, out: &mut dyn Write) -> std::io::Result<()> {
