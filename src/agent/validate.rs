@@ -269,6 +269,13 @@ pub fn amount_grounding(
             .flat_map(|converted| [converted.amount, converted.rate]),
     );
     known.extend(&stated.amounts);
+    known.extend(
+        facts
+            .policy
+            .rules
+            .iter()
+            .flat_map(|facts| facts.rule.amounts()),
+    );
     let mut derived = Vec::new();
     for finding in facts.policy.rules.iter().map(|rule| rule.assess(&subject)) {
         known.extend([

@@ -102,6 +102,15 @@ impl Allowance {
         Ok((whole - off).max(Decimal::new(0, whole.scale())))
     }
 
+    /// The amounts that it names.
+    pub fn amounts(&self) -> impl Iterator<Item = Decimal> {
+        let meals = self.meals.values().filter_map(|deduction| match deduction {
+            Deduction::Amount(amount) => Some(*amount),
+            Deduction::Percent(_) => None,
+        });
+        self.full.into_iter().chain(self.part).chain(meals)
+    }
+
     /// The facts that it looks at.
     pub fn facts(&self) -> impl Iterator<Item = FactName> {
         let place = self.table.as_ref().map(|_| FactName::Place);

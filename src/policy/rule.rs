@@ -114,6 +114,19 @@ impl Rule {
         }
     }
 
+    /// The amounts from which the rule computes the limit of an expense, and which are in no finding.
+    pub fn amounts(&self) -> Vec<Decimal> {
+        match &self.kind {
+            RuleKind::Cap {
+                max,
+                per_unit: Some(_),
+                ..
+            } => vec![*max],
+            RuleKind::Allowance(allowance) => allowance.amounts().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The facts that the rule looks at.
     pub fn facts(&self) -> BTreeSet<FactName> {
         let mut facts: BTreeSet<FactName> = self.conditions.facts().collect();

@@ -17,7 +17,7 @@ const ROWS: &str = include_str!("../data/ledger-0.1.0.sql");
 const JOSE: [&str; 3] = ["Jos\u{e9}", "Jose\u{301}", "JOS\u{c9}"];
 
 /// Fills a new database with the tables and rows of version 0.1.0.
-async fn write_earlier_ledger(store: &TestStore) {
+pub(crate) async fn write_earlier_ledger(store: &TestStore) {
     let pool = store.connect().await;
     let mut folders = vec!["src/ledger/migrations"];
     if matches!(store.store, Store::Sqlite(_)) {

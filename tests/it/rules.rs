@@ -159,6 +159,13 @@ fn a_rule_means_the_same_to_the_model_that_reads_it_as_json() {
             "kind = \"max_age\"\ndays = 90",
             json!({"kind": "max_age", "days": 90}),
         ),
+        (
+            "kind = \"allowance\"\nfull = \"28.00\"\npart = \"14.00\"\nmeals = { lunch = \"40%\", dinner = \"9\" }",
+            json!({
+                "kind": "allowance", "full": "28.00", "part": "14.00",
+                "meals": {"lunch": "40%", "dinner": "9.00"},
+            }),
+        ),
         ("kind = \"future\"", json!({"kind": "future", "days": 0})),
         (
             "kind = \"blocked_mcc\"\nmcc = [\"0742\", \"7800-7802\"]",

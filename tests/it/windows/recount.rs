@@ -253,8 +253,8 @@ async fn decisions(app: &TestApp) -> Vec<Value> {
     loop {
         let page = app.get(&path).await.body;
         all.extend(page["decisions"].as_array().unwrap().iter().cloned());
-        match page["next"].as_str() {
-            Some(next) => path = format!("/v1/expenses?limit=100&after={next}"),
+        match page["next_cursor"].as_str() {
+            Some(next) => path = format!("/v1/expenses?limit=100&cursor={next}"),
             None => return all,
         }
     }
