@@ -18,10 +18,10 @@ use crate::policy::places::Places;
 /// What a day away may cost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Allowance {
-    /// A whole day; absent if a table says it.
+    /// A whole day, if the expense names no place for a table; absent if only a table says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full: Option<Decimal>,
-    /// A part of a day; absent if a table says it.
+    /// A part of a day, likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<Decimal>,
     /// What is taken off for each meal that others paid for.
@@ -48,8 +48,8 @@ pub struct UnknownPlace {
 }
 
 impl Allowance {
-    /// The allowance for an expense, with amounts instead of a table and percentages. Without a place
-    /// the table stays, and nothing is known.
+    /// The allowance for an expense, with amounts instead of a table and percentages. If the expense
+    /// has no place and the rule no amounts of its own, the table stays, and nothing is known.
     ///
     /// # Errors
     /// When the table does not have the place.

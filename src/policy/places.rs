@@ -27,8 +27,8 @@ pub type PlaceTables = BTreeMap<String, Option<Arc<Places>>>;
 /// The amounts of one table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Places {
-    /// The currency of the amounts.
-    pub currency: Currency,
+    /// The currency of the amounts; absent if it is that of each policy that names the table.
+    pub currency: Option<Currency>,
     /// By place, in the spelling in which places are compared; the earliest amounts first.
     by_place: BTreeMap<String, Vec<DayRates>>,
 }
@@ -76,10 +76,9 @@ fn spelled(place: &str) -> String {
 fn parse_places(source: &mut Source<'_>) -> Option<Places> {
     let document = source.document()?;
     let mut table = Table::new(document.get_ref(), 0);
-    let currency = table.required(source, "currency", CURRENCY, currency);
-    // When the currency itself is wrong, amounts are parsed as dollars, so that their mistakes are
-    // reported as well.
-    let unit = currency.unwrap_or(Currency::USD);
+    let currency = table.optional(source, "currency", CURRENCY, currency);
+    // Without a currency, amounts are parsed as those of most currencies, with two decimals.
+    let unit = currency.flatten().unwrap_or(Currency::USD);
     let mut claims = Claims::default();
     let rows = table.tables(source, "place", |source, table, at| {
         let place = table.required(source, "place", PLACE, |value| {

@@ -37,26 +37,22 @@ pub(super) fn parse_allowance(
         name(value.as_str()?)
     });
     let (full, part, table_name) = (full?, part?, table_name?);
-    let places = match (&table_name, full.zip(part)) {
-        (Some(_), _) if full.is_some() || part.is_some() => {
-            let message = "`full` and `part` are in the table; remove them, or `table`".to_owned();
+    match (full, part) {
+        (Some(full), Some(part)) if part > full => {
+            let message = format!("`part` is more than `full`; write at most \"{full}\"");
             source.report(full_at, message);
-            None
         }
-        (Some(table_name), _) => places(source, table_at, currency, table_name, tables)?,
-        (None, Some((full, part))) => {
-            if part > full {
-                let message = format!("`part` is more than `full`; write at most \"{full}\"");
-                source.report(full_at, message);
-            }
-            None
-        }
-        (None, None) => {
+        (Some(_), Some(_)) => {}
+        (None, None) if table_name.is_some() => {}
+        _ => {
             let message =
                 "an allowance needs amounts; write `full` and `part`, or the name of a `table`";
             source.report(full_at, message.to_owned());
-            None
         }
+    }
+    let places = match &table_name {
+        Some(table_name) => places(source, table_at, currency, table_name, tables)?,
+        None => None,
     };
     Some(Allowance {
         full,
@@ -83,11 +79,11 @@ fn places(
         source.report(at, message);
         return None;
     };
-    if let Some(other) = places.as_ref().filter(|places| places.currency != currency) {
+    let other = places.as_ref().and_then(|places| places.currency);
+    if let Some(other) = other.filter(|other| *other != currency) {
         let message = format!(
-            "the amounts of tables/{table_name}.toml are in {}, while those of this file are in {currency}; \
-             write the name of a table in {currency}",
-            other.currency
+            "the amounts of tables/{table_name}.toml are in {other}, while those of this file are in {currency}; \
+             write the name of a table in {currency}"
         );
         source.report(at, message);
     }

@@ -252,6 +252,19 @@ fn the_table_says_what_a_place_allows_from_which_day_on() {
 }
 
 #[test]
+fn a_rule_with_a_table_may_say_what_holds_where_no_place_is_named() {
+    let rule = RULE.replace("full =", "table = \"places\"\nfull =");
+    let folder = folder(&rule, &PLACES.replace("currency = \"USD\"\n", ""));
+    for (place, limit) in [("", "28.00"), ("Oslo", "75.33")] {
+        let facts = facts("full", place, &[]);
+        let found = verdict(&folder, "900.00", "0.00", date(2026, 7, 1), &facts).unwrap();
+        assert_eq!(found.findings[0].limit, dec(limit), "{place:?}");
+    }
+    let elsewhere = facts("full", "Paris", &[]);
+    assert!(verdict(&folder, "5.00", "0.00", date(2026, 7, 1), &elsewhere).is_err());
+}
+
+#[test]
 fn what_an_allowance_needs_and_is_not_known_is_asked_for() {
     let fixed = folder(RULE, "");
     let by_place = folder(BY_PLACE, PLACES);
@@ -302,9 +315,9 @@ fn a_mistake_in_an_allowance_or_its_table_is_told_with_what_to_write() {
             "`brunch` is not a key of this table; accepted keys: breakfast, lunch, dinner",
         ),
         (
-            RULE.replace("full =", "table = \"places\"\nfull ="),
+            RULE.replace("part = \"14.00\"", "table = \"places\""),
             PLACES.to_owned(),
-            "`full` and `part` are in the table; remove them, or `table`",
+            "an allowance needs amounts; write `full` and `part`, or the name of a `table`",
         ),
         (
             BY_PLACE.replace("\"places\"", "\"cities\""),
