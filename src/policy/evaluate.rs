@@ -104,7 +104,7 @@ impl RuleFacts {
             window,
             effect: effect.clone(),
             missing: Vec::new(),
-            phrase: None,
+            note: None,
         };
         // A rule without an amount allows the whole expense or nothing of it, so that its findings
         // have the same form as those of other rules.
@@ -119,6 +119,7 @@ impl RuleFacts {
         // What a rule cannot judge for want of a fact is asked of a person.
         let lacking = |missing: Vec<Missing>, effect: Effect| Terms {
             effect,
+            note: Some(format!("The expense does not state: {}.", joined(&missing))),
             missing,
             ..forbidden_if(true)
         };
@@ -177,7 +178,7 @@ impl RuleFacts {
                 let mut texts = subject.merchant.into_iter().chain([subject.transaction]);
                 let phrase = texts.find_map(|text| Readings::of(text).first_of(words, but));
                 Terms {
-                    phrase: phrase.map(ToString::to_string),
+                    note: phrase.map(|phrase| format!("It says \"{phrase}\".")),
                     ..forbidden_if(phrase.is_some())
                 }
             }
@@ -224,8 +225,8 @@ impl RuleFacts {
         let zero = Decimal::new(0, amount.scale());
         let allowable = (terms.limit - self.used).max(zero) + zero;
         let exceeded = (amount - allowable).max(zero);
-        let message = match &terms.phrase {
-            Some(phrase) => format!("{} It says \"{phrase}\".", self.rule.text),
+        let message = match &terms.note {
+            Some(note) => format!("{} {note}", self.rule.text),
             None => self.rule.text.clone(),
         };
         Finding {
@@ -261,8 +262,13 @@ struct Terms {
     effect: Effect,
     /// What would have to be submitted.
     missing: Vec<Missing>,
-    /// The phrase of the rule that occurs in the expense.
-    phrase: Option<String>,
+    /// Why this rule applies, where its text alone does not say it.
+    note: Option<String>,
+}
+
+fn joined(missing: &[Missing]) -> String {
+    let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    missing.join(", ")
 }
 
 /// What is missing from a receipt.

@@ -416,6 +416,13 @@ fn a_cap_grows_with_people_nights_and_distance_and_includes_its_limit() {
             ..expense(amount)
         };
         let verdict = verdict_of(&format!("kind = \"cap\"\n{lines}"), &subject);
+        let lacking = verdict.iter().filter(|verdict| !verdict.missing.is_empty());
+        for message in lacking.map(|verdict| &verdict.findings[0].message) {
+            assert!(
+                message.starts_with("Not paid. The expense does not state: "),
+                "{message}"
+            );
+        }
         assert_eq!(
             told(verdict.as_ref()),
             expected,
