@@ -148,6 +148,12 @@ impl Found {
                     })
                     .collect(),
                 plan: plan.map(|plan| plan.decision.id),
+                duplicate: rules
+                    .iter()
+                    .filter_map(|rule| rule.duplicate())
+                    .filter(|(id, _)| !verdict.has_found(id))
+                    .map(|(_, score)| score)
+                    .min(),
                 // A split rule that has a finding already asks its role for approval, so a purchase
                 // recorded in the meantime changes nothing.
                 splits: rules

@@ -118,7 +118,8 @@ pub struct Decision {
     #[schema(example = "500.00")]
     pub reimbursable: Option<Decimal>,
     /// Earlier decisions, approved or pending approval, that may concern the same purchase, the
-    /// most similar first. A note for people, which changes no outcome.
+    /// most similar first. A note for people, which changes an outcome only under a rule on
+    /// duplicates.
     #[serde(default)]
     pub duplicates: Vec<Duplicate>,
     /// Every check, in order.

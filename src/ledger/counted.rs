@@ -14,7 +14,7 @@ use crate::ledger::db::{Connection, DbError};
 use crate::ledger::error::LedgerError;
 use crate::ledger::keyed::{self, Key};
 use crate::ledger::statement::{Query, Value, query};
-use crate::ledger::{Ledger, StoredDecision, plans};
+use crate::ledger::{Ledger, StoredDecision, duplicates, plans};
 use crate::policy::Policy;
 use crate::policy::evaluate::{CapUsage, Purchase};
 use crate::policy::phrase::merchant_key;
@@ -44,6 +44,9 @@ impl Ledger {
         let counters: Vec<&Counter> = policy.caps().map(|(_, counter)| counter).collect();
         let mut db = self.pool.acquire().await?;
         let mut usage = used(&mut db, &scope, expense, &counters, days).await?;
+        if policy.rules.iter().any(|rule| rule.duplicate().is_some()) {
+            usage.similarity = duplicates::similarity_of(&mut db, tenant_id, expense).await?;
+        }
         if let Some(plan) = plan {
             plans::leave_out(&mut db, plan, &scope, expense, &counters, &mut usage).await?;
         }

@@ -108,7 +108,8 @@ impl LedgerWrite for RecordDecision<'_> {
             }
             superseding::mark(transaction, decision, old).await?;
         }
-        let duplicates = duplicates::find(transaction, decision).await?;
+        let duplicates =
+            duplicates::find(transaction, &decision.tenant_id, &decision.expense).await?;
         decision.complete(duplicates, returned);
         if self.notifies && decision.pending().is_some() {
             outbox::begin(transaction, decision).await?;

@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::domain::decision::{Decision, Duplicate};
+use crate::domain::decision::Duplicate;
 use crate::domain::expense::Expense;
 use crate::domain::money::{self, Currency};
 use crate::domain::ruling::Outcome;
@@ -35,20 +35,20 @@ struct Earlier {
 }
 
 /// Earlier decisions, approved or pending approval, about what may be the same purchase; the most
-/// alike come first. Runs in the transaction that records the decision, so that of two that are
+/// alike come first. Runs again in the transaction that records the decision, so that of two that are
 /// recorded at once the second finds the first.
 pub(super) async fn find(
-    transaction: &mut Connection,
-    decision: &Decision,
+    db: &mut Connection,
+    tenant_id: &str,
+    expense: &Expense,
 ) -> Result<Vec<Duplicate>, LedgerError> {
-    let expense = &decision.expense;
     let first_day = expense.date.yesterday().unwrap_or(expense.date);
     let last_day = expense.date.tomorrow().unwrap_or(expense.date);
     let documents: Vec<(String,)> = query(
         "SELECT document FROM decision WHERE tenant_id = $1 AND person = $2 AND currency = $3 AND amount_minor = $4
          AND expense_date BETWEEN $5 AND $6 AND COALESCE(standing, outcome) IN ($7, $8) ORDER BY id DESC LIMIT $9",
     )
-    .bind(&decision.tenant_id)
+    .bind(tenant_id)
     .bind(spelling::person(&expense.user_id).into_owned())
     .bind(expense.currency.code())
     .bind(money::to_minor(expense.amount, expense.currency))
@@ -57,7 +57,7 @@ pub(super) async fn find(
     .bind(Outcome::Approved.to_string())
     .bind(Outcome::NeedsApproval.to_string())
     .bind(MAX_CANDIDATES)
-    .fetch_all(transaction)
+    .fetch_all(db)
     .await?;
     let mut duplicates = Vec::new();
     for (document,) in &documents {
@@ -73,6 +73,18 @@ pub(super) async fn find(
     // A stable sort keeps the newest first among equals.
     duplicates.sort_by_key(|duplicate| Reverse(duplicate.score));
     Ok(duplicates)
+}
+
+/// How alike the most similar of them is; zero if there is none.
+pub(super) async fn similarity_of(
+    db: &mut Connection,
+    tenant_id: &str,
+    expense: &Expense,
+) -> Result<Decimal, LedgerError> {
+    let found = find(db, tenant_id, expense).await?;
+    Ok(found
+        .first()
+        .map_or(Decimal::ZERO, |duplicate| duplicate.score))
 }
 
 impl Earlier {

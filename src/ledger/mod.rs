@@ -94,6 +94,8 @@ pub struct Reservation {
     pub currency: Currency,
     /// The caps that have to hold the expense.
     pub caps: Vec<ReservedCap>,
+    /// From which similarity to an earlier expense on a rule that has found none would ask or deny.
+    pub duplicate: Option<Decimal>,
     /// The plan whose share the expense takes over.
     pub plan: Option<Uuid>,
     /// The rules on split purchases that do not ask for approval yet: the days whose purchases count

@@ -13,6 +13,7 @@ use crate::domain::ruling::{Outcome, Window};
 use crate::ledger::cap_scope::{CapScope, day_key, trip_key, year_key};
 use crate::ledger::counted::{counts_with_others, used};
 use crate::ledger::db::{Connection, DbError};
+use crate::ledger::duplicates;
 use crate::ledger::error::RecordError;
 use crate::ledger::keyed;
 use crate::ledger::plans;
@@ -81,6 +82,11 @@ pub(super) async fn check(
         !used.is_zero() && used + amount > *limit
     };
     if !caps.iter().all(holds) || splits.iter().any(is_split) {
+        return Err(RecordError::CapMoved);
+    }
+    if let Some(score) = reservation.duplicate
+        && duplicates::similarity_of(transaction, &decision.tenant_id, expense).await? >= score
+    {
         return Err(RecordError::CapMoved);
     }
     Ok(usage)

@@ -142,6 +142,9 @@ fn demand(rule: &Rule, policy: &Policy) -> Markup {
                 "purchases at one merchant within " (days(*n)) ", together above " (amount(*limit, policy))
                 ", approval by a " (role)
             }
+            RuleKind::Duplicate { score, .. } => {
+                "not like an earlier expense, with a similarity from " (score) " on"
+            }
             RuleKind::MaxAge { days: n, .. } => { "not older than " (days(*n)) }
             RuleKind::Future { days: n } => { "not dated after today"
                 @if *n > 0 { ", with a tolerance of " (days(*n)) } }

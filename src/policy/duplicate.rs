@@ -1,5 +1,6 @@
 //! How similar two expenses of one employee are, as a hint that a purchase was submitted twice. The
-//! hint is for people; it never changes an outcome. `ledger` finds the earlier expenses.
+//! hint is for people, and changes an outcome only where a policy has a rule on duplicates. `ledger`
+//! finds the earlier expenses.
 
 use rust_decimal::Decimal;
 

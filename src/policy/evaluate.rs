@@ -22,6 +22,9 @@ use crate::policy::subject::Subject;
 pub struct CapUsage {
     /// What each counter holds. One that is not here holds nothing.
     pub counted: Vec<(Counter, Decimal)>,
+    /// How alike the most similar earlier expense is, from 0 to 1; zero if there is none, or when no
+    /// rule looks at earlier expenses.
+    pub similarity: Decimal,
     /// At the merchant of the expense; empty when the expense names no merchant, or when no rule
     /// looks at earlier purchases.
     pub purchases: Vec<Purchase>,
@@ -72,7 +75,8 @@ pub struct RuleFacts {
     /// The rule.
     #[serde(flatten)]
     pub rule: Rule,
-    /// What is already used; zero unless the rule is a cap or about split purchases.
+    /// What is already used; zero unless the rule is a cap or about split purchases. Of a rule on
+    /// duplicates, how alike the most similar earlier expense is.
     pub used: Decimal,
 }
 
@@ -81,6 +85,7 @@ impl RuleFacts {
     pub fn new(rule: &Rule, usage: &CapUsage) -> Self {
         let used = match &rule.kind {
             RuleKind::Split { days, limit, .. } => usage.at_merchant(*days, *limit),
+            RuleKind::Duplicate { .. } => usage.similarity,
             _ => rule
                 .counter()
                 .map_or(Decimal::ZERO, |counter| usage.of(counter)),
@@ -160,6 +165,7 @@ impl RuleFacts {
                 due_above(*above, missing.copied().map(Missing::Fact).collect())
             }
             RuleKind::Split { limit, .. } => terms(*limit, Window::Merchant),
+            RuleKind::Duplicate { score, .. } => forbidden_if(self.used >= *score),
             RuleKind::MaxAge { days, .. } => {
                 forbidden_if(n_days(subject.date, subject.today) > i32::from(*days))
             }
@@ -223,7 +229,12 @@ impl RuleFacts {
         // A sum has the larger scale of its operands. Adding a zero with the scale of the amount
         // therefore shows every number with as many decimals as the amount.
         let zero = Decimal::new(0, amount.scale());
-        let allowable = (terms.limit - self.used).max(zero) + zero;
+        // A similarity is no amount.
+        let used = match self.rule.kind {
+            RuleKind::Duplicate { .. } => Decimal::ZERO,
+            _ => self.used,
+        };
+        let allowable = (terms.limit - used).max(zero) + zero;
         let exceeded = (amount - allowable).max(zero);
         let message = match &terms.note {
             Some(note) => format!("{} {note}", self.rule.text),
@@ -234,7 +245,7 @@ impl RuleFacts {
             effect: terms.effect.ruling(),
             window: terms.window,
             limit: terms.limit + zero,
-            used: self.used + zero,
+            used: used + zero,
             amount,
             allowable,
             exceeded,

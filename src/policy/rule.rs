@@ -127,6 +127,14 @@ impl Rule {
         }
     }
 
+    /// The id, and the similarity of a rule on duplicates.
+    pub fn duplicate(&self) -> Option<(&str, Decimal)> {
+        match self.kind {
+            RuleKind::Duplicate { score, .. } => Some((&self.id, score)),
+            _ => None,
+        }
+    }
+
     /// The facts that the rule looks at.
     pub fn facts(&self) -> BTreeSet<FactName> {
         let mut facts: BTreeSet<FactName> = self.conditions.facts().collect();
@@ -153,6 +161,7 @@ impl Rule {
             | RuleKind::Preapproved { .. }
             | RuleKind::Receipt { .. }
             | RuleKind::Split { .. }
+            | RuleKind::Duplicate { .. }
             | RuleKind::MaxAge { .. }
             | RuleKind::Future { .. }
             | RuleKind::BlockedMcc { .. }
@@ -274,6 +283,15 @@ pub enum RuleKind {
         /// The role that approves.
         role: Role,
     },
+    /// A role must approve an expense that is like an earlier one of the same employee: it may be the
+    /// same purchase, handed in twice.
+    Duplicate {
+        /// From which similarity on, from 0 to 1.
+        score: Decimal,
+        /// What such an expense leads to.
+        #[serde(flatten)]
+        effect: ChosenEffect,
+    },
     /// An expense must not be older than a number of days.
     MaxAge {
         /// The most days from the purchase to the day on which the expense is received, UTC.
@@ -342,9 +360,9 @@ impl RuleKind {
     /// when it is wrong, have the effect of the latter.
     pub fn effect(&self) -> Effect {
         match self {
-            Self::Receipt { effect, .. } | Self::Required { effect, .. } => {
-                effect.or(Self::LACKING)
-            }
+            Self::Receipt { effect, .. }
+            | Self::Required { effect, .. }
+            | Self::Duplicate { effect, .. } => effect.or(Self::LACKING),
             Self::MaxAge { effect, .. } | Self::BlockedWords { effect, .. } => {
                 effect.or(Effect::Denied)
             }

@@ -36,6 +36,7 @@ mod decision_page;
 mod delivery;
 mod deployment;
 mod documentation;
+mod duplicate_rule;
 mod duplicates;
 mod durability;
 mod encoding;

@@ -25,6 +25,8 @@ use crate::toml_reader::{self, Source};
 
 const CATEGORY: &str = "the category of a policy, such as \"meals\"";
 const AMOUNT: &str = "a decimal such as \"60.00\"";
+/// What is accepted as the similarity of an earlier expense.
+const SIMILARITY: &str = "how alike the most similar earlier expense is, such as \"0.8\"";
 const RULE: &str = "the id of a rule";
 const MISSING: &str = "what is missing, such as \"receipt\"";
 /// What a case writes when no approver is expected.
@@ -104,6 +106,7 @@ fn parse_case(
     expense.extend(fields(source, table));
     let used = parse_used(source, table);
     let purchases = table.optional_tables(source, "purchases", parse_purchase);
+    let similarity = table.optional(source, "duplicate", SIMILARITY, amount);
     let verdict = table.required(source, "verdict", &one_of(Outcome::VARIANTS), |value| {
         value.as_str()?.parse::<Outcome>().ok()
     });
@@ -131,6 +134,7 @@ fn parse_case(
             used: Used {
                 caps: used?,
                 purchases: purchases?,
+                similarity: similarity?.unwrap_or_default(),
             },
         },
         expected: Expected {

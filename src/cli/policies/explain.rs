@@ -68,7 +68,7 @@ pub fn explain(wanted: &Explain, shipped: &Path, out: &mut dyn Write) -> anyhow:
         expense: read_expense(wanted, today)?,
         used: Used {
             caps: wanted.used.clone(),
-            purchases: Vec::new(),
+            ..Used::default()
         },
     };
     let judgement = given.judge(rulebook);

@@ -35,6 +35,8 @@ pub(super) struct Used {
     pub(super) caps: Vec<(String, Decimal)>,
     /// Purchases at the same merchant.
     pub(super) purchases: Vec<Purchase>,
+    /// How alike the most similar earlier expense is.
+    pub(super) similarity: Decimal,
 }
 
 /// What the policies say of an expense.
@@ -132,6 +134,7 @@ impl Used {
     fn of(&self, policy: &Policy) -> CapUsage {
         let mut usage = CapUsage {
             purchases: self.purchases.clone(),
+            similarity: self.similarity,
             ..CapUsage::default()
         };
         for (id, counter) in policy.caps() {

@@ -1,12 +1,13 @@
 //! The rules of a policy file: their kinds with the keys of each, their effects and exceptions.
 
+use rust_decimal::Decimal;
 use strum::VariantNames;
 use toml::de::DeValue;
 
 use crate::domain::approvers::ApprovedBy;
 use crate::domain::counter::Counter;
 use crate::domain::facts::FactName;
-use crate::domain::money::Currency;
+use crate::domain::money::{self, Currency};
 use crate::domain::ruling::{Role, Ruling, Window};
 use crate::policy::effect::{ChosenEffect, Effect};
 use crate::policy::mcc::Codes;
@@ -23,6 +24,7 @@ use crate::toml_reader::values::{TEXT, filled_text, name, one_of};
 /// What a broken rule may lead to.
 const EFFECTS: [&str; 2] = ["denied", "needs_approval"];
 const ROLES: &str = "two or more of \"manager\", \"director\", \"vp\" and \"cfo\", each once, from the lowest to the highest";
+const SCORE: &str = "a similarity above 0 and up to 1 with one decimal, such as \"0.8\"";
 const DAYS: &str = "a number of days from 0 to 9999, without quotes";
 
 /// Parses the rules; `claim_id` is told each id, to find one that occurs twice.
@@ -141,6 +143,13 @@ fn parse_kind(
                 role: approver(source, table)?,
                 days: days?,
                 limit: limit?,
+            }
+        }
+        KindName::Duplicate => {
+            let score = table.required(source, "score", SCORE, score);
+            RuleKind::Duplicate {
+                effect: effect(source, table, RuleKind::LACKING)?,
+                score: score?,
             }
         }
         KindName::MaxAge => {
@@ -273,6 +282,12 @@ fn roles(value: &DeValue<'_>) -> Option<Vec<Role>> {
     let values = value.as_array()?.iter();
     let roles: Option<Vec<Role>> = values.map(|value| role(value.get_ref())).collect();
     roles.filter(|roles| roles.len() > 1 && roles.is_sorted_by(|lower, higher| lower < higher))
+}
+
+/// A similarity of two expenses; zero would be that of any two.
+fn score(value: &DeValue<'_>) -> Option<Decimal> {
+    let score = money::parse_amount(value.as_str()?, 1).ok()?;
+    (score > Decimal::ZERO && score <= Decimal::ONE).then_some(score)
 }
 
 fn days(value: &DeValue<'_>) -> Option<u16> {
