@@ -136,10 +136,16 @@ impl FoundEvidence {
             .map(String::as_str)
     }
 
-    /// The category that most sources name; in a tie, the first one of [`Self::categories`]. The
-    /// offline model answers with it.
+    /// The category that most sources support; in a tie, the first one of [`Self::categories`]. A
+    /// category by purpose has to be named itself: "client dinner" at a restaurant is a meal with
+    /// clients, and the restaurant alone is not. The offline model answers with it.
     pub fn best(&self) -> Option<&str> {
-        let votes = |category: &str| self.categories().filter(|name| *name == category).count();
+        let votes = |category: &str| {
+            let sources = self.sources.iter();
+            sources
+                .filter(|(_, named)| self.supports(named, category))
+                .count()
+        };
         let mut best: Option<(&str, usize)> = None;
         for category in self.categories() {
             let n_votes = votes(category);

@@ -306,6 +306,29 @@ fn a_category_by_purpose_is_supported_by_the_evidence_of_another_one() {
 }
 
 #[test]
+fn a_category_by_purpose_is_the_best_only_where_it_is_named() {
+    let meals = policy("meals", "mcc = [\"5812\"]\nmerchant = [\"pizza*\"]");
+    let clients = policy(
+        "clients",
+        "transaction = [\"client dinner*\"]\nsame_as = \"meals\"",
+    );
+    let sources = [
+        (Path::new("clients.toml"), &*clients),
+        (Path::new("meals.toml"), &*meals),
+    ];
+    let policies = parse::parse(Path::new("policies"), &sources).unwrap();
+    for (mcc, text, expected) in [
+        (None, "Client dinner", "clients"),
+        // Code and merchant are those of a restaurant, which supports both.
+        (Some("5812"), "Client dinner", "clients"),
+        (Some("5812"), "Dinner", "meals"),
+    ] {
+        let evidence = policies.evidence(mcc, Some("Pizza Express"), text, None);
+        assert_eq!(evidence.best(), Some(expected), "{text} {mcc:?}");
+    }
+}
+
+#[test]
 fn a_category_shares_the_evidence_only_of_another_that_is_loaded() {
     for same_as in ["meals", "nothing"] {
         let meals = policy("meals", &format!("same_as = \"{same_as}\""));
