@@ -53,6 +53,7 @@ mod export;
 mod facts;
 mod feedback;
 mod figures;
+mod forbidden;
 mod harness;
 mod hash_chain;
 mod hostile;
