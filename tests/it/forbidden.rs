@@ -143,6 +143,29 @@ async fn a_taxi_to_the_office_is_denied() {
 }
 
 #[tokio::test]
+async fn one_taxi_that_is_handed_in_twice_asks_a_manager() {
+    let (app, _folder) = app_with("small-company").await;
+    let taxi = |transaction: &str| {
+        json!({
+            "transaction": transaction, "merchant": "City Taxi", "amount": "23.40", "user_id": "ana",
+        })
+    };
+    let first = app.decide(taxi("Taxi to the station")).await;
+    assert_eq!(first["outcome"], "approved", "{first:#}");
+    // The app and the card statement name the same ride in different words.
+    let second = app.decide(taxi("Cab ride")).await;
+    let asked = json!([
+        "needs_approval",
+        "travel",
+        "manager",
+        [],
+        ["handed-in-twice"],
+        "23.40"
+    ]);
+    assert_eq!(verdict(&second), asked, "{second:#}");
+}
+
+#[tokio::test]
 async fn a_hotel_above_the_limit_of_the_city_is_denied() {
     let expense = json!({
         "transaction": "Two nights", "merchant": "Hotel Example", "amount": "640.00",
