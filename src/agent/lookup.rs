@@ -84,6 +84,7 @@ impl Found {
         judged: &JudgedExpense,
         converted_amount: Option<ConvertedAmount>,
         usage: &CapUsage,
+        planned: Option<Decimal>,
     ) -> Result<Self, String> {
         let mut facts = DecideFacts {
             category: policy.category.clone(),
@@ -100,8 +101,6 @@ impl Found {
         if judged.expense.plan {
             rules.retain(|rule| rule.kind.holds_for_plans());
         }
-        let plan = judged.plan_under(policy);
-        let planned = plan.and_then(|plan| plan.planned(&policy.category, policy.currency));
         let settled = planned.and_then(|planned| {
             let mut tolerances = rules.iter().filter_map(|rule| rule.tolerance());
             Some(planned + tolerances.next()?)
@@ -147,7 +146,7 @@ impl Found {
                         max: found.limit,
                     })
                     .collect(),
-                plan: plan.map(|plan| plan.decision.id),
+                plan: judged.plan_under(policy).map(|plan| plan.decision.id),
                 duplicate: rules
                     .iter()
                     .filter_map(|rule| rule.duplicate())
@@ -183,6 +182,12 @@ impl JudgedExpense {
             |plan: &&StoredDecision| plan.planned(&policy.category, policy.currency).is_some();
         self.plan.as_deref().filter(covers)
     }
+
+    /// What that plan allows the expense to cost.
+    fn planned(&self, policy: &Policy) -> Option<Decimal> {
+        let plan = self.plan.as_deref()?;
+        plan.planned(&policy.category, policy.currency)
+    }
 }
 
 /// Looks up the policy of a category and evaluates it. `rivals` are the categories that the evidence
@@ -206,7 +211,13 @@ pub async fn lookup(
             let usage = ledger
                 .usage(&judged.tenant_id, policy, expense, plan)
                 .await?;
-            Found::new(policy, judged, converted_amount, &usage)
+            Found::new(
+                policy,
+                judged,
+                converted_amount,
+                &usage,
+                judged.planned(policy),
+            )
         }
         Err(reason) => Err(reason),
     };
@@ -240,7 +251,7 @@ pub async fn lookup(
 }
 
 /// Judges an expense under the policy of a category, with the cap usage handed in instead of read from
-/// the ledger: what a policy says of an expense can be tried without a service.
+/// the ledger, and what a plan allows it to cost: what a policy says of an expense can be tried without a service.
 ///
 /// # Errors
 /// Why no policy can judge it.
@@ -248,9 +259,10 @@ pub fn judge(
     judged: &JudgedExpense,
     category: &str,
     usage: impl FnOnce(&Policy) -> CapUsage,
+    planned: Option<Decimal>,
 ) -> Result<Found, String> {
     let (policy, converted_amount) = usable_policy(&judged.rulebook, category, &judged.expense)?;
-    Found::new(policy, judged, converted_amount, &usage(policy))
+    Found::new(policy, judged, converted_amount, &usage(policy), planned)
 }
 
 /// Compares the verdict with those of the rivals. A rival that has no policy to judge the expense
@@ -278,7 +290,13 @@ async fn ambiguity(
                         judged.plan_under(policy),
                     )
                     .await?;
-                Found::new(policy, judged, converted_amount, &usage)
+                Found::new(
+                    policy,
+                    judged,
+                    converted_amount,
+                    &usage,
+                    judged.planned(policy),
+                )
             }
             Err(reason) => Err(reason),
         };

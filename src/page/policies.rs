@@ -83,7 +83,7 @@ fn version(viewer: &Viewer, policy: &Policy, is_in_force: bool) -> Markup {
                                 a href=(viewer.href(list::PATH, &[("rule", &rule.id)])) { code { (rule.id) } }
                             }
                             td { (rule.text) }
-                            td { (demand(rule, policy)) (rule.conditions) }
+                            td { (demand(rule, policy)) @if !rule.conditions.is_empty() { "; " (rule.conditions) } }
                             td { @if let Some(role) = rule.exception { (role) } @else { span.muted { "nobody" } } }
                         }
                     }

@@ -124,16 +124,15 @@ impl Conditions {
 /// In words that follow those of a rule.
 impl fmt::Display for Conditions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (begin, lists) in [("only if", &self.when), ("not if", &self.unless)] {
+        let both = [("only if", &self.when), ("not if", &self.unless)];
+        let given = both.iter().filter(|(_, lists)| !lists.is_empty());
+        let in_words = given.map(|(begin, lists)| {
             let lists = lists
                 .iter()
                 .map(|(aspect, listed)| format!("{aspect} is {listed}"));
-            let lists: Vec<String> = lists.collect();
-            if !lists.is_empty() {
-                write!(f, "; {begin} {}", lists.join(" and "))?;
-            }
-        }
-        Ok(())
+            format!("{begin} {}", lists.collect::<Vec<_>>().join(" and "))
+        });
+        f.write_str(&in_words.collect::<Vec<_>>().join("; "))
     }
 }
 

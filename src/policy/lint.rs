@@ -41,7 +41,8 @@ pub fn warnings(policy: &Policy) -> Vec<Warning> {
         let messages = messages
             .chain(contradiction(&rule.conditions))
             .chain(escape(rule, rules))
-            .chain(disarmed(rule));
+            .chain(disarmed(rule))
+            .chain(swallows(rule));
         warnings.extend(messages.map(|message| Warning {
             rule: rule.id.clone(),
             message,
@@ -130,37 +131,11 @@ fn hidden_by(rule: &Rule, other: &Rule) -> Option<String> {
 /// Why a rule says no more than another one, which leads to as much wherever the rule holds.
 fn says_no_more(rule: &Rule, other: &Rule) -> Option<String> {
     use RuleKind::{
-        Advance, Approval, ApprovalAlways, BlockedMcc, BlockedMerchant, Cap, Future, MaxAge,
-        Receipt, Required,
+        Advance, Approval, ApprovalAlways, BlockedMcc, BlockedMerchant, Cap, Duplicate, Future,
+        MaxAge, Receipt, Required,
     };
     let is_included = match (&rule.kind, &other.kind) {
-        (
-            Cap {
-                counter,
-                max,
-                per_unit: None,
-            },
-            Cap {
-                counter: wider,
-                max: least,
-                per_unit: None,
-            },
-        ) => includes(wider, counter) && least <= max,
-        (
-            Cap {
-                max,
-                per_unit: Some(one),
-                ..
-            },
-            Cap {
-                max: least,
-                per_unit: Some(other),
-                ..
-            },
-        ) => {
-            let fewest = other.most.unwrap_or(u16::MAX) <= one.most.unwrap_or(u16::MAX);
-            one.unit == other.unit && least <= max && fewest
-        }
+        (Cap { .. }, Cap { .. }) => is_higher_cap(&rule.kind, &other.kind),
         (Approval { above, .. }, Approval { above: least, .. }) => least <= above,
         (Approval { .. } | ApprovalAlways { .. }, ApprovalAlways { .. }) => true,
         (
@@ -182,6 +157,7 @@ fn says_no_more(rule: &Rule, other: &Rule) -> Option<String> {
         (MaxAge { days, .. }, MaxAge { days: fewest, .. })
         | (Future { days }, Future { days: fewest }) => fewest <= days,
         (Advance { days, .. }, Advance { days: most, .. }) => days <= most,
+        (Duplicate { score, .. }, Duplicate { score: least, .. }) => least <= score,
         (BlockedMcc { mcc }, BlockedMcc { mcc: all }) => mcc.iter().all(|one| all.contains(one)),
         (BlockedMerchant { merchant }, BlockedMerchant { merchant: all }) => {
             merchant.iter().all(|one| all.contains(one))
@@ -191,6 +167,50 @@ fn says_no_more(rule: &Rule, other: &Rule) -> Option<String> {
     let id = &other.id;
     is_included.then(|| {
         format!("changes nothing: `{id}` says as much for every expense; change or remove one")
+    })
+}
+
+/// Whether a cap allows all that another one allows.
+fn is_higher_cap(cap: &RuleKind, other: &RuleKind) -> bool {
+    let (
+        RuleKind::Cap {
+            counter,
+            max,
+            per_unit,
+        },
+        RuleKind::Cap {
+            counter: wider,
+            max: least,
+            per_unit: other_unit,
+        },
+    ) = (cap, other)
+    else {
+        return false;
+    };
+    let is_unit_included = match (per_unit, other_unit) {
+        (None, None) => true,
+        (Some(one), Some(other)) => {
+            one.unit == other.unit && other.most.unwrap_or(u16::MAX) <= one.most.unwrap_or(u16::MAX)
+        }
+        _ => false,
+    };
+    is_unit_included && includes(wider, counter) && least <= max
+}
+
+/// Why the tolerance of a rule makes its plans pointless.
+fn swallows(rule: &Rule) -> Option<String> {
+    let RuleKind::Preapproved {
+        above, tolerance, ..
+    } = &rule.kind
+    else {
+        return None;
+    };
+    let is_larger = !above.is_zero() && tolerance > above;
+    is_larger.then(|| {
+        format!(
+            "needs a plan above {above}, and its tolerance of {tolerance} is larger: a plan of any amount \
+             would do; lower the tolerance"
+        )
     })
 }
 

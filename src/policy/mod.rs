@@ -43,7 +43,7 @@ pub struct Policy {
     pub category: String,
     /// The version, as written by the author.
     pub version: String,
-    /// The short hash of the file, 16 hex digits.
+    /// The short hash of the file, followed by `common.toml` if its rules hold: 16 hex digits.
     pub hash: String,
     /// The first day on which it is in force.
     #[schema(value_type = String, format = Date)]

@@ -27,7 +27,7 @@ static OF_THE_DAY: Counter = Counter::per(Window::Day);
 /// One rule of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Rule {
-    /// Unique among all policies; cited by the model and named by findings.
+    /// Unique among the rules of all policies, except that the common rules are rules of several; cited by the model and named by findings.
     pub id: String,
     /// The kind of the rule, with its parameters.
     #[serde(flatten)]

@@ -202,6 +202,22 @@ fn a_blocked_word_that_is_also_allowed_is_named() {
 }
 
 #[test]
+fn a_tolerance_above_the_amount_that_needs_a_plan_is_named() {
+    let plan = |tolerance: &str| {
+        format!(
+            "kind = \"preapproved\"\nabove = \"500.00\"\ntolerance = \"{tolerance}\"\n\
+             role = \"director\""
+        )
+    };
+    assert!(warned(&[("a", &plan("500.00"))]).is_empty());
+    let found = warned(&[("a", &plan("500.01"))]);
+    assert!(
+        found[0].contains("a plan of any amount would do"),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn a_warning_names_the_line_of_the_rule_and_is_no_error() {
     let folder = PolicyFolder::shipped();
     let with_rule = shipped_with(

@@ -92,11 +92,11 @@ verdict = "approved"
 fn every_mistake_in_a_file_of_cases_is_reported_with_line_and_what_to_write() {
     let folder = with_cases(
         r#"category = "Meals!"
-expense = { currency = "USD", colour = "red" }
+expense = { currency = "USD", mcc = "red" }
 who = "me"
 
 [[case]]
-expense = { transaction = "Lunch", amount = "75,00", date = "2026-03-14", mcc = 5812 }
+expense = { transaction = "Lunch", amount = "75,00", date = "2026-03-14", receipt = 1 }
 verdict = "fine"
 approver = "boss"
 findings = "meals-day-cap"
@@ -212,9 +212,20 @@ fn an_explanation_names_every_rule_and_what_it_says() {
             &[],
         ),
         explained(&dir, lunch("20.00"), &["--category", "golf"]),
-        explained(&dir, json!({"transaction": " ", "colour": "red"}), &[]),
+        explained(&dir, json!({"transaction": " ", "mcc": "red"}), &[]),
     ];
     assert_golden("explanations", &explanations.join("--------\n"));
+    let small = example("small-company");
+    let flight = json!({
+        "transaction": "Flight to Denver",
+        "amount": "640.00",
+        "class": "economy",
+        "receipt": true,
+    });
+    assert_golden(
+        "explanation_with_conditions",
+        &explained(small.path(), flight, &[]),
+    );
 }
 
 /// The folder of an example, as `policies new` writes it.

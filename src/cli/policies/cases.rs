@@ -107,6 +107,7 @@ fn parse_case(
     let used = parse_used(source, table);
     let purchases = table.optional_tables(source, "purchases", parse_purchase);
     let similarity = table.optional(source, "duplicate", SIMILARITY, amount);
+    let planned = table.optional(source, "planned", AMOUNT, amount);
     let verdict = table.required(source, "verdict", &one_of(Outcome::VARIANTS), |value| {
         value.as_str()?.parse::<Outcome>().ok()
     });
@@ -135,6 +136,7 @@ fn parse_case(
                 caps: used?,
                 purchases: purchases?,
                 similarity: similarity?.unwrap_or_default(),
+                planned: planned?,
             },
         },
         expected: Expected {

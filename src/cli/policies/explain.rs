@@ -49,6 +49,10 @@ pub struct Explain {
     /// repeated
     #[arg(long, value_name = "CAP=AMOUNT", value_parser = parse_used)]
     pub used: Vec<(String, Decimal)>,
+
+    /// What a plan that a person approved allows the expense to cost
+    #[arg(long, value_name = "AMOUNT", value_parser = parse_amount)]
+    pub planned: Option<Decimal>,
 }
 
 /// Explains the verdict on an expense.
@@ -68,6 +72,7 @@ pub fn explain(wanted: &Explain, shipped: &Path, out: &mut dyn Write) -> anyhow:
         expense: read_expense(wanted, today)?,
         used: Used {
             caps: wanted.used.clone(),
+            planned: wanted.planned,
             ..Used::default()
         },
     };
@@ -155,11 +160,14 @@ fn rules(
     for rule in all.into_iter().flat_map(|policy| &policy.rules) {
         let in_force = found.facts.policy.rules.iter();
         let said = match in_force.clone().find(|facts| facts.rule.id == rule.id) {
-            None => format!("does not hold here{}", rule.conditions),
+            None => "does not hold".to_owned(),
             Some(facts) => said(found, facts),
         };
         writeln!(out, "{}: {said}", rule.id)?;
         writeln!(out, "    {}", rule.text)?;
+        if !rule.conditions.is_empty() {
+            writeln!(out, "    Holds {}.", rule.conditions)?;
+        }
     }
     writeln!(out)?;
     Ok(())
@@ -222,6 +230,10 @@ fn conclusion(found: &Found, out: &mut dyn Write) -> anyhow::Result<()> {
 
 fn parse_day(text: &str) -> Result<Date, String> {
     calendar_date(text).ok_or_else(|| "write a calendar date such as 2026-03-14".to_owned())
+}
+
+fn parse_amount(text: &str) -> Result<Decimal, String> {
+    money::parse_amount(text, MAX_DECIMALS).map_err(|error| error.to_string())
 }
 
 fn parse_used(text: &str) -> Result<(String, Decimal), String> {

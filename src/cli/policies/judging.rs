@@ -37,6 +37,8 @@ pub(super) struct Used {
     pub(super) purchases: Vec<Purchase>,
     /// How alike the most similar earlier expense is.
     pub(super) similarity: Decimal,
+    /// What a plan that a person approved allows the expense to cost.
+    pub(super) planned: Option<Decimal>,
 }
 
 /// What the policies say of an expense.
@@ -87,7 +89,9 @@ impl Given {
             expense: self.expense.clone(),
             plan: None,
         };
-        let under = |category: &str| judge(&judged, category, |policy| self.used.of(policy));
+        let used = &self.used;
+        let under =
+            |category: &str| judge(&judged, category, |policy| used.of(policy), used.planned);
         let unknown = |category: &str| {
             let policy = rulebook.policies.in_force(category, self.expense.date);
             policy.map(|policy| self.used.unknown(policy))
