@@ -151,7 +151,7 @@ pub(super) async fn used(
         if !counters[..n].contains(counter)
             && let Some(range) = Range::of(counter, expense)
         {
-            selects.extend(sums(n, counter, range, scope, &keys, &mut values));
+            selects.extend(sum(n, counter, range, scope, &keys, &mut values));
         }
     }
     if let Some((days, merchant)) = days.zip(expense.merchant.as_deref().and_then(merchant_key)) {
@@ -182,45 +182,43 @@ pub(super) async fn used(
     Ok(usage)
 }
 
-/// The statements that add up a counter, one for each category, because each is a range of the
-/// primary key. None if nothing is counted under the key of the expense.
-fn sums<'a>(
+/// The statement that adds up a counter; `None` if nothing is counted under the key of the expense.
+/// One for all of its categories, because SQLite allows 500 in a union.
+fn sum<'a>(
     n: usize,
     counter: &'a Counter,
     range: Range,
     scope: &'a CapScope<'_>,
     keys: &[Key],
     values: &mut Values<'a>,
-) -> Vec<String> {
+) -> Option<String> {
     let rows = match counter.by {
         None => format!(
             "cap_usage WHERE user_id = {} AND time_window = '{}' AND window_key",
             values.add(&*scope.person),
             range.window
         ),
-        Some(by) => match keys.iter().find(|(known, _)| *known == by) {
-            Some((_, key_hash)) => format!(
+        Some(by) => {
+            let (_, key_hash) = keys.iter().find(|(known, _)| *known == by)?;
+            format!(
                 "keyed_usage WHERE fact = '{}' AND key_hash = {} AND expense_date",
                 by.fact(),
                 values.add(key_hash.clone())
-            ),
-            None => return Vec::new(),
-        },
+            )
+        }
     };
     let [first, last] = [values.add(range.first), values.add(range.last)];
-    let own = [scope.category];
-    let categories: Vec<&str> = match counter.over.is_empty() {
-        true => own.to_vec(),
-        false => counter.over.iter().map(String::as_str).collect(),
+    let categories = match counter.over.is_empty() {
+        true => values.add(scope.category),
+        false => {
+            let over = counter.over.iter().map(|category| values.add(category));
+            over.collect::<Vec<_>>().join(", ")
+        }
     };
-    let sums = categories.into_iter().map(|category| {
-        let category = values.add(category);
-        format!(
-            "SELECT CAST({n} AS BIGINT), '', CAST(COALESCE(SUM(used_minor), 0) AS BIGINT) FROM {rows}
-             BETWEEN {first} AND {last} AND tenant_id = $1 AND category = {category} AND currency = $2"
-        )
-    });
-    sums.collect()
+    Some(format!(
+        "SELECT CAST({n} AS BIGINT), '', CAST(COALESCE(SUM(used_minor), 0) AS BIGINT) FROM {rows}
+         BETWEEN {first} AND {last} AND tenant_id = $1 AND category IN ({categories}) AND currency = $2"
+    ))
 }
 
 /// Another purchase at the merchant of an expense.

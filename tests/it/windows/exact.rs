@@ -1,13 +1,15 @@
 //! What is used of every window is what the decisions say, in any course of events, also when requests
 //! compete for the rest of a cap.
 
+use expense_agent::config::Config;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::{app_with, cap, cap_of, toner};
-use crate::harness::config;
 use crate::harness::expenses::{DAY, meal, of_user};
 use crate::harness::store::on_each_store;
+use crate::harness::{TestApp, config, policies_with};
+use crate::policy::MEALS;
 use crate::respelling::write_earlier_ledger;
 
 /// The windows of days, and two days in each.
@@ -140,4 +142,35 @@ async fn two_caps_on_one_counter_see_the_same_use() {
     for rule in ["low", "high"] {
         assert_eq!(cap_of(&second, rule)["used"], "60.00");
     }
+}
+
+#[tokio::test]
+async fn a_cap_counts_over_hundreds_of_categories() {
+    on_each_store(async |store| {
+        let rules = cap("all", "per = \"month\"\nover = \"all\"", "100.00")
+            + cap("quarter", "per = \"quarter\"\nover = \"all\"", "100.00").as_str();
+        let folder = policies_with("office.toml", &rules);
+        for n in 0..300 {
+            let text = MEALS
+                .replace("meals", &format!("more-{n}"))
+                .replace("[\"5812\"]", "[]")
+                .replace("[\"diner\"]", "[]")
+                .replace("2026-01-01", "2010-01-01");
+            std::fs::write(folder.path().join(format!("more-{n}.toml")), text).unwrap();
+        }
+        let app = TestApp::with(Config {
+            policies: folder.path().to_owned(),
+            store: store.store.clone(),
+            ..config()
+        })
+        .await;
+        app.decide(meal("40.00")).await;
+        let second = app.decide(toner("60.01", DAY)).await;
+        assert_eq!(second["outcome"], "denied");
+        for rule in ["all", "quarter"] {
+            assert_eq!(cap_of(&second, rule)["used"], "40.00", "{second:#}");
+        }
+        app.stop().await;
+    })
+    .await;
 }
