@@ -11,48 +11,11 @@ use crate::domain::money;
 use crate::domain::ruling::Window;
 use crate::ledger::cap_scope::{CapScope, day_key, trip_key, year_key};
 use crate::ledger::db::{Connection, DbError};
-use crate::ledger::error::LedgerError;
 use crate::ledger::keyed::{self, Key};
 use crate::ledger::statement::{Query, Value, query};
-use crate::ledger::{Ledger, StoredDecision, duplicates, plans};
-use crate::policy::Policy;
 use crate::policy::evaluate::{CapUsage, Purchase};
 use crate::policy::phrase::merchant_key;
 use crate::spelling;
-
-impl Ledger {
-    /// What the employee of an expense already has approved, or pending approval, in the windows of
-    /// the policy's category, in the policy's currency. The plan that the expense takes over is left
-    /// out.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn usage(
-        &self,
-        tenant_id: &str,
-        policy: &Policy,
-        expense: &Expense,
-        plan: Option<&StoredDecision>,
-    ) -> Result<CapUsage, LedgerError> {
-        let scope = CapScope {
-            tenant_id,
-            person: spelling::person(&expense.user_id),
-            category: &policy.category,
-            currency: policy.currency,
-        };
-        let days = policy.splits().map(|(_, days, _)| days).max();
-        let counters: Vec<&Counter> = policy.caps().map(|(_, counter)| counter).collect();
-        let mut db = self.pool.acquire().await?;
-        let mut usage = used(&mut db, &scope, expense, &counters, days).await?;
-        if policy.rules.iter().any(|rule| rule.duplicate().is_some()) {
-            usage.similarity = duplicates::similarity_of(&mut db, tenant_id, expense).await?;
-        }
-        if let Some(plan) = plan {
-            plans::leave_out(&mut db, plan, &scope, expense, &counters, &mut usage).await?;
-        }
-        Ok(usage)
-    }
-}
 
 /// The rows that a counter adds up for an expense.
 struct Range {

@@ -15,8 +15,8 @@ use crate::domain::ruling::Outcome;
 use crate::ledger::db::Connection;
 use crate::ledger::error::LedgerError;
 use crate::ledger::query::{StoredDecision, read};
+use crate::ledger::shares;
 use crate::ledger::statement::query;
-use crate::ledger::usage;
 use crate::spelling;
 
 impl StoredDecision {
@@ -77,7 +77,7 @@ pub(super) async fn take_off(
     let freed =
         purchase.in_policy_currency(rest) - purchase.in_policy_currency(less(granted, after));
     let (_, policy_currency) = credit.policy_amount();
-    let freed_minor = usage::free(transaction, purchase, to_minor(freed, policy_currency)).await?;
+    let freed_minor = shares::free(transaction, purchase, to_minor(freed, policy_currency)).await?;
     if before.is_counted {
         query("UPDATE decision SET credited_minor = $1 WHERE tenant_id = $2 AND id = $3")
             .bind(to_minor(after, currency))

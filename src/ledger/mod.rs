@@ -7,7 +7,7 @@
 //! Read in this order:
 //! 1. `records`: the kinds of record.
 //! 2. `decisions`, `resolutions`, `feedback`, `idempotency`, `erase`, `probe`: the writes, each a
-//!    struct that implements `write::LedgerWrite`; `usage`, `counted`, `keyed`, `cap_scope`: the
+//!    struct that implements `write::LedgerWrite`; `usage`, `shares`, `counted`, `keyed`, `cap_scope`: the
 //!    shares of caps that they change;
 //!    `credits`: what credits take off their purchases; `plans`: how a purchase takes over its plan; `superseding`: deciding an expense anew;
 //!    `outbox`: notifications to be sent.
@@ -48,6 +48,7 @@ mod respell;
 pub mod review_queue;
 pub mod seal;
 pub mod search;
+mod shares;
 mod sqlite;
 mod statement;
 mod store;

@@ -16,8 +16,8 @@ use crate::ledger::counted::counts_together;
 use crate::ledger::db::{Connection, DbError};
 use crate::ledger::error::{LedgerError, RecordError};
 use crate::ledger::query::{Row, SELECT, StoredDecision, stored_decision};
+use crate::ledger::shares;
 use crate::ledger::statement::query;
-use crate::ledger::usage;
 use crate::policy::evaluate::{CapUsage, Purchase};
 use crate::policy::phrase::merchant_key;
 
@@ -80,7 +80,7 @@ pub(super) async fn leave_out(
 ) -> Result<(), DbError> {
     let planned = &plan.decision.expense;
     let currency = currency_of(plan);
-    let share_minor = usage::share_of(db, &plan.decision).await?;
+    let share_minor = shares::share_of(db, &plan.decision).await?;
     if share_minor == 0 || currency != scope.currency {
         return Ok(());
     }
@@ -110,7 +110,7 @@ pub(super) async fn fulfil(
     plan: &StoredDecision,
     purchase: &Decision,
 ) -> Result<(), LedgerError> {
-    usage::free(transaction, plan, i64::MAX).await?;
+    shares::free(transaction, plan, i64::MAX).await?;
     query("UPDATE decision SET fulfilled_by = $1 WHERE tenant_id = $2 AND id = $3")
         .bind(purchase.id.to_string())
         .bind(&plan.decision.tenant_id)

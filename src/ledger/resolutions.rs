@@ -17,7 +17,7 @@ use crate::ledger::query::StoredDecision;
 use crate::ledger::records::{APPROVAL, RESOLUTION};
 use crate::ledger::statement::query;
 use crate::ledger::write::LedgerWrite;
-use crate::ledger::{CapChange, Ledger, credits, outbox, seal, text_of, usage};
+use crate::ledger::{CapChange, Ledger, credits, outbox, seal, shares, text_of, usage};
 
 impl Ledger {
     /// Records how an open decision was resolved, or one of the approvals that it needs. Completes an approval with what only the ledger
@@ -199,14 +199,14 @@ impl RecordResolution<'_> {
         match self.change {
             CapChange::Take(reservation) => {
                 let share_minor = usage::take(transaction, decision, reservation).await?;
-                usage::set_share(transaction, decision, share_minor).await?;
+                shares::set_share(transaction, decision, share_minor).await?;
             }
             CapChange::Keep(granted) => {
                 let paid = credits::paid(transaction, self.open, granted).await?;
                 let (_, currency) = decision.policy_amount();
                 let kept_minor = money::to_minor(paid.share, currency);
-                let freed_minor = usage::share_of(transaction, decision).await? - kept_minor;
-                usage::free(transaction, self.open, freed_minor).await?;
+                let freed_minor = shares::share_of(transaction, decision).await? - kept_minor;
+                shares::free(transaction, self.open, freed_minor).await?;
                 if self.resolution.action == Action::Approve {
                     self.resolution.complete(&paid);
                 }
