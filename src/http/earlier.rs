@@ -3,16 +3,31 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use crate::agent::supersede::can_be_superseded;
 use crate::domain::expense::Expense;
 use crate::domain::ruling::Outcome;
 use crate::domain::submission::Submitted;
 use crate::http::AppState;
 use crate::http::error::Problem;
-use crate::http::expenses::seen;
 use crate::keys::identity::Identity;
-use crate::ledger::StoredDecision;
+use crate::ledger::{LedgerError, StoredDecision};
 use crate::spelling::is_same_person;
+
+/// A decision of the tenant, if the caller may see it.
+///
+/// # Errors
+/// When the ledger fails.
+pub(super) async fn seen(
+    app: &AppState,
+    identity: &Identity,
+    id: Uuid,
+) -> Result<Option<StoredDecision>, LedgerError> {
+    let seen_by = identity.own_only();
+    let ledger = &app.agent.ledger;
+    ledger.get_seen_by(&identity.tenant_id, seen_by, id).await
+}
 
 /// The purchase that a credit refunds; `None` when the expense is not a credit.
 pub(super) async fn purchase_of(

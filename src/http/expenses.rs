@@ -24,13 +24,13 @@ use crate::domain::ruling::Role;
 use crate::domain::submission::{self, Defaults, Submission};
 use crate::http::AppState;
 use crate::http::docs::{Problems, Route};
-use crate::http::earlier::{plan_of, purchase_of, superseded};
+use crate::http::earlier::{plan_of, purchase_of, seen, superseded};
 use crate::http::employee_group;
 use crate::http::error::{Code, Problem};
 use crate::http::idempotency::{self, Answer, MAX_KEY_CHARS, REPLAYED};
 use crate::http::limits::{Arrived, JsonBytes};
 use crate::keys::identity::Identity;
-use crate::ledger::{KeyClaim, LedgerError, StoredDecision};
+use crate::ledger::{KeyClaim, StoredDecision};
 use crate::spelling::is_same_person;
 use crate::telemetry::projections::server::{Decided, RequestTrace};
 
@@ -318,18 +318,4 @@ pub async fn find(
         None => None,
     };
     stored.ok_or_else(|| Problem::new(Code::NotFound, "there is no decision with this id"))
-}
-
-/// A decision of the tenant, if the caller may see it.
-///
-/// # Errors
-/// When the ledger fails.
-pub async fn seen(
-    app: &AppState,
-    identity: &Identity,
-    id: Uuid,
-) -> Result<Option<StoredDecision>, LedgerError> {
-    let seen_by = identity.own_only();
-    let ledger = &app.agent.ledger;
-    ledger.get_seen_by(&identity.tenant_id, seen_by, id).await
 }

@@ -15,8 +15,9 @@ use crate::domain::ruling::{Outcome, Role};
 use crate::domain::validation::ValidationType;
 use crate::http::AppState;
 use crate::http::docs::{Problems, Route};
+use crate::http::earlier::seen;
 use crate::http::error::{Code, Problem};
-use crate::http::expenses::{DecisionBody, seen};
+use crate::http::expenses::DecisionBody;
 use crate::keys::identity::Identity;
 use crate::ledger::{Filter, PageRequest};
 
