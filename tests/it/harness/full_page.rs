@@ -134,10 +134,14 @@ pub(crate) async fn full_page() -> Page {
     assert_eq!(taxi_status("ea_nobody", "1.00").await, 401);
     assert_eq!(taxi_status("ea_feed", "-1.00").await, 422);
 
-    // The policy lookup fails, so its tool span, the run and the request fail as well.
+    // The policy lookup fails, so its tool span, the run and the request fail as well. Only an
+    // expense of a trip makes it read what is used of the cap on a trip.
     store.execute("ALTER TABLE cap_usage RENAME TO gone").await;
     fake.script([category("travel")]);
-    assert_eq!(taxi_status("ea_feed", "1.00").await, 503);
+    let mut of_a_trip = expense_of_employee("Taxi", "1.00");
+    of_a_trip["trip_id"] = json!("fair");
+    let (status, _) = send("/v1/expenses", "ea_feed", of_a_trip).await;
+    assert_eq!(status, 503);
 
     let page = poll::until(
         TIMEOUT,
