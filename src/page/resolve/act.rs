@@ -12,6 +12,7 @@ use crate::page::failure::Failure;
 use crate::page::form::FormFields;
 use crate::page::format;
 use crate::page::viewer::Viewer;
+use crate::spelling::is_same_person;
 
 /// The fields of every resolution, as the API names them.
 const FIELDS: [&str; 4] = ["action", "role", "actor", "reason"];
@@ -48,8 +49,11 @@ pub(in crate::page) async fn resolve(
         }
     };
     let now = ledger.state(tenant_id, stored.decision.id).await?;
-    // A form that is sent twice finds the decision that it resolved itself; the API repeats its answer.
-    if stored.resolution.is_none() && now.to_string() != seen {
+    // A form that is sent twice finds what it did itself; the API repeats its answer.
+    let actor = viewer.identity.actor(fields.get("actor"));
+    let mut acts = stored.acts();
+    let has_acted = acts.any(|act| is_same_person(&act.actor, actor));
+    if stored.resolution.is_none() && !has_acted && now.to_string() != seen {
         return Ok(Err(Refused {
             status: StatusCode::CONFLICT,
             words: changed(&stored),
@@ -91,8 +95,8 @@ fn changed(stored: &StoredDecision) -> String {
     let what = match stored.superseded_by {
         Some(_) => "the expense was decided anew, so the newer decision is the one to resolve",
         None => {
-            "another person approved it, feedback was given, or a credit came; look at it as it is now, and send the form again if \
-             you still want to"
+            "another person approved it, feedback was given, or a credit came; look at it as it is now, and \
+             send the form again if you still want to"
         }
     };
     format!("Nothing was recorded. This decision changed since you opened it: {what}")

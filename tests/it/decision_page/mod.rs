@@ -1,9 +1,10 @@
 //! The views of one decision and of the review queue. `views` compares them with golden files, `hostile`
 //! shows that texts are never markup, `offers` that what is offered is what the API accepts, `acts` what
-//! a click does, and `queue` what waits for whom.
+//! a click does, `in_a_row` what several approvers see, and `queue` what waits for whom.
 
 mod acts;
 mod hostile;
+mod in_a_row;
 mod offers;
 mod queue;
 mod views;
