@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::harness::binary::{run, text};
 use crate::harness::policy_folder::{PolicyFolder, shipped_with};
-use crate::harness::{assert_golden, project_path, shipped_policies};
+use crate::harness::{assert_golden, policies_with, project_path, shipped_policies};
 
 /// What `policies test` prints for a folder, with the error that it ends with, if any.
 pub(crate) fn tested(dir: &Path) -> String {
@@ -215,17 +215,23 @@ fn an_explanation_names_every_rule_and_what_it_says() {
         explained(&dir, json!({"transaction": " ", "mcc": "red"}), &[]),
     ];
     assert_golden("explanations", &explanations.join("--------\n"));
-    let small = example("small-company");
-    let flight = json!({
-        "transaction": "Flight to Denver",
-        "amount": "640.00",
-        "class": "economy",
-        "receipt": true,
-    });
-    assert_golden(
-        "explanation_with_conditions",
-        &explained(small.path(), flight, &[]),
-    );
+}
+
+#[test]
+fn an_explanation_says_when_each_rule_holds() {
+    let rules = "[[rule]]\nid = \"interns\"\nkind = \"approval_always\"\nrole = \"director\"\n\
+                 when = { employee_group = [\"interns\"] }\ntext = \"Interns ask.\"\n";
+    let folder = policies_with("meals.toml", rules);
+    let lunch = |group: &str| {
+        let lunch = json!({"transaction": "Lunch", "amount": "9.00", "employee_group": group});
+        explained(folder.path(), lunch, &[])
+    };
+    let condition = "    Interns ask.\n    Condition: only if employee_group is interns.\n";
+    let (asked, passed) = (lunch("interns"), lunch("staff"));
+    let holds = format!("interns: needs_approval\n{condition}");
+    assert!(asked.contains(&holds), "{asked}");
+    let does_not_hold = format!("interns: does not hold\n{condition}");
+    assert!(passed.contains(&does_not_hold), "{passed}");
 }
 
 /// The folder of an example, as `policies new` writes it.

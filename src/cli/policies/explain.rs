@@ -166,7 +166,7 @@ fn rules(
         writeln!(out, "{}: {said}", rule.id)?;
         writeln!(out, "    {}", rule.text)?;
         if !rule.conditions.is_empty() {
-            writeln!(out, "    Holds {}.", rule.conditions)?;
+            writeln!(out, "    Condition: {}.", rule.conditions)?;
         }
     }
     writeln!(out)?;
