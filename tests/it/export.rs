@@ -163,7 +163,7 @@ async fn a_log_line_carries_the_ids_of_its_trace() {
         ("EXPENSE_AGENT_LOG_FORMAT", "json"),
     ];
     let service = Service::start(&["--data", data], &variables).await;
-    store.execute("ALTER TABLE cap_usage RENAME TO gone").await;
+    store.execute("ALTER TABLE chain RENAME TO gone").await;
     let (status, problem) = service.post(flight()).await;
     assert_eq!(status, 503);
     let (_, log) = service.stop().await;
