@@ -75,6 +75,7 @@ mod plans;
 mod policy;
 mod policy_guide;
 mod policy_lint;
+mod policy_reference;
 mod policy_tools;
 mod prompt_variants;
 mod prompts;
