@@ -250,8 +250,9 @@ pub async fn lookup(
     })
 }
 
-/// Judges an expense under the policy of a category, with the cap usage handed in instead of read from
-/// the ledger, and what a plan allows it to cost: what a policy says of an expense can be tried without a service.
+/// Judges an expense under the policy of a category, so that a policy can be tried without a service:
+/// the cap usage, and what a plan allows the expense to cost, are handed in instead of read from the
+/// ledger.
 ///
 /// # Errors
 /// Why no policy can judge it.

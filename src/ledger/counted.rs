@@ -1,4 +1,4 @@
-//! Reading what counters hold: sums over the rows that `usage` and `keyed` keep up to date.
+//! Reading what counters hold: sums over the rows that `shares` and `keyed` keep up to date.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -123,6 +123,7 @@ pub(super) async fn used(
         let [merchant, category] = [values.add(merchant), values.add(scope.category)];
         let first = values.add(day_key(expense.date.saturating_sub(span)));
         let last = values.add(day_key(expense.date.saturating_add(span)));
+        // -1 is the number of no counter, and tells the rows of purchases from the sums.
         selects.push(format!(
             "SELECT CAST(-1 AS BIGINT), expense_date, amount_minor FROM merchant_usage WHERE tenant_id = $1
              AND user_id = {person} AND category = {category} AND currency = $2 AND merchant = {merchant}

@@ -33,7 +33,7 @@ pub(super) async fn keys(
     Ok(salt.map_or_else(Vec::new, |(salt,)| hashed(expense, &salt)))
 }
 
-/// What an expense counts by, with the names in the spelling in which they are compared.
+/// What an expense counts by, with the names as the expense states them.
 fn named(expense: &Expense) -> impl Iterator<Item = (By, &str)> {
     By::all().filter_map(|by| Some((by, expense.facts.text(by.fact())?)))
 }

@@ -69,7 +69,7 @@ pub(super) async fn of(
     }
 }
 
-/// Takes the share of a plan out of what is used: for its purchase, the plan counts no more.
+/// Takes the share of a plan out of what is used: for its purchase, the plan no longer counts.
 pub(super) async fn leave_out(
     db: &mut Connection,
     plan: &StoredDecision,

@@ -17,9 +17,8 @@ use crate::policy::evaluate::CapUsage;
 use crate::spelling;
 
 impl Ledger {
-    /// What the employee of an expense already has approved, or pending approval, in the windows of
-    /// the policy's category, in the policy's currency. The plan that the expense takes over is left
-    /// out.
+    /// What is already approved, or pending approval, in the counters of a policy's caps that the
+    /// expense counts in, in the policy's currency. The plan that the expense takes over is left out.
     ///
     /// # Errors
     /// When the database cannot be read.

@@ -22,7 +22,8 @@ pub enum Aspect {
     Weekday(WeekdayKey),
 }
 
-/// The key of a policy file for the day of the week.
+/// The key of a policy file for the day of the week. An enum of one variant, because an untagged
+/// [`Aspect`] is then written as the word `weekday`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WeekdayKey {

@@ -75,8 +75,8 @@ pub struct RuleFacts {
     /// The rule.
     #[serde(flatten)]
     pub rule: Rule,
-    /// What is already used; zero unless the rule is a cap or about split purchases. Of a rule on
-    /// duplicates, how alike the most similar earlier expense is.
+    /// What is already used; zero unless the rule is a cap, an allowance or about split purchases. For
+    /// a rule on duplicates, how similar the most similar earlier expense is.
     pub used: Decimal,
 }
 

@@ -1,6 +1,6 @@
-//! Rules that are valid but can never matter: another rule of the policy always says as much, or their
-//! own keys contradict each other. `policies check` warns of them, because most often somebody changed
-//! one amount and forgot another.
+//! Rules that are valid but doubtful. Some can never matter, because another rule of the policy always
+//! says as much or because their own keys contradict each other; others can be avoided by leaving out a
+//! fact. `policies check` warns of them: most often somebody changed one amount and forgot another.
 
 use std::collections::BTreeSet;
 

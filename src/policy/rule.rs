@@ -27,7 +27,8 @@ static OF_THE_DAY: Counter = Counter::per(Window::Day);
 /// One rule of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Rule {
-    /// Unique among the rules of all policies, except that the common rules are rules of several; cited by the model and named by findings.
+    /// Unique among the rules of all policies, except that a common rule belongs to several of them.
+    /// The model cites it, and findings name it.
     pub id: String,
     /// The kind of the rule, with its parameters.
     #[serde(flatten)]
@@ -387,6 +388,7 @@ impl RuleKind {
         !matches!(self, Self::Receipt { .. } | Self::Future { .. })
     }
 
-    /// What an expense leads to that does not state what a rule needs, unless the rule says more.
+    /// The effect on an expense that does not state what a rule needs, unless the rule names another
+    /// effect.
     pub const LACKING: Effect = Effect::Asks(ApprovedBy::Role(Role::Manager));
 }

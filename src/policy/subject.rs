@@ -1,4 +1,4 @@
-//! What rules look at: the facts of one expense, in the currency of the policy.
+//! What rules look at in one expense. Its amount is in the currency of the policy.
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use crate::domain::facts::Facts;
 use crate::domain::receipt::Receipt;
 
-/// The facts of an expense that rules look at.
+/// What rules look at in one expense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject<'a> {
     /// The amount in the policy's currency.
@@ -23,6 +23,6 @@ pub struct Subject<'a> {
     pub merchant: Option<&'a str>,
     /// What the employee wrote.
     pub transaction: &'a str,
-    /// What else is known.
+    /// The facts that the expense states.
     pub facts: &'a Facts,
 }

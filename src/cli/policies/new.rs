@@ -1,5 +1,5 @@
-//! `policies new`: copies one of the example policies into a folder, as the beginning of policies of
-//! one's own. The examples are those of `policies/examples`, embedded, because the program is
+//! `policies new`: copies one of the example policies into a folder, as a starting point for your own.
+//! The examples are those of `policies/examples`, embedded, because the program is
 //! installed without its source.
 
 use std::io::Write;

@@ -1,5 +1,5 @@
-//! Parses what a cap adds up: the keys `per`, `begins`, `over` and `by` of a rule. The rest of a rule is
-//! parsed in `parse`.
+//! Parses what a cap adds up: the keys `per`, `begins`, `over` and `by` of a rule, and what that has to
+//! know of the other files. The rest of a rule is parsed in `rules`.
 
 use std::collections::BTreeSet;
 
