@@ -37,15 +37,6 @@ pub(super) fn of_answers() -> Map<String, Value> {
     )
 }
 
-/// A distance needs its unit, and a unit its distance.
-pub(super) fn pair(fact: FactName, other: FactName) -> Value {
-    let is_stated = |name: FactName| {
-        let name: &str = name.into();
-        json!({"properties": {name: {"not": {"type": "null"}}}, "required": [name]})
-    };
-    json!({"if": is_stated(fact), "then": is_stated(other)})
-}
-
 fn properties(schema: impl Fn(Declaration) -> Value) -> Map<String, Value> {
     FactName::iter()
         .map(|name| {

@@ -223,6 +223,7 @@ pub enum RuleKind {
         max: Decimal,
         /// What `max` is multiplied by; absent if by nothing. Only for a cap on one expense.
         #[serde(flatten)]
+        #[schema(value_type = Object)]
         per_unit: Option<PerUnit>,
     },
     /// No more for a day away than the day allows, limit included. What is used counts per day.

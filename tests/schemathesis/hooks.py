@@ -18,8 +18,9 @@ BATCH = "/v1/expenses/batch"
 # For each code of a problem, the fields that name something that has to exist, or whose bounds depend on it. A
 # schema cannot express this, because it describes one request, not what was sent before it.
 REFERENCES = {
-    # The purchase that is refunded, the decision that is superseded.
-    "invalid_expense": {"refunds", "supersedes"},
+    # The purchase that is refunded, the decision that is superseded, the plan that was agreed. A distance and its
+    # unit go together, and a plan has no plan, which the description says in words only.
+    "invalid_expense": {"refunds", "supersedes", "under", "distance", "distance_unit"},
     # The amount has the decimals of the expense's currency and is no larger than the expense; the category is
     # one that the tenant has a policy for; the actor is required with the key of a program, and the role
     # unless people withdraw an expense of their own.
