@@ -23,7 +23,9 @@ use crate::ledger::{Ledger, LedgerError, Reservation, ReservedCap, StoredDecisio
 use crate::policy::Policy;
 use crate::policy::allowance::UnknownPlace;
 use crate::policy::evaluate::{CapUsage, RuleFacts, Verdict, evaluate};
+use crate::policy::rule::Rule;
 use crate::policy::stated::Stated;
+use crate::policy::subject::Subject;
 use crate::rulebook::Rulebook;
 
 /// The result of the policy lookup.
@@ -85,7 +87,7 @@ impl Found {
         converted_amount: Option<ConvertedAmount>,
         usage: &CapUsage,
         planned: Option<Decimal>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, UnknownPlace> {
         let mut facts = DecideFacts {
             category: policy.category.clone(),
             today: judged.today,
@@ -101,19 +103,7 @@ impl Found {
         if judged.expense.plan {
             rules.retain(|rule| rule.kind.holds_for_plans());
         }
-        let settled = planned.and_then(|planned| {
-            let mut tolerances = rules.iter().filter_map(|rule| rule.tolerance());
-            Some(planned + tolerances.next()?)
-        });
-        let with_usage = rules.iter().map(|rule| {
-            let rule = rule.at(&facts.subject())?;
-            Ok(match settled {
-                Some(settled) => RuleFacts::new(&rule.settled_up_to(settled), usage),
-                None => RuleFacts::new(&rule, usage),
-            })
-        });
-        let with_usage: Result<_, UnknownPlace> = with_usage.collect();
-        facts.policy.rules = with_usage.map_err(|error| error.to_string())?;
+        facts.policy.rules = with_usage(&rules, &facts.subject(), usage, planned)?;
         let subject = facts.subject();
         let verdict = evaluate(&facts.policy.rules, &subject);
         let rules_with_usage = facts.policy.rules.iter();
@@ -134,34 +124,7 @@ impl Found {
                     Cap::new(rule, counter, &judged.expense, limit, used)
                 })
                 .collect(),
-            reservation: Reservation {
-                category: policy.category.clone(),
-                amount: facts.subject().amount,
-                currency: policy.currency,
-                caps: caps
-                    .into_iter()
-                    .map(|(counter, found)| ReservedCap {
-                        rule: found.rule,
-                        counter: counter.clone(),
-                        max: found.limit,
-                    })
-                    .collect(),
-                plan: judged.plan_under(policy).map(|plan| plan.decision.id),
-                duplicate: rules
-                    .iter()
-                    .filter_map(|rule| rule.duplicate())
-                    .filter(|(id, _)| !verdict.has_found(id))
-                    .map(|(_, score)| score)
-                    .min(),
-                // A split rule that has a finding already asks its role for approval, so a purchase
-                // recorded in the meantime changes nothing.
-                splits: rules
-                    .iter()
-                    .filter_map(|rule| rule.split())
-                    .filter(|(id, ..)| !verdict.has_found(id))
-                    .map(|(_, days, limit)| (days, limit))
-                    .collect(),
-            },
+            reservation: reservation(policy, judged, subject.amount, &rules, &verdict, caps),
             verdict,
             exceptions: rules
                 .iter()
@@ -172,6 +135,65 @@ impl Found {
             stated: Arc::clone(&policy.stated),
             facts,
         })
+    }
+}
+
+/// The rules with what is used of them. `planned` is what a plan allows the expense to cost: up to that
+/// amount and the tolerance of the first rule on plans, thresholds of approval are settled.
+fn with_usage(
+    rules: &[&Rule],
+    subject: &Subject<'_>,
+    usage: &CapUsage,
+    planned: Option<Decimal>,
+) -> Result<Vec<RuleFacts>, UnknownPlace> {
+    let settled = planned.and_then(|planned| {
+        let mut tolerances = rules.iter().filter_map(|rule| rule.tolerance());
+        Some(planned + tolerances.next()?)
+    });
+    let with_usage = rules.iter().map(|rule| {
+        let rule = rule.at(subject)?;
+        Ok(match settled {
+            Some(settled) => RuleFacts::new(&rule.settled_up_to(settled), usage),
+            None => RuleFacts::new(&rule, usage),
+        })
+    });
+    with_usage.collect()
+}
+
+/// The share that an approval takes, and what has to hold still when it is taken.
+fn reservation(
+    policy: &Policy,
+    judged: &JudgedExpense,
+    amount: Decimal,
+    rules: &[&Rule],
+    verdict: &Verdict,
+    caps: Vec<(&Counter, Finding)>,
+) -> Reservation {
+    let caps = caps.into_iter().map(|(counter, found)| ReservedCap {
+        rule: found.rule,
+        counter: counter.clone(),
+        max: found.limit,
+    });
+    Reservation {
+        category: policy.category.clone(),
+        amount,
+        currency: policy.currency,
+        caps: caps.collect(),
+        plan: judged.plan_under(policy).map(|plan| plan.decision.id),
+        // A rule that has a finding already asks its role for approval, so an expense or a purchase
+        // recorded in the meantime changes nothing.
+        duplicate: rules
+            .iter()
+            .filter_map(|rule| rule.duplicate())
+            .filter(|(id, _)| !verdict.has_found(id))
+            .map(|(_, score)| score)
+            .min(),
+        splits: rules
+            .iter()
+            .filter_map(|rule| rule.split())
+            .filter(|(id, ..)| !verdict.has_found(id))
+            .map(|(_, days, limit)| (days, limit))
+            .collect(),
     }
 }
 
@@ -201,26 +223,9 @@ pub async fn lookup(
     category: &str,
     rivals: &[String],
 ) -> Result<Lookup, LedgerError> {
-    let expense = &judged.expense;
     let mut run = StepRun::begin(Step::PolicyLookup, judged.arrived);
     run.report.attempts = 1;
-    let usable = usable_policy(&judged.rulebook, category, expense);
-    let looked_up = match usable {
-        Ok((policy, converted_amount)) => {
-            let plan = judged.plan_under(policy);
-            let usage = ledger
-                .usage(&judged.tenant_id, policy, expense, plan)
-                .await?;
-            Found::new(
-                policy,
-                judged,
-                converted_amount,
-                &usage,
-                judged.planned(policy),
-            )
-        }
-        Err(reason) => Err(reason),
-    };
+    let looked_up = looked_up(ledger, judged, category).await?;
     let result = match &looked_up {
         Ok(found) => {
             let PolicyRef { id, version, .. } = &found.policy;
@@ -230,8 +235,15 @@ pub async fn lookup(
     };
     let found = looked_up.ok();
     let ambiguity = match &found {
-        Some(found) => ambiguity(ledger, judged, found, rivals).await?,
-        None => None,
+        // Nothing is stricter than a denial.
+        Some(found) if found.verdict.ruling != Ruling::Denied => {
+            let mut others = Vec::with_capacity(rivals.len());
+            for rival in rivals {
+                others.push((&**rival, self::looked_up(ledger, judged, rival).await?));
+            }
+            ambiguity(found, &others)
+        }
+        _ => None,
     };
     let answer_ref = AnswerRef {
         step: Step::PolicyLookup,
@@ -250,6 +262,27 @@ pub async fn lookup(
     })
 }
 
+/// What the policy of a category says of an expense, by what the ledger holds; the inner error is why no
+/// policy can judge it.
+async fn looked_up(
+    ledger: &Ledger,
+    judged: &JudgedExpense,
+    category: &str,
+) -> Result<Result<Found, String>, LedgerError> {
+    let (policy, converted_amount) =
+        match usable_policy(&judged.rulebook, category, &judged.expense) {
+            Ok(usable) => usable,
+            Err(reason) => return Ok(Err(reason)),
+        };
+    let plan = judged.plan_under(policy);
+    let usage = ledger
+        .usage(&judged.tenant_id, policy, &judged.expense, plan)
+        .await?;
+    let planned = judged.planned(policy);
+    let found = Found::new(policy, judged, converted_amount, &usage, planned);
+    Ok(found.map_err(|error| error.to_string()))
+}
+
 /// Judges an expense under the policy of a category, so that a policy can be tried without a service:
 /// the cap usage, and what a plan allows the expense to cost, are handed in instead of read from the
 /// ledger.
@@ -263,44 +296,20 @@ pub fn judge(
     planned: Option<Decimal>,
 ) -> Result<Found, String> {
     let (policy, converted_amount) = usable_policy(&judged.rulebook, category, &judged.expense)?;
-    Found::new(policy, judged, converted_amount, &usage(policy), planned)
+    let found = Found::new(policy, judged, converted_amount, &usage(policy), planned);
+    found.map_err(|error| error.to_string())
 }
 
-/// Compares the verdict with those of the rivals. A rival that has no policy to judge the expense
-/// counts as stricter, because a person would have to review it.
-async fn ambiguity(
-    ledger: &Ledger,
-    judged: &JudgedExpense,
-    found: &Found,
-    rivals: &[String],
-) -> Result<Option<Ambiguity>, LedgerError> {
-    if found.verdict.ruling == Ruling::Denied {
-        return Ok(None);
+/// Compares a verdict with those under the rivals of its category. A rival that has no policy to judge
+/// the expense counts as stricter, because a person would have to review it.
+pub fn ambiguity(found: &Found, rivals: &[(&str, Result<Found, String>)]) -> Option<Ambiguity> {
+    let verdict = &found.verdict;
+    if verdict.ruling == Ruling::Denied {
+        return None;
     }
     let mut categories = Vec::new();
-    let verdict = &found.verdict;
     let mut approvers = verdict.approvers.clone();
-    for rival in rivals {
-        let other = match usable_policy(&judged.rulebook, rival, &judged.expense) {
-            Ok((policy, converted_amount)) => {
-                let usage = ledger
-                    .usage(
-                        &judged.tenant_id,
-                        policy,
-                        &judged.expense,
-                        judged.plan_under(policy),
-                    )
-                    .await?;
-                Found::new(
-                    policy,
-                    judged,
-                    converted_amount,
-                    &usage,
-                    judged.planned(policy),
-                )
-            }
-            Err(reason) => Err(reason),
-        };
+    for (category, other) in rivals {
         let is_stricter = match other {
             Ok(Found { verdict: other, .. }) => {
                 approvers.extend(&other.approvers);
@@ -309,18 +318,18 @@ async fn ambiguity(
             Err(_) => true,
         };
         if is_stricter {
-            categories.push(rival.clone());
+            categories.push((*category).to_owned());
         }
     }
     if categories.is_empty() {
-        return Ok(None);
+        return None;
     }
     categories.push(found.policy.id.clone());
     categories.sort();
-    Ok(Some(Ambiguity {
+    Some(Ambiguity {
         categories,
         approvers,
-    }))
+    })
 }
 
 /// The policy in force and the amount in its currency, or why no policy can judge this expense.

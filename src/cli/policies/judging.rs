@@ -7,10 +7,10 @@ use rust_decimal::Decimal;
 use tokio::time::Instant;
 
 use crate::agent::JudgedExpense;
-use crate::agent::lookup::{Found, judge};
+use crate::agent::lookup::{Found, ambiguity, judge};
 use crate::domain::counter::Counter;
 use crate::domain::expense::Expense;
-use crate::domain::ruling::{Outcome, Ruling, Window};
+use crate::domain::ruling::{Outcome, Window};
 use crate::policy::Policy;
 use crate::policy::evaluate::{CapUsage, Purchase};
 use crate::rulebook::Rulebook;
@@ -115,16 +115,19 @@ impl Given {
         let category = evidence.best().or_else(|| rulebook.policies.catch_all());
         let category = category.unwrap_or_default();
         let found = under(category);
-        // As in the lookup: nothing is stricter than a denial, and a rival that cannot judge counts
-        // as stricter.
-        let is_stricter = |rival: &String| match (&found, under(rival)) {
-            (Ok(found), _) if found.verdict.ruling == Ruling::Denied => false,
-            (Ok(found), Ok(other)) => other.verdict.is_stricter_than(&found.verdict),
-            _ => true,
-        };
         let rivals = evidence.rivals(category);
+        let rivals: Vec<_> = rivals
+            .iter()
+            .map(|rival| (&**rival, under(rival)))
+            .collect();
+        let ambiguity = found
+            .as_ref()
+            .ok()
+            .and_then(|found| ambiguity(found, &rivals));
+        let mut stricter = ambiguity.map_or(Vec::new(), |ambiguity| ambiguity.categories);
+        stricter.retain(|name| name != category);
         Judgement {
-            stricter: rivals.into_iter().filter(is_stricter).collect(),
+            stricter,
             unknown: unknown(category).unwrap_or_default(),
             category: category.to_owned(),
             has_evidence: !evidence.is_empty(),
