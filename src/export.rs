@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::domain::decision::Decision;
 use crate::domain::facts::{FactName, FactValue};
+use crate::domain::resolution::Resolution;
 use crate::ledger::{Exported, StoredDecision};
 
 /// The formats of a line.
@@ -147,17 +148,11 @@ fn row(exported: &Exported) -> impl Iterator<Item = String> {
         superseded_by,
         fulfilled_by,
     } = &exported.stored;
-    let approvals: Vec<String> = approvals
-        .iter()
-        .map(|approval| match approval.role {
-            Some(role) => format!("{} ({role})", approval.actor),
-            None => approval.actor.clone(),
-        })
-        .collect();
     let pending = exported.stored.pending();
     let expense = &decision.expense;
     let submitter = decision.submitted_by.as_ref();
     let resolution = resolution.as_ref();
+    let policy = decision.policy.as_ref();
     let shown =
         |amount: Option<Decimal>| amount.map(|amount| amount.to_string()).unwrap_or_default();
     let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
@@ -184,12 +179,7 @@ fn row(exported: &Exported) -> impl Iterator<Item = String> {
             .map(|role| role.to_string())
             .unwrap_or_default(),
         shown(decision.reimbursable),
-        text(
-            decision
-                .policy
-                .as_ref()
-                .map(|policy| policy.version.as_str()),
-        ),
+        text(policy.map(|policy| policy.version.as_str())),
         resolution
             .map(|resolution| resolution.action.to_string())
             .unwrap_or_default(),
@@ -204,13 +194,22 @@ fn row(exported: &Exported) -> impl Iterator<Item = String> {
         exported.record_hash.clone().unwrap_or_default(),
         text(submitter.and_then(|submitter| submitter.people().next())),
         text(submitter.map(|submitter| submitter.api_key.as_str())),
-        harmless(&approvals.join("; ")),
+        harmless(&approved_by(approvals)),
         pending.map(|role| role.to_string()).unwrap_or_default(),
         expense.plan.to_string(),
         id(expense.under),
         id(*fulfilled_by),
     ];
     cells.into_iter()
+}
+
+/// Who approved before the resolution, each with the role.
+fn approved_by(approvals: &[Resolution]) -> String {
+    let approvals = approvals.iter().map(|approval| match approval.role {
+        Some(role) => format!("{} ({role})", approval.actor),
+        None => approval.actor.clone(),
+    });
+    approvals.collect::<Vec<_>>().join("; ")
 }
 
 /// The facts of the expense, written as `decide` reads them.

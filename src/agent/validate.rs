@@ -269,13 +269,8 @@ pub fn amount_grounding(
             .flat_map(|converted| [converted.amount, converted.rate]),
     );
     known.extend(&stated.amounts);
-    known.extend(
-        facts
-            .policy
-            .rules
-            .iter()
-            .flat_map(|facts| facts.rule.amounts()),
-    );
+    let rules = facts.policy.rules.iter();
+    known.extend(rules.flat_map(|facts| facts.rule.amounts()));
     let mut derived = Vec::new();
     for finding in facts.policy.rules.iter().map(|rule| rule.assess(&subject)) {
         known.extend([
@@ -290,21 +285,9 @@ pub fn amount_grounding(
     }
     // Few reasons name more than what the policy states.
     let given = LazyCell::new(|| {
-        let mut given = Given::default();
+        let mut given = given_in(facts);
         given.add(derived);
         given.add(known.iter().copied());
-        let texts = [
-            Some(subject.transaction),
-            subject.merchant,
-            subject.mcc,
-            facts.expense.category_hint.as_deref(),
-        ];
-        for text in texts.into_iter().flatten() {
-            given.add_text(text);
-        }
-        for (_, value) in facts.expense.facts.iter() {
-            given.add_text(&value.to_string());
-        }
         given
     });
     let invented = amounts::named_amounts(reason)
@@ -329,6 +312,25 @@ pub fn amount_grounding(
         ),
     };
     answer_ref.checked(ValidationType::AmountGrounding, input, expected, result)
+}
+
+/// The numbers that stand in the expense.
+fn given_in(facts: &DecideFacts) -> Given {
+    let expense = &facts.expense;
+    let mut given = Given::default();
+    let texts = [
+        Some(&*expense.transaction),
+        expense.merchant.as_deref(),
+        expense.mcc.as_deref(),
+        expense.category_hint.as_deref(),
+    ];
+    for text in texts.into_iter().flatten() {
+        given.add_text(text);
+    }
+    for (_, value) in expense.facts.iter() {
+        given.add_text(&value.to_string());
+    }
+    given
 }
 
 /// A text of the model in a field that should hold a category, a rule id or an amount, cut to a

@@ -203,11 +203,8 @@ pub async fn create(
     let answer = decide(&app, case, permit, arrived).await?;
     // Another person may have handed in the same expense with the same key.
     let may_be_hidden = answer.is_replay && identity.own_only().is_some();
-    if may_be_hidden
-        && seen(&app, &identity, answer.stored.decision.id)
-            .await?
-            .is_none()
-    {
+    let id = answer.stored.decision.id;
+    if may_be_hidden && seen(&app, &identity, id).await?.is_none() {
         return Err(idempotency::other_body());
     }
     Ok(created(&app, answer))

@@ -87,6 +87,17 @@ pub struct Stopped {
     pub received_at: Timestamp,
 }
 
+impl Stopped {
+    /// A search that stopped after so many documents, the last of which is this one.
+    fn at(n_compared: u32, document: &str) -> Result<Self, LedgerError> {
+        let received_at = read::<Decision>(document)?.received_at;
+        Ok(Self {
+            n_compared,
+            received_at,
+        })
+    }
+}
+
 impl Ledger {
     /// A page of a tenant's decisions that pass all conditions, without those that were superseded, and
     /// with `seen_by` only those that this person may see. Without conditions on documents, the page is
@@ -145,13 +156,8 @@ impl Ledger {
             let has_more = n_of_batch < n_rows;
             let is_full = decisions.len() == n_asked;
             if is_full || !has_more || n_compared == MAX_COMPARED {
-                let stopped = match has_more && !is_full {
-                    true => Some(Stopped {
-                        n_compared,
-                        received_at: read::<Decision>(&last)?.received_at,
-                    }),
-                    false => None,
-                };
+                let stops = has_more && !is_full;
+                let stopped = stops.then(|| Stopped::at(n_compared, &last)).transpose()?;
                 return Ok(Found {
                     decisions,
                     next: after.filter(|_| has_more),

@@ -43,8 +43,8 @@ pub const WEEKDAYS: [&str; 7] = [
 ];
 
 fn weekday_name(day: Weekday) -> &'static str {
-    let place = usize::try_from(day.to_monday_zero_offset()).unwrap_or_default();
-    WEEKDAYS[place]
+    let n_days = day.to_monday_zero_offset();
+    WEEKDAYS[usize::try_from(n_days).expect("a day is not before Monday")]
 }
 
 /// The values that a condition lists.

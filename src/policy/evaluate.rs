@@ -1,20 +1,16 @@
 //! The verdict of a policy on an expense. Pure arithmetic on exact decimals, without IO, clock and
 //! model.
 
-use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::approvers::Approvers;
 use crate::domain::counter::Counter;
-use crate::domain::facts::FactName;
-use crate::domain::receipt::Receipt;
-use crate::domain::ruling::{Finding, Missing, Ruling, Window};
+use crate::domain::ruling::{Finding, Missing, Ruling};
 use crate::policy::condition::Conditions;
-use crate::policy::effect::Effect;
-use crate::policy::phrase::{Readings, Words};
-use crate::policy::rule::{ReceiptForm, Rule, RuleKind};
+use crate::policy::rule::{Rule, RuleKind};
 use crate::policy::subject::Subject;
+use crate::policy::terms::Terms;
 
 /// What is already used of the caps of a policy: earlier expenses that were approved or are pending
 /// approval. Amounts are in the policy's currency.
@@ -101,111 +97,8 @@ impl RuleFacts {
         }
     }
 
-    /// How this rule applies to an expense.
     fn terms(&self, subject: &Subject<'_>) -> Terms {
-        let effect = self.rule.kind.effect();
-        let terms = |limit: Decimal, window: Window| Terms {
-            limit,
-            window,
-            effect: effect.clone(),
-            missing: Vec::new(),
-            note: None,
-        };
-        // A rule without an amount allows the whole expense or nothing of it, so that its findings
-        // have the same form as those of other rules.
-        let forbidden_if = |is_forbidden: bool| {
-            let limit = if is_forbidden {
-                Decimal::ZERO
-            } else {
-                subject.amount
-            };
-            terms(limit, Window::Expense)
-        };
-        // What a rule cannot judge for want of a fact is asked of a person.
-        let lacking = |missing: Vec<Missing>, effect: Effect| Terms {
-            effect,
-            note: Some(format!("The expense does not state: {}.", joined(&missing))),
-            missing,
-            ..forbidden_if(true)
-        };
-        // What has to be submitted only above an amount.
-        let due_above = |above: Decimal, missing: Vec<Missing>| Terms {
-            missing,
-            ..terms(above, Window::Expense)
-        };
-        match &self.rule.kind {
-            RuleKind::Cap {
-                max,
-                per_unit: Some(per_unit),
-                ..
-            } => match per_unit.limit(*max, subject.facts, subject.amount.scale()) {
-                Ok(limit) => terms(limit, Window::Expense),
-                Err(missing) => lacking(vec![missing], RuleKind::LACKING),
-            },
-            RuleKind::Cap { counter, max, .. } => match counter.lacks(subject.facts) {
-                Some(fact) => lacking(vec![Missing::Fact(fact)], RuleKind::LACKING),
-                None => terms(*max, counter.per),
-            },
-            RuleKind::Allowance(allowance) => match allowance.limit(subject.facts) {
-                Ok(limit) => terms(limit, Window::Day),
-                Err(facts) => {
-                    let missing = facts.into_iter().map(Missing::Fact);
-                    lacking(missing.collect(), RuleKind::LACKING)
-                }
-            },
-            RuleKind::Approval { above, .. } | RuleKind::Preapproved { above, .. } => {
-                terms(*above, Window::Expense)
-            }
-            RuleKind::ApprovalAlways { .. } => forbidden_if(true),
-            RuleKind::Receipt { above, form, .. } => {
-                due_above(*above, lacking_receipt(*form, subject.receipt))
-            }
-            RuleKind::Required { facts, above, .. } => {
-                let missing = facts.iter().filter(|fact| !subject.facts.has(**fact));
-                due_above(*above, missing.copied().map(Missing::Fact).collect())
-            }
-            RuleKind::Split { limit, .. } => terms(*limit, Window::Merchant),
-            RuleKind::Duplicate { score, .. } => forbidden_if(self.used >= *score),
-            RuleKind::MaxAge { days, .. } => {
-                forbidden_if(n_days(subject.date, subject.today) > i32::from(*days))
-            }
-            RuleKind::Future { days } => {
-                forbidden_if(n_days(subject.today, subject.date) > i32::from(*days))
-            }
-            RuleKind::BlockedMcc { mcc } => {
-                let is_listed = |code| mcc.iter().any(|codes| codes.contains(code));
-                forbidden_if(subject.mcc.is_some_and(is_listed))
-            }
-            RuleKind::BlockedMerchant { merchant } => {
-                let name = Readings::of(subject.merchant.unwrap_or(subject.transaction));
-                forbidden_if(merchant.iter().any(|phrase| phrase.is_hidden_in(&name)))
-            }
-            RuleKind::BlockedWords { words, but, .. } => {
-                let mut texts = subject.merchant.into_iter().chain([subject.transaction]);
-                let phrase = texts.find_map(|text| Readings::of(text).first_of(words, but));
-                Terms {
-                    note: phrase.map(|phrase| format!("It says \"{phrase}\".")),
-                    ..forbidden_if(phrase.is_some())
-                }
-            }
-            RuleKind::AllowedMcc { mcc } => match subject.mcc {
-                None => lacking(vec![Missing::Mcc], RuleKind::LACKING),
-                Some(code) => forbidden_if(!mcc.iter().any(|codes| codes.contains(code))),
-            },
-            RuleKind::AllowedMerchant { merchant } => match subject.merchant {
-                None => lacking(vec![Missing::Merchant], RuleKind::LACKING),
-                Some(name) => {
-                    let name = Words::of(name);
-                    forbidden_if(!merchant.iter().any(|phrase| phrase.occurs_in(&name)))
-                }
-            },
-            RuleKind::Advance { days, .. } => match subject.facts.date(FactName::TravelDate) {
-                None => lacking(vec![Missing::Fact(FactName::TravelDate)], effect.clone()),
-                Some(travel_date) => {
-                    forbidden_if(n_days(subject.date, travel_date) < i32::from(*days))
-                }
-            },
-        }
+        Terms::of(&self.rule.kind, self.used, subject)
     }
 
     /// Applies this rule to an expense. An expense that complies with the rule gets a finding too,
@@ -262,38 +155,6 @@ impl RuleFacts {
             _ => false,
         }
     }
-}
-
-/// How a rule applies to one expense.
-struct Terms {
-    limit: Decimal,
-    /// What the limit adds up over.
-    window: Window,
-    /// What an amount above the limit leads to.
-    effect: Effect,
-    /// What would have to be submitted.
-    missing: Vec<Missing>,
-    /// Why this rule applies, where its text alone does not say it.
-    note: Option<String>,
-}
-
-fn joined(missing: &[Missing]) -> String {
-    let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
-    missing.join(", ")
-}
-
-/// What is missing from a receipt.
-fn lacking_receipt(form: ReceiptForm, receipt: Receipt) -> Vec<Missing> {
-    match (form, receipt) {
-        (_, Receipt::Itemized) | (ReceiptForm::Any, Receipt::Attached) => Vec::new(),
-        (ReceiptForm::Any, Receipt::Absent) => vec![Missing::Receipt],
-        (ReceiptForm::Itemized, _) => vec![Missing::ItemizedReceipt],
-    }
-}
-
-/// Days from one date to another; negative when the second date is earlier.
-fn n_days(from: Date, to: Date) -> i32 {
-    (to - from).get_days()
 }
 
 /// What the policy engine says about one expense.

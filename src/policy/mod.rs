@@ -17,6 +17,7 @@ pub mod rule;
 mod schema;
 pub mod stated;
 pub mod subject;
+mod terms;
 pub mod unit;
 
 use std::collections::{BTreeMap, BTreeSet};

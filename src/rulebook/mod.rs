@@ -70,18 +70,10 @@ impl Rulebooks {
             .iter()
             .map(|(_, text)| parse::category(text))
             .collect();
-        let rates = found.value(
-            files
-                .rates
-                .as_ref()
-                .map(|(file, text)| Rates::parse(file, text)),
-        );
-        let prices = found.value(
-            files
-                .prices
-                .as_ref()
-                .map(|(file, text)| Prices::parse(file, text)),
-        );
+        let rates = files.rates.as_ref();
+        let rates = found.value(rates.map(|(file, text)| Rates::parse(file, text)));
+        let prices = files.prices.as_ref();
+        let prices = found.value(prices.map(|(file, text)| Prices::parse(file, text)));
         let mut people_in =
             |(file, text): &(PathBuf, String)| found.value(Some(People::parse(file, text)));
         let people = files.people.as_ref().map(&mut people_in);

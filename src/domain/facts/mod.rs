@@ -83,112 +83,78 @@ pub struct Declaration {
 
 /// Characters that a name may have: of a place, a project, a department.
 const MAX_NAME_CHARS: u16 = 64;
+/// Characters that the name of a recipient may have.
+const MAX_RECIPIENT_CHARS: u16 = 200;
 
 impl FactName {
-    /// What the fact is.
+    /// What the fact is. A new fact needs a form and a meaning below, and is then known everywhere.
     pub const fn declaration(self) -> Declaration {
-        let (form, personal, meaning) = match self {
-            Self::Attendees => (
-                Form::Count { max: 999 },
-                false,
-                "How many people took part, the employee included.",
-            ),
-            Self::Nights => (
-                Form::Count { max: 99 },
-                false,
-                "How many nights the stay had.",
-            ),
-            Self::Distance => (
-                Form::Distance,
-                false,
-                "How far the employee drove, in the unit of `distance_unit`.",
-            ),
-            Self::DistanceUnit => (
-                Form::Choice(&["km", "mile"]),
-                false,
-                "The unit of `distance`.",
-            ),
-            Self::Place => (
-                Form::line(MAX_NAME_CHARS),
-                true,
-                "The place of the stay or the purchase, such as a city.",
-            ),
-            Self::Country => (
-                Form::Country,
-                false,
-                "The country of the stay or the purchase.",
-            ),
-            Self::Class => (
-                Form::Choice(&["economy", "premium", "business", "first"]),
-                false,
-                "The class of a ticket; the second class of a train is `economy`.",
-            ),
-            Self::Meal => (
-                Form::Choice(&["breakfast", "lunch", "dinner", "refreshments"]),
-                false,
-                "Which meal it was.",
-            ),
-            Self::PaidBy => (
-                Form::Choice(&["card", "own", "invoice"]),
-                false,
-                "Whether a company card paid, the employee's own money, or the company by invoice.",
-            ),
-            Self::Recurring => (
-                Form::Choice(&["once", "monthly", "yearly"]),
-                false,
-                "How often the purchase repeats.",
-            ),
-            Self::EmployeeGroup => (
-                Form::line(MAX_NAME_CHARS),
-                true,
-                "The group of employees that the employee belongs to, such as `sales`.",
-            ),
-            Self::Purpose => (
-                Form::Text { min: 3, max: 500 },
-                true,
-                "What the expense was for.",
-            ),
-            Self::Project => (
-                Form::line(MAX_NAME_CHARS),
-                true,
-                "The project that bears the cost.",
-            ),
-            Self::CostCenter => (
-                Form::line(MAX_NAME_CHARS),
-                true,
-                "The cost centre that bears the cost.",
-            ),
-            Self::Department => (
-                Form::line(MAX_NAME_CHARS),
-                true,
-                "The department that bears the cost.",
-            ),
-            Self::Recipient => (
-                Form::line(200),
-                true,
-                "Who received a gift. No model is shown the name.",
-            ),
-            Self::TravelDate => (Form::Date, false, "The day on which the journey begins."),
-            Self::MealsProvided => (
-                Form::Choices(&["breakfast", "lunch", "dinner"]),
-                false,
-                "The meals of a day away that others paid for.",
-            ),
-            Self::Day => (
-                Form::Choice(&["full", "part"]),
-                false,
-                "Whether the employee was away for all of a day, or for a part of it.",
-            ),
-            Self::ReceiptUrl => (
-                Form::Url,
-                true,
-                "Where a reviewer finds the receipt. The service never fetches it.",
-            ),
-        };
         Declaration {
-            form,
-            personal,
-            meaning,
+            form: self.form(),
+            personal: self.is_personal(),
+            meaning: self.meaning(),
+        }
+    }
+
+    const fn form(self) -> Form {
+        match self {
+            Self::Attendees => Form::Count { max: 999 },
+            Self::Nights => Form::Count { max: 99 },
+            Self::Distance => Form::Distance,
+            Self::DistanceUnit => Form::Choice(&["km", "mile"]),
+            Self::Country => Form::Country,
+            Self::Class => Form::Choice(&["economy", "premium", "business", "first"]),
+            Self::Meal => Form::Choice(&["breakfast", "lunch", "dinner", "refreshments"]),
+            Self::PaidBy => Form::Choice(&["card", "own", "invoice"]),
+            Self::Recurring => Form::Choice(&["once", "monthly", "yearly"]),
+            Self::Place
+            | Self::EmployeeGroup
+            | Self::Project
+            | Self::CostCenter
+            | Self::Department => Form::line(MAX_NAME_CHARS),
+            Self::Recipient => Form::line(MAX_RECIPIENT_CHARS),
+            Self::Purpose => Form::Text { min: 3, max: 500 },
+            Self::TravelDate => Form::Date,
+            Self::MealsProvided => Form::Choices(&["breakfast", "lunch", "dinner"]),
+            Self::Day => Form::Choice(&["full", "part"]),
+            Self::ReceiptUrl => Form::Url,
+        }
+    }
+
+    /// Whatever people write freely may name somebody.
+    const fn is_personal(self) -> bool {
+        matches!(
+            self.form(),
+            Form::Line { .. } | Form::Text { .. } | Form::Url
+        )
+    }
+
+    const fn meaning(self) -> &'static str {
+        match self {
+            Self::Attendees => "How many people took part, the employee included.",
+            Self::Nights => "How many nights the stay had.",
+            Self::Distance => "How far the employee drove, in the unit of `distance_unit`.",
+            Self::DistanceUnit => "The unit of `distance`.",
+            Self::Place => "The place of the stay or the purchase, such as a city.",
+            Self::Country => "The country of the stay or the purchase.",
+            Self::Class => "The class of a ticket; the second class of a train is `economy`.",
+            Self::Meal => "Which meal it was.",
+            Self::PaidBy => {
+                "Whether a company card paid, the employee's own money, or the company by invoice."
+            }
+            Self::Recurring => "How often the purchase repeats.",
+            Self::EmployeeGroup => {
+                "The group of employees that the employee belongs to, such as `sales`."
+            }
+            Self::Purpose => "What the expense was for.",
+            Self::Project => "The project that bears the cost.",
+            Self::CostCenter => "The cost centre that bears the cost.",
+            Self::Department => "The department that bears the cost.",
+            Self::Recipient => "Who received a gift. No model is shown the name.",
+            Self::TravelDate => "The day on which the journey begins.",
+            Self::MealsProvided => "The meals of a day away that others paid for.",
+            Self::Day => "Whether the employee was away for all of a day, or for a part of it.",
+            Self::ReceiptUrl => "Where a reviewer finds the receipt. The service never fetches it.",
         }
     }
 }

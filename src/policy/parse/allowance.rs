@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::domain::money::{self, Currency};
+use crate::domain::money::Currency;
 use crate::policy::allowance::{Allowance, Deduction};
 use crate::policy::places::{PlaceTables, Places};
 use crate::toml_reader::Source;
@@ -23,15 +23,7 @@ pub(super) fn parse_allowance(
     tables: &PlaceTables,
 ) -> Option<Allowance> {
     let [full_at, table_at] = ["full", "table"].map(|key| table.at(key));
-    let accepted = format!(
-        "a decimal such as \"{}\"",
-        money::from_minor(2800, currency)
-    );
-    let [full, part] = ["full", "part"].map(|key| {
-        table.optional(source, key, &accepted, |value| {
-            money::parse_amount(value.as_str()?, currency.minor_digits()).ok()
-        })
-    });
+    let [full, part] = ["full", "part"].map(|key| table.optional_amount(source, key, currency));
     let meals = parse_meals(source, table, currency);
     let table_name = table.optional(source, "table", "the name of a file in `tables`", |value| {
         name(value.as_str()?)

@@ -131,8 +131,13 @@ impl Loaded<'_> {
         self.all.iter().flatten()
     }
 
-    /// Their categories.
-    pub(super) fn categories(&self) -> BTreeSet<&str> {
+    /// Their categories without this one.
+    pub(super) fn categories_but(&self, category: &str) -> Vec<&str> {
+        let categories = self.categories().into_iter();
+        categories.filter(|name| *name != category).collect()
+    }
+
+    fn categories(&self) -> BTreeSet<&str> {
         self.heads().map(|head| head.category.as_str()).collect()
     }
 }

@@ -5,13 +5,16 @@ mod allowance;
 pub mod common;
 mod conditions;
 mod counter;
+mod kinds;
 mod rules;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use jiff::civil::Date;
 use toml::de::{DeTable, DeValue};
 
+use crate::domain::facts::FactName;
 use crate::domain::money::Currency;
 use crate::domain::short_hash::short_hash;
 use crate::policy::evidence::Evidence;
@@ -163,19 +166,15 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims, loaded: Loaded<'_>) 
             claims.claim(source, at, &thing, &owner);
         }
     });
-    let mut others = loaded.categories();
-    others.remove(owner.as_str());
-    let others: Vec<&str> = others.into_iter().collect();
+    let others = loaded.categories_but(&owner);
     let evidence = parse_evidence(source, &mut table, &others, |source, at, thing| {
         claims.claim(source, at, thing, &owner);
     });
     table.finish(source);
 
     if let Some(from) = effective_from {
-        if let Some(to) = effective_to.flatten().filter(|to| *to < from) {
-            let message =
-                format!("`effective_to` {to} is before `effective_from` {from}; write a later day");
-            source.report(to_at, message);
+        if let Some(to) = effective_to.flatten() {
+            check_order(source, to_at, from, to);
         }
         // Of two versions that begin on the same day, neither would clearly be in force. The owner
         // of this claim is the file: versions of one category share their other claims, but not
@@ -202,16 +201,25 @@ fn parse_file(source: &mut Source<'_>, claims: &mut Claims, loaded: Loaded<'_>) 
         uncorroborated_limit: uncorroborated_limit?,
         catch_all: catch_all?.unwrap_or(false),
         decision_schema: schema::decision(&rules).into(),
-        facts: rules
-            .iter()
-            .flat_map(Rule::facts)
-            .collect::<BTreeSet<_>>()
-            .into(),
+        facts: facts_of(&rules).into(),
         stated: Stated::of(&text, &rules).into(),
         text,
         rules,
         evidence: evidence?,
     })
+}
+
+/// The facts that some rules look at.
+fn facts_of(rules: &[Rule]) -> BTreeSet<FactName> {
+    rules.iter().flat_map(Rule::facts).collect()
+}
+
+fn check_order(source: &mut Source<'_>, to_at: usize, from: Date, to: Date) {
+    if to < from {
+        let message =
+            format!("`effective_to` {to} is before `effective_from` {from}; write a later day");
+        source.report(to_at, message);
+    }
 }
 
 /// `others` are the categories of the other files.
