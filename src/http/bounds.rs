@@ -146,9 +146,8 @@ fn submission_fields() -> Map<String, Value> {
     }))
 }
 
-/// A credit is below zero, supersedes nothing and has no plan; everything else is above zero. A text
-/// has at most the decimals of its currency. That a plan has no plan, and a distance a unit, is left
-/// out: with more conditions than these, tools that generate requests from the description give up.
+/// A credit is below zero, supersedes nothing and has no plan; everything else is above zero. A plan has
+/// no plan. A text has at most the decimals of its currency. A distance has a unit.
 fn submission_rules() -> Value {
     let sign = json!({
         "if": {"properties": {"refunds": {"type": "string"}}, "required": ["refunds"]},
@@ -166,7 +165,13 @@ fn submission_rules() -> Value {
             {"type": "number", "exclusiveMinimum": 0},
         ]}}},
     });
-    json!({"allOf": [sign, decimals(0), decimals(2), decimals(3)]})
+    let plan = json!({"anyOf": [
+        {"properties": {"under": {"type": "null"}}},
+        {"properties": {"plan": {"enum": [false, null]}}},
+    ]});
+    json!({"allOf": [
+        sign, plan, decimals(0), decimals(2), decimals(3), fact_bounds::distance_with_unit(),
+    ]})
 }
 
 /// The amount of an expense whose currency has this many decimals; an expense that names no

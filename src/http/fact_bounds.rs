@@ -37,6 +37,18 @@ pub(super) fn of_answers() -> Map<String, Value> {
     )
 }
 
+/// A distance needs its unit, and a unit its distance.
+pub(super) fn distance_with_unit() -> Value {
+    let (distance, unit): (&str, &str) = (FactName::Distance.into(), FactName::DistanceUnit.into());
+    json!({"anyOf": [
+        {"properties": {distance: {"type": "null"}, unit: {"type": "null"}}},
+        {
+            "properties": {distance: {"type": ["string", "number"]}, unit: {"type": "string"}},
+            "required": [distance, unit],
+        },
+    ]})
+}
+
 fn properties(schema: impl Fn(Declaration) -> Value) -> Map<String, Value> {
     FactName::iter()
         .map(|name| {
