@@ -274,8 +274,8 @@ fn a_phrase_under_but_or_name_belongs_to_one_category() {
     }
 }
 
-#[test]
-fn a_category_by_purpose_is_supported_by_the_evidence_of_another_one() {
+/// Meals, and meals with clients, which the evidence for meals supports too.
+fn meals_and_clients() -> Policies {
     let meals = policy("meals", "mcc = [\"5812\"]\nmerchant = [\"pizza*\"]");
     let clients = policy(
         "clients",
@@ -285,7 +285,12 @@ fn a_category_by_purpose_is_supported_by_the_evidence_of_another_one() {
         (Path::new("clients.toml"), &*clients),
         (Path::new("meals.toml"), &*meals),
     ];
-    let policies = parse::parse(Path::new("policies"), &sources).unwrap();
+    parse::parse(Path::new("policies"), &sources).unwrap()
+}
+
+#[test]
+fn a_category_by_purpose_is_supported_by_the_evidence_of_another_one() {
+    let policies = meals_and_clients();
     for (text, category, is_supported, rivals) in [
         ("Pizza", "meals", true, vec![]),
         // Nothing but the model says that there were clients.
@@ -307,16 +312,7 @@ fn a_category_by_purpose_is_supported_by_the_evidence_of_another_one() {
 
 #[test]
 fn a_category_by_purpose_is_the_best_only_where_it_is_named() {
-    let meals = policy("meals", "mcc = [\"5812\"]\nmerchant = [\"pizza*\"]");
-    let clients = policy(
-        "clients",
-        "transaction = [\"client dinner*\"]\nsame_as = \"meals\"",
-    );
-    let sources = [
-        (Path::new("clients.toml"), &*clients),
-        (Path::new("meals.toml"), &*meals),
-    ];
-    let policies = parse::parse(Path::new("policies"), &sources).unwrap();
+    let policies = meals_and_clients();
     for (mcc, text, expected) in [
         (None, "Client dinner", "clients"),
         // Code and merchant are those of a restaurant, which supports both.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::harness::expenses::id_of;
 use crate::harness::key_file::{KeyFile, entry};
-use crate::harness::store::{TestStore, on_each_store};
+use crate::harness::store::on_each_store;
 use crate::harness::{TestApp, config, policies_with};
 
 const CANARY: &str = "canary";
@@ -27,17 +27,6 @@ kind = "approval_always"
 roles = ["manager", "cfo"]
 text = "A manager approves, then the chief financial officer."
 "#;
-
-/// The first column of all rows.
-async fn column(store: &TestStore, sql: String) -> Vec<String> {
-    let pool = store.connect().await;
-    let rows: Vec<(String,)> = sqlx::query_as(AssertSqlSafe(sql))
-        .fetch_all(&pool)
-        .await
-        .unwrap();
-    pool.close().await;
-    rows.into_iter().map(|(text,)| text).collect()
-}
 
 #[tokio::test]
 async fn every_table_with_documents_is_declared_with_the_columns_it_has() {
@@ -58,7 +47,7 @@ async fn every_table_with_documents_is_declared_with_the_columns_it_has() {
             }
         };
         let declared: BTreeSet<_> = RECORDS.iter().map(|kind| kind.table.to_owned()).collect();
-        let found = column(&store, tables.to_owned()).await;
+        let found = store.column(tables).await;
         assert_eq!(found, declared.into_iter().collect::<Vec<_>>());
         for RecordKind {
             table,
@@ -80,7 +69,7 @@ async fn every_table_with_documents_is_declared_with_the_columns_it_has() {
                      JOIN pragma_index_info(indexes.name) AS columns
                      WHERE indexes.\"unique\" = 1 AND columns.name = '{owner_column}'"
                 );
-                let unique = column(&store, unique).await;
+                let unique = store.column(&unique).await;
                 assert!(!unique.is_empty(), "{table}.{owner_column} is unique");
             }
         }
@@ -139,15 +128,12 @@ async fn every_kind_of_record_is_chained_exported_erased_and_vacuumed() {
             table, id_column, ..
         } in RECORDS
         {
-            let documents = column(&store, format!("SELECT document FROM {table}")).await;
+            let documents = store.column(&format!("SELECT document FROM {table}")).await;
             assert_eq!(documents.len(), 1, "this test records one {table}");
             assert!(documents[0].contains(CANARY), "a {table} with a canary");
-            let chained = column(
-                &store,
-                format!(
+            let chained = store.column(&format!(
                     "SELECT chain.hash FROM {table} JOIN chain ON chain.record_id = {table}.{id_column}"
-                ),
-            )
+                ))
             .await;
             assert_eq!(chained.len(), 1, "{table}");
             let vacuumed = vacuum_statement();
@@ -175,7 +161,7 @@ async fn every_kind_of_record_is_chained_exported_erased_and_vacuumed() {
         let n_erased = ledger.erase("default", "ana").await.unwrap();
         assert_eq!(n_erased, RECORDS.len() as u64);
         for RecordKind { table, .. } in RECORDS {
-            let documents = column(&store, format!("SELECT document FROM {table}")).await;
+            let documents = store.column(&format!("SELECT document FROM {table}")).await;
             assert!(!documents[0].contains(CANARY), "{table}: {}", documents[0]);
         }
         let walk = ledger.walk("default", None).await.unwrap();

@@ -4,7 +4,6 @@
 use expense_agent::ledger::{Filter, Ledger, PageRequest, Store};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
 use sqlx::migrate::Migrator;
 
 use crate::harness::TestApp;
@@ -43,16 +42,6 @@ async fn used(app: &TestApp, user_id: &str, headers: &[(&str, &str)]) -> Value {
         .await;
     assert_eq!(reply.status, 201, "{:#}", reply.body);
     reply.body["findings"][0]["used"].clone()
-}
-
-async fn rows(store: &TestStore, sql: &str) -> Vec<String> {
-    let pool = store.connect().await;
-    let rows: Vec<(String,)> = sqlx::query_as(AssertSqlSafe(sql.to_owned()))
-        .fetch_all(&pool)
-        .await
-        .unwrap();
-    pool.close().await;
-    rows.into_iter().map(|(row,)| row).collect()
 }
 
 #[tokio::test]
@@ -163,11 +152,11 @@ async fn merchants_of_an_earlier_ledger_are_stored_in_their_one_spelling() {
         write_earlier_ledger(&store).await;
         Ledger::open(&store.store).await.unwrap().close().await;
         assert_eq!(
-            rows(
-                &store,
-                "SELECT user_id || ': ' || merchant FROM merchant_usage ORDER BY decision_id"
-            )
-            .await,
+            store
+                .column(
+                    "SELECT user_id || ': ' || merchant FROM merchant_usage ORDER BY decision_id"
+                )
+                .await,
             [
                 "jos\u{e9}: caf\u{e9} royal",
                 "jos\u{e9}: caf\u{e9} royal",
@@ -200,7 +189,7 @@ async fn several_processes_that_migrate_an_earlier_ledger_at_once_count_every_sh
         app.stop().await;
         let sums =
             "SELECT 'x' FROM cap_usage WHERE carried_minor IS NULL OR carried_minor <> used_minor";
-        assert!(rows(&store, sums).await.is_empty());
+        assert!(store.column(sums).await.is_empty());
     })
     .await;
 }
@@ -229,7 +218,7 @@ async fn a_person_is_erased_in_every_spelling() {
             assert!(text.starts_with("sha256:"), "{text}");
         }
         assert_eq!(
-            rows(&store, "SELECT user_id FROM merchant_usage").await,
+            store.column("SELECT user_id FROM merchant_usage").await,
             ["ana"]
         );
         ledger.close().await;

@@ -5,20 +5,12 @@ use expense_agent::config::Config;
 use super::{Office, hidden, keys, pick_ids, view_of};
 use crate::harness::expenses::{id_of, laptop};
 use crate::harness::{TestApp, config, policies_with};
-
-const RULE: &str = r#"
-[[rule]]
-id = "two-signatures"
-kind = "approval"
-above = "800.00"
-roles = ["manager", "cfo"]
-text = "Above 800.00 a manager approves, then the chief financial officer."
-"#;
+use crate::resolutions::in_a_row::TWO_SIGNATURES;
 
 #[tokio::test]
 async fn the_page_shows_who_is_next_and_who_has_approved() {
     let keys = keys();
-    let policies = policies_with("office.toml", RULE);
+    let policies = policies_with("office.toml", TWO_SIGNATURES);
     let app = TestApp::with(Config {
         http: keys.http_config(),
         policies: policies.path().to_owned(),

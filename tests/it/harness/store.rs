@@ -3,8 +3,8 @@
 
 use std::path::PathBuf;
 
-use expense_agent::ledger::Store;
-use sqlx::{AnyPool, SqlSafeStr};
+use expense_agent::ledger::{Ledger, Store};
+use sqlx::{AnyPool, AssertSqlSafe, SqlSafeStr};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -72,6 +72,24 @@ impl TestStore {
         pool.close().await;
     }
 
+    /// The first column of all rows of a statement past the service.
+    pub(crate) async fn column(&self, sql: &str) -> Vec<String> {
+        let pool = self.connect().await;
+        let rows: Vec<(String,)> = sqlx::query_as(AssertSqlSafe(sql.to_owned()))
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+        pool.close().await;
+        rows.into_iter().map(|(text,)| text).collect()
+    }
+
+    /// Fails if the hash chain of a tenant is broken.
+    pub(crate) async fn assert_chain_holds(&self, tenant_id: &str) {
+        let ledger = Ledger::open(&self.store).await.unwrap();
+        assert_eq!(ledger.walk(tenant_id, None).await.unwrap().broken, None);
+        ledger.close().await;
+    }
+
     /// Connections past the service.
     pub(crate) async fn connect(&self) -> AnyPool {
         sqlx::any::install_default_drivers();
@@ -85,7 +103,7 @@ async fn administer(server: &str, sql: String) {
     let pool = AnyPool::connect(server)
         .await
         .expect("TEST_DATABASE_URL names a running Postgres");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+    sqlx::raw_sql(AssertSqlSafe(sql))
         .execute(&pool)
         .await
         .unwrap();

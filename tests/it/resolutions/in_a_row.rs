@@ -14,7 +14,7 @@ use crate::harness::webhook_receiver::WebhookReceiver;
 use crate::harness::{Reply, TestApp, config, policies_with};
 
 /// Approvals of office expenses above 800.00.
-const RULE: &str = r#"
+pub(crate) const TWO_SIGNATURES: &str = r#"
 [[rule]]
 id = "two-signatures"
 kind = "approval"
@@ -51,7 +51,7 @@ impl Office {
                 "roles = [\"manager\", \"cfo\"]\nuser = \"dora\"",
             ),
         ]);
-        let policies = policies_with("office.toml", RULE);
+        let policies = policies_with("office.toml", TWO_SIGNATURES);
         let app = TestApp::with(Config {
             http: keys.http_config(),
             store: store.store.clone(),
@@ -144,9 +144,7 @@ async fn an_expense_waits_until_each_role_has_approved() {
         assert_eq!(office.waits_for(&pending).await, Vec::<&str>::new());
         assert_eq!(office.used().await, "800.01");
         office.app.stop().await;
-        let ledger = Ledger::open(&store.store).await.unwrap();
-        assert_eq!(ledger.walk("acme", None).await.unwrap().broken, None);
-        ledger.close().await;
+        store.assert_chain_holds("acme").await;
     })
     .await;
 }

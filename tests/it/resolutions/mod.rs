@@ -5,7 +5,7 @@
 
 mod credits;
 mod effects;
-mod in_a_row;
+pub(crate) mod in_a_row;
 mod open;
 mod own;
 mod permissions;

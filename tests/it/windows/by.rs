@@ -1,7 +1,6 @@
 //! Caps that count by a department, cost centre, project or recipient instead of by employee.
 
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
 
 use super::{app_with, cap, cap_of, toner};
 use crate::harness::expenses::{id_of, of_user};
@@ -12,16 +11,6 @@ const FACTS: [&str; 4] = ["department", "cost_center", "project", "recipient"];
 fn with(mut expense: Value, fact: &str, value: &str) -> Value {
     expense[fact] = value.into();
     expense
-}
-
-async fn texts(store: &TestStore, sql: &str) -> Vec<String> {
-    let pool = store.connect().await;
-    let rows: Vec<(String,)> = sqlx::query_as(AssertSqlSafe(sql.to_owned()))
-        .fetch_all(&pool)
-        .await
-        .unwrap();
-    pool.close().await;
-    rows.into_iter().map(|(row,)| row).collect()
 }
 
 #[tokio::test]
@@ -89,7 +78,7 @@ async fn an_expense_that_does_not_say_what_a_cap_counts_by_asks_a_manager() {
     );
     let caps = decision["caps"].as_array().unwrap();
     assert!(caps.iter().all(|cap| cap["rule"] != "key"), "{caps:#?}");
-    assert_eq!(texts(&store, "SELECT fact FROM keyed_usage").await, [""; 0]);
+    assert_eq!(store.column("SELECT fact FROM keyed_usage").await, [""; 0]);
 }
 
 #[tokio::test]
@@ -134,18 +123,18 @@ async fn no_name_is_stored_with_the_sums_and_two_tenants_hash_it_differently() {
             assert_eq!(reply.body["outcome"], "approved", "{:#}", reply.body);
         }
         app.stop().await;
-        let hashes = texts(
-            &store,
-            "SELECT key_hash FROM keyed_usage ORDER BY tenant_id",
-        )
-        .await;
+        let hashes = store
+            .column("SELECT key_hash FROM keyed_usage ORDER BY tenant_id")
+            .await;
         assert_eq!(hashes.len(), 2);
         assert_ne!(hashes[0], hashes[1]);
         for hash in &hashes {
             assert!(hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
         }
         assert_eq!(
-            texts(&store, "SELECT key_hash FROM share_key ORDER BY tenant_id").await,
+            store
+                .column("SELECT key_hash FROM share_key ORDER BY tenant_id")
+                .await,
             hashes
         );
     })
@@ -166,7 +155,7 @@ async fn erasing_an_employee_deletes_what_their_decisions_count_by_and_keeps_the
         let ledger = expense_agent::ledger::Ledger::open(&store.store).await.unwrap();
         ledger.erase("default", "ana").await.unwrap();
         ledger.close().await;
-        assert_eq!(texts(&store, "SELECT key_hash FROM share_key").await.len(), 1);
+        assert_eq!(store.column("SELECT key_hash FROM share_key").await.len(), 1);
         let credit = json!({
             "transaction": "Credit note", "amount": "-60.00", "user_id": "ana", "refunds": id_of(&bought),
         });
