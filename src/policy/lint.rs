@@ -268,7 +268,7 @@ fn is_within(listed: &Listed, all: &Listed) -> bool {
     }
 }
 
-/// Why a rule is easily escaped: an expense that leaves out a fact in `when` is in no list. An
+/// Why a rule is easily avoided: an expense that leaves out a fact in `when` is in no list. An
 /// expense need not leave it out if another rule asks for it, or holds for all the rest.
 fn escape(rule: &Rule, rules: &[Rule]) -> Option<String> {
     let asked: BTreeSet<FactName> = rules

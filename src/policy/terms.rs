@@ -27,7 +27,7 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    /// The terms of a rule of some kind, of which so much is used.
+    /// The terms of a rule of some kind, given what is used of it.
     pub(super) fn of(kind: &RuleKind, used: Decimal, subject: &Subject<'_>) -> Self {
         let facts = subject.facts;
         let expense = Applied {
@@ -96,7 +96,7 @@ struct Applied<'a> {
 }
 
 impl Applied<'_> {
-    /// At most so much.
+    /// At most `limit`.
     fn up_to(self, limit: Decimal, window: Window) -> Terms {
         Terms {
             limit,
@@ -107,7 +107,7 @@ impl Applied<'_> {
         }
     }
 
-    /// At most so much, if the expense states what the limit depends on.
+    /// At most `limit`, if the expense states what the limit depends on.
     fn up_to_known(self, limit: Result<Decimal, Vec<Missing>>, window: Window) -> Terms {
         match limit {
             Ok(limit) => self.up_to(limit, window),
@@ -139,7 +139,7 @@ impl Applied<'_> {
         }
     }
 
-    /// More than so much only together with what is missing, if anything is.
+    /// More than `above` only together with what is missing, if anything is.
     fn due_above(self, above: Decimal, missing: Vec<Missing>) -> Terms {
         Terms {
             missing,
@@ -147,7 +147,7 @@ impl Applied<'_> {
         }
     }
 
-    /// Nothing, if one of these phrases stands in the expense.
+    /// Nothing, if one of these phrases occurs in the expense.
     fn without_words(self, words: &[Phrase], but: &[Phrase]) -> Terms {
         let subject = self.subject;
         let mut texts = subject.merchant.into_iter().chain([subject.transaction]);
@@ -171,7 +171,7 @@ impl Applied<'_> {
         }
     }
 
-    /// All of it, if it was bought so many days before the journey.
+    /// All of it, if it was bought at least `days` days before the journey.
     fn ahead_by(self, days: u16) -> Terms {
         let subject = self.subject;
         match subject.facts.date(FactName::TravelDate) {

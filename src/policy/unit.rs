@@ -29,7 +29,7 @@ pub enum Unit {
 pub struct PerUnit {
     /// The unit.
     pub unit: Unit,
-    /// The most units that count; without end when absent.
+    /// The most units that count; unlimited when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub most: Option<u16>,
 }
@@ -44,7 +44,7 @@ impl Unit {
         }
     }
 
-    /// How many decimals a cap may have: a kilometre costs parts of a cent.
+    /// How many decimals a cap may have: a rate for a kilometre can have fractions of a cent.
     pub fn decimals(self, minor_digits: u32) -> u32 {
         match self {
             Self::Attendee | Self::Night => minor_digits,
@@ -67,7 +67,7 @@ impl Unit {
 }
 
 impl PerUnit {
-    /// The limit for an expense at `max` for each unit, rounded up to so many decimals.
+    /// The limit for an expense at `max` for each unit, rounded up to `decimals` decimals.
     ///
     /// # Errors
     /// With the fact that the expense does not state.

@@ -55,7 +55,7 @@ pub enum Form {
 }
 
 impl Form {
-    /// A text without line breaks of at most so many characters.
+    /// A text without line breaks of at most `max` characters.
     pub(super) const fn line(max: u16) -> Self {
         Self::Line { max }
     }

@@ -1,4 +1,4 @@
-//! The facts of an expense beside its text, amount and date: how many people ate, how far somebody
+//! The facts of an expense besides its text, amount and date: how many people ate, how far somebody
 //! drove, for which project. All of them are optional. They are what the client says, so a rule that
 //! widens a limit by a fact trusts the key that sends it.
 //!

@@ -237,7 +237,7 @@ fn unit_cap(
     })
 }
 
-/// Whom a rule asks: `role`, or `roles` that approve in a row.
+/// Whom a rule asks: `role`, or `roles` that approve one after the other.
 fn approved_by(source: &mut Source<'_>, table: &mut Table<'_, '_>) -> Option<ApprovedBy> {
     let at = table.at("roles");
     let role = table.optional(source, "role", &one_of(Role::VARIANTS), role);
@@ -255,7 +255,7 @@ fn approved_by(source: &mut Source<'_>, table: &mut Table<'_, '_>) -> Option<App
 }
 
 /// What the file says of the effect of a rule whose kind has an effect of its own: `effect`, `role`
-/// or both. A role alone is asked.
+/// or both. With `role` alone, that role has to approve.
 fn effect(source: &mut Source<'_>, table: &mut Table<'_, '_>, own: Effect) -> Option<ChosenEffect> {
     let (effect_at, role_at) = (table.at("effect"), table.at("role"));
     let ruling = table.optional(source, "effect", &one_of(&EFFECTS), |effect| {

@@ -56,7 +56,7 @@ fn the_table_of_rules_is_complete_and_counted() {
         *n_rows.entry(holds).or_default() += 1;
     }
     let counted = format!(
-        "{} of them hold exactly, {} nearly, and {} do not.",
+        "{} of them are supported exactly, {} nearly, and {} are not.",
         n_rows["exactly"], n_rows["nearly"], n_rows["no"]
     );
     assert!(document(RULES).contains(&counted), "{counted}");
